@@ -1,0 +1,505 @@
+//! The catalog: the merged schema as one immutable value, with names resolved.
+//!
+//! [`Catalog::build`] is a pure function of the live schema objects, so every node that holds the same blocks
+//! has the same catalog. It also fixes the physical names under which the store keeps tables, which are made
+//! from ids and therefore survive every RENAME.
+//!
+//! Two live objects may carry one name after a merge (two tables created apart, one renamed to the other's
+//! name). The one whose name was written first keeps it; the others are shown as `name#<id>` until somebody
+//! renames them. Nothing is lost and nothing is decided by arrival.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::change::WriteOrder;
+use crate::ids::{ColumnTag, ObjectId, ObjectKind, hex};
+use crate::schema::*;
+use crate::types::SqlType;
+
+/// Hidden column: local number of the version that wrote the row's cells (never leaves the node).
+pub const COLUMN_VERSION: &str = "_v";
+/// Hidden column: versions of the cells that differ from [`COLUMN_VERSION`], or NULL.
+pub const COLUMN_OVERRIDES: &str = "_o";
+/// Hidden column: the encoded row key, where it is not the row's present primary key; never NULL in a table
+/// without primary key.
+pub const COLUMN_KEY: &str = "_k";
+
+/// A live schema object as the merge of its changes.
+#[derive(Clone, Debug)]
+pub struct ObjectState {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Where it stands.
+    pub parent: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// When that name was written: decides who keeps a name that two objects carry.
+    pub named: WriteOrder,
+    /// Its definition.
+    pub definition: Definition,
+    /// A column's place.
+    pub position: u64,
+}
+
+/// The merged schema.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Grows by one with every change of the schema on this node; caches of statements are keyed by it.
+    pub epoch: u64,
+    databases: BTreeMap<String, Arc<Database>>,
+    tables: HashMap<ObjectId, Arc<Table>>,
+    referenced_by: HashMap<ObjectId, Vec<(ObjectId, usize)>>,
+    freed: HashMap<(ObjectId, String), Vec<u8>>,
+}
+
+/// A MySQL schema with its tables and views.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: DatabaseDef,
+    tables: BTreeMap<String, Arc<Table>>,
+    views: BTreeMap<String, Arc<View>>,
+}
+
+/// A base table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its database's name.
+    pub database: String,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: TableDef,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// Its indexes: the primary key first, then by name's first writing.
+    pub indexes: Vec<Index>,
+    /// Its foreign keys, in the order in which they were made.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Its CHECK constraints, in the order in which they were made.
+    pub checks: Vec<Check>,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its tag.
+    pub tag: ColumnTag,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: ColumnDef,
+    /// Its place; columns are in ascending order of it.
+    pub position: u64,
+}
+
+/// An index.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name; `PRIMARY` for the primary key.
+    pub name: String,
+    /// Its definition; parts whose column is gone are left out.
+    pub def: IndexDef,
+}
+
+/// A foreign key, resolved where its parent exists.
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: ForeignKeyDef,
+    /// The parent table and its columns; `None` while the parent does not exist (the key then holds nothing).
+    pub parent: Option<(ObjectId, Vec<ColumnTag>)>,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: CheckDef,
+}
+
+/// A view.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its database's name.
+    pub database: String,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: ViewDef,
+}
+
+impl Column {
+    /// The column's name in SQLite.
+    pub fn physical(&self) -> String {
+        physical_column(self.tag)
+    }
+}
+
+/// A column's name in SQLite.
+pub fn physical_column(tag: ColumnTag) -> String {
+    format!("c_{tag}")
+}
+
+/// A table's name in SQLite.
+pub fn physical_table(id: ObjectId) -> String {
+    format!("t_{}", hex(&id.0[..8]))
+}
+
+/// The SQLite name of the table that holds a table's displaced rows.
+pub fn physical_displaced(id: ObjectId) -> String {
+    format!("x_{}", hex(&id.0[..8]))
+}
+
+/// An index's name in SQLite.
+pub fn physical_index(id: ObjectId) -> String {
+    format!("i_{}", hex(&id.0[..8]))
+}
+
+impl Table {
+    /// The column of this name (names of columns ignore case).
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| same_name(&c.name, name))
+    }
+
+    /// The column with this tag.
+    pub fn column_by_tag(&self, tag: ColumnTag) -> Option<&Column> {
+        self.columns.iter().find(|c| c.tag == tag)
+    }
+
+    /// The index of this name (names of indexes ignore case).
+    pub fn index(&self, name: &str) -> Option<&Index> {
+        self.indexes.iter().find(|i| same_name(&i.name, name))
+    }
+
+    /// The primary key, if there is one.
+    pub fn primary(&self) -> Option<&Index> {
+        self.indexes.iter().find(|i| i.name == "PRIMARY" && !i.def.parts.is_empty())
+    }
+
+    /// The primary key's columns; empty when there is none.
+    pub fn primary_columns(&self) -> Vec<&Column> {
+        let parts = self.primary().map(|i| i.def.parts.as_slice()).unwrap_or_default();
+        parts.iter().filter_map(|p| self.column_by_tag(p.column)).collect()
+    }
+
+    /// The primary key column that is SQLite's rowid: the only one, whole, of a type that always fits.
+    pub fn rowid_column(&self) -> Option<&Column> {
+        match self.primary()?.def.parts.as_slice() {
+            [part] if part.prefix.is_none() => {
+                self.column_by_tag(part.column).filter(|c| c.def.ty.is_rowid())
+            }
+            _ => None,
+        }
+    }
+
+    /// The AUTO_INCREMENT column.
+    pub fn auto_increment(&self) -> Option<&Column> {
+        self.columns.iter().find(|c| c.def.auto_increment)
+    }
+
+    /// The table's name in SQLite.
+    pub fn physical(&self) -> String {
+        physical_table(self.id)
+    }
+
+    /// The SQLite name of the table that holds its displaced rows.
+    pub fn physical_displaced(&self) -> String {
+        physical_displaced(self.id)
+    }
+}
+
+impl Database {
+    /// The table of this name (case counts, as on Linux).
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(name)
+    }
+
+    /// The view of this name.
+    pub fn view(&self, name: &str) -> Option<&Arc<View>> {
+        self.views.get(name)
+    }
+
+    /// All tables by name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// All views by name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
+    }
+}
+
+impl Catalog {
+    /// The catalog of these live objects. `freed` names, per (parent, name), the change that last freed the name
+    /// by a drop or rename (the `after` of [`ObjectId::derive`]).
+    pub fn build(
+        epoch: u64,
+        mut objects: Vec<ObjectState>,
+        freed: HashMap<(ObjectId, String), Vec<u8>>,
+    ) -> Self {
+        objects.sort_by_key(|o| (o.named, o.id));
+        let mut children: HashMap<ObjectId, Vec<ObjectState>> = HashMap::new();
+        for o in objects {
+            children.entry(o.parent).or_default().push(o);
+        }
+        let mut catalog = Catalog { epoch, freed, ..Catalog::default() };
+        let mut names = Names::default();
+        for o in children.remove(&ObjectId::ROOT).unwrap_or_default() {
+            let Definition::Database(def) = o.definition else {
+                continue;
+            };
+            let name = names.claim(o.name, o.id, false);
+            let mut db = Database { id: o.id, name, def, tables: BTreeMap::new(), views: BTreeMap::new() };
+            let mut names = Names::default();
+            for o in children.remove(&db.id).unwrap_or_default() {
+                match o.definition {
+                    Definition::Table(def) => {
+                        let parts = children.remove(&o.id).unwrap_or_default();
+                        let name = names.claim(o.name, o.id, false);
+                        let table = Table::build(o.id, db.name.clone(), name, def, parts);
+                        let table = Arc::new(table);
+                        catalog.tables.insert(o.id, table.clone());
+                        db.tables.insert(table.name.clone(), table);
+                    }
+                    Definition::View(def) => {
+                        let name = names.claim(o.name, o.id, false);
+                        let database = db.name.clone();
+                        let view = View { id: o.id, database, name: name.clone(), def };
+                        db.views.insert(name, Arc::new(view));
+                    }
+                    _ => {}
+                }
+            }
+            catalog.databases.insert(db.name.clone(), Arc::new(db));
+        }
+        catalog.resolve_foreign_keys();
+        catalog
+    }
+
+    fn resolve_foreign_keys(&mut self) {
+        let resolved: Vec<_> = self
+            .tables
+            .values()
+            .filter(|t| !t.foreign_keys.is_empty())
+            .map(|t| {
+                let mut t = Table::clone(t);
+                for i in 0..t.foreign_keys.len() {
+                    t.foreign_keys[i].parent = self.parent_of(&t.foreign_keys[i].def);
+                }
+                Arc::new(t)
+            })
+            .collect();
+        for t in resolved {
+            for (n, fk) in t.foreign_keys.iter().enumerate() {
+                if let Some((parent, _)) = &fk.parent {
+                    self.referenced_by.entry(*parent).or_default().push((t.id, n));
+                }
+            }
+            if let Some(db) = self.databases.get_mut(&t.database) {
+                Arc::make_mut(db).tables.insert(t.name.clone(), t.clone());
+            }
+            self.tables.insert(t.id, t);
+        }
+        for children in self.referenced_by.values_mut() {
+            children.sort_unstable();
+        }
+    }
+
+    fn parent_of(&self, def: &ForeignKeyDef) -> Option<(ObjectId, Vec<ColumnTag>)> {
+        if let Some(parent) = def.parent.and_then(|id| self.tables.get(&id)) {
+            let all = def.parent_columns.iter().all(|t| parent.column_by_tag(*t).is_some());
+            return all.then(|| (parent.id, def.parent_columns.clone()));
+        }
+        let (db, table, columns) = def.parent_names.as_ref()?;
+        let parent = self.table(db, table)?;
+        let tags: Option<Vec<_>> = columns.iter().map(|c| parent.column(c).map(|c| c.tag)).collect();
+        Some((parent.id, tags?))
+    }
+
+    /// The database of this name (case counts).
+    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
+        self.databases.get(name)
+    }
+
+    /// All databases by name.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.databases.values()
+    }
+
+    /// The table `database.name`.
+    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        self.databases.get(database)?.table(name)
+    }
+
+    /// The view `database.name`.
+    pub fn view(&self, database: &str, name: &str) -> Option<&Arc<View>> {
+        self.databases.get(database)?.view(name)
+    }
+
+    /// The table with this id.
+    pub fn table_by_id(&self, id: ObjectId) -> Option<&Arc<Table>> {
+        self.tables.get(&id)
+    }
+
+    /// Every table.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// The foreign keys that point at this table: (child table, index into its `foreign_keys`).
+    pub fn referenced_by(&self, parent: ObjectId) -> &[(ObjectId, usize)] {
+        self.referenced_by.get(&parent).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The id for a new object of this name: another one than any dropped or renamed before it.
+    pub fn new_id(&self, kind: ObjectKind, parent: ObjectId, name: &str) -> ObjectId {
+        let name = if matches!(kind, ObjectKind::Column | ObjectKind::Index) {
+            name.to_lowercase()
+        } else {
+            name.to_owned()
+        };
+        let freed = self.freed.get(&(parent, name.clone()));
+        ObjectId::derive(kind, parent, &name, freed.map(Vec::as_slice))
+    }
+}
+
+impl Table {
+    fn build(id: ObjectId, database: String, name: String, def: TableDef, parts: Vec<ObjectState>) -> Self {
+        let mut table = Table {
+            id,
+            database,
+            name,
+            def,
+            columns: Vec::new(),
+            indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
+        };
+        let mut column_names = Names::default();
+        let mut index_names = Names::default();
+        let mut tags = HashSet::new();
+        for o in parts {
+            let ObjectState { id, name, definition, position, .. } = o;
+            match definition {
+                // A tag that is taken belongs to the column named first; see `ColumnTag`.
+                Definition::Column(def) if tags.insert(id.tag()) => {
+                    let name = column_names.claim(name, id, true);
+                    table.columns.push(Column { id, tag: id.tag(), name, def, position });
+                }
+                Definition::Index(def) => {
+                    let name = index_names.claim(name, id, true);
+                    table.indexes.push(Index { id, name, def });
+                }
+                Definition::ForeignKey(def) => {
+                    table.foreign_keys.push(ForeignKey { id, name, def, parent: None });
+                }
+                Definition::Check(def) => table.checks.push(Check { id, name, def }),
+                _ => {}
+            }
+        }
+        table.columns.sort_by_key(|c| (c.position, c.id));
+        for i in &mut table.indexes {
+            i.def.parts.retain(|p| tags.contains(&p.column));
+        }
+        table.indexes.retain(|i| !i.def.parts.is_empty());
+        table.indexes.sort_by_key(|i| i.name != "PRIMARY");
+        table.foreign_keys.retain(|k| k.def.columns.iter().all(|t| tags.contains(t)));
+        table
+    }
+}
+
+/// Hands out names, first come first served; see the module's essay.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    fn claim(&mut self, name: String, id: ObjectId, ignore_case: bool) -> String {
+        let key = if ignore_case { name.to_lowercase() } else { name.clone() };
+        if self.0.insert(key) { name } else { format!("{name}#{}", hex(&id.0[..4])) }
+    }
+}
+
+/// Equality of names that ignore case.
+pub fn same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
+}
+
+/// The SQLite collation to declare on a column of this type, if it compares as text.
+pub fn sqlite_collation(ty: &SqlType) -> Option<&'static str> {
+    match ty {
+        SqlType::Char { collation, .. }
+        | SqlType::VarChar { collation, .. }
+        | SqlType::Text { collation, .. } => Some(collation.name()),
+        SqlType::Json => Some("utf8mb4_bin"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Position;
+    use crate::ids::{Cid, NodeId};
+    use crate::stamp::Stamp;
+    use crate::types::Collation;
+
+    fn at(n: u64) -> WriteOrder {
+        let position = Position { transaction: 0, change: 0 };
+        WriteOrder { stamp: Stamp(n), author: NodeId([0; 32]), block: Cid::default(), position }
+    }
+
+    fn object(parent: ObjectId, name: &str, n: u64, definition: Definition) -> ObjectState {
+        let id = ObjectId::derive(definition.kind(), parent, name, Some(&n.to_be_bytes()));
+        let (kind, name) = (definition.kind(), name.to_owned());
+        ObjectState { id, kind, parent, name, named: at(n), definition, position: n }
+    }
+
+    #[test]
+    fn of_two_tables_with_one_name_the_first_named_keeps_it_in_any_order_of_arrival() {
+        let collation = Collation::Utf8mb4_0900AiCi;
+        let db = object(ObjectId::ROOT, "d", 1, Definition::Database(DatabaseDef { collation }));
+        let def = TableDef { collation, comment: String::new(), auto_increment: None, options: Vec::new() };
+        let a = object(db.id, "t", 2, Definition::Table(def.clone()));
+        let b = object(db.id, "t", 3, Definition::Table(def));
+        for order in [[&db, &a, &b], [&b, &a, &db]] {
+            let c = Catalog::build(1, order.into_iter().cloned().collect(), HashMap::new());
+            assert_eq!(c.table("d", "t").map(|t| t.id), Some(a.id));
+            let other = format!("t#{}", hex(&b.id.0[..4]));
+            assert_eq!(c.table("d", &other).map(|t| t.id), Some(b.id));
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_freed_gives_a_new_id() {
+        let freed = HashMap::from([((ObjectId::ROOT, "d".to_owned()), vec![1])]);
+        let with = Catalog::build(1, Vec::new(), freed);
+        let without = Catalog::default();
+        let id = |c: &Catalog| c.new_id(ObjectKind::Database, ObjectId::ROOT, "d");
+        assert_ne!(id(&with), id(&without));
+        assert_eq!(id(&without), id(&Catalog::default()));
+    }
+}

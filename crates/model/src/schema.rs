@@ -1,0 +1,191 @@
+//! Definitions of schema objects: what a CREATE or ALTER says, as it stands in the log.
+//!
+//! An object is three registers, each merged by write order like a cell: its name, its definition and
+//! (columns) its place. References between objects are by id; names are resolved in [`crate::catalog`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ColumnTag, ObjectId, ObjectKind};
+use crate::types::{Collation, SqlType};
+
+/// The definition of a schema object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Definition {
+    /// A MySQL schema.
+    Database(DatabaseDef),
+    /// A base table.
+    Table(TableDef),
+    /// A column.
+    Column(ColumnDef),
+    /// An index.
+    Index(IndexDef),
+    /// A foreign key.
+    ForeignKey(ForeignKeyDef),
+    /// A CHECK constraint.
+    Check(CheckDef),
+    /// A view.
+    View(ViewDef),
+}
+
+impl Definition {
+    /// The kind of object that this defines.
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Definition::Database(_) => ObjectKind::Database,
+            Definition::Table(_) => ObjectKind::Table,
+            Definition::Column(_) => ObjectKind::Column,
+            Definition::Index(_) => ObjectKind::Index,
+            Definition::ForeignKey(_) => ObjectKind::ForeignKey,
+            Definition::Check(_) => ObjectKind::Check,
+            Definition::View(_) => ObjectKind::View,
+        }
+    }
+}
+
+/// A MySQL schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseDef {
+    /// Default collation of its tables.
+    pub collation: Collation,
+}
+
+/// A base table, without its columns and keys, which are objects of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableDef {
+    /// Default collation of its columns.
+    pub collation: Collation,
+    /// COMMENT.
+    pub comment: String,
+    /// `AUTO_INCREMENT = n`: the least value to give out.
+    pub auto_increment: Option<u64>,
+    /// ROW_FORMAT and similar options that are kept to be shown, as `NAME=value`.
+    pub options: Vec<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDef {
+    /// Its type.
+    pub ty: SqlType,
+    /// May hold NULL.
+    pub nullable: bool,
+    /// DEFAULT.
+    pub default: Option<DefaultValue>,
+    /// ON UPDATE CURRENT_TIMESTAMP.
+    pub on_update_now: bool,
+    /// AUTO_INCREMENT.
+    pub auto_increment: bool,
+    /// GENERATED ALWAYS AS.
+    pub generated: Option<Generated>,
+    /// COMMENT, with its tags.
+    pub comment: String,
+    /// INVISIBLE.
+    pub invisible: bool,
+    /// The collation was named on the column itself (SHOW CREATE TABLE then shows it).
+    pub collation_given: bool,
+}
+
+/// A column's DEFAULT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DefaultValue {
+    /// `DEFAULT NULL`, written out.
+    Null,
+    /// A literal, as MySQL shows it (`'1'`, without the quotes).
+    Literal(String),
+    /// A bit or hexadecimal literal, as written (`b'1'`).
+    Bits(String),
+    /// `CURRENT_TIMESTAMP` with this many digits.
+    Now(u8),
+    /// An expression in parentheses, as canonical MySQL text without the outer parentheses.
+    Expression(String),
+}
+
+/// A generated column's expression.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generated {
+    /// Canonical MySQL text without the outer parentheses.
+    pub expression: String,
+    /// STORED (true) or VIRTUAL.
+    pub stored: bool,
+}
+
+/// An index. The primary key is the unique index named `PRIMARY`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDef {
+    /// UNIQUE (also of the primary key).
+    pub unique: bool,
+    /// The key parts, in order.
+    pub parts: Vec<IndexPart>,
+    /// COMMENT.
+    pub comment: String,
+    /// INVISIBLE.
+    pub invisible: bool,
+}
+
+/// One part of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexPart {
+    /// The column.
+    pub column: ColumnTag,
+    /// Prefix length in characters (bytes for binary types).
+    pub prefix: Option<u32>,
+    /// DESC.
+    pub descending: bool,
+}
+
+/// What happens to a child when its parent goes or changes its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    /// NO ACTION (the default; MySQL treats it as RESTRICT).
+    NoAction,
+    /// RESTRICT.
+    Restrict,
+    /// CASCADE.
+    Cascade,
+    /// SET NULL.
+    SetNull,
+}
+
+/// A foreign key.
+///
+/// The parent is named by id where it existed when the key was made; a key made with
+/// `foreign_key_checks = 0` before its parent carries names only and begins to hold when they resolve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKeyDef {
+    /// The child's columns.
+    pub columns: Vec<ColumnTag>,
+    /// The parent table.
+    pub parent: Option<ObjectId>,
+    /// The parent's columns, as long as `columns`; empty when `parent` is absent.
+    pub parent_columns: Vec<ColumnTag>,
+    /// The parent's database, table and column names as written, for a parent that did not exist.
+    pub parent_names: Option<(String, String, Vec<String>)>,
+    /// ON DELETE.
+    pub on_delete: ReferentialAction,
+    /// ON UPDATE.
+    pub on_update: ReferentialAction,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckDef {
+    /// Canonical MySQL text without the outer parentheses.
+    pub expression: String,
+    /// ENFORCED.
+    pub enforced: bool,
+}
+
+/// A view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewDef {
+    /// The SELECT as canonical MySQL text, every table qualified with its database.
+    pub select: String,
+    /// Explicit column names; empty when the SELECT names them.
+    pub columns: Vec<String>,
+    /// The defining account, `name@host`.
+    pub definer: String,
+    /// SQL SECURITY INVOKER.
+    pub invoker: bool,
+    /// WITH CHECK OPTION: none, LOCAL or CASCADED, as MySQL names it.
+    pub check_option: String,
+}

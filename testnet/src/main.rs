@@ -1,0 +1,2 @@
+//! The testnet.
+fn main() {}
