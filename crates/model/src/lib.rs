@@ -17,7 +17,7 @@ pub use change::{Body, Change, Transaction};
 pub use ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, RealmId};
 pub use stamp::Stamp;
 pub use types::SqlType;
-pub use value::{RowKey, Value};
+pub use value::{RowKey, Value, ValueRef};
 
 /// The rules number this build writes and understands: write order, constraint rules, verdicts,
 /// collation tables, conversions and deterministic functions (DESIGN: "Genesis names `rules: 1`").

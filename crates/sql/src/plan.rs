@@ -1,0 +1,425 @@
+//! What a statement becomes: the contract between this crate and the engine that runs it.
+//!
+//! A [`Plan`] is immutable and shared by every session that sends a statement of the same shape. What differs
+//! from one execution to the next (lifted literals, `?` parameters, the clock, session state) reaches SQLite only
+//! through numbered parameters `?1, ?2, …`, one [`Slot`] each. The engine turns slots into values with
+//! [`crate::execute::bind_slot`] and never looks inside.
+
+use std::sync::Arc;
+
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::{ColumnTag, ObjectId, Value};
+
+use crate::error::SqlError;
+use crate::field::Field;
+
+/// A compiled statement.
+#[derive(Debug)]
+pub struct Plan {
+    /// What to do.
+    pub kind: PlanKind,
+    /// How many `?` the text has.
+    pub params: usize,
+    /// Columns of the result set; empty when there is none.
+    pub fields: Arc<[Field]>,
+    /// Warnings and notes found while compiling (level, code, message), to be raised at each execution.
+    pub notes: Vec<Note>,
+    /// The statement reads the warning list or the like and therefore does not clear it.
+    pub keeps_warnings: bool,
+}
+
+/// A warning or note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// `Note`, `Warning` or `Error`.
+    pub level: NoteLevel,
+    /// MySQL error number.
+    pub code: u16,
+    /// MySQL's wording.
+    pub message: String,
+}
+
+/// Levels of SHOW WARNINGS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoteLevel {
+    /// Note.
+    Note,
+    /// Warning.
+    Warning,
+    /// Error.
+    Error,
+}
+
+/// Kinds of statements, by how they are run.
+#[derive(Debug)]
+pub enum PlanKind {
+    /// Returns rows; changes nothing.
+    Query(Query),
+    /// INSERT, REPLACE.
+    Insert(Insert),
+    /// UPDATE, DELETE.
+    Modify(Modify),
+    /// Changes the schema; commits before and after itself, also when it fails.
+    Ddl(Ddl),
+    /// Changes the session or the transaction, touches no table.
+    Session(Vec<SessionCommand>),
+}
+
+/// A SELECT, or a SHOW that was turned into one.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// One SQLite statement.
+    pub sql: String,
+    /// Values of its parameters.
+    pub slots: Vec<Slot>,
+    /// What it reads, for the check of a transaction's snapshot.
+    pub reads: ReadSet,
+    /// FOR UPDATE / FOR SHARE.
+    pub locking: Option<Locking>,
+    /// Reads at most a handful of rows by key: may run on the reactor.
+    pub short: bool,
+    /// SQL_CALC_FOUND_ROWS: the same statement without LIMIT, as `SELECT count(*)`, with its slots.
+    pub found_rows: Option<(String, Vec<Slot>)>,
+}
+
+/// What a statement reads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadSet {
+    /// Rows found by their whole primary key (table; the key's slots in key order). Only for lookups by equality.
+    pub keys: Vec<(ObjectId, Vec<Slot>)>,
+    /// Tables read in any other way.
+    pub tables: Vec<ObjectId>,
+}
+
+/// A locking read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locking {
+    /// FOR SHARE rather than FOR UPDATE.
+    pub share: bool,
+    /// NOWAIT.
+    pub nowait: bool,
+    /// SKIP LOCKED.
+    pub skip_locked: bool,
+}
+
+/// INSERT or REPLACE: rows are coerced to the columns' types in Rust, then written one by one with one SQLite
+/// statement.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// The table.
+    pub table: ObjectId,
+    /// Which columns are given (in the order of the values): every column of the table that is stored, defaults
+    /// filled in.
+    pub columns: Vec<ColumnTag>,
+    /// `INSERT [OR IGNORE|OR REPLACE] INTO t (columns…, _v[, _k]) VALUES (?1, …, ?n, ?n+1[, ?n+2]) [ON CONFLICT …]`: one
+    /// parameter per column, then the version, then (only when `needs_key`) the hidden row key; then `extra`.
+    pub sql: String,
+    /// Slots after those: used by ON DUPLICATE KEY UPDATE.
+    pub extra: Vec<Slot>,
+    /// The table has no primary key: the engine binds 16 random bytes as a row key.
+    pub needs_key: bool,
+    /// The rows.
+    pub rows: InsertRows,
+    /// Plain, IGNORE or REPLACE.
+    pub mode: InsertMode,
+    /// Has ON DUPLICATE KEY UPDATE.
+    pub upsert: bool,
+    /// Index in `columns` of the AUTO_INCREMENT column. NULL or 0 there draws a value (0 only without
+    /// NO_AUTO_VALUE_ON_ZERO).
+    pub auto_increment: Option<usize>,
+    /// What the statement reads besides the table itself.
+    pub reads: ReadSet,
+}
+
+/// The rows of an INSERT.
+#[derive(Clone, Debug)]
+pub enum InsertRows {
+    /// VALUES: one slot per column and row, already carrying the coercion to the column.
+    Values(Vec<Vec<Slot>>),
+    /// A SELECT (also VALUES with expressions that only SQLite can evaluate): one result column per column, each to
+    /// be coerced with the given coercion.
+    Select {
+        /// Produces the rows.
+        query: Box<Query>,
+        /// One per column.
+        coerce: Vec<Coerce>,
+    },
+}
+
+/// What to do about a duplicate key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertMode {
+    /// Error 1062.
+    Plain,
+    /// Skip, with a warning.
+    Ignore,
+    /// Delete the old row first.
+    Replace,
+}
+
+/// UPDATE or DELETE: one or several SQLite statements, in order (several for multi-table forms).
+#[derive(Clone, Debug)]
+pub struct Modify {
+    /// The statements.
+    pub steps: Vec<ModifyStep>,
+    /// UPDATE rather than DELETE (decides the info text).
+    pub update: bool,
+    /// IGNORE.
+    pub ignore: bool,
+    /// TRUNCATE: commits before and after itself, resets AUTO_INCREMENT, reports 0 rows.
+    pub truncate: bool,
+    /// What is read.
+    pub reads: ReadSet,
+}
+
+/// One SQLite statement of a [`Modify`].
+#[derive(Clone, Debug)]
+pub struct ModifyStep {
+    /// The table that it changes.
+    pub table: ObjectId,
+    /// The statement. For multi-table forms the rows are collected first (see `collect`).
+    pub sql: String,
+    /// Values of its parameters.
+    pub slots: Vec<Slot>,
+    /// For multi-table forms: a query to run before any step, whose result rows are then bound, row by row, as the
+    /// leading parameters `?1…?k` of `sql` (its own slots follow).
+    pub collect: Option<(String, Vec<Slot>)>,
+}
+
+/// A schema statement.
+#[derive(Clone, Debug, Default)]
+pub struct Ddl {
+    /// The changes for the log, in order; empty for a statement that found nothing to do (IF EXISTS).
+    pub changes: Vec<SchemaChange>,
+    /// Queries that must return no row on the present data, each with the error to give if one does. `{0}`, `{1}` in
+    /// the message stand for the row's columns.
+    pub checks: Vec<(String, SqlError)>,
+    /// CREATE TABLE … AS SELECT: the INSERT to run after the changes; compiled against the new catalog by text.
+    pub then: Option<String>,
+}
+
+/// Commands on the session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionCommand {
+    /// USE, COM_INIT_DB.
+    Use(String),
+    /// SET of a system variable; the value is a slot or a query with one row and one column.
+    SetVariable {
+        /// GLOBAL / PERSIST rather than SESSION.
+        global: bool,
+        /// Lower-case name.
+        name: String,
+        /// The value; `None` is DEFAULT.
+        value: Option<Scalar>,
+    },
+    /// SET @name.
+    SetUser {
+        /// Lower-case name.
+        name: String,
+        /// The value.
+        value: Scalar,
+    },
+    /// SET NAMES / CHARACTER SET (charset, collation).
+    SetNames(String, Option<String>),
+    /// BEGIN, START TRANSACTION.
+    Begin {
+        /// READ ONLY.
+        read_only: bool,
+        /// WITH CONSISTENT SNAPSHOT.
+        snapshot: bool,
+    },
+    /// SET TRANSACTION for the next transaction only.
+    NextTransaction {
+        /// Isolation level in MySQL's spelling with dashes.
+        isolation: Option<String>,
+        /// READ ONLY / READ WRITE.
+        read_only: Option<bool>,
+    },
+    /// COMMIT.
+    Commit {
+        /// AND CHAIN.
+        chain: bool,
+        /// RELEASE.
+        release: bool,
+    },
+    /// ROLLBACK.
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+        /// RELEASE.
+        release: bool,
+    },
+    /// SAVEPOINT.
+    Savepoint(String),
+    /// ROLLBACK TO.
+    RollbackTo(String),
+    /// RELEASE SAVEPOINT.
+    Release(String),
+    /// KILL: the connection, or only its query.
+    Kill {
+        /// Its id.
+        id: u64,
+        /// Only the running statement.
+        query_only: bool,
+    },
+    /// PREPARE name FROM text.
+    Prepare {
+        /// Its name.
+        name: String,
+        /// The text, or the variable that holds it.
+        text: Scalar,
+    },
+    /// EXECUTE name USING @a, @b.
+    Execute {
+        /// Its name.
+        name: String,
+        /// User variables.
+        using: Vec<String>,
+    },
+    /// DEALLOCATE PREPARE.
+    Deallocate(String),
+    /// LOCK TABLES: commits; the tables' writers exclude each other anyway (one writer a realm).
+    LockTables {
+        /// Any of them WRITE.
+        write: bool,
+    },
+    /// UNLOCK TABLES.
+    UnlockTables,
+    /// FLUSH, and other statements that have nothing to do here.
+    Nothing,
+    /// Raised when run: a statement that is recognised but refused (1235) or refused by privilege.
+    Fail(SqlError),
+}
+
+/// A single value computed at execution.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// From a slot.
+    Slot(Slot),
+    /// From a SQLite query with one column and at most one row.
+    Query(Box<ScalarQuery>),
+}
+
+/// See [`Scalar::Query`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalarQuery {
+    /// The query.
+    pub sql: String,
+    /// Values of its parameters.
+    pub slots: Vec<Slot>,
+    /// Its column: type and presentation.
+    pub field: Field,
+}
+
+/// Where the value of one SQLite parameter comes from, and how it is made fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Where from.
+    pub source: Source,
+    /// How it is converted before it is bound.
+    pub coerce: Coerce,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Known when the statement was compiled.
+    Const(Value),
+    /// A literal lifted out of the text.
+    Literal(usize),
+    /// A `?`.
+    Param(usize),
+    /// The statement's clock.
+    Now(NowKind),
+    /// `@name`.
+    UserVariable(String),
+    /// A system variable (`@@name`), lower case; `global` where GLOBAL was said.
+    SystemVariable {
+        /// Lower-case name.
+        name: String,
+        /// `@@global.name`.
+        global: bool,
+    },
+    /// LAST_INSERT_ID().
+    LastInsertId,
+    /// ROW_COUNT().
+    RowCount,
+    /// FOUND_ROWS().
+    FoundRows,
+    /// CONNECTION_ID().
+    ConnectionId,
+    /// USER(), CURRENT_USER(), DATABASE(), VERSION() and others that the session knows.
+    SessionInfo(SessionInfo),
+    /// A random number or UUID per execution (RAND() without seed, UUID()).
+    Random(RandomKind),
+    /// The rows of a virtual table (`information_schema.x`, SHOW …) as JSON text, an array of arrays.
+    Virtual(String, Vec<Option<String>>),
+}
+
+/// Readings of the statement's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NowKind {
+    /// NOW(fsp) in the session's time zone.
+    DateTime(u8),
+    /// CURDATE().
+    Date,
+    /// CURTIME(fsp).
+    Time(u8),
+    /// UTC_TIMESTAMP(fsp), also the stored form for TIMESTAMP columns.
+    Utc(u8),
+    /// UTC_DATE().
+    UtcDate,
+    /// UTC_TIME(fsp).
+    UtcTime(u8),
+    /// UNIX_TIMESTAMP().
+    Unix,
+}
+
+/// What the session knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionInfo {
+    /// USER(): name@client-host.
+    User,
+    /// CURRENT_USER(): the account.
+    CurrentUser,
+    /// DATABASE().
+    Database,
+    /// CURRENT_ROLE().
+    CurrentRole,
+}
+
+/// Kinds of randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RandomKind {
+    /// UUID().
+    Uuid,
+    /// UUID_SHORT().
+    UuidShort,
+    /// A seed for RAND().
+    Seed,
+}
+
+/// Conversion of a value before it is bound. Opaque to the engine.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Coerce {
+    /// As it is.
+    #[default]
+    None,
+    /// To a column, with the errors and warnings of an assignment (1048, 1264, 1265, 1292, 1366, 1406 …).
+    Column(Arc<ColumnTarget>),
+    /// To a type of expression, with the rules of a comparison or function argument.
+    Expression(crate::field::FieldType),
+}
+
+/// A column as the target of an assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnTarget {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its type.
+    pub ty: p2pdb_model::SqlType,
+    /// NULL is allowed.
+    pub nullable: bool,
+    /// It is the AUTO_INCREMENT column: NULL passes.
+    pub auto_increment: bool,
+}
