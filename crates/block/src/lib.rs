@@ -1,1 +1,39 @@
-//! p2pdb-block.
+//! One signed block: its bytes, its name (CID), its signature, its limits. The format is written down in
+//! `docs/block-format.md` and frozen by the vectors under `testdata/v1/`.
+//!
+//! A block moves through types that cannot be skipped:
+//!
+//! ```text
+//! RawBlock ──decode──▶ DecodedBlock ──verify / vouched──▶ VerifiedBlock ──with_bodies──▶ FullBlock
+//!  any bytes            canonical,      signature holds,     signed by its author           bodies held, their
+//!                       CID known       or a successor's                                    CIDs checked, decoded
+//! ```
+//!
+//! * [`DecodedBlock`]: the bytes are the one canonical encoding, within limits. Bodies may be missing.
+//! * [`VerifiedBlock`]: its author signed it, or signed a later block of the same chain that names it.
+//! * [`FullBlock`]: all bodies are here, hash to what the header says and decode canonically.
+//!
+//! Everything that can be wrong with other people's bytes is a [`Refusal`]: every node refuses the same way.
+//! Not here: other blocks (is the parent held? is the seq right?), which is `dag`'s, and whether the author
+//! may write, which is `access`'s. No clock, no randomness, no disk (but for the CAR codec's streams).
+
+mod block;
+mod body;
+pub mod car;
+mod cbor;
+pub mod cid;
+mod header;
+pub mod limits;
+mod refusal;
+pub mod sign;
+
+pub use block::{
+    Block, BodyPart, DecodedBlock, Draft, FullBlock, Proof, RawBlock, VerifiedBlock, seal, verify_runs,
+};
+pub use body::{
+    BodyBuilder, BuiltBody, ChangeIndex, Span, decode_body, decode_change, decode_change_at, decode_layouts,
+};
+pub use header::{BodyRef, FORMAT, Header};
+pub use limits::*;
+pub use refusal::Refusal;
+pub use sign::{Domain, Signature, SigningKey, node_id};
