@@ -36,9 +36,7 @@ impl AuthPlugin {
 
     /// The plugin of that name, if it is known.
     pub fn from_name(name: &str) -> Option<AuthPlugin> {
-        [AuthPlugin::CachingSha2, AuthPlugin::Native]
-            .into_iter()
-            .find(|plugin| plugin.name() == name)
+        [AuthPlugin::CachingSha2, AuthPlugin::Native].into_iter().find(|plugin| plugin.name() == name)
     }
 }
 
@@ -61,10 +59,7 @@ impl Verifiers {
     /// assert_eq!(verifiers.native_hash().unwrap(), "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19");
     /// ```
     pub fn of_password(password: &[u8]) -> Verifiers {
-        Verifiers {
-            native: Some(sha1(&[&sha1(&[password])])),
-            sha2: Some(sha256(&[&sha256(&[password])])),
-        }
+        Verifiers { native: Some(sha1(&[&sha1(&[password])])), sha2: Some(sha256(&[&sha256(&[password])])) }
     }
 
     /// Whether this is the password (the full exchange of `caching_sha2_password`). False without verifiers.

@@ -61,11 +61,7 @@ pub struct ServerError {
 impl ServerError {
     /// An error from its parts.
     pub fn new(code: u16, sqlstate: &str, message: impl Into<String>) -> ServerError {
-        ServerError {
-            code,
-            sqlstate: sqlstate.to_owned(),
-            message: message.into(),
-        }
+        ServerError { code, sqlstate: sqlstate.to_owned(), message: message.into() }
     }
 }
 

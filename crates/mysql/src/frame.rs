@@ -28,6 +28,8 @@ pub(crate) struct FrameReader {
     missing: usize,
     payload: Vec<u8>,
     complete: bool,
+    /// A packet was taken and its answer is not finished: nothing more is parsed.
+    held: bool,
     backlog: Vec<u8>,
     packet_bytes_max: usize,
     sequence: u8,
@@ -41,6 +43,7 @@ impl FrameReader {
             missing: 0,
             payload: Vec::new(),
             complete: false,
+            held: false,
             backlog: Vec::new(),
             packet_bytes_max,
             sequence: 0,
@@ -57,9 +60,20 @@ impl FrameReader {
         &mut self.sequence
     }
 
+    /// Lets the next packet be parsed; its sequence number goes on counting.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// Lets the next packet be parsed; it must begin a command (sequence number 0).
+    pub(crate) fn release_for_command(&mut self) {
+        self.sequence = 0;
+        self.held = false;
+    }
+
     /// Takes bytes from the stream.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        let used = self.fill(bytes)?;
+        let used = if self.held || !self.backlog.is_empty() { 0 } else { self.fill(bytes)? };
         let rest = &bytes[used..];
         if self.backlog.len() + rest.len() > BACKLOG_BYTES_MAX {
             return Err(ProtocolError::Backlog);
@@ -68,8 +82,11 @@ impl FrameReader {
         Ok(())
     }
 
-    /// The next complete packet.
+    /// The next complete packet. After one is taken there is none until a release.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Vec<u8>>, ProtocolError> {
+        if self.held {
+            return Ok(None);
+        }
         if !self.complete && !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
             let used = self.fill(&backlog)?;
@@ -83,12 +100,13 @@ impl FrameReader {
             return Ok(None);
         }
         self.complete = false;
+        self.held = true;
         Ok(Some(std::mem::take(&mut self.payload)))
     }
 
     /// A complete packet waits to be taken: reading more from the stream only fills the backlog.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.complete
+        self.complete || self.held
     }
 
     /// Everything that arrived behind the last packet taken, unparsed (the first bytes of TLS).
@@ -115,8 +133,7 @@ impl FrameReader {
         while !self.complete {
             if self.header_len < HEADER_BYTES {
                 let count = rest.len().min(HEADER_BYTES - self.header_len);
-                self.header[self.header_len..self.header_len + count]
-                    .copy_from_slice(&rest[..count]);
+                self.header[self.header_len..self.header_len + count].copy_from_slice(&rest[..count]);
                 self.header_len += count;
                 rest = &rest[count..];
                 if self.header_len < HEADER_BYTES {
@@ -147,10 +164,10 @@ impl FrameReader {
         if self.header[3] != self.sequence {
             return Err(ProtocolError::OutOfOrder);
         }
+        self.sequence = self.sequence.wrapping_add(1);
         if self.payload.len() + length > self.packet_bytes_max {
             return Err(ProtocolError::TooLarge);
         }
-        self.sequence = self.sequence.wrapping_add(1);
         self.missing = length;
         self.payload.reserve(length.min(RESERVE_BYTES_MAX));
         Ok(())

@@ -29,24 +29,14 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
-    pub(crate) fn peek(&self) -> Option<u8> {
-        self.bytes.first().copied()
-    }
-
     pub(crate) fn take(&mut self, count: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self
-            .bytes
-            .split_at_checked(count)
-            .ok_or(ProtocolError::Malformed)?;
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(ProtocolError::Malformed)?;
         self.bytes = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        let (taken, rest) = self
-            .bytes
-            .split_first_chunk::<N>()
-            .ok_or(ProtocolError::Malformed)?;
+        let (taken, rest) = self.bytes.split_first_chunk::<N>().ok_or(ProtocolError::Malformed)?;
         self.bytes = rest;
         Ok(*taken)
     }
@@ -89,11 +79,7 @@ impl<'a> Reader<'a> {
 
     /// A string up to a zero byte, which is consumed.
     pub(crate) fn nul_terminated(&mut self) -> Read<&'a [u8]> {
-        let end = self
-            .bytes
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or(ProtocolError::Malformed)?;
+        let end = self.bytes.iter().position(|&byte| byte == 0).ok_or(ProtocolError::Malformed)?;
         let taken = self.take(end)?;
         self.take(1)?;
         Ok(taken)
@@ -111,9 +97,7 @@ impl<'a> Reader<'a> {
 
 /// UTF-8 or malformed.
 pub(crate) fn text(bytes: &[u8]) -> Read<String> {
-    std::str::from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|_| ProtocolError::Malformed)
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| ProtocolError::Malformed)
 }
 
 pub(crate) fn put_lenenc(out: &mut Vec<u8>, value: u64) {
@@ -176,9 +160,6 @@ mod tests {
     #[test]
     fn a_length_beyond_the_packet_is_malformed() {
         let bytes = [0xFE, 255, 255, 255, 255, 255, 255, 255, 255, b'x'];
-        assert_eq!(
-            Reader::new(&bytes).lenenc_bytes(),
-            Err(ProtocolError::Malformed)
-        );
+        assert_eq!(Reader::new(&bytes).lenenc_bytes(), Err(ProtocolError::Malformed));
     }
 }
