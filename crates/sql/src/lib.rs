@@ -10,3 +10,8 @@
 pub mod error;
 pub mod field;
 pub mod plan;
+pub mod session;
+pub mod statement;
+mod variable_table;
+pub mod variables;
+pub mod virtuals;
