@@ -2,7 +2,7 @@
 //!
 //! [`Connection`] is the server's side of one client: feed it bytes, poll it for events, answer them, send its
 //! output. It opens no socket, reads no clock, draws no random number, and knows nothing of SQL; the salt and
-//! all limits are arguments. A `client` module will be the other side, small, for the
+//! all limits are arguments. [`client`] is the other side, small, for the `sql` subcommand and for tests.
 //!
 //! What is deliberately not here: TLS itself (the shell wraps the stream), accounts, the meaning of
 //! statements, compression, LOAD DATA LOCAL INFILE (never advertised), cursors (rows are sent at once, as MySQL
@@ -45,6 +45,7 @@
 //! ```
 
 mod auth;
+pub mod client;
 mod command;
 mod connection;
 mod constants;

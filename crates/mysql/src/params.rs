@@ -148,7 +148,7 @@ fn string_param(column_type: ColumnType, bytes: Vec<u8>) -> Param {
     }
 }
 
-fn parse_value(reader: &mut Reader<'_>, param: ParamType) -> Result<Param, ProtocolError> {
+pub(crate) fn parse_value(reader: &mut Reader<'_>, param: ParamType) -> Result<Param, ProtocolError> {
     use ColumnType::*;
     Ok(match (param.column_type, param.unsigned) {
         (Tiny, true) => Param::UInt(u64::from(reader.u8()?)),

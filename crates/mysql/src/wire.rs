@@ -29,6 +29,10 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.bytes.first().copied()
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Read<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(ProtocolError::Malformed)?;
         self.bytes = rest;
