@@ -6,9 +6,11 @@
 
 pub mod catalog;
 pub mod change;
+pub mod decimal;
 pub mod ids;
 pub mod schema;
 pub mod stamp;
+pub mod temporal;
 pub mod types;
 pub mod value;
 
