@@ -1,0 +1,344 @@
+//! The data directory: what lies where, with which permissions, and who holds the lock.
+//!
+//! Secrets are files of mode 0600 in a directory of mode 0700. A file is replaced by writing a new one beside it,
+//! syncing it and renaming it, so a crash leaves the old one or the new one. Not here: the database, which the engine
+//! keeps in the same directory.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+
+/// Longest file of ours that is read into memory, in bytes.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What is wrong with a data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or written.
+    #[error(
+        "cannot use the data directory {path}: {source}\n  hint: choose another with --data-dir, or make it writable for this user"
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "the data directory {path} is in use by another process{pid}\n  hint: stop that one, or give this one a directory of its own with --data-dir"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// ` (pid N)`, if known.
+        pid: String,
+    },
+    /// There is no node in it.
+    #[error(
+        "there is no node in {0}\n  hint: `p2pdb-node init` makes a realm of its own, `p2pdb-node join TICKET` joins one"
+    )]
+    Empty(PathBuf),
+    /// There is one already.
+    #[error("{0} already holds a node\n  hint: `p2pdb-node run` starts it; choose another directory with --data-dir for a new one")]
+    Occupied(PathBuf),
+    /// A file cannot be read or written.
+    #[error("cannot {verb} {path}: {source}")]
+    File {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{path} is damaged: {reason}\n  hint: put the file back from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Paths in a data directory.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// The lock on a data directory; held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl DataDir {
+    /// The directory at this path, which need not exist.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The node key.
+    pub fn node_key_path(&self) -> PathBuf {
+        self.path("node.key")
+    }
+
+    /// The option file for MySQL clients.
+    pub fn client_cnf_path(&self) -> PathBuf {
+        self.path("client.cnf")
+    }
+
+    /// True when a node was made here.
+    pub fn is_initialised(&self) -> bool {
+        self.node_key_path().exists()
+    }
+
+    /// Makes the directory (mode 0700) if need be, and takes its lock.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`], [`DataDirError::Locked`].
+    pub fn lock(&self) -> Result<Lock, DataDirError> {
+        let unusable = |source| DataDirError::Unusable { path: self.root.clone(), source };
+        if !self.root.is_dir() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unusable)?;
+        }
+        let path = self.path("LOCK");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let pid = match file.read_to_string(&mut pid) {
+                    Ok(_) if !pid.trim().is_empty() => format!(" (pid {})", pid.trim()),
+                    _ => String::new(),
+                };
+                return Err(DataDirError::Locked { path: self.root.clone(), pid });
+            }
+            Err(TryLockError::Error(e)) => return Err(unusable(e)),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unusable)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Fails unless a node was made here.
+    ///
+    /// # Errors
+    /// [`DataDirError::Empty`].
+    pub fn must_be_initialised(&self) -> Result<(), DataDirError> {
+        if self.is_initialised() { Ok(()) } else { Err(DataDirError::Empty(self.root.clone())) }
+    }
+
+    /// Writes a secret (mode 0600), durably and at once.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
+        let path = self.path(name);
+        let write = || -> io::Result<()> {
+            let parent = path.parent().unwrap_or(&self.root);
+            let fresh = path.with_extension("new");
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            // An old file of that name may have been left with other permissions.
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            File::open(parent)?.sync_all()
+        };
+        write().map_err(|source| DataDirError::File { verb: "write", path: path.clone(), source })
+    }
+
+    /// Reads a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`]; [`DataDirError::Damaged`] when it is not text or absurdly long.
+    pub fn read_text(&self, name: &str) -> Result<Option<String>, DataDirError> {
+        let path = self.path(name);
+        let bytes = match File::open(&path).and_then(|f| {
+            let mut bytes = Vec::new();
+            f.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DataDirError::File { verb: "read", path, source }),
+        };
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let reason = format!("it is longer than {FILE_BYTES_MAX} bytes");
+            return Err(DataDirError::Damaged { path, reason });
+        }
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| DataDirError::Damaged { path, reason: "it is not UTF-8 text".into() })
+    }
+
+    /// Reads a JSON file; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::read_text`]; [`DataDirError::Damaged`] when it is not what was written.
+    pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, DataDirError> {
+        let Some(text) = self.read_text(name)? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|e| DataDirError::Damaged { path: self.path(name), reason: e.to_string() })
+    }
+
+    /// Writes a JSON file (mode 0600).
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_json<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<(), DataDirError> {
+        let bytes = serde_json::to_vec_pretty(value).expect("invariant: our own types are JSON");
+        self.write_secret(name, &bytes)
+    }
+
+    /// Removes a file if it is there.
+    pub fn remove(&self, name: &str) {
+        // Nothing depends on it being gone; the next start overwrites it.
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    /// Writes the node key.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_node_key(&self, key: &SigningKey) -> Result<(), DataDirError> {
+        self.write_secret("node.key", key_text(key).as_bytes())
+    }
+
+    /// Reads the node key.
+    ///
+    /// # Errors
+    /// [`DataDirError::Empty`] when there is none; [`DataDirError::Damaged`] when it is not a key.
+    pub fn read_node_key(&self) -> Result<SigningKey, DataDirError> {
+        let text = self.read_text("node.key")?.ok_or_else(|| DataDirError::Empty(self.root.clone()))?;
+        key_from_text(&text).ok_or_else(|| DataDirError::Damaged {
+            path: self.node_key_path(),
+            reason: "it does not hold the 64 hexadecimal digits of an ed25519 key".into(),
+        })
+    }
+
+    /// The keystore's key of an account, by user name.
+    ///
+    /// # Errors
+    /// As [`Self::read_json`].
+    pub fn read_account_key(&self, user: &str) -> Result<Option<SigningKey>, DataDirError> {
+        let keys: std::collections::BTreeMap<String, String> =
+            self.read_json(ACCOUNTS_FILE)?.unwrap_or_default();
+        let Some(text) = keys.get(user) else {
+            return Ok(None);
+        };
+        key_from_text(text).map(Some).ok_or_else(|| DataDirError::Damaged {
+            path: self.path(ACCOUNTS_FILE),
+            reason: format!("the key of '{user}' is not 64 hexadecimal digits"),
+        })
+    }
+
+    /// Keeps an account's key in the keystore.
+    ///
+    /// # Errors
+    /// As [`Self::read_json`] and [`Self::write_json`].
+    pub fn write_account_key(&self, user: &str, key: &SigningKey) -> Result<(), DataDirError> {
+        let mut keys: std::collections::BTreeMap<String, String> =
+            self.read_json(ACCOUNTS_FILE)?.unwrap_or_default();
+        keys.insert(user.to_owned(), key_text(key));
+        self.write_json(ACCOUNTS_FILE, &keys)
+    }
+}
+
+const ACCOUNTS_FILE: &str = "accounts.json";
+
+fn key_text(key: &SigningKey) -> String {
+    p2pdb_model::ids::hex(&key.to_bytes())
+}
+
+fn key_from_text(text: &str) -> Option<SigningKey> {
+    let bytes: [u8; 32] = p2pdb_model::ids::unhex(text.trim())?.try_into().ok()?;
+    Some(SigningKey::from_bytes(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, DataDir) {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path().join("node"));
+        (temp, dir)
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_holder() {
+        let (_temp, dir) = directory();
+        let lock = dir.lock().expect("first");
+        let text = dir.lock().expect_err("second").to_string();
+        assert!(text.contains("in use by another process (pid "), "{text}");
+        assert!(text.contains("--data-dir"), "{text}");
+        drop(lock);
+        dir.lock().expect("after the first is gone");
+    }
+
+    #[test]
+    fn secrets_are_for_the_user_alone_and_come_back() {
+        let (_temp, dir) = directory();
+        let _lock = dir.lock().expect("lock");
+        assert!(matches!(dir.read_node_key(), Err(DataDirError::Empty(_))));
+        let key = SigningKey::from_bytes(&[7; 32]);
+        fs::write(dir.path("node.new"), b"left by a crash").expect("write");
+        dir.write_node_key(&key).expect("write");
+        dir.write_account_key("root", &key).expect("write");
+        assert_eq!(dir.read_node_key().expect("read").to_bytes(), key.to_bytes());
+        assert!(dir.read_account_key("root").expect("read").is_some());
+        assert!(dir.read_account_key("toor").expect("read").is_none());
+        for name in ["node.key", ACCOUNTS_FILE, "LOCK"] {
+            let mode = fs::metadata(dir.path(name)).expect("metadata").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(fs::metadata(dir.root()).expect("metadata").permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_with_what_to_do() {
+        let (_temp, dir) = directory();
+        let _lock = dir.lock().expect("lock");
+        for text in ["", "abc", "zz", &"0".repeat(63)] {
+            fs::write(dir.node_key_path(), text).expect("write");
+            let error = dir.read_node_key().expect_err("damaged").to_string();
+            assert!(error.contains("node.key is damaged") && error.contains("backup"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_refused() {
+        let (temp, _) = directory();
+        let file = temp.path().join("file");
+        fs::write(&file, b"").expect("write");
+        let text = DataDir::at(file.join("below")).lock().expect_err("no directory").to_string();
+        assert!(text.starts_with("cannot use the data directory") && text.contains("hint:"), "{text}");
+    }
+}
