@@ -3,13 +3,27 @@
 //! [`compile_statement`] is the entry. It reads the statement's own grammar with `sqlparser`'s [`Parser`] as a cursor
 //! over tokens, because MySQL's statements are many and `sqlparser` knows half of them; expressions and queries inside
 //! are `sqlparser`'s, bound by [`crate::bind`].
+//!
+//! Statements that are recognised but not served are refused by name (1235) in [`refuse`]; words that begin no
+//! statement of MySQL are a syntax error.
+
+use std::sync::Arc;
 
 use p2pdb_model::Catalog;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
-use crate::plan::Plan;
-use crate::session::SessionState;
+use crate::plan::{Note, NoteLevel, Plan, PlanKind, SessionCommand};
+use crate::session::{SessionState, SqlMode};
+
+pub mod cursor;
+mod refuse;
+pub mod reserved;
+mod set;
+mod transaction;
+
+pub use cursor::Cursor;
 
 /// What a statement is compiled against.
 #[derive(Clone, Copy)]
@@ -18,8 +32,21 @@ pub struct Context<'a> {
     pub catalog: &'a Catalog,
     /// Current database, sql_mode, collation of literals.
     pub session: &'a SessionState,
-    /// The statement's text without its terminator.
+    /// The text that the tokens were made of: their spans point into it.
     pub text: &'a str,
+}
+
+impl Context<'_> {
+    /// The database of a name that may have none.
+    ///
+    /// # Errors
+    /// 1046.
+    pub fn database(&self, given: Option<String>) -> Result<String, SqlError> {
+        match given {
+            Some(name) => Ok(name),
+            None => self.session.database_or_err().map(str::to_owned),
+        }
+    }
 }
 
 /// Compiles the statement that the parser stands before, to its end (the end of the tokens, `;` excluded).
@@ -30,6 +57,56 @@ pub struct Context<'a> {
 /// # Errors
 /// 1064 and everything that binding can say.
 pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let _ = (parser, cx);
-    Err(SqlError::unsupported("this statement"))
+    let ansi_quotes = cx.session.sql_mode.has(SqlMode::ANSI_QUOTES);
+    let c = &mut Cursor::new(parser, cx.text, ansi_quotes);
+    let word = match c.token(0) {
+        Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_lowercase(),
+        Token::EOF | Token::SemiColon => return Err(SqlError::new(1065, "42000", "Query was empty")),
+        _ => return Err(c.error()),
+    };
+    let plan = match word.as_str() {
+        "set" => set::set(c, cx),
+        "begin" | "start" | "commit" | "rollback" | "savepoint" | "release" => transaction::transaction(c),
+        "use" | "kill" | "lock" | "unlock" | "flush" | "prepare" | "execute" | "deallocate" => {
+            transaction::session(c, cx)
+        }
+        _ => refuse::refuse(c),
+    }?;
+    c.end()?;
+    Ok(plan)
+}
+
+/// A plan of session commands.
+pub(crate) fn commands(commands: Vec<SessionCommand>) -> Plan {
+    plan(PlanKind::Session(commands))
+}
+
+/// A plan without parameters, fields or notes.
+pub(crate) fn plan(kind: PlanKind) -> Plan {
+    Plan { kind, params: 0, fields: Arc::from([]), notes: Vec::new(), keeps_warnings: false }
+}
+
+/// A note for the warning list.
+pub(crate) fn note(error: SqlError) -> Note {
+    Note { level: NoteLevel::Note, code: error.code, message: error.message }
+}
+
+/// Parses a query that we write ourselves.
+pub(crate) fn query_text(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
+    let dialect = sqlparser::dialect::MySqlDialect {};
+    let wrong = |_| SqlError::syntax(text, 1);
+    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(wrong)?;
+    parser.parse_query().map(|q| *q).map_err(wrong)
+}
+
+/// Binds and lowers a query: the one place where this half of the crate meets the other.
+///
+/// # Errors
+/// Those of binding.
+pub(crate) fn compile_query(
+    query: &sqlparser::ast::Query,
+    cx: &Context<'_>,
+) -> Result<(crate::plan::Query, Vec<crate::field::Field>), SqlError> {
+    let _ = (query, cx);
+    Err(SqlError::unsupported("expressions here"))
 }
