@@ -1,0 +1,52 @@
+//! Who owns a unique value: the live row with the least priority (DESIGN §6 step 5).
+//!
+//! A row has one priority for all its unique keys: the greatest write among the cells of its unique columns. Since a
+//! displaced row keeps its claims, ownership looks only at live rows and their values, never at who is displaced:
+//! there are no chains, and the work for one changed row is one look-up per unique key.
+
+use p2pdb_model::change::WriteOrder;
+
+/// A row's place in the queue for its unique values. Less is stronger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Priority {
+    /// The greatest write among the cells of its unique columns; `None` (strongest) when no write set any of them.
+    pub write: Option<WriteOrder>,
+    /// The encoded row key: decides between rows written by one transaction.
+    pub key: Vec<u8>,
+}
+
+impl Priority {
+    /// The priority of the row `key` whose unique cells have these writes.
+    pub fn new(writes: impl IntoIterator<Item = WriteOrder>, key: Vec<u8>) -> Self {
+        Self { write: writes.into_iter().max(), key }
+    }
+}
+
+/// Which of the contenders for a value owns it: the index of the least priority. `None` without contenders.
+pub fn owner(contenders: &[Priority]) -> Option<usize> {
+    (0..contenders.len()).min_by_key(|i| &contenders[*i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p2pdb_model::change::Position;
+    use p2pdb_model::ids::{Cid, NodeId};
+    use p2pdb_model::stamp::Stamp;
+
+    #[test]
+    fn the_row_whose_latest_unique_write_is_earliest_owns_the_value_in_any_order() {
+        let at = |n| WriteOrder {
+            stamp: Stamp(n),
+            author: NodeId([0; 32]),
+            block: Cid::default(),
+            position: Position { transaction: 0, change: 0 },
+        };
+        let a = Priority::new([at(1), at(9)], vec![1]);
+        let b = Priority::new([at(5), at(3)], vec![2]);
+        let tie = Priority::new([at(5)], vec![3]);
+        assert_eq!(owner(&[a.clone(), b.clone(), tie.clone()]), Some(1));
+        assert_eq!(owner(&[tie, b, a]), Some(1));
+        assert_eq!(owner(&[]), None);
+    }
+}

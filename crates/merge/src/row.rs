@@ -1,0 +1,386 @@
+//! One row as the merge of its accepted changes.
+//!
+//! The identity of a row (its key at birth) may be born more than once: inserted, deleted and inserted again, or
+//! inserted on two nodes that could not see each other. An insert that finds no live row of its key *founds* an
+//! incarnation; an insert that finds one (possible only when the delete between them was voided) joins it.
+//!
+//! * An update or delete *aims* at the row that its author could see: the visible unit of its causal past.
+//! * A delete removes what its author had seen of the row it aims at, and the older incarnations which that row had
+//!   superseded. A founder lives while some change that aims at it was removed by no delete: a concurrent edit keeps
+//!   the row, with all its cells.
+//! * Live user-given founders are one unit and merge cell by cell; each live founder with a generated key is a unit.
+//!   A live founder that a younger live founder had seen is superseded: kept, shown as a conflict, never visible.
+//! * Of several units the one founded first is visible.
+//! * A cell holds the greatest write in write order. Maximal writes (seen by no later write of the cell) that did not
+//!   win are its siblings.
+//!
+//! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect.
+
+use std::collections::BTreeMap;
+
+use p2pdb_model::ColumnTag;
+
+/// What a change does to the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteKind {
+    /// A new row.
+    Insert {
+        /// Its key came from AUTO_INCREMENT.
+        generated: bool,
+    },
+    /// New values for some columns.
+    Update,
+    /// The row goes.
+    Delete,
+}
+
+/// A change as the merge sees it: what it does and which columns it writes.
+#[derive(Clone, Debug)]
+pub struct RowWrite {
+    /// What it does.
+    pub kind: WriteKind,
+    /// The columns that it writes; a value's place in the change is its place here.
+    pub columns: Vec<ColumnTag>,
+}
+
+/// Why a unit is, or is not, the visible row of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// The row of this key.
+    Primary,
+    /// Another row with the same generated key was founded before it.
+    Generated,
+    /// The row was deleted and its key inserted again by someone who had not seen a concurrent edit of it.
+    Superseded,
+}
+
+/// The winner of one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The column.
+    pub column: ColumnTag,
+    /// Index of the change that wrote it.
+    pub change: usize,
+    /// Place of the value in that change.
+    pub place: usize,
+}
+
+/// A live row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Its standing.
+    pub standing: Standing,
+    /// The first of its founders, by write order: names the unit.
+    pub founder: usize,
+    /// Its cells, by column.
+    pub cells: Vec<Cell>,
+    /// Maximal writes that did not win, by column, then write order (equal values included).
+    pub siblings: Vec<Cell>,
+    /// Deletes that a concurrent edit has overruled and that no later change of the row had seen.
+    pub lost_deletes: Vec<usize>,
+}
+
+/// What the changes of one row key amount to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergedRow {
+    /// The live rows; the primary one first. Empty: no row.
+    pub units: Vec<Unit>,
+    /// Changes that aim at nothing among the accepted changes.
+    pub adrift: Vec<usize>,
+}
+
+/// Merges the accepted changes of one row key, given in ascending write order.
+///
+/// `saw(a, b)` is asked only with `a > b`. For a history in which everybody had seen everything the cost is one
+/// question per change; it grows with the square of the number of changes that are concurrent.
+pub fn merge_row<E>(
+    changes: &[RowWrite],
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<MergedRow, E> {
+    let start = settled_prefix(changes, saw)?;
+    merge_from(changes, start, true, saw)
+}
+
+/// [`merge_row`] with its short cuts as arguments, so that a test can do without them.
+pub(crate) fn merge_from<E>(
+    changes: &[RowWrite],
+    start: usize,
+    short_cuts: bool,
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<MergedRow, E> {
+    let none = vec![Vec::new(); changes.len()];
+    Merge { changes, start, aims: none.clone(), kills: none, saw }.run(short_cuts)
+}
+
+/// How many leading changes may be left out: all up to a delete that had seen everything before it and that
+/// everything after it had seen.
+fn settled_prefix<E>(
+    changes: &[RowWrite],
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<usize, E> {
+    /// Deletes tried, from the youngest.
+    const TRIES_MAX: usize = 4;
+    // A delete aims at one of several rows with the same generated key, so it may not have removed all.
+    let generated = |c: &RowWrite| c.kind == WriteKind::Insert { generated: true };
+    let deletes = (0..changes.len()).rev().filter(|i| changes[*i].kind == WriteKind::Delete);
+    'next: for d in deletes.take(TRIES_MAX) {
+        if changes[..d].iter().filter(|c| generated(c)).count() > 1 {
+            continue;
+        }
+        for j in d + 1..changes.len() {
+            if !saw(j, d)? {
+                continue 'next;
+            }
+        }
+        for j in (0..d).rev() {
+            if !saw(d, j)? {
+                continue 'next;
+            }
+        }
+        return Ok(d + 1);
+    }
+    Ok(0)
+}
+
+struct Merge<'a, E> {
+    changes: &'a [RowWrite],
+    start: usize,
+    /// Per change, the founders at which it aims (an insert: itself, and what it joined).
+    aims: Vec<Vec<usize>>,
+    /// Per delete, the founders from which it removes.
+    kills: Vec<Vec<usize>>,
+    saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
+}
+
+/// The founders that live, as seen from some set of changes.
+struct View {
+    /// Units of founders that are not superseded, each ascending; by first founder.
+    units: Vec<Vec<usize>>,
+    /// Live founders that a younger one supersedes.
+    superseded: Vec<usize>,
+}
+
+impl<E> Merge<'_, E> {
+    fn run(mut self, short_cuts: bool) -> Result<MergedRow, E> {
+        let all: Vec<usize> = (self.start..self.changes.len()).collect();
+        let simple = all.iter().all(|i| {
+            matches!(self.changes[*i].kind, WriteKind::Insert { generated: false } | WriteKind::Update)
+        });
+        if simple && short_cuts {
+            return self.run_simple(&all);
+        }
+        for &c in &all {
+            let mut past = Vec::new();
+            for &b in &all[..c - self.start] {
+                if (self.saw)(c, b)? {
+                    past.push(b);
+                }
+            }
+            let view = self.view(&past)?;
+            let visible = view.units.first().cloned().unwrap_or_default();
+            match self.changes[c].kind {
+                WriteKind::Insert { .. } => {
+                    self.aims[c] = visible;
+                    self.aims[c].push(c);
+                }
+                WriteKind::Update => self.aims[c] = visible,
+                WriteKind::Delete => {
+                    let mut kills = visible.clone();
+                    for &s in &view.superseded {
+                        for &v in &visible {
+                            if v > s && !kills.contains(&s) && (self.saw)(v, s)? {
+                                kills.push(s);
+                            }
+                        }
+                    }
+                    self.aims[c] = visible;
+                    self.kills[c] = kills;
+                }
+            }
+        }
+        self.conclude(&all)
+    }
+
+    /// No deletes, no generated keys: one unit with every change that had seen an insert.
+    fn run_simple(&mut self, all: &[usize]) -> Result<MergedRow, E> {
+        let inserts: Vec<usize> =
+            all.iter().copied().filter(|i| self.changes[*i].kind != WriteKind::Update).collect();
+        let mut merged = MergedRow::default();
+        let mut members = Vec::with_capacity(all.len());
+        for &c in all {
+            let mut sees = self.changes[c].kind != WriteKind::Update;
+            for &i in inserts.iter().take_while(|i| **i < c) {
+                if sees {
+                    break;
+                }
+                sees = (self.saw)(c, i)?;
+            }
+            if sees { members.push(c) } else { merged.adrift.push(c) }
+        }
+        if let Some(&founder) = inserts.first() {
+            merged.units.push(self.unit(Standing::Primary, founder, &members, Vec::new())?);
+        }
+        Ok(merged)
+    }
+
+    fn conclude(&mut self, all: &[usize]) -> Result<MergedRow, E> {
+        let view = self.view(all)?;
+        let mut merged = MergedRow::default();
+        let is_delete = |c: usize| self.changes[c].kind == WriteKind::Delete;
+        merged.adrift = all.iter().copied().filter(|c| self.aims[*c].is_empty()).collect();
+        let mut parts: Vec<(Standing, Vec<usize>)> = Vec::new();
+        for (n, unit) in view.units.iter().enumerate() {
+            let standing = if n == 0 { Standing::Primary } else { Standing::Generated };
+            parts.push((standing, unit.clone()));
+        }
+        let shown: Vec<usize> = view.units.concat();
+        parts.extend(
+            self.superseded_groups(&view.superseded, &shown, all)?
+                .into_iter()
+                .map(|g| (Standing::Superseded, g)),
+        );
+        for (standing, founders) in parts {
+            let aims_here = |c: usize| self.aims[c].iter().any(|f| founders.contains(f));
+            let members: Vec<usize> =
+                all.iter().copied().filter(|c| !is_delete(*c) && aims_here(*c)).collect();
+            let mut lost = Vec::new();
+            for &d in all {
+                if !is_delete(d) || !self.kills[d].iter().any(|f| founders.contains(f)) {
+                    continue;
+                }
+                let mut seen = false;
+                for &m in members.iter().rev().take_while(|m| **m > d) {
+                    seen = seen || (self.saw)(m, d)?;
+                }
+                if !seen {
+                    lost.push(d);
+                }
+            }
+            let founder = founders.iter().copied().min().unwrap_or_default();
+            merged.units.push(self.unit(standing, founder, &members, lost)?);
+        }
+        Ok(merged)
+    }
+
+    /// Superseded founders that live by a change of their own (one that aims at no shown row), grouped where a change
+    /// aims at several.
+    fn superseded_groups(
+        &mut self,
+        superseded: &[usize],
+        shown: &[usize],
+        all: &[usize],
+    ) -> Result<Vec<Vec<usize>>, E> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for &s in superseded {
+            let mut own = false;
+            for &x in all {
+                own = own
+                    || (self.aims[x].contains(&s)
+                        && !self.aims[x].iter().any(|f| shown.contains(f))
+                        && self.changes[x].kind != WriteKind::Delete
+                        && !self.removed(x, s, all)?);
+            }
+            if !own {
+                continue;
+            }
+            let linked = |g: &Vec<usize>| {
+                all.iter().any(|x| self.aims[*x].contains(&s) && self.aims[*x].iter().any(|f| g.contains(f)))
+            };
+            let (mut together, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(linked);
+            let mut group: Vec<usize> = together.drain(..).flatten().collect();
+            group.push(s);
+            group.sort_unstable();
+            groups = apart;
+            groups.push(group);
+        }
+        groups.sort();
+        Ok(groups)
+    }
+
+    /// Did a delete among `within` remove `x` as a change of the founder `f`?
+    fn removed(&mut self, x: usize, f: usize, within: &[usize]) -> Result<bool, E> {
+        for &d in within.iter().rev().take_while(|d| **d > x) {
+            if self.kills[d].contains(&f) && (self.saw)(d, x)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn view(&mut self, past: &[usize]) -> Result<View, E> {
+        let mut alive = Vec::new();
+        for &i in past {
+            if !matches!(self.changes[i].kind, WriteKind::Insert { .. }) {
+                continue;
+            }
+            for &x in past {
+                let aims = self.changes[x].kind != WriteKind::Delete && self.aims[x].contains(&i);
+                if aims && !self.removed(x, i, past)? {
+                    alive.push(i);
+                    break;
+                }
+            }
+        }
+        let (mut live, mut superseded) = (Vec::new(), Vec::new());
+        'next: for &i in &alive {
+            for &j in &alive {
+                // Only a founder supersedes; an insert that joined a row is part of it.
+                if j > i && self.aims[j].len() == 1 && (self.saw)(j, i)? {
+                    superseded.push(i);
+                    continue 'next;
+                }
+            }
+            live.push(i);
+        }
+        let mut units: Vec<Vec<usize>> = Vec::new();
+        for &i in &live {
+            let given = |x: usize| self.changes[x].kind == WriteKind::Insert { generated: false };
+            let linked = |u: &Vec<usize>| {
+                u.iter().any(|o| {
+                    (given(*o) && given(i)) || self.aims[i].contains(o) || self.aims[*o].contains(&i)
+                })
+            };
+            let (together, apart): (Vec<_>, Vec<_>) = units.into_iter().partition(linked);
+            let mut unit: Vec<usize> = together.concat();
+            unit.push(i);
+            unit.sort_unstable();
+            units = apart;
+            units.push(unit);
+        }
+        units.sort();
+        Ok(View { units, superseded })
+    }
+
+    fn unit(
+        &mut self,
+        standing: Standing,
+        founder: usize,
+        members: &[usize],
+        lost_deletes: Vec<usize>,
+    ) -> Result<Unit, E> {
+        let mut writes: BTreeMap<ColumnTag, Vec<Cell>> = BTreeMap::new();
+        for &change in members {
+            for (place, &column) in self.changes[change].columns.iter().enumerate() {
+                let of_column = writes.entry(column).or_default();
+                // A column listed twice in one change: the last value counts.
+                of_column.retain(|c| c.change != change);
+                of_column.push(Cell { column, change, place });
+            }
+        }
+        let (mut cells, mut siblings) = (Vec::with_capacity(writes.len()), Vec::new());
+        for of_column in writes.into_values() {
+            let Some((winner, rest)) = of_column.split_last() else { continue };
+            cells.push(*winner);
+            for (n, w) in rest.iter().enumerate() {
+                let mut seen = false;
+                for later in &of_column[n + 1..] {
+                    seen = seen || (self.saw)(later.change, w.change)?;
+                }
+                if !seen {
+                    siblings.push(*w);
+                }
+            }
+        }
+        Ok(Unit { standing, founder, cells, siblings, lost_deletes })
+    }
+}

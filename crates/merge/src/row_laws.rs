@@ -1,0 +1,216 @@
+//! Laws of [`crate::row`] over random histories that honest nodes could have written, and the rules one by one.
+
+use std::convert::Infallible;
+
+use p2pdb_model::ColumnTag;
+use quickcheck::{Arbitrary, Gen, quickcheck};
+
+use crate::row::*;
+
+/// Changes of one key with, per change, what its author had seen (its past, closed).
+#[derive(Clone, Debug)]
+struct World {
+    changes: Vec<RowWrite>,
+    past: Vec<Vec<usize>>,
+}
+
+impl World {
+    fn new() -> Self {
+        World { changes: Vec::new(), past: Vec::new() }
+    }
+
+    fn merge(&self) -> MergedRow {
+        self.merge_of(&(0..self.changes.len()).collect::<Vec<_>>())
+    }
+
+    /// Merges a subset; indexes in the result are the subset's.
+    fn merge_of(&self, set: &[usize]) -> MergedRow {
+        let changes: Vec<_> = set.iter().map(|i| self.changes[*i].clone()).collect();
+        let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[set[a]].contains(&set[b]));
+        merge_row(&changes, &mut saw).unwrap()
+    }
+
+    fn plain(&self) -> MergedRow {
+        let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[a].contains(&b));
+        merge_from(&self.changes, 0, false, &mut saw).unwrap()
+    }
+
+    fn add(&mut self, kind: WriteKind, columns: &[u32], past: &[usize]) -> usize {
+        let mut closed: Vec<usize> = past.iter().flat_map(|p| self.past[*p].clone()).collect();
+        closed.extend(past);
+        closed.sort_unstable();
+        closed.dedup();
+        self.past.push(closed);
+        self.changes.push(RowWrite { kind, columns: columns.iter().map(|c| ColumnTag(*c)).collect() });
+        self.changes.len() - 1
+    }
+}
+
+const COLUMNS: [u32; 3] = [1, 2, 3];
+
+impl Arbitrary for World {
+    fn arbitrary(g: &mut Gen) -> Self {
+        const NODES: usize = 3;
+        let mut world = World::new();
+        let mut views: [Vec<usize>; NODES] = Default::default();
+        for _ in 0..usize::arbitrary(g) % 12 {
+            let node = usize::arbitrary(g) % NODES;
+            if u8::arbitrary(g) % 3 == 0 {
+                let other = views[usize::arbitrary(g) % NODES].clone();
+                views[node].extend(other);
+                views[node].sort_unstable();
+                views[node].dedup();
+            }
+            let live = world.merge_of(&views[node]).units.first().is_some();
+            let (kind, columns) = match (live, u8::arbitrary(g) % 3) {
+                (false, n) => (WriteKind::Insert { generated: n == 0 }, COLUMNS.to_vec()),
+                (true, 0) => (WriteKind::Delete, Vec::new()),
+                (true, _) => (WriteKind::Update, vec![*g.choose(&COLUMNS).unwrap_or(&1)]),
+            };
+            let change = world.add(kind, &columns, &views[node].clone());
+            views[node].push(change);
+        }
+        world
+    }
+}
+
+quickcheck! {
+    fn short_cuts_change_nothing(world: World) -> bool {
+        let (short, plain) = (world.merge(), world.plain());
+        short.units == plain.units
+    }
+
+    fn no_write_is_lost_without_trace(world: World) -> bool {
+        let merged = world.merge();
+        (0..world.changes.len()).all(|w| {
+            let deleted = (0..world.changes.len())
+                .any(|d| world.changes[d].kind == WriteKind::Delete && world.past[d].contains(&w));
+            world.changes[w].columns.iter().all(|column| {
+                let overwritten = (0..world.changes.len()).any(|x| {
+                    world.past[x].contains(&w) && world.changes[x].columns.contains(column)
+                });
+                let shown = merged.units.iter().any(|u| {
+                    u.cells.iter().chain(&u.siblings).any(|c| c.change == w && c.column == *column)
+                });
+                shown || overwritten || deleted
+            })
+        })
+    }
+
+    fn what_every_delete_saw_whole_is_gone(world: World) -> bool {
+        // A delete by somebody who had seen everything leaves no user-given row.
+        let mut world = world;
+        world.changes.iter_mut().for_each(|c| {
+            if let WriteKind::Insert { generated } = &mut c.kind {
+                *generated = false;
+            }
+        });
+        let all: Vec<usize> = (0..world.changes.len()).collect();
+        if world.merge().units.is_empty() {
+            return true;
+        }
+        world.add(WriteKind::Delete, &[], &all);
+        world.merge().units.is_empty() && world.plain().units.is_empty()
+    }
+
+    fn at_most_one_unit_is_primary_and_it_comes_first(world: World) -> bool {
+        let units = world.merge().units;
+        units.iter().enumerate().all(|(n, u)| (n == 0) == (u.standing == Standing::Primary))
+    }
+}
+
+const INSERT: WriteKind = WriteKind::Insert { generated: false };
+const GENERATED: WriteKind = WriteKind::Insert { generated: true };
+
+fn cell(unit: &Unit, column: u32) -> usize {
+    unit.cells.iter().find(|c| c.column == ColumnTag(column)).map(|c| c.change).expect("a cell")
+}
+
+#[test]
+fn a_concurrent_edit_keeps_a_deleted_row_with_all_its_cells() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1, 2], &[]);
+    let d = w.add(WriteKind::Delete, &[], &[i]);
+    let e = w.add(WriteKind::Update, &[2], &[i]);
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[0], 2)), (i, e));
+    assert_eq!(m.units[0].lost_deletes, [d]);
+    // An edit by somebody who has seen both settles it.
+    w.add(WriteKind::Update, &[1], &[d, e]);
+    assert!(w.merge().units[0].lost_deletes.is_empty());
+}
+
+#[test]
+fn two_inserts_of_a_given_key_merge_cell_by_cell() {
+    let mut w = World::new();
+    let a = w.add(INSERT, &[1, 2], &[]);
+    let b = w.add(INSERT, &[1, 3], &[]);
+    let m = w.merge();
+    assert_eq!(m.units.len(), 1);
+    let u = &m.units[0];
+    assert_eq!((cell(u, 1), cell(u, 2), cell(u, 3)), (b, a, b));
+    assert_eq!(u.siblings, [Cell { column: ColumnTag(1), change: a, place: 0 }]);
+}
+
+#[test]
+fn two_inserts_of_a_generated_key_are_two_rows_and_edits_follow_their_own() {
+    let mut w = World::new();
+    let a = w.add(GENERATED, &[1], &[]);
+    let b = w.add(GENERATED, &[1], &[]);
+    let e = w.add(WriteKind::Update, &[1], &[b]);
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[1], 1)), (a, e));
+    assert_eq!(m.units[1].standing, Standing::Generated);
+    // Deleting the visible one lets the other take its place.
+    w.add(WriteKind::Delete, &[], &[a, b, e]);
+    let m = w.merge();
+    assert_eq!((m.units.len(), cell(&m.units[0], 1)), (1, e));
+    assert_eq!(m.units[0].standing, Standing::Primary);
+}
+
+#[test]
+fn an_old_edit_stays_with_the_incarnation_that_it_saw() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1, 2], &[]);
+    let d = w.add(WriteKind::Delete, &[], &[i]);
+    let again = w.add(INSERT, &[1, 2], &[d]);
+    let e = w.add(WriteKind::Update, &[1], &[i]);
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[0], 2)), (again, again));
+    assert_eq!(m.units[1].standing, Standing::Superseded);
+    assert_eq!((cell(&m.units[1], 1), cell(&m.units[1], 2)), (e, i));
+    // A delete of the row by somebody who has seen both removes both.
+    w.add(WriteKind::Delete, &[], &[again, e]);
+    assert!(w.merge().units.is_empty());
+}
+
+#[test]
+fn replacing_a_row_on_both_sides_merges_the_replacements() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1], &[]);
+    let (d1, d2) = (w.add(WriteKind::Delete, &[], &[i]), w.add(WriteKind::Delete, &[], &[i]));
+    let a = w.add(INSERT, &[1], &[d1]);
+    let b = w.add(INSERT, &[1], &[d2]);
+    let m = w.merge();
+    assert_eq!((m.units.len(), cell(&m.units[0], 1), m.units[0].siblings.len()), (1, b, 1));
+    assert_eq!(m.units[0].siblings[0].change, a);
+}
+
+#[test]
+fn an_edit_whose_insert_is_void_has_no_effect() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1], &[]);
+    let e = w.add(WriteKind::Update, &[1], &[i]);
+    assert_eq!(w.merge_of(&[e]), MergedRow { units: Vec::new(), adrift: vec![0] });
+}
+
+#[test]
+fn an_insert_over_a_row_whose_delete_is_void_overwrites_it() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1], &[]);
+    let d = w.add(WriteKind::Delete, &[], &[i]);
+    let again = w.add(INSERT, &[1], &[d]);
+    let m = w.merge_of(&[i, again]);
+    assert_eq!((m.units.len(), cell(&m.units[0], 1)), (1, 1));
+    assert!(m.units[0].siblings.is_empty());
+}
