@@ -1,0 +1,630 @@
+//! The network task: owns the swarm, starts and ends sessions, carries out commands.
+//!
+//! A session is our sending side towards one peer: it begins when a connection to the peer stands, opens the lanes
+//! that the peer's standing allows, and ends when one of its streams fails or its connection closes; if another
+//! connection to the peer stands, a new session begins there. The receiving side is the peer's session. The task
+//! never waits for a consumer: events go to a channel whose content is bounded by budgets (`session`).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use libp2p::futures::StreamExt;
+use libp2p::identity::{Keypair, ed25519};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, kad, mdns};
+use p2pdb_model::ids::NodeId;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::behaviour::{self, Behaviour, BehaviourEvent, InnerEvent};
+use super::book::{self, Book, Whom};
+use super::identity::{node_of, peer_of};
+use super::session::{self, Frame, Outbox, Outboxes, Outgoing};
+use super::streams::{HandlerEvent, StreamEvent};
+use super::{
+    Access, Command, GOSSIP_MESSAGE_BYTES_MAX, GOSSIP_WAITING_BYTES_MAX, Gate, GossipId, Lane, NetConfig,
+    NetError, NetEvent, PEERS_DIRECT_MAX, PeerInfo, STRANGER_TIMEOUT, STRANGERS_MAX, Verdict,
+};
+
+/// How often dials, time limits and bans are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// A stranger that was admitted should reconnect by itself; after this time its old connection is cut.
+const PROMOTION_GRACE: Duration = Duration::from_secs(3);
+/// How long an orderly stop waits for the last frames and goodbyes.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Starts the task; returns this node's id.
+pub(super) fn spawn(
+    config: NetConfig,
+    gate: Arc<dyn Gate>,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::UnboundedSender<NetEvent>,
+    outboxes: Outboxes,
+) -> Result<NodeId, NetError> {
+    let mut seed = config.node_key;
+    let secret = ed25519::SecretKey::try_from_bytes(&mut seed)?;
+    let keypair = ed25519::Keypair::from(secret);
+    let local = NodeId(keypair.public().to_bytes());
+    let mut swarm = behaviour::swarm(Keypair::from(keypair), &config, gate.clone())?;
+    for address in &config.listen {
+        let error = |reason: String| NetError::Listen { address: address.clone(), reason };
+        check_free(address).map_err(|e| error(e.to_string()))?;
+        swarm.listen_on(address.clone()).map_err(|e| error(e.to_string()))?;
+    }
+    let mut book = Book::default();
+    for address in &config.bootstrap {
+        book.add_bootstrap(address, Instant::now());
+    }
+    tracing::info!(peer = %swarm.local_peer_id(), realm = %config.realm, "network started");
+    let task = Task {
+        topic: behaviour::topic(&config.realm),
+        config,
+        gate,
+        swarm,
+        book,
+        events,
+        outboxes,
+        peers: HashMap::new(),
+        writers: JoinSet::new(),
+        dials: HashMap::new(),
+        banned: HashMap::new(),
+        gossip_budget: Arc::new(Semaphore::new(GOSSIP_WAITING_BYTES_MAX)),
+    };
+    tokio::spawn(task.run(commands));
+    Ok(local)
+}
+
+struct Task {
+    config: NetConfig,
+    gate: Arc<dyn Gate>,
+    topic: gossipsub::IdentTopic,
+    swarm: Swarm<Behaviour>,
+    book: Book,
+    events: mpsc::UnboundedSender<NetEvent>,
+    outboxes: Outboxes,
+    peers: HashMap<PeerId, Peer>,
+    /// Writers of all sessions; they yield whose session has ended, and why.
+    writers: JoinSet<(PeerId, ConnectionId, std::io::Result<()>)>,
+    dials: HashMap<ConnectionId, Whom>,
+    banned: HashMap<PeerId, Instant>,
+    gossip_budget: Arc<Semaphore>,
+}
+
+struct Connection {
+    id: ConnectionId,
+    access: Access,
+    address: Multiaddr,
+    ours: bool,
+    /// When it is cut, unless it is a member's.
+    deadline: Option<Instant>,
+}
+
+struct Peer {
+    node: NodeId,
+    connections: Vec<Connection>,
+    session: Option<Session>,
+    readers: HashMap<Lane, AbortHandle>,
+    budgets: HashMap<Lane, Arc<Semaphore>>,
+    round_trip: Option<Duration>,
+}
+
+struct Session {
+    connection: ConnectionId,
+    /// Lanes whose stream is still being opened, with the queue for their writer.
+    opening: Vec<(Lane, mpsc::UnboundedReceiver<Outgoing>)>,
+    writers: Vec<AbortHandle>,
+}
+
+impl Task {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let done = loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown(done)) => break Some(done),
+                    Some(command) => self.on_command(command),
+                    None => break None,
+                },
+                Some(ended) = self.writers.join_next() => match ended {
+                    Ok((peer, connection, result)) => self.on_writer_ended(peer, connection, result),
+                    Err(e) if e.is_panic() => tracing::error!(error = %e, "a frame writer has panicked"),
+                    Err(_) => {}
+                },
+                _ = tick.tick() => self.on_tick(Instant::now()),
+            }
+        };
+        self.close().await;
+        if let Some(done) = done {
+            // An error means that the caller no longer waits.
+            let _ = done.send(());
+        }
+    }
+
+    async fn close(mut self) {
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            // An error means that the peer has just gone.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let goodbye = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, goodbye).await.is_err() {
+            tracing::debug!("some peers did not take leave in time");
+        }
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.end_session(peer);
+            self.forget(peer);
+        }
+        tracing::info!("network stopped");
+    }
+
+    fn emit(&self, event: NetEvent) {
+        // An error means that the consumer is gone; the task ends with its handle.
+        let _ = self.events.send(event);
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.dials.remove(&connection_id);
+                let ours = endpoint.is_dialer();
+                let address = endpoint.get_remote_address().clone();
+                self.book.connected(peer_id, ours.then_some(&address));
+                self.on_connected(peer_id, connection_id, address, ours);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, num_established, .. } => {
+                let cause = cause.map(|c| c.to_string()).unwrap_or_default();
+                tracing::debug!(peer = %peer_id, connection = %connection_id, cause, "connection closed");
+                self.on_closed(peer_id, connection_id, num_established == 0);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                tracing::debug!(peer = ?peer_id, %error, "dial failed");
+                if let Some(whom) = self.dials.remove(&connection_id) {
+                    self.book.failed(&whom, Instant::now(), rand::random());
+                }
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                tracing::debug!(address = %send_back_addr, %error, "incoming connection refused");
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                let address = address.with(Protocol::P2p(*self.swarm.local_peer_id()));
+                tracing::info!(%address, "listening for peers");
+                self.emit(NetEvent::Listening { address });
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::warn!(?addresses, ?reason, "a listener has closed");
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has failed"),
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Streams(event) => self.on_stream_event(event),
+            BehaviourEvent::Ping(event) => {
+                if let (Ok(time), Some(peer)) = (event.result, self.peers.get_mut(&event.peer)) {
+                    peer.round_trip = Some(time);
+                }
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_addresses(peer_id, info.listen_addrs);
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    tracing::debug!(%peer, %address, "found on the local network");
+                    self.book.add_heard(peer, [address], Instant::now());
+                }
+            }
+            BehaviourEvent::Members(InnerEvent::Gossipsub(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => self.on_gossip(propagation_source, message_id, message),
+            BehaviourEvent::Members(InnerEvent::Kad(kad::Event::OutboundQueryProgressed {
+                result: kad::QueryResult::GetClosestPeers(Ok(found)),
+                ..
+            })) => {
+                for found in found.peers {
+                    self.hear_of(found.peer_id, found.addrs);
+                }
+            }
+            BehaviourEvent::Members(InnerEvent::Kad(kad::Event::RoutingUpdated {
+                peer, addresses, ..
+            })) => {
+                self.hear_of(peer, addresses.into_vec());
+            }
+            BehaviourEvent::Members(InnerEvent::Kad(
+                kad::Event::RoutablePeer { peer, address }
+                | kad::Event::PendingRoutablePeer { peer, address },
+            )) => self.hear_of(peer, vec![address]),
+            _ => {}
+        }
+    }
+
+    fn hear_of(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if peer != *self.swarm.local_peer_id() {
+            let private = self.config.private_addresses;
+            let addresses = addresses.into_iter().filter(|a| private || is_global(a));
+            self.book.add_heard(peer, addresses, Instant::now());
+        }
+    }
+
+    fn on_addresses(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let Some(entry) = self.peers.get(&peer) else {
+            return;
+        };
+        if !entry.connections.iter().any(|c| c.access == Access::Member) {
+            return;
+        }
+        let node = entry.node;
+        let private = self.config.private_addresses;
+        let addresses: Vec<Multiaddr> =
+            addresses.into_iter().filter(|a| private || is_global(a)).map(|a| book::split(&a).0).collect();
+        for address in &addresses {
+            self.swarm.behaviour_mut().members.inner.kad.add_address(&peer, address.clone());
+        }
+        self.book.add_heard(peer, addresses.iter().cloned(), Instant::now());
+        self.book.connected(peer, None);
+        if !addresses.is_empty() {
+            self.emit(NetEvent::Addresses { node, addresses });
+        }
+    }
+
+    fn on_connected(&mut self, peer: PeerId, id: ConnectionId, address: Multiaddr, ours: bool) {
+        let Some(node) = node_of(&peer) else {
+            return;
+        };
+        let access = self.swarm.behaviour().streams.access(id);
+        let strangers = self.peers.values().filter(|p| p.strange()).count();
+        if access == Access::Stranger && strangers >= STRANGERS_MAX {
+            tracing::debug!(%peer, "too many strangers");
+            self.swarm.close_connection(id);
+            return;
+        }
+        tracing::info!(%peer, %address, ?access, ours, "peer connected");
+        let deadline = (access != Access::Member).then(|| Instant::now() + STRANGER_TIMEOUT);
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node));
+        entry.connections.push(Connection { id, access, address, ours, deadline });
+        self.begin_session(peer);
+    }
+
+    /// Begins a session on the peer's best connection: a member's, if there is one and no session on such a one yet.
+    fn begin_session(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let Some(best) = entry.connections.iter().min_by_key(|c| c.access != Access::Member) else {
+            return;
+        };
+        let (connection, access) = (best.id, best.access);
+        if let Some(session) = &entry.session {
+            let standing = entry.connections.iter().find(|c| c.id == session.connection).map(|c| c.access);
+            if standing == Some(access) {
+                return;
+            }
+            self.end_session(peer);
+        }
+        let lanes: &[Lane] =
+            if access == Access::Member { &[Lane::Control, Lane::Bulk] } else { &[Lane::Join] };
+        let (outbox, opening) = Outbox::new(access, lanes);
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let node = entry.node;
+        entry.session = Some(Session { connection, opening, writers: Vec::new() });
+        self.outboxes.insert(node, outbox);
+        for lane in lanes {
+            self.swarm.behaviour_mut().streams.open(peer, connection, *lane);
+        }
+        self.emit(NetEvent::Connected { node, access });
+    }
+
+    fn end_session(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let Some(session) = entry.session.take() else {
+            return;
+        };
+        for writer in session.writers {
+            writer.abort();
+        }
+        let node = entry.node;
+        self.outboxes.remove(&node);
+        self.emit(NetEvent::Disconnected { node });
+    }
+
+    fn on_closed(&mut self, peer: PeerId, id: ConnectionId, last: bool) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        entry.connections.retain(|c| c.id != id);
+        if entry.session.as_ref().is_some_and(|s| s.connection == id) {
+            self.end_session(peer);
+            self.begin_session(peer);
+        }
+        if last {
+            tracing::info!(%peer, "peer disconnected");
+            self.forget(peer);
+            self.book.disconnected(peer, Instant::now());
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        if let Some(entry) = self.peers.remove(&peer) {
+            for reader in entry.readers.into_values() {
+                reader.abort();
+            }
+        }
+    }
+
+    fn on_stream_event(&mut self, StreamEvent { peer, connection, event }: StreamEvent) {
+        match event {
+            HandlerEvent::Opened(lane, stream) => self.on_opened(peer, connection, lane, stream),
+            HandlerEvent::Accepted(lane, stream) => self.on_accepted(peer, lane, stream),
+            HandlerEvent::OpenFailed(lane, reason) => {
+                // Not a member in the peer's eyes (yet), or failing: begin again with a new connection.
+                tracing::debug!(%peer, ?lane, reason, "stream not opened");
+                self.swarm.close_connection(connection);
+            }
+        }
+    }
+
+    fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, lane: Lane, stream: Stream) {
+        let session = self.peers.get_mut(&peer).and_then(|p| p.session.as_mut());
+        let Some(session) = session.filter(|s| s.connection == connection) else {
+            return;
+        };
+        let Some(at) = session.opening.iter().position(|(l, _)| *l == lane) else {
+            return;
+        };
+        let (_, queue) = session.opening.swap_remove(at);
+        session.writers.push(
+            self.writers.spawn(async move { (peer, connection, session::write_frames(stream, queue).await) }),
+        );
+    }
+
+    fn on_accepted(&mut self, peer: PeerId, lane: Lane, stream: Stream) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let budget = entry
+            .budgets
+            .entry(lane)
+            .or_insert_with(|| Arc::new(Semaphore::new(session::budget_bytes(lane))))
+            .clone();
+        let (node, events) = (entry.node, self.events.clone());
+        let deliver = move |frame| events.send(NetEvent::Frame { node, lane, frame }).is_ok();
+        let reader = tokio::spawn(async move {
+            if let Err(error) = session::read_frames(stream, lane, budget, deliver).await {
+                tracing::debug!(%peer, ?lane, %error, "a peer's stream has failed");
+            }
+        });
+        // One stream per lane: a new one replaces the old.
+        if let Some(old) = entry.readers.insert(lane, reader.abort_handle()) {
+            old.abort();
+        }
+    }
+
+    fn on_writer_ended(&mut self, peer: PeerId, connection: ConnectionId, result: std::io::Result<()>) {
+        let session = self.peers.get(&peer).and_then(|p| p.session.as_ref());
+        if session.is_none_or(|s| s.connection != connection) {
+            return;
+        }
+        if let Err(error) = result {
+            tracing::debug!(%peer, %error, "a stream to the peer has failed");
+        }
+        self.end_session(peer);
+        self.swarm.close_connection(connection);
+    }
+
+    fn on_gossip(&mut self, source: PeerId, id: gossipsub::MessageId, message: gossipsub::Message) {
+        let size = u32::try_from(message.data.len()).unwrap_or(u32::MAX);
+        let budget = self.gossip_budget.clone().try_acquire_many_owned(size.max(128));
+        match (node_of(&source), budget) {
+            (Some(node), Ok(budget)) if message.data.len() <= GOSSIP_MESSAGE_BYTES_MAX => {
+                let frame = Frame::new(message.data, budget);
+                self.emit(NetEvent::Gossip { node, id: GossipId(id), frame });
+            }
+            _ => {
+                let verdict = gossipsub::MessageAcceptance::Ignore;
+                let gossipsub = &mut self.swarm.behaviour_mut().members.inner.gossipsub;
+                gossipsub.report_message_validation_result(&id, &source, verdict);
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Publish(message) => {
+                let topic = self.topic.clone();
+                match self.swarm.behaviour_mut().members.inner.gossipsub.publish(topic, message) {
+                    Ok(_) | Err(gossipsub::PublishError::Duplicate) => {}
+                    // Nobody there, or a mesh that is still forming: direct pushes and sync rounds carry it.
+                    Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {}
+                    Err(error) => tracing::debug!(%error, "a gossip message was not published"),
+                }
+            }
+            Command::Verdict { id, source, verdict } => {
+                let Some(source) = peer_of(&source) else {
+                    return;
+                };
+                let acceptance = match verdict {
+                    Verdict::Accept => gossipsub::MessageAcceptance::Accept,
+                    Verdict::Ignore => gossipsub::MessageAcceptance::Ignore,
+                    Verdict::Reject => gossipsub::MessageAcceptance::Reject,
+                };
+                let gossipsub = &mut self.swarm.behaviour_mut().members.inner.gossipsub;
+                gossipsub.report_message_validation_result(&id.0, &source, acceptance);
+            }
+            Command::Dial(address) => {
+                self.book.add_bootstrap(&address, Instant::now());
+                self.dial(Instant::now());
+            }
+            Command::SetBlocked(nodes) => self.set_blocked(&nodes),
+            Command::Ban { node, time } => {
+                if let Some(peer) = peer_of(&node) {
+                    tracing::warn!(%peer, seconds = time.as_secs(), "peer banned");
+                    self.banned.insert(peer, Instant::now() + time);
+                    self.swarm.behaviour_mut().blocked.block_peer(peer);
+                }
+            }
+            Command::Recheck => self.recheck(),
+            Command::Peers(answer) => {
+                // An error means that the caller no longer waits.
+                let _ = answer.send(self.peers.values().map(Peer::info).collect());
+            }
+            Command::Shutdown(_) => {}
+        }
+    }
+
+    fn set_blocked(&mut self, nodes: &[NodeId]) {
+        let wanted: Vec<PeerId> = nodes.iter().filter_map(peer_of).collect();
+        let now = Instant::now();
+        let blocked = &mut self.swarm.behaviour_mut().blocked;
+        let freed: Vec<PeerId> = blocked
+            .blocked_peers()
+            .iter()
+            .filter(|p| !wanted.contains(p) && !self.banned.contains_key(p))
+            .copied()
+            .collect();
+        for peer in &wanted {
+            if blocked.block_peer(*peer) {
+                tracing::info!(%peer, "peer blocked");
+            }
+        }
+        for peer in freed {
+            tracing::info!(%peer, "peer no longer blocked");
+            blocked.unblock_peer(peer);
+            self.book.hurry(peer, now);
+        }
+        self.dial(now);
+    }
+
+    /// A new standing needs a new connection. Of two ends the dialler renews it, so that an answer to a request for
+    /// admission is not cut off on its way.
+    fn recheck(&mut self) {
+        let now = Instant::now();
+        let mut close = Vec::new();
+        for (peer, entry) in &mut self.peers {
+            let standing = self.gate.access(&entry.node);
+            for connection in entry.connections.iter_mut().filter(|c| c.access != standing) {
+                if standing == Access::Member && !connection.ours {
+                    connection.deadline = Some(now + PROMOTION_GRACE);
+                } else {
+                    close.push((*peer, connection.id));
+                }
+            }
+        }
+        for (peer, connection) in close {
+            tracing::info!(%peer, "connection renewed: the peer's standing has changed");
+            self.swarm.close_connection(connection);
+            self.book.hurry(peer, now);
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        let over = self.peers.values().flat_map(|p| &p.connections);
+        let over: Vec<_> = over.filter(|c| c.deadline.is_some_and(|d| d <= now)).map(|c| c.id).collect();
+        for connection in over {
+            self.swarm.close_connection(connection);
+        }
+        let blocked = &mut self.swarm.behaviour_mut().blocked;
+        self.banned.retain(|peer, until| {
+            let keep = *until > now;
+            if !keep {
+                blocked.unblock_peer(*peer);
+            }
+            keep
+        });
+        self.dial(now);
+    }
+
+    fn dial(&mut self, now: Instant) {
+        let room = PEERS_DIRECT_MAX.saturating_sub(self.peers.len());
+        for (whom, addresses) in self.book.due(now, room) {
+            let options = match &whom {
+                Whom::Peer(peer) => DialOpts::peer_id(*peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(addresses)
+                    .build(),
+                Whom::Address(address) => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            };
+            let connection = options.connection_id();
+            match self.swarm.dial(options) {
+                Ok(()) => {
+                    self.dials.insert(connection, whom);
+                }
+                Err(error) => {
+                    tracing::debug!(?whom, %error, "not dialled");
+                    self.book.failed(&whom, now, rand::random());
+                }
+            }
+        }
+    }
+}
+
+impl Peer {
+    fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            connections: Vec::new(),
+            session: None,
+            readers: HashMap::new(),
+            budgets: HashMap::new(),
+            round_trip: None,
+        }
+    }
+
+    fn strange(&self) -> bool {
+        !self.connections.is_empty() && self.connections.iter().all(|c| c.access == Access::Stranger)
+    }
+
+    fn info(&self) -> PeerInfo {
+        let access = if self.strange() { Access::Stranger } else { Access::Member };
+        let addresses = self.connections.iter().map(|c| c.address.clone()).collect();
+        PeerInfo { node: self.node, access, addresses, round_trip: self.round_trip }
+    }
+}
+
+/// libp2p binds with SO_REUSEPORT, so a second node on the same port would start without a word and take half of
+/// the connections. A socket without that option finds the port taken.
+fn check_free(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => UdpSocket::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an address makes sense outside this machine and its local network.
+fn is_global(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => {
+            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified())
+        }
+        Some(Protocol::Ip6(ip)) => {
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
+        }
+        Some(_) => true,
+        None => false,
+    }
+}
