@@ -120,12 +120,21 @@ fn settled_prefix<E>(
 ) -> Result<usize, E> {
     /// Deletes tried, from the youngest.
     const TRIES_MAX: usize = 4;
-    // A delete aims at one of several rows with the same generated key, so it may not have removed all.
-    let generated = |c: &RowWrite| c.kind == WriteKind::Insert { generated: true };
     let deletes = (0..changes.len()).rev().filter(|i| changes[*i].kind == WriteKind::Delete);
     'next: for d in deletes.take(TRIES_MAX) {
-        if changes[..d].iter().filter(|c| generated(c)).count() > 1 {
-            continue;
+        // A delete aims at one of several rows with the same generated key, so it may not have removed all. There
+        // is only one row when the generated insert came first and every other insert had seen it.
+        for (j, change) in changes[..d].iter().enumerate() {
+            let alone = match change.kind {
+                WriteKind::Insert { generated: true } => j == 0,
+                WriteKind::Insert { generated: false } => {
+                    changes[0].kind != WriteKind::Insert { generated: true } || saw(j, 0)?
+                }
+                WriteKind::Update | WriteKind::Delete => true,
+            };
+            if !alone {
+                continue 'next;
+            }
         }
         for j in d + 1..changes.len() {
             if !saw(j, d)? {
