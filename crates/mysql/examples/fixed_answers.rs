@@ -66,10 +66,7 @@ fn drive(
 ) -> Result<(), p2pdb_mysql::ProtocolError> {
     connection.receive(bytes)?;
     while let Some(event) = connection.poll()? {
-        let mut event = Some(event);
-        while let Some(now) = event.take() {
-            event = on_event(connection, now, statements);
-        }
+        on_event(connection, event, statements);
     }
     Ok(())
 }
@@ -83,7 +80,7 @@ const OK: OkPacket<'static> = OkPacket {
     changes: &[],
 };
 
-fn on_event(connection: &mut Connection, event: Event, statements: &mut Texts) -> Option<Event> {
+fn on_event(connection: &mut Connection, event: Event, statements: &mut Texts) {
     eprintln!("{event:?}");
     match event {
         Event::Login(login) => {
@@ -95,7 +92,7 @@ fn on_event(connection: &mut Connection, event: Event, statements: &mut Texts) -
             if login.user == "new" {
                 verifiers.native = None;
             }
-            return connection.credentials(match login.user.as_str() {
+            connection.credentials(match login.user.as_str() {
                 "app" | "old" | "new" => Credentials::Password { plugin, verifiers },
                 "open" => Credentials::NoPassword,
                 _ => Credentials::Unknown,
@@ -105,7 +102,6 @@ fn on_event(connection: &mut Connection, event: Event, statements: &mut Texts) -
         Event::Command(command) => on_command(connection, command, statements),
         Event::UpgradeTls { .. } | Event::CheckPassword(_) | Event::LoginDenied => {}
     }
-    None
 }
 
 fn on_command(connection: &mut Connection, command: Command, statements: &mut Texts) {

@@ -72,6 +72,21 @@ impl Verifiers {
         }
     }
 
+    /// The verifier in a hash as MySQL prints it (`*` and 40 hexadecimal digits), or `None` if it is not one.
+    /// The account can then only be used by `mysql_native_password`, or once over TLS.
+    pub fn from_native_hash(hash: &str) -> Option<Verifiers> {
+        let digits = hash.strip_prefix('*')?.as_bytes();
+        if digits.len() != 40 {
+            return None;
+        }
+        let mut native = [0; 20];
+        for (byte, pair) in native.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        }
+        Some(Verifiers { native: Some(native), sha2: None })
+    }
+
     /// The native verifier as MySQL prints it: `*` and 40 hexadecimal digits.
     pub fn native_hash(&self) -> Option<String> {
         use std::fmt::Write;
@@ -209,6 +224,26 @@ mod tests {
         for byte in 0..=255 {
             let salt = salt_from_random([byte; 20]);
             assert!(salt.iter().all(|b| (1..128).contains(b) && *b != b'$'));
+        }
+    }
+
+    #[test]
+    fn native_hashes_read_back() {
+        let verifiers = Verifiers::of_password(b"geheim");
+        let hash = verifiers.native_hash().unwrap();
+        let read = Verifiers::from_native_hash(&hash).unwrap();
+        assert_eq!((read.native, read.sha2), (verifiers.native, None));
+        assert!(read.check_password(b"geheim") && !read.check_password(b"x"));
+        for bad in [
+            "",
+            "*",
+            &hash[1..],
+            &hash[..40],
+            &format!("{hash}0"),
+            &hash.replace('*', "**"),
+            "*ä000000000000000000000000000000000000000",
+        ] {
+            assert_eq!(Verifiers::from_native_hash(bad), None, "{bad}");
         }
     }
 

@@ -142,6 +142,8 @@ pub struct Connection {
     columns: Vec<ColumnCode>,
     /// Status flags of the last answer, for the answers given here.
     status: StatusFlags,
+    /// What an answer of the shell led to, for the next poll.
+    pending: Option<Event>,
 }
 
 impl Connection {
@@ -163,6 +165,7 @@ impl Connection {
             statements: Statements::new(config.statements_max, config.long_data_bytes_max),
             columns: Vec::new(),
             status: config.status,
+            pending: None,
         };
         let greeting = Greeting {
             server_version: &config.server_version,
@@ -205,6 +208,9 @@ impl Connection {
     /// The next event. `None`: answer what is at hand, or feed more bytes. On an error send the output and
     /// close.
     pub fn poll(&mut self) -> Result<Option<Event>, ProtocolError> {
+        if let Some(event) = self.pending.take() {
+            return Ok(Some(event));
+        }
         while !self.is_closed() {
             let next = self.frames.next_packet();
             let Some(packet) = self.fail_on_error(next)? else {
@@ -284,21 +290,21 @@ impl Connection {
         self.frames.release();
     }
 
-    /// Answers [`Event::Login`]: what the account store knows.
-    pub fn credentials(&mut self, credentials: Credentials) -> Option<Event> {
+    /// Answers [`Event::Login`]: what the account store knows. Poll for what follows.
+    pub fn credentials(&mut self, credentials: Credentials) {
         let salt = self.salt;
         let exchange = self.exchange();
         assert!(exchange.awaits_credentials(), "credentials without Login");
         let step = exchange.on_credentials(credentials, &salt);
-        self.on_step(step)
+        self.pending = self.on_step(step);
     }
 
-    /// Answers [`Event::CheckPassword`].
-    pub fn password_checked(&mut self, right: bool) -> Option<Event> {
+    /// Answers [`Event::CheckPassword`]. Poll for what follows.
+    pub fn password_checked(&mut self, right: bool) {
         let exchange = self.exchange();
         assert!(exchange.awaits_verdict(), "password_checked without CheckPassword");
         let step = exchange.on_verdict(right);
-        self.on_step(step)
+        self.pending = self.on_step(step);
     }
 
     /// Answers OK: to a login, or to a command without rows. With [`StatusFlags::MORE_RESULTS_EXISTS`] another
@@ -313,8 +319,8 @@ impl Connection {
         }
         let capabilities = self.capabilities;
         self.packet(|out| put_ok(out, capabilities, ok));
-        if let Phase::Login(exchange) = std::mem::replace(&mut self.phase, Phase::Idle) {
-            self.login = Some(exchange.login);
+        if let Phase::Login(exchange) = &mut self.phase {
+            self.login = Some(exchange.login.clone());
             self.frames.set_packet_bytes_max(self.max_allowed_packet_bytes);
         }
         self.after_result(ok.status);

@@ -31,6 +31,8 @@ pub(crate) struct FrameReader {
     /// A packet was taken and its answer is not finished: nothing more is parsed.
     held: bool,
     backlog: Vec<u8>,
+    /// Bytes of the backlog already parsed: they are removed in large pieces, not packet by packet.
+    backlog_used: usize,
     packet_bytes_max: usize,
     sequence: u8,
 }
@@ -45,6 +47,7 @@ impl FrameReader {
             complete: false,
             held: false,
             backlog: Vec::new(),
+            backlog_used: 0,
             packet_bytes_max,
             sequence: 0,
         }
@@ -75,8 +78,12 @@ impl FrameReader {
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let used = if self.held || !self.backlog.is_empty() { 0 } else { self.fill(bytes)? };
         let rest = &bytes[used..];
-        if self.backlog.len() + rest.len() > BACKLOG_BYTES_MAX {
+        if self.backlog.len() - self.backlog_used + rest.len() > BACKLOG_BYTES_MAX {
             return Err(ProtocolError::Backlog);
+        }
+        if self.backlog_used > BACKLOG_KEEP_BYTES {
+            self.backlog.drain(..self.backlog_used);
+            self.backlog_used = 0;
         }
         self.backlog.extend_from_slice(rest);
         Ok(())
@@ -89,11 +96,13 @@ impl FrameReader {
         }
         if !self.complete && !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
-            let used = self.fill(&backlog)?;
+            let used = self.fill(&backlog[self.backlog_used..]);
             self.backlog = backlog;
-            self.backlog.drain(..used);
-            if self.backlog.is_empty() && self.backlog.capacity() > BACKLOG_KEEP_BYTES {
-                self.backlog = Vec::new();
+            self.backlog_used += used?;
+            if self.backlog_used == self.backlog.len() {
+                self.backlog.clear();
+                self.backlog.shrink_to(BACKLOG_KEEP_BYTES);
+                self.backlog_used = 0;
             }
         }
         if !self.complete {
@@ -115,7 +124,9 @@ impl FrameReader {
     pub(crate) fn take_unread(&mut self) -> Vec<u8> {
         let mut unread = self.header[..self.header_len].to_vec();
         unread.append(&mut self.payload);
-        unread.append(&mut self.backlog);
+        unread.extend_from_slice(&self.backlog[self.backlog_used..]);
+        self.backlog.clear();
+        self.backlog_used = 0;
         self.header_len = 0;
         self.missing = 0;
         self.complete = false;

@@ -15,27 +15,17 @@
 //! /// Feeds bytes to a connection whose database answers 42 to everything.
 //! fn serve(connection: &mut Connection, bytes: &[u8]) -> Result<(), p2pdb_mysql::ProtocolError> {
 //!     connection.receive(bytes)?;
-//!     let mut next = connection.poll()?;
-//!     while let Some(event) = next {
-//!         let follows = match event {
+//!     while let Some(event) = connection.poll()? {
+//!         match event {
 //!             Event::Login(_) => connection.credentials(Credentials::NoPassword),
-//!             Event::CheckPassword(_) => connection.password_checked(false),
-//!             Event::LoginProven => {
-//!                 connection.ok(&OkPacket::default());
-//!                 None
-//!             }
+//!             Event::LoginProven => connection.ok(&OkPacket::default()),
 //!             Event::Command(Command::Query(_)) => {
 //!                 connection.begin_rows([ColumnDef::new("answer", ColumnType::LongLong)]);
 //!                 connection.rows().row([Cell::Int(42)]).expect("an integer fits");
 //!                 connection.end_rows(&OkPacket::default());
-//!                 None
 //!             }
 //!             _ => return Ok(()),
-//!         };
-//!         next = match follows {
-//!             Some(event) => Some(event),
-//!             None => connection.poll()?,
-//!         };
+//!         }
 //!     }
 //!     Ok(())
 //! }
