@@ -1,0 +1,45 @@
+//! Facts about the store itself, by name. Secrets of the node are not kept here.
+
+use p2pdb_model::ValueRef;
+
+use crate::connection::Connection;
+use crate::connection_writer::Writer;
+use crate::error::Result;
+
+pub(crate) const SCHEMA: &str = "CREATE TABLE meta (
+    name TEXT PRIMARY KEY NOT NULL,
+    value BLOB NOT NULL
+) WITHOUT ROWID;";
+
+/// The file's format number, 8 bytes big-endian.
+pub const FORMAT: &str = "format";
+
+/// Present when the file was restored from a backup and no new chain has been begun since.
+pub const RESTORED: &str = "restored";
+
+impl Connection {
+    /// The value under this name.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let params = [ValueRef::Text(name)];
+        self.query_one("SELECT value FROM meta WHERE name = ?1", params, |r| Ok(r.blob(0)?.to_vec()))
+    }
+}
+
+impl Writer {
+    /// Puts a value under this name, inside the transaction.
+    pub fn put_meta(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.check()?;
+        put(self, name, value)
+    }
+
+    /// Removes a name, inside the transaction.
+    pub fn remove_meta(&self, name: &str) -> Result<()> {
+        self.execute("DELETE FROM meta WHERE name = ?1", [ValueRef::Text(name)]).map(drop)
+    }
+}
+
+pub(crate) fn put(connection: &Connection, name: &str, value: &[u8]) -> Result<()> {
+    let sql =
+        "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+    connection.execute(sql, [ValueRef::Text(name), ValueRef::Blob(value)]).map(drop)
+}
