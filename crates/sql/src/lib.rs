@@ -10,6 +10,7 @@
 pub mod error;
 pub mod field;
 pub mod plan;
+pub mod schema_text;
 pub mod session;
 pub mod statement;
 mod variable_table;

@@ -10,10 +10,12 @@
 use std::sync::Arc;
 
 use p2pdb_model::Catalog;
+use p2pdb_model::catalog::View;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
+use crate::field::Field;
 use crate::plan::{Note, NoteLevel, Plan, PlanKind, SessionCommand};
 use crate::session::{SessionState, SqlMode};
 
@@ -21,6 +23,7 @@ pub mod cursor;
 mod refuse;
 pub mod reserved;
 mod set;
+mod show;
 mod transaction;
 
 pub use cursor::Cursor;
@@ -62,6 +65,7 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
     let word = match c.token(0) {
         Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_lowercase(),
         Token::EOF | Token::SemiColon => return Err(SqlError::new(1065, "42000", "Query was empty")),
+        Token::LParen => String::from("select"),
         _ => return Err(c.error()),
     };
     let plan = match word.as_str() {
@@ -70,10 +74,83 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         "use" | "kill" | "lock" | "unlock" | "flush" | "prepare" | "execute" | "deallocate" => {
             transaction::session(c, cx)
         }
+        "show" => show::show(c, cx),
+        "describe" | "desc" | "explain" => explain(c, cx),
+        "check" | "analyze" | "optimize" => show::maintain(c, cx),
+        "select" | "with" | "values" | "table" => query(c, cx),
         _ => refuse::refuse(c),
     }?;
     c.end()?;
     Ok(plan)
+}
+
+/// SELECT and its kin.
+fn query(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    let query = c.query()?;
+    let (query, fields) = compile_query(&query, cx)?;
+    Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
+}
+
+/// EXPLAIN of a table, or of a query: SQLite's own EXPLAIN QUERY PLAN under its own column names, because its steps are
+/// not MySQL's and a made-up `possible_keys` would be a lie.
+fn explain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    c.skip();
+    if c.eat("analyze") {
+        return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
+    }
+    if c.eat("format") {
+        c.expect_token(&Token::Eq)?;
+        let format = c.word_or_string()?;
+        if !format.eq_ignore_ascii_case("traditional") {
+            return Err(SqlError::unsupported(format!("EXPLAIN FORMAT={}", format.to_uppercase())));
+        }
+    } else {
+        c.eat_one(&["extended", "partitions"]);
+    }
+    if ["insert", "replace", "update", "delete"].iter().any(|w| c.is(w)) {
+        return Err(SqlError::unsupported("EXPLAIN of a statement that writes"));
+    }
+    if !["select", "with", "values"].iter().any(|w| c.is(w)) && c.token(0) != &Token::LParen {
+        c.eat("table");
+        return show::describe(c, cx);
+    }
+    let Plan { kind: PlanKind::Query(query), .. } = query(c, cx)? else {
+        return Err(c.error());
+    };
+    let int = |name: &str| virtual_field(name, crate::virtuals::Ty::Int);
+    let detail = virtual_field("detail", crate::virtuals::Ty::Long);
+    let fields = vec![int("id"), int("parent"), int("notused"), detail];
+    let query = crate::plan::Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), found_rows: None, ..query };
+    Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
+}
+
+fn virtual_field(name: &str, ty: crate::virtuals::Ty) -> Field {
+    Field {
+        name: name.to_owned(),
+        org_name: String::new(),
+        table: String::new(),
+        org_table: String::new(),
+        database: String::new(),
+        ty: ty.field(),
+        not_null: false,
+        primary_key: false,
+        unique_key: false,
+        multiple_key: false,
+        auto_increment: false,
+    }
+}
+
+/// The result columns of a view, found by compiling its SELECT.
+///
+/// # Errors
+/// 1356 and those of binding, when a table it reads is gone.
+pub fn view_fields(catalog: &Catalog, session: &SessionState, view: &View) -> Result<Vec<Field>, SqlError> {
+    let cx = Context { catalog, session, text: &view.def.select };
+    let (_, mut fields) = compile_query(&query_text(&view.def.select)?, &cx)?;
+    for (f, name) in fields.iter_mut().zip(&view.def.columns) {
+        f.name.clone_from(name);
+    }
+    Ok(fields)
 }
 
 /// A plan of session commands.

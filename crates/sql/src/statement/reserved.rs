@@ -39,6 +39,11 @@ const RESERVED: &[&str] = &[
 /// The greatest length of a reserved word in bytes.
 const RESERVED_BYTES_MAX: usize = 32;
 
+/// Every reserved word.
+pub fn words() -> &'static [&'static str] {
+    RESERVED
+}
+
 /// True for a reserved word, any case.
 pub fn is_reserved(word: &str) -> bool {
     word.len() <= RESERVED_BYTES_MAX && RESERVED.binary_search(&word.to_ascii_uppercase().as_str()).is_ok()

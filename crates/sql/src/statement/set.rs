@@ -126,6 +126,17 @@ pub(super) fn eat_system_variable(
         _ => return Ok(None),
     };
     let first = if first.is_empty() { c.name_after_point()? } else { first };
+    let first = match first.split_once('.') {
+        Some((scope, name)) => {
+            let global = match scope.to_ascii_lowercase().as_str() {
+                "global" | "persist" | "persist_only" => true,
+                "session" | "local" => false,
+                _ => return Err(SqlError::unknown_variable(first)),
+            };
+            return Ok(Some((Some(global), name.to_lowercase())));
+        }
+        None => first,
+    };
     let scope = match first.to_ascii_lowercase().as_str() {
         "global" | "persist" | "persist_only" => Some(true),
         "session" | "local" => Some(false),

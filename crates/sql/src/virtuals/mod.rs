@@ -3,15 +3,26 @@
 //! A virtual table has a fixed list of columns ([`describe`]). The lowered SQL of a query that names one reads
 //! `json_each(?n)` with a slot [`crate::plan::Source::Virtual`]; when the statement runs, [`rows_json`] makes the rows
 //! from the catalog, the session and what the engine tells through [`Environment`].
+//!
+//! SHOW reads the same way from the database [`SHOW`], whose table names carry the arguments (see [`crate::statement`]),
+//! so that `SHOW … WHERE` is an ordinary SELECT.
 
+use p2pdb_model::types::Collation;
 use p2pdb_model::{Catalog, Value};
 
 use crate::error::SqlError;
-use crate::field::FieldType;
+use crate::field::{Field, FieldKind, FieldType};
 use crate::session::SessionState;
+
+mod information;
+mod p2pdb;
+mod performance;
+pub(crate) mod show;
 
 /// The databases that hold virtual tables only.
 pub const DATABASES: [&str; 4] = ["information_schema", "mysql", "p2pdb", "performance_schema"];
+/// The database of the tables behind SHOW; no client can list it.
+pub const SHOW: &str = "$show";
 
 /// The canonical name of a virtual database (its name ignores case), or `None` for others.
 pub fn database_name(name: &str) -> Option<&'static str> {
@@ -22,7 +33,7 @@ pub fn database_name(name: &str) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct VirtualColumn {
     /// Its name as results show it (upper case in `information_schema`).
-    pub name: &'static str,
+    pub name: String,
     /// Its type. Values are laid out in JSON so that `json_extract` gives the stored form: integers as numbers, text
     /// as strings, NULL as null; other storage classes do not occur.
     pub ty: FieldType,
@@ -35,10 +46,43 @@ pub struct VirtualColumn {
 pub struct VirtualTable {
     /// Its database, canonical.
     pub database: &'static str,
-    /// Its canonical name.
-    pub name: &'static str,
+    /// Its canonical name; with the database it is the name in [`crate::plan::Source::Virtual`].
+    pub name: String,
     /// Its columns; column `i` of a row is `json_extract(value, '$[i]')`.
     pub columns: Vec<VirtualColumn>,
+}
+
+impl VirtualTable {
+    /// The result columns of `SELECT *`.
+    pub fn fields(&self) -> Vec<Field> {
+        let shown = if self.database == SHOW { "" } else { self.name.as_str() };
+        let field = |c: &VirtualColumn| Field {
+            name: c.name.clone(),
+            org_name: c.name.clone(),
+            table: shown.to_owned(),
+            org_table: shown.to_owned(),
+            database: if shown.is_empty() { String::new() } else { self.database.to_owned() },
+            ty: c.ty.clone(),
+            not_null: c.not_null,
+            primary_key: false,
+            unique_key: false,
+            multiple_key: false,
+            auto_increment: false,
+        };
+        self.columns.iter().map(field).collect()
+    }
+
+    /// `SELECT *` as SQLite text over `?1`.
+    pub fn select_all(&self) -> String {
+        let columns: Vec<_> =
+            (0..self.columns.len()).map(|i| format!("json_extract(value,'$[{i}]')")).collect();
+        format!("SELECT {} FROM json_each(?1)", columns.join(","))
+    }
+
+    /// The name in [`crate::plan::Source::Virtual`].
+    pub fn source_name(&self) -> String {
+        format!("{}.{}", self.database, self.name)
+    }
 }
 
 /// A running session, for the process list.
@@ -78,14 +122,113 @@ pub trait Environment {
     fn auto_increment(&self, table: p2pdb_model::ObjectId) -> u64;
 }
 
-/// The virtual table of this name in this virtual database (both ignore case).
-pub fn describe(database: &str, table: &str) -> Option<VirtualTable> {
-    let _ = (database, table);
-    None
+/// What rows are made from.
+pub(crate) struct Cx<'a> {
+    pub catalog: &'a Catalog,
+    pub session: &'a SessionState,
+    pub environment: &'a dyn Environment,
 }
 
-/// The rows of `Source::Virtual(name, args)` as a JSON array of arrays. `name` is `database.table`, canonical, or
-/// `show.<what>`.
+/// A row of a virtual table.
+pub(crate) type Row = Vec<Value>;
+
+/// Types of virtual columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ty {
+    /// VARCHAR of this many characters.
+    Text(u32),
+    /// LONGTEXT.
+    Long,
+    /// BIGINT.
+    Int,
+    /// BIGINT UNSIGNED.
+    UInt,
+    /// DATETIME.
+    When,
+}
+
+impl Ty {
+    /// The result type.
+    pub(crate) fn field(self) -> FieldType {
+        let of = |kind, unsigned, length, decimals| FieldType {
+            kind,
+            unsigned,
+            length,
+            decimals,
+            collation: Collation::Binary,
+            zerofill: false,
+        };
+        let text = |kind, length| FieldType { collation: Collation::Utf8mb4GeneralCi, ..of(kind, false, length, 0) };
+        match self {
+            Ty::Text(n) => text(FieldKind::VarChar, n),
+            Ty::Long => text(FieldKind::Text, u32::MAX / 4),
+            Ty::Int => of(FieldKind::LongLong, false, 20, 0),
+            Ty::UInt => of(FieldKind::LongLong, true, 20, 0),
+            Ty::When => of(FieldKind::DateTime, false, 19, 0),
+        }
+    }
+}
+
+/// A column: name, type, NOT NULL.
+pub(crate) type Col = (&'static str, Ty, bool);
+
+/// A virtual table: database, name, columns, and who makes the rows.
+pub(crate) struct Def {
+    pub database: &'static str,
+    pub name: &'static str,
+    pub columns: &'static [Col],
+    pub rows: fn(&Cx<'_>) -> Vec<Row>,
+}
+
+/// Text as a value.
+pub(crate) fn text(t: impl Into<String>) -> Value {
+    Value::Text(t.into())
+}
+
+/// Optional text as a value.
+pub(crate) fn maybe(t: Option<impl Into<String>>) -> Value {
+    t.map_or(Value::Null, |t| Value::Text(t.into()))
+}
+
+/// A count as a value (above 2^63-1 the greatest).
+pub(crate) fn count(n: u64) -> Value {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+fn defs() -> impl Iterator<Item = &'static Def> {
+    information::TABLES.iter().chain(performance::TABLES).chain(p2pdb::TABLES)
+}
+
+fn find(database: &str, table: &str) -> Option<&'static Def> {
+    let database = database_name(database)?;
+    defs().find(|d| d.database == database && d.name.eq_ignore_ascii_case(table))
+}
+
+/// The names of the tables of a virtual database.
+pub fn tables(database: &str) -> Vec<&'static str> {
+    let Some(database) = database_name(database) else {
+        return Vec::new();
+    };
+    let mut all: Vec<_> = defs().filter(|d| d.database == database).map(|d| d.name).collect();
+    all.sort_unstable();
+    all
+}
+
+/// The virtual table of this name in this virtual database (both ignore case).
+pub fn describe(database: &str, table: &str) -> Option<VirtualTable> {
+    if database == SHOW {
+        return show::describe(table);
+    }
+    let def = find(database, table)?;
+    let columns = def.columns.iter().map(|(name, ty, not_null)| VirtualColumn {
+        name: (*name).to_owned(),
+        ty: ty.field(),
+        not_null: *not_null,
+    });
+    Some(VirtualTable { database: def.database, name: def.name.to_owned(), columns: columns.collect() })
+}
+
+/// The rows of `Source::Virtual(name, args)` as a JSON array of arrays; `name` is [`VirtualTable::source_name`].
 ///
 /// # Errors
 /// Those of SHOW at execution (1146, 1049 …).
@@ -96,6 +239,78 @@ pub fn rows_json(
     session: &SessionState,
     environment: &dyn Environment,
 ) -> Result<String, SqlError> {
-    let _ = (name, args, catalog, session, environment);
-    Ok("[]".to_owned())
+    let _ = args;
+    let cx = Cx { catalog, session, environment };
+    let (database, table) = name.split_once('.').unwrap_or((name, ""));
+    let rows = if database == SHOW {
+        show::rows(&cx, table)?
+    } else {
+        let def = find(database, table).ok_or_else(|| SqlError::no_table(database, table))?;
+        (def.rows)(&cx)
+    };
+    Ok(json(rows))
+}
+
+fn json(rows: Vec<Row>) -> String {
+    let cell = |v| match v {
+        Value::Null => serde_json::Value::Null,
+        Value::Int(n) => n.into(),
+        Value::Real(r) => r.into(),
+        Value::Text(t) => t.into(),
+        Value::Blob(b) => String::from_utf8_lossy(&b).into_owned().into(),
+    };
+    let rows: Vec<serde_json::Value> =
+        rows.into_iter().map(|r| serde_json::Value::Array(r.into_iter().map(cell).collect())).collect();
+    serde_json::Value::Array(rows).to_string()
+}
+
+/// MySQL's LIKE without regard to case, as SHOW uses it; `\` escapes.
+pub(crate) fn like(text: &str, pattern: &str) -> bool {
+    fn go(t: &[char], p: &[char]) -> bool {
+        match p {
+            [] => t.is_empty(),
+            ['%', rest @ ..] => (0..=t.len()).any(|n| go(&t[n..], rest)),
+            ['\\', c, rest @ ..] => t.first() == Some(c) && go(&t[1..], rest),
+            ['_', rest @ ..] => !t.is_empty() && go(&t[1..], rest),
+            [c, rest @ ..] => t.first() == Some(c) && go(&t[1..], rest),
+        }
+    }
+    let chars = |s: &str| s.to_lowercase().chars().collect::<Vec<_>>();
+    let mut pattern = chars(pattern);
+    pattern.dedup_by(|a, b| *a == '%' && *b == '%');
+    go(&chars(text), &pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_ignores_case_and_knows_its_wildcards() {
+        for (text, pattern, want) in [
+            ("sql_mode", "SQL%", true),
+            ("sql_mode", "sql\\_mode", true),
+            ("sqlxmode", "sql\\_mode", false),
+            ("sqlxmode", "sql_mode", true),
+            ("", "%", true),
+            ("", "_", false),
+            ("version", "version", true),
+            ("version_comment", "version", false),
+            ("aXbXc", "%x%x%", true),
+        ] {
+            assert_eq!(like(text, pattern), want, "{text} LIKE {pattern}");
+        }
+    }
+
+    #[test]
+    fn tables_are_found_in_any_case_and_columns_are_named_once() {
+        assert!(describe("Information_Schema", "tables").is_some());
+        assert!(describe("information_schema", "nope").is_none());
+        for def in defs() {
+            let mut names: Vec<_> = def.columns.iter().map(|c| c.0.to_lowercase()).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), def.columns.len(), "{}", def.name);
+        }
+    }
 }
