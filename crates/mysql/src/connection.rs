@@ -8,6 +8,8 @@
 //! is given; a [`ProtocolError`] queues its ERR packet and closes; nothing is emitted after that. Calling an
 //! answer out of turn is a bug of the caller and panics; no bytes of a peer can cause it.
 
+mod answers;
+
 use crate::auth::{AuthPlugin, Password, SALT_BYTES, salt_from_random};
 use crate::command::{Command, Parsed, parse};
 use crate::constants::{Capabilities, StatusFlags};
@@ -18,15 +20,14 @@ use crate::handshake::{
     put_auth_more_data, put_auth_switch, put_greeting,
 };
 use crate::login::{Credentials, Exchange, Step};
-use crate::response::{
-    OkPacket, put_column, put_column_default, put_eof, put_error, put_ok, put_prepare_ok, put_rows_end,
-};
-use crate::row::{ColumnCode, RowFormat, RowWriter};
+use crate::response::{OkPacket, put_error, put_ok};
+use crate::row::{ColumnCode, RowFormat};
 use crate::statements::Statements;
-use crate::value::ColumnDef;
 
 /// Largest value of `max_allowed_packet` (1 GiB), as in MySQL.
 pub const PACKET_BYTES_MAX: usize = 1 << 30;
+/// Capacity that an empty output buffer may keep.
+const OUTPUT_KEEP_BYTES: usize = 1 << 20;
 /// Plugin data of caching_sha2_password: the scramble fits.
 const FAST_AUTH_OK: u8 = 3;
 /// Plugin data of caching_sha2_password: send the password.
@@ -241,6 +242,7 @@ impl Connection {
     /// Forgets the output after it was sent.
     pub fn clear_output(&mut self) {
         self.out.clear();
+        self.out.shrink_to(OUTPUT_KEEP_BYTES);
     }
 
     /// Whether the stream must be closed once the output is sent.
@@ -305,151 +307,6 @@ impl Connection {
         assert!(exchange.awaits_verdict(), "password_checked without CheckPassword");
         let step = exchange.on_verdict(right);
         self.pending = self.on_step(step);
-    }
-
-    /// Answers OK: to a login, or to a command without rows. With [`StatusFlags::MORE_RESULTS_EXISTS`] another
-    /// answer must follow.
-    pub fn ok(&mut self, ok: &OkPacket<'_>) {
-        match &self.phase {
-            Phase::Login(exchange) if exchange.is_done() => {
-                assert!(!ok.status.contains(StatusFlags::MORE_RESULTS_EXISTS), "a login has one answer");
-            }
-            Phase::Answering(Answering::Result(_)) => {}
-            other => panic!("ok out of turn: {other:?}"),
-        }
-        let capabilities = self.capabilities;
-        self.packet(|out| put_ok(out, capabilities, ok));
-        if let Phase::Login(exchange) = &mut self.phase {
-            self.login = Some(exchange.login.clone());
-            self.frames.set_packet_bytes_max(self.max_allowed_packet_bytes);
-        }
-        self.after_result(ok.status);
-    }
-
-    /// Answers an error: to a login (which closes), to a command, or in the midst of rows.
-    pub fn error(&mut self, error: &ServerError) {
-        self.packet(|out| put_error(out, error));
-        match &self.phase {
-            Phase::Answering(_) => self.end_answer(),
-            Phase::Login(_) => self.phase = Phase::Closed,
-            other => panic!("error out of turn: {other:?}"),
-        }
-    }
-
-    /// Sends an error at any time and closes: shutdown (1053), KILL (1317), timeouts (4031), faults (1105).
-    pub fn close_with(&mut self, error: &ServerError) {
-        if !self.is_closed() {
-            self.packet(|out| put_error(out, error));
-            self.phase = Phase::Closed;
-        }
-    }
-
-    /// Begins a result with rows: its columns. Rows follow by [`Self::rows`], then [`Self::end_rows`].
-    pub fn begin_rows<'c, C>(&mut self, columns: C)
-    where
-        C: IntoIterator<Item = ColumnDef<'c>, IntoIter: ExactSizeIterator>,
-    {
-        let Phase::Answering(Answering::Result(format)) = self.phase else {
-            panic!("begin_rows out of turn: {:?}", self.phase);
-        };
-        let columns = columns.into_iter();
-        let count = columns.len() as u64;
-        assert!(count > 0, "a result has columns");
-        self.packet(|out| crate::wire::put_lenenc(out, count));
-        self.columns.clear();
-        for column in columns {
-            self.packet(|out| put_column(out, &column));
-            self.columns.push(ColumnCode::of(&column));
-        }
-        self.old_eof();
-        self.phase = Phase::Answering(Answering::Rows(format));
-    }
-
-    /// A writer for the rows of the result begun.
-    pub fn rows(&mut self) -> RowWriter<'_> {
-        let Phase::Answering(Answering::Rows(format)) = self.phase else {
-            panic!("rows out of turn: {:?}", self.phase);
-        };
-        RowWriter::new(&mut self.out, self.frames.sequence(), &self.columns, format)
-    }
-
-    /// Ends the rows. With [`StatusFlags::MORE_RESULTS_EXISTS`] another answer must follow.
-    pub fn end_rows(&mut self, ok: &OkPacket<'_>) {
-        let Phase::Answering(Answering::Rows(format)) = self.phase else {
-            panic!("end_rows out of turn: {:?}", self.phase);
-        };
-        let capabilities = self.capabilities;
-        self.packet(|out| put_rows_end(out, capabilities, ok));
-        self.phase = Phase::Answering(Answering::Result(format));
-        self.after_result(ok.status);
-    }
-
-    /// Answers [`Command::Prepare`]; says the id of the statement. `None`: there were more than 65535
-    /// parameters or columns, and error 1390 or 1117 was sent.
-    pub fn prepared<'c, P, C>(&mut self, params: P, columns: C, warnings: u16) -> Option<u32>
-    where
-        P: IntoIterator<Item = ColumnDef<'c>, IntoIter: ExactSizeIterator>,
-        C: IntoIterator<Item = ColumnDef<'c>, IntoIter: ExactSizeIterator>,
-    {
-        assert!(
-            matches!(self.phase, Phase::Answering(Answering::Prepare)),
-            "prepared out of turn: {:?}",
-            self.phase
-        );
-        let (params, columns) = (params.into_iter(), columns.into_iter());
-        let Ok(param_count) = u16::try_from(params.len()) else {
-            let message = "Prepared statement contains too many placeholders";
-            self.error(&ServerError::new(1390, "HY000", message));
-            return None;
-        };
-        let Ok(column_count) = u16::try_from(columns.len()) else {
-            self.error(&ServerError::new(1117, "HY000", "Too many columns"));
-            return None;
-        };
-        let id = self.statements.insert(param_count);
-        self.packet(|out| put_prepare_ok(out, id, column_count, param_count, warnings));
-        self.definitions(params);
-        self.definitions(columns);
-        self.end_answer();
-        Some(id)
-    }
-
-    /// Answers [`Command::FieldList`]: the columns with their default values as text.
-    pub fn field_list<'c>(
-        &mut self,
-        columns: impl IntoIterator<Item = (ColumnDef<'c>, Option<&'c [u8]>)>,
-        status: StatusFlags,
-    ) {
-        self.assert_result("field_list");
-        for (column, default) in columns {
-            self.packet(|out| {
-                put_column(out, &column);
-                put_column_default(out, default);
-            });
-        }
-        self.eof(status, 0);
-    }
-
-    /// Answers [`Command::Statistics`]: one line for people.
-    pub fn statistics(&mut self, line: &str) {
-        self.assert_result("statistics");
-        self.packet(|out| out.extend_from_slice(line.as_bytes()));
-        self.end_answer();
-    }
-
-    /// Answers with an EOF packet, in the form the client knows ([`Command::Debug`]).
-    pub fn eof(&mut self, status: StatusFlags, warnings: u16) {
-        self.assert_result("eof");
-        self.bare_eof(status, warnings);
-        self.end_answer();
-    }
-
-    fn assert_result(&self, what: &str) {
-        assert!(
-            matches!(self.phase, Phase::Answering(Answering::Result(_))),
-            "{what} out of turn: {:?}",
-            self.phase
-        );
     }
 
     fn on_packet(&mut self, packet: Vec<u8>) -> Result<Option<Event>, ProtocolError> {
@@ -573,42 +430,6 @@ impl Connection {
             _ => self.phase = Phase::Answering(Answering::Result(RowFormat::Text)),
         }
         Ok(Some(Event::Command(command)))
-    }
-
-    fn after_result(&mut self, status: StatusFlags) {
-        self.status = status.difference(StatusFlags::MORE_RESULTS_EXISTS);
-        if !status.contains(StatusFlags::MORE_RESULTS_EXISTS) {
-            self.end_answer();
-        }
-    }
-
-    fn end_answer(&mut self) {
-        self.phase = Phase::Idle;
-        self.frames.release_for_command();
-    }
-
-    fn definitions<'c>(&mut self, columns: impl ExactSizeIterator<Item = ColumnDef<'c>>) {
-        if columns.len() == 0 {
-            return;
-        }
-        for column in columns {
-            self.packet(|out| put_column(out, &column));
-        }
-        self.old_eof();
-    }
-
-    /// The EOF behind column definitions, for clients that still expect it.
-    fn old_eof(&mut self) {
-        if !self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
-            let status = self.status;
-            self.packet(|out| put_eof(out, status, 0));
-        }
-    }
-
-    fn bare_eof(&mut self, status: StatusFlags, warnings: u16) {
-        let capabilities = self.capabilities;
-        let ok = OkPacket { status, warnings, ..OkPacket::default() };
-        self.packet(|out| put_rows_end(out, capabilities, &ok));
     }
 
     fn packet(&mut self, put: impl FnOnce(&mut Vec<u8>)) {

@@ -9,8 +9,8 @@ use crate::error::ProtocolError;
 
 /// Payload bytes of a full frame; a shorter frame ends the packet.
 pub const FRAME_BYTES_MAX: usize = 0xFF_FFFF;
-/// Bytes that may wait behind the packet at hand. A shell that stops reading while [`FrameReader::is_blocked`]
-/// never meets it with chunks of up to this size.
+/// Bytes that may wait behind the packet at hand. A shell that does not read while
+/// [`crate::Connection::wants_read`] is false never meets it with chunks of up to this size.
 pub const BACKLOG_BYTES_MAX: usize = 4 << 20;
 /// Bytes reserved at once on the word of a header.
 pub const RESERVE_BYTES_MAX: usize = 64 << 10;

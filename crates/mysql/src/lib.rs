@@ -6,8 +6,9 @@
 //!
 //! What is deliberately not here: TLS itself (the shell wraps the stream), accounts, the meaning of
 //! statements, compression, LOAD DATA LOCAL INFILE (never advertised), cursors (rows are sent at once, as MySQL
-//! does where it cannot open one), replication commands (error 1047), RSA exchange of passwords (accounts keep
-//! the SHA-256 verifier, so the password is never needed without TLS).
+//! does where it cannot open one), replication commands (error 1047), and the RSA exchange of passwords:
+//! accounts keep the SHA-256 verifier, so the password is not needed, and the `rsa` crate leaks its key through
+//! timing (RUSTSEC-2023-0071). An account without that verifier logs in over TLS, or by its native verifier.
 //!
 //! ```
 //! use p2pdb_mysql::{Cell, ColumnDef, ColumnType, Command, Connection, Credentials, Event, OkPacket, ServerConfig};

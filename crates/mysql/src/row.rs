@@ -29,6 +29,8 @@ pub(crate) struct ColumnCode {
     decimals: u8,
     /// Digits that integers are padded to in text.
     zerofill: u8,
+    /// Bytes of a BIT column's values.
+    bit_bytes: u8,
 }
 
 impl ColumnCode {
@@ -39,6 +41,7 @@ impl ColumnCode {
             unsigned: column.flags.contains(ColumnFlags::UNSIGNED),
             decimals: column.decimals,
             zerofill: if zerofill { column.length.min(255) as u8 } else { 0 },
+            bit_bytes: column.length.clamp(1, 64).div_ceil(8) as u8,
         }
     }
 
@@ -61,6 +64,14 @@ impl ColumnCode {
             self.column_type,
             Date | NewDate | DateTime | DateTime2 | Timestamp | Timestamp2 | Time | Time2
         )
+    }
+
+    fn is_real(&self) -> bool {
+        matches!(self.column_type, ColumnType::Float | ColumnType::Double)
+    }
+
+    fn is_decimal(&self) -> bool {
+        matches!(self.column_type, ColumnType::Decimal | ColumnType::NewDecimal)
     }
 
     fn is_date(&self) -> bool {
@@ -197,8 +208,17 @@ fn put_text_cell(out: &mut Vec<u8>, column: &ColumnCode, cell: Cell<'_>) -> Resu
     match cell {
         Cell::Null => out.push(NULL_CELL),
         Cell::Bytes(bytes) => put_lenenc_bytes(out, bytes),
+        Cell::Int(_) | Cell::UInt(_) if column.is_real() => {
+            let value = real(cell).ok_or(Misfit)?;
+            put_short(out, |out| put_real_text(out, column, value, false));
+        }
+        Cell::Int(_) | Cell::UInt(_) if column.column_type == ColumnType::Bit => {
+            return put_bits(out, column, cell);
+        }
         Cell::Int(value) => put_digits(out, column, itoa::Buffer::new().format(value)),
         Cell::UInt(value) => put_digits(out, column, itoa::Buffer::new().format(value)),
+        // A DECIMAL is exact; what went through a float is not.
+        Cell::Float(_) | Cell::Double(_) if column.is_decimal() => return Err(Misfit),
         Cell::Float(value) if value.is_finite() => {
             put_short(out, |out| put_real_text(out, column, f64::from(value), true));
         }
@@ -229,10 +249,35 @@ fn put_text_cell(out: &mut Vec<u8>, column: &ColumnCode, cell: Cell<'_>) -> Resu
 }
 
 fn put_digits(out: &mut Vec<u8>, column: &ColumnCode, digits: &str) {
-    let width = usize::from(column.zerofill).clamp(digits.len(), 250.max(digits.len()));
-    out.push(width as u8);
-    out.resize(out.len() + (width - digits.len()), b'0');
+    let zeros = usize::from(column.zerofill.min(200)).saturating_sub(digits.len());
+    // An integer in a DECIMAL column gets the column's fraction digits.
+    let fraction = match column.decimals {
+        decimals @ 1..=30 if column.is_decimal() => usize::from(decimals) + 1,
+        _ => 0,
+    };
+    out.push((zeros + digits.len() + fraction) as u8);
+    out.resize(out.len() + zeros, b'0');
     out.extend_from_slice(digits.as_bytes());
+    if fraction > 0 {
+        out.push(b'.');
+        out.resize(out.len() + fraction - 1, b'0');
+    }
+}
+
+/// An integer in a BIT column: as many big-endian bytes as the column has.
+fn put_bits(out: &mut Vec<u8>, column: &ColumnCode, cell: Cell<'_>) -> Result<(), Misfit> {
+    let value = match cell {
+        Cell::UInt(value) => value,
+        Cell::Int(value) => u64::try_from(value).map_err(|_| Misfit)?,
+        _ => return Err(Misfit),
+    };
+    let bytes = value.to_be_bytes();
+    let (unused, used) = bytes.split_at(8 - usize::from(column.bit_bytes));
+    if unused.iter().any(|&byte| byte != 0) {
+        return Err(Misfit);
+    }
+    put_lenenc_bytes(out, used);
+    Ok(())
 }
 
 fn put_real_text(out: &mut Vec<u8>, column: &ColumnCode, value: f64, is_float: bool) {

@@ -5,7 +5,8 @@
 
 use p2pdb_mysql::client::{Client, ClientConfig, ClientEvent};
 use p2pdb_mysql::{
-    AuthPlugin, Connection, Credentials, Event, OkPacket, ServerConfig, StatusFlags, Verifiers,
+    AuthPlugin, ColumnDef, ColumnType, Command, Connection, Credentials, Event, OkPacket, Param,
+    ServerConfig, StatusFlags, Verifiers,
 };
 
 pub const SALT: [u8; 20] = *b"abcdefghijklmnopqrst";
@@ -202,4 +203,57 @@ pub fn server_with(capabilities: u32, config: ServerConfig) -> Connection {
     server.ok(&OK);
     server.clear_output();
     server
+}
+
+/// Prepares a statement with `params` parameters; says its id.
+pub fn prepare(pair: &mut Pair, params: usize) -> u32 {
+    pair.client.prepare(b"select ?");
+    let events = pair.run(|server, _| {
+        server.prepared(vec![ColumnDef::parameter(); params], [ColumnDef::new("c", ColumnType::Json)], 0);
+    });
+    let [ClientEvent::Prepared { statement_id, params: found, columns }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((usize::from(*found), columns.len()), (params, 1));
+    *statement_id
+}
+
+/// Executes and returns what the server got.
+pub fn execute(pair: &mut Pair, id: u32, params: &[Param]) -> Vec<Param> {
+    pair.client.execute(id, params);
+    let mut got = None;
+    pair.run(|server, event| {
+        let Event::Command(Command::Execute(execute)) = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!(execute.statement_id, id);
+        got = Some(execute.params);
+        server.ok(&OK);
+    });
+    got.expect("the execute arrives")
+}
+
+/// A server with one statement of `params` parameters, number 1.
+pub fn prepared_server(capabilities: u32, params: usize) -> Connection {
+    let mut server = server_with(capabilities, config());
+    server.receive(&frame(0, b"\x16x")).unwrap();
+    server.poll().unwrap();
+    assert_eq!(server.prepared(vec![ColumnDef::parameter(); params], [], 0), Some(1));
+    server.clear_output();
+    server
+}
+
+/// Sends an execute of statement 1 whose parameters are `block`.
+pub fn raw_execute_on(
+    server: &mut Connection,
+    block: &str,
+) -> Result<Option<Event>, p2pdb_mysql::ProtocolError> {
+    let packet = bytes(&format!("17 01 00 00 00 00 01 00 00 00 {block}"));
+    server.receive(&frame(0, &packet))?;
+    server.poll()
+}
+
+/// The payload of COM_STMT_SEND_LONG_DATA.
+pub fn long_data(id: u32, param: u16, data: &[u8]) -> Vec<u8> {
+    [&id.to_le_bytes()[..], &param.to_le_bytes(), data].concat()
 }
