@@ -133,6 +133,7 @@ impl Exchange {
                 Ok(self.on_response(plugin, salt))
             }
             Stage::AwaitPassword => {
+                let packet = zeroize::Zeroizing::new(packet);
                 let Some((0, password)) = packet.split_last() else {
                     return Err(ProtocolError::Malformed);
                 };
