@@ -175,7 +175,7 @@ impl Capture {
     }
 
     #[cfg(test)]
-    fn panic_at(&self, at: usize) {
+    pub(crate) fn panic_at(&self, at: usize) {
         self.lock().panic_at = Some(at);
     }
 }

@@ -112,7 +112,7 @@ impl Connection {
         let mark = self.mark();
         let mut statement = self.prepare(sql, &params)?;
         let changed = statement.raw_execute().map_err(|e| self.undone(mark, e))?;
-        self.check_capture()?;
+        self.check_capture(&statement)?;
         Ok(changed as u64)
     }
 
@@ -141,7 +141,7 @@ impl Connection {
         }
         drop(cursor);
         let steps = statement.reset_status(StatementStatus::VmStep);
-        self.check_capture()?;
+        self.check_capture(&statement)?;
         Ok(Cost { rows, steps: u64::try_from(steps).unwrap_or_default() })
     }
 
@@ -203,10 +203,13 @@ impl Connection {
         self.fault(e)
     }
 
-    /// A statement went through: were all its changes captured? If not, its rows are there until the caller
-    /// rolls back, and so is the fault.
-    fn check_capture(&self) -> Result<()> {
-        self.capture.as_ref().map_or(Ok(()), |c| c.check())
+    /// A statement that writes went through: were all its changes captured? If not, its rows are there until the
+    /// caller rolls back, and so is the fault. (Reads, and rolling back itself, are not held up.)
+    fn check_capture(&self, statement: &rusqlite::Statement<'_>) -> Result<()> {
+        match &self.capture {
+            Some(capture) if !statement.readonly() => capture.check(),
+            _ => Ok(()),
+        }
     }
 
     /// Makes SQLite's error ours: a function's own error, the budget, the rest by code.

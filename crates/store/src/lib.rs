@@ -10,7 +10,10 @@
 //! Must never know: what a statement means, who may do what, the network. Functions, collations, verdicts and
 //! unseen lists pass through without being understood. An error here is a fault of this machine.
 
+mod backup;
 mod capture;
+#[cfg(test)]
+mod capture_tests;
 mod connection;
 mod connection_reader;
 mod connection_writer;
@@ -21,10 +24,15 @@ mod log;
 mod log_read;
 pub mod meta;
 mod open;
+#[cfg(test)]
+mod open_testing;
+#[cfg(test)]
+mod open_tests;
 mod query;
 mod sqlite;
 pub mod verify;
 
+pub use backup::{backup, restore};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use connection::{Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};

@@ -5,6 +5,8 @@
 //!   Both are this node's own.
 //! * A block's name is kept as the digest of its CID: every block is CIDv1, dag-cbor, sha2-256.
 //! * Header and bodies are apart, so that walking the log reads no bodies.
+//! * `block.sum` covers the columns that only this node knows (arrival, how it was verified, unseen list), so that
+//!   damage in them is found too.
 //! * A branch's tip is not stored: it is the last block of the branch.
 //!
 //! Writing is here; reading, which works on any connection, is in `log_read`. What a branch or an unseen list
@@ -32,6 +34,7 @@ CREATE TABLE block (
     checked INTEGER NOT NULL,
     first_tx INTEGER NOT NULL,
     unseen,
+    sum INTEGER NOT NULL,
     envelope BLOB NOT NULL
 );
 CREATE UNIQUE INDEX block_branch ON block (branch, seq);
@@ -275,25 +278,28 @@ impl Writer {
         assert!(new.bodies.len() <= BODIES_MAX, "no more bodies than a header may list");
         let (block, n) = (new.block, no.0 as i64);
         let cid = block.cid();
+        let mut row = [
+            ValueRef::Int(n),
+            ValueRef::Blob(digest(&cid)),
+            ValueRef::Int(i64::from(new.branch.0)),
+            ValueRef::Int(block.seq() as i64),
+            ValueRef::Int(block.stamp().0 as i64),
+            ValueRef::Int(new.arrived_ms as i64),
+            ValueRef::Int(i64::from(block.proof() == Proof::Signature)),
+            ValueRef::Int(first_tx.0 as i64),
+            match new.unseen {
+                Unseen::Nothing => ValueRef::Null,
+                Unseen::SameAs(no) => ValueRef::Int(no.0 as i64),
+                Unseen::List(bytes) => ValueRef::Blob(bytes),
+            },
+            ValueRef::Null,
+            ValueRef::Blob(block.bytes()),
+        ];
+        row[SUMMED] = ValueRef::Int(sum(&row[..SUMMED]));
         self.execute(
-            "INSERT INTO block (no, cid, branch, seq, stamp, arrived, checked, first_tx, unseen, envelope)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            [
-                ValueRef::Int(n),
-                ValueRef::Blob(digest(&cid)),
-                ValueRef::Int(i64::from(new.branch.0)),
-                ValueRef::Int(block.seq() as i64),
-                ValueRef::Int(block.stamp().0 as i64),
-                ValueRef::Int(new.arrived_ms as i64),
-                ValueRef::Int(i64::from(block.proof() == Proof::Signature)),
-                ValueRef::Int(first_tx.0 as i64),
-                match new.unseen {
-                    Unseen::Nothing => ValueRef::Null,
-                    Unseen::SameAs(no) => ValueRef::Int(no.0 as i64),
-                    Unseen::List(bytes) => ValueRef::Blob(bytes),
-                },
-                ValueRef::Blob(block.bytes()),
-            ],
+            "INSERT INTO block (no, cid, branch, seq, stamp, arrived, checked, first_tx, unseen, sum, envelope)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            row,
         )?;
         for (i, body) in new.bodies.iter().enumerate() {
             self.execute(
@@ -338,10 +344,13 @@ impl Writer {
 
     /// Notes that a block's own signature was checked after all.
     pub fn set_checked(&mut self, block: BlockNo) -> Result<()> {
-        match self.execute("UPDATE block SET checked = 1 WHERE no = ?1", [ValueRef::Int(block.0 as i64)])? {
-            1 => Ok(()),
-            _ => Err(StoreError::NotFound(format!("block {}", block.0))),
-        }
+        let lost = || StoreError::NotFound(format!("block {}", block.0));
+        let no = ValueRef::Int(block.0 as i64);
+        let sql = "SELECT no, cid, branch, seq, stamp, arrived, 1, first_tx, unseen FROM block WHERE no = ?1";
+        let row = self.query_one(sql, [no], |r| r.to_values())?.ok_or_else(lost)?;
+        let row: Vec<ValueRef<'_>> = row.iter().map(ValueRef::from).collect();
+        let sql = "UPDATE block SET checked = 1, sum = ?2 WHERE no = ?1";
+        self.execute(sql, [no, ValueRef::Int(sum(&row))]).map(drop)
     }
 
     fn account_no(&mut self, id: &AccountId) -> Result<i64> {
@@ -381,4 +390,28 @@ pub(crate) fn cid(digest: &[u8]) -> Result<Cid> {
 /// The rowid of a body.
 pub(crate) fn body_no(block: BlockNo, place: usize) -> i64 {
     (block.0 * BODIES_MAX as u64) as i64 + place as i64
+}
+
+/// How many leading columns of `block` the sum covers; it stands behind them.
+pub(crate) const SUMMED: usize = 9;
+
+/// FNV-1a, 32 bit, over the values. Every step is a bijection of the state, so a change within one byte never
+/// goes unnoticed. Not a protection against intent: that is what CIDs and signatures are for.
+pub(crate) fn sum(values: &[ValueRef<'_>]) -> i64 {
+    let mut h: u32 = 0x811c_9dc5;
+    let mut feed = |bytes: &[u8]| {
+        for b in bytes {
+            h = (h ^ u32::from(*b)).wrapping_mul(0x0100_0193);
+        }
+    };
+    for v in values {
+        match v {
+            ValueRef::Null => feed(&[0]),
+            ValueRef::Int(n) => feed(&n.to_be_bytes()),
+            ValueRef::Real(r) => feed(&r.to_bits().to_be_bytes()),
+            ValueRef::Text(t) => feed(t.as_bytes()),
+            ValueRef::Blob(b) => feed(b),
+        }
+    }
+    i64::from(h)
 }

@@ -277,7 +277,7 @@ fn make(connection: &Connection) -> Result<()> {
 }
 
 /// Makes the file, readable by its owner only, if it is not there; SQLite gives its helper files the same mode.
-fn make_private(path: &Path) -> Result<()> {
+pub(crate) fn make_private(path: &Path) -> Result<()> {
     let mut open = File::options();
     open.write(true).create_new(true);
     #[cfg(unix)]

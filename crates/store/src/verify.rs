@@ -1,10 +1,177 @@
-//! Finding damage: a report with findings.
+//! Finding damage: a report with named findings, and the parts of it that need only the store.
+//!
+//! * [`verify_file`]: SQLite's own check of pages, rows and every index entry.
+//! * [`verify_log`]: every block and body against its CID, signatures, links, numbers, and every other table of
+//!   the log against the blocks.
+//! * [`compare`]: two stores table by table. The engine replays the log into an empty store and compares it with the
+//!   live one; that covers rows, hidden columns, verdicts, unseen lists and everything derived.
+//!
+//! A finding is data, not an error: the search goes on behind it. An error is returned only when nothing can be
+//! read any more.
+
+mod compare;
+mod log;
+
+use std::fmt;
+
+use p2pdb_model::ValueRef;
+
+use crate::connection::Connection;
+use crate::error::{Result, StoreError};
+use crate::query::{Flow, NEXT, STOP};
+
+pub use compare::{Compare, NODE_LOCAL, compare};
+pub use log::verify_log;
+
+/// Findings kept in a report; more are only counted.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The file's structure: pages, indexes.
+    File,
+    /// A block's header or its record.
+    Block,
+    /// A block's body.
+    Body,
+    /// A transaction's record.
+    Transaction,
+    /// A branch's record.
+    Branch,
+    /// The record of a head.
+    Head,
+    /// An account's record.
+    Account,
+    /// The record of where a change of access is.
+    Access,
+    /// A table or one of its rows.
+    Table,
+    /// A fingerprint.
+    Fingerprint,
+}
+
+impl Part {
+    /// Lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::File => "file",
+            Part::Block => "block",
+            Part::Body => "body",
+            Part::Transaction => "transaction",
+            Part::Branch => "branch",
+            Part::Head => "head",
+            Part::Account => "account",
+            Part::Access => "access",
+            Part::Table => "table",
+            Part::Fingerprint => "fingerprint",
+        }
+    }
+}
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// What kind of thing.
+    pub part: Part,
+    /// Which one: a number, a table and row.
     pub subject: String,
     /// What is wrong with it.
     pub problem: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.part.name(), self.subject, self.problem)
+    }
+}
+
+/// All findings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The first [`FINDINGS_MAX`] findings, in the order in which they were found.
+    pub findings: Vec<Finding>,
+    /// How many more there were.
+    pub more: u64,
+    /// The caller stopped it before the end.
+    pub stopped: bool,
+}
+
+impl Report {
+    /// True when everything was looked at and nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.more == 0 && !self.stopped
+    }
+
+    /// Adds a finding.
+    pub fn add(&mut self, part: Part, subject: impl fmt::Display, problem: impl fmt::Display) {
+        if self.findings.len() < FINDINGS_MAX {
+            let (subject, problem) = (subject.to_string(), problem.to_string());
+            self.findings.push(Finding { part, subject, problem });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Adds the findings of another report.
+    pub fn extend(&mut self, other: Report) {
+        self.more += other.more;
+        self.stopped |= other.stopped;
+        for f in other.findings {
+            self.add(f.part, f.subject, f.problem);
+        }
+    }
+
+    /// Makes a finding of damage met on the way; other errors go on to the caller.
+    fn absorb(&mut self, part: Part, subject: impl fmt::Display, result: Result<()>) -> Result<()> {
+        match result {
+            Err(StoreError::Corrupt(problem)) => {
+                self.add(part, subject, problem);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// How far a check has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// What is being looked at.
+    pub step: &'a str,
+    /// How much is done, in units of the step.
+    pub done: u64,
+    /// How much there is; 0 where it is not known.
+    pub total: u64,
+}
+
+/// Called now and then; [`STOP`] ends the check.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>) -> Flow;
+
+/// Progress is reported every so many rows.
+const PROGRESS_ROWS: u64 = 1024;
+
+/// SQLite's `integrity_check`: pages, order of keys, every index entry against its row.
+pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
+    let mut report = Report::default();
+    if progress(Progress { step: "file", done: 0, total: 0 }).is_break() {
+        report.stopped = true;
+        return Ok(report);
+    }
+    let sql = format!("PRAGMA integrity_check({FINDINGS_MAX})");
+    let mut found = Vec::new();
+    let result = c.query(&sql, (), |r| {
+        match r.get(0)? {
+            ValueRef::Text("ok") => return Ok(STOP),
+            // A message can have several lines.
+            ValueRef::Text(t) => found.extend(t.lines().map(str::to_owned)),
+            _ => found.push("an answer that is no text".to_owned()),
+        }
+        Ok(NEXT)
+    });
+    for problem in found {
+        report.add(Part::File, c.db.path().unwrap_or_default(), problem);
+    }
+    report.absorb(Part::File, "structure", result.map(drop))?;
+    Ok(report)
 }

@@ -1,0 +1,128 @@
+//! Backup of a running store into one file, and restoring one into an empty place.
+//!
+//! A backup is a whole store of its own: one consistent state, compact, without a write-ahead log, synced. A store
+//! that was restored says so in `meta` ([`crate::meta::RESTORED`]): its node may have written more after the backup
+//! than the backup knows, so it begins a new chain and takes the mark away.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use p2pdb_model::ValueRef;
+
+use crate::connection::Connection;
+use crate::connection_writer::Writer;
+use crate::error::{Result, StoreError};
+use crate::meta::RESTORED;
+use crate::open::{Options, make_private, sync_directory};
+
+/// Writes one consistent state of the store to `target`, a new file. Works while the store is written to; on an
+/// error nothing is left behind.
+///
+/// `from` must not be inside a transaction or snapshot.
+pub fn backup(from: &Connection, target: &Path) -> Result<()> {
+    if target.exists() {
+        return Err(StoreError::Exists(target.to_owned()));
+    }
+    // Under another name until it is whole: a backup that broke off must not look like one.
+    let part = beside(target, ".part");
+    remove(&part)?;
+    make_private(&part)?;
+    let copied = copy(from, &part).and_then(|()| publish(&part, target));
+    if copied.is_err() {
+        // The error at hand says more than one about the clean-up would.
+        let _ = remove(&part);
+    }
+    copied
+}
+
+fn copy(from: &Connection, part: &Path) -> Result<()> {
+    let name = part.to_str().ok_or_else(|| StoreError::Unwritable(format!("{part:?}: not UTF-8")))?;
+    // VACUUM INTO takes an empty file that exists; the reader's query_only would forbid it.
+    let read_only = from.query_one("PRAGMA query_only", (), |r| r.int(0))? == Some(1);
+    let set = |on: bool| {
+        let sql = if on { "PRAGMA query_only = 1" } else { "PRAGMA query_only = 0" };
+        from.execute_batch(sql)
+    };
+    if read_only {
+        set(false)?;
+    }
+    let copied = from.execute("VACUUM INTO ?1", [ValueRef::Text(name)]);
+    if read_only {
+        set(true)?;
+    }
+    copied.map(drop)
+}
+
+/// Gives a finished file its name, durably, unless there is one of that name by now.
+fn publish(part: &Path, target: &Path) -> Result<()> {
+    let file = File::open(part).map_err(StoreError::io("open", part))?;
+    file.sync_all().map_err(StoreError::io("sync", part))?;
+    match std::fs::hard_link(part, target) {
+        Ok(()) => remove(part)?,
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::Exists(target.to_owned()));
+        }
+        // A file system without hard links: the check at the beginning has to do.
+        Err(_) => std::fs::rename(part, target).map_err(StoreError::io("rename to", target))?,
+    }
+    sync_directory(target)
+}
+
+/// Puts a backup where `to` says, as a new store, and marks it as restored. The backup itself is only read.
+///
+/// [`StoreError::Exists`] when there is a store already; a file that is no backup is refused and nothing is left.
+pub fn restore(backup: &Path, to: &Options) -> Result<()> {
+    if to.exists() {
+        return Err(StoreError::Exists(to.path.clone()));
+    }
+    if !backup.exists() {
+        return Err(StoreError::Missing(backup.to_owned()));
+    }
+    let part = beside(&to.path, ".part");
+    let clean = || {
+        for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+            remove(&beside(&part, suffix))?;
+        }
+        Ok(())
+    };
+    clean()?;
+    let restored = (|| {
+        make_private(&part)?;
+        std::fs::copy(backup, &part).map_err(StoreError::io("copy the backup to", &part))?;
+        let mut options = to.clone();
+        options.path = part.clone();
+        let mut writer = Writer::open(&options).map_err(|e| match e {
+            StoreError::Missing(_) | StoreError::Foreign(_) => StoreError::Foreign(backup.to_owned()),
+            e => e,
+        })?;
+        writer.begin()?;
+        writer.put_meta(RESTORED, b"1")?;
+        writer.commit()?;
+        // Closing the only connection moves the write-ahead log into the file.
+        drop(writer);
+        let wal = beside(&part, "-wal");
+        if wal.metadata().is_ok_and(|m| m.len() > 0) {
+            return Err(StoreError::Corrupt(format!("{} was not emptied", wal.display())));
+        }
+        if to.path.exists() {
+            // An empty file, as `Options::exists` has said.
+            remove(&to.path)?;
+        }
+        publish(&part, &to.path)
+    })();
+    let cleaned = clean();
+    restored.and(cleaned)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
