@@ -284,7 +284,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn transactions(&mut self, no: u64, columns: &[ValueRef<'_>; SUMMED], body: Option<&Body>) -> Result<()> {
+    fn transactions(&mut self, no: u64, body: Option<&Body>) -> Result<()> {
         let mut records = Vec::new();
         let first = self.expected_tx;
         // By number, where they must be, and by block, where they say they are.
