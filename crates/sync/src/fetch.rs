@@ -1,6 +1,6 @@
 //! The receiving side of catch-up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_dag::{ChainFrontier, ChainId, Frontier, Tip, Want, ladder};
 use p2pdb_model::ids::NodeId;
@@ -107,6 +107,7 @@ impl Sync {
             claims,
             narrows: 0,
             credits: CREDITS,
+            next_bundle: 0,
             unconsumed: 0,
             last: false,
             assembler: Assembler::default(),
@@ -142,16 +143,20 @@ impl Sync {
         gaps: &[Gap],
         source: &S,
     ) -> Option<Frontier> {
+        let mut lacks: BTreeMap<ChainId, Vec<&Want>> = BTreeMap::new();
+        for want in wants {
+            lacks.entry(want.chain).or_default().push(want);
+        }
+        let open: BTreeSet<ChainId> = open.iter().map(|w| w.chain).collect();
+        let gaps: BTreeMap<ChainId, &Gap> = gaps.iter().map(|g| (g.chain, g)).collect();
         let mut chains = Vec::with_capacity(theirs.chains().len());
         for c in theirs.chains() {
-            let lacking: Vec<&Want> = wants.iter().filter(|w| w.chain == c.chain).collect();
-            let is_open = open.iter().any(|w| w.chain == c.chain);
             let mut tips: Vec<Tip> = c.tips.clone();
-            if is_open {
+            if let Some(lacking) = lacks.get(&c.chain).filter(|_| open.contains(&c.chain)) {
                 tips.retain(|t| !lacking.iter().any(|w| w.tip == *t));
                 let own = mine.tips(&c.chain);
                 tips.extend_from_slice(&own[own.len().saturating_sub(BRANCHES_MAX)..]);
-                for seqs in self.rungs_wanted(&lacking, gaps.iter().find(|g| g.chain == c.chain)) {
+                for seqs in rungs_wanted(lacking, gaps.get(&c.chain).copied()) {
                     for tip in own.iter().rev().take(BRANCHES_MAX) {
                         tips.extend(self.read(source.rungs(&c.chain, tip, &seqs))?);
                     }
@@ -165,17 +170,6 @@ impl Sync {
             }
         }
         Some(Frontier::new(chains))
-    }
-
-    /// Seqs at which to show our branch of a chain.
-    fn rungs_wanted(&self, lacking: &[&Want], gap: Option<&Gap>) -> Vec<Vec<u64>> {
-        if let Some(gap) = gap {
-            let width = gap.differs.saturating_sub(gap.common);
-            let mut seqs = ladder(gap.differs.saturating_sub(1).max(1), gap.common.max(1));
-            seqs.extend((1..SPACED_RUNGS).map(|n| gap.common + width * n / SPACED_RUNGS).filter(|s| *s > 0));
-            return vec![seqs];
-        }
-        lacking.iter().filter(|w| w.forked).map(|w| ladder(w.tip.seq, 1)).collect()
     }
 
     pub(crate) fn on_narrow<S: BlockSource>(
@@ -216,6 +210,14 @@ impl Sync {
         let Some(fetch) = p.fetch.as_mut().filter(|f| f.round == bundle.round) else {
             return;
         };
+        if bundle.number < fetch.next_bundle {
+            return;
+        }
+        if bundle.number > fetch.next_bundle {
+            // One was lost on the way: no offence, but no use going on either.
+            return self.break_off(peer, now);
+        }
+        fetch.next_bundle += 1;
         if fetch.credits == 0 || fetch.last {
             return self.offence(peer, POINTS_GARBAGE, "sends bundles without credit".to_owned(), now);
         }
@@ -230,7 +232,7 @@ impl Sync {
                 self.drop_fetch(peer, false);
                 self.peers.remove(&peer);
                 self.actions.push_back(Action::Incompatible { peer, reason });
-                return;
+                return self.ask_deferred(now);
             }
             Err(e) => return self.offence(peer, POINTS_GARBAGE, e.to_string(), now),
         };
@@ -281,7 +283,7 @@ impl Sync {
             Outcome::Fault(reason) => {
                 self.actions.push_back(Action::Fault { reason });
                 if let DeliveryKind::Round(_) = delivery.kind {
-                    self.break_off(peer, now, source);
+                    self.break_off(peer, now);
                 }
             }
             Outcome::Done { waiting } => match delivery.kind {
@@ -309,21 +311,26 @@ impl Sync {
                 if barren { p.fail(now.mono_ms) } else { p.succeed() }
             }
             self.send_digest(peer, now, source);
-            self.ask_deferred(now, source);
+            self.ask_deferred(now);
         }
     }
 
     /// The round has failed; asks again later.
-    pub(crate) fn break_off<S: BlockSource>(&mut self, peer: NodeId, now: Now, source: &S) {
+    pub(crate) fn break_off(&mut self, peer: NodeId, now: Now) {
         let round = self.peers.get(&peer).and_then(|p| p.fetch.as_ref()).map(|f| f.round);
         self.drop_fetch(peer, false);
         if let Some(round) = round {
-            self.send(peer, &Message::Stop { round });
+            self.send(peer, &Message::Stop { round, server: false });
         }
+        self.retry_later(peer, now);
+    }
+
+    /// Asks others now and this peer after a while.
+    pub(crate) fn retry_later(&mut self, peer: NodeId, now: Now) {
         if let Some(p) = self.peers.get_mut(&peer) {
             p.fail(now.mono_ms);
         }
-        self.ask_deferred(now, source);
+        self.ask_deferred(now);
         if let Some(p) = self.peers.get_mut(&peer) {
             p.deferred = true;
         }
@@ -336,4 +343,17 @@ impl Sync {
             self.actions.push_back(Action::Fetched { peer, blocks, bytes, complete });
         }
     }
+}
+
+/// Seqs at which to show our branch of a chain.
+fn rungs_wanted(lacking: &[&Want], gap: Option<&Gap>) -> Vec<Vec<u64>> {
+    if let Some(gap) = gap {
+        let width = gap.differs.saturating_sub(gap.common);
+        let mut seqs = ladder(gap.differs.saturating_sub(1).max(1), gap.common.max(1));
+        let spaced = (1..SPACED_RUNGS).map(|n| u128::from(width) * u128::from(n) / u128::from(SPACED_RUNGS));
+        // At most `differs`, so it fits.
+        seqs.extend(spaced.map(|d| gap.common + d as u64).filter(|s| *s > 0));
+        return vec![seqs];
+    }
+    lacking.iter().filter(|w| w.forked).map(|w| ladder(w.tip.seq, 1)).collect()
 }

@@ -46,7 +46,8 @@ pub use bundle::{BundleError, pack, unpack};
 pub use event::{Action, Delivery, Event, Lane, NodePeer, Now, Outcome, Token};
 pub use machine::{Config, PeerStatus, Sync};
 pub use message::{
-    AdmissionAnswer, AdmissionRequest, Bundle, Gap, Hello, Message, MessageError, StateProof, WireBlock,
+    AdmissionAnswer, AdmissionRequest, Bundle, Digest, Gap, Hello, Message, MessageError, StateProof,
+    WireBlock,
 };
 pub use source::{BlockSource, Received, Scan};
 

@@ -110,7 +110,7 @@ impl Sync {
         match event {
             Event::Tick => {}
             Event::PeerConnected { peer, standing } => self.on_connected(peer, standing, now),
-            Event::PeerDisconnected { peer } => self.on_disconnected(peer, now, source),
+            Event::PeerDisconnected { peer } => self.on_disconnected(peer, now),
             Event::Frame { peer, lane, bytes } => self.on_frame(peer, lane, &bytes, now, source),
             Event::Gossip { peer, id, bytes } => self.on_gossip(peer, id, &bytes, now, source),
             Event::SendFailed { peer } => self.on_send_failed(peer, now),
@@ -207,6 +207,7 @@ impl Sync {
             self.drop_fetch(peer, false);
             self.peers.remove(&peer);
             self.actions.push_back(Action::Ban { peer, time_ms: BAN_MS, reason });
+            self.ask_deferred(now);
         }
     }
 
@@ -222,16 +223,16 @@ impl Sync {
         }
     }
 
-    fn on_disconnected<S: BlockSource>(&mut self, peer: NodeId, now: Now, source: &S) {
+    fn on_disconnected(&mut self, peer: NodeId, now: Now) {
         self.drop_fetch(peer, false);
         self.peers.remove(&peer);
-        self.ask_deferred(now, source);
+        self.ask_deferred(now);
     }
 
     fn on_send_failed(&mut self, peer: NodeId, now: Now) {
         if let Some(p) = self.peers.get_mut(&peer) {
             p.clogged_until_ms = Some(now.mono_ms + CLOGGED_MS);
-            p.serve = None;
+            p.broken_serve = p.serve.take().map(|s| s.round).or(p.broken_serve);
         }
     }
 
@@ -253,6 +254,20 @@ impl Sync {
             Ok(message) => message,
             Err(e) => return self.offence(peer, POINTS_GARBAGE, e.to_string(), now),
         };
+        let costly = matches!(
+            message,
+            Message::Hello(_)
+                | Message::GetFrontier
+                | Message::Frontier(_)
+                | Message::Want { .. }
+                | Message::Narrow { .. }
+                | Message::GetTips(_)
+                | Message::Admit(_)
+        );
+        if costly && !self.peers.get_mut(&peer).is_some_and(|p| p.may_request(now.mono_ms)) {
+            let reason = format!("sends {} without pause", message.name());
+            return self.offence(peer, POINTS_OUT_OF_PLACE, reason, now);
+        }
         match message {
             Message::Admit(request) => {
                 if request.node != peer {
@@ -280,7 +295,7 @@ impl Sync {
             Message::Narrow { round, gaps } => self.on_narrow(peer, round, &gaps, now, source),
             Message::Bundle(bundle) => self.on_bundle(peer, &bundle, now),
             Message::Credit { round, bundles } => self.on_credit(peer, round, bundles, now),
-            Message::Stop { round } => self.on_stop(peer, round),
+            Message::Stop { round, server } => self.on_stop(peer, round, server, now),
             Message::Push(blocks) => self.on_push(peer, blocks, now, source),
             Message::Announce { cids, ask } => self.on_announce(peer, cids, ask, now, source),
             Message::GetTips(author) => {
@@ -456,6 +471,7 @@ impl Sync {
             p.serve = None;
         }
         let clogged = p.clogged_until_ms.is_some_and(|d| d <= ms);
+        let broken_serve = if clogged { p.broken_serve.take() } else { None };
         if clogged {
             p.clogged_until_ms = None;
         }
@@ -469,10 +485,13 @@ impl Sync {
             self.send_hello(peer, now, source);
         }
         if clogged {
+            if let Some(round) = broken_serve {
+                self.send(peer, &Message::Stop { round, server: true });
+            }
             self.send_digest(peer, now, source);
         }
         if stalled {
-            self.break_off(peer, now, source);
+            self.break_off(peer, now);
         }
         if announce {
             self.announce_heads(peer, source);
@@ -488,7 +507,7 @@ impl Sync {
     }
 
     /// Asks those that were put off because another peer was being asked.
-    pub(crate) fn ask_deferred<S: BlockSource>(&mut self, now: Now, _source: &S) {
+    pub(crate) fn ask_deferred(&mut self, now: Now) {
         let deferred: Vec<NodeId> = self.peers.iter().filter(|(_, p)| p.deferred).map(|(n, _)| *n).collect();
         for peer in deferred {
             if let Some(p) = self.peers.get_mut(&peer) {

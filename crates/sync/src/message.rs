@@ -105,6 +105,8 @@ pub struct Gap {
 pub struct Bundle {
     /// The receiver's round.
     pub round: u32,
+    /// Its number in the round, from 0.
+    pub number: u32,
     /// Length before compression, in bytes.
     pub raw_bytes: u32,
     /// True in the last bundle of the round.
@@ -179,10 +181,12 @@ pub enum Message {
         /// How many more.
         bundles: u32,
     },
-    /// The receiver of bundles wants no more of this round.
+    /// The sender breaks this round off.
     Stop {
         /// The round.
         round: u32,
+        /// True when the server breaks it off, false when the receiver of bundles does.
+        server: bool,
     },
     /// New blocks.
     Push(Vec<WireBlock>),

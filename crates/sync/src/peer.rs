@@ -13,6 +13,8 @@ use crate::{BACKOFF_MS, OFFENCE_POINTS_MAX};
 const KNOWN_MAX: usize = 2_048;
 /// Offence points that are forgiven, and how often (milliseconds).
 const FORGIVE: (u32, u64) = (1, 10_000);
+/// Requests that a peer may make at once, and per second.
+const REQUESTS: (u64, u64) = (200, 50);
 /// CIDs whose arrival is awaited before a peer is asked.
 pub(crate) const AWAITED_MAX: usize = 256;
 
@@ -52,6 +54,10 @@ pub(crate) struct Peer {
     pub(crate) not_before_ms: u64,
     points: u32,
     points_at_ms: u64,
+    /// Requests that it may make now, and when that was computed.
+    requests: (u64, u64),
+    /// A round that we could not go on serving; said when it takes messages again.
+    pub(crate) broken_serve: Option<u32>,
 }
 
 /// A round in which we receive.
@@ -64,6 +70,8 @@ pub(crate) struct Fetch {
     /// Gaps that the server asked about.
     pub(crate) narrows: u32,
     pub(crate) credits: u32,
+    /// Number of the next bundle.
+    pub(crate) next_bundle: u32,
     pub(crate) unconsumed: u32,
     pub(crate) last: bool,
     pub(crate) assembler: Assembler,
@@ -81,6 +89,8 @@ pub(crate) struct Serve {
     /// `None` when the log's end was reached; what is cut may still wait.
     pub(crate) next: Option<BlockNo>,
     pub(crate) cutter: Cutter,
+    /// Number of the next bundle.
+    pub(crate) next_bundle: u32,
     pub(crate) credits: u32,
     pub(crate) narrows: u32,
     /// Waiting for closer rungs: nothing is sent.
@@ -148,6 +158,8 @@ impl Peer {
             not_before_ms: 0,
             points: 0,
             points_at_ms: now_ms,
+            requests: (REQUESTS.0, now_ms),
+            broken_serve: None,
         }
     }
 
@@ -173,6 +185,17 @@ impl Peer {
 
     pub(crate) fn learn(&mut self, cid: Cid) {
         self.known.insert(cid);
+    }
+
+    /// Counts a request that costs us reads of the log; false when there were too many.
+    pub(crate) fn may_request(&mut self, now_ms: u64) -> bool {
+        let (burst, per_second) = REQUESTS;
+        let (left, at_ms) = self.requests;
+        let new = now_ms.saturating_sub(at_ms) * per_second / 1_000;
+        let at_ms = if new > 0 { now_ms } else { at_ms };
+        let left = (left + new).min(burst);
+        self.requests = (left.saturating_sub(1), at_ms);
+        left > 0
     }
 
     /// A round failed, by nobody's ill will.

@@ -1,8 +1,9 @@
 //! The serving side of catch-up.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use p2pdb_dag::{Cover, Frontier};
+use p2pdb_dag::{ChainId, Cover, Frontier};
 use p2pdb_model::ids::NodeId;
 use serde_bytes::ByteBuf;
 
@@ -43,6 +44,7 @@ impl Sync {
             cover,
             next,
             cutter: Cutter::default(),
+            next_bundle: 0,
             credits,
             narrows: narrows + u32::from(narrowing),
             narrowing,
@@ -64,11 +66,15 @@ impl Sync {
         }
     }
 
-    pub(crate) fn on_stop(&mut self, peer: NodeId, round: u32) {
-        if let Some(p) = self.peers.get_mut(&peer)
-            && p.serve.as_ref().is_some_and(|s| s.round == round)
-        {
-            p.serve = None;
+    pub(crate) fn on_stop(&mut self, peer: NodeId, round: u32, server: bool, now: Now) {
+        let Some(p) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if !server {
+            p.serve = p.serve.take().filter(|s| s.round != round);
+        } else if p.fetch.as_ref().is_some_and(|f| f.round == round) {
+            self.drop_fetch(peer, false);
+            self.retry_later(peer, now);
         }
     }
 
@@ -91,9 +97,8 @@ impl Sync {
             && let Some(from) = serve.next
         {
             let scan = source.scan(&serve.cover, from, BUNDLE_RAW_BYTES, BUNDLE_BLOCKS_MAX);
-            // Without an answer the receiver breaks the round off and begins another.
             let Some(scan) = self.read(scan) else {
-                return;
+                return self.send(peer, &Message::Stop { round: serve.round, server: true });
             };
             scan.blocks.into_iter().for_each(|b| serve.cutter.push(b));
             serve.next = scan.next.filter(|next| *next > from);
@@ -102,12 +107,14 @@ impl Sync {
             Ok(packed) => packed,
             Err(e) => {
                 self.actions.push_back(Action::Fault { reason: format!("cannot pack a bundle: {e}") });
-                return;
+                return self.send(peer, &Message::Stop { round: serve.round, server: true });
             }
         };
         let last = serve.next.is_none() && serve.cutter.is_empty();
         let raw_bytes = u32::try_from(raw_bytes).expect("invariant: a bundle is at most 2 MiB");
-        let bundle = Bundle { round: serve.round, raw_bytes, last, data: ByteBuf::from(data) };
+        let (round, number) = (serve.round, serve.next_bundle);
+        let bundle = Bundle { round, number, raw_bytes, last, data: ByteBuf::from(data) };
+        serve.next_bundle += 1;
         serve.credits -= 1;
         serve.progress_ms = now.mono_ms;
         if !last && let Some(p) = self.peers.get_mut(&peer) {
@@ -119,20 +126,20 @@ impl Sync {
 
 /// Where the other side's branch and ours part by more blocks than it is worth to send twice.
 fn gaps(have: &Frontier, cover: &Cover) -> Vec<Gap> {
-    let mut gaps: Vec<Gap> = Vec::new();
-    for (chain, unknown) in cover.unknown() {
-        if gaps.iter().any(|g| g.chain == *chain) {
+    let mut unknown: BTreeMap<ChainId, BTreeSet<u64>> = BTreeMap::new();
+    for (chain, tip) in cover.unknown() {
+        unknown.entry(*chain).or_default().insert(tip.seq);
+    }
+    let mut gaps = Vec::new();
+    for (chain, seqs) in unknown {
+        let Some(&differs) = seqs.first() else {
             continue;
-        }
-        let of_chain = cover.unknown().iter().filter(|(c, _)| c == chain);
-        let differs = of_chain.map(|(_, t)| t.seq).min().unwrap_or(unknown.seq);
-        let is_known = |seq: u64, t: &p2pdb_dag::Tip| {
-            t.seq < seq && !cover.unknown().iter().any(|(c, u)| c == chain && u == t)
         };
-        let known = have.tips(chain).iter().filter(|t| is_known(differs, t)).map(|t| t.seq);
+        // Every tip below the least unknown one is known.
+        let known = have.tips(&chain).iter().map(|t| t.seq).filter(|seq| *seq < differs);
         let common = known.max().unwrap_or(0);
         if differs - common > NARROW_GAP_BLOCKS + 1 {
-            gaps.push(Gap { chain: *chain, common, differs });
+            gaps.push(Gap { chain, common, differs });
         }
     }
     gaps.truncate(GAPS_MAX);

@@ -1,0 +1,498 @@
+//! A world of nodes under a fake clock: real blocks, real DAGs, a model of an engine, a network with faults.
+#![allow(dead_code, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal, verify_runs};
+use p2pdb_dag::{BlockNo, ChainId, Cover, Dag, DagStore, Frontier, MemStore, Pending, Place, Tip, Want};
+use p2pdb_model::change::{AccessChange, Layout, RowChange};
+use p2pdb_model::ids::{Cid, NodeId, ObjectKind, PublicKey};
+use p2pdb_model::{AccountId, Change, ObjectId, RealmId, Stamp, Value};
+use p2pdb_sync::*;
+
+pub struct Log {
+    pub dag: Dag,
+    pub store: MemStore,
+    pub wire: Vec<(Cid, Place, WireBlock)>,
+    pub pending: Pending<Received>,
+    pub state: Option<StateProof>,
+}
+
+impl Log {
+    pub fn new(realm: RealmId) -> Self {
+        let (dag, store) = (Dag::new(realm), MemStore::new());
+        Self { dag, store, wire: Vec::new(), pending: Pending::new(), state: None }
+    }
+
+    pub fn len(&self) -> usize {
+        self.wire.len()
+    }
+
+    pub fn append(&mut self, block: &FullBlock) {
+        let placed = self.dag.append(block, &self.store).expect("appendable");
+        self.store.insert(&placed);
+        let bodies = block.parts().iter().map(|p| p.bytes.clone()).collect();
+        self.wire.push((block.cid(), placed.place, WireBlock::new(block.bytes().to_vec(), bodies)));
+    }
+
+    /// What an engine does with a delivery. Returns the blocks that wait, or what is wrong with the sender.
+    pub fn take(&mut self, blocks: Vec<Received>) -> Result<Vec<Cid>, String> {
+        let realm = self.dag.realm();
+        let (mut decoded, mut bodies) = (Vec::new(), BTreeMap::new());
+        for r in blocks {
+            bodies.insert(r.block.cid(), r.bodies);
+            decoded.push(r.block);
+        }
+        let mut waiting = Vec::new();
+        for verified in verify_runs(decoded.clone(), &realm) {
+            let block = verified.map_err(|(_, e)| e.to_string())?;
+            let cid = block.cid();
+            let parts = bodies.remove(&cid).unwrap_or_default();
+            let Ok(full) = block.with_bodies(parts) else { return Err("bad bodies".into()) };
+            let received = Received {
+                block: decoded.iter().find(|b| b.cid() == cid).expect("there").clone(),
+                bodies: full.parts().iter().map(|p| p.bytes.clone()).collect(),
+            };
+            match self.dag.check(&full, u64::MAX, &self.store) {
+                Err(p2pdb_dag::Error::Known(_)) => {}
+                Err(e) => return Err(e.to_string()),
+                Ok(waits) if waits.missing.is_empty() => {
+                    self.append(&full);
+                    self.release(cid);
+                }
+                Ok(waits) => {
+                    self.pending.insert(cid, full.author(), full.stamp(), 500, waits, received);
+                    waiting.push(cid);
+                }
+            }
+        }
+        waiting.retain(|c| self.pending.contains(c));
+        Ok(waiting)
+    }
+
+    fn release(&mut self, cid: Cid) {
+        let mut ready = self.pending.arrived(&cid);
+        while let Some((cid, r)) = ready.pop() {
+            let verified = r.block.verify(&self.dag.realm()).expect("verified before");
+            let full = verified.with_bodies(r.bodies).expect("checked before");
+            if self.dag.find(&cid, &self.store).expect("infallible").is_none() {
+                self.append(&full);
+            }
+            ready.extend(self.pending.arrived(&cid));
+        }
+    }
+}
+
+impl BlockSource for Log {
+    type Error = Infallible;
+
+    fn frontier(&self) -> Result<Frontier, Infallible> {
+        Ok(self.dag.frontier())
+    }
+    fn frontier_digest(&self) -> Result<[u8; 32], Infallible> {
+        Ok(self.dag.frontier().digest())
+    }
+    fn state(&self) -> Result<Option<StateProof>, Infallible> {
+        Ok(self.state)
+    }
+    fn heads(&self) -> Result<Vec<Cid>, Infallible> {
+        Ok(self.dag.heads().map(|h| h.cid).collect())
+    }
+    fn holds(&self, cid: &Cid) -> Result<bool, Infallible> {
+        Ok(self.dag.find(cid, &self.store)?.is_some())
+    }
+    fn knows(&self, cid: &Cid) -> Result<bool, Infallible> {
+        Ok(self.holds(cid)? || self.pending.contains(cid))
+    }
+    fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, Infallible> {
+        self.dag.wants(theirs, &self.store)
+    }
+    fn cover(&self, theirs: &Frontier) -> Result<Cover, Infallible> {
+        self.dag.cover(theirs, &self.store)
+    }
+    fn first_uncovered(&self, cover: &Cover) -> Result<Option<BlockNo>, Infallible> {
+        self.dag.first_uncovered(cover, &self.store)
+    }
+    fn rungs(&self, _: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, Infallible> {
+        let mut out = Vec::new();
+        let Some(found) = self.dag.find(&tip.cid, &self.store)? else { return Ok(out) };
+        for seq in seqs.iter().filter(|s| **s <= tip.seq) {
+            let mut branch = self.dag.branch(found.place.branch);
+            while let Some(b) = branch {
+                if *seq >= b.first_seq {
+                    if let Some((_, cid)) = self.store.block_at(b.no, *seq)? {
+                        out.push(Tip { seq: *seq, cid });
+                    }
+                    break;
+                }
+                branch = b.fork.and_then(|f| self.dag.branch(f.branch));
+            }
+        }
+        Ok(out)
+    }
+    fn scan(
+        &self,
+        cover: &Cover,
+        from: BlockNo,
+        bytes_max: usize,
+        blocks_max: usize,
+    ) -> Result<Scan, Infallible> {
+        let (mut scan, mut bytes) = (Scan::default(), 0);
+        for (i, (_, place, block)) in self.wire.iter().enumerate().skip(from.0 as usize - 1) {
+            if cover.covers(*place) {
+                continue;
+            }
+            if bytes >= bytes_max || scan.blocks.len() >= blocks_max {
+                scan.next = Some(BlockNo(i as u64 + 1));
+                break;
+            }
+            bytes += block.size_bytes();
+            scan.blocks.push(block.clone());
+        }
+        Ok(scan)
+    }
+}
+
+/// A small generator for the world's own choices.
+#[derive(Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub struct Node {
+    pub key: SigningKey,
+    pub id: NodeId,
+    pub log: Log,
+    pub sync: Sync,
+    /// Tip of the chain that this node writes.
+    pub chain: Option<Tip>,
+    /// Deliveries wait while true.
+    pub asleep: bool,
+    pub waiting: Vec<Delivery>,
+    pub actions: Vec<Action>,
+    pub offences: Vec<String>,
+    pub duplicates: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub loss_percent: u64,
+    pub duplicate_percent: u64,
+    pub latency_ms: (u64, u64),
+}
+
+pub struct World {
+    pub nodes: Vec<Node>,
+    pub now_ms: u64,
+    pub rng: Rng,
+    pub faults: Faults,
+    /// Due time, order of sending, from, to, lane, bytes.
+    packets: BTreeMap<(u64, u64), (usize, usize, Lane, Vec<u8>)>,
+    sent: u64,
+    pub links: BTreeSet<(usize, usize)>,
+    pub bytes: BTreeMap<&'static str, u64>,
+    pub messages: BTreeMap<&'static str, u64>,
+    last_due: BTreeMap<(usize, usize, u8), u64>,
+    pub realm: RealmId,
+    pub genesis: FullBlock,
+}
+
+pub fn key(n: usize) -> SigningKey {
+    SigningKey::from_bytes(&[n as u8 + 1; 32])
+}
+
+fn account() -> AccountId {
+    AccountId::derive("root", "%", &PublicKey([7; 32]))
+}
+
+pub fn row(n: u64, size: usize) -> (Layout, Change) {
+    let db = ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, "shop", None);
+    let table = ObjectId::derive(ObjectKind::Table, db, "till", None);
+    let tag = |name| ObjectId::derive(ObjectKind::Column, table, name, None).tag();
+    let layout = Layout(table, 1, vec![tag("id"), tag("who"), tag("sum")]);
+    // Like a row of sysbench: digits that do not repeat.
+    let text: String = {
+        let mut rng = Rng(n);
+        (0..size).map(|_| char::from(b'0' + rng.below(10) as u8)).collect()
+    };
+    let values = vec![Value::Int(n as i64), Value::Text(text), Value::Int((n as i64).wrapping_mul(3))];
+    (layout, Change::Row(RowChange::Insert { layout: 0, key: None, generated: false, values }))
+}
+
+impl World {
+    pub fn new(nodes: usize, seed: u64) -> Self {
+        let mut body = BodyBuilder::new();
+        let change = Change::Access(AccessChange::Genesis { name: "world".into(), nonce: [1; 16] });
+        body.push(account(), &[], vec![change]).expect("a body");
+        let draft = Draft { rules: 1, seq: 1, prev: None, parents: vec![], stamp: Stamp::from_millis(1) };
+        let genesis = seal(draft, body.finish(), &key(0), None).expect("a genesis block");
+        let realm = RealmId(genesis.cid());
+        let mut world = Self {
+            nodes: Vec::new(),
+            now_ms: 1_000,
+            rng: Rng(seed),
+            faults: Faults { latency_ms: (1, 1), ..Faults::default() },
+            packets: BTreeMap::new(),
+            sent: 0,
+            links: BTreeSet::new(),
+            bytes: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            last_due: BTreeMap::new(),
+            realm,
+            genesis,
+        };
+        (0..nodes).for_each(|n| world.add_node(n));
+        world
+    }
+
+    fn add_node(&mut self, n: usize) {
+        let key = key(n);
+        let id = node_id(&key);
+        let mut log = Log::new(self.realm);
+        log.append(&self.genesis);
+        let chain = (n == 0).then(|| Tip { seq: 1, cid: self.genesis.cid() });
+        let config = Config { local: id, realm: self.realm, rules: 1, seed: self.rng.next() };
+        self.nodes.push(Node {
+            key,
+            id,
+            log,
+            sync: Sync::new(config),
+            chain,
+            asleep: false,
+            waiting: Vec::new(),
+            actions: Vec::new(),
+            offences: Vec::new(),
+            duplicates: 0,
+        });
+    }
+
+    pub fn now(&self) -> Now {
+        Now { mono_ms: self.now_ms, wall_ms: 1_700_000_000_000 + self.now_ms }
+    }
+
+    /// Makes a block on all heads; it is not told to sync.
+    pub fn seal(&mut self, n: usize, bytes: usize) -> (Cid, Arc<WireBlock>) {
+        let salt = self.rng.next() >> 1;
+        let node = &mut self.nodes[n];
+        let (layout, change) = row(salt, bytes);
+        let mut body = BodyBuilder::new();
+        body.push(account(), &[layout], vec![change]).expect("a body");
+        let parents = node.log.dag.heads().map(|h| h.cid).collect();
+        let stamp = Stamp::next(node.log.dag.stamp_floor(), self.now_ms);
+        let seq = node.chain.map_or(1, |t| t.seq + 1);
+        let draft = Draft { rules: 1, seq, prev: node.chain.map(|t| t.cid), parents, stamp };
+        let block = seal(draft, body.finish(), &node.key, Some(&self.realm)).expect("a block");
+        node.chain = Some(Tip { seq, cid: block.cid() });
+        node.log.append(&block);
+        let wire = node.log.wire.last().expect("just appended");
+        (wire.0, Arc::new(wire.2.clone()))
+    }
+
+    /// Makes a block and lets it out.
+    pub fn write(&mut self, n: usize, bytes: usize) {
+        let block = self.seal(n, bytes);
+        self.event(n, Event::Sealed { blocks: vec![block] });
+    }
+
+    pub fn event(&mut self, n: usize, event: Event) {
+        let now = self.now();
+        let node = &mut self.nodes[n];
+        node.sync.handle(event, now, &node.log);
+        self.drain(n);
+    }
+
+    pub fn connect(&mut self, a: usize, b: usize) {
+        if self.links.insert((a.min(b), a.max(b))) {
+            for (n, other) in [(a, b), (b, a)] {
+                let peer = self.nodes[other].id;
+                self.event(n, Event::PeerConnected { peer, standing: NodePeer::Member });
+            }
+        }
+    }
+
+    pub fn connect_all(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in 0..a {
+                self.connect(b, a);
+            }
+        }
+    }
+
+    pub fn cut(&mut self, a: usize, b: usize) {
+        if self.links.remove(&(a.min(b), a.max(b))) {
+            self.packets.retain(|_, (f, t, ..)| (*f, *t) != (a, b) && (*f, *t) != (b, a));
+            for (n, other) in [(a, b), (b, a)] {
+                let peer = self.nodes[other].id;
+                self.event(n, Event::PeerDisconnected { peer });
+            }
+        }
+    }
+
+    fn index(&self, id: NodeId) -> usize {
+        self.nodes.iter().position(|n| n.id == id).expect("a node of this world")
+    }
+
+    fn drain(&mut self, n: usize) {
+        loop {
+            let now = self.now();
+            let node = &mut self.nodes[n];
+            let Some(action) = node.sync.poll(now, &node.log) else { break };
+            self.act(n, action);
+        }
+    }
+
+    fn act(&mut self, n: usize, action: Action) {
+        match action {
+            Action::Send { peer, lane, bytes } => {
+                let to = self.index(peer);
+                self.transmit(n, to, lane, bytes);
+            }
+            Action::Deliver(delivery) if self.nodes[n].asleep => self.nodes[n].waiting.push(delivery),
+            Action::Deliver(delivery) => self.consume(n, delivery),
+            Action::Ban { peer, reason, .. } => {
+                let other = self.index(peer);
+                self.nodes[n].offences.push(reason);
+                self.cut(n, other);
+            }
+            action => self.nodes[n].actions.push(action),
+        }
+    }
+
+    fn consume(&mut self, n: usize, delivery: Delivery) {
+        let node = &mut self.nodes[n];
+        let before = node.log.len();
+        let dag = &node.log;
+        node.duplicates +=
+            delivery.blocks.iter().filter(|r| dag.holds(&r.block.cid()).expect("infallible")).count() as u64;
+        let outcome = match node.log.take(delivery.blocks) {
+            Ok(waiting) => Outcome::Done { waiting },
+            Err(reason) => Outcome::Offence(reason),
+        };
+        let applied = node.log.len() > before;
+        self.event(n, Event::Consumed { token: delivery.token, outcome });
+        if applied {
+            self.event(n, Event::Applied);
+        }
+    }
+
+    pub fn wake(&mut self, n: usize) {
+        self.nodes[n].asleep = false;
+        for delivery in std::mem::take(&mut self.nodes[n].waiting) {
+            self.consume(n, delivery);
+        }
+    }
+
+    pub fn transmit(&mut self, from: usize, to: usize, lane: Lane, bytes: Vec<u8>) {
+        let name = Message::decode(&bytes).map_or("garbage", |m| m.name());
+        *self.bytes.entry(name).or_default() += bytes.len() as u64;
+        *self.messages.entry(name).or_default() += 1;
+        if !self.links.contains(&(from.min(to), from.max(to))) || self.rng.chance(self.faults.loss_percent) {
+            return;
+        }
+        let copies = 1 + u64::from(self.rng.chance(self.faults.duplicate_percent));
+        for _ in 0..copies {
+            let (least, most) = self.faults.latency_ms;
+            let mut due = self.now_ms + least + self.rng.below(most - least + 1);
+            // Without faults a lane keeps its order, as a stream does.
+            if self.faults.loss_percent == 0 && self.faults.duplicate_percent == 0 {
+                let last = self.last_due.entry((from, to, lane as u8)).or_default();
+                due = due.max(*last);
+                *last = due;
+            }
+            self.sent += 1;
+            self.packets.insert((due, self.sent), (from, to, lane, bytes.clone()));
+        }
+    }
+
+    /// Lets time pass until `until_ms`, or until nothing happens any more.
+    pub fn run(&mut self, until_ms: u64) {
+        loop {
+            let packet = self.packets.keys().next().map(|k| k.0);
+            let timers = self.nodes.iter().filter_map(|n| n.sync.timeout_ms()).min();
+            let Some(next) = [packet, timers].into_iter().flatten().min() else { break };
+            if next > until_ms {
+                break;
+            }
+            self.now_ms = self.now_ms.max(next);
+            if packet == Some(next) {
+                let (_, (from, to, lane, bytes)) = self.packets.pop_first().expect("there is one");
+                let peer = self.nodes[from].id;
+                self.event(to, Event::Frame { peer, lane, bytes });
+                continue;
+            }
+            for n in 0..self.nodes.len() {
+                if self.nodes[n].sync.timeout_ms().is_some_and(|t| t <= self.now_ms) {
+                    self.event(n, Event::Tick);
+                    let again = self.nodes[n].sync.timeout_ms();
+                    assert!(again.is_none_or(|t| t > self.now_ms), "a timer that does not move on");
+                }
+            }
+        }
+        self.now_ms = self.now_ms.max(until_ms);
+    }
+
+    pub fn run_for(&mut self, ms: u64) {
+        self.run(self.now_ms + ms);
+    }
+
+    /// Runs until all nodes hold the same blocks; the milliseconds it took.
+    pub fn converge(&mut self, within_ms: u64) -> u64 {
+        let start = self.now_ms;
+        while !self.is_equal() {
+            assert!(
+                self.now_ms < start + within_ms,
+                "not equal after {within_ms} ms: {:?} blocks, {:?} pending",
+                self.nodes.iter().map(|n| n.log.len()).collect::<Vec<_>>(),
+                self.nodes.iter().map(|n| n.log.pending.len()).collect::<Vec<_>>(),
+            );
+            self.run_for(10);
+        }
+        self.now_ms - start
+    }
+
+    pub fn is_equal(&self) -> bool {
+        let digest = |n: &Node| n.log.dag.frontier().digest();
+        self.nodes.windows(2).all(|w| digest(&w[0]) == digest(&w[1]))
+    }
+
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
+    /// A node that was put back to an old state and went on from there, with the same key and chain.
+    pub fn restore(&mut self, n: usize, blocks: usize) {
+        let old: Vec<WireBlock> = self.nodes[n].log.wire.iter().take(blocks).map(|w| w.2.clone()).collect();
+        let mut log = Log::new(self.realm);
+        let mut chain = None;
+        for wire in old {
+            let decoded = p2pdb_block::RawBlock(wire.0.into_vec()).decode().expect("a block");
+            let bodies = wire.1.into_iter().map(|b| b.into_vec()).collect();
+            let full = decoded.verify(&self.realm).expect("signed").with_bodies(bodies).expect("bodies");
+            if full.author() == self.nodes[n].id {
+                chain = Some(Tip { seq: full.seq(), cid: full.cid() });
+            }
+            log.append(&full);
+        }
+        let id = self.nodes[n].id;
+        let config = Config { local: id, realm: self.realm, rules: 1, seed: self.rng.next() };
+        self.nodes[n].log = log;
+        self.nodes[n].chain = chain;
+        self.nodes[n].sync = Sync::new(config);
+    }
+}
