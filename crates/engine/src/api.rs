@@ -76,11 +76,13 @@ pub struct EngineConfig {
     pub directory: PathBuf,
     /// The node's key: signs blocks.
     pub node_key: SigningKey,
+    /// Keys of accounts that this node holds; tickets made here delegate them.
+    pub account_keys: Vec<SigningKey>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Seconds that a transaction may hold the writer without a statement before it is rolled back.
+    /// Milliseconds that a transaction may hold the writer without a statement before it is rolled back.
     pub idle_transaction_ms: u64,
     /// Milliseconds that a statement waits for the writer (1205 after it).
     pub lock_wait_ms: u64,

@@ -1,8 +1,43 @@
 //! The corridor: sessions, transactions, sealing, judging, merging, replay; the embedding API.
 //!
 //! The engine is synchronous and has no threads, sockets or clocks of its own. Whoever embeds it calls
-//! [`Engine::run_writer`] on a thread (or [`Engine::step_writer`] in a simulator) and feeds it arriving blocks.
+//! [`Engine::run_writer`] on a thread (or [`Engine::step_writer`] in a simulator) and feeds it arriving blocks
+//! ([`Engine::ingest`]). Waiting is a [`Wait`]: blocked on, or called back. What a session may rely on is in
+//! `docs/transactions.md`.
 
 pub mod api;
+mod arrive;
+mod car;
+mod check;
+mod core;
+mod engine;
+mod environment;
+mod error;
+mod functions;
+mod job;
+mod local;
+mod logged;
+mod members;
+mod queue;
+mod read_set;
+pub mod realm;
+mod run;
+mod session;
+mod source;
+mod statement;
+mod status;
+mod turns;
+mod wait;
+mod writer;
 
 pub use api::*;
+pub use arrive::{Announced, Arrived, Ingest};
+pub use check::{Finding, Progress as VerifyProgress, Report};
+pub use engine::{CommitHook, Counters, Engine, Step};
+pub use error::EngineError;
+pub use members::{Admission, NODE_NAME_BYTES_MAX};
+pub use realm::{NewRealm, create_joiner, create_realm};
+pub use session::{Progress, Session};
+pub use source::LogView;
+pub use statement::Statement;
+pub use wait::Wait;

@@ -1,0 +1,358 @@
+//! Blocks that come from elsewhere: decoded and verified by the caller's thread, applied by the writer.
+//!
+//! A block waits (bounded) while a parent is missing or its stamp is far in the future. One that can be applied is put
+//! into the log with its verdicts, merged into the tables, and may let others in. Changes of members and accounts may
+//! turn verdicts on transactions that were applied before; those are merged anew.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use p2pdb_access::{Rejudge, Site};
+use p2pdb_block::{DecodedBlock, FullBlock, verify_runs};
+use p2pdb_dag::Placed;
+use p2pdb_model::{Change, Cid, RULES};
+use p2pdb_store::{self as store, NewTransaction, TxNo};
+use p2pdb_sync::Received;
+
+use crate::engine::{Engine, Inner};
+use crate::error::EngineError;
+use crate::job::{After, Job, TaskJob};
+use crate::logged::{self, Ancestry, Logged};
+use crate::wait::{Giver, Taker, Wait, handoff};
+use crate::writer::Writer;
+
+/// Blocks that were made here and are committed.
+pub struct Announced {
+    /// In the order of their making.
+    pub made: Vec<Arc<FullBlock>>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Arrived {
+    /// Blocks applied, by this batch or let in by it.
+    pub applied: Vec<Cid>,
+    /// Blocks that were held already.
+    pub known: usize,
+    /// Blocks that wait for a parent or for their time.
+    pub waiting: usize,
+    /// Parents that are missing.
+    pub missing: Vec<Cid>,
+    /// Blocks that are refused, each with the reason; every node refuses them.
+    pub refused: Vec<(Option<Cid>, String)>,
+    /// A fault of this node: nothing of the batch was committed.
+    pub fault: Option<String>,
+}
+
+/// The result of [`Engine::ingest`], when it is there.
+pub struct Ingest(Taker<Arrived>);
+
+impl Ingest {
+    /// To be told when the result is there.
+    pub fn wait(&self) -> Wait {
+        Wait::on(&self.0)
+    }
+
+    /// The result, if it is there; taken once.
+    pub fn take(&self) -> Option<Arrived> {
+        self.0.take()
+    }
+
+    /// Blocks until the result is there.
+    pub fn block(self) -> Arrived {
+        self.0.wait()
+    }
+}
+
+/// Missing parents reported per batch.
+const MISSING_REPORTED_MAX: usize = 1_024;
+
+impl Engine {
+    /// Takes in blocks, in any order (causal order is cheapest). The checks that need no state happen here, in the
+    /// caller's thread; the rest waits for the writer.
+    pub fn ingest(&self, batch: Vec<Received>) -> Ingest {
+        let (giver, taker) = handoff();
+        let mut arrived = Arrived::default();
+        let full = self.inner.check(batch, &mut arrived);
+        if full.is_empty() {
+            giver.give(arrived);
+            return Ingest(taker);
+        }
+        let inner = self.inner.clone();
+        let task = TaskJob { run: Box::new(move |writer| inner.take_in(writer, full, arrived, giver)) };
+        // A full queue: the giver is dropped with the job and the caller asks again later.
+        if let Err(Job::Task(task)) = self.inner.queue.push(Job::Task(task)) {
+            drop(task);
+            let (giver, taker) = handoff();
+            giver.give(Arrived { fault: Some("the queue of writes is full".to_owned()), ..Arrived::default() });
+            return Ingest(taker);
+        }
+        Ingest(taker)
+    }
+
+    /// Blocks that waited for their time may be due: call it now and then.
+    pub fn tick(&self) {
+        let inner = self.inner.clone();
+        if self.inner.published.load().pending > 0 {
+            let run = move |writer: &mut Writer| -> After {
+                let mut arrived = Arrived::default();
+                let due = writer.pending.due(inner.clock.now_ms());
+                for (_, block) in due {
+                    inner.take_one(writer, block, &mut arrived);
+                }
+                Box::new(|_| ())
+            };
+            // If there is no room now there will be at the next tick.
+            let _ = self.inner.queue.push(Job::Task(TaskJob { run: Box::new(run) }));
+        }
+    }
+}
+
+impl Inner {
+    /// Everything that can be checked without the log: bytes, bodies, signatures.
+    fn check(&self, batch: Vec<Received>, arrived: &mut Arrived) -> Vec<FullBlock> {
+        let mut decoded: Vec<DecodedBlock> = Vec::with_capacity(batch.len());
+        let mut bodies = Vec::with_capacity(batch.len());
+        for r in batch {
+            decoded.push(r.block);
+            bodies.push(r.bodies);
+        }
+        let mut full = Vec::with_capacity(decoded.len());
+        for (verified, bodies) in verify_runs(decoded, &self.realm).into_iter().zip(bodies) {
+            match verified {
+                Ok(v) => {
+                    let cid = v.cid();
+                    match v.with_bodies(bodies) {
+                        Ok(f) => full.push(f),
+                        Err(e) => arrived.refused.push((Some(cid), e.to_string())),
+                    }
+                }
+                Err((cid, e)) => arrived.refused.push((Some(cid), e.to_string())),
+            }
+        }
+        full
+    }
+
+    fn take_in(
+        &self,
+        writer: &mut Writer,
+        full: Vec<FullBlock>,
+        mut arrived: Arrived,
+        giver: Giver<Arrived>,
+    ) -> After {
+        // Local transactions before this point did not see these blocks.
+        if let Err(e) = writer.seal_open() {
+            arrived.fault = Some(e.to_string());
+        }
+        for block in full {
+            if arrived.fault.is_some() {
+                break;
+            }
+            self.take_one(writer, block, &mut arrived);
+        }
+        arrived.missing = writer.pending.wanted(MISSING_REPORTED_MAX);
+        self.counters.blocks_refused.fetch_add(arrived.refused.len() as u64, Ordering::Relaxed);
+        for (cid, why) in &arrived.refused {
+            let block = cid.map_or_else(|| "a block".to_owned(), |c| format!("block {c}"));
+            tracing::warn!("{block} is refused: {why}");
+        }
+        Box::new(move |committed| {
+            if let Err(e) = committed {
+                arrived = Arrived { fault: Some(e.to_string()), ..Arrived::default() };
+            }
+            giver.give(arrived);
+        })
+    }
+
+    /// One block, and those that it lets in.
+    fn take_one(&self, writer: &mut Writer, block: FullBlock, arrived: &mut Arrived) {
+        let mut ready = vec![block];
+        while let Some(block) = ready.pop() {
+            let cid = block.cid();
+            let now_ms = self.clock.now_ms();
+            match writer.dag.check(block.verified(), now_ms, &Logged(&writer.db)) {
+                Ok(waits) if waits.missing.is_empty() && waits.until_ms.is_none() => {}
+                Ok(waits) => {
+                    arrived.waiting += 1;
+                    let bytes = block.bytes().len() + block.parts().iter().map(|p| p.bytes.len()).sum::<usize>();
+                    let (author, stamp) = (block.author(), block.stamp());
+                    for (gone, _) in writer.pending.insert(cid, author, stamp, bytes, waits, block) {
+                        tracing::debug!("block {gone} waits no longer: too many blocks wait; it is asked for again");
+                    }
+                    continue;
+                }
+                Err(p2pdb_dag::Error::Known(_)) => {
+                    arrived.known += 1;
+                    continue;
+                }
+                Err(p2pdb_dag::Error::Fault(e)) => {
+                    arrived.fault = Some(e.to_string());
+                    return;
+                }
+                Err(e) => {
+                    arrived.refused.push((Some(cid), e.to_string()));
+                    continue;
+                }
+            }
+            match self.apply(writer, &block) {
+                Ok(()) => {
+                    arrived.applied.push(cid);
+                    self.counters.blocks_applied.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(ApplyError::Refused(why)) => {
+                    arrived.refused.push((Some(cid), why));
+                    continue;
+                }
+                Err(ApplyError::Fault(e)) => {
+                    arrived.fault = Some(e.to_string());
+                    return;
+                }
+            }
+            ready.extend(writer.pending.arrived(&cid).into_iter().map(|(_, b)| b));
+        }
+    }
+
+    fn apply(&self, writer: &mut Writer, block: &FullBlock) -> Result<(), ApplyError> {
+        if block.header().rules > RULES {
+            // Stored and relayed by the log, but not understood: this node must not apply anything from here on.
+            self.health.lock().refuses_writes = Some(format!(
+                "the realm has gone over to rules {}, this program knows rules up to {RULES}: use a newer p2pdb-node",
+                block.header().rules
+            ));
+            return Err(ApplyError::Refused(format!("rules {} are not known here", block.header().rules)));
+        }
+        writer.apply_block(block)
+    }
+}
+
+pub(crate) enum ApplyError {
+    /// The block can never be part of the log.
+    Refused(String),
+    /// This node failed.
+    Fault(EngineError),
+}
+
+impl<E: Into<EngineError>> From<E> for ApplyError {
+    fn from(e: E) -> Self {
+        ApplyError::Fault(e.into())
+    }
+}
+
+impl Writer {
+    /// Logs, judges and merges a block whose parents are applied.
+    pub(crate) fn apply_block(&mut self, block: &FullBlock) -> Result<(), ApplyError> {
+        let placed = match self.dag.append(block.verified(), &Logged(&self.db)) {
+            Ok(placed) => placed,
+            Err(p2pdb_dag::Error::Fault(e)) => return Err(ApplyError::Fault(e.into())),
+            Err(e) => return Err(ApplyError::Refused(e.to_string())),
+        };
+        // The DAG has it now: if anything fails from here on, only a rollback of the group mends that.
+        self.apply_placed(block, &placed).inspect_err(|_| self.set_broken())
+    }
+
+    fn apply_placed(&mut self, block: &FullBlock, placed: &Placed) -> Result<(), ApplyError> {
+        let body = block.body();
+        let site = Site::of(placed);
+        let mut rejudge: Vec<Rejudge> = Vec::new();
+        let mut flips = Vec::new();
+        let mut transactions = Vec::with_capacity(body.transactions().len());
+        for (i, tx) in body.transactions().iter().enumerate() {
+            let account = body.accounts()[tx.account()];
+            let verdict = if p2pdb_access::Access::is_access(tx.changes()) {
+                let judged = self.insert_access(placed, i as u32, account, tx.changes())?;
+                rejudge.extend(judged.rejudge);
+                flips.extend(judged.flips);
+                judged.verdict
+            } else {
+                self.access.judge_rows(&site, i as u32, account)
+            };
+            transactions.push(NewTransaction { account, verdict: store::Verdict(verdict.code().into()) });
+        }
+        self.log_placed(block, placed, &transactions)?;
+        self.merge(placed, block)?;
+        let last_tx = self.db.last_tx()?;
+        for layout in body.layouts() {
+            self.touch(layout.table(), last_tx);
+            self.forget_ids(layout.table());
+        }
+        let mut turned: Vec<(TxNo, store::Verdict)> = Vec::new();
+        for flip in flips {
+            if let Some(record) = self.db.block_by_cid(&flip.block)? {
+                let tx = TxNo(record.first_tx.0 + u64::from(flip.transaction));
+                turned.push((tx, store::Verdict(flip.verdict.code().into())));
+            }
+        }
+        for r in rejudge {
+            self.judge_again(&r, &mut turned)?;
+        }
+        self.turn(&turned)
+    }
+
+    /// Judges transactions again that were applied before.
+    fn judge_again(
+        &mut self,
+        what: &Rejudge,
+        turned: &mut Vec<(TxNo, store::Verdict)>,
+    ) -> Result<(), ApplyError> {
+        let branches: Vec<_> = self
+            .dag
+            .branches()
+            .iter()
+            .filter(|b| what.author.is_none_or(|a| a == b.chain.author))
+            .map(|b| (b.no, b.chain))
+            .collect();
+        for (branch, chain) in branches {
+            let mut blocks = Vec::new();
+            self.db.scan_branch(store::BranchNo(branch.0), 0, |b| {
+                if !what.covered.iter().any(|(c, tip)| *c == chain.first && tip.contains_or_is(logged::place(&b.record))) {
+                    blocks.push(b.record);
+                }
+                Ok(store::NEXT)
+            })?;
+            for record in blocks {
+                let site = self.site_of(&record)?;
+                let body = self.db.body(record.no)?;
+                for (i, tx) in body.body.transactions().iter().enumerate() {
+                    let account = body.body.accounts()[tx.account()];
+                    if what.account.is_some_and(|a| a != account) || has_access(tx.changes()) {
+                        continue;
+                    }
+                    let verdict = self.access.judge_rows(&site, i as u32, account);
+                    let no = TxNo(record.first_tx.0 + i as u64);
+                    let verdict = store::Verdict(verdict.code().into());
+                    if self.db.verdict(no)? != Some(verdict) {
+                        turned.push((no, verdict));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// These transactions' verdicts are others now: what they wrote is merged anew.
+    fn turn(&mut self, turned: &[(TxNo, store::Verdict)]) -> Result<(), ApplyError> {
+        if turned.is_empty() {
+            return Ok(());
+        }
+        let mut numbers = Vec::with_capacity(turned.len());
+        for (no, verdict) in turned {
+            self.db.set_verdict(*no, *verdict)?;
+            numbers.push(*no);
+        }
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let applied = self.merger.rejudge(&self.db, &|a, b| ancestry.ask(a, b), &numbers)?;
+        self.after_merge(applied);
+        // Rare, and any table may be meant.
+        let last_tx = self.db.last_tx()?;
+        let tables: Vec<_> = self.catalog.tables().map(|t| t.id).collect();
+        for table in tables {
+            self.touch(table, last_tx);
+            self.forget_ids(table);
+        }
+        Ok(())
+    }
+}
+
+fn has_access(changes: &[Change]) -> bool {
+    p2pdb_access::Access::is_access(changes)
+}

@@ -1,0 +1,384 @@
+//! The engine as its embedder holds it: shared state, the writer's loop, sessions.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use lru::LruCache;
+use p2pdb_access::Access;
+use p2pdb_dag::{Dag, Frontier, Head};
+use p2pdb_block::SigningKey;
+use p2pdb_model::{Catalog, Cid, NodeId, RealmId};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::front::{Front, LiteralKind};
+use p2pdb_sql::plan::Plan;
+use p2pdb_sql::session::SessionState;
+use p2pdb_sql::variables::Globals;
+use p2pdb_store::{PooledReader, ReaderPool};
+use parking_lot::Mutex;
+
+use crate::api::{Clock, Entropy, SessionOptions};
+use crate::arrive::Announced;
+use crate::core::{Core, Handle};
+use crate::error::EngineError;
+use crate::queue::{Queue, Todo};
+use crate::session::Session;
+use crate::statement::Statement;
+use crate::writer::Writer;
+
+/// Plan caches; a session uses the one that its id falls on.
+const FRONTS: usize = 8;
+/// Places in the memory of which plans ran for long.
+const COSTS: usize = 1_024;
+/// A statement that took more steps of SQLite's machine than this is long.
+const LONG_STEPS: u64 = 50_000;
+/// Read connections.
+const READERS_MAX: usize = 2_048;
+/// Random bytes drawn at once.
+const RANDOM_POOL_BYTES: usize = 1_024;
+/// Fingerprints remembered with their frontiers, to be compared with peers'.
+const PROOFS_MAX: NonZeroUsize = NonZeroUsize::new(1_000).expect("invariant: not zero");
+
+/// What everybody may look at without asking the writer: the state after the last commit.
+pub(crate) struct Published {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) frontier: Arc<Frontier>,
+    pub(crate) heads: Arc<[Head]>,
+    pub(crate) blocks: u64,
+    pub(crate) pending: u64,
+    pub(crate) dag: Arc<Dag>,
+    pub(crate) frontier_digest: [u8; 32],
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) fingerprints: Vec<(String, [u8; 32])>,
+}
+
+/// Called after each commit that added blocks, with the blocks made here. Must not block.
+pub type CommitHook = Box<dyn Fn(&Announced) + Send + Sync>;
+
+pub(crate) struct Inner {
+    pub(crate) directory: PathBuf,
+    pub(crate) realm: RealmId,
+    pub(crate) node: NodeId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) published: ArcSwap<Published>,
+    pub(crate) queue: Queue,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) readers: ReaderPool,
+    pub(crate) hooks: Mutex<Vec<CommitHook>>,
+    pub(crate) counters: Counters,
+    pub(crate) health: Mutex<Health>,
+    pub(crate) started_us: u64,
+    pub(crate) account_keys: Vec<SigningKey>,
+    /// Fingerprints at frontiers that this node was at.
+    pub(crate) proofs: Mutex<LruCache<[u8; 32], [u8; 32]>>,
+    /// Blocks that wait for parents or for their time.
+    pub(crate) waiting: Mutex<HashSet<Cid>>,
+    /// Members that are connected, as the node says.
+    pub(crate) connected: Mutex<HashSet<NodeId>>,
+    /// Was closed properly before this start.
+    pub(crate) clean: bool,
+    globals: Arc<Globals>,
+    fronts: [Mutex<Front>; FRONTS],
+    costs: Box<[AtomicU64]>,
+    sessions: Mutex<HashMap<u64, Arc<Handle>>>,
+    random: Mutex<(Vec<u8>, usize)>,
+    lock_wait_us: u64,
+}
+
+/// Why writes are refused, and what alarms are raised.
+#[derive(Default)]
+pub(crate) struct Health {
+    pub(crate) refuses_writes: Option<String>,
+    pub(crate) alarm: Option<String>,
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub struct Counters {
+    /// Groups committed.
+    pub groups: AtomicU64,
+    /// Local transactions committed.
+    pub transactions: AtomicU64,
+    /// Blocks made here.
+    pub blocks_made: AtomicU64,
+    /// Blocks that came from peers and were applied.
+    pub blocks_applied: AtomicU64,
+    /// Blocks that were refused.
+    pub blocks_refused: AtomicU64,
+    /// Transactions that ended with 1213.
+    pub conflicts: AtomicU64,
+    /// Waits for the writer that ended with 1205.
+    pub lock_timeouts: AtomicU64,
+}
+
+/// A node's database engine. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Parts {
+    pub(crate) directory: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) writer: Writer,
+    pub(crate) readers: p2pdb_store::Options,
+    pub(crate) idle_transaction_ms: u64,
+    pub(crate) lock_wait_ms: u64,
+    pub(crate) account_keys: Vec<SigningKey>,
+    pub(crate) clean: bool,
+}
+
+impl Engine {
+    pub(crate) fn from_parts(parts: Parts) -> Self {
+        let Parts {
+            directory,
+            clock,
+            entropy,
+            writer,
+            readers,
+            idle_transaction_ms,
+            lock_wait_ms,
+            account_keys,
+            clean,
+        } = parts;
+        crate::check::remove_leftovers(&directory);
+        let started_us = clock.now_us();
+        let inner = Inner {
+            directory,
+            realm: writer.realm(),
+            node: writer.node(),
+            clock,
+            entropy,
+            published: ArcSwap::from_pointee(writer.to_publish()),
+            queue: Queue::new(idle_transaction_ms.saturating_mul(1_000)),
+            writer: Mutex::new(writer),
+            readers: ReaderPool::new(readers, READERS_MAX),
+            hooks: Mutex::default(),
+            counters: Counters::default(),
+            health: Mutex::default(),
+            started_us,
+            account_keys,
+            proofs: Mutex::new(LruCache::new(PROOFS_MAX)),
+            waiting: Mutex::default(),
+            connected: Mutex::default(),
+            clean,
+            globals: Arc::new(Globals::default()),
+            fronts: Default::default(),
+            costs: (0..COSTS).map(|_| AtomicU64::new(0)).collect(),
+            sessions: Mutex::default(),
+            random: Mutex::new((vec![0; RANDOM_POOL_BYTES], RANDOM_POOL_BYTES)),
+            lock_wait_us: lock_wait_ms.saturating_mul(1_000),
+        };
+        Engine { inner: Arc::new(inner) }
+    }
+
+    /// Opens a session for an account that this node may act for. The caller has authenticated the client.
+    ///
+    /// # Errors
+    /// 1045 when no such account is delegated to this node, 1049 for an unknown database.
+    pub fn session(&self, options: &SessionOptions) -> Result<Session, SqlError> {
+        let core = self.inner.new_core(options)?;
+        Ok(Session::new(self.inner.clone(), core))
+    }
+
+    /// Stops what another connection is doing, or closes it; false when there is none with this id.
+    pub fn kill(&self, connection_id: u64, query_only: bool) -> bool {
+        self.inner.kill(connection_id, query_only)
+    }
+
+    /// Runs the writer until [`Engine::stop`]; for a thread of its own.
+    pub fn run_writer(&self) {
+        loop {
+            match self.step_writer() {
+                Step::Did => {}
+                Step::Idle(until_us) => self.inner.queue.sleep(self.inner.clock.now_us(), until_us),
+                Step::Stopped => return,
+            }
+        }
+    }
+
+    /// Does one thing at the writer, if there is one to do; never waits.
+    pub fn step_writer(&self) -> Step {
+        let inner = &self.inner;
+        match inner.queue.next(inner.clock.now_us()) {
+            Todo::Wait(until_us) => return Step::Idle(until_us),
+            Todo::Stop => return Step::Stopped,
+            Todo::TimedOut(job) => {
+                inner.counters.lock_timeouts.fetch_add(1, Ordering::Relaxed);
+                job.fail(SqlError::new(
+                    1205,
+                    "HY000",
+                    "Lock wait timeout exceeded; try restarting transaction",
+                ));
+            }
+            Todo::Grant(job, lease) => inner.grant(job, lease),
+            Todo::Group(job) => inner.group(job),
+            Todo::End(end) => inner.end_lease(end),
+            Todo::Expire(_) => {
+                inner.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+                inner.expire_lease();
+            }
+        }
+        Step::Did
+    }
+
+    /// No new work; what waits is still done. [`Engine::run_writer`] returns then.
+    pub fn stop(&self) {
+        self.inner.queue.stop();
+    }
+
+    /// Calls back after each commit that added blocks.
+    pub fn on_commit(&self, hook: CommitHook) {
+        self.inner.hooks.lock().push(hook);
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// The realm.
+    pub fn realm(&self) -> RealmId {
+        self.inner.realm
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// Open sessions.
+    pub fn sessions(&self) -> usize {
+        self.inner.sessions.lock().len()
+    }
+}
+
+/// What came of [`Engine::step_writer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done; there may be more.
+    Did,
+    /// Nothing to do until then (microseconds on the engine's clock), or until something new comes.
+    Idle(Option<u64>),
+    /// The engine was stopped and nothing is left.
+    Stopped,
+}
+
+impl Inner {
+    pub(crate) fn new_core(&self, options: &SessionOptions) -> Result<Box<Core>, SqlError> {
+        let published = self.published.load();
+        let account = published
+            .access
+            .accounts()
+            .into_iter()
+            .find(|a| a.name == options.user && self.may_act(&published, a.id));
+        let Some(account) = account else {
+            return Err(SqlError::new(
+                1045,
+                "28000",
+                format!("Access denied for user '{}'@'{}' (this node may not act for that account)", options.user, options.host),
+            ));
+        };
+        let name = format!("{}@{}", account.name, account.host);
+        let globals = self.globals.clone();
+        let mut state =
+            SessionState::new(globals, options.connection_id, &options.user, &options.host, &name);
+        if let Some(db) = &options.database {
+            state.use_database(&published.catalog, db)?;
+        }
+        let handle = Arc::new(Handle::new(options.connection_id, &options.user, &options.host));
+        handle.since_us.store(self.clock.now_us(), Ordering::Relaxed);
+        handle.doing.lock().1 = state.database.clone();
+        self.sessions.lock().insert(options.connection_id, handle.clone());
+        Ok(Box::new(Core { state, account: account.id, handle }))
+    }
+
+    /// Readers serve logins too, though they write nothing: a delegation is not asked of them.
+    fn may_act(&self, published: &Published, account: p2pdb_model::AccountId) -> bool {
+        let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        let writes = published.access.role(self.node).is_some_and(|r| r.writes());
+        !writes || published.access.may_act(self.node, account, now)
+    }
+
+    pub(crate) fn compile(
+        &self,
+        text: Arc<str>,
+        state: &SessionState,
+        catalog: &Catalog,
+        kinds: Option<&[LiteralKind]>,
+    ) -> Result<Statement, SqlError> {
+        let front = &self.fronts[state.connection_id as usize % FRONTS];
+        let compiled = front.lock().compile_with(&text, state, catalog, kinds)?;
+        Ok(Statement::new(text, compiled, catalog.epoch))
+    }
+
+    pub(crate) fn reader(&self) -> Result<PooledReader, EngineError> {
+        Ok(self.readers.get()?)
+    }
+
+    pub(crate) fn lock_deadline_us(&self, state: &SessionState) -> u64 {
+        let own = state.lock_wait_timeout_s().map(|s| s.saturating_mul(1_000_000));
+        self.clock.now_us().saturating_add(own.unwrap_or(self.lock_wait_us))
+    }
+
+    /// The queue is full, or the engine stops.
+    pub(crate) fn no_room(&self) -> SqlError {
+        SqlError::new(1053, "08S01", "Server shutdown in progress, or too many statements wait to write")
+    }
+
+    fn cost_of(&self, plan: &Arc<Plan>) -> &AtomicU64 {
+        &self.costs[(Arc::as_ptr(plan) as usize >> 6) % COSTS]
+    }
+
+    pub(crate) fn note_cost(&self, plan: &Arc<Plan>, steps: u64) {
+        self.cost_of(plan).store(steps + 1, Ordering::Relaxed);
+    }
+
+    /// It ran for long last time, or never ran.
+    pub(crate) fn was_long(&self, plan: &Arc<Plan>) -> bool {
+        let steps = self.cost_of(plan).load(Ordering::Relaxed);
+        steps == 0 || steps > LONG_STEPS
+    }
+
+    pub(crate) fn random(&self) -> [u8; 16] {
+        let mut pool = self.random.lock();
+        if pool.1 + 16 > pool.0.len() {
+            self.entropy.fill(&mut pool.0);
+            pool.1 = 0;
+        }
+        let at = pool.1;
+        let mut out = [0; 16];
+        out.copy_from_slice(&pool.0[at..at + 16]);
+        pool.1 += 16;
+        out
+    }
+
+    pub(crate) fn kill(&self, id: u64, query_only: bool) -> bool {
+        let handle = self.sessions.lock().get(&id).cloned();
+        handle.is_some_and(|h| {
+            h.kill(query_only);
+            true
+        })
+    }
+
+    pub(crate) fn forget(&self, id: u64) {
+        self.sessions.lock().remove(&id);
+    }
+
+    pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
+        let mut all: Vec<_> = self.sessions.lock().values().cloned().collect();
+        all.sort_by_key(|h| h.id);
+        all
+    }
+
+
+    pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
+        self.connected.lock().contains(node)
+    }
+}

@@ -1,0 +1,247 @@
+//! What virtual tables and SHOW ask of the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use p2pdb_access::Verdict;
+use p2pdb_dag::ChainFrontier;
+use p2pdb_model::{Catalog, ObjectId, Value};
+use p2pdb_sql::virtuals::{self, Process};
+use p2pdb_store::{Connection, NEXT, STOP};
+
+use crate::engine::Inner;
+
+/// Rows that a listing of the log gives at most.
+const LISTED_MAX: usize = 10_000;
+
+/// See the module.
+pub(crate) struct Environment<'a> {
+    pub(crate) inner: &'a Arc<Inner>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) catalog: &'a Catalog,
+}
+
+fn text(t: impl ToString) -> Value {
+    Value::Text(t.to_string())
+}
+
+fn uint(n: u64) -> Value {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+impl virtuals::Environment for Environment<'_> {
+    fn processes(&self) -> Vec<Process> {
+        let now_us = self.inner.clock.now_us();
+        let process = |h: &Arc<crate::core::Handle>| {
+            let (doing, database) = h.doing.lock().clone();
+            Process {
+                id: h.id,
+                user: h.user.clone(),
+                host: h.host.clone(),
+                database,
+                command: if doing.is_some() { "Query" } else { "Sleep" }.to_owned(),
+                time_s: now_us.saturating_sub(h.since_us.load(Ordering::Relaxed)) / 1_000_000,
+                state: if doing.is_some() { "executing" } else { "" }.to_owned(),
+                info: doing.map(|t| t.to_string()),
+            }
+        };
+        self.inner.handles().iter().map(process).collect()
+    }
+
+    fn status(&self, _global: bool) -> Vec<(String, String)> {
+        let c = &self.inner.counters;
+        let count = |name: &str, n: u64| (name.to_owned(), n.to_string());
+        let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+        let published = self.inner.published.load();
+        vec![
+            count("Threads_connected", self.inner.handles().len() as u64),
+            count("Uptime", self.inner.clock.now_us().saturating_sub(self.inner.started_us) / 1_000_000),
+            count("P2pdb_blocks", published.blocks),
+            count("P2pdb_blocks_applied", load(&c.blocks_applied)),
+            count("P2pdb_blocks_made", load(&c.blocks_made)),
+            count("P2pdb_blocks_pending", published.pending),
+            count("P2pdb_blocks_refused", load(&c.blocks_refused)),
+            count("P2pdb_groups", load(&c.groups)),
+            count("P2pdb_transactions", load(&c.transactions)),
+        ]
+    }
+
+    fn accounts(&self) -> Vec<(String, String)> {
+        self.inner.published.load().access.accounts().into_iter().map(|a| (a.name, a.host)).collect()
+    }
+
+    fn p2pdb(&self, table: &str) -> Vec<Vec<Value>> {
+        let rows = match table {
+            "conflicts" => self.conflicts(),
+            "members" => Ok(self.members()),
+            "frontier" => Ok(self.frontier()),
+            "blocks" => self.blocks(),
+            "forks" => Ok(self.forks()),
+            "voided" => self.voided(),
+            "tickets" => Ok(self.tickets()),
+            _ => Ok(Vec::new()),
+        };
+        rows.unwrap_or_else(|e| {
+            tracing::error!(error = %e, "p2pdb.{table} cannot be read");
+            Vec::new()
+        })
+    }
+
+    fn table_size(&self, table: ObjectId) -> (u64, u64) {
+        let Some(table) = self.catalog.table_by_id(table) else { return (0, 0) };
+        let sql = format!("SELECT count(*) FROM {}", table.physical());
+        let rows = self.connection.query_one(&sql, (), |r| r.int(0)).ok().flatten().unwrap_or(0) as u64;
+        // An estimate, as in MySQL: 64 bytes a row, in pages of 16 KiB.
+        (rows, (rows * 64).div_ceil(16_384).max(1) * 16_384)
+    }
+
+    fn auto_increment(&self, table: ObjectId) -> u64 {
+        let Some(table) = self.catalog.table_by_id(table) else { return 1 };
+        let floor = self.connection.greatest_id(table).unwrap_or(0);
+        let floor = floor.max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
+        let own = self.inner.published.load().access.ids(self.inner.node).own;
+        own.and_then(|class| class.next_after(floor)).unwrap_or(floor.saturating_add(1))
+    }
+}
+
+impl Environment<'_> {
+    fn conflicts(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
+        let mut rows = Vec::new();
+        for c in self.connection.conflicts(self.catalog)? {
+            let side = |v: Option<&p2pdb_store::ConflictSide>| match v {
+                None => [Value::Null, Value::Null, Value::Null, Value::Null],
+                Some(s) => [
+                    s.value.clone().map_or(Value::Null, Value::Text),
+                    text(s.order.author),
+                    uint(s.order.stamp.0),
+                    text(s.order.block),
+                ],
+            };
+            let mut row = vec![
+                text(&c.database),
+                text(&c.table),
+                text(&c.row_key),
+                c.column.as_ref().map_or(Value::Null, text),
+                text(c.rule),
+            ];
+            row.extend(side(c.kept.as_ref()));
+            row.extend(side(Some(&c.lost)));
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn members(&self) -> Vec<Vec<Value>> {
+        let access = self.inner.published.load().access.clone();
+        let row = |m: &p2pdb_access::MemberView| {
+            vec![
+                text(m.node),
+                text(&m.name),
+                m.role.map_or(Value::Text("none".to_owned()), |r| text(r.name())),
+                text(m.since.millis()),
+                if m.role.is_none() { text("removed") } else { Value::Null },
+                Value::Int(i64::from(m.node == self.inner.node)),
+                Value::Int(i64::from(self.inner.is_connected(&m.node))),
+            ]
+        };
+        access.members().iter().map(row).collect()
+    }
+
+    fn frontier(&self) -> Vec<Vec<Value>> {
+        let frontier = self.inner.published.load().frontier.clone();
+        let rows = |c: &ChainFrontier| {
+            let (author, uuid) = (c.chain.author, c.chain.uuid());
+            c.tips.iter().map(move |t| vec![text(author), text(uuid), uint(t.seq), text(t.cid)]).collect::<Vec<_>>()
+        };
+        frontier.chains().iter().flat_map(rows).collect()
+    }
+
+    fn blocks(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
+        let mut rows = Vec::new();
+        let published = self.inner.published.load();
+        let last = self.connection.last_block()?.0;
+        let from = p2pdb_store::BlockNo(last.saturating_sub(LISTED_MAX as u64) + 1);
+        let mut blocks = Vec::new();
+        self.connection.scan_blocks(from, |b| {
+            blocks.push((b.record, b.envelope.len()));
+            Ok(if blocks.len() >= LISTED_MAX { STOP } else { NEXT })
+        })?;
+        for (record, envelope_bytes) in blocks {
+            let Some(block) = self.connection.block(record.no)? else { continue };
+            let parents: Vec<String> = block.header().all_parents().map(ToString::to_string).collect();
+            let transactions = self.connection.transactions_of(record.no)?;
+            let mut void = 0;
+            for tx in transactions.clone() {
+                let verdict = self.connection.verdict(p2pdb_store::TxNo(tx))?;
+                void += u64::from(verdict.is_some_and(|v| !v.is_accepted()));
+            }
+            let branch = published.dag.branch(p2pdb_dag::BranchNo(record.branch.0));
+            rows.push(vec![
+                text(record.cid),
+                text(record.author),
+                branch.map_or(Value::Null, |b| text(b.chain.uuid())),
+                uint(record.seq),
+                uint(record.stamp.0),
+                text(parents.join(" ")),
+                uint(transactions.end - transactions.start),
+                uint(envelope_bytes as u64 + block.header().body_bytes()),
+                if void == 0 { text("accepted") } else { text(format!("{void} void")) },
+            ]);
+        }
+        Ok(rows)
+    }
+
+    fn forks(&self) -> Vec<Vec<Value>> {
+        let mut rows = Vec::new();
+        for fork in self.inner.published.load().dag.forks() {
+            let first = fork.branches.first().map(|b| b.1);
+            for (shared, tip) in fork.branches.iter().skip(1) {
+                rows.push(vec![
+                    text(fork.chain.author),
+                    text(fork.chain.uuid()),
+                    uint(shared + 1),
+                    first.map_or(Value::Null, |t| text(t.cid)),
+                    text(tip.cid),
+                ]);
+            }
+        }
+        rows
+    }
+
+    fn voided(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
+        let mut found = Vec::new();
+        self.connection.scan_void(|no, verdict| {
+            found.push((no, verdict));
+            Ok(if found.len() >= LISTED_MAX { STOP } else { NEXT })
+        })?;
+        let accounts = self.inner.published.load().access.accounts();
+        let mut rows = Vec::new();
+        for (no, verdict) in found {
+            let Some(tx) = self.connection.tx(no)? else { continue };
+            let account = accounts.iter().find(|a| a.id == tx.account);
+            let reason = u8::try_from(verdict.0).ok().and_then(Verdict::from_code);
+            rows.push(vec![
+                text(tx.cid),
+                uint(u64::from(tx.position)),
+                text(tx.author),
+                account.map_or_else(|| text(tx.account), |a| text(format!("{}@{}", a.name, a.host))),
+                reason.map_or(Value::Null, text),
+            ]);
+        }
+        Ok(rows)
+    }
+
+    fn tickets(&self) -> Vec<Vec<Value>> {
+        let tickets = self.inner.published.load().access.tickets();
+        let row = |t: &p2pdb_access::TicketView| {
+            vec![
+                text(t.key),
+                text(t.role.name()),
+                t.expires_ms.map_or(Value::Null, text),
+                uint(u64::from(t.uses_left)),
+                Value::Int(0),
+            ]
+        };
+        tickets.iter().map(row).collect()
+    }
+}

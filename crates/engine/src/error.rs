@@ -1,0 +1,54 @@
+//! What can go wrong in the engine, and how a client is told.
+
+use p2pdb_sql::error::SqlError;
+use p2pdb_store::StoreError;
+
+/// A failure of this node (not of a statement, not of a peer).
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A block of our own could not be made.
+    #[error("cannot write a block: {0}")]
+    Block(#[from] p2pdb_block::Refusal),
+    /// The data directory holds something else than was expected.
+    #[error("{0}")]
+    State(String),
+    /// The caller asked for something that the realm does not allow.
+    #[error("{0}")]
+    Refused(String),
+    /// The engine is stopping.
+    #[error("the node is shutting down")]
+    Stopping,
+}
+
+impl EngineError {
+    /// As a MySQL client sees it.
+    pub fn to_sql(&self) -> SqlError {
+        match self {
+            EngineError::Store(e) => store_to_sql(e),
+            EngineError::Stopping => SqlError::new(1053, "08S01", "Server shutdown in progress"),
+            EngineError::Block(_) | EngineError::State(_) => SqlError::new(1105, "HY000", self.to_string()),
+            EngineError::Refused(why) => SqlError::new(1290, "HY000", why.clone()),
+        }
+    }
+}
+
+/// A fault of the store as a MySQL error. Constraint violations are worded where the statement is known.
+pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
+    match e {
+        StoreError::Full(_) => SqlError::new(
+            1021,
+            "HY000",
+            format!("Disk full ({e}); the statement changed nothing. Free some space, then try again"),
+        ),
+        StoreError::Interrupted => SqlError::new(1317, "70100", "Query execution was interrupted"),
+        StoreError::StepBudget(_) => SqlError::new(
+            3024,
+            "HY000",
+            "Query execution was interrupted, maximum statement execution time exceeded",
+        ),
+        e => SqlError::new(1105, "HY000", e.to_string()),
+    }
+}

@@ -1,0 +1,59 @@
+//! MySQL's functions and collations, handed from `sql` to the store.
+
+use std::sync::{Arc, OnceLock};
+
+use p2pdb_model::{Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::{collate, functions as sql};
+use p2pdb_store::{
+    AggregateFunction, AggregateState, CollationSequence, FunctionError, Functions, ScalarFunction,
+};
+
+/// All of them; made once.
+pub(crate) fn all() -> Arc<Functions> {
+    static ALL: OnceLock<Arc<Functions>> = OnceLock::new();
+    ALL.get_or_init(|| Arc::new(build())).clone()
+}
+
+fn build() -> Functions {
+    let scalars = sql::all().iter().map(|f| {
+        let call = f.call;
+        ScalarFunction {
+            name: f.name.to_owned(),
+            args: f.args,
+            deterministic: f.deterministic,
+            call: Arc::new(move |args: &[ValueRef<'_>]| call(args).map_err(boxed)),
+        }
+    });
+    let aggregates = sql::aggregates().iter().map(|a| {
+        let new = a.new;
+        AggregateFunction {
+            name: a.name.to_owned(),
+            args: a.args,
+            new: Arc::new(move || Box::new(State(new())) as Box<dyn AggregateState>),
+        }
+    });
+    let collations = collate::all().iter().map(|(name, compare)| {
+        let compare = *compare;
+        CollationSequence { name: (*name).to_owned(), compare: Arc::new(move |a: &str, b: &str| compare(a, b)) }
+    });
+    Functions { scalars: scalars.collect(), aggregates: aggregates.collect(), collations: collations.collect() }
+}
+
+fn boxed(e: SqlError) -> FunctionError {
+    Box::new(e)
+}
+
+struct State(Box<dyn sql::AggregateState>);
+
+impl AggregateState for State {
+    fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), FunctionError> {
+        self.0.step(args).map_err(boxed)
+    }
+    fn inverse(&mut self, args: &[ValueRef<'_>]) -> Result<(), FunctionError> {
+        self.0.inverse(args).map_err(boxed)
+    }
+    fn value(&mut self) -> Result<Value, FunctionError> {
+        self.0.value().map_err(boxed)
+    }
+}

@@ -1,0 +1,480 @@
+//! Running a statement that writes, at the writer, inside a local transaction.
+//!
+//! Values are coerced in Rust, rows are written by the lowered SQLite statements, and what changed is read off the
+//! capture: affected rows, references, claims of displaced rows, CHECKs. What a change means for other nodes is decided
+//! later, when the transaction ends.
+
+use p2pdb_model::Value;
+use p2pdb_model::catalog::{Index, Table};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute::{self, Args, coerce};
+use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, NoteLevel, PlanKind, Slot};
+use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
+
+use crate::api::Outcome;
+use crate::core::Core;
+use crate::error::store_to_sql;
+use crate::run;
+use crate::statement::Bound;
+use crate::writer::Writer;
+
+/// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
+const COLLECT_BYTES_MAX: usize = 256 << 20;
+
+/// Runs the statement. On an error the caller takes back what it did.
+pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
+    let statement = bound.statement.clone();
+    let plan = &statement.compiled().plan;
+    let now_us = w.clock.now_us();
+    let ignore = match &plan.kind {
+        PlanKind::Insert(i) => i.mode == InsertMode::Ignore,
+        PlanKind::Modify(m) => m.ignore,
+        _ => false,
+    };
+    let prepare = |c: &mut execute::Context| {
+        c.writes = true;
+        c.ignore = ignore;
+    };
+    for note in &plan.notes {
+        core.state.warn(note.clone());
+    }
+    run::in_context(core, now_us, prepare, |core| match &plan.kind {
+        PlanKind::Insert(i) => insert(w, core, bound, i),
+        PlanKind::Modify(m) => modify(w, core, bound, m),
+        PlanKind::Ddl(d) => ddl(w, core, d),
+        PlanKind::Query(_) | PlanKind::Session(_) => {
+            Err(SqlError::new(1105, "HY000", "not a statement that writes"))
+        }
+    })
+}
+
+/// Values of slots, for this execution.
+fn bind(w: &Writer, core: &Core, slots: &[Slot], bound: &Bound, random: [u8; 16]) -> Result<Vec<Value>, SqlError> {
+    let args = args(w, core, bound, random);
+    slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()
+}
+
+fn args<'a>(w: &Writer, core: &'a Core, bound: &'a Bound, random: [u8; 16]) -> Args<'a> {
+    Args {
+        literals: &bound.statement.compiled().literals,
+        params: &bound.params,
+        session: &core.state,
+        now_us: w.clock.now_us() as i64,
+        random,
+        virtuals: &run::no_virtuals,
+    }
+}
+
+fn random(w: &Writer) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    w.entropy.fill(&mut bytes);
+    bytes
+}
+
+// ---- INSERT and REPLACE
+
+fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Result<Outcome, SqlError> {
+    let catalog = w.catalog.clone();
+    let table = catalog.table_by_id(plan.table).ok_or_else(|| gone("table"))?;
+    let seed = random(w);
+    let extra = bind(w, core, &plan.extra, bound, seed)?;
+    let mut run = InsertRun { plan, table, extra, outcome: Outcome::default(), skipped: 0, rows: 0 };
+    match &plan.rows {
+        InsertRows::Values(rows) => {
+            for row in rows {
+                execute::context::set_row(run.rows + 1);
+                let values = {
+                    let args = args(w, core, bound, seed);
+                    let values: Result<Vec<Value>, SqlError> =
+                        row.iter().map(|slot| execute::bind_slot(slot, &args)).collect();
+                    values?
+                };
+                run.row(w, core, values)?;
+            }
+        }
+        InsertRows::Select { query, coerce: targets } => {
+            let params = bind(w, core, &query.slots, bound, seed)?;
+            let mut rows: Vec<Vec<Value>> = Vec::new();
+            let mut bytes = 0;
+            let cost = w.db.query(&query.sql, &params, |row| {
+                let values = row.to_values()?;
+                bytes += values.iter().map(Value::size_bytes).sum::<usize>();
+                if bytes > COLLECT_BYTES_MAX {
+                    return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
+                }
+                rows.push(values);
+                Ok(NEXT)
+            });
+            cost.map_err(|e| run::failed(&e, core))?;
+            for values in rows {
+                execute::context::set_row(run.rows + 1);
+                let fields = &bound.statement.compiled().plan.fields;
+                let coerced: Result<Vec<Value>, SqlError> = values
+                    .into_iter()
+                    .zip(targets)
+                    .enumerate()
+                    .map(|(i, (v, target))| match query_type(query, fields, i) {
+                        Some(from) => coerce::apply(target, v, from),
+                        None => coerce::apply(target, v, &p2pdb_sql::field::FieldType::null()),
+                    })
+                    .collect();
+                run.row(w, core, coerced?)?;
+            }
+        }
+    }
+    let mut outcome = run.outcome;
+    if run.rows > 1 || matches!(plan.rows, InsertRows::Select { .. }) {
+        let duplicates = match plan.mode {
+            InsertMode::Replace => outcome.affected.saturating_sub(run.rows),
+            _ if plan.upsert => outcome.affected.saturating_sub(run.rows),
+            _ => run.skipped,
+        };
+        outcome.info = format!(
+            "Records: {}  Duplicates: {duplicates}  Warnings: {}",
+            run.rows,
+            execute::context::read(|c| c.warning_count)
+        );
+    }
+    if outcome.last_insert_id != 0 {
+        core.state.last_insert_id = outcome.last_insert_id;
+    }
+    check(w, core, plan.mode == InsertMode::Ignore)?;
+    Ok(outcome)
+}
+
+fn query_type<'a>(
+    query: &'a p2pdb_sql::plan::Query,
+    _fields: &[p2pdb_sql::field::Field],
+    i: usize,
+) -> Option<&'a p2pdb_sql::field::FieldType> {
+    query.types.get(i)
+}
+
+struct InsertRun<'a> {
+    plan: &'a Insert,
+    table: &'a Table,
+    extra: Vec<Value>,
+    outcome: Outcome,
+    skipped: u64,
+    rows: u64,
+}
+
+impl InsertRun<'_> {
+    fn row(&mut self, w: &mut Writer, core: &mut Core, mut values: Vec<Value>) -> Result<(), SqlError> {
+        let generated = match self.plan.auto_increment {
+            Some(i) => self.draw_id(w, core, &mut values[i])?,
+            None => None,
+        };
+        let site = w.tx_site().map_err(|e| e.to_sql())?;
+        let written = values.len();
+        values.push(Value::Int(site.no.0 as i64));
+        if self.plan.needs_key {
+            values.push(Value::Blob(random(w).to_vec()));
+        }
+        values.extend(self.extra.iter().cloned());
+        let mark = w.db.capture_mark();
+        self.rows += 1;
+        match w.db.execute(&self.plan.sql, &values) {
+            Ok(_) => {}
+            Err(StoreError::Constraint(c)) => {
+                let (index, error) = duplicate(self.table, &c, &self.plan.columns, &values[..written], &core.state);
+                let _ = index;
+                return Err(error);
+            }
+            Err(e) => return Err(run::failed(&e, core)),
+        }
+        if let Some(id) = generated {
+            w.note_generated(self.table.id, id);
+        }
+        let effect = w.db.captured_since(mark, effect_of);
+        match effect {
+            Effect::None if self.plan.upsert => self.outcome.found += 1,
+            Effect::None => {
+                self.skipped += 1;
+                if self.plan.mode == InsertMode::Ignore {
+                    let message = match clashing(w, self.table, &self.plan.columns, &values[..written]) {
+                        Some(index) => duplicate_message(self.table, index, &self.plan.columns, &values[..written], &core.state),
+                        None => "Duplicate entry".to_owned(),
+                    };
+                    execute::context::warn(1062, message);
+                }
+            }
+            Effect::Inserted => self.outcome.affected += 1,
+            Effect::Updated => self.outcome.affected += 2,
+            Effect::Replaced(old) => self.outcome.affected += 1 + old,
+        }
+        if let Some(id) = generated
+            && !matches!(effect, Effect::None | Effect::Updated)
+            && self.outcome.last_insert_id == 0
+        {
+            self.outcome.last_insert_id = id;
+        }
+        Ok(())
+    }
+
+    /// NULL and 0 draw an id; a value that is given raises the floor. Gives the id that was drawn.
+    fn draw_id(&self, w: &mut Writer, core: &mut Core, value: &mut Value) -> Result<Option<u64>, SqlError> {
+        let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
+        let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
+        let floor = w.id_floor(self.table).map_err(|e| store_to_sql(&e))?;
+        if !draws {
+            if let Some(id) = value.as_u64()
+                && id > floor
+            {
+                w.raise_id_floor(self.table.id, id);
+            }
+            return Ok(None);
+        }
+        let exhausted = || SqlError::new(1467, "HY000", "Failed to read auto-increment value from storage engine");
+        let id = match core.state.insert_id.take() {
+            Some(id) => id,
+            None => {
+                let class = w.id_class().ok_or_else(|| {
+                    SqlError::new(
+                        1467,
+                        "HY000",
+                        "Failed to read auto-increment value from storage engine: no values were dealt to this node \
+                         yet (after a restore another member has to deal them anew)",
+                    )
+                })?;
+                class.next_after(floor).ok_or_else(exhausted)?
+            }
+        };
+        if let Some(column) = self.table.auto_increment()
+            && let p2pdb_model::SqlType::Int { size, unsigned, .. } = &column.def.ty
+            && i128::from(id) > size.range(*unsigned).1
+        {
+            return Err(exhausted());
+        }
+        w.raise_id_floor(self.table.id, id);
+        *value = Value::from_u64(id);
+        Ok(Some(id))
+    }
+}
+
+/// What a row's statement did.
+enum Effect {
+    None,
+    Inserted,
+    Updated,
+    /// This many old rows made room.
+    Replaced(u64),
+}
+
+fn effect_of(captured: &[Captured]) -> Effect {
+    let (mut inserted, mut deleted, mut updated) = (0u64, 0u64, 0u64);
+    for c in captured {
+        match c.op {
+            CaptureOp::Insert => inserted += 1,
+            CaptureOp::Delete => deleted += 1,
+            CaptureOp::Update => updated += u64::from(c.old != c.new),
+        }
+    }
+    match (inserted, deleted, updated) {
+        (0, 0, 0) => Effect::None,
+        (0, _, _) => Effect::Updated,
+        (_, 0, _) => Effect::Inserted,
+        (_, old, _) => Effect::Replaced(old),
+    }
+}
+
+// ---- UPDATE and DELETE
+
+fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
+    let seed = random(w);
+    let mut collected: Vec<Option<Vec<Vec<Value>>>> = Vec::new();
+    for step in &plan.steps {
+        let Some((sql, slots)) = &step.collect else {
+            collected.push(None);
+            continue;
+        };
+        let params = bind(w, core, slots, bound, seed)?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let cost = w.db.query(sql, &params, |row| {
+            let values = row.to_values()?;
+            bytes += values.iter().map(Value::size_bytes).sum::<usize>();
+            if bytes > COLLECT_BYTES_MAX {
+                return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
+            }
+            rows.push(values);
+            Ok(NEXT)
+        });
+        cost.map_err(|e| run::failed(&e, core))?;
+        collected.push(Some(rows));
+    }
+    let mut outcome = Outcome::default();
+    let start = w.db.capture_mark();
+    for (step, rows) in plan.steps.iter().zip(collected) {
+        let params = bind(w, core, &step.slots, bound, seed)?;
+        let sets = match rows {
+            None => vec![params],
+            Some(rows) => rows
+                .into_iter()
+                .map(|mut row| {
+                    row.extend(params.iter().cloned());
+                    row
+                })
+                .collect(),
+        };
+        for values in sets {
+            match w.db.execute(&step.sql, &values) {
+                Ok(n) => outcome.found += n,
+                Err(StoreError::Constraint(c)) => {
+                    let catalog = w.catalog.clone();
+                    let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+                    let (_, error) = duplicate(table, &c, &[], &[], &core.state);
+                    if plan.ignore {
+                        execute::context::warn(error.code, error.message);
+                    } else {
+                        return Err(error);
+                    }
+                }
+                Err(e) => return Err(run::failed(&e, core)),
+            }
+        }
+    }
+    let changed = w.db.captured_since(start, |all| all.iter().filter(|c| c.op != CaptureOp::Update || c.old != c.new).count() as u64);
+    outcome.affected = changed;
+    check(w, core, plan.ignore)?;
+    if plan.update {
+        outcome.info = format!(
+            "Rows matched: {}  Changed: {changed}  Warnings: {}",
+            outcome.found,
+            execute::context::read(|c| c.warning_count)
+        );
+    } else {
+        outcome.found = outcome.affected;
+    }
+    if plan.truncate {
+        if let Some(step) = plan.steps.first() {
+            w.forget_ids(step.table);
+        }
+        outcome = Outcome::default();
+    }
+    Ok(outcome)
+}
+
+// ---- schema
+
+fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError> {
+    for (sql, error) in &plan.checks {
+        let found = w.db.query_one(sql, (), |row| row.to_values());
+        if let Some(row) = found.map_err(|e| run::failed(&e, core))? {
+            let mut error = error.clone();
+            for (i, v) in row.iter().enumerate() {
+                error.message = error.message.replace(&format!("{{{i}}}"), &plain(v));
+            }
+            return Err(error);
+        }
+    }
+    if !plan.changes.is_empty() {
+        w.schema(plan.changes.clone()).map_err(|e| e.to_sql())?;
+    }
+    Ok(Outcome::default())
+}
+
+// ---- checks on what was captured
+
+/// References, claims of displaced rows and CHECKs over all that the statement wrote.
+fn check(w: &mut Writer, core: &mut Core, ignore: bool) -> Result<(), SqlError> {
+    let catalog = w.catalog.clone();
+    let violations = w
+        .db
+        .check_statement(&catalog, core.state.foreign_key_checks)
+        .map_err(|e| run::failed(&e, core))?;
+    if let Some(v) = violations.into_iter().next() {
+        let error = violated(&catalog, &v, &core.state);
+        if !ignore {
+            return Err(error);
+        }
+        core.state.warn(p2pdb_sql::plan::Note { level: NoteLevel::Warning, code: error.code, message: error.message });
+    }
+    Ok(())
+}
+
+/// A violation in MySQL's words.
+fn violated(
+    catalog: &p2pdb_model::Catalog,
+    v: &Violation,
+    state: &p2pdb_sql::session::SessionState,
+) -> SqlError {
+    p2pdb_sql::violation::error(catalog, v.table, &v.kind(), state)
+}
+
+/// 1062 for a unique key that SQLite found taken.
+fn duplicate<'t>(
+    table: &'t Table,
+    constraint: &p2pdb_store::ConstraintError,
+    columns: &[p2pdb_model::ColumnTag],
+    values: &[Value],
+    state: &p2pdb_sql::session::SessionState,
+) -> (Option<&'t Index>, SqlError) {
+    let index = constraint.index(table);
+    let message = match index {
+        Some(index) => duplicate_message(table, index, columns, values, state),
+        None => format!("Duplicate entry for a unique key of '{}'", table.name),
+    };
+    (index, SqlError::new(1062, "23000", message))
+}
+
+fn duplicate_message(
+    table: &Table,
+    index: &Index,
+    columns: &[p2pdb_model::ColumnTag],
+    values: &[Value],
+    _state: &p2pdb_sql::session::SessionState,
+) -> String {
+    let shown: Vec<String> = index
+        .def
+        .parts
+        .iter()
+        .map(|part| {
+            let value = columns.iter().position(|c| *c == part.column).and_then(|i| values.get(i));
+            let ty = table.column_by_tag(part.column).map(|c| &c.def.ty);
+            match (value, ty) {
+                (Some(v), Some(ty)) => p2pdb_sql::present::text_of(v, ty),
+                (Some(v), None) => plain(v),
+                (None, _) => "?".to_owned(),
+            }
+        })
+        .collect();
+    format!("Duplicate entry '{}' for key '{}.{}'", shown.join("-"), table.name, index.name)
+}
+
+/// The unique index on which these values meet another row.
+fn clashing<'t>(
+    w: &Writer,
+    table: &'t Table,
+    columns: &[p2pdb_model::ColumnTag],
+    values: &[Value],
+) -> Option<&'t Index> {
+    table.indexes.iter().filter(|i| i.def.unique).find(|index| {
+        let mut sql = format!("SELECT 1 FROM {} WHERE ", table.physical());
+        let mut params = Vec::new();
+        for part in &index.def.parts {
+            let Some(i) = columns.iter().position(|c| *c == part.column) else { return false };
+            let Some(value) = values.get(i) else { return false };
+            if !params.is_empty() {
+                sql.push_str(" AND ");
+            }
+            params.push(value.clone());
+            sql.push_str(&format!("{} = ?{}", p2pdb_model::catalog::physical_column(part.column), params.len()));
+        }
+        matches!(w.db.query_one(&sql, &params, |_| Ok(())), Ok(Some(())))
+    })
+}
+
+fn plain(v: &Value) -> String {
+    match v {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(i) => i.to_string(),
+        Value::Real(r) => r.to_string(),
+        Value::Text(t) => t.clone(),
+        Value::Blob(b) => p2pdb_model::ids::hex(b),
+    }
+}
+
+fn gone(what: &str) -> SqlError {
+    SqlError::new(1412, "HY000", format!("Table definition has changed, please retry transaction (the {what} is gone)"))
+}

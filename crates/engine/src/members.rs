@@ -1,0 +1,187 @@
+//! Members: listing them, inviting, admitting, removing, and who is served.
+
+use p2pdb_access::{Access, delegation};
+use p2pdb_block::sign::public_key;
+use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
+use p2pdb_model::ids::PublicKey;
+use p2pdb_model::{AccountId, NodeId, Stamp};
+
+use crate::api::MemberInfo;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::job::{After, Job, TaskJob};
+use crate::wait::handoff;
+use crate::writer::Writer;
+
+/// Longest name of a node, bytes.
+pub const NODE_NAME_BYTES_MAX: usize = 64;
+
+/// A node that asks for admission with a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The node, as authenticated by the transport.
+    pub node: NodeId,
+    /// Its ticket's public key.
+    pub ticket: PublicKey,
+    /// The ticket key's signature over the node ([`p2pdb_access::admission_signature`]).
+    pub signature: Vec<u8>,
+    /// A name for people.
+    pub name: String,
+}
+
+impl Engine {
+    /// All members, also those that were removed.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        let published = self.inner.published.load();
+        let info = |m: p2pdb_access::MemberView| {
+            let tips = published.frontier.chains().iter().filter(|c| c.chain.author == m.node);
+            let newest = published.dag.branches_of_author(m.node).max_by_key(|b| b.tip_stamp);
+            MemberInfo {
+                node: m.node,
+                name: m.name,
+                role: m.role.unwrap_or(Role::Relay),
+                removed: m.role.is_none(),
+                seq: tips.flat_map(|c| &c.tips).map(|t| t.seq).max().unwrap_or(0),
+                last_seen: newest.map(|b| b.tip_stamp),
+            }
+        };
+        published.access.members().into_iter().map(info).collect()
+    }
+
+    /// True for a present member: only members are served.
+    pub fn is_member(&self, node: &NodeId) -> bool {
+        self.inner.published.load().access.is_member(*node)
+    }
+
+    /// This node's role, if it is a member.
+    pub fn role(&self) -> Option<Role> {
+        self.inner.published.load().access.role(self.inner.node)
+    }
+
+    /// Enrols a ticket. Whoever holds its private key may be admitted, and may then act for every account whose key this
+    /// node holds.
+    ///
+    /// # Errors
+    /// When this node is not an owner.
+    pub fn invite(
+        &self,
+        ticket: PublicKey,
+        role: Role,
+        expires_ms: Option<u64>,
+        uses: u32,
+    ) -> Result<(), EngineError> {
+        let keys = self.inner.account_keys.clone();
+        self.command(move |w, account| {
+            let mut changes = vec![AccessChange::Ticket { key: ticket, role, expires_ms, uses }];
+            if role.writes() {
+                for key in &keys {
+                    let public = public_key(key);
+                    if let Some(a) = w.access.accounts().into_iter().find(|a| a.key == public) {
+                        let realm = w.realm();
+                        changes.push(delegation(a.id, Delegate::Ticket(ticket), None, key, Some(&realm)));
+                    }
+                }
+            }
+            w.access(account, changes)
+        })
+    }
+
+    /// Admits the bearer of a ticket. A node that is a member already is welcome again.
+    ///
+    /// # Errors
+    /// When the ticket is unknown, expired, used up, or not proven.
+    pub fn admit(&self, request: Admission) -> Result<(), EngineError> {
+        if request.name.len() > NODE_NAME_BYTES_MAX {
+            return Err(EngineError::Refused(format!("a node's name has at most {NODE_NAME_BYTES_MAX} bytes")));
+        }
+        if self.is_member(&request.node) {
+            return Ok(());
+        }
+        self.command(move |w, account| {
+            if w.access.is_member(request.node) {
+                return Ok(());
+            }
+            let ticket = w.access.tickets().into_iter().find(|t| t.key == request.ticket);
+            let role = ticket.map(|t| t.role).ok_or_else(|| {
+                EngineError::Refused("the ticket is unknown here, or used up".to_owned())
+            })?;
+            let deal = if role.writes() { w.access.deal(w.node()) } else { None };
+            w.access(account, vec![AccessChange::Admit {
+                node: request.node,
+                role,
+                ticket: Some((request.ticket, request.signature)),
+                ids: deal.map(|d| d.ids),
+                dealer_ids: deal.and_then(|d| d.dealer_ids),
+                name: request.name,
+            }])
+        })
+    }
+
+    /// Removes a member: what it writes beyond what this node has seen of it is void.
+    ///
+    /// # Errors
+    /// When this node is not an owner, or there is no such member.
+    pub fn remove_member(&self, node: NodeId) -> Result<(), EngineError> {
+        self.command(move |w, account| {
+            if !w.access.is_member(node) {
+                return Err(EngineError::Refused("there is no such member".to_owned()));
+            }
+            let seen = w
+                .dag
+                .branches_of_author(node)
+                .map(|b| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid })
+                .collect();
+            w.access(account, vec![AccessChange::Remove { node, seen }])
+        })
+    }
+
+    /// Deals AUTO_INCREMENT values anew to a writer that has lost count of its own (after a restore).
+    ///
+    /// # Errors
+    /// When this node has none to deal.
+    pub fn deal_ids(&self, node: NodeId) -> Result<(), EngineError> {
+        self.command(move |w, account| {
+            let deal = w
+                .access
+                .deal(w.node())
+                .ok_or_else(|| EngineError::Refused("this node has no values to deal".to_owned()))?;
+            w.access(account, vec![AccessChange::DealIds { node, ids: deal.ids, dealer_ids: deal.dealer_ids }])
+        })
+    }
+
+    /// Runs a change of the node's own at the writer, for an account that it may act for, and waits for its commit.
+    pub(crate) fn command(
+        &self,
+        f: impl FnOnce(&mut Writer, AccountId) -> Result<(), EngineError> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let (giver, taker) = handoff();
+        let inner = self.inner.clone();
+        let run = move |w: &mut Writer| -> After {
+            let now = Stamp::next(w.dag.stamp_floor(), inner.clock.now_ms());
+            let result = match acting_account(&w.access, w.node(), now) {
+                None => Err(EngineError::Refused(
+                    "no account has delegated to this node, so it cannot write".to_owned(),
+                )),
+                Some(account) => f(w, account),
+            };
+            Box::new(move |committed| {
+                giver.give(match (result, committed) {
+                    (Err(e), _) => Err(e),
+                    (Ok(()), Ok(())) => Ok(()),
+                    (Ok(()), Err(e)) => Err(EngineError::State(e.to_string())),
+                });
+            })
+        };
+        match self.inner.queue.push(Job::Task(TaskJob { run: Box::new(run) })) {
+            Ok(()) => taker.wait(),
+            Err(_) => Err(EngineError::Stopping),
+        }
+    }
+}
+
+/// An account that this node may act for; owners' first.
+fn acting_account(access: &Access, node: NodeId, now: Stamp) -> Option<AccountId> {
+    let mut accounts = access.accounts();
+    accounts.sort_by_key(|a| !a.owner);
+    accounts.into_iter().map(|a| a.id).find(|id| access.may_act(node, *id, now))
+}

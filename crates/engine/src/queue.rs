@@ -1,0 +1,201 @@
+//! The queue in front of the writer: who writes next, who waits, and for how long.
+//!
+//! A plain state machine under one lock. It decides; [`crate::Engine`] carries out. Rules: first come, first served;
+//! neighbours that need no turn of their own share a group; a transaction that holds the writer (a *lease*) keeps
+//! everything else waiting, therefore its idleness has a limit. See `docs/transactions.md`.
+
+use std::collections::VecDeque;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::job::{EndLease, Job};
+
+/// Jobs that may wait; more are refused with 1040-like back-pressure by the caller.
+pub(crate) const JOBS_MAX: usize = 65_536;
+
+/// Names one turn of a transaction at the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseId(pub(crate) u64);
+
+#[derive(Debug)]
+struct Lease {
+    id: LeaseId,
+    /// When its session last used it, microseconds.
+    used_us: u64,
+    /// Its session runs a statement right now.
+    busy: bool,
+    end: Option<EndLease>,
+}
+
+/// What the writer should do.
+pub(crate) enum Todo {
+    /// Nothing until then (microseconds), or until somebody comes.
+    Wait(Option<u64>),
+    /// This job waited too long: answer 1205.
+    TimedOut(Job),
+    /// Begin a transaction for this job; the lease is in force.
+    Grant(Job, LeaseId),
+    /// Begin a group with this job.
+    Group(Job),
+    /// The holder said how it ends.
+    End(EndLease),
+    /// The holder was idle for too long.
+    Expire(LeaseId),
+    /// No more work: the engine stops.
+    Stop,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    lease: Option<Lease>,
+    leases: u64,
+    stopping: bool,
+}
+
+/// See the module.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    idle_us: u64,
+}
+
+impl Queue {
+    pub(crate) fn new(idle_us: u64) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), idle_us }
+    }
+
+    /// Puts a job at the end; gives it back when the queue is full or the engine stops.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+        let mut s = self.state.lock();
+        if s.stopping || s.jobs.len() >= JOBS_MAX {
+            return Err(job);
+        }
+        s.jobs.push_back(job);
+        drop(s);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().jobs.len()
+    }
+
+    /// What to do now.
+    pub(crate) fn next(&self, now_us: u64) -> Todo {
+        let mut s = self.state.lock();
+        if let Some(i) = s.jobs.iter().position(|j| j.cancelled() || j.deadline_us() <= now_us)
+            && let Some(job) = s.jobs.remove(i)
+        {
+            return Todo::TimedOut(job);
+        }
+        if let Some(lease) = &mut s.lease {
+            if let Some(end) = lease.end.take() {
+                s.lease = None;
+                return Todo::End(end);
+            }
+            let idle_until = lease.used_us.saturating_add(self.idle_us);
+            // Nobody waits: the holder may keep it.
+            if !lease.busy && idle_until <= now_us && !s.jobs.is_empty() {
+                let id = lease.id;
+                s.lease = None;
+                return Todo::Expire(id);
+            }
+            let until = (!lease.busy).then_some(idle_until.max(now_us + 1));
+            let until = if s.jobs.is_empty() { None } else { until };
+            let first = s.jobs.iter().map(Job::deadline_us).min();
+            return Todo::Wait(match (until, first) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            });
+        }
+        match s.jobs.pop_front() {
+            Some(job) if job.is_lease() => {
+                s.leases += 1;
+                let id = LeaseId(s.leases);
+                s.lease = Some(Lease { id, used_us: now_us, busy: false, end: None });
+                Todo::Grant(job, id)
+            }
+            Some(job) => Todo::Group(job),
+            None if s.stopping => Todo::Stop,
+            None => Todo::Wait(None),
+        }
+    }
+
+    /// The next job, if it may join the open group.
+    pub(crate) fn next_of_group(&self, now_us: u64) -> Option<Job> {
+        let mut s = self.state.lock();
+        let front = s.jobs.front()?;
+        if front.is_lease() || front.cancelled() || front.deadline_us() <= now_us {
+            return None;
+        }
+        s.jobs.pop_front()
+    }
+
+    /// Blocks until there may be something to do; `until_us` is on the embedder's clock, `now_us` its reading.
+    pub(crate) fn sleep(&self, now_us: u64, until_us: Option<u64>) {
+        let mut s = self.state.lock();
+        let ready = |s: &State| match &s.lease {
+            Some(l) => l.end.is_some(),
+            None => !s.jobs.is_empty() || s.stopping,
+        };
+        if ready(&s) {
+            return;
+        }
+        match until_us {
+            None => self.wake.wait(&mut s),
+            Some(t) => {
+                let wait = std::time::Duration::from_micros(t.saturating_sub(now_us).max(1));
+                self.wake.wait_for(&mut s, wait);
+            }
+        }
+    }
+
+    /// The session is about to use its lease: true when it still holds it.
+    pub(crate) fn use_lease(&self, id: LeaseId) -> bool {
+        let mut s = self.state.lock();
+        match &mut s.lease {
+            Some(l) if l.id == id && l.end.is_none() => {
+                l.busy = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The session's statement is done.
+    pub(crate) fn unuse_lease(&self, id: LeaseId, now_us: u64) {
+        let mut s = self.state.lock();
+        if let Some(l) = &mut s.lease
+            && l.id == id
+        {
+            l.busy = false;
+            l.used_us = now_us;
+        }
+        drop(s);
+        // Somebody may have begun to wait for its idleness meanwhile.
+        self.wake.notify_one();
+    }
+
+    /// The holder ends its transaction; gives `end` back when it does not hold the writer any more.
+    pub(crate) fn end_lease(&self, id: LeaseId, end: EndLease) -> Result<(), EndLease> {
+        let mut s = self.state.lock();
+        match &mut s.lease {
+            Some(l) if l.id == id && l.end.is_none() => {
+                l.busy = false;
+                l.end = Some(end);
+                drop(s);
+                self.wake.notify_one();
+                Ok(())
+            }
+            _ => Err(end),
+        }
+    }
+
+    /// No new jobs; those that wait are still done.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.wake.notify_all();
+    }
+}

@@ -1,0 +1,187 @@
+//! Beginnings: a realm of its own, an empty store that waits for a realm's genesis, and opening what is there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use p2pdb_access::{GenesisSpec, genesis_changes};
+use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
+use p2pdb_model::{Cid, RULES, RealmId, Stamp};
+use p2pdb_store::{self as store};
+
+use crate::api::{Clock, EngineConfig, Entropy};
+use crate::arrive::ApplyError;
+use crate::engine::{Engine, Parts};
+use crate::error::EngineError;
+use crate::functions;
+use crate::writer::Writer;
+
+/// The realm's file in a data directory.
+pub const FILE: &str = "realm.db";
+/// First account of a realm.
+pub const ROOT: &str = "root";
+
+const META_REALM: &str = "realm";
+const META_CHAIN: &str = "chain";
+const META_CLEAN: &str = "clean";
+
+/// What a new realm begins with.
+pub struct NewRealm<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// The data directory; it exists.
+    pub directory: &'a Path,
+    /// The key of the node that begins it.
+    pub node_key: &'a SigningKey,
+    /// The key of its first account, `root`.
+    pub account_key: &'a SigningKey,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+fn options(directory: &Path) -> store::Options {
+    let mut options = store::Options::new(directory.join(FILE));
+    options.functions = functions::all();
+    options
+}
+
+/// True when there is a realm in this directory.
+pub fn exists(directory: &Path) -> bool {
+    options(directory).exists()
+}
+
+/// Begins a realm: its genesis block, and a store that holds it.
+///
+/// # Errors
+/// When there is one already, or the directory cannot be written.
+pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
+    let mut nonce = [0; 16];
+    new.entropy.fill(&mut nonce);
+    let node = node_id(new.node_key);
+    let spec = GenesisSpec { name: new.name, nonce, user: ROOT, host: "%", node };
+    let (account, changes) = genesis_changes(spec, new.account_key);
+    let mut body = BodyBuilder::new();
+    body.push(account, &[], changes)?;
+    let stamp = Stamp::next(Stamp(0), new.clock.now_ms());
+    let draft = Draft { rules: RULES, seq: 1, prev: None, parents: Vec::new(), stamp };
+    let genesis = seal(draft, body.finish(), new.node_key, None)?;
+    let realm = RealmId(genesis.cid());
+    let db = store::Writer::create(&options(new.directory))?;
+    let key = new.node_key.clone();
+    let mut writer = Writer::load(db, realm, key, None, new.clock, new.entropy)?;
+    writer.begin()?;
+    let applied = writer.apply_block(&genesis).map_err(|e| match e {
+        ApplyError::Fault(e) => e,
+        ApplyError::Refused(why) => EngineError::State(format!("the genesis block is refused: {why}")),
+    });
+    applied.and_then(|()| {
+        writer.db.put_meta(META_REALM, &realm.0.to_bytes())?;
+        writer.db.put_meta(META_CLEAN, b"1")?;
+        writer.commit()
+    })?;
+    Ok(realm)
+}
+
+/// Makes an empty store that waits for this realm's genesis block.
+///
+/// # Errors
+/// When there is a store already, or the directory cannot be written.
+pub fn create_joiner(directory: &Path, realm: RealmId) -> Result<(), EngineError> {
+    let mut db = store::Writer::create(&options(directory))?;
+    db.begin()?;
+    db.put_meta(META_REALM, &realm.0.to_bytes())?;
+    db.put_meta(META_CLEAN, b"1")?;
+    db.commit()?;
+    Ok(())
+}
+
+/// Writes down which chain this node extends; inside a transaction.
+pub(crate) fn put_chain(db: &store::Writer, chain: Option<&Cid>) -> Result<(), EngineError> {
+    match chain {
+        Some(cid) => db.put_meta(META_CHAIN, &cid.to_bytes())?,
+        None => db.remove_meta(META_CHAIN)?,
+    }
+    Ok(())
+}
+
+fn meta_cid(db: &store::Writer, name: &str) -> Result<Option<Cid>, EngineError> {
+    match db.meta(name)? {
+        None => Ok(None),
+        Some(bytes) => Cid::try_from(bytes.as_slice())
+            .map(Some)
+            .map_err(|e| EngineError::State(format!("the store's note of its {name} is damaged: {e}"))),
+    }
+}
+
+/// Opens a store and reads its state.
+pub(crate) fn load(
+    options: &store::Options,
+    key: SigningKey,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Writer, bool), EngineError> {
+    let mut db = store::Writer::open(options)?;
+    let realm = meta_cid(&db, META_REALM)?
+        .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
+    let restored = db.was_restored()?;
+    let chain = if restored { None } else { meta_cid(&db, META_CHAIN)? };
+    let clean = db.meta(META_CLEAN)?.is_some();
+    db.begin()?;
+    db.remove_meta(META_CLEAN)?;
+    if restored {
+        db.remove_meta(META_CHAIN)?;
+        db.clear_restored()?;
+    }
+    db.commit()?;
+    let writer = Writer::load(db, RealmId(realm), key, chain, clock, entropy)?;
+    Ok((writer, clean && !restored))
+}
+
+impl Engine {
+    /// Opens the store in a data directory.
+    ///
+    /// # Errors
+    /// When there is none, it is in use, damaged, or of a newer format.
+    pub fn open(config: EngineConfig) -> Result<Engine, EngineError> {
+        let options = options(&config.directory);
+        let clock = config.clock.clone();
+        let (writer, clean) =
+            load(&options, config.node_key.clone(), config.clock.clone(), config.entropy.clone())?;
+        let engine = Engine::from_parts(Parts {
+            directory: config.directory,
+            clock,
+            entropy: config.entropy,
+            account_keys: config.account_keys,
+            writer,
+            readers: options,
+            idle_transaction_ms: config.idle_transaction_ms,
+            lock_wait_ms: config.lock_wait_ms,
+            clean,
+        });
+        Ok(engine)
+    }
+
+    /// The node was stopped properly last time: nobody can know more of its chain than itself. Otherwise it should ask
+    /// its peers for its own tips before it writes.
+    pub fn stopped_cleanly(&self) -> bool {
+        self.inner.clean
+    }
+
+    /// After [`Engine::stop`] and the writer's end: notes that nothing was lost.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn close(&self) -> Result<(), EngineError> {
+        let mut writer = self.inner.writer.lock();
+        writer.db.begin()?;
+        writer.db.put_meta(META_CLEAN, b"1")?;
+        writer.db.commit()?;
+        Ok(())
+    }
+}
+
+/// Where the store of a directory is.
+pub fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}

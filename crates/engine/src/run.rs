@@ -1,0 +1,142 @@
+//! Running a query: slots to values, SQLite rows to the sink, errors and warnings to the session.
+
+use std::sync::Arc;
+
+use p2pdb_model::{Catalog, Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute::{self, Args, Context};
+use p2pdb_sql::field::Field;
+use p2pdb_sql::plan::{Query, Slot};
+use p2pdb_store::{Connection, NEXT, STOP, StoreError};
+
+use crate::api::{Outcome, Sink};
+use crate::core::Core;
+use crate::engine::Inner;
+use crate::environment::Environment;
+use crate::error::store_to_sql;
+use crate::read_set::Reads;
+use crate::statement::Bound;
+
+/// Columns of a result row that need no allocation.
+const COLUMNS_INLINE: usize = 16;
+
+/// Where a query runs.
+pub(crate) struct RunOn<'a> {
+    pub(crate) inner: &'a Arc<Inner>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) catalog: &'a Catalog,
+}
+
+/// For slots that cannot name a virtual table.
+pub(crate) fn no_virtuals(name: &str, _: &[Option<String>]) -> Result<String, SqlError> {
+    Err(SqlError::new(1105, "HY000", format!("no virtual table {name} here")))
+}
+
+/// Values of slots.
+pub(crate) fn bind(
+    on: &RunOn<'_>,
+    core: &Core,
+    slots: &[Slot],
+    bound: &Bound,
+) -> Result<Vec<Value>, SqlError> {
+    if slots.is_empty() {
+        return Ok(Vec::new());
+    }
+    let virtuals = |name: &str, args: &[Option<String>]| {
+        let environment = Environment { inner: on.inner, connection: on.connection, catalog: on.catalog };
+        p2pdb_sql::virtuals::rows_json(name, args, on.catalog, &core.state, &environment)
+    };
+    let args = Args {
+        literals: &bound.statement.compiled().literals,
+        params: &bound.params,
+        session: &core.state,
+        now_us: on.inner.clock.now_us() as i64,
+        random: on.inner.random(),
+        virtuals: &virtuals,
+    };
+    slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()
+}
+
+/// Enters the thread's statement context for as long as `f` runs; its warnings go to the session.
+pub(crate) fn in_context<T>(
+    core: &mut Core,
+    now_us: u64,
+    prepare: impl FnOnce(&mut Context),
+    f: impl FnOnce(&mut Core) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    let mut context = Context::new(&core.state, now_us as i64);
+    prepare(&mut context);
+    execute::enter(context);
+    let result = f(core);
+    let left = execute::leave();
+    core.state.take_warnings(left.warnings, left.warning_count);
+    result
+}
+
+/// A failure of SQLite while a statement ran: the function's own error where there is one.
+pub(crate) fn failed(e: &StoreError, core: &Core) -> SqlError {
+    if let Some(error) = execute::take_error() {
+        return error;
+    }
+    if let StoreError::Function(f) = e
+        && let Some(error) = f.downcast_ref::<SqlError>()
+    {
+        return error.clone();
+    }
+    if matches!(e, StoreError::Interrupted) {
+        core.handle.take_kill();
+    }
+    store_to_sql(e)
+}
+
+/// Runs a query and gives its rows to the sink; records what it read.
+pub(crate) fn rows(
+    on: &RunOn<'_>,
+    core: &mut Core,
+    q: &Query,
+    fields: &[Field],
+    bound: &Bound,
+    reads: Option<&mut Reads>,
+    sink: &mut dyn Sink,
+) -> Result<Outcome, SqlError> {
+    if let Some(reads) = reads {
+        for (table, key) in &q.reads.keys {
+            reads.key(*table, bind(on, core, key, bound)?);
+        }
+        for table in &q.reads.tables {
+            reads.table(*table);
+        }
+    }
+    let now_us = on.inner.clock.now_us();
+    in_context(core, now_us, |_| (), |core| {
+        let values = bind(on, core, &q.slots, bound)?;
+        sink.columns(fields)?;
+        let n = fields.len();
+        let mut sent = 0u64;
+        let cost = on.connection.query(&q.sql, &values, |row| {
+            sent += 1;
+            let flow = if n <= COLUMNS_INLINE {
+                let mut refs = [ValueRef::Null; COLUMNS_INLINE];
+                for (i, r) in refs.iter_mut().enumerate().take(n) {
+                    *r = row.get(i)?;
+                }
+                sink.row(fields, &refs[..n])
+            } else {
+                let refs: Result<Vec<ValueRef<'_>>, StoreError> = (0..n).map(|i| row.get(i)).collect();
+                sink.row(fields, &refs?)
+            };
+            Ok(if flow.is_break() { STOP } else { NEXT })
+        });
+        let cost = cost.map_err(|e| failed(&e, core))?;
+        on.inner.note_cost(&bound.statement.compiled().plan, cost.steps);
+        core.state.found_rows = match &q.found_rows {
+            None => sent,
+            Some((sql, slots)) => {
+                let values = bind(on, core, slots, bound)?;
+                let count = on.connection.query_one(sql, &values, |row| row.int(0));
+                count.map_err(|e| failed(&e, core))?.unwrap_or(0) as u64
+            }
+        };
+        Ok(Outcome { affected: 0, has_rows: true, ..Outcome::default() })
+    })
+}

@@ -1,0 +1,60 @@
+//! Compiled statements as sessions hold them.
+
+use std::sync::Arc;
+
+use p2pdb_sql::field::Field;
+use p2pdb_sql::front::{Compiled, Literal, LiteralKind};
+
+/// A statement that a session has compiled; cheap to clone.
+#[derive(Clone)]
+pub struct Statement(Arc<Inner>);
+
+struct Inner {
+    text: Arc<str>,
+    compiled: Compiled,
+    epoch: u64,
+}
+
+impl Statement {
+    pub(crate) fn new(text: Arc<str>, compiled: Compiled, epoch: u64) -> Self {
+        Statement(Arc::new(Inner { text, compiled, epoch }))
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0.text
+    }
+
+    /// How many parameters it takes.
+    pub fn params(&self) -> usize {
+        self.0.compiled.plan.params
+    }
+
+    /// Columns of its result set; empty when it has none.
+    pub fn fields(&self) -> &[Field] {
+        &self.0.compiled.plan.fields
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.0.compiled
+    }
+
+    /// The catalog's epoch that it was compiled against.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+}
+
+/// A statement with the values of its parameters.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub(crate) statement: Statement,
+    pub(crate) params: Arc<[Literal]>,
+}
+
+impl Bound {
+    /// The kinds of its parameters; `None` when it has none.
+    pub(crate) fn kinds(&self) -> Option<Vec<LiteralKind>> {
+        (!self.params.is_empty()).then(|| self.params.iter().map(|p| p.kind).collect())
+    }
+}

@@ -1,0 +1,235 @@
+//! What an operator asks: how far, how well, what is in the log.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use p2pdb_block::Header;
+use p2pdb_block::car::{CarError, CarReader, CarWriter};
+use p2pdb_dag::BlockNo;
+use p2pdb_model::change::RowChange;
+use p2pdb_model::ids::hex;
+use p2pdb_model::{Catalog, Change, Stamp};
+use p2pdb_store::{self as store, BlockRecord, NEXT, PooledReader, STOP, StoredBody, TxNo};
+use p2pdb_sync::StateProof;
+
+use crate::api::{LogEntry, LogTransaction, Status};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// Frontier, heads, fingerprint, health.
+    pub fn status(&self) -> Status {
+        let inner = &self.inner;
+        let published = inner.published.load();
+        let health = inner.health.lock();
+        Status {
+            realm: inner.realm,
+            node: inner.node,
+            role: published.access.role(inner.node),
+            blocks: published.blocks,
+            heads: published.heads.iter().map(|h| h.cid).collect(),
+            gtid_executed: published.frontier.gtid_set(),
+            frontier_digest: hex(&published.frontier_digest),
+            fingerprint: hex(&published.fingerprint),
+            fingerprints: published.fingerprints.iter().map(|(n, f)| (n.clone(), hex(f))).collect(),
+            stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
+            pending_blocks: published.pending,
+            refuses_writes: health.refuses_writes.clone(),
+            alarm: health.alarm.clone(),
+        }
+    }
+
+    /// Refuses writes from now on, with this reason, or allows them again.
+    pub fn set_refuses_writes(&self, why: Option<String>) {
+        self.inner.health.lock().refuses_writes = why;
+    }
+
+    /// A peer says what its tables are at a frontier. If this node was at that frontier and had other tables, something
+    /// is badly wrong: an alarm is raised, and true is returned.
+    pub fn compare(&self, peer: &str, theirs: &StateProof) -> bool {
+        let mine = self.inner.proofs.lock().get(&theirs.frontier).copied();
+        match mine {
+            Some(fingerprint) if fingerprint != theirs.fingerprint => {
+                let message = format!(
+                    "the tables differ from those of {peer} although both hold the same blocks (frontier {}): \
+                     run `p2pdb-node verify` on both",
+                    hex(&theirs.frontier[..8])
+                );
+                tracing::error!("{message}");
+                self.inner.health.lock().alarm = Some(message);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A peer holds these tips of this node's own chains. If it knows more than this node does (a restore, a lost
+    /// disk), the chain is left alone and the next block begins another; true then.
+    pub fn peer_knows_own_tips(&self, tips: &[(p2pdb_dag::ChainId, p2pdb_dag::Tip)]) -> Result<bool, EngineError> {
+        let published = self.inner.published.load();
+        let ahead = tips.iter().any(|(chain, tip)| {
+            chain.author == self.inner.node
+                && !published.frontier.tips(chain).iter().any(|t| t.seq >= tip.seq)
+        });
+        if ahead {
+            tracing::warn!("a peer holds blocks of this node that it has lost: it begins another chain");
+            let mut writer = self.inner.writer.lock();
+            if writer.db.in_transaction() {
+                return Err(EngineError::State("a transaction is open".to_owned()));
+            }
+            writer.db.begin()?;
+            writer.leave_chain()?;
+            writer.db.commit()?;
+        }
+        Ok(ahead)
+    }
+
+    /// The newest blocks, newest first, at most this many.
+    pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>, EngineError> {
+        let reader = self.inner.reader()?;
+        let published = self.inner.published.load();
+        let last = reader.last_block()?.0;
+        let from = store::BlockNo(last.saturating_sub(limit as u64) + 1);
+        let mut records = Vec::new();
+        reader.scan_blocks(from, |b| {
+            records.push(b.record);
+            Ok(if records.len() >= limit { STOP } else { NEXT })
+        })?;
+        let members = published.access.members();
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records.into_iter().rev() {
+            let Some(block) = reader.block(record.no)? else { continue };
+            let header: &Header = block.header();
+            let body = reader.body(record.no)?;
+            entries.push(LogEntry {
+                cid: record.cid,
+                parents: header.all_parents().copied().collect(),
+                author: record.author,
+                author_name: members
+                    .iter()
+                    .find(|m| m.node == record.author)
+                    .map_or_else(String::new, |m| m.name.clone()),
+                seq: record.seq,
+                stamp: record.stamp,
+                head: published.heads.iter().any(|h| h.cid == record.cid),
+                transactions: transactions(&reader, &record, &body, &published.catalog)?,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Writes every block as a CAR file (v1): `ipfs dag import` takes it.
+    pub fn export_car(
+        &self,
+        out: impl Write,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<u64, EngineError> {
+        let mut reader = self.inner.reader()?;
+        reader.begin()?;
+        let heads: Vec<_> = reader.heads()?.iter().map(|h| h.cid).collect();
+        let total = reader.last_block()?.0;
+        let mut car = CarWriter::new(out, &heads).map_err(car_error)?;
+        for n in 1..=total {
+            let no = store::BlockNo(n);
+            let Some(block) = reader.block(no)? else { continue };
+            car.write(&block.cid(), block.bytes()).map_err(car_error)?;
+            for (body, reference) in reader.bodies(no)?.iter().zip(&block.header().bodies) {
+                car.write(&reference.cid, body).map_err(car_error)?;
+            }
+            progress(n, total);
+        }
+        car.finish().map_err(car_error)?;
+        reader.end()?;
+        Ok(total)
+    }
+
+    /// Takes in the blocks of a CAR file, as if a peer had sent them; says how many were new.
+    pub fn import_car(
+        &self,
+        input: impl Read,
+        mut progress: impl FnMut(u64),
+    ) -> Result<crate::arrive::Arrived, EngineError> {
+        let mut car = CarReader::new(input).map_err(car_error)?;
+        let mut total = crate::arrive::Arrived::default();
+        let mut seen = 0;
+        for batch in crate::car::batches(&mut car) {
+            let batch = batch.map_err(car_error)?;
+            seen += batch.len() as u64;
+            let arrived = self.ingest(batch).block();
+            if let Some(fault) = arrived.fault {
+                return Err(EngineError::State(fault));
+            }
+            total.applied.extend(arrived.applied);
+            total.known += arrived.known;
+            total.refused.extend(arrived.refused);
+            total.waiting = arrived.waiting;
+            total.missing = arrived.missing;
+            progress(seen);
+        }
+        Ok(total)
+    }
+
+    /// A consistent copy of the store, in a new file.
+    pub fn backup(&self, target: &Path) -> Result<(), EngineError> {
+        let reader = self.inner.reader()?;
+        store::backup(&reader, target)?;
+        Ok(())
+    }
+}
+
+fn car_error(e: CarError) -> EngineError {
+    EngineError::State(format!("CAR file: {e}"))
+}
+
+fn transactions(
+    reader: &PooledReader,
+    record: &BlockRecord,
+    body: &StoredBody,
+    catalog: &Catalog,
+) -> Result<Vec<LogTransaction>, EngineError> {
+    let mut out = Vec::new();
+    for (i, tx) in body.body.transactions().iter().enumerate() {
+        let verdict = reader.verdict(TxNo(record.first_tx.0 + i as u64))?;
+        let void = verdict.filter(|v| !v.is_accepted()).map(|v| {
+            let reason = u8::try_from(v.0).ok().and_then(p2pdb_access::Verdict::from_code);
+            reason.map_or_else(|| "void".to_owned(), |r| r.to_string())
+        });
+        let Some(account) = body.body.accounts().get(tx.account()) else { continue };
+        out.push(LogTransaction { account: *account, void, summary: summary(tx.changes(), body, catalog) });
+    }
+    Ok(out)
+}
+
+/// `INSERT shop.till ×3, UPDATE …`.
+fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for change in changes {
+        let what = match change {
+            Change::Row(row) => {
+                let verb = match row {
+                    RowChange::Insert { .. } => "INSERT",
+                    RowChange::Update { .. } => "UPDATE",
+                    RowChange::Delete { .. } => "DELETE",
+                };
+                let table = body.body.layouts().get(row.layout()).and_then(|l| catalog.table_by_id(l.table()));
+                match table {
+                    Some(t) => format!("{verb} {}.{}", t.database, t.name),
+                    None => format!("{verb} (dropped table)"),
+                }
+            }
+            Change::Schema(p2pdb_model::change::SchemaChange::Put { kind, name, .. }) => {
+                format!("{kind:?} {}", name.as_deref().unwrap_or("changed"))
+            }
+            Change::Schema(p2pdb_model::change::SchemaChange::Drop { .. }) => "DROP".to_owned(),
+            Change::Access(a) => format!("{a:?}").split([' ', '{']).next().unwrap_or_default().to_uppercase(),
+        };
+        match counted.last_mut() {
+            Some((last, n)) if *last == what => *n += 1,
+            _ => counted.push((what, 1)),
+        }
+    }
+    let shown: Vec<String> =
+        counted.into_iter().map(|(w, n)| if n == 1 { w } else { format!("{w} ×{n}") }).collect();
+    shown.join(", ")
+}
+

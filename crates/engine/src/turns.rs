@@ -1,0 +1,246 @@
+//! Turns at the writer: groups, leases, and what is told to whom after a commit.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use p2pdb_block::FullBlock;
+use p2pdb_model::AccountId;
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::plan::PlanKind;
+
+use crate::api::Outcome;
+use crate::arrive::Announced;
+use crate::core::Core;
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::job::{After, Done, EndLease, Job, StatementJob};
+use crate::queue::LeaseId;
+use crate::statement::Bound;
+use crate::wait::Giver;
+use crate::writer::Writer;
+
+/// Jobs that share a group at most.
+const GROUP_JOBS_MAX: usize = 512;
+
+impl Inner {
+    /// Runs this job and those behind it that may share its group, then commits once.
+    pub(crate) fn group(&self, first: Job) {
+        let mut writer = self.writer.lock();
+        if let Err(e) = writer.begin() {
+            first.fail(e.to_sql());
+            return;
+        }
+        let mut done: Vec<(Giver<Done>, Done)> = Vec::new();
+        let mut afters: Vec<After> = Vec::new();
+        let mut job = Some(first);
+        let mut n = 0;
+        while let Some(next) = job {
+            match next {
+                Job::Statement(StatementJob { mut core, bound, giver, .. }) => {
+                    let result = self.autocommit(&mut writer, &mut core, bound);
+                    done.push((giver, (core, result)));
+                }
+                Job::Task(task) => afters.push((task.run)(&mut writer)),
+                Job::Lease(_) => unreachable!("a lease never joins a group"),
+            }
+            n += 1;
+            // A fault took the SQLite transaction back: nobody may join it any more.
+            if writer.is_broken() || n >= GROUP_JOBS_MAX {
+                break;
+            }
+            job = self.queue.next_of_group(self.clock.now_us());
+        }
+        let committed = if writer.is_broken() {
+            writer.rollback();
+            Err(EngineError::State(
+                "the statements that were to be committed together were rolled back; try again".to_owned(),
+            ))
+        } else {
+            writer.commit()
+        };
+        match committed {
+            Ok(made) => {
+                let gtid = made.last().map(|b| self.gtid(&writer, b));
+                self.publish(&writer, made);
+                drop(writer);
+                for (giver, (core, mut result)) in done {
+                    if let Ok(outcome) = &mut result {
+                        outcome.gtid = gtid.clone();
+                    }
+                    giver.give((core, result));
+                }
+                for after in afters {
+                    after(Ok(()));
+                }
+            }
+            Err(e) => {
+                drop(writer);
+                tracing::error!(error = %e, "a group could not be committed; nothing of it was");
+                for (giver, (core, result)) in done {
+                    // Who failed anyway hears why it failed.
+                    giver.give((core, Err(result.err().unwrap_or_else(|| e.to_sql()))));
+                }
+                for after in afters {
+                    after(Err(&e));
+                }
+            }
+        }
+    }
+
+    /// An autocommit statement inside the group.
+    fn autocommit(&self, writer: &mut Writer, core: &mut Core, bound: Bound) -> Result<Outcome, SqlError> {
+        self.may_write(writer, core.account)?;
+        if core.handle.take_kill() {
+            return Err(SqlError::new(1317, "70100", "Query execution was interrupted"));
+        }
+        let bound = self.refresh(bound, core, writer)?;
+        let ddl = matches!(&bound.statement.compiled().plan.kind, PlanKind::Ddl(_));
+        if ddl {
+            writer.seal_open().map_err(|e| e.to_sql())?;
+        }
+        let outcome = writer.transaction(core.account, |w| w.statement(core, &bound))?;
+        if ddl {
+            writer.seal_open().map_err(|e| e.to_sql())?;
+        }
+        if let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
+            && let Some(then) = &d.then
+        {
+            return self.then(writer, core, then);
+        }
+        self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    /// The INSERT behind CREATE TABLE … AS SELECT. When it fails, the table goes again, as in MySQL.
+    fn then(&self, writer: &mut Writer, core: &mut Core, text: &str) -> Result<Outcome, SqlError> {
+        let catalog = writer.catalog.clone();
+        let statement = self.compile(text.into(), &core.state, &catalog, None)?;
+        let bound = Bound { statement, params: Arc::default() };
+        writer.transaction(core.account, |w| w.statement(core, &bound))
+    }
+
+    /// The statement, compiled against the newest schema.
+    fn refresh(&self, bound: Bound, core: &Core, writer: &Writer) -> Result<Bound, SqlError> {
+        if bound.statement.epoch() == writer.catalog.epoch {
+            return Ok(bound);
+        }
+        let kinds = bound.kinds();
+        let text = bound.statement.text().clone();
+        let statement = self.compile(text, &core.state, &writer.catalog, kinds.as_deref())?;
+        Ok(Bound { statement, params: bound.params })
+    }
+
+    /// 1290 when this node may not write, and why.
+    pub(crate) fn may_write(&self, writer: &Writer, account: AccountId) -> Result<(), SqlError> {
+        let read_only = |why: &str| {
+            let message =
+                format!("The MySQL server is running with the --read-only option so it cannot execute this statement ({why})");
+            Err(SqlError::new(1290, "HY000", message))
+        };
+        if let Some(why) = &self.health.lock().refuses_writes {
+            return read_only(why);
+        }
+        let now = p2pdb_model::Stamp::next(writer.dag.stamp_floor(), self.clock.now_ms());
+        match writer.access.role(self.node) {
+            None => read_only("this node is not a member of the realm, or was removed from it"),
+            Some(role) if !role.writes() => read_only(&format!("this node is a {} of the realm", role.name())),
+            Some(_) if !writer.access.may_act(self.node, account, now) => {
+                read_only("the account has not delegated to this node")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Gives the writer to a transaction.
+    pub(crate) fn grant(&self, job: Job, lease: LeaseId) {
+        let Job::Lease(job) = job else { unreachable!("only a lease is granted") };
+        let mut writer = self.writer.lock();
+        let begun = writer.begin().and_then(|()| {
+            writer.enter(job.account).inspect_err(|_| writer.rollback())
+        });
+        let begun = begun.map_err(|e| e.to_sql()).and_then(|()| {
+            self.may_write(&writer, job.account).inspect_err(|_| {
+                writer.undo();
+                writer.rollback();
+            })
+        });
+        drop(writer);
+        match begun {
+            Ok(()) => job.giver.give(Ok(lease)),
+            Err(e) => {
+                let (giver, _) = crate::wait::handoff();
+                // Nobody holds it: the next job's turn.
+                let ended = self.queue.end_lease(lease, EndLease { commit: false, giver });
+                debug_assert!(ended.is_ok());
+                job.giver.give(Err(e));
+            }
+        }
+    }
+
+    /// The holder ended its transaction.
+    pub(crate) fn end_lease(&self, end: EndLease) {
+        let mut writer = self.writer.lock();
+        if !writer.db.in_transaction() {
+            end.giver.give(Ok(None));
+            return;
+        }
+        if !end.commit {
+            writer.undo();
+            writer.rollback();
+            end.giver.give(Ok(None));
+            return;
+        }
+        let ended = match writer.leave() {
+            Ok(()) => writer.commit(),
+            Err(e) => {
+                writer.rollback();
+                Err(e)
+            }
+        };
+        match ended {
+            Ok(made) => {
+                let gtid = made.last().map(|b| self.gtid(&writer, b));
+                self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+                self.publish(&writer, made);
+                drop(writer);
+                end.giver.give(Ok(gtid));
+            }
+            Err(e) => {
+                drop(writer);
+                tracing::error!(error = %e, "a transaction could not be committed; nothing of it was");
+                end.giver.give(Err(e.to_sql()));
+            }
+        }
+    }
+
+    /// The holder was idle for too long while others waited.
+    pub(crate) fn expire_lease(&self) {
+        let mut writer = self.writer.lock();
+        if writer.db.in_transaction() {
+            writer.undo();
+            writer.rollback();
+        }
+    }
+
+    fn gtid(&self, writer: &Writer, block: &FullBlock) -> String {
+        let chain = writer.dag.find(&block.cid(), &crate::logged::Logged(&writer.db)).ok().flatten();
+        let branch = chain.and_then(|f| writer.dag.branch(f.place.branch));
+        branch.map_or_else(String::new, |b| format!("{}:{}", b.chain.uuid(), block.seq()))
+    }
+
+    /// Everybody sees the new state; the blocks made here go to the peers.
+    pub(crate) fn publish(&self, writer: &Writer, made: Vec<FullBlock>) {
+        let published = writer.to_publish();
+        self.proofs.lock().put(published.frontier_digest, published.fingerprint);
+        self.published.store(Arc::new(published));
+        self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        if made.is_empty() {
+            return;
+        }
+        self.counters.blocks_made.fetch_add(made.len() as u64, Ordering::Relaxed);
+        let announced = Announced { made: made.into_iter().map(Arc::new).collect() };
+        for hook in &*self.hooks.lock() {
+            hook(&announced);
+        }
+    }
+}

@@ -1,0 +1,671 @@
+//! The writer's state: log, DAG, access, catalog, and the block that is being filled.
+//!
+//! Everything here happens inside one SQLite transaction at a time ([`Writer::begin`] … [`Writer::commit`]). Local
+//! transactions collect in an *open block*; it is sealed when the group ends, and before arriving blocks are applied
+//! behind it, so that a block's causal past is exactly the state that its transactions ran on. After a failure the state
+//! in memory is read anew from what is committed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use p2pdb_access::{Access, Site};
+use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
+use p2pdb_dag::{Dag, Head, Pending, Placed};
+use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
+use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
+use p2pdb_sql::error::SqlError;
+use p2pdb_store::{
+    self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict,
+};
+
+use crate::api::{Clock, Entropy};
+use crate::core::Core;
+use crate::engine::Published;
+use crate::error::EngineError;
+use crate::functions;
+use crate::logged::{self, Ancestry, Logged};
+use crate::statement::Bound;
+
+/// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
+const BLOCK_BYTES_FULL: usize = 512 << 10;
+
+/// The block that local transactions of this group go into.
+struct OpenBlock {
+    stamp: Stamp,
+    body: BodyBuilder,
+    first_tx: TxNo,
+    accounts: Vec<AccountId>,
+    /// Per transaction, what the store keeps of it until the changes have their places in the body.
+    finalized: Vec<LocalChanges>,
+    access: Vec<(u32, AccountId, Vec<Change>)>,
+    /// Holds schema changes: its effects are not in the tables yet.
+    schema: bool,
+}
+
+/// A transaction that holds the writer.
+struct Leased {
+    savepoint: Savepoint,
+    mark: usize,
+    account: AccountId,
+    named: Vec<(String, Savepoint)>,
+    /// Ids drawn from AUTO_INCREMENT.
+    generated: HashSet<(ObjectId, u64)>,
+    /// As its last statement had it.
+    foreign_key_checks: bool,
+}
+
+/// See the module.
+pub(crate) struct Writer {
+    pub(crate) db: store::Writer,
+    pub(crate) dag: Dag,
+    pub(crate) access: Arc<Access>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) merger: Merger,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) pending: Pending<FullBlock>,
+    key: SigningKey,
+    node: NodeId,
+    realm: RealmId,
+    /// First block of the chain that this node extends; none: the next block begins one.
+    chain: Option<Cid>,
+    open: Option<OpenBlock>,
+    leased: Option<Leased>,
+    made: Vec<FullBlock>,
+    touched: HashMap<ObjectId, u64>,
+    broken: bool,
+    ids: HashMap<ObjectId, u64>,
+}
+
+/// What identifies a transaction while it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TxSite {
+    pub(crate) no: TxNo,
+    pub(crate) stamp: Stamp,
+    pub(crate) position: u32,
+}
+
+impl Writer {
+    pub(crate) fn load(
+        db: store::Writer,
+        realm: RealmId,
+        key: SigningKey,
+        chain: Option<Cid>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, EngineError> {
+        let mut writer = Writer {
+            dag: Dag::new(realm),
+            access: Arc::new(Access::new(realm)),
+            merger: Merger::load(&db, &|_, _| Ok(false), functions::default_of())?,
+            catalog: Arc::default(),
+            pending: Pending::new(),
+            node: node_id(&key),
+            db,
+            clock,
+            entropy,
+            key,
+            realm,
+            chain,
+            open: None,
+            leased: None,
+            made: Vec::new(),
+            touched: HashMap::new(),
+            broken: false,
+            ids: HashMap::new(),
+        };
+        writer.reload()?;
+        Ok(writer)
+    }
+
+    /// Reads DAG, access state and catalog from what is committed.
+    pub(crate) fn reload(&mut self) -> Result<(), EngineError> {
+        self.open = None;
+        self.leased = None;
+        self.broken = false;
+        self.made.clear();
+        self.ids.clear();
+        self.dag = logged::load_dag(self.realm, &self.db)?;
+        self.access = Arc::new(self.load_access()?);
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        self.merger = Merger::load(&self.db, &|a, b| ancestry.ask(a, b), functions::default_of())?;
+        self.catalog = self.merger.catalog().clone();
+        Ok(())
+    }
+
+    fn load_access(&self) -> Result<Access, EngineError> {
+        let mut access = Access::new(self.realm);
+        let mut places: Vec<(store::BlockNo, u32)> = Vec::new();
+        self.db.scan_access(|at| {
+            if places.last() != Some(&(at.block, at.position.transaction)) {
+                places.push((at.block, at.position.transaction));
+            }
+            Ok(store::NEXT)
+        })?;
+        for (no, transaction) in places {
+            let lost = || store::StoreError::Corrupt(format!("block {} of an access change is missing", no.0));
+            let record = self.db.block_record(no)?.ok_or_else(lost)?;
+            let body = self.db.body(no)?;
+            let tx = body.body.transactions().get(transaction as usize).ok_or_else(lost)?;
+            let account = *body.body.accounts().get(tx.account()).ok_or_else(lost)?;
+            let site = self.site_of(&record)?;
+            access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
+        }
+        Ok(access)
+    }
+
+    pub(crate) fn site_of(&self, record: &store::BlockRecord) -> Result<Site, store::StoreError> {
+        let place = logged::place(record);
+        let chain = self.dag.branch(place.branch).map_or(record.cid, |b| b.chain.first);
+        let past = self.dag.past(place, &Logged(&self.db))?;
+        Ok(Site { block: record.cid, author: record.author, stamp: record.stamp, chain, past })
+    }
+
+    /// The causal past of an applied block.
+    pub(crate) fn past_of(&self, cid: &Cid) -> Result<Option<p2pdb_dag::Past>, store::StoreError> {
+        let logged = Logged(&self.db);
+        match self.dag.find(cid, &logged)? {
+            Some(found) => Ok(Some(self.dag.past(found.place, &logged)?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn realm(&self) -> RealmId {
+        self.realm
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub(crate) fn to_publish(&self) -> Published {
+        let frontier = self.dag.frontier();
+        let frontier_digest = frontier.digest();
+        let fingerprints = self.merger.fingerprints(&self.db).unwrap_or_else(|e| {
+            tracing::error!(error = %e, "the fingerprints cannot be read");
+            Vec::new()
+        });
+        let all = fingerprints.iter().fold(store::Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
+        let heads: Vec<Head> = self.dag.heads().copied().collect();
+        let branches = self.dag.branches().to_vec();
+        Published {
+            catalog: self.catalog.clone(),
+            access: self.access.clone(),
+            frontier: Arc::new(frontier),
+            frontier_digest,
+            fingerprint: all.to_bytes(),
+            fingerprints: fingerprints.into_iter().map(|(n, f)| (n, f.to_bytes())).collect(),
+            dag: Arc::new(Dag::load(self.realm, self.dag.next_no(), branches, heads.clone())),
+            heads: heads.into(),
+            blocks: self.dag.next_no().0 - 1,
+            pending: self.pending.len() as u64,
+        }
+    }
+
+    /// True when a commit after transaction `tx` has changed this table.
+    pub(crate) fn touched_since(&self, table: ObjectId, tx: TxNo) -> bool {
+        self.touched.get(&table).is_some_and(|t| *t > tx.0)
+    }
+
+    /// Notes that the transaction, or a change of verdicts at this point, wrote to a table.
+    pub(crate) fn touch(&mut self, table: ObjectId, tx: TxNo) {
+        let last = self.touched.entry(table).or_default();
+        *last = (*last).max(tx.0);
+    }
+
+    // ---- the group
+
+    pub(crate) fn begin(&mut self) -> Result<(), EngineError> {
+        self.db.begin()?;
+        Ok(())
+    }
+
+    /// Seals what is open and commits with one fsync; gives the blocks made here. On an error nothing was committed, and
+    /// the state is that of the last commit.
+    pub(crate) fn commit(&mut self) -> Result<Vec<FullBlock>, EngineError> {
+        match self.seal_open().and_then(|()| Ok(self.db.commit()?)) {
+            Ok(()) => {
+                self.merger.committed();
+                Ok(std::mem::take(&mut self.made))
+            }
+            Err(e) => {
+                self.rollback();
+                Err(e)
+            }
+        }
+    }
+
+    /// Takes the group back.
+    pub(crate) fn rollback(&mut self) {
+        if let Err(e) = self.db.rollback() {
+            tracing::error!(error = %e, "a rollback failed");
+        }
+        if let Err(e) = self.reload() {
+            // Nothing is applied on a state that is not known: every later use fails the same way.
+            tracing::error!(error = %e, "the committed state cannot be read");
+        }
+    }
+
+    // ---- local transactions
+
+    fn open_block(&mut self) -> Result<&mut OpenBlock, EngineError> {
+        if self.open.as_ref().is_some_and(|o| o.body.encoded_bytes() >= BLOCK_BYTES_FULL) {
+            self.seal_open()?;
+        }
+        if self.open.is_none() {
+            // Before its stamp is drawn: the block comes after the blocks that tie heads.
+            self.tie_heads()?;
+            let (_, first_tx) = self.db.next_numbers()?;
+            let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
+            self.open = Some(OpenBlock {
+                stamp,
+                body: BodyBuilder::new(),
+                first_tx,
+                accounts: Vec::new(),
+                finalized: Vec::new(),
+                access: Vec::new(),
+                schema: false,
+            });
+        }
+        Ok(self.open.as_mut().expect("invariant: opened above"))
+    }
+
+    /// The number, clock and place that the transaction being run will have.
+    pub(crate) fn tx_site(&mut self) -> Result<TxSite, EngineError> {
+        let open = self.open_block()?;
+        let position = open.body.len() as u32;
+        Ok(TxSite { no: TxNo(open.first_tx.0 + u64::from(position)), stamp: open.stamp, position })
+    }
+
+    /// Runs one local transaction inside the group. When `f` fails nothing of it stays.
+    pub(crate) fn transaction<T>(
+        &mut self,
+        account: AccountId,
+        f: impl FnOnce(&mut Writer) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        self.enter(account).map_err(|e| e.to_sql())?;
+        match f(self).and_then(|t| self.leave().map(|()| t).map_err(|e| e.to_sql())) {
+            Ok(t) => Ok(t),
+            Err(e) => {
+                self.undo();
+                Err(e)
+            }
+        }
+    }
+
+    /// Begins a local transaction.
+    pub(crate) fn enter(&mut self, account: AccountId) -> Result<(), EngineError> {
+        self.tx_site()?;
+        let savepoint = self.db.savepoint()?;
+        self.db.set_capture(true);
+        let mark = self.db.capture_mark();
+        self.leased = Some(Leased {
+            savepoint,
+            mark,
+            account,
+            named: Vec::new(),
+            generated: HashSet::new(),
+            foreign_key_checks: true,
+        });
+        Ok(())
+    }
+
+    /// Ends a local transaction well: its net changes go into the open block.
+    pub(crate) fn leave(&mut self) -> Result<(), EngineError> {
+        let site = self.tx_site()?;
+        let leased = self.leased.take().expect("invariant: a transaction is left that was entered");
+        self.db.set_capture(false);
+        let captured = self.db.take_captured(leased.mark);
+        if !captured.is_empty() {
+            let (block, _) = self.db.next_numbers()?;
+            let origin = store::Origin {
+                tx: site.no,
+                block,
+                stamp: site.stamp,
+                author: self.node,
+                cid: Cid::default(),
+                position: site.position,
+            };
+            let generated = |table: ObjectId, key: &Value| {
+                key.as_u64().is_some_and(|id| leased.generated.contains(&(table, id)))
+            };
+            let foreign_key_checks = leased.foreign_key_checks;
+            let local = Local { origin, foreign_key_checks, generated: &generated };
+            let mut net = self.merger.finalize(&self.db, &local, captured)?;
+            for layout in &net.layouts {
+                self.touch(layout.table(), site.no);
+            }
+            if !net.changes.is_empty() {
+                let (layouts, changes) = (std::mem::take(&mut net.layouts), std::mem::take(&mut net.changes));
+                self.push(leased.account, &layouts, changes, Some(net))?;
+            }
+        }
+        self.db.release(leased.savepoint)?;
+        Ok(())
+    }
+
+    /// Takes a local transaction back.
+    pub(crate) fn undo(&mut self) {
+        let Some(leased) = self.leased.take() else { return };
+        self.db.set_capture(false);
+        // The ids that it drew are not given out again, as in MySQL.
+        if self.db.check().is_ok()
+            && let Err(e) = self.db.rollback_to(leased.savepoint).and_then(|()| self.db.release(leased.savepoint))
+        {
+            tracing::error!(error = %e, "a transaction could not be rolled back to its savepoint");
+        }
+    }
+
+    /// Adds a transaction with these changes to the open block.
+    fn push(
+        &mut self,
+        account: AccountId,
+        layouts: &[Layout],
+        changes: Vec<Change>,
+        finalized: Option<LocalChanges>,
+    ) -> Result<(), EngineError> {
+        let open = self.open_block()?;
+        let access = Access::is_access(&changes).then(|| changes.clone());
+        open.schema |= changes.iter().any(|c| matches!(c, Change::Schema(_)));
+        let n = open.body.push(account, layouts, changes)?;
+        open.accounts.push(account);
+        open.finalized.extend(finalized);
+        if let Some(changes) = access {
+            open.access.push((n, account, changes));
+        }
+        Ok(())
+    }
+
+    /// Runs one statement of the transaction that is entered; when it fails only it is taken back.
+    pub(crate) fn statement(&mut self, core: &mut Core, bound: &Bound) -> Result<crate::api::Outcome, SqlError> {
+        let savepoint = self.db.savepoint().map_err(|e| crate::error::store_to_sql(&e))?;
+        let result = crate::local::run(self, core, bound);
+        if self.db.check().is_err() {
+            return result;
+        }
+        let ended = match &result {
+            Ok(_) => Ok(()),
+            Err(_) => self.db.rollback_to(savepoint),
+        };
+        let ended = ended.and_then(|()| self.db.release(savepoint));
+        match ended {
+            Ok(()) => result,
+            Err(e) => Err(crate::error::store_to_sql(&e)),
+        }
+    }
+
+    /// SAVEPOINT.
+    pub(crate) fn set_savepoint(&mut self, name: &str) -> Result<(), SqlError> {
+        let savepoint = self.db.savepoint().map_err(|e| crate::error::store_to_sql(&e))?;
+        if let Some(leased) = &mut self.leased {
+            // The older one of this name is forgotten, as MySQL does; its place in the stack stays.
+            leased.named.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+            leased.named.push((name.to_owned(), savepoint));
+        }
+        Ok(())
+    }
+
+    /// ROLLBACK TO (`undo`) or RELEASE; false when there is no such savepoint.
+    pub(crate) fn to_savepoint(&mut self, name: &str, undo: bool) -> Result<bool, SqlError> {
+        let Some(leased) = &mut self.leased else { return Ok(false) };
+        let Some(i) = leased.named.iter().position(|(n, _)| n.eq_ignore_ascii_case(name)) else {
+            return Ok(false);
+        };
+        let savepoint = leased.named[i].1;
+        leased.named.truncate(if undo { i + 1 } else { i });
+        let ended = if undo { self.db.rollback_to(savepoint) } else { self.db.release(savepoint) };
+        ended.map_err(|e| crate::error::store_to_sql(&e))?;
+        Ok(true)
+    }
+
+    /// A schema change, as a transaction of its own.
+    pub(crate) fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError> {
+        let account = self.leased.as_ref().map(|l| l.account).expect("invariant: a transaction is entered");
+        let capture = self.db.set_capture(false);
+        // It goes the way of an arriving block: sealed first, then applied.
+        self.seal_open()?;
+        self.push(account, &[], changes.into_iter().map(Change::Schema).collect(), None)?;
+        self.seal_open()?;
+        self.db.set_capture(capture);
+        Ok(())
+    }
+
+    /// Changes of members, accounts and delegations, as a transaction of its own. Refused, with nothing written, when
+    /// they would be void.
+    pub(crate) fn access(&mut self, account: AccountId, changes: Vec<AccessChange>) -> Result<(), EngineError> {
+        let site = self.tx_site()?;
+        let changes: Vec<Change> = changes.into_iter().map(Change::Access).collect();
+        let now = Site::now(self.node, site.stamp);
+        let verdict = self.access.would_be(&now, account, &changes, |cid| self.past_of(cid))?;
+        if !verdict.is_accepted() {
+            return Err(EngineError::Refused(verdict.to_string()));
+        }
+        self.push(account, &[], changes, None)?;
+        // The fold wants the real block.
+        self.seal_open()
+    }
+
+    // ---- sealing
+
+    /// Seals the open block, if it holds anything.
+    pub(crate) fn seal_open(&mut self) -> Result<(), EngineError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        if open.body.is_empty() {
+            return Ok(());
+        }
+        let sealed = self.seal(open);
+        // Log and memory may disagree now: only a rollback of the group mends that.
+        self.broken |= sealed.is_err();
+        sealed
+    }
+
+    /// The group can only be rolled back.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken || self.db.check().is_err()
+    }
+
+    fn own_tip(&self) -> Option<(u64, Cid)> {
+        let chain = self.chain?;
+        self.dag.branches_of_chain(&chain).map(|b| (b.tip.seq, b.tip.cid)).max()
+    }
+
+    fn seal(&mut self, open: OpenBlock) -> Result<(), EngineError> {
+        let tip = self.own_tip();
+        let draft = Draft {
+            rules: RULES,
+            seq: tip.map_or(1, |t| t.0 + 1),
+            prev: tip.map(|t| t.1),
+            parents: self.dag.heads().map(|h| h.cid).collect(),
+            stamp: open.stamp,
+        };
+        let realm = (!self.dag.is_empty()).then_some(self.realm);
+        let full = seal(draft, open.body.finish(), &self.key, realm.as_ref())?;
+        let accepted = |account| NewTransaction { account, verdict: Verdict::ACCEPTED };
+        let transactions: Vec<_> = open.accounts.into_iter().map(accepted).collect();
+        let placed = self.append(&full, &transactions)?;
+        if open.schema {
+            let tables: Vec<ObjectId> = self.catalog.tables().map(|t| t.id).collect();
+            self.merge(&placed, &full)?;
+            // Whoever has read any table before may have read what is gone.
+            for table in tables {
+                self.touch(table, open.first_tx);
+            }
+            self.ids.clear();
+        } else {
+            let ancestry = Ancestry::new(&self.dag, &self.db);
+            let ask = |a, b| ancestry.ask(a, b);
+            self.merger.record(&self.db, &ask, open.finalized, full.index())?;
+        }
+        for (n, account, changes) in open.access {
+            self.insert_access(&placed, n, account, &changes)?;
+        }
+        self.made.push(full);
+        Ok(())
+    }
+
+    /// Puts a block of our own into DAG and log.
+    fn append(&mut self, full: &FullBlock, transactions: &[NewTransaction]) -> Result<Placed, EngineError> {
+        let placed = self.dag.append(full.verified(), &Logged(&self.db)).map_err(|e| match e {
+            p2pdb_dag::Error::Fault(e) => EngineError::Store(e),
+            e => EngineError::State(e.to_string()),
+        })?;
+        self.log_placed(full, &placed, transactions)?;
+        Ok(placed)
+    }
+
+    /// Puts a block that has its place in the DAG into the log.
+    pub(crate) fn log_placed(
+        &mut self,
+        full: &FullBlock,
+        placed: &Placed,
+        transactions: &[NewTransaction],
+    ) -> Result<(), EngineError> {
+        if let Some(branch) = logged::new_branch(placed) {
+            self.db.add_branch(&branch)?;
+            if placed.author == self.node && self.chain.is_none() {
+                self.chain = Some(placed.chain.first);
+                crate::realm::put_chain(&self.db, self.chain.as_ref())?;
+            }
+        }
+        let list = placed.unseen.to_bytes();
+        let unseen = match placed.unseen_same_as {
+            Some(n) => store::Unseen::SameAs(logged::no(n)),
+            None if list.is_empty() => store::Unseen::Nothing,
+            None => store::Unseen::List(&list),
+        };
+        self.db.append_block(&store::NewBlock {
+            no: logged::no(placed.place.no),
+            block: full.verified(),
+            bodies: full.parts(),
+            branch: store::BranchNo(placed.place.branch.0),
+            unseen,
+            heads_gone: &placed.heads_gone,
+            arrived_ms: self.clock.now_ms(),
+            transactions,
+            access: &access_positions(full),
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn set_broken(&mut self) {
+        self.broken = true;
+    }
+
+    /// Merges a block that is in the log into the tables.
+    pub(crate) fn merge(&mut self, placed: &Placed, full: &FullBlock) -> Result<store::Applied, EngineError> {
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let no = logged::no(placed.place.no);
+        let ask = |a, b| ancestry.ask(a, b);
+        let applied = self.merger.apply(&self.db, &ask, no, full.body(), full.index())?;
+        self.after_merge(applied);
+        Ok(applied)
+    }
+
+    /// The catalog may be another one.
+    pub(crate) fn after_merge(&mut self, applied: store::Applied) {
+        if applied.schema_changed {
+            self.catalog = self.merger.catalog().clone();
+            self.db.forget_statements();
+        }
+    }
+
+    pub(crate) fn insert_access(
+        &mut self,
+        placed: &Placed,
+        transaction: u32,
+        account: AccountId,
+        changes: &[Change],
+    ) -> Result<p2pdb_access::Judged, EngineError> {
+        let mut access = Access::clone(&self.access);
+        let judged =
+            access.insert(Site::of(placed), transaction, account, changes, |cid| self.past_of(cid))?;
+        self.access = Arc::new(access);
+        Ok(judged)
+    }
+
+    /// The next local block begins another chain.
+    pub(crate) fn leave_chain(&mut self) -> Result<(), EngineError> {
+        self.chain = None;
+        crate::realm::put_chain(&self.db, None)
+    }
+
+    /// While there are more heads than a block may name, empty blocks tie them.
+    fn tie_heads(&mut self) -> Result<(), EngineError> {
+        loop {
+            let heads: Vec<Cid> = self.dag.heads().map(|h| h.cid).collect();
+            let tip = self.own_tip().map(|t| t.1);
+            let mut groups = p2pdb_dag::merge_groups(&heads, tip);
+            if groups.len() <= 1 {
+                return Ok(());
+            }
+            let parents = groups.swap_remove(0);
+            let own = self.own_tip();
+            let draft = Draft {
+                rules: RULES,
+                seq: own.map_or(1, |t| t.0 + 1),
+                prev: own.map(|t| t.1),
+                parents,
+                stamp: Stamp::next(self.dag.stamp_floor(), self.clock.now_ms()),
+            };
+            let full = seal(draft, BodyBuilder::new().finish(), &self.key, Some(&self.realm))?;
+            self.append(&full, &[])?;
+            self.made.push(full);
+        }
+    }
+
+    // ---- AUTO_INCREMENT
+
+    /// The class that this node draws from; `None`: nothing was dealt to it.
+    pub(crate) fn id_class(&self) -> Option<IdClass> {
+        self.access.ids(self.node).own
+    }
+
+    /// The greatest id of a table that is taken, as far as this node knows.
+    pub(crate) fn id_floor(&mut self, table: &p2pdb_model::catalog::Table) -> Result<u64, store::StoreError> {
+        if let Some(floor) = self.ids.get(&table.id) {
+            return Ok(*floor);
+        }
+        let floor = self.db.greatest_id(table)?.max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
+        self.ids.insert(table.id, floor);
+        Ok(floor)
+    }
+
+    /// The transaction that is entered drew this id from AUTO_INCREMENT.
+    pub(crate) fn note_generated(&mut self, table: ObjectId, id: u64) {
+        if let Some(leased) = &mut self.leased {
+            leased.generated.insert((table, id));
+        }
+    }
+
+    /// The transaction that is entered runs with foreign keys checked, or not.
+    pub(crate) fn note_foreign_key_checks(&mut self, on: bool) {
+        if let Some(leased) = &mut self.leased {
+            leased.foreign_key_checks = on;
+        }
+    }
+
+    /// An id was given out or written.
+    pub(crate) fn raise_id_floor(&mut self, table: ObjectId, id: u64) {
+        if let Some(floor) = self.ids.get_mut(&table) {
+            *floor = (*floor).max(id);
+        }
+    }
+
+    /// Rows came from elsewhere: what was known of a table's ids is to be read again.
+    pub(crate) fn forget_ids(&mut self, table: ObjectId) {
+        self.ids.remove(&table);
+    }
+}
+
+/// Where a block's changes of members, accounts and delegations are.
+fn access_positions(full: &FullBlock) -> Vec<Position> {
+    let mut found = Vec::new();
+    for (t, tx) in full.body().transactions().iter().enumerate() {
+        for (c, change) in tx.changes().iter().enumerate() {
+            if matches!(change, Change::Access(_)) {
+                found.push(Position { transaction: t as u32, change: c as u32 });
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,301 @@
+//! Engines for tests: nodes in temporary directories, a clock that tests move, deliveries by hand.
+#![allow(dead_code)]
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use p2pdb_block::SigningKey;
+use p2pdb_engine::{
+    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, NewRealm, Outcome, Progress, Session,
+    SessionOptions, Sink, create_joiner, create_realm,
+};
+use p2pdb_model::ids::PublicKey;
+use p2pdb_model::change::Role;
+use p2pdb_model::ValueRef;
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::field::Field;
+use p2pdb_sql::present;
+use p2pdb_sync::{BlockSource, Received};
+
+/// Moves only when told to, and a microsecond at each look.
+pub struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub fn new() -> Arc<Self> {
+        // 2026-01-02 03:04:05 UTC.
+        Arc::new(TestClock(AtomicU64::new(1_767_323_045_000_000)))
+    }
+    pub fn advance_ms(&self, ms: u64) {
+        self.0.fetch_add(ms * 1_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_us(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+/// The same bytes in every run.
+pub struct TestEntropy(AtomicU64);
+
+impl Entropy for TestEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        for b in buffer {
+            // SplitMix64.
+            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *b = (z ^ (z >> 31)) as u8;
+        }
+    }
+}
+
+/// A directory that is gone at the end.
+pub struct TestDir(pub PathBuf);
+
+impl TestDir {
+    pub fn new() -> Self {
+        static N: AtomicU64 = AtomicU64::new(0);
+        let n = N.fetch_add(1, Ordering::SeqCst);
+        let path = std::env::temp_dir().join(format!("p2pdb-engine-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory for the test");
+        TestDir(path)
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub struct Node {
+    pub engine: Engine,
+    pub clock: Arc<TestClock>,
+    pub dir: TestDir,
+    writer: Option<JoinHandle<()>>,
+    key: SigningKey,
+    account_key: Option<SigningKey>,
+    seed: u8,
+}
+
+fn key(seed: u8, use_: u8) -> SigningKey {
+    let mut bytes = [seed; 32];
+    bytes[0] = use_;
+    SigningKey::from_bytes(&bytes)
+}
+
+impl Node {
+    /// A node with a realm of its own.
+    pub fn begin(seed: u8) -> Node {
+        let (dir, clock) = (TestDir::new(), TestClock::new());
+        let (key, account_key) = (key(seed, 1), key(seed, 2));
+        create_realm(NewRealm {
+            name: "test",
+            directory: &dir.0,
+            node_key: &key,
+            account_key: &account_key,
+            clock: clock.clone(),
+            entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed)))),
+        })
+        .expect("a realm");
+        Node::open(dir, clock, key, Some(account_key), seed)
+    }
+
+    fn open(
+        dir: TestDir,
+        clock: Arc<TestClock>,
+        key: SigningKey,
+        account_key: Option<SigningKey>,
+        seed: u8,
+    ) -> Node {
+        let engine = Engine::open(EngineConfig {
+            directory: dir.0.clone(),
+            node_key: key.clone(),
+            account_keys: account_key.iter().cloned().collect(),
+            clock: clock.clone(),
+            entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed) << 8))),
+            idle_transaction_ms: 1_000,
+            lock_wait_ms: 50_000,
+        })
+        .expect("an engine");
+        let writer = std::thread::spawn({
+            let engine = engine.clone();
+            move || engine.run_writer()
+        });
+        Node { engine, clock, dir, writer: Some(writer), key, account_key, seed }
+    }
+
+    /// Another member of `self`'s realm, with everything `self` has.
+    pub fn join(&self, seed: u8) -> Node {
+        self.join_as(seed, Role::Writer)
+    }
+
+    pub fn join_as(&self, seed: u8, role: Role) -> Node {
+        let (dir, clock, node_key, ticket) = (TestDir::new(), TestClock::new(), key(seed, 1), key(seed, 3));
+        let realm = self.engine.realm();
+        create_joiner(&dir.0, realm).expect("an empty store");
+        let ticket_public = PublicKey(ticket.verifying_key().to_bytes());
+        self.engine.invite(ticket_public, role, None, 1).expect("a ticket");
+        let node = p2pdb_block::sign::node_id(&node_key);
+        let signature = p2pdb_access::admission_signature(&ticket, &realm, &node);
+        let name = format!("node{seed}");
+        self.engine.admit(Admission { node, ticket: ticket_public, signature, name }).expect("admission");
+        let joined = Node::open(dir, clock, node_key, None, seed);
+        joined.fetch(self);
+        joined
+    }
+
+    /// Stops and starts again on the same directory.
+    pub fn restart(mut self) -> Node {
+        self.stop();
+        let dir = std::mem::replace(&mut self.dir, TestDir::new());
+        let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
+        let seed = self.seed;
+        drop(self);
+        Node::open(dir, clock, key, account_key, seed)
+    }
+
+    fn stop(&mut self) {
+        self.engine.stop();
+        if let Some(w) = self.writer.take() {
+            w.join().expect("the writer ends");
+        }
+    }
+
+    pub fn session(&self) -> TestSession {
+        static ID: AtomicU64 = AtomicU64::new(1);
+        let options = SessionOptions {
+            user: "root".to_owned(),
+            host: "localhost".to_owned(),
+            database: None,
+            connection_id: ID.fetch_add(1, Ordering::SeqCst),
+        };
+        TestSession { session: self.engine.session(&options).expect("a session") }
+    }
+
+    /// Everything that `other` has and this node has not, in the order in which `other` holds it.
+    pub fn missing_from(&self, other: &Node) -> Vec<Received> {
+        let (mine, theirs) = (view(self), view(other));
+        let cover = theirs.cover(&mine.frontier().expect("a frontier")).expect("a cover");
+        let Some(from) = theirs.first_uncovered(&cover).expect("a place") else { return Vec::new() };
+        let scan = theirs.scan(&cover, from, usize::MAX, usize::MAX).expect("blocks");
+        scan.blocks
+            .into_iter()
+            .map(|b| Received {
+                block: p2pdb_block::RawBlock(b.envelope).decode().expect("a block"),
+                bodies: b.bodies,
+            })
+            .collect()
+    }
+
+    /// Takes over what `other` has.
+    pub fn fetch(&self, other: &Node) -> Arrived {
+        let arrived = self.engine.ingest(self.missing_from(other)).block();
+        assert_eq!(arrived.fault, None);
+        assert!(arrived.refused.is_empty(), "{:?}", arrived.refused);
+        arrived
+    }
+
+    pub fn fingerprint(&self) -> (String, String) {
+        let status = self.engine.status();
+        (status.frontier_digest, status.fingerprint)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.dir.0
+    }
+}
+
+fn view(node: &Node) -> p2pdb_engine::LogView {
+    node.engine.log_view().expect("a view of the log")
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Brings all nodes to the same blocks and checks that they hold the same tables.
+pub fn converge(nodes: &[&Node]) {
+    for _ in 0..2 {
+        for a in nodes {
+            for b in nodes {
+                a.fetch(b);
+            }
+        }
+    }
+    for n in nodes {
+        assert_eq!(n.fingerprint(), nodes[0].fingerprint(), "the nodes differ");
+    }
+}
+
+pub struct TestSession {
+    pub session: Session,
+}
+
+/// Rows as text.
+#[derive(Default)]
+pub struct Rows {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Sink for Rows {
+    fn columns(&mut self, fields: &[Field]) -> Result<(), SqlError> {
+        self.columns = fields.iter().map(|f| f.name.clone()).collect();
+        self.rows.clear();
+        Ok(())
+    }
+    fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
+        self.rows.push(fields.iter().zip(row).map(|(f, v)| present::text(&f.ty, *v)).collect());
+        ControlFlow::Continue(())
+    }
+}
+
+impl TestSession {
+    /// Runs one statement to its end.
+    pub fn try_run(&mut self, sql: &str) -> Result<(Outcome, Rows), SqlError> {
+        let mut rows = Rows::default();
+        let statement = self.session.prepare(sql)?;
+        let mut progress = self.session.start(&statement, Vec::new(), &mut rows);
+        loop {
+            match progress {
+                Progress::Done(result) => return result.map(|o| (o, rows)),
+                Progress::Waiting(wait) => {
+                    wait.block();
+                    progress = self.session.resume(&mut rows);
+                }
+            }
+        }
+    }
+
+    /// Runs statements that must succeed.
+    pub fn run(&mut self, sql: &str) -> Outcome {
+        let mut last = Outcome::default();
+        let mode = sql.to_owned();
+        for one in self.session.split(&mode) {
+            last = self.try_run(one).unwrap_or_else(|e| panic!("{one}\n{e}")).0;
+        }
+        last
+    }
+
+    /// The rows of a query, cells joined by `|`.
+    pub fn rows(&mut self, sql: &str) -> Vec<String> {
+        let (_, rows) = self.try_run(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        rows.rows.iter().map(|r| r.join("|")).collect()
+    }
+
+    /// The number of the error that the statement ends with.
+    pub fn error(&mut self, sql: &str) -> u16 {
+        match self.try_run(sql) {
+            Ok(_) => panic!("no error: {sql}"),
+            Err(e) => e.code,
+        }
+    }
+}
