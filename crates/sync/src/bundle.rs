@@ -7,10 +7,11 @@
 
 use std::collections::VecDeque;
 
-use p2pdb_block::{BODIES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX, Refusal};
+use p2pdb_block::{BODIES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::error::Error;
 use crate::message::WireBlock;
 use crate::source::Received;
 use crate::{BUNDLE_BLOCKS_MAX, BUNDLE_RAW_BYTES, BUNDLE_RAW_BYTES_MAX};
@@ -22,34 +23,6 @@ const PART_OVERHEAD_BYTES: usize = 8;
 /// An envelope with the number of its bodies, or a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part(Option<u8>, ByteBuf);
-
-/// Why a bundle was refused. No correct node sends such a bundle, but for [`BundleError::Compression`] when packing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BundleError {
-    /// It would be larger than allowed when decompressed.
-    #[error("a bundle of {0} bytes, more than the limit")]
-    TooLarge(usize),
-    /// zstd failed.
-    #[error("compression: {0}")]
-    Compression(String),
-    /// It decompressed to another length than announced.
-    #[error("a bundle of {is} bytes was announced with {should}")]
-    WrongLength {
-        /// Real length.
-        is: usize,
-        /// Announced length.
-        should: usize,
-    },
-    /// Not a list of parts.
-    #[error("malformed bundle: {0}")]
-    Malformed(String),
-    /// Parts in an order that makes no blocks.
-    #[error("parts of a bundle out of order")]
-    OutOfOrder,
-    /// A block in it is none.
-    #[error("{0}")]
-    Block(#[from] Refusal),
-}
 
 /// Parts of blocks that wait to be packed.
 #[derive(Debug, Default)]
@@ -87,26 +60,25 @@ impl Cutter {
 }
 
 /// Encodes and compresses parts: the data and the length before compression.
-pub(crate) fn pack_parts(parts: &[Part]) -> Result<(Vec<u8>, usize), BundleError> {
-    let raw = serde_ipld_dagcbor::to_vec(parts).map_err(|e| BundleError::Malformed(e.to_string()))?;
+pub(crate) fn pack_parts(parts: &[Part]) -> Result<(Vec<u8>, usize), Error> {
+    let raw = serde_ipld_dagcbor::to_vec(parts).map_err(|e| Error::malformed("bundle", e))?;
     if raw.len() > BUNDLE_RAW_BYTES_MAX {
-        return Err(BundleError::TooLarge(raw.len()));
+        return Err(Error::TooLarge(raw.len()));
     }
-    let data = zstd::bulk::compress(&raw, LEVEL).map_err(|e| BundleError::Compression(e.to_string()))?;
+    let data = zstd::bulk::compress(&raw, LEVEL).map_err(|e| Error::Compression(e.to_string()))?;
     Ok((data, raw.len()))
 }
 
-fn unpack_parts(data: &[u8], raw_bytes: usize) -> Result<Vec<Part>, BundleError> {
+fn unpack_parts(data: &[u8], raw_bytes: usize) -> Result<Vec<Part>, Error> {
     if raw_bytes > BUNDLE_RAW_BYTES_MAX {
-        return Err(BundleError::TooLarge(raw_bytes));
+        return Err(Error::TooLarge(raw_bytes));
     }
     // Decompresses into a buffer of exactly the announced length; more data than that is an error, not memory.
-    let raw = zstd::bulk::decompress(data, raw_bytes).map_err(|e| BundleError::Compression(e.to_string()))?;
+    let raw = zstd::bulk::decompress(data, raw_bytes).map_err(|e| Error::Compression(e.to_string()))?;
     if raw.len() != raw_bytes {
-        return Err(BundleError::WrongLength { is: raw.len(), should: raw_bytes });
+        return Err(Error::WrongLength { is: raw.len(), should: raw_bytes });
     }
-    let parts: Vec<Part> =
-        serde_ipld_dagcbor::from_slice(&raw).map_err(|e| BundleError::Malformed(e.to_string()))?;
+    let parts: Vec<Part> = serde_ipld_dagcbor::from_slice(&raw).map_err(|e| Error::malformed("bundle", e))?;
     Ok(parts)
 }
 
@@ -118,14 +90,14 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     /// Takes a bundle; returns the blocks that are now whole.
-    pub(crate) fn add(&mut self, data: &[u8], raw_bytes: usize) -> Result<Vec<Received>, BundleError> {
+    pub(crate) fn add(&mut self, data: &[u8], raw_bytes: usize) -> Result<Vec<Received>, Error> {
         let mut out = Vec::new();
         for Part(kind, bytes) in unpack_parts(data, raw_bytes)? {
             let (block, missing) = match (kind, self.open.take()) {
                 (Some(bodies), None) => {
                     let bodies = usize::from(bodies);
                     if bytes.len() > HEADER_BYTES_MAX || bodies > BODIES_MAX {
-                        return Err(BundleError::OutOfOrder);
+                        return Err(Error::OutOfOrder);
                     }
                     (WireBlock(bytes, Vec::with_capacity(bodies)), bodies)
                 }
@@ -133,7 +105,7 @@ impl Assembler {
                     block.1.push(bytes);
                     (block, missing - 1)
                 }
-                _ => return Err(BundleError::OutOfOrder),
+                _ => return Err(Error::OutOfOrder),
             };
             if missing == 0 {
                 out.push(block.decode()?);
@@ -154,7 +126,7 @@ impl Assembler {
 ///
 /// # Errors
 /// When they are too many for one bundle.
-pub fn pack(blocks: Vec<WireBlock>) -> Result<(Vec<u8>, usize), BundleError> {
+pub fn pack(blocks: Vec<WireBlock>) -> Result<(Vec<u8>, usize), Error> {
     let mut cutter = Cutter::default();
     blocks.into_iter().for_each(|b| cutter.push(b));
     pack_parts(&cutter.0.into_iter().collect::<Vec<_>>())
@@ -164,8 +136,8 @@ pub fn pack(blocks: Vec<WireBlock>) -> Result<(Vec<u8>, usize), BundleError> {
 ///
 /// # Errors
 /// When it is larger than announced or allowed, malformed, or holds anything but whole, canonical blocks.
-pub fn unpack(data: &[u8], raw_bytes: usize) -> Result<Vec<Received>, BundleError> {
+pub fn unpack(data: &[u8], raw_bytes: usize) -> Result<Vec<Received>, Error> {
     let mut assembler = Assembler::default();
     let blocks = assembler.add(data, raw_bytes)?;
-    if assembler.is_idle() { Ok(blocks) } else { Err(BundleError::OutOfOrder) }
+    if assembler.is_idle() { Ok(blocks) } else { Err(Error::OutOfOrder) }
 }

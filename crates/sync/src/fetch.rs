@@ -227,10 +227,10 @@ impl Sync {
         fetch.bytes += bundle.data.len() as u64;
         let blocks = match fetch.assembler.add(&bundle.data, bundle.raw_bytes as usize) {
             Ok(blocks) => blocks,
-            Err(BundleError::Block(p2pdb_block::Refusal::UnknownFormat(n))) => {
-                let reason = format!("sends blocks of format {n}, which this version does not know");
+            Err(e) if e.unknown_format().is_some() => {
                 self.drop_fetch(peer, false);
                 self.peers.remove(&peer);
+                let reason = format!("{e}, which this version cannot read");
                 self.actions.push_back(Action::Incompatible { peer, reason });
                 return self.ask_deferred(now);
             }

@@ -33,6 +33,7 @@
 //! Not here: who is a member (the engine says so per peer), signatures and verdicts (the engine), streams (node).
 
 mod bundle;
+mod error;
 mod event;
 mod fetch;
 mod machine;
@@ -42,12 +43,12 @@ mod serve;
 mod source;
 mod spread;
 
-pub use bundle::{BundleError, pack, unpack};
+pub use bundle::{pack, unpack};
+pub use error::Error;
 pub use event::{Action, Delivery, Event, Lane, NodePeer, Now, Outcome, Token};
 pub use machine::{Config, PeerStatus, Sync};
 pub use message::{
-    AdmissionAnswer, AdmissionRequest, Bundle, Digest, Gap, Hello, Message, MessageError, StateProof,
-    WireBlock,
+    AdmissionAnswer, AdmissionRequest, Bundle, Digest, Gap, Hello, Message, StateProof, WireBlock,
 };
 pub use source::{BlockSource, Received, Scan};
 

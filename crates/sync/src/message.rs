@@ -1,11 +1,12 @@
 //! The messages, as DAG-CBOR of one enum. The transport frames them; its limits are in the crate's constants.
 
-use p2pdb_block::{BODIES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX, RawBlock};
+use p2pdb_block::{BODIES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX, RawBlock, Refusal};
 use p2pdb_dag::{ChainId, Frontier, Tip};
 use p2pdb_model::ids::{Cid, NodeId, PublicKey};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::error::Error;
 use crate::source::Received;
 use crate::{FRONTIER_CHAINS_MAX, FRONTIER_TIPS_MAX};
 
@@ -36,14 +37,14 @@ impl WireBlock {
     }
 
     /// Decodes the envelope; the bodies must be as many as it lists, and of the listed lengths.
-    pub(crate) fn decode(self) -> Result<Received, p2pdb_block::Refusal> {
+    pub(crate) fn decode(self) -> Result<Received, Error> {
         let block = RawBlock(self.0.into_vec()).decode()?;
         let listed = &block.header().bodies;
         if listed.len() != self.1.len() {
-            return Err(p2pdb_block::Refusal::BodyCount { is: self.1.len(), should: listed.len() });
+            return Err(Refusal::BodyCount { is: self.1.len(), should: listed.len() }.into());
         }
         if listed.iter().zip(&self.1).any(|(l, b)| l.bytes as usize != b.len()) {
-            return Err(p2pdb_block::Refusal::Body("a body is not as long as the header says"));
+            return Err(Refusal::Body("a body is not as long as the header says").into());
         }
         Ok(Received { block, bodies: self.1.into_iter().map(ByteBuf::into_vec).collect() })
     }
@@ -212,17 +213,6 @@ pub enum Message {
     Admission(AdmissionAnswer),
 }
 
-/// Why bytes are no message. No correct node sends such bytes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// Not DAG-CBOR of a message.
-    #[error("malformed message: {0}")]
-    Malformed(String),
-    /// Something is over its limit.
-    #[error("{0} over the limit in a message")]
-    OverLimit(&'static str),
-}
-
 impl Message {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
@@ -231,16 +221,16 @@ impl Message {
     }
 
     /// Parses what [`Self::encode`] wrote, and checks counts.
-    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let message: Message =
-            serde_ipld_dagcbor::from_slice(bytes).map_err(|e| MessageError::Malformed(e.to_string()))?;
+            serde_ipld_dagcbor::from_slice(bytes).map_err(|e| Error::malformed("message", e))?;
         message.check()?;
         Ok(message)
     }
 
-    fn check(&self) -> Result<(), MessageError> {
+    fn check(&self) -> Result<(), Error> {
         let limit = |what: &'static str, n: usize, max: usize| match n > max {
-            true => Err(MessageError::OverLimit(what)),
+            true => Err(Error::OverLimit(what)),
             false => Ok(()),
         };
         match self {
@@ -249,7 +239,7 @@ impl Message {
                 let tips = f.chains().iter().map(|c| c.tips.len()).max().unwrap_or(0);
                 limit("tips of a chain", tips, FRONTIER_TIPS_MAX)?;
                 if !f.chains().windows(2).all(|w| w[0].chain < w[1].chain) {
-                    return Err(MessageError::Malformed("chains of a frontier out of order".to_owned()));
+                    return Err(Error::malformed("message", "chains of a frontier out of order"));
                 }
                 Ok(())
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use p2pdb_model::ids::{Cid, NodeId};
 
+use crate::error::Error;
 use crate::event::{Action, Lane, Now};
 use crate::machine::{DeliveryKind, POINTS_GARBAGE, Sync};
 use crate::message::{ANNOUNCE_CIDS_MAX, Message, WireBlock};
@@ -73,7 +74,7 @@ impl Sync {
             Ok(blocks) => {
                 self.take_pushed(peer, blocks, now, source);
             }
-            Err(p2pdb_block::Refusal::UnknownFormat(_)) => {}
+            Err(e) if e.unknown_format().is_some() => {}
             Err(e) => self.offence(peer, POINTS_GARBAGE, e.to_string(), now),
         }
     }
@@ -132,7 +133,7 @@ impl Sync {
             Ok(Message::Push(blocks)) => match decode_all(blocks) {
                 // Whoever forwards has checked no more than we do now; signatures are judged by the engine.
                 Ok(blocks) => Some(self.take_pushed(peer, blocks, now, source)).filter(|new| *new),
-                Err(p2pdb_block::Refusal::UnknownFormat(_)) => None,
+                Err(e) if e.unknown_format().is_some() => None,
                 Err(e) => {
                     self.offence(peer, POINTS_GARBAGE, format!("gossips: {e}"), now);
                     Some(false)
@@ -231,6 +232,6 @@ impl Sync {
     }
 }
 
-fn decode_all(blocks: Vec<WireBlock>) -> Result<Vec<Received>, p2pdb_block::Refusal> {
+fn decode_all(blocks: Vec<WireBlock>) -> Result<Vec<Received>, Error> {
     blocks.into_iter().map(WireBlock::decode).collect()
 }

@@ -66,15 +66,15 @@ fn bundle_bombs_are_refused_before_they_take_memory() {
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 3).expect("compressed");
     assert!(bomb.len() < 10_000);
     for raw_bytes in [0, 100, BUNDLE_RAW_BYTES_MAX] {
-        assert!(matches!(unpack(&bomb, raw_bytes), Err(BundleError::Compression(_))), "{raw_bytes}");
+        assert!(matches!(unpack(&bomb, raw_bytes), Err(Error::Compression(_))), "{raw_bytes}");
     }
-    assert!(matches!(unpack(&bomb, 64 << 20), Err(BundleError::TooLarge(_))));
-    assert!(matches!(unpack(&bomb, usize::MAX), Err(BundleError::TooLarge(_))));
+    assert!(matches!(unpack(&bomb, 64 << 20), Err(Error::TooLarge(_))));
+    assert!(matches!(unpack(&bomb, usize::MAX), Err(Error::TooLarge(_))));
     let short = zstd::bulk::compress(&[0; 10], 3).expect("compressed");
-    assert!(matches!(unpack(&short, 11), Err(BundleError::WrongLength { .. })));
+    assert!(matches!(unpack(&short, 11), Err(Error::WrongLength { .. })));
     let list =
         zstd::bulk::compress(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 3).expect("compressed");
-    assert!(matches!(unpack(&list, 9), Err(BundleError::Malformed(_))));
+    assert!(matches!(unpack(&list, 9), Err(Error::Malformed { .. })));
 }
 
 #[test]

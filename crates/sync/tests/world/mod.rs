@@ -197,13 +197,16 @@ pub struct Faults {
     pub latency_ms: (u64, u64),
 }
 
+/// From, to, lane, bytes.
+type Packet = (usize, usize, Lane, Vec<u8>);
+
 pub struct World {
     pub nodes: Vec<Node>,
     pub now_ms: u64,
     pub rng: Rng,
     pub faults: Faults,
-    /// Due time, order of sending, from, to, lane, bytes.
-    packets: BTreeMap<(u64, u64), (usize, usize, Lane, Vec<u8>)>,
+    /// By due time and order of sending.
+    packets: BTreeMap<(u64, u64), Packet>,
     sent: u64,
     pub links: BTreeSet<(usize, usize)>,
     pub bytes: BTreeMap<&'static str, u64>,
