@@ -5,24 +5,43 @@
 //! * [`Reader`], [`ReaderPool`]: snapshots that wait for nobody.
 //! * `capture`: what local statements changed, row by row.
 //! * `log`, `log_read`: blocks, bodies, transactions, branches, heads.
+//! * [`Merger`] with `objects`, `materialize`, `apply`, `displaced`, `finalize`, `index`, `fingerprint`: the merged
+//!   tables, their change index and what keeps them equal on every node (`docs/merge.md`).
 //! * `verify`, `compare`: what a flipped bit would be found by.
 //!
 //! Must never know: what a statement means, who may do what, the network. Functions, collations, verdicts and
 //! unseen lists pass through without being understood. An error here is a fault of this machine.
 
+mod apply;
+mod apply_row;
 mod backup;
+#[cfg(test)]
+mod backup_tests;
 mod capture;
 #[cfg(test)]
 mod capture_tests;
 mod connection;
 mod connection_reader;
 mod connection_writer;
+mod displaced;
+mod displaced_settle;
 mod error;
+mod finalize;
+mod fingerprint;
 mod functions;
+mod index;
+mod index_ident;
 mod lock;
 mod log;
 mod log_read;
+#[cfg(test)]
+mod log_testing;
+#[cfg(test)]
+mod log_tests;
+mod materialize;
+mod materialize_plan;
 pub mod meta;
+mod objects;
 mod open;
 #[cfg(test)]
 mod open_testing;
@@ -31,25 +50,34 @@ mod open_tests;
 mod query;
 mod sqlite;
 pub mod verify;
+#[cfg(test)]
+mod verify_tests;
 
+pub use apply::{Applied, Merger};
 pub use backup::{backup, restore};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use connection::{Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};
 pub use connection_writer::{CheckpointReport, Savepoint, Writer};
+pub use displaced::Reason;
 pub use error::{ConstraintError, ConstraintKind, FunctionError, Result, StoreError};
+pub use finalize::{Local, LocalChanges};
+pub use fingerprint::Fingerprint;
 pub use functions::{
     AggregateFn, AggregateFunction, AggregateState, CollationFn, CollationSequence, Functions, ScalarFn,
     ScalarFunction, VARIADIC,
 };
+pub use index::{IsAncestor, Origin};
+pub use index_ident::HIDDEN_KEY_BYTES;
 pub use lock::DirLock;
 pub use log::{
     BlockNo, BlockRecord, BranchNo, BranchRecord, NewBlock, NewBranch, NewTransaction, TxNo, TxRecord,
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
+pub use materialize::DefaultOf;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
-pub(crate) const SCHEMAS: &[&str] = &[meta::SCHEMA, log::SCHEMA];
+pub(crate) const SCHEMAS: &[&str] = &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, fingerprint::SCHEMA];

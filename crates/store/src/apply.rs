@@ -1,0 +1,297 @@
+//! Applying: the changes of a block, or of verdicts, become rows. Never fails on what a block says.
+//!
+//! [`Merger`] is the merged state's keeper, next to the [`Writer`](crate::Writer): it holds the schema and the plans.
+//! All its writing happens inside the writer's SQLite transaction; after a rollback call [`Merger::rolled_back`].
+//!
+//! * [`Merger::apply`] takes an arriving block that is already in the log, with verdicts.
+//! * [`Merger::finalize`] and [`Merger::record`] take local transactions, whose effects are in the tables already
+//!   (`finalize.rs`).
+//! * [`Merger::rejudge`] takes transactions whose verdict changed.
+//!
+//! A row change that names a table or row that is not there is kept in the index and has no effect; when the table
+//! appears, or the verdict that took the row away changes, the row is recomputed from the index. How one row is merged
+//! is in `apply_row`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use p2pdb_block::ChangeIndex;
+use p2pdb_model::change::{Layout, RowChange, SchemaChange};
+use p2pdb_model::ids::ObjectId;
+use p2pdb_model::{Body, Catalog, Change, Value};
+
+use crate::connection::Connection;
+use crate::displaced::Run;
+use crate::error::{Result, StoreError};
+use crate::fingerprint::{Fingerprint, by_schema};
+use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE};
+use crate::index_ident::Ident;
+use crate::log::{BlockNo, TxNo};
+use crate::materialize::{DefaultOf, PlanCache};
+use crate::materialize_plan::TablePlan;
+use crate::objects::{Held, Schema, object_ident};
+
+/// Keeps the merged tables. See the module.
+pub struct Merger {
+    pub(crate) cache: PlanCache,
+    /// The schema as of the last commit.
+    committed: Arc<Schema>,
+    /// Local transactions whose block is not in the log yet.
+    pub(crate) unsealed: Vec<Origin>,
+}
+
+/// What applying amounted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Row changes of accepted transactions that had no effect, because their table or row is not there.
+    pub adrift: u64,
+    /// The catalog is another one.
+    pub schema_changed: bool,
+}
+
+/// A layout of a block with what this node needs to apply it.
+pub(crate) struct LayoutPlan {
+    pub no: i64,
+    pub plan: Option<Arc<TablePlan>>,
+    /// Per column of the plan, the place of its value in a change.
+    pub places: Vec<Option<usize>>,
+    /// UPDATE for the columns that the table has, by rowid; made when first needed.
+    pub update: Option<String>,
+}
+
+impl LayoutPlan {
+    fn new(run: &mut Run<'_>, layout: &Layout) -> Result<Self> {
+        let plan = run.plans.plan(run.db, layout.table())?;
+        let no = match &plan {
+            Some(plan) => plan.no,
+            None => run.db.table_no(layout.table())?,
+        };
+        let places = plan.iter().flat_map(|p| &p.columns);
+        let place = |tag| layout.columns().iter().rposition(|t| *t == tag);
+        let places = places.map(|c| if c.stored { place(c.tag) } else { None }).collect();
+        Ok(Self { no, plan, places, update: None })
+    }
+}
+
+/// The identity of the row that a change names.
+fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
+    match change {
+        RowChange::Insert { key: Some(key), .. }
+        | RowChange::Update { key, .. }
+        | RowChange::Delete { key, .. } => Some(Ident::of(&key.0)),
+        RowChange::Insert { key: None, values, .. } => {
+            let n = layout.key_columns();
+            if n == 0 { None } else { values.get(..n).map(Ident::of) }
+        }
+    }
+}
+
+impl Merger {
+    /// Reads the schema from the log. `default` gives what cells hold that nothing was ever written to.
+    pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, default: DefaultOf) -> Result<Self> {
+        let schema = Arc::new(Schema::load(db, is_ancestor)?);
+        Ok(Self { cache: PlanCache::new(schema.clone(), default), committed: schema, unsealed: Vec::new() })
+    }
+
+    /// The merged schema, changes of the open transaction included.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.cache.schema.catalog
+    }
+
+    /// The SQLite transaction was committed.
+    pub fn committed(&mut self) {
+        self.committed = self.cache.schema.clone();
+    }
+
+    /// The SQLite transaction, or a part of it, was rolled back to where the schema was the committed one.
+    pub fn rolled_back(&mut self) {
+        self.cache.set_schema(self.committed.clone());
+        self.unsealed.clear();
+    }
+
+    /// Applies a block that was appended to the log in this SQLite transaction: indexes all its changes, and merges
+    /// those of accepted transactions. Also the way of local schema statements.
+    pub fn apply(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        block: BlockNo,
+        body: &Body,
+        index: &ChangeIndex,
+    ) -> Result<Applied> {
+        let epoch = self.catalog().epoch;
+        if body.transactions().is_empty() {
+            return Ok(Applied::default());
+        }
+        let first = db.transactions_of(block)?.start;
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let mut layouts: Vec<Option<LayoutPlan>> = Vec::new();
+        for (n, tx) in body.transactions().iter().enumerate() {
+            let no = TxNo(first + n as u64);
+            let origin = db.origin(no)?;
+            let accepted = db.is_accepted(no)?;
+            let mut schema_changes = Vec::new();
+            let spans = index.transaction(n as u32);
+            for (change, span) in tx.changes().iter().zip(spans) {
+                let at = At { tx: no, offset: span.offset };
+                match change {
+                    Change::Schema(change) => {
+                        db.index_change(SCHEMA_TABLE, &object_ident(change), at)?;
+                        let change = Arc::new(SchemaChange::clone(change));
+                        schema_changes.push(Held { at, origin, accepted, change });
+                    }
+                    Change::Row(change) => {
+                        if !schema_changes.is_empty() {
+                            run.change_schema(std::mem::take(&mut schema_changes), no)?;
+                            layouts.clear();
+                        }
+                        let l = change.layout();
+                        let Some(layout) = body.layouts().get(l) else { continue };
+                        if layouts.len() <= l {
+                            layouts.resize_with(l + 1, || None);
+                        }
+                        if layouts[l].is_none() {
+                            layouts[l] = Some(LayoutPlan::new(&mut run, layout)?);
+                        }
+                        let Some(plan) = &mut layouts[l] else { continue };
+                        run.arrive(plan, layout, change, &origin, at, accepted)?;
+                    }
+                    Change::Access(_) => {}
+                }
+            }
+            if !schema_changes.is_empty() {
+                run.change_schema(schema_changes, no)?;
+                layouts.clear();
+            }
+        }
+        run.settle()?;
+        let adrift = run.finish()?;
+        Ok(Applied { adrift, schema_changed: self.catalog().epoch != epoch })
+    }
+
+    /// Recomputes every row and object that these transactions touched, after their verdicts were changed in the log.
+    pub fn rejudge(&mut self, db: &Connection, is_ancestor: IsAncestor<'_>, txs: &[TxNo]) -> Result<Applied> {
+        let epoch = self.catalog().epoch;
+        let mut rows: BTreeSet<(ObjectId, Ident)> = BTreeSet::new();
+        let mut newest = TxNo(0);
+        for tx in txs {
+            newest = newest.max(*tx);
+            let origin = db.origin(*tx)?;
+            let stored = db.body(origin.block)?;
+            let Some(tx) = stored.body.transactions().get(origin.position as usize) else { continue };
+            for change in tx.changes() {
+                if let Change::Row(change) = change
+                    && let Some(layout) = stored.body.layouts().get(change.layout())
+                    && let Some(ident) = ident_of(change, layout)
+                {
+                    rows.insert((layout.table(), ident));
+                }
+            }
+        }
+        let schema = self.cache.schema.rejudged(db, is_ancestor)?;
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        if let Some(schema) = schema {
+            // Rows of now are older than a column that comes with this.
+            let next = TxNo(db.last_tx()?.0 + 1).max(newest);
+            run.reshape(Arc::new(schema), next)?;
+        }
+        for (table, ident) in rows {
+            if let Some(plan) = run.plans.plan(db, table)? {
+                run.recompute(&plan, &ident)?;
+            }
+        }
+        run.settle()?;
+        let adrift = run.finish()?;
+        Ok(Applied { adrift, schema_changed: self.catalog().epoch != epoch })
+    }
+
+    /// The fingerprint of every MySQL schema, by name.
+    pub fn fingerprints(&self, db: &Connection) -> Result<Vec<(String, Fingerprint)>> {
+        by_schema(db, self.catalog(), &self.cache.schema.live)
+    }
+
+    /// Works a table's fingerprint out from its rows: (kept, counted), which are equal unless something is damaged.
+    pub fn recount(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: ObjectId,
+    ) -> Result<(Fingerprint, Fingerprint)> {
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let plan = run.plans.plan(db, table)?;
+        let plan = plan.ok_or_else(|| StoreError::NotFound(format!("table {table}")))?;
+        Ok((db.table_fingerprint(plan.no)?, run.count(&plan)?))
+    }
+}
+
+impl Run<'_> {
+    pub(crate) fn change_schema(&mut self, changes: Vec<Held>, tx: TxNo) -> Result<()> {
+        let counts = changes.iter().any(|c| c.accepted);
+        let next = self.plans.schema.with(changes, self.is_ancestor)?;
+        if counts {
+            self.reshape(Arc::new(next), tx)
+        } else {
+            self.plans.set_schema(Arc::new(next));
+            Ok(())
+        }
+    }
+
+    /// One row change of a block.
+    fn arrive(
+        &mut self,
+        layout_plan: &mut LayoutPlan,
+        layout: &Layout,
+        change: &RowChange,
+        origin: &Origin,
+        at: At,
+        accepted: bool,
+    ) -> Result<()> {
+        let Some(ident) = ident_of(change, layout) else {
+            self.adrift += u64::from(accepted);
+            return Ok(());
+        };
+        let fresh = matches!(change, RowChange::Insert { .. })
+            && !self.db.has_changes(layout_plan.no, &ident, TxNo(i64::MAX as u64))?;
+        self.db.index_change(layout_plan.no, &ident, at)?;
+        if !accepted {
+            return Ok(());
+        }
+        let Some(plan) = layout_plan.plan.clone() else {
+            self.adrift += 1;
+            return Ok(());
+        };
+        match change {
+            RowChange::Insert { values, .. } if fresh => {
+                self.insert_fresh(&plan, &layout_plan.places, values, ident, at.tx)
+            }
+            RowChange::Insert { .. } => self.recompute(&plan, &ident),
+            RowChange::Update { values, .. } => self.update(&plan, layout_plan, values, &ident, origin, at),
+            RowChange::Delete { .. } => self.delete(&plan, &ident, origin, at),
+        }
+    }
+
+    fn insert_fresh(
+        &mut self,
+        plan: &TablePlan,
+        places: &[Option<usize>],
+        values: &[Value],
+        ident: Ident,
+        tx: TxNo,
+    ) -> Result<()> {
+        let given = |place: &Option<usize>| place.and_then(|p| values.get(p));
+        let image = crate::displaced::Image {
+            ident,
+            values: places
+                .iter()
+                .zip(&plan.columns)
+                .map(|(place, c)| given(place).unwrap_or(&c.unwritten).clone())
+                .collect(),
+            writers: places.iter().map(|p| if given(p).is_some() { tx } else { TxNo(0) }).collect(),
+            flags: 0,
+        };
+        match self.show_if_free(plan, &image)? {
+            Some(rowid) => self.shown(plan, &image, rowid, true),
+            None => self.put_pending(plan, &image),
+        }
+    }
+}

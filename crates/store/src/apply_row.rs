@@ -1,0 +1,234 @@
+//! Merging one row: in place where the change is an ordinary one, else from the log.
+//!
+//! In place: an update of a row without deletes in its history compares, per column, with the version that wrote the
+//! cell; a delete whose author had seen every change of the row removes it. Everything else (concurrent inserts,
+//! deletes against edits, verdicts) recomputes the row from the change index by `p2pdb_merge`. Both give the same, and
+//! tests compare them.
+
+use p2pdb_merge::{RowWrite, Standing, Unit, merge_row};
+use p2pdb_model::Value;
+use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, physical_column};
+use p2pdb_model::ids::ColumnTag;
+
+use crate::apply::LayoutPlan;
+use crate::displaced::{HISTORY, Image, Reason, Run, SIBLINGS, Stored, hidden};
+use crate::error::{Result, StoreError};
+use crate::index::{At, LOST_DELETE, Loaded, Origin, saw, tx_sql};
+use crate::index_ident::Ident;
+use crate::log::TxNo;
+use crate::materialize_plan::TablePlan;
+
+impl Run<'_> {
+    /// An update that arrived.
+    pub(crate) fn update(
+        &mut self,
+        plan: &TablePlan,
+        layout: &mut LayoutPlan,
+        values: &[Value],
+        ident: &Ident,
+        origin: &Origin,
+        at: At,
+    ) -> Result<()> {
+        let stored = match self.visible_of(plan, ident)? {
+            Some(stored) if stored.image.flags & HISTORY == 0 => stored,
+            _ => return self.recompute(plan, ident),
+        };
+        if !self.saw_some_writer(&stored.image, origin, at)? {
+            // Its author's row may be one that a verdict has taken away.
+            return self.recompute(plan, ident);
+        }
+        let mut image = stored.image.clone();
+        let mut constrained = false;
+        for (i, place) in layout.places.iter().enumerate() {
+            let Some(value) = place.and_then(|p| values.get(p)) else { continue };
+            let tag = plan.columns[i].tag;
+            let writer = image.writers[i];
+            if writer != TxNo(0) && writer != at.tx {
+                let before = self.db.origin(writer)?;
+                if !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
+                    // Concurrent: the greater write wins, the other is a sibling.
+                    image.flags |= SIBLINGS;
+                    if before.order(0) > origin.order(at.offset) {
+                        self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), at)?;
+                        continue;
+                    }
+                    let lost = self.last_write(plan, ident, writer, tag)?;
+                    self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), lost)?;
+                }
+            }
+            image.writers[i] = at.tx;
+            image.values[i] = value.clone();
+            constrained |= plan.constrained[i];
+        }
+        if stored.image.flags & SIBLINGS != 0 {
+            for (tag, sibling) in self.db.siblings_of(plan.no, ident)? {
+                let written = layout.places.iter().zip(&plan.columns);
+                if sibling == at
+                    || !written.into_iter().any(|(p, c)| p.is_some() && i64::from(c.tag.0) == tag)
+                {
+                    continue;
+                }
+                let before = self.db.origin(sibling.tx)?;
+                if saw((origin, at.offset), (&before, sibling.offset), self.is_ancestor)? {
+                    self.db.drop_sibling(plan.no, ident, tag, sibling)?;
+                }
+            }
+        }
+        if image == stored.image {
+            return Ok(());
+        }
+        if constrained {
+            self.remove(plan, &stored)?;
+            self.left(plan, &stored.image, stored.place)?;
+            return self.put_pending(plan, &image);
+        }
+        self.overwrite(plan, layout, &stored, &image)
+    }
+
+    /// The author of this change had seen the row, or what it came from.
+    fn saw_some_writer(&self, image: &Image, origin: &Origin, at: At) -> Result<bool> {
+        let mut last = TxNo(0);
+        for &writer in &image.writers {
+            if writer == TxNo(0) || writer == last {
+                continue;
+            }
+            last = writer;
+            if writer == at.tx || saw((origin, at.offset), (&self.db.origin(writer)?, 0), self.is_ancestor)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the layout's columns of a visible row; none of them is of a key.
+    fn overwrite(
+        &mut self,
+        plan: &TablePlan,
+        layout: &mut LayoutPlan,
+        stored: &Stored,
+        image: &Image,
+    ) -> Result<()> {
+        let columns: Vec<usize> = (0..plan.columns.len()).filter(|i| layout.places[*i].is_some()).collect();
+        let sql = layout.update.get_or_insert_with(|| {
+            let mut sql =
+                format!("UPDATE {} SET {COLUMN_VERSION} = ?2, {COLUMN_OVERRIDES} = ?3", plan.sql.name);
+            for (n, i) in columns.iter().enumerate() {
+                sql += &format!(", {} = ?{}", physical_column(plan.columns[*i].tag), n + 4);
+            }
+            sql + " WHERE rowid = ?1"
+        });
+        let (version, overrides) = hidden(plan, &image.writers, image.flags);
+        let mut params = vec![
+            p2pdb_model::ValueRef::Int(stored.rowid),
+            tx_sql(version),
+            overrides.as_deref().map_or(p2pdb_model::ValueRef::Null, p2pdb_model::ValueRef::Blob),
+        ];
+        params.extend(columns.iter().map(|i| p2pdb_model::ValueRef::from(&image.values[*i])));
+        self.db.execute(sql, params)?;
+        let before = self.hash(plan, &stored.image, stored.place)?;
+        let after = self.hash(plan, image, stored.place)?;
+        self.subtract(plan, before);
+        self.add(plan, after);
+        Ok(())
+    }
+
+    /// Where transaction `tx` last wrote this column of the row.
+    fn last_write(&self, plan: &TablePlan, ident: &Ident, tx: TxNo, tag: ColumnTag) -> Result<At> {
+        let mut of_tx = self.db.changes_of(plan.no, ident)?;
+        of_tx.retain(|at| at.tx == tx);
+        for at in of_tx.into_iter().rev() {
+            if self.db.load_change(at)?.write.columns.contains(&tag) {
+                return Ok(at);
+            }
+        }
+        Err(StoreError::Corrupt(format!(
+            "transaction {} wrote a cell of {}, and the change index does not say where",
+            tx.0, plan.sql.name
+        )))
+    }
+
+    /// A delete that arrived.
+    pub(crate) fn delete(&mut self, plan: &TablePlan, ident: &Ident, origin: &Origin, at: At) -> Result<()> {
+        let stored = match self.visible_of(plan, ident)? {
+            Some(stored) if stored.image.flags & HISTORY == 0 => stored,
+            _ => return self.recompute(plan, ident),
+        };
+        for other in self.db.changes_of(plan.no, ident)? {
+            if other == at {
+                continue;
+            }
+            let before = self.db.origin(other.tx)?;
+            if !saw((origin, at.offset), (&before, other.offset), self.is_ancestor)? {
+                return self.recompute(plan, ident);
+            }
+        }
+        if stored.image.flags & SIBLINGS != 0 {
+            self.db.drop_siblings(plan.no, ident)?;
+        }
+        self.remove(plan, &stored)?;
+        self.left(plan, &stored.image, stored.place)
+    }
+
+    /// Merges a row from all its accepted changes and writes it anew.
+    pub(crate) fn recompute(&mut self, plan: &TablePlan, ident: &Ident) -> Result<()> {
+        let mut lying = self.displaced_of(plan, ident)?;
+        lying.extend(self.visible_of(plan, ident)?);
+        for stored in &lying {
+            self.remove(plan, stored)?;
+            self.left(plan, &stored.image, stored.place)?;
+        }
+        self.db.drop_siblings(plan.no, ident)?;
+        let loaded = self.db.load_changes(plan.no, ident)?;
+        let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
+        let is_ancestor = self.is_ancestor;
+        let mut ask = |a: usize, b: usize| {
+            let (later, earlier): (&Loaded, &Loaded) = (&loaded[a], &loaded[b]);
+            saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
+        };
+        let merged = merge_row::<StoreError>(&writes, &mut ask)?;
+        self.adrift += merged.adrift.len() as u64;
+        let inserts = |l: &&Loaded| matches!(l.write.kind, p2pdb_merge::WriteKind::Insert { .. });
+        let deleted = loaded.iter().any(|l| l.write.kind == p2pdb_merge::WriteKind::Delete);
+        // With one insert and no delete every update can be merged in place.
+        let simple = !deleted && (loaded.iter().filter(inserts).count() <= 1) && merged.adrift.is_empty();
+        for unit in &merged.units {
+            let mut image = image_of(plan, ident, unit, &loaded);
+            image.flags |= if simple { 0 } else { HISTORY };
+            let no = match unit.standing {
+                Standing::Primary => TxNo(0),
+                _ => loaded[unit.founder].at.tx,
+            };
+            for s in &unit.siblings {
+                self.db.put_sibling(plan.no, ident, no, i64::from(s.column.0), loaded[s.change].at)?;
+            }
+            for d in &unit.lost_deletes {
+                self.db.put_sibling(plan.no, ident, no, LOST_DELETE, loaded[*d].at)?;
+            }
+            match unit.standing {
+                Standing::Primary => self.put_pending(plan, &image)?,
+                Standing::Generated => self.displace(plan, &image, Reason::Generated, no).map(drop)?,
+                Standing::Superseded => self.displace(plan, &image, Reason::Superseded, no).map(drop)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn image_of(plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Image {
+    let has_siblings = !unit.siblings.is_empty() || !unit.lost_deletes.is_empty();
+    let mut image = Image {
+        ident: ident.clone(),
+        values: plan.columns.iter().map(|c| c.unwritten.clone()).collect(),
+        writers: vec![TxNo(0); plan.columns.len()],
+        flags: if has_siblings { SIBLINGS } else { 0 },
+    };
+    for cell in &unit.cells {
+        let from = &loaded[cell.change];
+        let column = plan.column(cell.column).filter(|i| plan.columns[*i].stored);
+        if let (Some(i), Some(value)) = (column, from.values.get(cell.place)) {
+            image.values[i] = value.clone();
+            image.writers[i] = from.at.tx;
+        }
+    }
+    image
+}

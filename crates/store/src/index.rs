@@ -1,0 +1,276 @@
+//! The change index: per row, every change that ever named it, in the order of application.
+//!
+//! `chg (tbl, ident, tx, off)`: table (this node's number for it), row key, transaction, and the byte of the block's
+//! body at which the change begins. Written with every block in the same SQLite transaction, for void transactions and
+//! unknown tables too, so that a row can be recomputed from the log whenever a verdict or the schema changes. Schema
+//! changes are in it as rows of table 0, their key being the object's id.
+//!
+//! `sibling`: maximal writes of a cell that did not win, and deletes overruled by a concurrent edit (column
+//! [`LOST_DELETE`]), per row and incarnation (`unit`: 0 for the visible one, else the transaction of its founder).
+//!
+//! Everything here is derived from the log and can be written again by replaying it.
+
+use p2pdb_block::decode_change_at;
+use p2pdb_merge::{RowWrite, WriteKind};
+use p2pdb_model::change::{Layout, RowChange, SchemaChange, WriteOrder};
+use p2pdb_model::ids::{Cid, NodeId, ObjectId};
+use p2pdb_model::{Change, Stamp, Value, ValueRef};
+
+use crate::connection::Connection;
+use crate::error::{Result, StoreError};
+use crate::index_ident::Ident;
+use crate::log::{BlockNo, TxNo, TxRecord};
+use crate::query::NEXT;
+
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE tbl (no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
+CREATE TABLE chg (
+    tbl INTEGER NOT NULL, ident NOT NULL, tx INTEGER NOT NULL, off INTEGER NOT NULL,
+    PRIMARY KEY (tbl, ident, tx, off)
+) WITHOUT ROWID;
+CREATE TABLE sibling (
+    tbl INTEGER NOT NULL, ident NOT NULL, unit INTEGER NOT NULL, tag INTEGER NOT NULL,
+    tx INTEGER NOT NULL, off INTEGER NOT NULL,
+    PRIMARY KEY (tbl, ident, unit, tag, tx, off)
+) WITHOUT ROWID;
+CREATE TABLE col (
+    tbl INTEGER NOT NULL, tag INTEGER NOT NULL, added INTEGER NOT NULL,
+    PRIMARY KEY (tbl, tag)
+) WITHOUT ROWID;
+";
+
+/// The number under which schema changes are indexed.
+pub(crate) const SCHEMA_TABLE: i64 = 0;
+
+/// In place of a column tag: the sibling is a delete that lost.
+pub(crate) const LOST_DELETE: i64 = -1;
+
+/// Is block `earlier` a strict ancestor of block `later`? Answered by whoever owns the DAG.
+pub type IsAncestor<'a> = &'a dyn Fn(BlockNo, BlockNo) -> Result<bool>;
+
+/// What a version number stands for: the transaction's place in write order, and its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The transaction.
+    pub tx: TxNo,
+    /// Its block.
+    pub block: BlockNo,
+    /// The block's clock.
+    pub stamp: Stamp,
+    /// The block's author.
+    pub author: NodeId,
+    /// The block's name; the default while a local block is not sealed.
+    pub cid: Cid,
+    /// Its index in the block.
+    pub position: u32,
+}
+
+impl Origin {
+    pub(crate) fn of(t: &TxRecord) -> Self {
+        let TxRecord { no, block, position, stamp, author, cid, .. } = *t;
+        Origin { tx: no, block, stamp, author, cid, position }
+    }
+
+    /// The write order of the change at this byte of the body.
+    pub(crate) fn order(&self, offset: u32) -> WriteOrder {
+        let position = p2pdb_model::change::Position { transaction: self.position, change: offset };
+        WriteOrder { stamp: self.stamp, author: self.author, block: self.cid, position }
+    }
+}
+
+/// Where a change is in the log of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct At {
+    pub tx: TxNo,
+    pub offset: u32,
+}
+
+/// A change of a row, read back from the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub at: At,
+    pub origin: Origin,
+    pub write: RowWrite,
+    pub values: Vec<Value>,
+}
+
+/// Had the author of the change at `b` (in `later`) seen the change at `a`?
+pub(crate) fn saw(
+    later: (&Origin, u32),
+    earlier: (&Origin, u32),
+    is_ancestor: IsAncestor<'_>,
+) -> Result<bool> {
+    if later.0.block == earlier.0.block {
+        return Ok((earlier.0.position, earlier.1) < (later.0.position, later.1));
+    }
+    is_ancestor(earlier.0.block, later.0.block)
+}
+
+impl Connection {
+    pub(crate) fn origin(&self, tx: TxNo) -> Result<Origin> {
+        let record = self.tx(tx)?.ok_or_else(|| StoreError::NotFound(format!("transaction {}", tx.0)))?;
+        Ok(Origin::of(&record))
+    }
+
+    pub(crate) fn is_accepted(&self, tx: TxNo) -> Result<bool> {
+        Ok(self.verdict(tx)?.is_some_and(|v| v.is_accepted()))
+    }
+
+    /// This node's number for a table; gives one out where there is none.
+    pub(crate) fn table_no(&self, id: ObjectId) -> Result<i64> {
+        if let Some(no) = self.table_no_if_known(id)? {
+            return Ok(no);
+        }
+        self.execute("INSERT INTO tbl (id) VALUES (?1)", [ValueRef::Blob(&id.0)])?;
+        Ok(self.last_insert_rowid())
+    }
+
+    pub(crate) fn table_no_if_known(&self, id: ObjectId) -> Result<Option<i64>> {
+        self.query_one("SELECT no FROM tbl WHERE id = ?1", [ValueRef::Blob(&id.0)], |r| r.int(0))
+    }
+
+    pub(crate) fn index_change(&self, table: i64, ident: &Ident, at: At) -> Result<()> {
+        // A hostile block may name a row twice at one place no more than once: offsets differ. IGNORE costs nothing
+        // and lets an index be written again.
+        self.execute(
+            "INSERT OR IGNORE INTO chg (tbl, ident, tx, off) VALUES (?1, ?2, ?3, ?4)",
+            [ValueRef::Int(table), ident.sql(), tx_sql(at.tx), ValueRef::Int(i64::from(at.offset))],
+        )?;
+        Ok(())
+    }
+
+    /// True when some change before transaction `before` has named this row.
+    pub(crate) fn has_changes(&self, table: i64, ident: &Ident, before: TxNo) -> Result<bool> {
+        let sql = "SELECT 1 FROM chg WHERE tbl = ?1 AND ident = ?2 AND tx < ?3 LIMIT 1";
+        let params = [ValueRef::Int(table), ident.sql(), tx_sql(before)];
+        Ok(self.query_one(sql, params, |_| Ok(()))?.is_some())
+    }
+
+    pub(crate) fn changes_of(&self, table: i64, ident: &Ident) -> Result<Vec<At>> {
+        let mut found = Vec::new();
+        let sql = "SELECT tx, off FROM chg WHERE tbl = ?1 AND ident = ?2";
+        self.query(sql, [ValueRef::Int(table), ident.sql()], |r| {
+            found.push(At { tx: TxNo(r.int(0)? as u64), offset: r.int(1)? as u32 });
+            Ok(NEXT)
+        })?;
+        Ok(found)
+    }
+
+    /// The next row keys of a table after `after`, ascending, at most `max`.
+    pub(crate) fn idents_after(&self, table: i64, after: Option<&Ident>, max: i64) -> Result<Vec<Ident>> {
+        let mut found = Vec::new();
+        let mut each = |r: &crate::query::Row<'_>| {
+            found.push(Ident::from_sql(r.get(0)?)?);
+            Ok(NEXT)
+        };
+        match after {
+            None => self.query(
+                "SELECT DISTINCT ident FROM chg WHERE tbl = ?1 ORDER BY ident LIMIT ?2",
+                [table, max].map(ValueRef::Int),
+                &mut each,
+            )?,
+            Some(after) => self.query(
+                "SELECT DISTINCT ident FROM chg WHERE tbl = ?1 AND ident > ?3 ORDER BY ident LIMIT ?2",
+                [ValueRef::Int(table), ValueRef::Int(max), after.sql()],
+                &mut each,
+            )?,
+        };
+        Ok(found)
+    }
+
+    /// The change at this place with the layout that it names.
+    pub(crate) fn row_change(&self, origin: &Origin, offset: u32) -> Result<(Layout, RowChange)> {
+        let stored = self.body(origin.block)?;
+        match decode_change_at(&stored.bytes, offset)? {
+            Change::Row(change) => {
+                let layout = stored.body.layouts().get(change.layout()).cloned();
+                Ok((layout.ok_or_else(|| damaged(origin))?, change))
+            }
+            _ => Err(damaged(origin)),
+        }
+    }
+
+    pub(crate) fn schema_change(&self, origin: &Origin, offset: u32) -> Result<SchemaChange> {
+        match self.change_at(origin.block, offset)? {
+            Change::Schema(change) => Ok(change),
+            _ => Err(damaged(origin)),
+        }
+    }
+
+    /// The accepted changes of a row in ascending write order.
+    pub(crate) fn load_changes(&self, table: i64, ident: &Ident) -> Result<Vec<Loaded>> {
+        let mut loaded = Vec::new();
+        for at in self.changes_of(table, ident)? {
+            if self.is_accepted(at.tx)? {
+                loaded.push(self.load_change(at)?);
+            }
+        }
+        loaded.sort_by_key(|c| c.origin.order(c.at.offset));
+        Ok(loaded)
+    }
+
+    pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {
+        let origin = self.origin(at.tx)?;
+        let (layout, change) = self.row_change(&origin, at.offset)?;
+        let (kind, values) = match change {
+            RowChange::Insert { generated, values, .. } => (WriteKind::Insert { generated }, values),
+            RowChange::Update { values, .. } => (WriteKind::Update, values),
+            RowChange::Delete { .. } => (WriteKind::Delete, Vec::new()),
+        };
+        let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
+        Ok(Loaded { at, origin, write: RowWrite { kind, columns }, values })
+    }
+
+    pub(crate) fn put_sibling(&self, table: i64, ident: &Ident, unit: TxNo, tag: i64, at: At) -> Result<()> {
+        let params = [
+            ValueRef::Int(table),
+            ident.sql(),
+            tx_sql(unit),
+            ValueRef::Int(tag),
+            tx_sql(at.tx),
+            ValueRef::Int(i64::from(at.offset)),
+        ];
+        let sql =
+            "INSERT OR IGNORE INTO sibling (tbl, ident, unit, tag, tx, off) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.execute(sql, params).map(drop)
+    }
+
+    pub(crate) fn drop_siblings(&self, table: i64, ident: &Ident) -> Result<()> {
+        let params = [ValueRef::Int(table), ident.sql()];
+        self.execute("DELETE FROM sibling WHERE tbl = ?1 AND ident = ?2", params).map(drop)
+    }
+
+    /// The siblings of the visible incarnation of a row: (tag, where).
+    pub(crate) fn siblings_of(&self, table: i64, ident: &Ident) -> Result<Vec<(i64, At)>> {
+        let mut found = Vec::new();
+        let sql = "SELECT tag, tx, off FROM sibling WHERE tbl = ?1 AND ident = ?2 AND unit = 0";
+        self.query(sql, [ValueRef::Int(table), ident.sql()], |r| {
+            found.push((r.int(0)?, At { tx: TxNo(r.int(1)? as u64), offset: r.int(2)? as u32 }));
+            Ok(NEXT)
+        })?;
+        Ok(found)
+    }
+
+    pub(crate) fn drop_sibling(&self, table: i64, ident: &Ident, tag: i64, at: At) -> Result<()> {
+        let params = [
+            ValueRef::Int(table),
+            ident.sql(),
+            ValueRef::Int(tag),
+            tx_sql(at.tx),
+            ValueRef::Int(i64::from(at.offset)),
+        ];
+        let sql = "DELETE FROM sibling WHERE tbl = ?1 AND ident = ?2 AND unit = 0 AND tag = ?3 AND tx = ?4 AND off = ?5";
+        self.execute(sql, params).map(drop)
+    }
+}
+
+pub(crate) fn tx_sql<'a>(tx: TxNo) -> ValueRef<'a> {
+    ValueRef::Int(tx.0 as i64)
+}
+
+fn damaged(origin: &Origin) -> StoreError {
+    StoreError::Corrupt(format!(
+        "the change index names a place in block {} where no such change is",
+        origin.block.0
+    ))
+}

@@ -1,0 +1,437 @@
+//! From the catalog to SQLite's tables and indexes: makes, alters, rewrites and drops what a schema change asks for.
+//!
+//! * A new column is added without touching a row; rows older than it have no version for it and hold its first
+//!   default. A dropped column, index or table is dropped here too: the log keeps what was written, and if the object
+//!   revives, or a change of collation or primary key makes rows lie otherwise, the table is written again from the
+//!   change index.
+//! * NOT NULL, CHECK and foreign keys do not exist in SQLite; statements are checked before, merged rows after.
+//! * Rows that clash under a new unique key are put aside and decided like any others; making the index cannot fail.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{
+    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_index,
+    physical_table, sqlite_collation,
+};
+use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
+use p2pdb_model::schema::{ColumnDef, Definition, IndexPart};
+use p2pdb_model::{Stamp, Value, ValueRef};
+
+use crate::connection::Connection;
+use crate::displaced::Run;
+use crate::error::Result;
+use crate::fingerprint::Fingerprint;
+use crate::index::tx_sql;
+use crate::log::TxNo;
+use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, TablePlan, index_columns, key_index};
+use crate::objects::Schema;
+use crate::query::NEXT;
+
+/// The stored form of what a column's cells hold where nothing was ever written: its DEFAULT, or the type's implicit
+/// default. Given by whoever knows MySQL's types; `Stamp` is when the column was first made, for CURRENT_TIMESTAMP.
+pub type DefaultOf = Arc<dyn Fn(&ColumnDef, Stamp) -> Value + Send + Sync>;
+
+/// The plans of the tables of one schema, made when first asked for.
+pub(crate) struct PlanCache {
+    pub schema: Arc<Schema>,
+    pub default: DefaultOf,
+    plans: HashMap<ObjectId, Arc<TablePlan>>,
+    names: HashMap<String, ObjectId>,
+}
+
+impl PlanCache {
+    pub(crate) fn new(schema: Arc<Schema>, default: DefaultOf) -> Self {
+        let mut cache =
+            Self { schema: Arc::default(), default, plans: HashMap::new(), names: HashMap::new() };
+        cache.set_schema(schema);
+        cache
+    }
+
+    pub(crate) fn set_schema(&mut self, schema: Arc<Schema>) {
+        self.names = schema.catalog.tables().map(|t| (t.physical(), t.id)).collect();
+        self.plans.clear();
+        self.schema = schema;
+    }
+
+    /// The plan of a live table.
+    pub(crate) fn plan(&mut self, db: &Connection, id: ObjectId) -> Result<Option<Arc<TablePlan>>> {
+        if let Some(plan) = self.plans.get(&id) {
+            return Ok(Some(plan.clone()));
+        }
+        let Some(table) = self.schema.catalog.table_by_id(id) else { return Ok(None) };
+        let rekeyed = self.schema.rekeyed.contains(&id);
+        let unwritten = |column| unwritten(&self.schema, &self.default, column);
+        let plan = Arc::new(TablePlan::build(db, &self.schema.catalog, table, rekeyed, &unwritten)?);
+        self.plans.insert(id, plan.clone());
+        Ok(Some(plan))
+    }
+
+    /// The table that SQLite knows by this name.
+    pub(crate) fn by_name(&self, name: &str) -> Option<ObjectId> {
+        self.names.get(name).copied()
+    }
+
+    /// A table's shape changed under its plan.
+    fn forget(&mut self, id: ObjectId) {
+        self.plans.remove(&id);
+    }
+}
+
+fn unwritten(schema: &Schema, default: &DefaultOf, column: ObjectId) -> Value {
+    match schema.births.get(&column) {
+        Some((at, Definition::Column(def))) => default(def, at.stamp),
+        _ => Value::Null,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct ColumnShape {
+    id: ObjectId,
+    collation: Option<&'static str>,
+    unwritten: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct IndexShape {
+    /// CREATE INDEX, without the name of the unique key's parts.
+    sql: String,
+    /// Over the displaced rows, if they need it: its name and CREATE INDEX.
+    displaced: Option<(String, String)>,
+    unique: Option<Vec<IndexPart>>,
+}
+
+/// Everything about a table that SQLite sees.
+#[derive(Clone, Debug, PartialEq)]
+struct Shape {
+    columns: BTreeMap<ColumnTag, ColumnShape>,
+    rowid: Option<ColumnTag>,
+    /// The columns that make the identity of new rows.
+    key: Vec<IndexPart>,
+    indexes: BTreeMap<String, IndexShape>,
+    /// Foreign keys as resolved.
+    references: Vec<(ObjectId, Vec<ColumnTag>, ObjectId, Vec<ColumnTag>)>,
+}
+
+impl Shape {
+    fn of(schema: &Schema, default: &DefaultOf, t: &Table) -> Self {
+        let columns = t
+            .columns
+            .iter()
+            .map(|c| {
+                let collation = sqlite_collation(&c.def.ty);
+                (c.tag, ColumnShape { id: c.id, collation, unwritten: unwritten(schema, default, c.id) })
+            })
+            .collect();
+        let rowid = t.rowid_column().map(|c| c.tag);
+        let mut indexes = BTreeMap::new();
+        let (name, displaced) = (t.physical(), t.physical_displaced());
+        for i in &t.indexes {
+            let on = index_columns(t, &i.def.parts);
+            let j = format!("j_{}", hex(&i.id.0[..8]));
+            let over_displaced = format!("CREATE INDEX {j} ON {displaced} ({on})");
+            let is_rowid = rowid.is_some() && i.name == "PRIMARY";
+            let unique = if i.def.unique { "UNIQUE " } else { "" };
+            let physical = physical_index(i.id);
+            // The rowid needs no index, the displaced rows' copy of it does.
+            let sql = if is_rowid {
+                String::new()
+            } else {
+                format!("CREATE {unique}INDEX {physical} ON {name} ({on})")
+            };
+            let displaced = i.def.unique.then_some((j, over_displaced));
+            let unique = (i.def.unique && !is_rowid).then(|| i.def.parts.clone());
+            indexes.insert(physical, IndexShape { sql, displaced, unique });
+        }
+        let mut references = Vec::new();
+        for fk in &t.foreign_keys {
+            let Some((parent, parent_columns)) = &fk.parent else { continue };
+            references.push((fk.id, fk.def.columns.clone(), *parent, parent_columns.clone()));
+            let on = fk.def.columns.iter().map(|c| physical_column(*c)).collect::<Vec<_>>().join(", ");
+            let g = format!("g_{}", hex(&fk.id.0[..8]));
+            let over_displaced = format!("CREATE INDEX {g} ON {displaced} ({on})");
+            let served = t.indexes.iter().any(|i| {
+                let leading = i.def.parts.iter().take(fk.def.columns.len());
+                i.def.parts.len() >= fk.def.columns.len()
+                    && leading.zip(&fk.def.columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
+            });
+            let f = format!("f_{}", hex(&fk.id.0[..8]));
+            let sql = if served { String::new() } else { format!("CREATE INDEX {f} ON {name} ({on})") };
+            indexes.insert(f, IndexShape { sql, displaced: Some((g, over_displaced)), unique: None });
+        }
+        let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
+        Shape { columns, rowid, key, indexes, references }
+    }
+
+    /// The rows must be written again to go from `self` to `next`.
+    fn needs_rewrite(&self, next: &Shape, old: &Schema) -> bool {
+        let moved = |(tag, c): (&ColumnTag, &ColumnShape)| match self.columns.get(tag) {
+            Some(before) => before != c,
+            // A column that was there before: rows may hold values for it in the log.
+            None => old.holds(&c.id) || matches!(&c.unwritten, Value::Text(t) if t.contains('\0')),
+        };
+        self.rowid != next.rowid || self.key != next.key || next.columns.iter().any(moved)
+    }
+}
+
+/// A value as a SQLite literal.
+fn literal(v: &Value) -> String {
+    match v {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(n) => n.to_string(),
+        Value::Real(r) => format!("{r:?}"),
+        Value::Text(t) => format!("'{}'", t.replace('\'', "''")),
+        Value::Blob(b) => format!("x'{}'", hex(b)),
+    }
+}
+
+fn column_sql(tag: ColumnTag, c: &ColumnShape) -> String {
+    let collate = c.collation.map(|n| format!(" COLLATE \"{n}\"")).unwrap_or_default();
+    format!("{}{collate}", physical_column(tag))
+}
+
+impl Run<'_> {
+    /// Goes over to another schema: reshapes every table whose shape differs, in the transaction `tx`.
+    pub(crate) fn reshape(&mut self, next: Arc<Schema>, tx: TxNo) -> Result<()> {
+        // Open decisions name keys of the old schema by number.
+        self.settle()?;
+        let old = self.plans.schema.clone();
+        let default = self.plans.default.clone();
+        for table in old.catalog.tables() {
+            if next.catalog.table_by_id(table.id).is_none() {
+                self.drop_table(table.id)?;
+            }
+        }
+        self.plans.set_schema(next.clone());
+        let mut shaped = Vec::new();
+        let mut tables: Vec<_> = next.catalog.tables().collect();
+        tables.sort_by_key(|t| t.id);
+        for table in tables {
+            let shape = Shape::of(&next, &default, table);
+            match old.catalog.table_by_id(table.id) {
+                // Most tables are the very same.
+                Some(before) => {
+                    let before = Shape::of(&old, &default, before);
+                    if before != shape {
+                        self.alter(table, &before, &shape, &old, tx)?;
+                        shaped.push((table.id, Some(before), shape));
+                    }
+                }
+                None => {
+                    self.create(table, &shape)?;
+                    let no = self.db.table_no(table.id)?;
+                    if self.has_any_change(no)? {
+                        self.rewrite(table.id)?;
+                    }
+                    shaped.push((table.id, None, shape));
+                }
+            }
+        }
+        for (id, before, shape) in shaped {
+            self.look_again(id, before.as_ref(), &shape)?;
+        }
+        Ok(())
+    }
+
+    fn has_any_change(&self, table: i64) -> Result<bool> {
+        let sql = "SELECT 1 FROM chg WHERE tbl = ?1 LIMIT 1";
+        Ok(self.db.query_one(sql, [ValueRef::Int(table)], |_| Ok(()))?.is_some())
+    }
+
+    fn drop_table(&mut self, id: ObjectId) -> Result<()> {
+        let no = self.db.table_no(id)?;
+        let db = self.db;
+        db.execute_batch(&format!(
+            "DROP TABLE IF EXISTS {}; DROP TABLE IF EXISTS {};",
+            physical_table(id),
+            physical_displaced(id)
+        ))?;
+        for table in ["sibling", "col", "fingerprint"] {
+            db.execute(&format!("DELETE FROM {table} WHERE tbl = ?1"), [ValueRef::Int(no)])?;
+        }
+        self.forget_table(no);
+        self.plans.forget(id);
+        Ok(())
+    }
+
+    fn create(&mut self, table: &Table, shape: &Shape) -> Result<()> {
+        let hidden = format!("{COLUMN_VERSION} INTEGER, {COLUMN_OVERRIDES} BLOB, {COLUMN_KEY}");
+        let (mut visible, mut displaced) = (String::new(), String::new());
+        for c in &table.columns {
+            let plain = column_sql(c.tag, &shape.columns[&c.tag]);
+            let of_table = if shape.rowid == Some(c.tag) {
+                format!("{} INTEGER PRIMARY KEY", physical_column(c.tag))
+            } else {
+                plain.clone()
+            };
+            visible += &format!("{of_table}, ");
+            displaced += &format!("{plain}, ");
+        }
+        let (t, x) = (table.physical(), table.physical_displaced());
+        let key = key_index(table.id);
+        self.db.execute_batch(&format!(
+            "CREATE TABLE {t} ({visible}{hidden});
+             CREATE UNIQUE INDEX {key} ON {t} ({COLUMN_KEY}) WHERE {COLUMN_KEY} IS NOT NULL;
+             CREATE TABLE {x} ({displaced}{hidden}, {COLUMN_REASON} INTEGER NOT NULL, {COLUMN_UNIT} INTEGER NOT NULL);
+             CREATE INDEX l{key} ON {x} ({COLUMN_KEY});"
+        ))?;
+        for index in shape.indexes.values() {
+            self.db.execute_batch(&index.sql)?;
+            if let Some((_, sql)) = &index.displaced {
+                self.db.execute_batch(sql)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn alter(&mut self, table: &Table, before: &Shape, after: &Shape, old: &Schema, tx: TxNo) -> Result<()> {
+        if before.needs_rewrite(after, old) {
+            self.drop_table(table.id)?;
+            self.create(table, after)?;
+            return self.rewrite(table.id);
+        }
+        let db = self.db;
+        let no = db.table_no(table.id)?;
+        let (t, x) = (table.physical(), table.physical_displaced());
+        for (name, index) in &before.indexes {
+            if after.indexes.get(name) == Some(index) {
+                continue;
+            }
+            db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+            if let Some((name, _)) = &index.displaced {
+                db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+            }
+        }
+        let mut dropped = false;
+        for tag in before.columns.keys().filter(|t| !after.columns.contains_key(t)) {
+            dropped = true;
+            let c = physical_column(*tag);
+            db.execute_batch(&format!("ALTER TABLE {t} DROP COLUMN {c}; ALTER TABLE {x} DROP COLUMN {c};"))?;
+            let of_column = [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0))];
+            db.execute("DELETE FROM sibling WHERE tbl = ?1 AND tag = ?2", of_column)?;
+            db.execute("DELETE FROM col WHERE tbl = ?1 AND tag = ?2", of_column)?;
+        }
+        for (tag, c) in after.columns.iter().filter(|(t, _)| !before.columns.contains_key(t)) {
+            let (sql, default) = (column_sql(*tag, c), literal(&c.unwritten));
+            db.execute_batch(&format!(
+                "ALTER TABLE {t} ADD COLUMN {sql} DEFAULT {default}; ALTER TABLE {x} ADD COLUMN {sql} DEFAULT {default};"
+            ))?;
+            db.execute(
+                "INSERT OR REPLACE INTO col (tbl, tag, added) VALUES (?1, ?2, ?3)",
+                [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0)), tx_sql(tx)],
+            )?;
+        }
+        self.plans.forget(table.id);
+        if dropped {
+            self.recount(table.id)?;
+        }
+        for (name, index) in &after.indexes {
+            if before.indexes.get(name) == Some(index) {
+                continue;
+            }
+            if let Some((_, sql)) = &index.displaced {
+                db.execute_batch(sql)?;
+            }
+            if let Some(parts) = &index.unique {
+                self.put_clashes_aside(table, parts)?;
+            }
+            db.execute_batch(&index.sql)?;
+        }
+        Ok(())
+    }
+
+    /// Before a unique index is made: every row that would clash goes to be decided.
+    fn put_clashes_aside(&mut self, table: &Table, parts: &[IndexPart]) -> Result<()> {
+        let Some(plan) = self.plans.plan(self.db, table.id)? else { return Ok(()) };
+        let plain: Vec<IndexPart> =
+            parts.iter().map(|p| IndexPart { descending: false, ..p.clone() }).collect();
+        let list = index_columns(table, &plain);
+        let filled: Vec<String> =
+            parts.iter().map(|p| format!("{} IS NOT NULL", physical_column(p.column))).collect();
+        let t = table.physical();
+        let sql = format!(
+            "SELECT rowid FROM {t} WHERE ({list}) IN
+             (SELECT {list} FROM {t} WHERE {} GROUP BY {list} HAVING count(*) > 1)",
+            filled.join(" AND ")
+        );
+        let mut clashing = Vec::new();
+        self.db.query(&sql, (), |r| {
+            clashing.push(r.int(0)?);
+            Ok(NEXT)
+        })?;
+        for rowid in clashing {
+            if let Some(stored) = self.visible(&plan, rowid)? {
+                self.remove(&plan, &stored)?;
+                self.left(&plan, &stored.image, stored.place)?;
+                self.put_pending(&plan, &stored.image)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an empty table's rows from the change index.
+    fn rewrite(&mut self, id: ObjectId) -> Result<()> {
+        /// Row keys read at once.
+        const CHUNK: i64 = 1000;
+        let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
+        let mut after = None;
+        loop {
+            let idents = self.db.idents_after(plan.no, after.as_ref(), CHUNK)?;
+            for ident in &idents {
+                self.recompute(&plan, ident)?;
+            }
+            match idents.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Works a table's fingerprint out again.
+    fn recount(&mut self, id: ObjectId) -> Result<()> {
+        let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
+        let sum = self.count(&plan)?;
+        self.forget_table(plan.no);
+        self.db.put_table_fingerprint(plan.no, sum)
+    }
+
+    /// A table's fingerprint from its rows.
+    pub(crate) fn count(&mut self, plan: &TablePlan) -> Result<Fingerprint> {
+        let mut sum = Fingerprint::default();
+        let mut each = |run: &mut Self, stored: crate::displaced::Stored| -> Result<()> {
+            if !stored.is_pending() {
+                sum = sum.plus(run.hash(plan, &stored.image, stored.place)?);
+            }
+            Ok(())
+        };
+        self.each_row(plan, &mut each)?;
+        Ok(sum)
+    }
+
+    /// After a table was reshaped: what may be visible now, or no longer.
+    fn look_again(&mut self, id: ObjectId, before: Option<&Shape>, after: &Shape) -> Result<()> {
+        let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
+        for stored in self.displaced_where(&plan, &plan.sql.all_displaced, &[])? {
+            self.todo.seed(id, stored.image.ident);
+        }
+        for reference in &plan.references {
+            let shape = after.references.iter().find(|r| r.0 == plan.table.foreign_keys[reference.number].id);
+            let new = shape.is_some_and(|s| !before.is_some_and(|b| b.references.contains(s)));
+            if !new {
+                continue;
+            }
+            let filled: Vec<String> = reference
+                .columns
+                .iter()
+                .map(|c| format!("{} IS NOT NULL", physical_column(plan.columns[*c].tag)))
+                .collect();
+            let sql = format!("SELECT rowid FROM {} WHERE {}", plan.sql.name, filled.join(" AND "));
+            let todo = &mut self.todo;
+            self.db.query(&sql, (), |r| {
+                todo.check(id, r.int(0)?);
+                Ok(NEXT)
+            })?;
+        }
+        Ok(())
+    }
+}

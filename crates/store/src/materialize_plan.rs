@@ -1,0 +1,363 @@
+//! A table's plan: everything about its physical form that rows are read and written with, and the SQLite text
+//! for it, worked out once per schema change.
+
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{
+    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
+    sqlite_collation,
+};
+use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
+use p2pdb_model::schema::{IndexPart, ReferentialAction};
+use p2pdb_model::{Catalog, Value};
+
+use crate::connection::Connection;
+use crate::error::{Result, StoreError};
+use crate::log::TxNo;
+use crate::query::NEXT;
+
+/// Hidden column of displaced rows: why.
+pub(crate) const COLUMN_REASON: &str = "_r";
+/// Hidden column of displaced rows: which incarnation (0: the visible one if nothing stood against it).
+pub(crate) const COLUMN_UNIT: &str = "_i";
+
+/// A column of the physical table.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanColumn {
+    pub tag: ColumnTag,
+    /// Holds values that statements give (a VIRTUAL generated column does not).
+    pub stored: bool,
+    /// What a cell holds that no change ever wrote.
+    pub unwritten: Value,
+    /// Rows written by earlier transactions have no version for it.
+    pub added: TxNo,
+}
+
+/// A unique key.
+#[derive(Clone, Debug)]
+pub(crate) struct Unique {
+    /// The index.
+    pub id: ObjectId,
+    /// Its columns (indexes into the plan's).
+    pub columns: Vec<usize>,
+    /// `… WHERE` that finds rows with this key, values as `?1…`.
+    pub find_visible: String,
+    pub find_displaced: String,
+}
+
+/// A foreign key, from the child's side.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    /// Index into the table's `foreign_keys`.
+    pub number: usize,
+    pub columns: Vec<usize>,
+    pub parent: ObjectId,
+    /// Is there a visible parent with these values?
+    pub parent_exists: String,
+}
+
+/// A foreign key, from the parent's side.
+#[derive(Clone, Debug)]
+pub(crate) struct Dependent {
+    pub child: ObjectId,
+    /// Index into the child's `foreign_keys`.
+    pub number: usize,
+    /// The parent's columns.
+    pub columns: Vec<usize>,
+    /// The child's columns.
+    pub child_columns: Vec<ColumnTag>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    /// Rowids of visible and of displaced children with these values.
+    pub find_visible: String,
+    pub find_displaced: String,
+}
+
+/// What a place of a captured row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Column(usize),
+    Version,
+    Overrides,
+    Key,
+    Other,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct TablePlan {
+    pub table: Arc<Table>,
+    pub no: i64,
+    pub columns: Vec<PlanColumn>,
+    /// The column that is SQLite's rowid.
+    pub rowid: Option<usize>,
+    /// The primary key's columns, where a row's identity is its primary key unless `_k` says otherwise.
+    pub key: Vec<usize>,
+    /// The primary key is not what the table was made with: new rows write their identity out.
+    pub rekeyed: bool,
+    pub uniques: Vec<Unique>,
+    pub references: Vec<Reference>,
+    pub dependents: Vec<Dependent>,
+    /// The order of columns in SQLite.
+    pub slots: Vec<Slot>,
+    /// Columns whose change may displace a row or bring one back.
+    pub constrained: Vec<bool>,
+    /// Columns in ascending order of their tags.
+    pub by_tag: Vec<usize>,
+    pub sql: PlanSql,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlanSql {
+    pub name: String,
+    pub displaced: String,
+    /// `SELECT rowid, _v, _o, _k, columns… FROM t WHERE rowid = ?1`
+    pub get: String,
+    /// The same by `_k`.
+    pub get_by_ident: String,
+    /// The same by primary key; empty where the identity is not the key.
+    pub get_by_key: String,
+    pub insert: String,
+    /// Does nothing where a unique key is taken.
+    pub insert_if_free: String,
+    pub delete: String,
+    pub all: String,
+    pub set_hidden: String,
+    pub get_displaced: String,
+    pub get_displaced_by_ident: String,
+    pub any_displaced: String,
+    pub insert_displaced: String,
+    pub delete_displaced: String,
+    pub all_displaced: String,
+    pub set_reason: String,
+}
+
+/// One key part as SQLite text over `column`; a prefix is cut out by characters (bytes of a blob).
+fn part_sql(table: &Table, part: &IndexPart, operand: &str) -> String {
+    let collation = table.column_by_tag(part.column).and_then(|c| sqlite_collation(&c.def.ty));
+    match (part.prefix, collation) {
+        (Some(n), Some(c)) => format!("substr({operand}, 1, {n}) COLLATE \"{c}\""),
+        (Some(n), None) => format!("substr({operand}, 1, {n})"),
+        (None, _) => operand.to_owned(),
+    }
+}
+
+/// The columns of an index, as CREATE INDEX takes them.
+pub(crate) fn index_columns(table: &Table, parts: &[IndexPart]) -> String {
+    let part = |p: &IndexPart| {
+        let order = if p.descending { " DESC" } else { "" };
+        format!("{}{order}", part_sql(table, p, &physical_column(p.column)))
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// `a = ?1 AND b = ?2` over index parts.
+fn equals(table: &Table, parts: &[IndexPart]) -> String {
+    let one = |(n, p): (usize, &IndexPart)| {
+        let column = physical_column(p.column);
+        format!("{} = {}", part_sql(table, p, &column), part_sql(table, p, &format!("?{}", n + 1)))
+    };
+    parts.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+}
+
+/// `a = ?1 AND b = ?2` over whole columns.
+fn equals_columns(tags: &[ColumnTag]) -> String {
+    let one = |(n, t): (usize, &ColumnTag)| format!("{} = ?{}", physical_column(*t), n + 1);
+    tags.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+}
+
+impl TablePlan {
+    /// Works the plan out for a table that exists in SQLite.
+    pub(crate) fn build(
+        db: &Connection,
+        catalog: &Catalog,
+        table: &Arc<Table>,
+        rekeyed: bool,
+        unwritten: &dyn Fn(ObjectId) -> Value,
+    ) -> Result<Self> {
+        let no = db.table_no(table.id)?;
+        let mut added = std::collections::HashMap::new();
+        db.query("SELECT tag, added FROM col WHERE tbl = ?1", [p2pdb_model::ValueRef::Int(no)], |r| {
+            added.insert(r.int(0)?, TxNo(r.int(1)? as u64));
+            Ok(NEXT)
+        })?;
+        let columns: Vec<PlanColumn> = table
+            .columns
+            .iter()
+            .map(|c| PlanColumn {
+                tag: c.tag,
+                stored: c.def.generated.as_ref().is_none_or(|g| g.stored),
+                unwritten: unwritten(c.id),
+                added: added.get(&i64::from(c.tag.0)).copied().unwrap_or_default(),
+            })
+            .collect();
+        let at = |tag: ColumnTag| columns.iter().position(|c| c.tag == tag);
+        let all_at = |tags: &[ColumnTag]| tags.iter().map(|t| at(*t)).collect::<Option<Vec<_>>>();
+        let rowid = table.rowid_column().and_then(|c| at(c.tag));
+        let primary = table.primary();
+        let key = match primary {
+            Some(p) if p.def.parts.iter().all(|p| p.prefix.is_none()) => {
+                p.def.parts.iter().filter_map(|p| at(p.column)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let (name, displaced) = (physical_table(table.id), physical_displaced(table.id));
+        let list: String = columns.iter().map(|c| format!(", {}", physical_column(c.tag))).collect();
+        let fields = format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}{list}");
+        let from_t = format!("SELECT rowid, {fields} FROM {name}");
+        let from_x = format!("SELECT rowid, {fields}, {COLUMN_REASON}, {COLUMN_UNIT} FROM {displaced}");
+        let claims = format!("{COLUMN_UNIT} = 0 AND {COLUMN_REASON} <= {}", crate::displaced::CLAIMS_MAX);
+        let uniques = table
+            .indexes
+            .iter()
+            .filter(|i| i.def.unique)
+            .filter_map(|i| {
+                let columns = i.def.parts.iter().map(|p| at(p.column)).collect::<Option<Vec<_>>>()?;
+                let same = equals(table, &i.def.parts);
+                Some(Unique {
+                    id: i.id,
+                    columns,
+                    find_visible: format!("{from_t} WHERE {same}"),
+                    find_displaced: format!("{from_x} WHERE {same} AND {claims}"),
+                })
+            })
+            .collect::<Vec<_>>();
+        let references = table
+            .foreign_keys
+            .iter()
+            .enumerate()
+            .filter_map(|(number, fk)| {
+                let (parent, parent_columns) = fk.parent.as_ref()?;
+                let parent_table = physical_table(*parent);
+                Some(Reference {
+                    number,
+                    columns: all_at(&fk.def.columns)?,
+                    parent: *parent,
+                    parent_exists: format!(
+                        "SELECT 1 FROM {parent_table} WHERE {} LIMIT 1",
+                        equals_columns(parent_columns)
+                    ),
+                })
+            })
+            .collect::<Vec<_>>();
+        let mut dependents = Vec::new();
+        for (child, number) in catalog.referenced_by(table.id) {
+            let Some(child_table) = catalog.table_by_id(*child) else { continue };
+            let fk = &child_table.foreign_keys[*number];
+            let Some(columns) = fk.parent.as_ref().and_then(|(_, c)| all_at(c)) else { continue };
+            let same = equals_columns(&fk.def.columns);
+            dependents.push(Dependent {
+                child: *child,
+                number: *number,
+                columns,
+                child_columns: fk.def.columns.clone(),
+                on_delete: fk.def.on_delete,
+                on_update: fk.def.on_update,
+                find_visible: format!("SELECT rowid FROM {} WHERE {same}", physical_table(*child)),
+                find_displaced: format!(
+                    "SELECT rowid FROM {} WHERE {same} AND {COLUMN_UNIT} = 0 AND {COLUMN_REASON} = {}",
+                    physical_displaced(*child),
+                    crate::displaced::Reason::Reference as i64
+                ),
+            });
+        }
+        let mut constrained = vec![false; columns.len()];
+        let unique_columns = uniques.iter().flat_map(|u| &u.columns);
+        let reference_columns = references.iter().flat_map(|r| &r.columns);
+        let parent_columns = dependents.iter().flat_map(|d| &d.columns);
+        for c in unique_columns.chain(reference_columns).chain(parent_columns).chain(&key) {
+            constrained[*c] = true;
+        }
+        let slots = slots(db, &name, &columns)?;
+        let mut by_tag: Vec<usize> = (0..columns.len()).collect();
+        by_tag.sort_by_key(|i| columns[*i].tag);
+        let params =
+            |from: usize, n: usize| (from..from + n).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
+        let by_key: Vec<ColumnTag> = key.iter().map(|k| columns[*k].tag).collect();
+        let sql = PlanSql {
+            get: format!("{from_t} WHERE rowid = ?1"),
+            get_by_ident: format!("{from_t} WHERE {COLUMN_KEY} = ?1"),
+            get_by_key: if key.is_empty() {
+                String::new()
+            } else {
+                format!("{from_t} WHERE {}", equals_columns(&by_key))
+            },
+            insert: format!("INSERT INTO {name} ({fields}) VALUES ({})", params(1, columns.len() + 3)),
+            insert_if_free: format!(
+                "INSERT INTO {name} ({fields}) VALUES ({}) ON CONFLICT DO NOTHING",
+                params(1, columns.len() + 3)
+            ),
+            delete: format!("DELETE FROM {name} WHERE rowid = ?1"),
+            all: from_t,
+            set_hidden: format!(
+                "UPDATE {name} SET {COLUMN_VERSION} = ?2, {COLUMN_OVERRIDES} = ?3, {COLUMN_KEY} = ?4 WHERE rowid = ?1"
+            ),
+            get_displaced: format!("{from_x} WHERE rowid = ?1"),
+            get_displaced_by_ident: format!("{from_x} WHERE {COLUMN_KEY} = ?1"),
+            any_displaced: format!("SELECT 1 FROM {displaced} LIMIT 1"),
+            insert_displaced: format!(
+                "INSERT INTO {displaced} ({fields}, {COLUMN_REASON}, {COLUMN_UNIT}) VALUES ({})",
+                params(1, columns.len() + 5)
+            ),
+            delete_displaced: format!("DELETE FROM {displaced} WHERE rowid = ?1"),
+            all_displaced: from_x,
+            set_reason: format!("UPDATE {displaced} SET {COLUMN_REASON} = ?2 WHERE rowid = ?1"),
+            name,
+            displaced,
+        };
+        let table = table.clone();
+        Ok(Self {
+            table,
+            no,
+            columns,
+            rowid,
+            key,
+            rekeyed,
+            uniques,
+            references,
+            dependents,
+            slots,
+            constrained,
+            by_tag,
+            sql,
+        })
+    }
+
+    /// The version of column `i` in a row whose `_v` is `version`, unless `_o` says otherwise. 0: never written.
+    pub(crate) fn implied(&self, i: usize, version: TxNo) -> TxNo {
+        let c = &self.columns[i];
+        if !c.stored || version < c.added { TxNo(0) } else { version }
+    }
+
+    pub(crate) fn column(&self, tag: ColumnTag) -> Option<usize> {
+        self.columns.iter().position(|c| c.tag == tag)
+    }
+}
+
+fn slots(db: &Connection, name: &str, columns: &[PlanColumn]) -> Result<Vec<Slot>> {
+    let mut slots = Vec::new();
+    let pragma = format!("SELECT name FROM pragma_table_xinfo('{name}') ORDER BY cid");
+    db.query(&pragma, (), |r| {
+        let p2pdb_model::ValueRef::Text(column) = r.get(0)? else { return Ok(NEXT) };
+        slots.push(match column {
+            COLUMN_VERSION => Slot::Version,
+            COLUMN_OVERRIDES => Slot::Overrides,
+            COLUMN_KEY => Slot::Key,
+            _ => columns
+                .iter()
+                .position(|c| physical_column(c.tag) == column)
+                .map_or(Slot::Other, Slot::Column),
+        });
+        Ok(NEXT)
+    })?;
+    let held = slots.iter().filter(|s| matches!(s, Slot::Column(_))).count();
+    if held != columns.len() {
+        return Err(StoreError::Corrupt(format!("table {name} does not have the columns of the schema")));
+    }
+    Ok(slots)
+}
+
+/// The name of the index that finds rows by their identity.
+pub(crate) fn key_index(id: ObjectId) -> String {
+    format!("k_{}", hex(&id.0[..8]))
+}

@@ -1,0 +1,132 @@
+//! The schema as the merge of its changes: the list of schema changes held, and the catalog they amount to.
+//!
+//! The changes themselves stay in the log; the change index finds them as rows of table 0. In memory they are kept
+//! decoded, because there are few (some per table) and every schema change looks at all of them. [`Schema`] is a value:
+//! applying changes makes another one, and a rollback goes back to the old.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use p2pdb_merge::object::{MergedSchema, merge_schema};
+use p2pdb_model::Catalog;
+use p2pdb_model::catalog::ObjectState;
+use p2pdb_model::change::{SchemaChange, WriteOrder};
+use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::schema::Definition;
+
+use crate::connection::Connection;
+use crate::error::{Result, StoreError};
+use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE, saw};
+use crate::index_ident::Ident;
+
+/// A schema change of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub at: At,
+    pub origin: Origin,
+    pub accepted: bool,
+    pub change: Arc<SchemaChange>,
+}
+
+/// The merged schema.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schema {
+    held: Vec<Held>,
+    /// Every object that an accepted change has ever put.
+    known: HashSet<ObjectId>,
+    pub catalog: Arc<Catalog>,
+    /// Per column, its definition in its first put and when that was written.
+    pub births: HashMap<ObjectId, (WriteOrder, Definition)>,
+    /// Tables whose primary key is not what they were made with.
+    pub rekeyed: HashSet<ObjectId>,
+    /// The live objects, for the fingerprint.
+    pub live: Vec<ObjectState>,
+}
+
+/// What an object change is indexed under.
+pub(crate) fn object_ident(change: &SchemaChange) -> Ident {
+    let (SchemaChange::Put { id, .. } | SchemaChange::Drop { id }) = change;
+    Ident::Bytes(id.0.as_slice().into())
+}
+
+impl Schema {
+    /// Reads the schema changes of the log and merges them.
+    pub(crate) fn load(db: &Connection, is_ancestor: IsAncestor<'_>) -> Result<Self> {
+        let mut held = Vec::new();
+        let mut after = None;
+        loop {
+            let objects = db.idents_after(SCHEMA_TABLE, after.as_ref(), 1000)?;
+            let Some(last) = objects.last() else { break };
+            for object in &objects {
+                for at in db.changes_of(SCHEMA_TABLE, object)? {
+                    let origin = db.origin(at.tx)?;
+                    let change = Arc::new(db.schema_change(&origin, at.offset)?);
+                    held.push(Held { at, origin, accepted: db.is_accepted(at.tx)?, change });
+                }
+            }
+            after = Some(last.clone());
+        }
+        Schema { held, ..Schema::default() }.merged(is_ancestor)
+    }
+
+    /// The schema with more changes.
+    pub(crate) fn with(&self, more: Vec<Held>, is_ancestor: IsAncestor<'_>) -> Result<Self> {
+        let mut next = self.clone();
+        next.held.extend(more);
+        next.merged(is_ancestor)
+    }
+
+    /// The schema after verdicts have changed, or `None` when no schema change is among them.
+    pub(crate) fn rejudged(&self, db: &Connection, is_ancestor: IsAncestor<'_>) -> Result<Option<Self>> {
+        let mut next = self.clone();
+        let mut changed = false;
+        for held in &mut next.held {
+            let accepted = db.is_accepted(held.at.tx)?;
+            changed |= accepted != held.accepted;
+            held.accepted = accepted;
+        }
+        if changed { next.merged(is_ancestor).map(Some) } else { Ok(None) }
+    }
+
+    fn merged(mut self, is_ancestor: IsAncestor<'_>) -> Result<Self> {
+        self.held.sort_by_key(|h| h.origin.order(h.at.offset));
+        let accepted: Vec<&Held> = self.held.iter().filter(|h| h.accepted).collect();
+        let changes: Vec<(WriteOrder, &SchemaChange)> =
+            accepted.iter().map(|h| (h.origin.order(h.at.offset), &*h.change)).collect();
+        let mut ask = |a: usize, b: usize| {
+            let (later, earlier) = (accepted[a], accepted[b]);
+            saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
+        };
+        let merged: Result<MergedSchema, StoreError> = merge_schema(&changes, &mut ask);
+        let MergedSchema { live, freed, births, rekeyed } = merged?;
+        self.known = changes
+            .iter()
+            .filter_map(|(_, c)| match c {
+                SchemaChange::Put { id, .. } => Some(*id),
+                SchemaChange::Drop { .. } => None,
+            })
+            .collect();
+        let epoch = self.catalog.epoch + 1;
+        self.catalog = Arc::new(Catalog::build(epoch, live.clone(), freed));
+        self.births = births;
+        self.rekeyed = rekeyed.into_iter().filter(|r| r.1).map(|r| r.0).collect();
+        self.live = live;
+        Ok(self)
+    }
+
+    /// True when a change that counts, or counted, has put this object: rows may have been written to it.
+    pub(crate) fn knew(&self, id: &ObjectId) -> bool {
+        self.known.contains(id)
+    }
+
+    /// True when any change held, void ones too, puts something of this kind under this parent.
+    pub(crate) fn holds(&self, id: &ObjectId) -> bool {
+        self.held.iter().any(|h| matches!(&*h.change, SchemaChange::Put { id: i, .. } if i == id))
+    }
+
+    /// The database objects by name are the catalog's; this is the one a table stands in.
+    pub(crate) fn database_of(&self, table: ObjectId) -> Option<ObjectId> {
+        let state = self.live.binary_search_by_key(&table, |o| o.id).ok().map(|i| &self.live[i])?;
+        (state.kind == ObjectKind::Table).then_some(state.parent)
+    }
+}
