@@ -102,7 +102,7 @@ mod tests {
     fn deals_never_overlap_and_ten_invitations_cost_two_splits() {
         let mut states = vec![IdState::received(IdClass::ALL)];
         for n in 0..40 {
-            let dealer = if n < 10 { 0 } else { n % states.len() };
+            let dealer = if n < 10 { 0 } else { n % 7 };
             let deal = states[dealer].deal().unwrap();
             states[dealer] = states[dealer].after(deal).unwrap();
             states.push(IdState::received(deal.ids));

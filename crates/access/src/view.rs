@@ -36,7 +36,7 @@ pub struct AccountView {
     pub key: PublicKey,
     /// Holds all privileges.
     pub owner: bool,
-    /// To whom it is delegated, whether or not that was taken back.
+    /// To whom it was delegated, in write order, whether or not that was taken back.
     pub delegates: Vec<Delegate>,
 }
 
@@ -121,9 +121,10 @@ impl Access {
                 };
                 let owner =
                     |r: &Ref| matches!(self.item(*r).1.change, AccessChange::Account { owner: true, .. });
-                let delegations = self.delegations.get(id).into_iter().flatten();
+                let mut delegations = self.delegations.get(id).cloned().unwrap_or_default();
+                delegations.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
                 let mut delegates: Vec<Delegate> = Vec::new();
-                for d in delegations.filter(|d| self.holds(**d, at)) {
+                for d in delegations.iter().filter(|d| self.holds(**d, at)) {
                     if let AccessChange::Delegate { to, .. } = &self.item(*d).1.change
                         && !delegates.contains(to)
                     {
