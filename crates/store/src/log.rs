@@ -389,7 +389,9 @@ pub(crate) fn cid(digest: &[u8]) -> Result<Cid> {
 
 /// The rowid of a body.
 pub(crate) fn body_no(block: BlockNo, place: usize) -> i64 {
-    (block.0 * BODIES_MAX as u64) as i64 + place as i64
+    let no = block.0.saturating_mul(BODIES_MAX as u64).saturating_add(place as u64);
+    // Beyond the range there is nothing to find; a log never gets there.
+    i64::try_from(no).unwrap_or(i64::MAX)
 }
 
 /// How many leading columns of `block` the sum covers; it stands behind them.

@@ -152,26 +152,122 @@ pub type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>) -> Flow;
 const PROGRESS_ROWS: u64 = 1024;
 
 /// SQLite's `integrity_check`: pages, order of keys, every index entry against its row.
+///
+/// Some damage makes the check itself give up; then it is run table by table, and where it gives up again each
+/// index is read from end to end, so that the damaged one is named.
 pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
     let mut report = Report::default();
     if progress(Progress { step: "file", done: 0, total: 0 }).is_break() {
         report.stopped = true;
         return Ok(report);
     }
-    let sql = format!("PRAGMA integrity_check({FINDINGS_MAX})");
-    let mut found = Vec::new();
-    let result = c.query(&sql, (), |r| {
+    match integrity(c, &FINDINGS_MAX.to_string(), "file", &mut report) {
+        Err(StoreError::Corrupt(problem)) => report.add(Part::File, "file", problem),
+        other => {
+            other?;
+            name_pages(c, &mut report);
+            return Ok(report);
+        }
+    }
+    let tables = match names(c, "SELECT name FROM sqlite_schema WHERE type = 'table'") {
+        Err(StoreError::Corrupt(problem)) => {
+            report.add(Part::File, "sqlite_schema", problem);
+            return Ok(report);
+        }
+        other => other?,
+    };
+    for (done, table) in tables.iter().enumerate() {
+        let step = Progress { step: "file", done: done as u64, total: tables.len() as u64 };
+        if progress(step).is_break() {
+            report.stopped = true;
+            return Ok(report);
+        }
+        match integrity(c, &quote_text(table), table, &mut report) {
+            Err(StoreError::Corrupt(problem)) => {
+                report.add(Part::File, format!("table {table}"), problem);
+                indexes(c, table, &mut report)?;
+            }
+            other => other?,
+        }
+    }
+    name_pages(c, &mut report);
+    Ok(report)
+}
+
+/// Where SQLite names only a page, adds the table or index that it belongs to, as far as that can still be found.
+fn name_pages(c: &Connection, report: &mut Report) {
+    let page_of = |problem: &str| -> Option<i64> {
+        let (_, rest) = problem.split_once("page ").or_else(|| problem.split_once("Tree "))?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    if !report.findings.iter().any(|f| page_of(&f.problem).is_some()) {
+        return;
+    }
+    let mut owners = std::collections::HashMap::new();
+    // It reads the same damaged pages: what it finds before it fails is all there is to know.
+    let _ = c.query("SELECT pageno, name FROM dbstat", (), |r| {
+        owners.insert(r.int(0)?, r.text(1)?.to_owned());
+        Ok(NEXT)
+    });
+    for f in &mut report.findings {
+        if let Some(owner) = page_of(&f.problem).and_then(|p| owners.get(&p)) {
+            f.problem = format!("{} (in {owner})", f.problem);
+        }
+    }
+}
+
+fn integrity(c: &Connection, argument: &str, subject: &str, report: &mut Report) -> Result<()> {
+    let checked = c.query(&format!("PRAGMA integrity_check({argument})"), (), |r| {
         match r.get(0)? {
             ValueRef::Text("ok") => return Ok(STOP),
             // A message can have several lines.
-            ValueRef::Text(t) => found.extend(t.lines().map(str::to_owned)),
-            _ => found.push("an answer that is no text".to_owned()),
+            ValueRef::Text(t) => t.lines().for_each(|line| report.add(Part::File, subject, line)),
+            _ => report.add(Part::File, subject, "an answer that is no text"),
         }
         Ok(NEXT)
     });
-    for problem in found {
-        report.add(Part::File, c.db.path().unwrap_or_default(), problem);
+    checked.map(drop)
+}
+
+/// Reads each index of a table from end to end.
+fn indexes(c: &Connection, table: &str, report: &mut Report) -> Result<()> {
+    for index in names(c, &format!("SELECT name FROM pragma_index_list({})", quote_text(table)))? {
+        // Parts that are expressions have no name; the others suffice to read every entry.
+        let sql = format!("SELECT name FROM pragma_index_info({}) WHERE name NOTNULL", quote_text(&index));
+        let columns: Vec<String> = names(c, &sql)?.iter().map(|c| quote(c)).collect();
+        if columns.is_empty() {
+            continue;
+        }
+        let sql = format!("SELECT {} FROM {} INDEXED BY {}", columns.join(", "), quote(table), quote(&index));
+        let read = c.query(&sql, (), |r| {
+            for i in 0..r.len() {
+                r.get(i)?;
+            }
+            Ok(NEXT)
+        });
+        match read {
+            Err(StoreError::Corrupt(problem)) => report.add(Part::File, format!("index {index}"), problem),
+            // "no query solution": an index that SQLite cannot be made to use for this.
+            Err(StoreError::Sqlite(_)) | Ok(_) => {}
+            Err(e) => return Err(e),
+        }
     }
-    report.absorb(Part::File, "structure", result.map(drop))?;
-    Ok(report)
+    Ok(())
+}
+
+fn names(c: &Connection, sql: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    c.query(sql, (), |r| {
+        found.push(r.text(0)?.to_owned());
+        Ok(NEXT)
+    })?;
+    Ok(found)
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn quote_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

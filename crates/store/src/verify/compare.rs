@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_model::Value;
 
-use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report};
+use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report, quote, quote_text};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::query::NEXT;
@@ -203,12 +203,4 @@ fn show(v: &Value) -> String {
             format!("x'{}{dots}'", p2pdb_model::ids::hex(&b[..b.len().min(SHOWN_MAX)]))
         }
     }
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn quote_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -271,6 +271,9 @@ impl<'a> Check<'a> {
             self.report.add(Part::Body, no, e);
             return Ok(None);
         }
+        if !parts.is_empty() && !self.numbered(no, parts.len())? {
+            self.report.add(Part::Body, no, "its bodies are not numbered as they should be");
+        }
         if parts.is_empty() || !block.header().rules_known() {
             return Ok(Some(Body::default()));
         }
@@ -282,6 +285,14 @@ impl<'a> Check<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// True when the block's bodies, which are right in number, are numbered without a gap.
+    fn numbered(&self, no: u64, count: usize) -> Result<bool> {
+        let (first, last) = (body_no(BlockNo(no), 0), body_no(BlockNo(no), BODIES_MAX - 1));
+        let sql = "SELECT max(no) FROM body WHERE no BETWEEN ?1 AND ?2";
+        let found = self.c.query_one(sql, [first, last].map(ValueRef::Int), |r| r.int_or_null(0))?;
+        Ok(found.flatten() == Some(body_no(BlockNo(no), count - 1)))
     }
 
     fn transactions(&mut self, no: u64, body: Option<&Body>) -> Result<()> {
