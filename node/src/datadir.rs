@@ -43,7 +43,9 @@ pub enum DataDirError {
     )]
     Empty(PathBuf),
     /// There is one already.
-    #[error("{0} already holds a node\n  hint: `p2pdb-node run` starts it; choose another directory with --data-dir for a new one")]
+    #[error(
+        "{0} already holds a node\n  hint: `p2pdb-node run` starts it; choose another directory with --data-dir for a new one"
+    )]
     Occupied(PathBuf),
     /// A file cannot be read or written.
     #[error("cannot {verb} {path}: {source}")]

@@ -165,10 +165,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_ends_lets_its_neighbours_close_the_gap() {
-        check(
-            &[("y", &["x"]), ("b", &["a"]), ("x", &[]), ("a", &[])],
-            "*  y\n| *  b\n* |  x\n /\n*  a",
-        );
+        check(&[("y", &["x"]), ("b", &["a"]), ("x", &[]), ("a", &[])], "*  y\n| *  b\n* |  x\n /\n*  a");
     }
 
     #[test]

@@ -1,10 +1,23 @@
 //! The node: configuration, command line, tasks and sockets around the engine. It makes no decisions about data:
 //! what a statement means, which block is accepted and how rows merge is the business of the crates.
 
+pub mod admin;
+pub mod admin_client;
+mod app;
+pub mod cli;
+pub mod client_file;
+pub mod clock;
 pub mod config;
 pub mod datadir;
+pub mod door;
 pub mod graph;
+mod http;
 pub mod logging;
+pub mod net;
+pub mod node;
+pub mod ops;
+pub mod progress;
+pub mod replicate;
 pub mod table;
 pub mod ticket;
 pub mod units;

@@ -15,8 +15,9 @@ const QUIET: &str = "libp2p=warn,libp2p_swarm=warn,yamux=warn,quinn=warn,rustls=
 /// # Errors
 /// When the filter cannot be parsed.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
-        .with_context(|| format!("--log-level: '{filter}' is not a filter; write error, warn, info, debug or trace"))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).with_context(|| {
+        format!("--log-level: '{filter}' is not a filter; write error, warn, info, debug or trace")
+    })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),

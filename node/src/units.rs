@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_read_with_their_units_and_junk_is_refused() {
-        for (text, ms) in [("30s", 30_000), ("30", 30_000), ("250ms", 250), ("8h", 28_800_000), ("2 d", 172_800_000)] {
+        for (text, ms) in
+            [("30s", 30_000), ("30", 30_000), ("250ms", 250), ("8h", 28_800_000), ("2 d", 172_800_000)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "-1s", "1.5s", "5 weeks", "99999999999999999999s"] {

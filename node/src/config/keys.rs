@@ -36,8 +36,18 @@ pub const KEYS: &[Key] = &[
         "",
         "Where the node keeps everything it has: keys, logins, the database. Default: $XDG_DATA_HOME/p2pdb, or ~/.local/share/p2pdb, or ./p2pdb-data without a home directory",
     ),
-    key("node-name", "NAME", "", "Name of this node for people; fixed when the data directory is made. Default: the host's name"),
-    key("realm-name", "NAME", "p2pdb", "Name of the realm for people; used when `init` or a first `run` makes one"),
+    key(
+        "node-name",
+        "NAME",
+        "",
+        "Name of this node for people; fixed when the data directory is made. Default: the host's name",
+    ),
+    key(
+        "realm-name",
+        "NAME",
+        "p2pdb",
+        "Name of the realm for people; used when `init` or a first `run` makes one",
+    ),
     key("mysql-listen", "IP:PORT", "127.0.0.1:3306", "Address for MySQL clients; port 0 takes a free one"),
     key(
         "mysql-tls",
@@ -51,7 +61,12 @@ pub const KEYS: &[Key] = &[
         "/ip4/0.0.0.0/tcp/7306,/ip4/0.0.0.0/udp/7306/quic-v1",
         "Addresses for peers (TCP and QUIC); port 0 takes a free one",
     ),
-    list("bootstrap", "MULTIADDR", "", "Peers to stay connected to, with or without /p2p/ID. Default: none; peers met before are remembered"),
+    list(
+        "bootstrap",
+        "MULTIADDR",
+        "",
+        "Peers to stay connected to, with or without /p2p/ID. Default: none; peers met before are remembered",
+    ),
     key("mdns", "BOOL", "true", "Find peers on the local network by multicast DNS"),
     key("private-addresses", "BOOL", "true", "Dial loopback and private addresses that peers tell us"),
     key(
@@ -60,23 +75,43 @@ pub const KEYS: &[Key] = &[
         "127.0.0.1:7380",
         "Loopback address for /healthz, /readyz, /metrics and the admin interface that the other subcommands talk to; `off` for none, port 0 takes a free one",
     ),
-    key("log-level", "FILTER", "info", "What is logged: error, warn, info, debug, trace, or a filter such as info,p2pdb_node=debug"),
+    key(
+        "log-level",
+        "FILTER",
+        "info",
+        "What is logged: error, warn, info, debug, trace, or a filter such as info,p2pdb_node=debug",
+    ),
     key("log-format", "FORMAT", "text", "How log lines look: `text` or `json`"),
     key("max-connections", "N", "1000", "MySQL clients connected at once; more are refused with error 1040"),
     key("max-allowed-packet", "SIZE", "64MiB", "Longest statement or value a MySQL client may send"),
-    key("max-prepared-statements", "N", "16382", "Prepared statements of one connection; more are refused with error 1461"),
+    key(
+        "max-prepared-statements",
+        "N",
+        "16382",
+        "Prepared statements of one connection; more are refused with error 1461",
+    ),
     key("connect-timeout", "TIME", "10s", "A MySQL client that has not logged in by then is cut"),
     key("wait-timeout", "TIME", "8h", "A MySQL client without a statement for so long is cut"),
     key("write-timeout", "TIME", "60s", "A MySQL client that does not read its result for so long is cut"),
     key("shutdown-timeout", "TIME", "5s", "How long running statements may go on after SIGTERM or SIGINT"),
-    key("lock-wait-timeout", "TIME", "50s", "How long a statement waits for the writer (error 1205 after it)"),
+    key(
+        "lock-wait-timeout",
+        "TIME",
+        "50s",
+        "How long a statement waits for the writer (error 1205 after it)",
+    ),
     key(
         "idle-transaction-timeout",
         "TIME",
         "10s",
         "A transaction that has written and holds the writer without a statement for so long is rolled back",
     ),
-    key("clock-skew-max", "TIME", "60s", "Blocks stamped further in the future than this wait; a clock that differs more than this from most peers' stops writes"),
+    key(
+        "clock-skew-max",
+        "TIME",
+        "60s",
+        "Blocks stamped further in the future than this wait; a clock that differs more than this from most peers' stops writes",
+    ),
     key("worker-threads", "N", "0", "Threads that serve clients and peers; 0: as many as cores"),
     key("testnet", "BOOL", "false", "Allow partitions by the admin interface; for test networks only"),
 ];
@@ -90,7 +125,8 @@ mod tests {
     #[test]
     fn the_page_of_the_book_documents_every_key_and_no_other() {
         for key in KEYS {
-            let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
+            let default =
+                if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
             let row = format!("| `{}` | `{}` | {default} | {} |", key.name, env_name(key.name), key.help);
             assert!(PAGE.contains(&row), "docs/configuration.md lacks or differs in:\n{row}");
         }

@@ -138,7 +138,9 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err(format!("{address} is not a loopback address; the admin interface listens on this machine only (put a proxy before it to publish /metrics)"))
+        Err(format!(
+            "{address} is not a loopback address; the admin interface listens on this machine only (put a proxy before it to publish /metrics)"
+        ))
     }
 }
 
@@ -171,7 +173,9 @@ const NAME_BYTES_MAX: usize = 64;
 
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(format!("'{text}' is not a name: 1 to {NAME_BYTES_MAX} bytes without control characters"));
+        return Err(format!(
+            "'{text}' is not a name: 1 to {NAME_BYTES_MAX} bytes without control characters"
+        ));
     }
     Ok(text.to_owned())
 }

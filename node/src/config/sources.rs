@@ -145,7 +145,9 @@ impl Sources {
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, ConfigError> {
-        self.parse(name, |text| text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(&parse).collect())
+        self.parse(name, |text| {
+            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(&parse).collect()
+        })
     }
 
     fn place(&self, name: &str, source: Source) -> String {

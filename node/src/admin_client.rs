@@ -1,0 +1,87 @@
+//! The other side of the admin interface: how a command talks to a running node on this machine.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::admin::{BEARER, ErrorReport, RunInfo};
+use crate::datadir::DataDir;
+use crate::node::{RUN_FILE, read_admin_token};
+
+/// Until a connection stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Long enough for `verify` and `backup` of a large store.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// A running node.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    agent: ureq::Agent,
+    base: String,
+    token: String,
+    /// What the node wrote about itself.
+    pub run: RunInfo,
+}
+
+impl AdminClient {
+    /// The node that runs in this directory.
+    ///
+    /// # Errors
+    /// When none does, or it has no HTTP interface.
+    pub fn of(dir: &DataDir) -> anyhow::Result<Self> {
+        let run: RunInfo = dir.read_json(RUN_FILE)?.with_context(|| {
+            format!("no node runs in {} (or it has only just begun to start)", dir.root().display())
+        })?;
+        let http = run.http.clone().with_context(|| {
+            format!("the node in {} runs without its HTTP interface (--http-listen off), which this command needs", dir.root().display())
+        })?;
+        let token = read_admin_token(dir)?.context("the data directory has no admin.token")?;
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        Ok(Self { agent: config.into(), base: format!("http://{http}"), token, run })
+    }
+
+    /// GET below `/admin`.
+    ///
+    /// # Errors
+    /// When the node cannot be reached or refuses.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request = self.agent.get(format!("{}/admin/{path}", self.base));
+        let answer = request.header("authorization", format!("{BEARER}{}", self.token)).call();
+        self.read(answer)
+    }
+
+    /// POST below `/admin`.
+    ///
+    /// # Errors
+    /// When the node cannot be reached or refuses.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let request = self.agent.post(format!("{}/admin/{path}", self.base));
+        let answer = request.header("authorization", format!("{BEARER}{}", self.token)).send_json(body);
+        self.read(answer)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<T> {
+        let mut answer = answer.with_context(|| format!("the node at {} does not answer", self.base))?;
+        if answer.status().is_success() {
+            return answer
+                .body_mut()
+                .read_json()
+                .context("the node's answer cannot be read (another version?)");
+        }
+        let status = answer.status();
+        match answer.body_mut().read_json::<ErrorReport>() {
+            Ok(report) => bail!("{}", report.error),
+            Err(_) => bail!("the node answers {status}"),
+        }
+    }
+}

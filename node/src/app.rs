@@ -1,0 +1,142 @@
+//! What a running node knows of itself: for `/readyz`, metrics and the admin interface.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use libp2p::Multiaddr;
+use p2pdb_engine::Engine;
+use p2pdb_model::NodeId;
+use parking_lot::RwLock;
+
+use crate::admin::{PeerReport, StatusReport};
+use crate::datadir::DataDir;
+use crate::door::Door;
+use crate::net::{Access, NetError, NetHandle, peer_of};
+use crate::replicate::{Join, Shared};
+
+/// See the module.
+pub struct App {
+    pub(crate) engine: Engine,
+    pub(crate) door: Arc<Door>,
+    pub(crate) net: NetHandle,
+    pub(crate) replication: Arc<Shared>,
+    pub(crate) join: tokio::sync::watch::Receiver<Join>,
+    pub(crate) dir: DataDir,
+    pub(crate) name: String,
+    pub(crate) admin_token: String,
+    pub(crate) testnet: bool,
+    pub(crate) mysql: String,
+    pub(crate) http: Option<String>,
+    pub(crate) writer_runs: Arc<AtomicBool>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) blocked: RwLock<Vec<NodeId>>,
+    pub(crate) started: Instant,
+}
+
+impl App {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+    pub(crate) fn replication(&self) -> &Shared {
+        &self.replication
+    }
+    pub(crate) fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+    pub(crate) fn is_testnet(&self) -> bool {
+        self.testnet
+    }
+    pub(crate) fn writer_runs(&self) -> bool {
+        self.writer_runs.load(Ordering::Acquire)
+    }
+
+    /// Addresses that peers can dial: those listened on, without the unspecified ones' duplicates.
+    pub(crate) fn listening(&self) -> Vec<Multiaddr> {
+        self.replication.listening()
+    }
+
+    /// Why clients had better go elsewhere; empty when ready.
+    pub(crate) fn reasons_not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.stopping.load(Ordering::Acquire) {
+            reasons.push("the node is stopping".to_owned());
+        }
+        if !self.writer_runs() {
+            reasons.push("the writer thread has ended; restart the node".to_owned());
+        }
+        let status = self.engine.status();
+        if status.role.is_none() {
+            reasons.push(match &*self.join.borrow() {
+                Join::Asking => "not a member yet: no member has answered the ticket".to_owned(),
+                Join::Admitted => "admitted; catching up for the first time".to_owned(),
+                Join::Refused(why) => format!("not a member: {why}"),
+            });
+        }
+        reasons.extend(status.alarm.map(|a| format!("ALARM: {a}")));
+        reasons.extend(status.refuses_writes.map(|w| format!("writes are refused: {w}")));
+        reasons
+    }
+
+    pub(crate) async fn set_blocked(&self, nodes: Vec<NodeId>) -> Result<(), NetError> {
+        self.net.set_blocked(nodes.clone()).await?;
+        *self.blocked.write() = nodes;
+        Ok(())
+    }
+
+    pub(crate) async fn status(&self) -> StatusReport {
+        let peers = self.net.peers().await.unwrap_or_default();
+        let reasons = self.reasons_not_ready();
+        let status = self.engine.status();
+        let members = self.engine.members();
+        let sessions = self.replication.peers();
+        let peers = peers.into_iter().map(|p| {
+            let session = sessions.iter().find(|s| s.peer == p.node);
+            PeerReport {
+                node: p.node.to_hex(),
+                name: members.iter().find(|m| m.node == p.node).map_or_else(String::new, |m| m.name.clone()),
+                access: if p.access == Access::Member { "member" } else { "stranger" }.to_owned(),
+                addresses: p.addresses.iter().map(ToString::to_string).collect(),
+                round_trip_ms: p.round_trip.map(|t| t.as_secs_f64() * 1e3),
+                clock_offset_ms: session.and_then(|s| s.clock_offset_ms),
+                equal: session.and_then(|s| s.equal),
+                fetching: session.and_then(|s| s.fetching),
+            }
+        });
+        StatusReport {
+            realm: status.realm.to_string(),
+            node: status.node.to_hex(),
+            peer_id: peer_of(&status.node).map(|p| p.to_string()).unwrap_or_default(),
+            name: self.name.clone(),
+            role: status.role.map(|r| r.name().to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            ready: reasons.is_empty(),
+            reasons,
+            mysql: self.mysql.clone(),
+            http: self.http.clone(),
+            listening: self.listening().iter().map(ToString::to_string).collect(),
+            blocks: status.blocks,
+            heads: status.heads.iter().map(ToString::to_string).collect(),
+            frontier: status.gtid_executed,
+            frontier_digest: status.frontier_digest,
+            fingerprint: status.fingerprint,
+            fingerprints: status.fingerprints,
+            newest_ms: status.stamp.millis(),
+            pending_blocks: status.pending_blocks,
+            refuses_writes: status.refuses_writes,
+            alarm: status.alarm,
+            clients: self.door.connected(),
+            statements: self.door.stats().statements(),
+            peers: peers.collect(),
+            blocked: self.blocked.read().iter().map(NodeId::to_hex).collect(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `verify`, `export`, `import`, `backup`, `restore`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::access::Access;
+use super::{Context_, print_json, print_out};
+use crate::admin::{ImportReport, PathRequest, VerifyReport, WrittenReport};
+use crate::ops;
+use crate::progress::Progress;
+use crate::units::show_bytes;
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The CAR file to write; must not exist
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The CAR file to read
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The directory to write; must not exist. It holds the node's keys: keep it like a password
+    directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The directory that `backup` wrote
+    directory: PathBuf,
+}
+
+/// The node resolves paths in its own working directory, so it is told absolute ones.
+fn request(path: &Path) -> anyhow::Result<PathRequest> {
+    let path = std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
+    Ok(PathRequest { path: path.to_str().context("the path is not UTF-8")?.to_owned() })
+}
+
+pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
+    let mut progress = Progress::new();
+    let report: VerifyReport = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => {
+            progress.show("the running node verifies itself; seconds so far", 0, 0);
+            client.post("verify", &())?
+        }
+        Access::Stopped(node) => {
+            ops::verify(&node.engine, &mut |step, done, total| progress.show(step, done, total))?
+        }
+    };
+    progress.finish();
+    if json {
+        print_json(&report)?;
+    } else if report.clean {
+        print_out(&format!(
+            "verified in {:.1} s: every hash, signature, verdict and row is as the log says\n",
+            report.seconds
+        ))?;
+    } else {
+        for finding in &report.findings {
+            print_out(&format!("FOUND  {finding}\n"))?;
+        }
+    }
+    if !report.clean {
+        let n = report.findings.len() as u64 + report.more;
+        bail!(
+            "{n} findings: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn export(c: &Context_, args: &Export) -> anyhow::Result<()> {
+    let mut progress = Progress::new();
+    let report: WrittenReport = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => client.post("export", &request(&args.file)?)?,
+        Access::Stopped(node) => {
+            ops::export(&node.engine, &args.file, &mut |s, done, total| progress.show(s, done, total))?
+        }
+    };
+    progress.finish();
+    if args.json {
+        return print_json(&report);
+    }
+    let blocks = report.blocks.unwrap_or_default();
+    print_out(&format!("wrote {blocks} blocks ({}) to {}\n", show_bytes(report.bytes), report.path))
+}
+
+pub(super) fn import(c: &Context_, args: &Import) -> anyhow::Result<()> {
+    let mut progress = Progress::new();
+    let report: ImportReport = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => client.post("import", &request(&args.file)?)?,
+        Access::Stopped(node) => {
+            ops::import(&node.engine, &args.file, &mut |s, done, total| progress.show(s, done, total))?
+        }
+    };
+    progress.finish();
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_out(&format!(
+            "{} blocks are new, {} were held already, {} wait for missing ones\n",
+            report.applied, report.known, report.waiting
+        ))?;
+        for refused in report.refused.iter().take(20) {
+            print_out(&format!("REFUSED  {refused}\n"))?;
+        }
+    }
+    if !report.refused.is_empty() {
+        bail!("{} blocks were refused; every node refuses them", report.refused.len());
+    }
+    Ok(())
+}
+
+pub(super) fn backup(c: &Context_, args: &Backup) -> anyhow::Result<()> {
+    let report: WrittenReport = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => client.post("backup", &request(&args.directory)?)?,
+        Access::Stopped(node) => ops::backup(&node.engine, &c.dir, &args.directory)?,
+    };
+    if args.json {
+        return print_json(&report);
+    }
+    print_out(&format!(
+        "wrote a backup ({}) to {}; it holds the node's keys, keep it like a password\n",
+        show_bytes(report.bytes),
+        report.path
+    ))
+}
+
+pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
+    let _lock = c.dir.lock()?;
+    ops::restore(&args.directory, &c.dir)?;
+    print_out(&format!(
+        "restored the node in {}; it begins a new chain, so nothing it wrote before can clash\n  next  p2pdb-node run --data-dir {}\n",
+        c.dir.root().display(),
+        c.dir.root().display()
+    ))
+}

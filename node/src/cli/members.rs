@@ -1,0 +1,125 @@
+//! `invite` and `members`.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use super::access::Access;
+use super::{Context_, print_json, print_out};
+use crate::admin::{InviteReport, InviteRequest, MemberReport, NodesRequest};
+use crate::ops;
+use crate::table::Table;
+use crate::units::{parse_duration, show_utc};
+
+/// `invite`.
+#[derive(Debug, Args)]
+pub(super) struct Invite {
+    /// What the joining node becomes: owner, writer, reader or relay
+    #[arg(long, default_value = "writer")]
+    role: String,
+    /// How many nodes the ticket admits
+    #[arg(long, default_value_t = 1)]
+    uses: u32,
+    /// How long the ticket holds, such as 30m, 8h or 7d; `never` for no end
+    #[arg(long, default_value = "1d")]
+    expires: String,
+    /// Address to put into the ticket instead of those the node listens on (may be repeated)
+    #[arg(long, value_name = "MULTIADDR")]
+    address: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `members`.
+#[derive(Debug, Args)]
+pub(super) struct Members {
+    #[command(subcommand)]
+    verb: Option<MembersVerb>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum MembersVerb {
+    /// Remove a member; what it writes from now on is void
+    Remove {
+        /// Its name, or the beginning of its key
+        member: String,
+    },
+}
+
+pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
+    let expires_s = match args.expires.as_str() {
+        "never" => None,
+        text => Some(parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?.as_secs().max(1)),
+    };
+    let request = InviteRequest {
+        role: args.role.clone(),
+        expires_s,
+        uses: args.uses,
+        addresses: args.address.clone(),
+    };
+    let report: InviteReport = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => client.post("invite", &request)?,
+        Access::Stopped(node) => {
+            // Of a stopped node only fixed addresses are known; an unspecified one or port 0 leads nowhere.
+            let fixed = |a: &&libp2p::Multiaddr| {
+                let text = a.to_string();
+                !text.contains("/0.0.0.0/")
+                    && !text.contains("/ip6/::/")
+                    && !text.contains("/tcp/0")
+                    && !text.contains("/udp/0")
+            };
+            let listening: Vec<_> = c.config.peer_listen.iter().filter(fixed).cloned().collect();
+            ops::invite(&node.engine, &request, &listening)?
+        }
+    };
+    if args.json {
+        return print_json(&report);
+    }
+    let until = report.expires_ms.map_or_else(|| "never".to_owned(), |ms| format!("{} UTC", show_utc(ms)));
+    let mut text = format!("{}\n", report.ticket);
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        text += &format!("\n  role {} · admits {} · expires {until}\n", report.role, report.uses);
+        if report.addresses.is_empty() {
+            text += "  no address is in it: start the node first, or add --address, or use `join … --peer`\n";
+        }
+        text += "  use it on the other machine:  p2pdb-node join TICKET\n  who has it can join: send it like a password\n";
+    }
+    print_out(&text)
+}
+
+pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
+    let access = Access::open(&c.dir, &c.config)?;
+    let rows: Vec<MemberReport> = match (&args.verb, &access) {
+        (None, Access::Running(client)) => client.get("members")?,
+        (None, Access::Stopped(node)) => ops::members(&node.engine),
+        (Some(MembersVerb::Remove { member }), Access::Running(client)) => {
+            client.post("members/remove", &NodesRequest { nodes: vec![member.clone()] })?
+        }
+        (Some(MembersVerb::Remove { member }), Access::Stopped(node)) => {
+            let found = ops::find_member(&node.engine, member)?;
+            if found == node.engine.node() {
+                bail!("this is the node itself; remove it from another owner's node");
+            }
+            node.engine.remove_member(found)?;
+            ops::members(&node.engine)
+        }
+    };
+    if args.json {
+        return print_json(&rows);
+    }
+    let mut table = Table::new(["", "name", "role", "node", "blocks", "last block"]);
+    for m in &rows {
+        table.row([
+            if m.local { "*" } else { "" }.to_owned(),
+            m.name.clone(),
+            if m.removed { "removed".to_owned() } else { m.role.clone() },
+            m.node.chars().take(16).collect(),
+            m.seq.to_string(),
+            m.last_seen_ms.map_or_else(|| "-".to_owned(), ops::ago),
+        ]);
+    }
+    print_out(&table.to_string())
+}

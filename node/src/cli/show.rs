@@ -1,0 +1,189 @@
+//! `status` and `log`.
+
+use clap::Args;
+
+use super::access::Access;
+use super::{Context_, print_json, print_out};
+use crate::admin::{BlockReport, StatusReport};
+use crate::graph::{self, Node};
+use crate::ops;
+use crate::table::Table;
+use crate::units::{show_duration, show_utc};
+
+/// Characters of a CID that tell blocks apart: its end, as the beginning is the same for all.
+const CID_SHOWN: usize = 10;
+
+/// `log`.
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// How many blocks
+    #[arg(short = 'n', long, default_value_t = 50)]
+    limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
+    match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => {
+            let report: StatusReport = client.get("status")?;
+            if json { print_json(&report) } else { print_out(&status_text(&report)) }
+        }
+        Access::Stopped(node) => {
+            let s = node.engine.status();
+            if json {
+                return print_json(&serde_json::json!({
+                    "running": false,
+                    "realm": s.realm.to_string(),
+                    "node": s.node.to_hex(),
+                    "role": s.role.map(|r| r.name()),
+                    "blocks": s.blocks,
+                    "heads": s.heads.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "frontier": s.gtid_executed,
+                    "frontier_digest": s.frontier_digest,
+                    "fingerprint": s.fingerprint,
+                }));
+            }
+            let heads: Vec<String> = s.heads.iter().map(|h| short_cid(&h.to_string())).collect();
+            let lines = [
+                ("state", "stopped".to_owned()),
+                ("realm", s.realm.to_string()),
+                ("node", s.node.to_hex()),
+                ("role", s.role.map_or("not a member yet", |r| r.name()).to_owned()),
+                ("blocks", s.blocks.to_string()),
+                ("heads", heads.join(" ")),
+                ("frontier", short(&s.frontier_digest)),
+                ("fingerprint", short(&s.fingerprint)),
+            ];
+            print_out(&aligned(&lines))
+        }
+    }
+}
+
+fn aligned(lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
+    lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn short(hex: &str) -> String {
+    hex.chars().take(16).collect()
+}
+
+fn short_cid(cid: &str) -> String {
+    cid.chars().skip(cid.chars().count().saturating_sub(CID_SHOWN)).collect()
+}
+
+fn status_text(s: &StatusReport) -> String {
+    let state = if s.ready { "ready".to_owned() } else { format!("NOT READY: {}", s.reasons.join("; ")) };
+    let uptime = show_duration(std::time::Duration::from_secs(s.uptime_s));
+    let heads: Vec<String> = s.heads.iter().map(|h| short_cid(h)).collect();
+    let mut text = aligned(&[
+        ("state", format!("{state} (pid {}, up {uptime}, version {})", s.pid, s.version)),
+        ("node", format!("{} · {}", s.name, s.node)),
+        ("realm", s.realm.clone()),
+        ("role", s.role.clone().unwrap_or_else(|| "not a member yet".to_owned())),
+        ("MySQL", format!("{} ({} clients, {} statements)", s.mysql, s.clients, s.statements)),
+        ("HTTP", s.http.clone().unwrap_or_else(|| "off".to_owned())),
+        ("peers at", s.listening.join("\n          ")),
+        ("blocks", format!("{} ({} waiting), newest {}", s.blocks, s.pending_blocks, ops::ago(s.newest_ms))),
+        ("heads", heads.join(" ")),
+        ("frontier", short(&s.frontier_digest)),
+        ("fingerprint", short(&s.fingerprint)),
+    ]);
+    if s.peers.is_empty() {
+        text += "\nno peer is connected\n";
+        return text;
+    }
+    let mut table = Table::new(["peer", "node", "equal", "to fetch", "round trip", "clock", "address"]);
+    for p in &s.peers {
+        table.row([
+            if p.name.is_empty() { p.access.clone() } else { p.name.clone() },
+            short(&p.node),
+            p.equal.map_or("?", |e| if e { "yes" } else { "no" }).to_owned(),
+            p.fetching.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            p.round_trip_ms.map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms")),
+            p.clock_offset_ms.map_or_else(|| "?".to_owned(), |ms| format!("{ms:+} ms")),
+            p.addresses.first().cloned().unwrap_or_default(),
+        ]);
+    }
+    text += "\n";
+    text += &table.to_string();
+    text
+}
+
+pub(super) fn log(c: &Context_, args: &Log) -> anyhow::Result<()> {
+    let blocks: Vec<BlockReport> = match Access::open(&c.dir, &c.config)? {
+        Access::Running(client) => client.get(&format!("log?limit={}", args.limit))?,
+        Access::Stopped(node) => ops::log(&node.engine, args.limit)?,
+    };
+    if args.json {
+        return print_json(&blocks);
+    }
+    print_out(&log_text(&blocks))
+}
+
+fn log_text(blocks: &[BlockReport]) -> String {
+    let shown: std::collections::HashSet<&str> = blocks.iter().map(|b| b.cid.as_str()).collect();
+    let nodes: Vec<Node<String>> = blocks
+        .iter()
+        .map(|b| {
+            let author = if b.author_name.is_empty() {
+                b.author.chars().take(8).collect()
+            } else {
+                b.author_name.clone()
+            };
+            let head = if b.head { "  (head)" } else { "" };
+            let mut text =
+                vec![format!("{} {author} #{} {}{head}", short_cid(&b.cid), b.seq, show_utc(b.time_ms))];
+            for t in &b.transactions {
+                let void = t.void.as_ref().map(|v| format!("VOID ({v}) ")).unwrap_or_default();
+                text.push(format!("    {void}{}", if t.summary.is_empty() { "(empty)" } else { &t.summary }));
+            }
+            if b.transactions.is_empty() {
+                text.push("    ties heads together".to_owned());
+            }
+            // Older blocks than those shown have no line of their own.
+            let parents = b.parents.iter().filter(|p| shown.contains(p.as_str())).cloned().collect();
+            Node { id: b.cid.clone(), parents, text }
+        })
+        .collect();
+    graph::draw(&nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(cid: &str, parents: &[&str], head: bool) -> BlockReport {
+        BlockReport {
+            cid: format!("bafyrei{cid:a>20}"),
+            parents: parents.iter().map(|p| format!("bafyrei{p:a>20}")).collect(),
+            author: "00ff".repeat(16),
+            author_name: "one".into(),
+            seq: 3,
+            time_ms: 0,
+            head,
+            transactions: vec![crate::admin::TransactionReport {
+                account: String::new(),
+                void: None,
+                summary: "INSERT shop.till".into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_log_shows_blocks_heads_and_what_they_did() {
+        let text = log_text(&[block("c", &["a"], true), block("b", &["a"], true), block("a", &["0"], false)]);
+        let expected = "\
+*  aaaaaaaaac one #3 1970-01-01 00:00:00  (head)
+|      INSERT shop.till
+| *  aaaaaaaaab one #3 1970-01-01 00:00:00  (head)
+| |      INSERT shop.till
+|/
+*  aaaaaaaaaa one #3 1970-01-01 00:00:00
+       INSERT shop.till
+";
+        assert_eq!(text, expected, "\n{text}");
+    }
+}

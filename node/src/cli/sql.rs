@@ -1,0 +1,321 @@
+//! `sql`: a small client for people without another one at hand. Speaks MySQL's protocol like any client.
+
+mod split;
+
+use std::io::{IsTerminal, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use p2pdb_mysql::client::{Client, ClientConfig, ClientEvent, Column, Done};
+use p2pdb_mysql::{ColumnType, ServerError, StatusFlags};
+use rustyline::error::ReadlineError;
+
+use self::split::Splitter;
+use super::{Context_, print_out};
+use crate::client_file::ClientFile;
+use crate::table::Table;
+
+/// What is read from the socket at once, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+/// Rows held to align a table; a longer result is shown in pieces.
+const TABLE_ROWS_MAX: usize = 10_000;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const HISTORY_FILE: &str = "sql_history";
+
+/// `sql`.
+#[derive(Debug, Args)]
+pub(super) struct Sql {
+    /// Run these statements and leave (may be repeated)
+    #[arg(short = 'e', long = "execute", value_name = "SQL")]
+    execute: Vec<String>,
+    /// Database to use
+    #[arg(short = 'D', long)]
+    database: Option<String>,
+    /// Option file with address, user and password; default: client.cnf in the data directory
+    #[arg(long, value_name = "FILE")]
+    defaults_file: Option<PathBuf>,
+    /// Print JSON: one line for each result
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
+    let file = match &args.defaults_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            ClientFile::parse(&text)
+        }
+        None => ClientFile::read(&c.dir)?.with_context(|| {
+            format!("there is no client.cnf in {}\n  hint: --data-dir names the node's directory, --defaults-file another option file", c.dir.root().display())
+        })?,
+    };
+    let mut connection = Connection::open(&file, args.database.clone())?;
+    let mut out = Output { json: args.json, framed: true };
+    if !args.execute.is_empty() {
+        out.framed = std::io::stdout().is_terminal();
+        for text in &args.execute {
+            run_all(&mut connection, &out, text)?;
+        }
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        out.framed = std::io::stdout().is_terminal();
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return run_all(&mut connection, &out, &text);
+    }
+    interact(c, &mut connection, &out)
+}
+
+/// Runs a text of statements; stops at the first error.
+fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Result<()> {
+    let mut splitter = Splitter::default();
+    let mut statements = splitter.add(text);
+    statements.extend(splitter.rest());
+    for statement in statements {
+        connection.query(&statement, out)??;
+    }
+    Ok(())
+}
+
+fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::Result<()> {
+    let mut editor = rustyline::DefaultEditor::new().context("cannot read from this terminal")?;
+    let history = c.dir.path(HISTORY_FILE);
+    // No history yet is no error.
+    let _ = editor.load_history(&history);
+    println!("{} · end statements with ; · leave with \\q or Ctrl-D", connection.client.server_version());
+    let mut splitter = Splitter::default();
+    loop {
+        let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
+        match editor.readline(prompt) {
+            Ok(line) if splitter.is_empty() && matches!(line.trim(), "\\q" | "quit" | "exit") => break,
+            Ok(line) => {
+                for statement in splitter.add(&format!("{line}\n")) {
+                    // Only the words, so that a statement comes back as one line.
+                    let _ = editor.add_history_entry(format!("{};", statement.replace('\n', " ")));
+                    if let Err(e) = connection.query(&statement, out)? {
+                        eprintln!("{e}");
+                    }
+                }
+            }
+            Err(ReadlineError::Interrupted) => splitter = Splitter::default(),
+            Err(ReadlineError::Eof) => break,
+            Err(e) => return Err(e).context("cannot read from this terminal"),
+        }
+    }
+    if let Err(e) = editor.save_history(&history) {
+        eprintln!("the history was not saved: {e}");
+    }
+    Ok(())
+}
+
+struct Output {
+    json: bool,
+    framed: bool,
+}
+
+struct Connection {
+    client: Client,
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    fn open(file: &ClientFile, database: Option<String>) -> anyhow::Result<Self> {
+        let name = format!("{}:{}", file.host, file.port);
+        let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(file.host.as_str(), file.port))
+            .with_context(|| format!("cannot find {name}"))?;
+        let socket = addresses
+            .map(|a| TcpStream::connect_timeout(&a, CONNECT_TIMEOUT))
+            .reduce(|a, b| a.or(b))
+            .with_context(|| format!("cannot find {name}"))?
+            .with_context(|| {
+                format!("cannot connect to {name}\n  hint: is the node running? `p2pdb-node run` starts it")
+            })?;
+        socket.set_nodelay(true)?;
+        let mut config = ClientConfig::new(file.user.clone(), file.password.clone());
+        config.database = database;
+        config.attributes = vec![("program_name".into(), "p2pdb-node sql".into())];
+        let mut connection = Self { client: Client::new(config), socket, buffer: vec![0; READ_BYTES] };
+        match connection.event()? {
+            ClientEvent::Ready(_) => Ok(connection),
+            ClientEvent::Error(e) => bail!("{e}"),
+            other => bail!("unexpected answer to the login: {other:?}"),
+        }
+    }
+
+    fn event(&mut self) -> anyhow::Result<ClientEvent> {
+        loop {
+            let event = self.client.poll()?;
+            let mut output = Vec::new();
+            self.client.take_output(&mut output);
+            self.socket.write_all(&output).context("the connection broke")?;
+            if let Some(event) = event {
+                return Ok(event);
+            }
+            let n = self.socket.read(&mut self.buffer).context("the connection broke")?;
+            if n == 0 {
+                bail!("the node closed the connection");
+            }
+            self.client.receive(&self.buffer[..n])?;
+        }
+    }
+
+    /// Runs a statement and prints its results; the inner error is the statement's.
+    fn query(&mut self, sql: &str, out: &Output) -> anyhow::Result<Result<(), ServerError>> {
+        let begun = Instant::now();
+        self.client.query(sql.as_bytes());
+        let mut result: Option<(Vec<Column>, Vec<Row>, u64)> = None;
+        loop {
+            match self.event()? {
+                ClientEvent::Columns(columns) => result = Some((columns, Vec::new(), 0)),
+                ClientEvent::Row(row) => {
+                    if let Some((columns, rows, total)) = &mut result {
+                        rows.push(row);
+                        *total += 1;
+                        if rows.len() >= TABLE_ROWS_MAX && !out.json {
+                            print_rows(columns, std::mem::take(rows), out)?;
+                        }
+                    }
+                }
+                ClientEvent::Done(done) => {
+                    let more = done.status.contains(StatusFlags::MORE_RESULTS_EXISTS);
+                    match result.take() {
+                        Some((columns, rows, total)) => {
+                            print_rows(&columns, rows, out)?;
+                            if out.framed && !out.json {
+                                print_out(&format!(
+                                    "{total} rows in set ({:.2} s)\n\n",
+                                    begun.elapsed().as_secs_f64()
+                                ))?;
+                            }
+                        }
+                        None => print_done(&done, begun.elapsed(), out)?,
+                    }
+                    if !more {
+                        return Ok(Ok(()));
+                    }
+                }
+                ClientEvent::Error(e) => return Ok(Err(e)),
+                other => bail!("unexpected answer: {other:?}"),
+            }
+        }
+    }
+}
+
+type Row = Vec<Option<Vec<u8>>>;
+
+fn print_done(done: &Done, took: Duration, out: &Output) -> anyhow::Result<()> {
+    if out.json {
+        let value = serde_json::json!({
+            "affected_rows": done.affected_rows,
+            "last_insert_id": done.last_insert_id,
+            "warnings": done.warnings,
+            "info": done.info,
+        });
+        return print_out(&format!("{value}\n"));
+    }
+    if !out.framed {
+        return Ok(());
+    }
+    let warnings = if done.warnings == 0 { String::new() } else { format!(", {} warnings", done.warnings) };
+    let info = if done.info.is_empty() { String::new() } else { format!("  {}", done.info) };
+    print_out(&format!(
+        "OK, {} rows affected{warnings} ({:.2} s){info}\n\n",
+        done.affected_rows,
+        took.as_secs_f64()
+    ))
+}
+
+fn print_rows(columns: &[Column], rows: Vec<Row>, out: &Output) -> anyhow::Result<()> {
+    if out.json {
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let rows: Vec<Vec<serde_json::Value>> = rows
+            .iter()
+            .map(|r| columns.iter().zip(r).map(|(c, cell)| json_cell(c, cell.as_deref())).collect())
+            .collect();
+        return print_out(&format!("{}\n", serde_json::json!({ "columns": names, "rows": rows })));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let text = |cell: Option<Vec<u8>>| match cell {
+        None => "NULL".to_owned(),
+        Some(bytes) => String::from_utf8(bytes)
+            .unwrap_or_else(|e| format!("0x{}", p2pdb_model::ids::hex(e.as_bytes()).to_uppercase())),
+    };
+    if out.framed {
+        let mut table = Table::new(columns.iter().map(|c| c.name.clone()));
+        rows.into_iter().for_each(|r| table.row(r.into_iter().map(text)));
+        return print_out(&table.framed());
+    }
+    // As the mysql client does in a pipe: tabs between cells.
+    let mut lines = columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join("\t");
+    lines.push('\n');
+    for row in rows {
+        let cells: Vec<String> = row
+            .into_iter()
+            .map(|c| text(c).replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n"))
+            .collect();
+        lines += &cells.join("\t");
+        lines.push('\n');
+    }
+    print_out(&lines)
+}
+
+fn json_cell(column: &Column, cell: Option<&[u8]>) -> serde_json::Value {
+    use ColumnType::*;
+    let Some(bytes) = cell else {
+        return serde_json::Value::Null;
+    };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return format!("0x{}", p2pdb_model::ids::hex(bytes).to_uppercase()).into();
+    };
+    let number: Option<serde_json::Number> = match column.column_type {
+        // DECIMAL stays text: JSON readers would make a float of it.
+        Tiny | Short | Long | LongLong | Int24 | Year => {
+            text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
+        }
+        Float | Double => text.parse().ok().and_then(serde_json::Number::from_f64),
+        _ => None,
+    };
+    number.map_or_else(|| text.into(), serde_json::Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(column_type: ColumnType) -> Column {
+        Column {
+            schema: String::new(),
+            table: String::new(),
+            org_table: String::new(),
+            name: "c".into(),
+            org_name: String::new(),
+            charset: 255,
+            length: 0,
+            column_type,
+            flags: p2pdb_mysql::ColumnFlags::empty(),
+            decimals: 0,
+        }
+    }
+
+    #[test]
+    fn json_cells_keep_their_value() {
+        for (ty, text, json) in [
+            (ColumnType::LongLong, "18446744073709551615", "18446744073709551615"),
+            (ColumnType::Long, "-5", "-5"),
+            (ColumnType::NewDecimal, "1.10", "\"1.10\""),
+            (ColumnType::Double, "1.5", "1.5"),
+            (ColumnType::VarString, "7", "\"7\""),
+        ] {
+            assert_eq!(json_cell(&column(ty), Some(text.as_bytes())).to_string(), json);
+        }
+        assert_eq!(json_cell(&column(ColumnType::Blob), Some(&[0xff])).to_string(), "\"0xFF\"");
+        assert!(json_cell(&column(ColumnType::Long), None).is_null());
+    }
+}

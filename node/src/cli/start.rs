@@ -1,0 +1,71 @@
+//! `run`, `init` and `join`.
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::Context_;
+use crate::node::{self, TICKET_FILE, Until};
+use crate::ticket::Ticket;
+
+/// `join`.
+#[derive(Debug, Args)]
+pub(super) struct Join {
+    /// The ticket that `p2pdb-node invite` printed
+    ticket: String,
+    /// Address of a member, beside those in the ticket (may be repeated)
+    #[arg(long, value_name = "MULTIADDR")]
+    peer: Vec<String>,
+    /// Leave once the node has joined and caught up
+    #[arg(long)]
+    no_run: bool,
+}
+
+pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
+    let _lock = c.dir.lock()?;
+    let password = if c.dir.is_initialised() { None } else { Some(node::init(&c.dir, &c.config)?) };
+    node::run(&c.dir, &c.config, Until::Stopped, password)
+}
+
+pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
+    let _lock = c.dir.lock()?;
+    let password = node::init(&c.dir, &c.config)?;
+    println!("made a node with a realm of its own in {}", c.dir.root().display());
+    println!("  account  root, password {password}  (shown this once; kept in client.cnf)");
+    println!("  next     p2pdb-node run --data-dir {}", c.dir.root().display());
+    Ok(())
+}
+
+pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
+    let ticket = Ticket::decode(&args.ticket)?;
+    let mut config = c.config.clone();
+    for text in &args.peer {
+        let address = text.parse().with_context(|| {
+            format!("--peer: '{text}' is not a peer address, such as /ip4/192.0.2.7/tcp/7306")
+        })?;
+        config.bootstrap.push(address);
+    }
+    if ticket.addresses.is_empty() && config.bootstrap.is_empty() && !config.mdns {
+        bail!(
+            "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"
+        );
+    }
+    let _lock = c.dir.lock()?;
+    // The same ticket again: an earlier join broke off, or has not been answered yet.
+    let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == args.ticket.trim());
+    let password = if c.dir.is_initialised() && same {
+        None
+    } else {
+        Some(node::init_joiner(&c.dir, &config, &ticket)?)
+    };
+    let until = if args.no_run { Until::Joined } else { Until::Stopped };
+    node::run(&c.dir, &config, until, password)?;
+    if args.no_run {
+        println!(
+            "joined realm {} as {}; start it with: p2pdb-node run --data-dir {}",
+            ticket.realm,
+            ticket.role.name(),
+            c.dir.root().display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Columns and cells on their way out: from `p2pdb-sql`'s words to the protocol's.
+
+use std::borrow::Cow;
+
+use p2pdb_model::ValueRef;
+use p2pdb_mysql::{Cell, ColumnDef, ColumnFlags, ColumnType, RowWriter, charset};
+use p2pdb_sql::field::{Field, FieldKind};
+use p2pdb_sql::present;
+
+use super::params::Charset;
+
+/// Greatest number of bytes of a character in utf8mb4.
+const CHARACTER_BYTES_MAX: u32 = 4;
+
+/// The description of a result column.
+pub(super) fn column(field: &Field) -> ColumnDef<'_> {
+    use ColumnType as T;
+    let (column_type, is_text) = match &field.ty.kind {
+        FieldKind::Null => (T::Null, false),
+        FieldKind::Tiny => (T::Tiny, false),
+        FieldKind::Short => (T::Short, false),
+        FieldKind::Int24 => (T::Int24, false),
+        FieldKind::Long => (T::Long, false),
+        FieldKind::LongLong => (T::LongLong, false),
+        FieldKind::Year => (T::Year, false),
+        FieldKind::Bit => (T::Bit, false),
+        FieldKind::Float => (T::Float, false),
+        FieldKind::Double => (T::Double, false),
+        FieldKind::Decimal => (T::NewDecimal, false),
+        FieldKind::Date => (T::Date, false),
+        FieldKind::Time => (T::Time, false),
+        FieldKind::DateTime => (T::DateTime, false),
+        FieldKind::Timestamp => (T::Timestamp, false),
+        FieldKind::Char => (T::String, true),
+        FieldKind::VarChar => (T::VarString, true),
+        FieldKind::Text => (T::Blob, true),
+        FieldKind::Binary => (T::String, false),
+        FieldKind::VarBinary => (T::VarString, false),
+        FieldKind::Blob => (T::Blob, false),
+        FieldKind::Enum(_) => (T::Enum, true),
+        FieldKind::Set(_) => (T::Set, true),
+        FieldKind::Json => (T::Json, false),
+    };
+    let mut flags = ColumnFlags::empty();
+    flags.set(ColumnFlags::NOT_NULL, field.not_null);
+    flags.set(ColumnFlags::PRIMARY_KEY, field.primary_key);
+    flags.set(ColumnFlags::UNIQUE_KEY, field.unique_key);
+    flags.set(ColumnFlags::MULTIPLE_KEY, field.multiple_key);
+    flags.set(ColumnFlags::AUTO_INCREMENT, field.auto_increment);
+    flags.set(ColumnFlags::UNSIGNED, field.ty.unsigned || column_type == T::Year);
+    flags.set(ColumnFlags::ZEROFILL, field.ty.zerofill || column_type == T::Year);
+    flags.set(ColumnFlags::BINARY, !is_text);
+    flags.set(ColumnFlags::BLOB, matches!(column_type, T::Blob | T::Json));
+    flags.set(ColumnFlags::TIMESTAMP, column_type == T::Timestamp);
+    let length = if is_text { field.ty.length.saturating_mul(CHARACTER_BYTES_MAX) } else { field.ty.length };
+    ColumnDef {
+        schema: &field.database,
+        table: &field.table,
+        org_table: &field.org_table,
+        name: &field.name,
+        org_name: &field.org_name,
+        charset: if is_text { field.ty.collation.id() } else { charset::BINARY },
+        length,
+        column_type,
+        flags,
+        decimals: field.ty.decimals,
+    }
+}
+
+/// Writes a row's cells.
+pub(super) fn put_row(
+    rows: &mut RowWriter<'_>,
+    fields: &[Field],
+    row: &[ValueRef<'_>],
+    zone_offset_seconds: i32,
+    charset: Charset,
+) {
+    for (field, value) in fields.iter().zip(row) {
+        let cell = present::cell(&field.ty, *value, zone_offset_seconds);
+        match &cell {
+            present::Cell::Null => rows.cell(Cell::Null),
+            present::Cell::Int(n) => rows.cell(Cell::Int(*n)),
+            present::Cell::UInt(n) => rows.cell(Cell::UInt(*n)),
+            present::Cell::Float(n) => rows.cell(Cell::Float(*n)),
+            present::Cell::Double(n) => rows.cell(Cell::Double(*n)),
+            present::Cell::Text(t) => {
+                let bytes: Cow<'_, [u8]> = charset.encode(t);
+                rows.cell(Cell::Bytes(&bytes));
+            }
+            present::Cell::Bytes(b) => rows.cell(Cell::Bytes(b)),
+            present::Cell::Date(d) => rows.cell(Cell::Date { year: d.year, month: d.month, day: d.day }),
+            present::Cell::DateTime(d, _) => rows.cell(Cell::DateTime {
+                year: d.year,
+                month: d.month,
+                day: d.day,
+                hour: d.hour,
+                minute: d.minute,
+                second: d.second,
+                micros: d.micros,
+            }),
+            present::Cell::Time(t, _) => {
+                let us = t.0.unsigned_abs();
+                let seconds = us / 1_000_000;
+                rows.cell(Cell::Time {
+                    negative: t.0 < 0,
+                    days: (seconds / 86_400) as u32,
+                    hours: (seconds / 3_600 % 24) as u8,
+                    minutes: (seconds / 60 % 60) as u8,
+                    seconds: (seconds % 60) as u8,
+                    micros: (us % 1_000_000) as u32,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,594 @@
+//! One client: its socket, its protocol state, its session.
+//!
+//! A point select costs one read and one write of the socket, no timer, and no task switch: the loop reads, polls the
+//! protocol for commands, runs each in the session, and sends what has gathered.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
+use p2pdb_mysql::{
+    Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
+    ServerConfig, ServerError, SessionChange, StatusFlags, charset,
+};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::front::Literal;
+use p2pdb_sql::session::SqlMode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing::{debug, error};
+
+use super::answer::{Answer, Failure};
+use super::control::{Control, End};
+use super::params::{Charset, literal};
+use super::stats::Kind;
+use super::stream::Stream;
+use super::{Door, FLUSH_BYTES, SERVER_VERSION, cells};
+
+/// What is read from the socket at once, in bytes.
+const READ_BYTES: usize = 16 * 1024;
+/// A buffer that grew beyond this for one answer is given back, in bytes.
+const BUFFER_KEPT_BYTES: usize = 256 * 1024;
+
+/// Why a client was cut.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+}
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// A prepared statement.
+struct Prepared {
+    statement: Statement,
+    kind: Kind,
+}
+
+struct Client<'a> {
+    door: &'a Arc<Door>,
+    control: &'a Arc<Control>,
+    id: u32,
+    host: String,
+    connection: Connection,
+    stream: Stream,
+    session: Option<Session>,
+    login: Option<Login>,
+    statements: HashMap<u32, Prepared>,
+    found_rows: bool,
+}
+
+/// Serves one client until it leaves or is cut.
+pub(super) async fn serve(
+    door: &Arc<Door>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    id: u32,
+    control: &Arc<Control>,
+) -> Result<()> {
+    socket.set_nodelay(true)?;
+    let host = if peer.ip().is_loopback() { "localhost".to_owned() } else { peer.ip().to_string() };
+    let mut config = ServerConfig::new(SERVER_VERSION, id, rand::random());
+    config.client_host.clone_from(&host);
+    config.tls_available = door.tls.is_some();
+    config.max_allowed_packet_bytes = door.limits.packet_bytes;
+    config.long_data_bytes_max = door.limits.packet_bytes;
+    config.statements_max = door.limits.statements;
+    let mut client = Client {
+        door,
+        control,
+        id,
+        host,
+        connection: Connection::new(config),
+        stream: Stream::Plain(socket),
+        session: None,
+        login: None,
+        statements: HashMap::new(),
+        found_rows: false,
+    };
+    let result = client.run().await;
+    // A slow rollback must not hold up the reactor.
+    if let Some(session) = client.session.take() {
+        if session.in_transaction() {
+            tokio::task::block_in_place(|| drop(session));
+        } else {
+            drop(session);
+        }
+    }
+    result
+}
+
+impl Client<'_> {
+    async fn run(&mut self) -> Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            loop {
+                match self.connection.poll() {
+                    Ok(Some(event)) => self.on_event(event).await?,
+                    Ok(None) => break,
+                    Err(e) => {
+                        self.flush().await?;
+                        return Err(e.into());
+                    }
+                }
+                if self.connection.output().len() >= FLUSH_BYTES {
+                    self.flush().await?;
+                }
+                if let Some(end) = self.ending() {
+                    return self.leave(end).await;
+                }
+            }
+            self.flush().await?;
+            if self.connection.is_closed() {
+                self.stream.shutdown().await?;
+                return Ok(());
+            }
+            let read = loop {
+                if let Some(end) = self.ending() {
+                    return self.leave(end).await;
+                }
+                tokio::select! {
+                    read = self.stream.read(&mut buffer) => break read?,
+                    () = self.control.attention.notified() => {}
+                }
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            self.door.stats.received(read);
+            if let Err(e) = self.connection.receive(&buffer[..read]) {
+                self.flush().await?;
+                return Err(e.into());
+            }
+        }
+    }
+
+    fn ending(&self) -> Option<End> {
+        let killed = self.session.as_ref().is_some_and(Session::killed);
+        if killed { Some(End::Killed) } else { self.control.ending() }
+    }
+
+    async fn leave(&mut self, end: End) -> Result<()> {
+        debug!(id = self.id, "ending a MySQL client: {end:?}");
+        self.connection.close_with(&end.error());
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let output = self.connection.output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        self.door.stats.sent(output.len());
+        let stream = &mut self.stream;
+        let write = async {
+            stream.write_all(output).await?;
+            match stream {
+                Stream::Tls(_) => stream.flush().await,
+                _ => Ok(()),
+            }
+        };
+        let done = tokio::time::timeout(self.door.limits.write, write).await;
+        done.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))??;
+        let large = output.len() > BUFFER_KEPT_BYTES;
+        if large {
+            self.connection.take_output(&mut Vec::new());
+        } else {
+            self.connection.clear_output();
+        }
+        Ok(())
+    }
+
+    async fn on_event(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::UpgradeTls { early_bytes } => {
+                let Some(acceptor) = &self.door.tls else {
+                    return Err(io::Error::other("TLS was not offered").into());
+                };
+                self.stream.upgrade(acceptor, early_bytes).await?;
+                self.connection.tls_established();
+            }
+            Event::Login(login) => {
+                let credentials = self.door.logins.credentials(&login.user);
+                self.login = Some(login);
+                self.connection.credentials(credentials);
+            }
+            Event::CheckPassword(password) => {
+                let user = self.login.as_ref().map_or("", |l| l.user.as_str());
+                let right = self.door.logins.check(user, password.as_bytes());
+                self.connection.password_checked(right);
+            }
+            Event::LoginProven => self.open_session().await,
+            Event::LoginDenied => {
+                self.door.stats.denied();
+                let user = self.login.as_ref().map_or("", |l| l.user.as_str());
+                debug!(id = self.id, user, host = self.host, "login denied");
+            }
+            Event::Command(command) => {
+                self.control.busy();
+                self.on_command(command).await?;
+                self.control.idle(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_session(&mut self) {
+        let Some(login) = self.login.clone() else {
+            return;
+        };
+        if self.door.limits.tls_required && !self.connection.is_tls() {
+            let message =
+                "Connections using insecure transport are prohibited while --require_secure_transport=ON.";
+            return self.connection.error(&ServerError::new(3159, "HY000", message));
+        }
+        // COM_CHANGE_USER: the old session goes first, with its transaction and statements.
+        self.session = None;
+        self.statements.clear();
+        self.found_rows = login.capabilities.contains(Capabilities::FOUND_ROWS);
+        let options = SessionOptions {
+            user: login.user,
+            host: self.host.clone(),
+            database: login.database,
+            connection_id: u64::from(self.id),
+        };
+        match self.door.engine.session(&options) {
+            Ok(session) => {
+                self.session = Some(session);
+                self.control.idle(Instant::now());
+                if let Some(names) = set_names(login.charset) {
+                    // A collation that the engine does not know leaves the session at its default, as in MySQL.
+                    if let Err(e) = self.run_silently(names).await {
+                        debug!(id = self.id, "the client's character set was not taken: {e}");
+                    }
+                }
+                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
+                self.connection.ok(&ok);
+            }
+            Err(e) => self.connection.error(&server_error(&e)),
+        }
+    }
+
+    async fn on_command(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Query(query) => {
+                let charset = self.charset();
+                match charset.decode(query.sql()) {
+                    Ok(sql) => self.query(&sql).await,
+                    Err(e) => {
+                        self.refuse(&e);
+                        Ok(())
+                    }
+                }
+            }
+            Command::Execute(execute) => self.execute(execute).await,
+            Command::Prepare(query) => {
+                let charset = self.charset();
+                match charset.decode(query.sql()) {
+                    Ok(sql) => self.prepare(&sql),
+                    Err(e) => self.refuse(&e),
+                }
+                Ok(())
+            }
+            Command::CloseStatement { statement_id } => {
+                self.statements.remove(&statement_id);
+                Ok(())
+            }
+            Command::InitDb(name) => self.query(&format!("USE {}", quoted(&name))).await,
+            Command::FieldList { table, wildcard } => {
+                self.field_list(&table, &wildcard);
+                Ok(())
+            }
+            Command::Ping => {
+                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
+                self.connection.ok(&ok);
+                Ok(())
+            }
+            Command::Statistics => {
+                self.connection.statistics(&self.door.statistics());
+                Ok(())
+            }
+            Command::ProcessInfo => self.query("SHOW PROCESSLIST").await,
+            Command::ProcessKill { connection_id } => self.query(&format!("KILL {connection_id}")).await,
+            Command::Debug => {
+                let status = self.status();
+                self.connection.eof(status, 0);
+                Ok(())
+            }
+            Command::ResetConnection => {
+                self.statements.clear();
+                if let Some(session) = &mut self.session {
+                    tokio::task::block_in_place(|| session.reset());
+                }
+                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
+                self.connection.ok(&ok);
+                Ok(())
+            }
+            Command::Quit => Ok(()),
+        }
+    }
+
+    async fn query(&mut self, text: &str) -> Result<()> {
+        let several = self.connection.capabilities().contains(Capabilities::MULTI_STATEMENTS)
+            && text.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).contains(';');
+        if !several {
+            return self.run_text(text, false).await.map(|_| ());
+        }
+        let session = self.session.as_ref().expect("invariant: commands come after the login");
+        let parts: Vec<String> = session.split(text).into_iter().map(str::to_owned).collect();
+        if parts.is_empty() {
+            return self.run_text(text, false).await.map(|_| ());
+        }
+        for (i, part) in parts.iter().enumerate() {
+            if !self.run_text(part, i + 1 < parts.len()).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one statement of text and answers it; false after an error.
+    async fn run_text(&mut self, text: &str, more: bool) -> Result<bool> {
+        let kind = Kind::of(text);
+        let begun = Instant::now();
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        match session.prepare(text) {
+            Ok(statement) => self.run_statement(&statement, Vec::new(), kind, begun, more).await,
+            Err(e) => {
+                self.door.stats.statement(kind, begun.elapsed(), true);
+                self.refuse(&e);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn execute(&mut self, execute: Execute) -> Result<()> {
+        let begun = Instant::now();
+        let charset = self.charset();
+        let Some(prepared) = self.statements.get(&execute.statement_id) else {
+            let id = execute.statement_id;
+            let message = format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute");
+            self.connection.error(&ServerError::new(1243, "HY000", message));
+            return Ok(());
+        };
+        let (statement, kind) = (prepared.statement.clone(), prepared.kind);
+        let params: std::result::Result<Vec<Literal>, SqlError> =
+            execute.params.into_iter().map(|p| literal(p, charset)).collect();
+        match params {
+            Ok(params) => self.run_statement(&statement, params, kind, begun, false).await.map(|_| ()),
+            Err(e) => {
+                self.door.stats.statement(kind, begun.elapsed(), true);
+                self.refuse(&e);
+                Ok(())
+            }
+        }
+    }
+
+    fn prepare(&mut self, text: &str) {
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        let statement = match session.prepare(text) {
+            Ok(statement) => statement,
+            Err(e) => return self.refuse(&e),
+        };
+        let params = (0..statement.params()).map(|_| ColumnDef::parameter());
+        let columns = statement.fields().iter().map(cells::column);
+        if let Some(id) = self.connection.prepared(params, columns, 0) {
+            self.statements.insert(id, Prepared { statement, kind: Kind::of(text) });
+        }
+    }
+
+    /// Runs a statement and answers it; false after an error. `more`: another result follows.
+    async fn run_statement(
+        &mut self,
+        statement: &Statement,
+        params: Vec<Literal>,
+        kind: Kind,
+        begun: Instant,
+        more: bool,
+    ) -> Result<bool> {
+        let (result, failure) = self.drive(statement, params).await;
+        self.door.stats.statement(kind, begun.elapsed(), result.is_err());
+        match failure {
+            Some(Failure::Socket(e)) => return Err(e.into()),
+            Some(Failure::Encode(e)) => {
+                error!(id = self.id, "a row could not be sent, please report this: {e}");
+                self.connection.error(&ServerError::new(1105, "HY000", format!("cannot send a row: {e}")));
+                return Ok(false);
+            }
+            None => {}
+        }
+        match result {
+            Ok(outcome) => {
+                self.answer(&outcome, more);
+                Ok(true)
+            }
+            Err(e) => {
+                if e.code == 1317 && self.session.as_ref().is_some_and(Session::killed) {
+                    self.door.after_kill(self.id);
+                }
+                self.refuse(&e);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn drive(
+        &mut self,
+        statement: &Statement,
+        params: Vec<Literal>,
+    ) -> (std::result::Result<Outcome, SqlError>, Option<Failure>) {
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        let state = session.sql_state();
+        let write_timeout: Duration = if session.in_transaction() {
+            self.door.limits.write_in_transaction
+        } else {
+            self.door.limits.write
+        };
+        let long = session.is_long(statement);
+        let mut answer = Answer {
+            zone_offset_seconds: state.time_zone.offset_seconds,
+            charset: state.charset_results.map_or(Charset::Utf8, Charset::named),
+            connection: &mut self.connection,
+            stream: &mut self.stream,
+            stats: &self.door.stats,
+            write_timeout,
+            failure: None,
+        };
+        let mut progress = if long {
+            tokio::task::block_in_place(|| session.start(statement, params, &mut answer))
+        } else {
+            session.start(statement, params, &mut answer)
+        };
+        loop {
+            match progress {
+                Progress::Done(result) => return (result, answer.failure),
+                Progress::Waiting(wait) => {
+                    let control = self.control.clone();
+                    wait.notify(Box::new(move || control.ready.notify_one()));
+                    self.control.ready.notified().await;
+                    progress = if long {
+                        tokio::task::block_in_place(|| session.resume(&mut answer))
+                    } else {
+                        session.resume(&mut answer)
+                    };
+                }
+            }
+        }
+    }
+
+    /// Runs a statement of our own whose result nobody sees.
+    async fn run_silently(&mut self, text: &str) -> std::result::Result<(), SqlError> {
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        let statement = session.prepare(text)?;
+        self.drive(&statement, Vec::new()).await.0.map(|_| ())
+    }
+
+    fn answer(&mut self, outcome: &Outcome, more: bool) {
+        let mut status = self.status();
+        status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
+        let mut changes = Vec::new();
+        if let Some(schema) = &outcome.schema_changed {
+            changes.push(SessionChange::Schema(schema));
+        }
+        for (name, value) in &outcome.variables_changed {
+            changes.push(SessionChange::SystemVariable { name, value });
+        }
+        if let Some(gtid) = &outcome.gtid {
+            changes.push(SessionChange::Gtids(gtid));
+        }
+        let ok = OkPacket {
+            affected_rows: if self.found_rows {
+                outcome.found.max(outcome.affected)
+            } else {
+                outcome.affected
+            },
+            last_insert_id: outcome.last_insert_id,
+            status,
+            warnings: outcome.warnings,
+            info: &outcome.info,
+            changes: &changes,
+        };
+        if outcome.has_rows {
+            self.connection.end_rows(&ok);
+        } else {
+            self.connection.ok(&ok);
+        }
+    }
+
+    fn field_list(&mut self, table: &str, wildcard: &str) {
+        let status = self.status();
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        match session.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table))) {
+            Ok(statement) => {
+                let wanted = statement.fields().iter().filter(|f| matches_wildcard(&f.name, wildcard));
+                self.connection.field_list(wanted.map(|f| (cells::column(f), None)), status);
+            }
+            Err(e) => self.refuse(&e),
+        }
+    }
+
+    fn refuse(&mut self, error: &SqlError) {
+        self.connection.error(&server_error(error));
+    }
+
+    fn charset(&self) -> Charset {
+        self.session.as_ref().map_or(Charset::Utf8, |s| Charset::named(s.sql_state().charset_client))
+    }
+
+    fn status(&self) -> StatusFlags {
+        let mut status = StatusFlags::empty();
+        if let Some(session) = &self.session {
+            let state = session.sql_state();
+            status.set(StatusFlags::IN_TRANS, session.in_transaction());
+            status.set(StatusFlags::AUTOCOMMIT, session.autocommit());
+            let raw = state.sql_mode.has(SqlMode::NO_BACKSLASH_ESCAPES);
+            status.set(StatusFlags::NO_BACKSLASH_ESCAPES, raw);
+        }
+        status
+    }
+}
+
+fn server_error(e: &SqlError) -> ServerError {
+    ServerError::new(e.code, e.state, e.message.clone())
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// What a collation number in the handshake means as a statement; `None`: the default, or one we do not know.
+fn set_names(collation: u16) -> Option<&'static str> {
+    Some(match collation {
+        charset::UTF8MB4_GENERAL_CI => "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci",
+        charset::UTF8MB4_BIN => "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        224 => "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
+        246 => "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_520_ci",
+        // utf8mb3, which MySQL 8 still speaks.
+        charset::UTF8MB3_GENERAL_CI | 83 | 192 => "SET NAMES utf8mb3",
+        charset::BINARY => "SET NAMES binary",
+        // The latin1 collations.
+        5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 => "SET NAMES latin1",
+        11 | 65 => "SET NAMES ascii",
+        _ => return None,
+    })
+}
+
+/// LIKE of COM_FIELD_LIST: `%` and `_`, any case; an empty pattern takes all.
+fn matches_wildcard(name: &str, pattern: &str) -> bool {
+    fn like(name: &[char], pattern: &[char]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some(('%', rest)) => (0..=name.len()).any(|i| like(&name[i..], rest)),
+            Some(('_', rest)) => name.split_first().is_some_and(|(_, n)| like(n, rest)),
+            Some((c, rest)) => name.split_first().is_some_and(|(n, more)| n == c && like(more, rest)),
+        }
+    }
+    let lower = |t: &str| t.to_lowercase().chars().collect::<Vec<_>>();
+    pattern.is_empty() || like(&lower(name), &lower(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_of_field_lists() {
+        for (name, pattern, fits) in [
+            ("AlbumId", "", true),
+            ("AlbumId", "album%", true),
+            ("AlbumId", "%id", true),
+            ("AlbumId", "album__", true),
+            ("AlbumId", "album_", false),
+            ("AlbumId", "title", false),
+        ] {
+            assert_eq!(matches_wildcard(name, pattern), fits, "{name} {pattern}");
+        }
+    }
+}

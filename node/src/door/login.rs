@@ -1,0 +1,120 @@
+//! Who may log in here: user names and the verifiers of their passwords. Kept in `logins.json`, never replicated.
+//!
+//! Which accounts exist and what they may do stands in the log; this is only how a client proves to *this* node that
+//! it is one of them.
+
+use std::collections::BTreeMap;
+
+use p2pdb_model::ids::{hex, unhex};
+use p2pdb_mysql::{AuthPlugin, Credentials, Verifiers};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::datadir::{DataDir, DataDirError};
+
+const FILE: &str = "logins.json";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    /// `SHA1(SHA1(password))`, hexadecimal.
+    native: String,
+    /// `SHA256(SHA256(password))`, hexadecimal.
+    sha2: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Logins {
+    dir: DataDir,
+    users: RwLock<BTreeMap<String, Verifiers>>,
+}
+
+impl Logins {
+    /// Reads the file; none is an empty one.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn open(dir: &DataDir) -> Result<Self, DataDirError> {
+        let entries: BTreeMap<String, Entry> = dir.read_json(FILE)?.unwrap_or_default();
+        let mut users = BTreeMap::new();
+        for (user, entry) in entries {
+            let bytes = |text: &str| unhex(text);
+            let native = bytes(&entry.native).and_then(|b| b.try_into().ok());
+            let sha2 = bytes(&entry.sha2).and_then(|b| b.try_into().ok());
+            if native.is_none() || sha2.is_none() {
+                let reason = format!("the verifiers of '{user}' are not 40 and 64 hexadecimal digits");
+                return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
+            }
+            users.insert(user, Verifiers { native, sha2 });
+        }
+        Ok(Self { dir: dir.clone(), users: RwLock::new(users) })
+    }
+
+    /// Sets a user's password and writes the file.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing has changed.
+    pub fn set_password(&self, user: &str, password: &str) -> Result<(), DataDirError> {
+        let mut users = self.users.write();
+        let mut changed = users.clone();
+        changed.insert(user.to_owned(), Verifiers::of_password(password.as_bytes()));
+        let entries: BTreeMap<&String, Entry> = changed
+            .iter()
+            .map(|(user, v)| {
+                let text = |b: Option<&[u8]>| b.map(hex).unwrap_or_default();
+                let entry = Entry {
+                    native: text(v.native.as_ref().map(|b| b.as_slice())),
+                    sha2: text(v.sha2.as_ref().map(|b| b.as_slice())),
+                };
+                (user, entry)
+            })
+            .collect();
+        self.dir.write_json(FILE, &entries)?;
+        *users = changed;
+        Ok(())
+    }
+
+    /// What the protocol needs to check a login.
+    pub fn credentials(&self, user: &str) -> Credentials {
+        match self.users.read().get(user) {
+            Some(v) => Credentials::Password { plugin: AuthPlugin::CachingSha2, verifiers: v.clone() },
+            None => Credentials::Unknown,
+        }
+    }
+
+    /// Whether this is the user's password.
+    pub fn check(&self, user: &str, password: &[u8]) -> bool {
+        self.users.read().get(user).is_some_and(|v| v.check_password(password))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_survive_a_restart_and_hold_no_password() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path());
+        let logins = Logins::open(&dir).expect("empty");
+        assert!(matches!(logins.credentials("root"), Credentials::Unknown));
+        logins.set_password("root", "geheim").expect("write");
+        let again = Logins::open(&dir).expect("read");
+        assert!(
+            again.check("root", b"geheim")
+                && !again.check("root", b"Geheim")
+                && !again.check("toor", b"geheim")
+        );
+        assert!(!dir.read_text(FILE).expect("read").expect("there").contains("geheim"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path());
+        for text in ["{", "{\"root\":{\"native\":\"00\",\"sha2\":\"00\"}}", "[]"] {
+            dir.write_secret(FILE, text.as_bytes()).expect("write");
+            assert!(matches!(Logins::open(&dir), Err(DataDirError::Damaged { .. })), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What an operator can ask of an engine, whether the node serves it or a command has opened it by itself.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use ed25519_dalek::SigningKey;
+use libp2p::Multiaddr;
+use p2pdb_engine::Engine;
+use p2pdb_model::NodeId;
+use p2pdb_model::change::Role;
+use p2pdb_model::ids::PublicKey;
+
+use crate::admin::{
+    BlockReport, ImportReport, InviteReport, InviteRequest, MemberReport, TransactionReport, VerifyReport,
+    WrittenReport,
+};
+use crate::clock::SystemClock;
+use crate::datadir::DataDir;
+use crate::ticket::Ticket;
+
+/// Told how far a long step has come: what, done, of how many (0: not known).
+pub type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+/// Files of a backup beside the store.
+const BACKUP_SECRETS: [&str; 4] = ["node.key", "accounts.json", "logins.json", "client.cnf"];
+
+/// The members.
+pub fn members(engine: &Engine) -> Vec<MemberReport> {
+    let own = engine.node();
+    let report = |m: p2pdb_engine::MemberInfo| MemberReport {
+        node: m.node.to_hex(),
+        name: m.name,
+        role: m.role.name().to_owned(),
+        removed: m.removed,
+        seq: m.seq,
+        last_seen_ms: m.last_seen.map(|s| s.millis()),
+        local: m.node == own,
+    };
+    engine.members().into_iter().map(report).collect()
+}
+
+/// The newest blocks, newest first.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn log(engine: &Engine, limit: usize) -> anyhow::Result<Vec<BlockReport>> {
+    let report = |b: p2pdb_engine::LogEntry| BlockReport {
+        cid: b.cid.to_string(),
+        parents: b.parents.iter().map(ToString::to_string).collect(),
+        author: b.author.to_hex(),
+        author_name: b.author_name,
+        seq: b.seq,
+        time_ms: b.stamp.millis(),
+        head: b.head,
+        transactions: b
+            .transactions
+            .into_iter()
+            .map(|t| TransactionReport { account: t.account.to_hex(), void: t.void, summary: t.summary })
+            .collect(),
+    };
+    Ok(engine.log(limit)?.into_iter().map(report).collect())
+}
+
+/// Enrols a ticket and writes it down.
+///
+/// # Errors
+/// When the role does not exist, or this node may not invite.
+pub fn invite(
+    engine: &Engine,
+    request: &InviteRequest,
+    listening: &[Multiaddr],
+) -> anyhow::Result<InviteReport> {
+    let role = Role::from_name(&request.role).with_context(|| {
+        format!("there is no role '{}'; roles are owner, writer, reader and relay", request.role)
+    })?;
+    if request.uses == 0 {
+        bail!("a ticket that admits nobody is of no use: --uses must be at least 1");
+    }
+    let mut addresses = Vec::new();
+    for text in &request.addresses {
+        let address: Multiaddr = text
+            .parse()
+            .with_context(|| format!("'{text}' is not a peer address, such as /ip4/192.0.2.7/tcp/7306"))?;
+        addresses.push(with_peer(address, &engine.node()));
+    }
+    if addresses.is_empty() {
+        addresses.extend(listening.iter().map(|a| with_peer(a.clone(), &engine.node())));
+    }
+    let expires_ms = request.expires_s.map(|s| SystemClock.wall_ms().saturating_add(s.saturating_mul(1000)));
+    let key = SigningKey::from_bytes(&rand::random());
+    let public = PublicKey(key.verifying_key().to_bytes());
+    engine.invite(public, role, expires_ms, request.uses)?;
+    let ticket = Ticket { realm: engine.realm(), role, key, addresses };
+    Ok(InviteReport {
+        ticket: ticket.encode(),
+        role: role.name().to_owned(),
+        expires_ms,
+        uses: request.uses,
+        addresses: ticket.addresses.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The address with `/p2p/<id>` of this node behind it.
+fn with_peer(address: Multiaddr, node: &NodeId) -> Multiaddr {
+    match crate::net::peer_of(node) {
+        Some(peer) => address.clone().with_p2p(peer).unwrap_or(address),
+        None => address,
+    }
+}
+
+/// The member that a text names: its name, or the beginning of its key.
+///
+/// # Errors
+/// When none or several fit.
+pub fn find_member(engine: &Engine, text: &str) -> anyhow::Result<NodeId> {
+    let members: Vec<_> = engine.members().into_iter().filter(|m| !m.removed).collect();
+    let named: Vec<_> = members.iter().filter(|m| m.name == text).collect();
+    let found = if named.is_empty() {
+        let text = text.to_ascii_lowercase();
+        members.iter().filter(|m| m.node.to_hex().starts_with(&text)).collect()
+    } else {
+        named
+    };
+    match found.as_slice() {
+        [one] => Ok(one.node),
+        [] => {
+            bail!("no member is called '{text}' or has a key that begins so; `p2pdb-node members` lists them")
+        }
+        _ => bail!("'{text}' fits {} members; write more of the key", found.len()),
+    }
+}
+
+/// Recomputes every hash, signature and verdict, replays the log and compares.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn verify(engine: &Engine, progress: OnProgress<'_>) -> anyhow::Result<VerifyReport> {
+    let begun = Instant::now();
+    let report = engine.verify(&mut |p| {
+        progress(p.step, p.done, p.total);
+        ControlFlow::Continue(())
+    })?;
+    Ok(VerifyReport {
+        clean: report.is_clean(),
+        findings: report.findings.iter().map(ToString::to_string).collect(),
+        more: report.more,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// Writes all blocks to a new CAR file.
+///
+/// # Errors
+/// When there is such a file already, or it cannot be written; then nothing is left of it.
+pub fn export(engine: &Engine, path: &Path, progress: OnProgress<'_>) -> anyhow::Result<WrittenReport> {
+    let part = beside(path, ".part");
+    if path.exists() {
+        bail!("{} exists already; choose another name", path.display());
+    }
+    let write = || -> anyhow::Result<u64> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let mut out = BufWriter::new(file);
+        let blocks = engine.export_car(&mut out, |done, total| progress("blocks", done, total))?;
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        fs::rename(&part, path)?;
+        Ok(blocks)
+    };
+    let mut write = write;
+    let blocks = write().map_err(|e| {
+        let _ = fs::remove_file(&part);
+        e.context(format!("cannot write {}", path.display()))
+    })?;
+    Ok(WrittenReport {
+        path: path.display().to_string(),
+        bytes: fs::metadata(path)?.len(),
+        blocks: Some(blocks),
+    })
+}
+
+/// Takes in the blocks of a CAR file.
+///
+/// # Errors
+/// When the file cannot be read or is damaged, or the store fails.
+pub fn import(engine: &Engine, path: &Path, progress: OnProgress<'_>) -> anyhow::Result<ImportReport> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let arrived = engine.import_car(BufReader::new(file), |done| progress("blocks", done, 0))?;
+    let refused = |(cid, why): &(Option<p2pdb_model::Cid>, String)| match cid {
+        Some(cid) => format!("{cid}: {why}"),
+        None => why.clone(),
+    };
+    Ok(ImportReport {
+        applied: arrived.applied.len() as u64,
+        known: arrived.known as u64,
+        waiting: arrived.waiting as u64,
+        refused: arrived.refused.iter().map(refused).collect(),
+    })
+}
+
+/// Writes a backup: a new directory with a consistent copy of the store, and the node's keys and logins.
+///
+/// # Errors
+/// When it exists already or cannot be written.
+pub fn backup(engine: &Engine, dir: &DataDir, target: &Path) -> anyhow::Result<WrittenReport> {
+    if target.exists() {
+        bail!("{} exists already; choose a directory that does not", target.display());
+    }
+    let failed = || format!("cannot write the backup {}", target.display());
+    fs::DirBuilder::new().mode(0o700).create(target).with_context(failed)?;
+    let store = target.join(p2pdb_engine::realm::FILE);
+    let written = engine.backup(&store).map_err(anyhow::Error::from).and_then(|()| {
+        let to = DataDir::at(target);
+        for name in BACKUP_SECRETS {
+            if let Some(text) = dir.read_text(name)? {
+                to.write_secret(name, text.as_bytes())?;
+            }
+        }
+        Ok(fs::metadata(&store)?.len())
+    });
+    match written {
+        Ok(bytes) => Ok(WrittenReport { path: target.display().to_string(), bytes, blocks: None }),
+        Err(e) => {
+            let _ = fs::remove_dir_all(target);
+            Err(e.context(failed()))
+        }
+    }
+}
+
+/// Makes a data directory of a backup.
+///
+/// # Errors
+/// When there is a node already, or the backup is none.
+pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
+    let from = DataDir::at(backup);
+    if !from.is_initialised() {
+        bail!("{} is not a backup: it holds no node.key", backup.display());
+    }
+    if dir.is_initialised() {
+        bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
+    }
+    p2pdb_engine::realm::restore(&backup.join(p2pdb_engine::realm::FILE), dir.root())?;
+    for name in BACKUP_SECRETS.into_iter().rev() {
+        // The node key comes last: with it the directory counts as a node's.
+        if let Some(text) = from.read_text(name)? {
+            dir.write_secret(name, text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// How long ago a moment was, for tables.
+pub fn ago(unix_ms: u64) -> String {
+    let now = SystemClock.wall_ms();
+    if unix_ms > now {
+        return "in the future".to_owned();
+    }
+    format!("{} ago", crate::units::show_duration(Duration::from_millis(now - unix_ms)))
+}
