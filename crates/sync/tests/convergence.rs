@@ -91,6 +91,8 @@ fn equally_long_chains_that_forked_converge() {
         assert_eq!(w.nodes[0].log.dag.forks().len(), 1);
         let twice = w.nodes[1].duplicates + w.nodes[0].duplicates - before;
         println!("fork of {depth}: {took} ms, {twice} blocks sent twice, {:?}", w.messages);
+        let asked = w.messages.contains_key("narrow");
+        assert_eq!(asked, depth > 2 * NARROW_GAP_BLOCKS, "a shallow fork needs no further question");
         assert!(twice <= 2 * NARROW_GAP_BLOCKS, "{twice} blocks were sent twice for a fork of {depth}");
     }
 }
@@ -147,6 +149,21 @@ fn many_catch_ups_at_once_share_the_work() {
     w.converge(10_000);
     let (blocks, twice): (usize, u64) = (6_000, w.nodes[3].duplicates);
     assert!(twice < blocks as u64 / 10, "{twice} of {blocks} blocks came more than once");
+}
+
+#[test]
+fn what_two_peers_have_is_fetched_from_one_of_them() {
+    let mut w = World::new(3, 3);
+    for _ in 0..5_000 {
+        w.seal(0, 70);
+    }
+    w.connect(0, 1);
+    w.converge_some(&[0, 1], 10_000);
+    w.faults.latency_ms = (5, 5);
+    w.connect(0, 2);
+    w.connect(1, 2);
+    w.converge(10_000);
+    assert_eq!(w.nodes[2].duplicates, 0);
 }
 
 #[test]

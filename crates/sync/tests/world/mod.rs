@@ -474,6 +474,18 @@ impl World {
         self.nodes.windows(2).all(|w| digest(&w[0]) == digest(&w[1]))
     }
 
+    /// Runs until these nodes hold the same blocks.
+    pub fn converge_some(&mut self, nodes: &[usize], within_ms: u64) {
+        let start = self.now_ms;
+        while !nodes
+            .windows(2)
+            .all(|w| self.nodes[w[0]].log.dag.frontier() == self.nodes[w[1]].log.dag.frontier())
+        {
+            assert!(self.now_ms < start + within_ms, "not equal in time");
+            self.run_for(10);
+        }
+    }
+
     pub fn total_bytes(&self) -> u64 {
         self.bytes.values().sum()
     }
