@@ -203,6 +203,24 @@ fn two_owners_that_remove_each_other_are_both_out() {
 }
 
 #[test]
+fn a_fork_below_the_cut_and_a_new_chain_are_beyond_it() {
+    let mut w = World::new();
+    let m = with_member(&mut w, 1, Role::Writer);
+    let a = w.write(1, &[m], 0, row());
+    let b = w.write(1, &[], 0, row());
+    let c = w.write(1, &[], 0, row());
+    let r = w.remove(1, &[c]);
+    let r = w.write(0, &[c], 0, r);
+    w.rewind(1, Some(a));
+    let two = w.write(1, &[], 0, access(&[new_account(1, false)]));
+    let forked = w.write(1, &[], 0, row());
+    w.rewind(1, None);
+    let chain = w.write(1, &[m], 0, access(&[new_account(1, true)]));
+    let beyond = void(Reason::BeyondRemoval);
+    expect(&w, &[(a, OK), (b, OK), (c, OK), (r, OK), (two, beyond), (forked, beyond), (chain, beyond)]);
+}
+
+#[test]
 fn a_tip_that_the_remover_cannot_have_seen_covers_nothing() {
     let mut w = World::new();
     let m = with_member(&mut w, 1, Role::Writer);

@@ -143,7 +143,7 @@ impl RawBlock {
     pub fn decode_as(self, cid: &Cid) -> Result<DecodedBlock, Refusal> {
         let block = self.decode()?;
         if block.cid != *cid {
-            return Err(Refusal::WrongCid { is: block.cid, should: *cid });
+            return Err(Refusal::WrongCid { should: *cid });
         }
         Ok(block)
     }
@@ -227,8 +227,7 @@ fn check_body(r: &BodyRef, bytes: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::Body("a body of another length than the header says"));
     }
     if !cid::names(&r.cid, bytes) {
-        let is = if r.cid.codec() == cid::RAW { cid::of_raw(bytes) } else { cid::of_dag_cbor(bytes) };
-        return Err(Refusal::WrongCid { is, should: r.cid });
+        return Err(Refusal::WrongCid { should: r.cid });
     }
     Ok(())
 }
@@ -347,11 +346,12 @@ pub fn verify_runs(blocks: Vec<DecodedBlock>, realm: &RealmId) -> Vec<Result<Ver
         }
     }
     let verdicts = verdicts.into_iter().map(|v| v.expect("invariant: every block was visited"));
-    let pairs = blocks.into_iter().zip(verdicts);
-    pairs
-        .map(|(b, v)| match v {
+    let mut out = Vec::new();
+    for (b, verdict) in blocks.into_iter().zip(verdicts) {
+        out.push(match verdict {
             Ok(proof) => Ok(VerifiedBlock { block: b.0, proof }),
             Err(e) => Err((b.cid, e)),
-        })
-        .collect()
+        });
+    }
+    out
 }

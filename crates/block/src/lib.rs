@@ -13,6 +13,22 @@
 //! * [`VerifiedBlock`]: its author signed it, or signed a later block of the same chain that names it.
 //! * [`FullBlock`]: all bodies are here, hash to what the header says and decode canonically.
 //!
+//! ```
+//! use p2pdb_block::{BuiltBody, Draft, RawBlock, SigningKey, seal};
+//! use p2pdb_model::{RealmId, Stamp};
+//!
+//! # fn main() -> Result<(), p2pdb_block::Refusal> {
+//! let key = SigningKey::from_bytes(&[1; 32]);
+//! let draft = Draft { rules: 1, seq: 1, prev: None, parents: vec![], stamp: Stamp::from_millis(1) };
+//! let genesis = seal(draft, BuiltBody::default(), &key, None)?;
+//!
+//! let realm = RealmId(genesis.cid());
+//! let received = RawBlock(genesis.bytes().to_vec()).decode()?.verify(&realm)?.with_bodies(vec![])?;
+//! assert_eq!(received, genesis);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Everything that can be wrong with other people's bytes is a [`Refusal`]: every node refuses the same way.
 //! Not here: other blocks (is the parent held? is the seq right?), which is `dag`'s, and whether the author
 //! may write, which is `access`'s. No clock, no randomness, no disk (but for the CAR codec's streams).

@@ -52,10 +52,8 @@ pub enum Refusal {
     #[error("a block without parents that is not the genesis block of this realm")]
     OtherGenesis,
     /// The bytes hash to something else.
-    #[error("the bytes hash to {is}, not to {should}")]
+    #[error("the bytes do not hash to {should}")]
     WrongCid {
-        /// The CID of the bytes.
-        is: Cid,
         /// The CID they were given for.
         should: Cid,
     },

@@ -24,13 +24,15 @@ fn write(roots: &[Cid], sections: &[(Cid, Vec<u8>)]) -> Vec<u8> {
     w.finish().unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<(Vec<Cid>, Vec<(Cid, Vec<u8>)>), CarError> {
+type Contents = (Vec<Cid>, Vec<(Cid, Vec<u8>)>);
+
+fn read(bytes: &[u8]) -> Result<Contents, CarError> {
     let r = CarReader::new(bytes)?;
     let roots = r.roots().to_vec();
     Ok((roots, r.collect::<Result<_, _>>()?))
 }
 
-fn sample() -> (Vec<Cid>, Vec<(Cid, Vec<u8>)>) {
+fn sample() -> Contents {
     let b = second(&[(account(), vec![layout()], vec![insert(1, "ann")])]);
     (vec![b.cid()], sections(&[genesis(), b]))
 }

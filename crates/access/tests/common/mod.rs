@@ -110,6 +110,14 @@ impl World {
         i
     }
 
+    /// The author's next block goes on from this one of its own, or begins a new chain.
+    pub fn rewind(&mut self, author: usize, to: Option<usize>) {
+        match to {
+            Some(i) => self.tips.insert(author, i),
+            None => self.tips.remove(&author),
+        };
+    }
+
     /// The last block of an author among these and all below them.
     pub fn seen(&self, author: usize, on: &BTreeSet<usize>) -> Vec<SeenTip> {
         let mut own: Vec<usize> =
