@@ -15,6 +15,9 @@ use crate::door::Door;
 use crate::net::{Access, NetError, NetHandle, peer_of};
 use crate::replicate::{Join, Shared};
 
+/// Nodes that are cut off on purpose, by public key; read at start by a node of a testnet.
+pub const BLOCKED_FILE: &str = "blocked.json";
+
 /// See the module.
 pub struct App {
     pub(crate) engine: Engine,
@@ -86,7 +89,12 @@ impl App {
 
     pub(crate) async fn set_blocked(&self, nodes: Vec<NodeId>) -> Result<(), NetError> {
         self.net.set_blocked(nodes.clone()).await?;
+        let names: Vec<String> = nodes.iter().map(NodeId::to_hex).collect();
         *self.blocked.write() = nodes;
+        // A restart must not heal a partition.
+        if let Err(e) = self.dir.write_json(BLOCKED_FILE, &names) {
+            tracing::warn!("{e}");
+        }
         Ok(())
     }
 

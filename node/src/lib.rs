@@ -3,7 +3,7 @@
 
 pub mod admin;
 pub mod admin_client;
-mod app;
+pub mod app;
 pub mod cli;
 pub mod client_file;
 pub mod clock;
@@ -13,6 +13,7 @@ pub mod door;
 pub mod graph;
 mod http;
 pub mod logging;
+pub mod mysql_client;
 pub mod net;
 pub mod node;
 pub mod ops;

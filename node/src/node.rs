@@ -12,13 +12,14 @@ use p2pdb_access::admission_signature;
 use p2pdb_block::node_id;
 use p2pdb_block::sign::public_key;
 use p2pdb_engine::{Engine, EngineConfig, NewRealm, create_joiner, create_realm};
+use p2pdb_model::NodeId;
 use p2pdb_sync::AdmissionRequest;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::admin::RunInfo;
-use crate::app::App;
+use crate::app::{App, BLOCKED_FILE};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
@@ -280,6 +281,10 @@ async fn run_async(
     };
     let (net, events) = net::start(net_config, replicate::gate(engine.clone(), shared.clone()))
         .context("hint: choose other ports with --peer-listen (port 0 takes a free one)")?;
+    let blocked = if config.testnet { blocked(dir)? } else { Vec::new() };
+    if !blocked.is_empty() {
+        net.set_blocked(blocked.clone()).await?;
+    }
     let (join_tx, join) = tokio::sync::watch::channel(Join::Asking);
     let replication = Replication::start(Parts {
         engine: engine.clone(),
@@ -307,7 +312,7 @@ async fn run_async(
         http: http_address.map(|a| a.to_string()),
         writer_runs: writer.runs(),
         stopping: AtomicBool::new(false),
-        blocked: RwLock::new(Vec::new()),
+        blocked: RwLock::new(blocked),
         started: Instant::now(),
     });
     let accepting = tokio::spawn(door.clone().serve(mysql));
@@ -382,6 +387,11 @@ fn bearer(
         name: name.to_owned(),
     };
     Ok((Some(Bearer { request }), ticket.addresses))
+}
+
+fn blocked(dir: &DataDir) -> anyhow::Result<Vec<NodeId>> {
+    let names: Vec<String> = dir.read_json(BLOCKED_FILE)?.unwrap_or_default();
+    Ok(names.iter().filter_map(|n| NodeId::from_hex(n)).collect())
 }
 
 fn admin_token(dir: &DataDir) -> anyhow::Result<String> {

@@ -2,27 +2,24 @@
 
 mod split;
 
-use std::io::{IsTerminal, Read, Write};
-use std::net::TcpStream;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use p2pdb_mysql::client::{Client, ClientConfig, ClientEvent, Column, Done};
+use p2pdb_mysql::client::{ClientEvent, Column, Done};
 use p2pdb_mysql::{ColumnType, ServerError, StatusFlags};
 use rustyline::error::ReadlineError;
 
 use self::split::Splitter;
 use super::{Context_, print_out};
 use crate::client_file::ClientFile;
+use crate::mysql_client::MysqlClient;
 use crate::table::Table;
 
-/// What is read from the socket at once, in bytes.
-const READ_BYTES: usize = 64 * 1024;
 /// Rows held to align a table; a longer result is shown in pieces.
 const TABLE_ROWS_MAX: usize = 10_000;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HISTORY_FILE: &str = "sql_history";
 
 /// `sql`.
@@ -52,7 +49,7 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
             format!("there is no client.cnf in {}\n  hint: --data-dir names the node's directory, --defaults-file another option file", c.dir.root().display())
         })?,
     };
-    let mut connection = Connection::open(&file, args.database.clone())?;
+    let mut connection = Connection(MysqlClient::open(&file, args.database.clone(), "p2pdb-node sql")?);
     let mut out = Output { json: args.json, framed: true };
     if !args.execute.is_empty() {
         out.framed = std::io::stdout().is_terminal();
@@ -86,7 +83,10 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
     let history = c.dir.path(HISTORY_FILE);
     // No history yet is no error.
     let _ = editor.load_history(&history);
-    println!("{} · end statements with ; · leave with \\q or Ctrl-D", connection.client.server_version());
+    println!(
+        "{} · end statements with ; · leave with \\q or Ctrl-D",
+        connection.0.protocol().server_version()
+    );
     let mut splitter = Splitter::default();
     loop {
         let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
@@ -117,60 +117,16 @@ struct Output {
     framed: bool,
 }
 
-struct Connection {
-    client: Client,
-    socket: TcpStream,
-    buffer: Vec<u8>,
-}
+struct Connection(MysqlClient);
 
 impl Connection {
-    fn open(file: &ClientFile, database: Option<String>) -> anyhow::Result<Self> {
-        let name = format!("{}:{}", file.host, file.port);
-        let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(file.host.as_str(), file.port))
-            .with_context(|| format!("cannot find {name}"))?;
-        let socket = addresses
-            .map(|a| TcpStream::connect_timeout(&a, CONNECT_TIMEOUT))
-            .reduce(|a, b| a.or(b))
-            .with_context(|| format!("cannot find {name}"))?
-            .with_context(|| {
-                format!("cannot connect to {name}\n  hint: is the node running? `p2pdb-node run` starts it")
-            })?;
-        socket.set_nodelay(true)?;
-        let mut config = ClientConfig::new(file.user.clone(), file.password.clone());
-        config.database = database;
-        config.attributes = vec![("program_name".into(), "p2pdb-node sql".into())];
-        let mut connection = Self { client: Client::new(config), socket, buffer: vec![0; READ_BYTES] };
-        match connection.event()? {
-            ClientEvent::Ready(_) => Ok(connection),
-            ClientEvent::Error(e) => bail!("{e}"),
-            other => bail!("unexpected answer to the login: {other:?}"),
-        }
-    }
-
-    fn event(&mut self) -> anyhow::Result<ClientEvent> {
-        loop {
-            let event = self.client.poll()?;
-            let mut output = Vec::new();
-            self.client.take_output(&mut output);
-            self.socket.write_all(&output).context("the connection broke")?;
-            if let Some(event) = event {
-                return Ok(event);
-            }
-            let n = self.socket.read(&mut self.buffer).context("the connection broke")?;
-            if n == 0 {
-                bail!("the node closed the connection");
-            }
-            self.client.receive(&self.buffer[..n])?;
-        }
-    }
-
     /// Runs a statement and prints its results; the inner error is the statement's.
     fn query(&mut self, sql: &str, out: &Output) -> anyhow::Result<Result<(), ServerError>> {
         let begun = Instant::now();
-        self.client.query(sql.as_bytes());
+        self.0.protocol().query(sql.as_bytes());
         let mut result: Option<(Vec<Column>, Vec<Row>, u64)> = None;
         loop {
-            match self.event()? {
+            match self.0.event()? {
                 ClientEvent::Columns(columns) => result = Some((columns, Vec::new(), 0)),
                 ClientEvent::Row(row) => {
                     if let Some((columns, rows, total)) = &mut result {

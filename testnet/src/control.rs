@@ -1,0 +1,97 @@
+//! `partition`, `heal`, `kill`, `restart`, `down`.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use p2pdb_node::admin::{NodesRequest, StatusReport};
+use p2pdb_node::app::BLOCKED_FILE;
+
+use crate::groups;
+use crate::state::State;
+
+pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
+    let state = State::must_load(dir)?;
+    let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    let groups = groups::parse(text, &numbers)?;
+    for group in &groups {
+        let others: Vec<u32> = numbers.iter().copied().filter(|n| !group.contains(n)).collect();
+        let keys: Vec<String> = others
+            .iter()
+            .map(|n| {
+                state.node(*n)?.key.clone().with_context(|| format!("the key of node {n} is not known yet"))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        for number in group {
+            block(&state, *number, &keys)?;
+            println!("node {number}: cut off from {}", list(&others));
+        }
+    }
+    println!("no path is left between the groups; `p2pdb-testnet heal` undoes it");
+    Ok(())
+}
+
+pub(crate) fn heal(dir: &Path) -> anyhow::Result<()> {
+    let state = State::must_load(dir)?;
+    for node in &state.nodes {
+        block(&state, node.number, &[])?;
+    }
+    println!("all nodes may reach each other again");
+    Ok(())
+}
+
+/// Tells a running node; writes it down for a stopped one.
+fn block(state: &State, number: u32, keys: &[String]) -> anyhow::Result<()> {
+    if state.running(number).is_some() {
+        let admin = state.admin(number)?;
+        let _: StatusReport = if keys.is_empty() {
+            admin.post("heal", &NodesRequest::default())?
+        } else {
+            admin.post("partition", &NodesRequest { nodes: keys.to_vec() })?
+        };
+        return Ok(());
+    }
+    Ok(state.data_dir(number).write_json(BLOCKED_FILE, &keys)?)
+}
+
+pub(crate) fn kill(dir: &Path, number: u32, graceful: bool) -> anyhow::Result<()> {
+    let mut state = State::must_load(dir)?;
+    state.node(number)?;
+    if !state.stop(number, !graceful)? {
+        bail!("node {number} does not run");
+    }
+    println!("node {number}: {}", if graceful { "stopped" } else { "killed" });
+    Ok(())
+}
+
+pub(crate) fn restart(dir: &Path, number: u32) -> anyhow::Result<()> {
+    let mut state = State::must_load(dir)?;
+    state.node(number)?;
+    state.start(number, None)?;
+    let status = state.wait(number, "ready", |s| s.ready)?;
+    println!("node {number}: runs again (pid {}), holds {} blocks", status.pid, status.blocks);
+    Ok(())
+}
+
+pub(crate) fn down(dir: &Path, remove: bool) -> anyhow::Result<()> {
+    let mut state = State::must_load(dir)?;
+    let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    for number in &numbers {
+        if state.stop(*number, false)? {
+            println!("node {number}: stopped");
+        }
+    }
+    let left: Vec<u32> = numbers.iter().filter_map(|n| state.running(*n)).collect();
+    if !left.is_empty() {
+        bail!("these processes are still there: {}", list(&left));
+    }
+    println!("no node is running");
+    if remove {
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        println!("removed {}", dir.display());
+    }
+    Ok(())
+}
+
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}

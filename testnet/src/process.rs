@@ -1,0 +1,145 @@
+//! Processes of nodes: starting, finding, ending. A process is named by its id *and* by what it runs, so that an id that
+//! the system has given to somebody else is never touched.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use p2pdb_node::admin::StatusReport;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::state::State;
+
+/// A node that is not ready by then has failed to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// A node that has not stopped by then is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(25);
+/// Lines of a log that are shown when a node fails.
+const LOG_LINES_SHOWN: usize = 12;
+
+impl State {
+    /// The node's process, if it runs.
+    pub(crate) fn running(&self, number: u32) -> Option<u32> {
+        let node = self.nodes.iter().find(|n| n.number == number)?;
+        let pid = node.pid?;
+        let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let data_dir = self.data_dir(number).root().to_str()?.to_owned();
+        // A process that has ended and waits for its parent has an empty command line.
+        cmdline.split(|b| *b == 0).any(|arg| arg == data_dir.as_bytes()).then_some(pid)
+    }
+
+    /// Starts a node: `run`, or `join` with a ticket.
+    pub(crate) fn start(&mut self, number: u32, ticket: Option<&str>) -> anyhow::Result<()> {
+        if let Some(pid) = self.running(number) {
+            bail!("node {number} runs already (pid {pid})");
+        }
+        let dir = self.data_dir(number);
+        dir.remove(p2pdb_node::node::RUN_FILE);
+        std::fs::create_dir_all(dir.root())
+            .with_context(|| format!("cannot make {}", dir.root().display()))?;
+        let node = self.node(number)?;
+        let text = format!(
+            "# Written by p2pdb-testnet.\nnode-name = \"node{number}\"\nrealm-name = \"testnet\"\n\
+             mysql-listen = \"127.0.0.1:{}\"\nhttp-listen = \"127.0.0.1:{}\"\n\
+             peer-listen = [\"/ip4/127.0.0.1/tcp/{}\", \"/ip4/127.0.0.1/udp/{}/quic-v1\"]\n\
+             mdns = false\nprivate-addresses = true\ntestnet = true\n",
+            node.mysql_port, node.http_port, node.peer_port, node.peer_port
+        );
+        dir.write_secret("p2pdb.toml", text.as_bytes())?;
+        let log = OpenOptions::new().create(true).append(true).open(self.log_path(number))?;
+        let mut command = Command::new(&self.binary);
+        match ticket {
+            Some(ticket) => command.arg("join").arg(ticket),
+            None => command.arg("run"),
+        };
+        // Settings for other nodes, in the environment of whoever types this, are not meant for these.
+        for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("P2PDB_")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .arg("--data-dir")
+            .arg(dir.root())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        self.node_mut(number)?.pid = Some(child.id());
+        self.save()
+    }
+
+    /// Waits until the node answers and `ready` says so.
+    pub(crate) fn wait(
+        &mut self,
+        number: u32,
+        what: &str,
+        mut ready: impl FnMut(&StatusReport) -> bool,
+    ) -> anyhow::Result<StatusReport> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            if self.running(number).is_none() {
+                bail!("node {number} has ended\n{}", self.log_tail(number));
+            }
+            match self.admin(number).and_then(|a| a.get::<StatusReport>("status")) {
+                Ok(status) => {
+                    if ready(&status) {
+                        self.node_mut(number)?.key = Some(status.node.clone());
+                        self.save()?;
+                        return Ok(status);
+                    }
+                    last = status.reasons.join("; ");
+                }
+                Err(e) => last = e.to_string(),
+            }
+            std::thread::sleep(POLL);
+        }
+        let seconds = START_TIMEOUT.as_secs();
+        bail!("node {number} is not {what} after {seconds} s: {last}\n{}", self.log_tail(number))
+    }
+
+    fn log_tail(&self, number: u32) -> String {
+        let path = self.log_path(number);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
+        format!("its log, {}, ends with:\n  {}", path.display(), lines[from..].join("\n  "))
+    }
+
+    /// Ends a node; says whether it ran.
+    pub(crate) fn stop(&mut self, number: u32, at_once: bool) -> anyhow::Result<bool> {
+        let Some(pid) = self.running(number) else {
+            return Ok(false);
+        };
+        signal(pid, if at_once { Signal::KILL } else { Signal::TERM })?;
+        let mut deadline = Instant::now() + STOP_TIMEOUT;
+        let mut killed = at_once;
+        while self.running(number).is_some() {
+            if Instant::now() > deadline {
+                if killed {
+                    bail!("node {number} (pid {pid}) does not end, not even by SIGKILL");
+                }
+                eprintln!("node {number} does not stop; killing it");
+                signal(pid, Signal::KILL)?;
+                killed = true;
+                deadline = Instant::now() + STOP_TIMEOUT;
+            }
+            std::thread::sleep(POLL);
+        }
+        self.node_mut(number)?.pid = None;
+        self.save()?;
+        Ok(true)
+    }
+}
+
+fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
+    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
+    match kill_process(id, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(e) => Err(e).with_context(|| format!("cannot signal process {pid}")),
+    }
+}
