@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rusqlite::StatementStatus;
+use rusqlite::wal::CheckpointMode;
 
 use crate::capture::{Capture, Installed};
 use crate::error::{Result, StoreError};
@@ -29,6 +30,15 @@ pub struct Cost {
     pub rows: u64,
     /// Steps of SQLite's virtual machine.
     pub steps: u64,
+}
+
+/// How far a checkpoint came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointReport {
+    /// Pages in the write-ahead log.
+    pub log_pages: u64,
+    /// Of these, pages now in the database file.
+    pub moved_pages: u64,
 }
 
 /// A connection, used by one thread at a time.
@@ -166,7 +176,7 @@ impl Connection {
     /// Names of a statement's result columns; also shows that SQLite accepts it.
     pub fn columns(&self, sql: &str) -> Result<Vec<String>> {
         let statement = self.db.prepare_cached(sql).map_err(|e| self.fault(e))?;
-        Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 
     /// The rowid of the last row inserted on this connection.
@@ -189,6 +199,14 @@ impl Connection {
             statement.raw_bind_parameter(i + 1, Bind(params.at(i)))?;
         }
         Ok(statement)
+    }
+
+    /// Moves what it can from the write-ahead log into the database file, without waiting for anybody.
+    pub(crate) fn run_checkpoint(&self) -> Result<CheckpointReport> {
+        let result = self.db.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
+        let (log, moved) = result.map_err(|e| self.fault(e))?;
+        let pages = |n: i32| u64::try_from(n).unwrap_or_default();
+        Ok(CheckpointReport { log_pages: pages(log), moved_pages: pages(moved) })
     }
 
     fn mark(&self) -> usize {

@@ -7,7 +7,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
-use crate::connection::Connection;
+use crate::connection::{CheckpointReport, Connection};
 use crate::error::{Result, StoreError};
 use crate::log::TxNo;
 use crate::open::Options;
@@ -57,6 +57,13 @@ impl Reader {
             self.connection.execute("ROLLBACK", ())?;
         }
         Ok(())
+    }
+
+    /// Moves what it can from the write-ahead log into the database file, without waiting for anybody: for a
+    /// thread in the background, beside a writer whose own checkpoints are bounded by
+    /// [`CHECKPOINT_PAGES_BOUND`](crate::CHECKPOINT_PAGES_BOUND). Not inside a snapshot.
+    pub fn checkpoint(&self) -> Result<CheckpointReport> {
+        self.connection.run_checkpoint()
     }
 
     /// True between `begin` and `end`.

@@ -9,9 +9,8 @@
 
 use std::ops::Deref;
 
-use rusqlite::wal::CheckpointMode;
-
 use crate::capture::{Capture, Captured};
+pub use crate::connection::CheckpointReport;
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::lock::DirLock;
@@ -34,15 +33,6 @@ pub struct Writer {
 /// An open savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Savepoint(usize);
-
-/// How far a checkpoint came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointReport {
-    /// Pages in the write-ahead log.
-    pub log_pages: u64,
-    /// Of these, pages now in the database file.
-    pub moved_pages: u64,
-}
 
 impl Deref for Writer {
     type Target = Connection;
@@ -78,6 +68,7 @@ impl Writer {
         self.connection.execute("BEGIN IMMEDIATE", ())?;
         self.open = true;
         self.capture().reset();
+        self.log.begun();
         Ok(())
     }
 
@@ -122,8 +113,9 @@ impl Writer {
 
     /// Numbers and cached records may have been taken back.
     fn forget(&mut self) {
-        self.log.rolled_back();
-        self.connection.log_cache.take();
+        if self.log.rolled_back() {
+            self.connection.log_cache.take();
+        }
     }
 
     fn ended(&mut self) {
@@ -209,9 +201,14 @@ impl Writer {
     ///
     /// Not inside a transaction.
     pub fn checkpoint(&mut self) -> Result<CheckpointReport> {
-        let report = checkpoint(&mut self.connection, CheckpointMode::PASSIVE)?;
+        let report = self.connection.run_checkpoint()?;
         self.checkpoints.done(report.log_pages);
         Ok(report)
+    }
+
+    /// Pages in the write-ahead log after the last commit.
+    pub fn wal_pages(&self) -> u64 {
+        self.checkpoints.pages()
     }
 
     /// The options it was opened with.
@@ -226,11 +223,4 @@ impl Drop for Writer {
             tracing::debug!(error = %e, "rollback on close");
         }
     }
-}
-
-pub(crate) fn checkpoint(connection: &mut Connection, mode: CheckpointMode) -> Result<CheckpointReport> {
-    let result = connection.db.wal_checkpoint_v2(None::<&str>, mode);
-    let (log, moved) = result.map_err(|e| connection.fault(e))?;
-    let pages = |n: i32| u64::try_from(n).unwrap_or_default();
-    Ok(CheckpointReport { log_pages: pages(log), moved_pages: pages(moved) })
 }

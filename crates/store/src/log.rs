@@ -230,13 +230,23 @@ impl TxRecord {
 pub(crate) struct LogState {
     next: Option<(BlockNo, TxNo)>,
     accounts: HashMap<AccountId, i64>,
+    /// The open transaction has written to the log.
+    written: bool,
 }
 
 impl LogState {
-    /// Something was rolled back: forget what may have been among it.
-    pub(crate) fn rolled_back(&mut self) {
-        self.next = None;
-        self.accounts.clear();
+    /// A transaction begins.
+    pub(crate) fn begun(&mut self) {
+        self.written = false;
+    }
+
+    /// Something was rolled back: forgets what may have been among it. False when nothing of the log was.
+    pub(crate) fn rolled_back(&mut self) -> bool {
+        if self.written {
+            self.next = None;
+            self.accounts.clear();
+        }
+        self.written
     }
 }
 
@@ -253,6 +263,7 @@ impl Writer {
 
     /// Adds a branch.
     pub fn add_branch(&mut self, b: &NewBranch) -> Result<()> {
+        self.log.written = true;
         let next = self.query_one("SELECT count(*) FROM branch", (), |r| r.int(0))?;
         assert_eq!(next, Some(i64::from(b.no.0)), "branches are added in the order of their numbers");
         self.execute(
@@ -276,6 +287,7 @@ impl Writer {
         let (no, first_tx) = self.next_numbers()?;
         assert_eq!(no, new.no, "blocks are appended in the order of their numbers");
         assert!(new.bodies.len() <= BODIES_MAX, "no more bodies than a header may list");
+        self.log.written = true;
         let (block, n) = (new.block, no.0 as i64);
         let cid = block.cid();
         let mut row = [

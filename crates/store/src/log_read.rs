@@ -1,7 +1,6 @@
 //! Reading the log, on any connection: by name, by number, along a chain, along the order of application.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -16,10 +15,10 @@ use crate::log::*;
 use crate::query::{Flow, NEXT, Row};
 
 /// Transactions' places kept in memory per connection.
-const TRANSACTIONS_CACHED_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("invariant: not zero");
+const TRANSACTIONS_CACHED_MAX: usize = 4096;
 
 /// Decoded bodies kept in memory per connection, as long as they are small.
-const BODIES_CACHED_MAX: NonZeroUsize = NonZeroUsize::new(128).expect("invariant: not zero");
+const BODIES_CACHED_MAX: usize = 128;
 
 /// A larger body is decoded anew each time, bytes.
 const BODY_CACHED_BYTES_MAX: usize = 64 << 10;
@@ -35,11 +34,20 @@ pub(crate) struct LogCache {
 impl Default for LogCache {
     fn default() -> Self {
         Self {
-            transactions: LruCache::new(TRANSACTIONS_CACHED_MAX),
-            bodies: LruCache::new(BODIES_CACHED_MAX),
+            // With a capacity they would take all their memory at once, on every connection.
+            transactions: LruCache::unbounded(),
+            bodies: LruCache::unbounded(),
             authors: HashMap::new(),
             accounts: HashMap::new(),
         }
+    }
+}
+
+/// Adds to a cache and keeps it within its bound.
+fn remember<K: std::hash::Hash + Eq, V>(cache: &mut LruCache<K, V>, max: usize, key: K, value: V) {
+    cache.put(key, value);
+    if cache.len() > max {
+        cache.pop_lru();
     }
 }
 
@@ -272,7 +280,7 @@ impl Connection {
         let (body, index) = if bytes.is_empty() { Default::default() } else { decode_body(&bytes)? };
         let body = Arc::new(StoredBody { body, index, bytes });
         if body.bytes.len() <= BODY_CACHED_BYTES_MAX {
-            self.log_cache.borrow_mut().bodies.put(no, body.clone());
+            remember(&mut self.log_cache.borrow_mut().bodies, BODIES_CACHED_MAX, no, body.clone());
         }
         Ok(body)
     }
@@ -321,7 +329,7 @@ impl Connection {
             })
         })?;
         if let Some(tx) = found {
-            self.log_cache.borrow_mut().transactions.put(no, tx);
+            remember(&mut self.log_cache.borrow_mut().transactions, TRANSACTIONS_CACHED_MAX, no, tx);
         }
         Ok(found)
     }

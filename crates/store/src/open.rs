@@ -113,6 +113,10 @@ impl Checkpoints {
         limit > 0 && pages >= self.floor + limit
     }
 
+    pub(crate) fn pages(&self) -> u64 {
+        self.pages.load(Relaxed)
+    }
+
     pub(crate) fn done(&mut self, log_pages: u64) {
         self.floor = log_pages;
     }

@@ -429,3 +429,27 @@ fn the_writer_empties_the_write_ahead_log_by_itself_and_a_snapshot_only_delays_i
     assert_eq!(wal(), before);
     assert_eq!(int(&w, "SELECT count(*) FROM t_a"), 300);
 }
+
+#[test]
+fn a_reader_in_the_background_can_run_the_checkpoints() {
+    let (_dir, mut options) = scratch();
+    options.checkpoint_pages = CHECKPOINT_PAGES_BOUND;
+    let mut w = Writer::create(&options).unwrap();
+    let background = Reader::open(&options).unwrap();
+    w.begin().unwrap();
+    w.execute_batch("CREATE TABLE t_a (c_1)").unwrap();
+    w.commit().unwrap();
+    for _ in 0..50 {
+        w.begin().unwrap();
+        w.execute("INSERT INTO t_a VALUES (randomblob(20000))", ()).unwrap();
+        w.commit().unwrap();
+    }
+    let pages = w.wal_pages();
+    assert!(pages > 250, "{pages}");
+    let report = background.checkpoint().unwrap();
+    assert_eq!((report.log_pages, report.moved_pages), (pages, pages));
+    w.begin().unwrap();
+    w.execute("INSERT INTO t_a VALUES (1)", ()).unwrap();
+    w.commit().unwrap();
+    assert!(w.wal_pages() < 10, "the log begins anew: {}", w.wal_pages());
+}

@@ -118,20 +118,24 @@ impl<'a> Check<'a> {
         for (i, column) in columns.iter_mut().enumerate() {
             *column = match r.get(i) {
                 Ok(v) => v,
-                Err(e) => return Ok(self.report.add(Part::Block, no, e)),
+                Err(e) => {
+                    self.report.add(Part::Block, no, e);
+                    return Ok(());
+                }
             };
         }
         if r.get(SUMMED).ok() != Some(ValueRef::Int(sum(&columns))) {
             self.report.add(Part::Block, no, "its record does not match its sum");
         }
         let ValueRef::Blob(envelope) = r.get(SUMMED + 1).unwrap_or(ValueRef::Null) else {
-            return Ok(self.report.add(Part::Block, no, "its envelope is not bytes"));
+            self.report.add(Part::Block, no, "its envelope is not bytes");
+            return self.skip(no, &columns);
         };
         let block = match RawBlock(envelope.to_vec()).decode() {
             Ok(block) => block,
             Err(e) => {
-                self.skip(no, &columns)?;
-                return Ok(self.report.add(Part::Block, no, e));
+                self.report.add(Part::Block, no, e);
+                return self.skip(no, &columns);
             }
         };
         self.record(no, &columns, &block);
@@ -329,7 +333,7 @@ impl<'a> Check<'a> {
                 let problem = format!("it should be number {i} of block {no}");
                 self.report.add(Part::Transaction, number, problem);
             }
-            if !int(&record[4]).is_some_and(|v| u16::try_from(v).is_ok()) {
+            if int(&record[4]).is_none_or(|v| u16::try_from(v).is_err()) {
                 self.report.add(Part::Transaction, number, "its verdict is out of range");
             }
             let account = int(&record[3]).and_then(|n| {
