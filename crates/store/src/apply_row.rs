@@ -74,6 +74,9 @@ impl Run<'_> {
                 }
             }
         }
+        if image.flags & SIBLINGS != 0 && self.db.siblings_of(plan.no, ident)?.is_empty() {
+            image.flags &= !SIBLINGS;
+        }
         if image == stored.image {
             return Ok(());
         }
@@ -198,7 +201,7 @@ impl Run<'_> {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,
             };
-            for s in &unit.siblings {
+            for s in unit.siblings.iter().filter(|s| plan.column(s.column).is_some()) {
                 self.db.put_sibling(plan.no, ident, no, i64::from(s.column.0), loaded[s.change].at)?;
             }
             for d in &unit.lost_deletes {
@@ -215,7 +218,8 @@ impl Run<'_> {
 }
 
 fn image_of(plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Image {
-    let has_siblings = !unit.siblings.is_empty() || !unit.lost_deletes.is_empty();
+    let held = |s: &p2pdb_merge::Cell| plan.column(s.column).is_some();
+    let has_siblings = unit.siblings.iter().any(held) || !unit.lost_deletes.is_empty();
     let mut image = Image {
         ident: ident.clone(),
         values: plan.columns.iter().map(|c| c.unwritten.clone()).collect(),

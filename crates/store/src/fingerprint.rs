@@ -174,6 +174,11 @@ impl Connection {
     }
 
     pub(crate) fn put_table_fingerprint(&self, table: i64, value: Fingerprint) -> Result<()> {
+        if value == Fingerprint::default() {
+            // An empty table has none, whatever was in it before.
+            let sql = "DELETE FROM fingerprint WHERE tbl = ?1";
+            return self.execute(sql, [ValueRef::Int(table)]).map(drop);
+        }
         let sql = "INSERT INTO fingerprint (tbl, value) VALUES (?1, ?2)
                    ON CONFLICT DO UPDATE SET value = excluded.value";
         self.execute(sql, [ValueRef::Int(table), ValueRef::Blob(&value.to_bytes())]).map(drop)

@@ -13,13 +13,21 @@
 //! unseen lists pass through without being understood. An error here is a fault of this machine.
 
 mod apply;
+#[cfg(test)]
+mod apply_laws;
 mod apply_row;
+#[cfg(test)]
+mod apply_testing;
+#[cfg(test)]
+mod apply_tests;
 mod backup;
 #[cfg(test)]
 mod backup_tests;
 mod capture;
 #[cfg(test)]
 mod capture_tests;
+mod claims;
+mod conflicts;
 mod connection;
 mod connection_reader;
 mod connection_writer;
@@ -56,9 +64,11 @@ mod verify_tests;
 pub use apply::{Applied, Merger};
 pub use backup::{backup, restore};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
-pub use connection::{Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
+pub use claims::{CASCADE_DEPTH_MAX, Violation};
+pub use conflicts::{Conflict, Rule, Side, Version};
+pub use connection::{CheckpointReport, Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};
-pub use connection_writer::{CheckpointReport, Savepoint, Writer};
+pub use connection_writer::{Savepoint, Writer};
 pub use displaced::Reason;
 pub use error::{ConstraintError, ConstraintKind, FunctionError, Result, StoreError};
 pub use finalize::{Local, LocalChanges};

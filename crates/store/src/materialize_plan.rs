@@ -51,7 +51,6 @@ pub(crate) struct Reference {
     /// Index into the table's `foreign_keys`.
     pub number: usize,
     pub columns: Vec<usize>,
-    pub parent: ObjectId,
     /// Is there a visible parent with these values?
     pub parent_exists: String,
 }
@@ -110,14 +109,12 @@ pub(crate) struct TablePlan {
 #[derive(Debug)]
 pub(crate) struct PlanSql {
     pub name: String,
-    pub displaced: String,
     /// `SELECT rowid, _v, _o, _k, columns… FROM t WHERE rowid = ?1`
     pub get: String,
     /// The same by `_k`.
     pub get_by_ident: String,
     /// The same by primary key; empty where the identity is not the key.
     pub get_by_key: String,
-    pub insert: String,
     /// Does nothing where a unique key is taken.
     pub insert_if_free: String,
     pub delete: String,
@@ -232,7 +229,6 @@ impl TablePlan {
                 Some(Reference {
                     number,
                     columns: all_at(&fk.def.columns)?,
-                    parent: *parent,
                     parent_exists: format!(
                         "SELECT 1 FROM {parent_table} WHERE {} LIMIT 1",
                         equals_columns(parent_columns)
@@ -282,7 +278,6 @@ impl TablePlan {
             } else {
                 format!("{from_t} WHERE {}", equals_columns(&by_key))
             },
-            insert: format!("INSERT INTO {name} ({fields}) VALUES ({})", params(1, columns.len() + 3)),
             insert_if_free: format!(
                 "INSERT INTO {name} ({fields}) VALUES ({}) ON CONFLICT DO NOTHING",
                 params(1, columns.len() + 3)
@@ -303,7 +298,6 @@ impl TablePlan {
             all_displaced: from_x,
             set_reason: format!("UPDATE {displaced} SET {COLUMN_REASON} = ?2 WHERE rowid = ?1"),
             name,
-            displaced,
         };
         let table = table.clone();
         Ok(Self {

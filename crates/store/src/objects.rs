@@ -11,7 +11,7 @@ use p2pdb_merge::object::{MergedSchema, merge_schema};
 use p2pdb_model::Catalog;
 use p2pdb_model::catalog::ObjectState;
 use p2pdb_model::change::{SchemaChange, WriteOrder};
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::Definition;
 
 use crate::connection::Connection;
@@ -32,8 +32,6 @@ pub(crate) struct Held {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schema {
     held: Vec<Held>,
-    /// Every object that an accepted change has ever put.
-    known: HashSet<ObjectId>,
     pub catalog: Arc<Catalog>,
     /// Per column, its definition in its first put and when that was written.
     pub births: HashMap<ObjectId, (WriteOrder, Definition)>,
@@ -99,13 +97,6 @@ impl Schema {
         };
         let merged: Result<MergedSchema, StoreError> = merge_schema(&changes, &mut ask);
         let MergedSchema { live, freed, births, rekeyed } = merged?;
-        self.known = changes
-            .iter()
-            .filter_map(|(_, c)| match c {
-                SchemaChange::Put { id, .. } => Some(*id),
-                SchemaChange::Drop { .. } => None,
-            })
-            .collect();
         let epoch = self.catalog.epoch + 1;
         self.catalog = Arc::new(Catalog::build(epoch, live.clone(), freed));
         self.births = births;
@@ -114,19 +105,8 @@ impl Schema {
         Ok(self)
     }
 
-    /// True when a change that counts, or counted, has put this object: rows may have been written to it.
-    pub(crate) fn knew(&self, id: &ObjectId) -> bool {
-        self.known.contains(id)
-    }
-
     /// True when any change held, void ones too, puts something of this kind under this parent.
     pub(crate) fn holds(&self, id: &ObjectId) -> bool {
         self.held.iter().any(|h| matches!(&*h.change, SchemaChange::Put { id: i, .. } if i == id))
-    }
-
-    /// The database objects by name are the catalog's; this is the one a table stands in.
-    pub(crate) fn database_of(&self, table: ObjectId) -> Option<ObjectId> {
-        let state = self.live.binary_search_by_key(&table, |o| o.id).ok().map(|i| &self.live[i])?;
-        (state.kind == ObjectKind::Table).then_some(state.parent)
     }
 }

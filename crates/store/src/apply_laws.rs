@@ -1,0 +1,265 @@
+//! Laws of merging over random worlds: real stores, random statements, random order of delivery.
+//!
+//! * Nodes that hold the same blocks hold the same rows, displaced rows, siblings, conflicts and fingerprints, in
+//!   whatever order the blocks came.
+//! * A node's own transactions, left in place, are what replaying its log into an empty store gives, bit by bit.
+//! * Voiding blocks gives the state without them, un-voiding the state with them.
+//! * Visible rows keep the unique keys and references of the schema.
+
+use std::collections::BTreeSet;
+
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::schema::*;
+use quickcheck::{Arbitrary, Gen};
+
+use crate::apply_testing::*;
+use crate::log::Verdict;
+use crate::verify::{Compare, compare};
+
+const NODES: usize = 3;
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    node: u8,
+    action: u8,
+    x: u8,
+    y: u8,
+}
+
+impl Arbitrary for Step {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let [node, action, x, y] = std::array::from_fn(|_| u8::arbitrary(g));
+        Step { node, action, x, y }
+    }
+}
+
+fn statements(s: Step) -> Vec<String> {
+    let (id, a, v) = (s.x % 4, s.y % 3, s.y);
+    let a = if s.x % 5 == 0 { "NULL".to_owned() } else { a.to_string() };
+    let b = ["'x'", "'X'", "'y'", "NULL"][usize::from(s.y / 16) % 4];
+    let k = ["a", "b", "A", "c"][usize::from(s.x) % 4];
+    let up = ["NULL", "'a'", "'B'", "'c'"][usize::from(s.y / 4) % 4];
+    let parent = if s.y % 2 == 0 { "NULL".to_owned() } else { (s.y / 8 % 4).to_string() };
+    let item = |verb: &str| {
+        format!(
+            "{verb} INTO {{item}} ({{item.id}}, {{item.a}}, {{item.b}}, {{item.v}}, _v) VALUES ({id}, {a}, {b}, {v}, ?v)"
+        )
+    };
+    let part = format!(
+        "INSERT INTO {{part}} ({{part.k}}, {{part.item}}, {{part.up}}, {{part.v}}, _v) VALUES ('{k}', {parent}, {up}, {v}, ?v)"
+    );
+    vec![match s.action % 16 {
+        0 | 1 => item("INSERT"),
+        2 => item("REPLACE"),
+        3 => format!("UPDATE {{item}} SET {{item.v}} = {v} WHERE {{item.id}} = {id}"),
+        4 => format!("UPDATE {{item}} SET {{item.a}} = {a} WHERE {{item.id}} = {id}"),
+        5 => format!("UPDATE {{item}} SET {{item.b}} = {b}, {{item.v}} = {v} WHERE {{item.id}} = {id}"),
+        6 => format!("UPDATE {{item}} SET {{item.id}} = {} WHERE {{item.id}} = {id}", s.y % 6),
+        7 | 8 => format!("DELETE FROM {{item}} WHERE {{item.id}} = {id}"),
+        9 | 10 => part,
+        11 => format!(
+            "UPDATE {{part}} SET {{part.up}} = {up}, {{part.item}} = {parent} WHERE {{part.k}} = '{k}'"
+        ),
+        12 => format!("DELETE FROM {{part}} WHERE {{part.k}} = '{k}'"),
+        13 => format!("UPDATE {{part}} SET {{part.k}} = 'd{}' WHERE {{part.k}} = '{k}'", s.y % 2),
+        14 => "INSERT INTO {note} ({note.v}, _v, _k) VALUES (1, ?v, randomblob(16))".to_owned(),
+        _ => format!("UPDATE {{note}} SET {{note.v}} = {v} WHERE rowid = {id} + 1"),
+    }]
+}
+
+fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
+    let catalog = node.merger.catalog().clone();
+    let Some(item) = catalog.table("d", "item") else { return Vec::new() };
+    let mut ddl = Ddl::new(&catalog);
+    let drop = |id| vec![SchemaChange::Drop { id }];
+    match s.x % 4 {
+        0 if item.column("n").is_none() => {
+            let default = Some(DefaultValue::Literal((s.y % 2).to_string()));
+            let def = ColumnDef { default, ..column_def(int()) };
+            ddl.put(item.id, "n", Definition::Column(def), 9);
+        }
+        0 => return item.column("n").map(|c| drop(c.id)).unwrap_or_default(),
+        1 if item.index("uv").is_none() => {
+            if item.column("v").is_some() {
+                ddl.index(item.id, "uv", &["v"], true);
+            }
+        }
+        1 => return item.index("uv").map(|i| drop(i.id)).unwrap_or_default(),
+        2 => return item.column("v").map(|c| drop(c.id)).unwrap_or_default(),
+        _ => return item.foreign_keys.first().map(|k| drop(k.id)).unwrap_or_default(),
+    }
+    ddl.changes
+}
+
+/// Runs the steps, with schema changes among them or not; the nodes are left apart.
+fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<World>>, Vec<Node>) {
+    let world = world();
+    let mut nodes: Vec<Node> = (0..NODES).map(|n| Node::new(n as u8 + 1, &world)).collect();
+    let shop = shop(nodes[0].merger.catalog());
+    let first = nodes[0].ddl(shop);
+    for node in &mut nodes[1..] {
+        assert!(node.receive(first));
+    }
+    for (clock, s) in steps.iter().enumerate() {
+        let n = usize::from(s.node) % NODES;
+        let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
+        match s.action % 20 {
+            0..16 => {
+                let sql: Vec<String> = statements(*s).iter().filter_map(|t| nodes[n].try_sql(t)).collect();
+                let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
+                nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
+            }
+            16 if with_schema => {
+                let changes = schema_changes(&nodes[n], *s);
+                if !changes.is_empty() {
+                    nodes[n].ddl(changes);
+                }
+            }
+            _ => {
+                let m = (n + 1 + usize::from(s.x) % (NODES - 1)) % NODES;
+                let theirs = nodes[m].held.clone();
+                let upto = theirs.len() - usize::from(s.y % 3).min(theirs.len() - 1);
+                for block in &theirs[..upto] {
+                    nodes[n].receive(*block);
+                }
+            }
+        }
+    }
+    (world, nodes)
+}
+
+/// Delivers all blocks to a fresh node, in an order drawn from `seed`, some void.
+fn deliver(world: &std::rc::Rc<std::cell::RefCell<World>>, mut seed: u64, void: &BTreeSet<usize>) -> Node {
+    let mut node = Node::new(99, world);
+    let mut left: Vec<usize> = (0..world.borrow().blocks.len()).collect();
+    while !left.is_empty() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let i = (seed >> 33) as usize % left.len();
+        let verdict = if void.contains(&left[i]) { Verdict(1) } else { Verdict::ACCEPTED };
+        if node.receive_judged(left[i], verdict) {
+            left.remove(i);
+        }
+    }
+    node
+}
+
+fn difference(a: &BTreeSet<String>, b: &BTreeSet<String>) -> String {
+    let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| {
+        x.difference(y).cloned().collect::<Vec<_>>().join("\n  ")
+    };
+    format!("only here:\n  {}\nonly there:\n  {}", only(a, b), only(b, a))
+}
+
+fn assert_equal(a: &BTreeSet<String>, b: &BTreeSet<String>, what: &str) {
+    assert!(a == b, "{what}: {}", difference(a, b));
+}
+
+/// The promises of the schema, asked in plain SQL.
+fn assert_constraints(node: &Node) {
+    let catalog = node.merger.catalog();
+    for t in catalog.tables() {
+        for fk in &t.foreign_keys {
+            let Some((parent, columns)) = &fk.parent else { continue };
+            let on: Vec<String> =
+                fk.def.columns.iter().zip(columns).map(|(c, p)| format!("p.c_{p} = c.c_{c}")).collect();
+            let filled: Vec<String> = fk.def.columns.iter().map(|c| format!("c.c_{c} IS NOT NULL")).collect();
+            let orphans = format!(
+                "SELECT count(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+                t.physical(),
+                filled.join(" AND "),
+                catalog.table_by_id(*parent).expect("a parent").physical(),
+                on.join(" AND ")
+            );
+            assert_eq!(crate::open_testing::int(&node.writer, &orphans), 0, "{orphans}");
+        }
+    }
+}
+
+fn converges(steps: Vec<Step>, seeds: (u64, u64), with_schema: bool) -> bool {
+    let (world, mut nodes) = play(&steps, with_schema);
+    // What each node wrote in place is what replaying its log gives.
+    for node in &mut nodes {
+        let mut replay = Node::new(98, &world);
+        for block in &node.held {
+            assert!(replay.receive(*block));
+        }
+        assert_equal(&node.state(), &replay.state(), "in place against replayed");
+        let ignore = [("block", "*"), ("meta", "*"), ("branch", "*")];
+        let how = Compare { ignore: &ignore, ..Compare::default() };
+        let report = compare(&node.writer, &replay.writer, how, &mut |_| crate::NEXT).expect("compared");
+        assert!(report.is_clean(), "{:?}", report.findings);
+    }
+    let one = deliver(&world, seeds.0, &BTreeSet::new()).state();
+    let other = deliver(&world, seeds.1, &BTreeSet::new());
+    assert_constraints(&other);
+    let mut other = other;
+    assert_equal(&one, &other.state(), "two orders of delivery");
+    for n in 0..NODES {
+        for m in 0..NODES {
+            let theirs = nodes[m].held.clone();
+            for block in theirs {
+                nodes[n].receive(block);
+            }
+        }
+        assert_equal(&nodes[n].state(), &one, "a node that took part");
+    }
+    true
+}
+
+/// Worlds per law, unless `QUICKCHECK_TESTS` says how many.
+const WORLDS: u64 = 30;
+
+fn law<A: quickcheck::Testable>(law: A) {
+    let asked = std::env::var("QUICKCHECK_TESTS").ok().and_then(|n| n.parse().ok());
+    quickcheck::QuickCheck::new().tests(asked.unwrap_or(WORLDS)).quickcheck(law);
+}
+
+#[test]
+fn equal_blocks_give_equal_tables_in_any_order() {
+    law((|steps, a, b| converges(steps, (a, b), false)) as fn(Vec<Step>, u64, u64) -> bool);
+}
+
+#[test]
+fn equal_blocks_give_equal_tables_when_the_schema_changes_too() {
+    law((|steps, a, b| converges(steps, (a, b), true)) as fn(Vec<Step>, u64, u64) -> bool);
+}
+
+#[test]
+fn voiding_gives_the_state_without_and_unvoiding_the_state_with() {
+    law(voids as fn(Vec<Step>, Vec<u8>, u64) -> bool);
+}
+
+fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
+    let (world, _) = play(&steps, true);
+    let blocks = world.borrow().blocks.len();
+    let void: BTreeSet<usize> = match blocks {
+        0 | 1 => BTreeSet::new(),
+        n => picks.iter().take(3).map(|p| 1 + usize::from(*p) % (n - 1)).collect(),
+    };
+    let mut node = deliver(&world, seed, &BTreeSet::new());
+    let with = node.state();
+    let without = deliver(&world, seed.wrapping_add(1), &void).state();
+    void.iter().for_each(|n| node.judge(*n, Verdict(1)));
+    assert_equal(&node.state(), &without, "voided against never counted");
+    void.iter().rev().for_each(|n| node.judge(*n, Verdict::ACCEPTED));
+    assert_equal(&node.state(), &with, "voided and back");
+    true
+}
+
+#[test]
+fn worlds_are_not_empty() {
+    // The laws would hold of worlds in which nothing happens.
+    const WORDS: [&str; 6] = ["visible", "Unique", "Reference", "Superseded", "sibling", "ConcurrentWrite"];
+    let mut g = Gen::new(60);
+    let mut missing: BTreeSet<&str> = WORDS.into();
+    for _ in 0..200 {
+        let steps: Vec<Step> = (0..60).map(|_| Step::arbitrary(&mut g)).collect();
+        let (world, _) = play(&steps, false);
+        let state = deliver(&world, 1, &BTreeSet::new()).state();
+        missing.retain(|word| !state.iter().any(|line| line.contains(word)));
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("{missing:?} never happened");
+}

@@ -1,0 +1,575 @@
+//! A small world of nodes for the tests of merging: the real store, the real log, signed blocks, and a DAG of sets.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::ids::{Cid, ObjectId, ObjectKind};
+use p2pdb_model::schema::*;
+use p2pdb_model::types::{Collation, IntSize};
+use p2pdb_model::{AccountId, Catalog, Change, RealmId, SqlType, Stamp, Value, ValueRef};
+use tempfile::TempDir;
+
+use crate::displaced::{Place, Run};
+use crate::open_testing::scratch;
+use crate::*;
+
+const ACCOUNT: AccountId = AccountId([1; 16]);
+
+/// All blocks that were ever written, with their causal pasts.
+#[derive(Default)]
+pub(crate) struct World {
+    pub blocks: Vec<FullBlock>,
+    numbers: HashMap<Cid, usize>,
+    past: Vec<HashSet<usize>>,
+    realm: Option<RealmId>,
+}
+
+impl World {
+    fn add(&mut self, block: FullBlock) -> usize {
+        let mut past = HashSet::new();
+        for parent in block.header().all_parents() {
+            let n = self.numbers[parent];
+            past.insert(n);
+            past.extend(&self.past[n]);
+        }
+        let n = self.blocks.len();
+        self.numbers.insert(block.cid(), n);
+        self.past.push(past);
+        self.blocks.push(block);
+        n
+    }
+}
+
+/// A node.
+pub(crate) struct Node {
+    _dir: TempDir,
+    pub writer: Writer,
+    pub merger: Merger,
+    world: Rc<RefCell<World>>,
+    key: SigningKey,
+    /// Blocks in the order of application: `held[no - 1]`.
+    pub held: Vec<usize>,
+    prev: Option<usize>,
+    branches: HashMap<Cid, u32>,
+}
+
+/// A collation that folds ASCII case, under a name that the schema knows.
+pub(crate) fn functions() -> Functions {
+    let fold = |a: &str, b: &str| a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase());
+    let collation =
+        CollationSequence { name: Collation::Utf8mb4GeneralCi.name().to_owned(), compare: Arc::new(fold) };
+    Functions { collations: vec![collation], ..Functions::default() }
+}
+
+pub(crate) fn default_of() -> DefaultOf {
+    Arc::new(|def, _| match &def.default {
+        Some(DefaultValue::Literal(text)) => text.parse().map_or(Value::Text(text.clone()), Value::Int),
+        _ => Value::Null,
+    })
+}
+
+pub(crate) fn world() -> Rc<RefCell<World>> {
+    Rc::default()
+}
+
+impl Node {
+    pub(crate) fn new(n: u8, world: &Rc<RefCell<World>>) -> Self {
+        let (dir, mut options) = scratch();
+        options.functions = Arc::new(functions());
+        let writer = Writer::create(&options).expect("a new store");
+        let nothing = |_, _| Ok(false);
+        let merger = Merger::load(&writer, &nothing, default_of()).expect("an empty schema");
+        let key = SigningKey::from_bytes(&[n; 32]);
+        let world = world.clone();
+        Node { _dir: dir, writer, merger, world, key, held: Vec::new(), prev: None, branches: HashMap::new() }
+    }
+
+    fn heads(&self) -> Vec<usize> {
+        let world = self.world.borrow();
+        let inner: HashSet<usize> = self.held.iter().flat_map(|h| &world.past[*h]).copied().collect();
+        self.held.iter().copied().filter(|h| !inner.contains(h)).collect()
+    }
+
+    fn draft(&self, clock: u64) -> Draft {
+        let world = self.world.borrow();
+        let floor = self.held.iter().map(|h| world.blocks[*h].stamp().0).max().unwrap_or(0);
+        Draft {
+            rules: 1,
+            seq: self.prev.map_or(1, |p| world.blocks[p].seq() + 1),
+            prev: self.prev.map(|p| world.blocks[p].cid()),
+            parents: self.heads().into_iter().map(|h| world.blocks[h].cid()).collect(),
+            stamp: Stamp(floor.max(clock) + 1),
+        }
+    }
+
+    fn append(&mut self, n: usize, verdict: Verdict) -> (BlockNo, TxNo) {
+        let block = self.world.borrow().blocks[n].clone();
+        let header = block.header();
+        let branch = match header.prev.and_then(|p| self.branches.get(&p).copied()) {
+            Some(branch) => branch,
+            None => {
+                let no = self.branches.values().max().map_or(0, |b| b + 1);
+                let author = header.author;
+                self.writer
+                    .add_branch(&NewBranch {
+                        no: BranchNo(no),
+                        author,
+                        first: block.cid(),
+                        fork: None,
+                        first_seq: header.seq,
+                    })
+                    .expect("added");
+                no
+            }
+        };
+        self.branches.insert(block.cid(), branch);
+        let (no, _) = self.writer.next_numbers().expect("numbers");
+        let transactions: Vec<NewTransaction> = block
+            .body()
+            .transactions()
+            .iter()
+            .map(|_| NewTransaction { account: ACCOUNT, verdict })
+            .collect();
+        let gone: Vec<Cid> = header.all_parents().copied().collect();
+        let first = self
+            .writer
+            .append_block(&NewBlock {
+                no,
+                block: block.verified(),
+                bodies: block.parts(),
+                branch: BranchNo(branch),
+                unseen: Unseen::Nothing,
+                heads_gone: &gone,
+                arrived_ms: 0,
+                transactions: &transactions,
+                access: &[],
+            })
+            .expect("appended");
+        self.held.push(n);
+        (no, first)
+    }
+
+    /// Runs `f` with this node's merger and an oracle of ancestry.
+    pub(crate) fn merging<T>(
+        &mut self,
+        f: impl FnOnce(&mut Merger, &Writer, IsAncestor<'_>) -> Result<T>,
+    ) -> T {
+        let world = self.world.borrow();
+        let held = &self.held;
+        let is_ancestor = |a: BlockNo, b: BlockNo| {
+            let (a, b) = (held[a.0 as usize - 1], held[b.0 as usize - 1]);
+            Ok(world.past[b].contains(&a))
+        };
+        f(&mut self.merger, &self.writer, &is_ancestor).expect("merged")
+    }
+
+    /// Applies a block of another node, if everything before it is here.
+    pub(crate) fn receive(&mut self, n: usize) -> bool {
+        self.receive_judged(n, Verdict::ACCEPTED)
+    }
+
+    pub(crate) fn receive_judged(&mut self, n: usize, verdict: Verdict) -> bool {
+        let known = self.held.contains(&n) || {
+            let world = self.world.borrow();
+            !world.past[n].iter().all(|p| self.held.contains(p))
+        };
+        if known {
+            return false;
+        }
+        self.writer.begin().expect("begun");
+        let (no, _) = self.append(n, verdict);
+        let block = self.world.borrow().blocks[n].clone();
+        self.merging(|m, w, a| m.apply(w, a, no, block.body(), block.index()));
+        self.writer.commit().expect("committed");
+        self.merger.committed();
+        true
+    }
+
+    /// Everything that another node holds, in its order.
+    pub(crate) fn pull(&mut self, other: &Node) {
+        for n in other.held.clone() {
+            self.receive(n);
+        }
+    }
+
+    fn write(
+        &mut self,
+        layouts: &[p2pdb_model::change::Layout],
+        changes: Vec<Change>,
+        draft: Draft,
+    ) -> usize {
+        let mut body = BodyBuilder::new();
+        body.push(ACCOUNT, layouts, changes).expect("a good transaction");
+        self.seal(body, draft)
+    }
+
+    fn seal(&mut self, body: BodyBuilder, draft: Draft) -> usize {
+        let mut world = self.world.borrow_mut();
+        let realm = world.realm;
+        let genesis = draft.prev.is_none() && draft.parents.is_empty();
+        let realm = if genesis { None } else { realm };
+        let block = seal(draft, body.finish(), &self.key, realm.as_ref()).expect("a good block");
+        if genesis && world.realm.is_none() {
+            world.realm = Some(RealmId(block.cid()));
+        }
+        let n = world.add(block);
+        self.prev = Some(n);
+        n
+    }
+
+    /// Writes schema changes as one transaction.
+    pub(crate) fn ddl(&mut self, changes: Vec<SchemaChange>) -> usize {
+        self.changes(&[], changes.into_iter().map(Change::Schema).collect())
+    }
+
+    /// Writes changes as they are, and applies them like a stranger's.
+    pub(crate) fn changes(&mut self, layouts: &[p2pdb_model::change::Layout], changes: Vec<Change>) -> usize {
+        let draft = self.draft(0);
+        let n = self.write(layouts, changes, draft);
+        assert!(self.receive(n));
+        n
+    }
+
+    /// Runs statements as one local transaction. `?v` stands for the version. Statements that are refused have no
+    /// effect. Gives the block, if anything changed.
+    pub(crate) fn run(&mut self, statements: &[&str]) -> Option<usize> {
+        self.run_with(&[statements], true)
+    }
+
+    /// Runs several transactions into one block.
+    pub(crate) fn run_with(&mut self, transactions: &[&[&str]], foreign_keys: bool) -> Option<usize> {
+        self.run_at(transactions, foreign_keys, 0)
+    }
+
+    /// The same with a clock that may be ahead.
+    pub(crate) fn run_at(
+        &mut self,
+        transactions: &[&[&str]],
+        foreign_keys: bool,
+        clock: u64,
+    ) -> Option<usize> {
+        let draft = self.draft(clock);
+        self.writer.begin().expect("begun");
+        let (block, first) = self.writer.next_numbers().expect("numbers");
+        let mut body = BodyBuilder::new();
+        let mut done = Vec::new();
+        for statements in transactions {
+            let tx = TxNo(first.0 + done.len() as u64);
+            self.writer.set_capture(true);
+            let start = self.writer.capture_mark();
+            for statement in *statements {
+                let savepoint = self.writer.savepoint().expect("a savepoint");
+                let mark = self.writer.capture_mark();
+                let sql = statement.replace("?v", &tx.0.to_string());
+                let ran = self.writer.execute(&sql, ());
+                let violation = match ran {
+                    Ok(_) => match self.merger.check(&self.writer, mark, foreign_keys) {
+                        Ok(v) => v.is_some(),
+                        Err(StoreError::Constraint(_)) => true,
+                        Err(e) => panic!("{sql}: {e}"),
+                    },
+                    Err(StoreError::Constraint(_)) => true,
+                    Err(e) => panic!("{sql}: {e}"),
+                };
+                if violation {
+                    self.writer.rollback_to(savepoint).expect("rolled back");
+                }
+                self.writer.release(savepoint).expect("released");
+            }
+            self.writer.set_capture(false);
+            let captured = self.writer.take_captured(start);
+            let origin = Origin {
+                tx,
+                block,
+                stamp: draft.stamp,
+                author: node_id(&self.key),
+                cid: Cid::default(),
+                position: done.len() as u32,
+            };
+            let local = Local { origin, foreign_key_checks: foreign_keys, generated: &|_, _| false };
+            let changes = self.merger.finalize(&self.writer, &local, captured).expect("finalized");
+            if changes.changes.is_empty() {
+                continue;
+            }
+            body.push(ACCOUNT, &changes.layouts, changes.changes.clone()).expect("a good transaction");
+            done.push(changes);
+        }
+        if done.is_empty() {
+            self.writer.rollback().expect("rolled back");
+            self.merger.rolled_back();
+            return None;
+        }
+        let n = self.seal(body, draft);
+        self.append(n, Verdict::ACCEPTED);
+        let full = self.world.borrow().blocks[n].clone();
+        self.merging(|m, w, a| m.record(w, a, done, full.index()));
+        self.writer.commit().expect("committed");
+        self.merger.committed();
+        Some(n)
+    }
+
+    /// Changes the verdict on all transactions of a block that is held.
+    pub(crate) fn judge(&mut self, n: usize, verdict: Verdict) {
+        let Some(no) = self.held.iter().position(|h| *h == n) else { return };
+        self.writer.begin().expect("begun");
+        let txs: Vec<TxNo> =
+            self.writer.transactions_of(BlockNo(no as u64 + 1)).expect("in the log").map(TxNo).collect();
+        for tx in &txs {
+            self.writer.set_verdict(*tx, verdict).expect("set");
+        }
+        self.merging(|m, w, a| m.rejudge(w, a, &txs));
+        self.writer.commit().expect("committed");
+        self.merger.committed();
+    }
+
+    /// The whole merged state, in a form that does not depend on this node's numbers.
+    pub(crate) fn state(&mut self) -> BTreeSet<String> {
+        let mut tables: Vec<ObjectId> = self.merger.catalog().tables().map(|t| t.id).collect();
+        tables.sort();
+        let fingerprints = self.merger.fingerprints(&self.writer).expect("fingerprints");
+        let mut lines: BTreeSet<String> =
+            fingerprints.into_iter().map(|(n, f)| format!("fingerprint {n} {f}")).collect();
+        let mut conflicts = Vec::new();
+        for table in tables {
+            let (kept, counted) = self.merging(|m, w, a| m.recount(w, a, table));
+            assert_eq!(kept, counted, "the fingerprint of a table is that of its rows");
+            lines.extend(self.merging(|m, w, a| {
+                let mut lines = Vec::new();
+                let mut run = Run::new(w, a, &mut m.cache);
+                let plan = run.plans.plan(w, table)?.expect("a live table");
+                run.each_row(&plan, &mut |run, s| {
+                    let wire = |tx: TxNo| match tx {
+                        TxNo(0) => Ok("-".to_owned()),
+                        tx => run.db.origin(tx).map(|o| format!("{}/{}/{}", o.stamp.0, o.author, o.position)),
+                    };
+                    let place = match s.place {
+                        Place::Visible => "visible".to_owned(),
+                        Place::Displaced { reason, unit } => format!("{reason:?} {}", wire(unit)?),
+                    };
+                    let mut cells = Vec::new();
+                    for &i in &plan.by_tag {
+                        cells.push(format!("{:?}@{}", s.image.values[i], wire(s.image.writers[i])?));
+                    }
+                    let key = s.image.ident.to_key()?;
+                    lines.push(format!("{} {key:?} {place} {cells:?}", plan.table.name));
+                    Ok(())
+                })?;
+                w.query(
+                    "SELECT ident, unit, tag, tx, off FROM sibling WHERE tbl = ?1",
+                    [ValueRef::Int(plan.no)],
+                    |r| {
+                        let wire = |n: i64| match n {
+                            0 => Ok("-".to_owned()),
+                            n => w.origin(TxNo(n as u64)).map(|o| format!("{}/{}", o.stamp.0, o.author)),
+                        };
+                        lines.push(format!(
+                            "sibling {:?} {} {} {} {}",
+                            r.get(0)?.to_value(),
+                            wire(r.int(1)?)?,
+                            r.int(2)?,
+                            wire(r.int(3)?)?,
+                            r.int(4)?
+                        ));
+                        Ok(NEXT)
+                    },
+                )?;
+                Ok(lines)
+            }));
+        }
+        self.merging(|m, w, a| {
+            m.conflicts(w, a, None, &mut |c| {
+                conflicts.push(format!("conflict {c:?}"));
+                Ok(NEXT)
+            })
+        });
+        lines.extend(conflicts);
+        lines
+    }
+
+    /// Visible rows of a table by name, as text.
+    pub(crate) fn rows(&self, table: &str) -> Vec<Vec<Value>> {
+        let t = self.merger.catalog().table("d", table).expect("a table").clone();
+        let columns: Vec<String> = t.columns.iter().map(|c| c.physical()).collect();
+        crate::open_testing::rows(
+            &self.writer,
+            &format!("SELECT {0} FROM {1} ORDER BY {0}", columns.join(", "), t.physical()),
+        )
+    }
+
+    /// The conflicts, as (table, rule, winner's value, loser's value).
+    pub(crate) fn conflicts(&mut self) -> Vec<Conflict> {
+        let mut found = Vec::new();
+        self.merging(|m, w, a| {
+            m.conflicts(w, a, None, &mut |c| {
+                found.push(c.clone());
+                Ok(NEXT)
+            })
+        });
+        found
+    }
+
+    /// SQL with `{table}` and `{table.column}` put into physical names.
+    pub(crate) fn sql(&self, text: &str) -> String {
+        self.try_sql(text).expect("tables and columns that are there")
+    }
+
+    /// The same; `None` where a table or column is not there.
+    pub(crate) fn try_sql(&self, text: &str) -> Option<String> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            let (table, column) = name.split_once('.').map_or((name, None), |(t, c)| (t, Some(c)));
+            let t = self.merger.catalog().table("d", table)?;
+            out += before;
+            out += &match column {
+                None => t.physical(),
+                Some(c) => t.column(c)?.physical(),
+            };
+            rest = after;
+        }
+        Some(out + rest)
+    }
+
+    /// One local transaction of statements with `{table.column}` names.
+    pub(crate) fn exec(&mut self, statements: &[&str]) -> Option<usize> {
+        let sql: Vec<String> = statements.iter().map(|s| self.sql(s)).collect();
+        let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
+        self.run(&sql)
+    }
+}
+
+pub(crate) fn int() -> SqlType {
+    SqlType::Int { size: IntSize::Int, unsigned: false, width: None, zerofill: false }
+}
+
+pub(crate) fn text() -> SqlType {
+    SqlType::VarChar { chars: 50, collation: Collation::Utf8mb4GeneralCi }
+}
+
+pub(crate) fn column_def(ty: SqlType) -> ColumnDef {
+    ColumnDef {
+        ty,
+        nullable: true,
+        default: None,
+        on_update_now: false,
+        auto_increment: false,
+        generated: None,
+        comment: String::new(),
+        invisible: false,
+        collation_given: false,
+    }
+}
+
+/// Schema changes by name, against a catalog.
+pub(crate) struct Ddl<'a> {
+    pub catalog: &'a Catalog,
+    pub changes: Vec<SchemaChange>,
+}
+
+impl<'a> Ddl<'a> {
+    pub(crate) fn new(catalog: &'a Catalog) -> Self {
+        Ddl { catalog, changes: Vec::new() }
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        parent: ObjectId,
+        name: &str,
+        definition: Definition,
+        position: u64,
+    ) -> ObjectId {
+        let kind = definition.kind();
+        let id = self.catalog.new_id(kind, parent, name);
+        self.changes.push(SchemaChange::Put {
+            id,
+            kind,
+            parent,
+            name: Some(name.to_owned()),
+            definition: Some(Box::new(definition)),
+            position: (kind == ObjectKind::Column).then_some(position),
+        });
+        id
+    }
+
+    pub(crate) fn database(&mut self) -> ObjectId {
+        let collation = Collation::Utf8mb4GeneralCi;
+        self.put(ObjectId::ROOT, "d", Definition::Database(DatabaseDef { collation }), 0)
+    }
+
+    /// A table with these columns; `primary` and `unique` name columns.
+    pub(crate) fn table(
+        &mut self,
+        database: ObjectId,
+        name: &str,
+        columns: &[(&str, SqlType)],
+        primary: &[&str],
+        unique: &[&[&str]],
+    ) -> ObjectId {
+        let collation = Collation::Utf8mb4GeneralCi;
+        let def = TableDef { collation, comment: String::new(), auto_increment: None, options: Vec::new() };
+        let table = self.put(database, name, Definition::Table(def), 0);
+        for (n, (column, ty)) in columns.iter().enumerate() {
+            self.put(table, column, Definition::Column(column_def(ty.clone())), n as u64 + 1);
+        }
+        if !primary.is_empty() {
+            self.index(table, "PRIMARY", primary, true);
+        }
+        for (n, unique) in unique.iter().enumerate() {
+            self.index(table, &format!("u{n}"), unique, true);
+        }
+        table
+    }
+
+    pub(crate) fn index(&mut self, table: ObjectId, name: &str, columns: &[&str], unique: bool) -> ObjectId {
+        let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
+        let parts = columns.iter().map(part).collect();
+        let def = IndexDef { unique, parts, comment: String::new(), invisible: false };
+        self.put(table, name, Definition::Index(def), 0)
+    }
+
+    pub(crate) fn tag(&self, table: ObjectId, column: &str) -> p2pdb_model::ColumnTag {
+        let known = self.catalog.table_by_id(table).and_then(|t| t.column(column));
+        known.map_or_else(|| self.catalog.new_id(ObjectKind::Column, table, column).tag(), |c| c.tag)
+    }
+
+    pub(crate) fn foreign_key(
+        &mut self,
+        child: (ObjectId, &str),
+        parent: (ObjectId, &str),
+        on_delete: ReferentialAction,
+    ) {
+        let def = ForeignKeyDef {
+            columns: vec![self.tag(child.0, child.1)],
+            parent: Some(parent.0),
+            parent_columns: vec![self.tag(parent.0, parent.1)],
+            parent_names: None,
+            on_delete,
+            on_update: ReferentialAction::NoAction,
+        };
+        self.put(child.0, &format!("fk_{}", child.1), Definition::ForeignKey(def), 0);
+    }
+}
+
+/// Two tables with unique keys and references, and one without a key.
+pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
+    let mut ddl = Ddl::new(catalog);
+    let d = ddl.database();
+    let item = ddl.table(
+        d,
+        "item",
+        &[("id", int()), ("a", int()), ("b", text()), ("v", int())],
+        &["id"],
+        &[&["a"], &["b"]],
+    );
+    let part =
+        ddl.table(d, "part", &[("k", text()), ("item", int()), ("up", text()), ("v", int())], &["k"], &[]);
+    ddl.foreign_key((part, "item"), (item, "id"), ReferentialAction::Cascade);
+    ddl.foreign_key((part, "up"), (part, "k"), ReferentialAction::SetNull);
+    ddl.table(d, "note", &[("v", int())], &[], &[]);
+    ddl.changes
+}

@@ -1,0 +1,364 @@
+//! The rules of `docs/merge.md`, each with two nodes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use p2pdb_model::Value;
+use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::schema::*;
+
+use crate::apply_testing::*;
+use crate::conflicts::Rule;
+use crate::log::Verdict;
+
+const VOID: Verdict = Verdict(1);
+
+/// Two nodes with the shop's tables and these rows on both.
+fn pair(rows: &[&str]) -> (Rc<RefCell<World>>, Node, Node) {
+    let world = world();
+    let mut a = Node::new(1, &world);
+    a.ddl(shop(&a.merger.catalog().clone()));
+    if !rows.is_empty() {
+        a.exec(rows).expect("rows");
+    }
+    let mut b = Node::new(2, &world);
+    b.pull(&a);
+    (world, a, b)
+}
+
+/// Both nodes exchange all they have, and must then be equal.
+fn meet(a: &mut Node, b: &mut Node) {
+    a.pull(b);
+    b.pull(a);
+    let (left, right) = (a.state(), b.state());
+    assert_eq!(left, right);
+}
+
+fn ints(row: &[i64]) -> Vec<Value> {
+    row.iter().map(|n| Value::Int(*n)).collect()
+}
+
+fn column(node: &Node, table: &str, n: usize) -> Vec<Value> {
+    node.rows(table).into_iter().map(|r| r[n].clone()).collect()
+}
+
+fn rules(node: &mut Node) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = node.conflicts().into_iter().map(|c| c.rule).collect();
+    rules.sort();
+    rules
+}
+
+fn item(id: i64, a: &str, b: &str, v: i64) -> String {
+    format!(
+        "INSERT INTO {{item}} ({{item.id}}, {{item.a}}, {{item.b}}, {{item.v}}, _v) VALUES ({id}, {a}, {b}, {v}, ?v)"
+    )
+}
+
+fn part(k: &str, item: &str, up: &str, v: i64) -> String {
+    format!(
+        "INSERT INTO {{part}} ({{part.k}}, {{part.item}}, {{part.up}}, {{part.v}}, _v) VALUES ('{k}', {item}, {up}, {v}, ?v)"
+    )
+}
+
+#[test]
+fn different_columns_of_a_row_merge_and_equal_columns_conflict() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    a.exec(&["UPDATE {item} SET {item.v} = 5 WHERE {item.id} = 1"]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.a} = 11 WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("item"), [vec![Value::Int(1), Value::Int(11), Value::Text("x".into()), Value::Int(5)]]);
+    assert!(a.conflicts().is_empty());
+    a.exec(&["UPDATE {item} SET {item.v} = 6 WHERE {item.id} = 1"]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 7 WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    let c = a.conflicts().remove(0);
+    let values = [c.winner.and_then(|s| s.value), c.loser.and_then(|s| s.value)];
+    assert!(values.contains(&Some(Value::Int(6))) && values.contains(&Some(Value::Int(7))));
+    assert_eq!(column(&a, "item", 3), [values[0].clone().unwrap()]);
+    // Whoever writes the cell after that has settled it.
+    b.exec(&["UPDATE {item} SET {item.v} = 8 WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    assert!(a.conflicts().is_empty());
+}
+
+#[test]
+fn the_same_value_written_on_both_sides_is_no_conflict() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    a.exec(&["UPDATE {item} SET {item.v} = 5"]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 5"]).unwrap();
+    meet(&mut a, &mut b);
+    assert!(a.conflicts().is_empty());
+}
+
+#[test]
+fn a_concurrent_edit_keeps_a_deleted_row_and_the_delete_is_shown() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    a.exec(&["DELETE FROM {item}"]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 5"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 3), ints(&[5]));
+    assert_eq!(rules(&mut a), [Rule::ConcurrentDelete]);
+    a.exec(&["DELETE FROM {item}"]).unwrap();
+    meet(&mut a, &mut b);
+    assert!(b.rows("item").is_empty() && b.conflicts().is_empty());
+}
+
+#[test]
+fn two_inserts_of_one_given_key_are_one_row() {
+    let (_w, mut a, mut b) = pair(&[]);
+    a.exec(&[&item(1, "10", "NULL", 1)]).unwrap();
+    b.exec(&[&item(1, "10", "NULL", 2)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("item").len(), 1);
+    assert_eq!(rules(&mut a), [Rule::ConcurrentWrite]);
+}
+
+#[test]
+fn replace_on_one_side_and_an_edit_on_the_other_merge() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    a.exec(&[&item(1, "12", "'x'", 0).replacen("INSERT", "REPLACE", 1)]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 5"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 1), ints(&[12]));
+    assert_eq!(column(&a, "item", 3), ints(&[5]));
+    assert!(a.conflicts().is_empty());
+}
+
+#[test]
+fn an_old_edit_does_not_touch_the_row_that_took_the_key() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    a.exec(&["DELETE FROM {item}"]).unwrap();
+    a.exec(&[&item(1, "20", "'y'", 1)]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 5"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 1), ints(&[20]));
+    assert_eq!(column(&a, "item", 3), ints(&[1]));
+    let conflicts = a.conflicts();
+    assert_eq!(conflicts[0].rule, Rule::ConcurrentDelete);
+    assert!(conflicts[0].row.as_ref().unwrap().iter().any(|(_, v)| *v == Value::Int(5)));
+}
+
+#[test]
+fn of_two_rows_with_one_unique_value_the_later_is_displaced_and_comes_back() {
+    let (_w, mut a, mut b) = pair(&[]);
+    a.run_at(&[&[&a.sql(&item(1, "10", "'x'", 1))]], true, 100).unwrap();
+    b.run_at(&[&[&b.sql(&item(2, "10", "'y'", 2))]], true, 200).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 0), ints(&[1]));
+    assert_eq!(rules(&mut a), [Rule::Unique]);
+    // Its other value is still claimed, without regard to case.
+    assert_eq!(a.exec(&[&item(3, "30", "'Y'", 3)]), None);
+    a.exec(&["UPDATE {item} SET {item.a} = 11 WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&b, "item", 0), ints(&[1, 2]));
+    assert!(b.conflicts().is_empty());
+}
+
+#[test]
+fn three_rows_in_a_ring_of_two_unique_keys_are_decided_by_their_writes() {
+    let (_w, mut a, mut b) = pair(&[]);
+    a.run_at(&[&[&a.sql(&item(1, "1", "'x'", 0))]], true, 100).unwrap();
+    b.run_at(&[&[&b.sql(&item(2, "1", "'y'", 0)), &b.sql(&item(3, "3", "'X'", 0))]], true, 200).unwrap();
+    meet(&mut a, &mut b);
+    // 2 loses a to 1, 3 loses b to 1; 2 keeps its claim on y though displaced.
+    assert_eq!(column(&a, "item", 0), ints(&[1]));
+    assert_eq!(rules(&mut b), [Rule::Unique, Rule::Unique]);
+    b.exec(&["DELETE FROM {item} WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 0), ints(&[2, 3]));
+}
+
+#[test]
+fn a_child_whose_parent_was_deleted_waits_for_it_with_its_own_children() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0)]);
+    a.exec(&["DELETE FROM {item}"]).unwrap();
+    b.exec(&[&part("p", "1", "NULL", 0), &part("q", "NULL", "'p'", 0)]).unwrap();
+    meet(&mut a, &mut b);
+    assert!(a.rows("part").is_empty());
+    assert_eq!(rules(&mut a), [Rule::Reference, Rule::Reference]);
+    a.exec(&[&item(1, "1", "'x'", 0)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(b.rows("part").len(), 2);
+    assert!(b.conflicts().is_empty());
+}
+
+#[test]
+fn rows_that_refer_to_each_other_hold_each_other() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0), &part("p", "1", "NULL", 0)]);
+    b.exec(&[&part("q", "NULL", "'p'", 0), "UPDATE {part} SET {part.up} = 'q' WHERE {part.k} = 'p'"])
+        .unwrap();
+    a.run_with(&[&[&a.sql("DELETE FROM {item}")]], false).unwrap();
+    meet(&mut a, &mut b);
+    // p has lost its item; q, which hangs on p, goes with it; and both are back with the item.
+    assert!(a.rows("part").is_empty());
+    b.exec(&[&item(1, "2", "'z'", 0)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("part").len(), 2);
+}
+
+#[test]
+fn local_statements_meet_foreign_keys() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0), &part("p", "1", "NULL", 0)]);
+    assert_eq!(a.exec(&[&part("z", "9", "NULL", 0)]), None);
+    a.exec(&[&part("q", "1", "'P'", 0)]).unwrap();
+    // ON DELETE CASCADE removes the parts.
+    a.exec(&["DELETE FROM {item}"]).unwrap();
+    assert!(a.rows("part").is_empty());
+    meet(&mut a, &mut b);
+    assert!(b.rows("part").is_empty() && b.conflicts().is_empty());
+}
+
+#[test]
+fn a_row_keeps_its_identity_when_its_key_changes() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0), &part("p", "NULL", "NULL", 0)]);
+    a.exec(&[
+        "UPDATE {item} SET {item.id} = 7 WHERE {item.id} = 1",
+        "UPDATE {part} SET {part.k} = 'r' WHERE {part.k} = 'p'",
+    ])
+    .unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 5", "UPDATE {part} SET {part.v} = 6"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!((column(&a, "item", 0), column(&a, "item", 3)), (ints(&[7]), ints(&[5])));
+    assert_eq!((column(&a, "part", 0), column(&a, "part", 3)), (vec![Value::Text("r".into())], ints(&[6])));
+    // The old key is free for another row, which is another row.
+    a.exec(&[&item(1, "2", "'y'", 9)]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 8 WHERE {item.id} = 7"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 3), ints(&[9, 8]));
+}
+
+#[test]
+fn a_void_transaction_leaves_no_trace_and_comes_back_whole() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0)]);
+    let before = b.state();
+    let n = a
+        .exec(&[
+            "UPDATE {item} SET {item.v} = 5, {item.a} = 2",
+            &item(2, "1", "'y'", 0),
+            "DELETE FROM {item} WHERE {item.id} = 1",
+        ])
+        .unwrap();
+    b.pull(&a);
+    let with = b.state();
+    b.judge(n, VOID);
+    assert_eq!(b.state(), before);
+    b.judge(n, Verdict::ACCEPTED);
+    assert_eq!(b.state(), with);
+    assert_eq!(with, a.state());
+}
+
+#[test]
+fn the_same_migration_on_two_nodes_gives_one_table() {
+    let world = world();
+    let (mut a, mut b) = (Node::new(1, &world), Node::new(2, &world));
+    let mut ddl = Ddl::new(a.merger.catalog());
+    ddl.database();
+    let d = ddl.changes;
+    a.ddl(d);
+    b.pull(&a);
+    for node in [&mut a, &mut b] {
+        node.ddl(shop(&node.merger.catalog().clone()));
+        node.exec(&[&item(1, "1", "'x'", 0)]).unwrap();
+    }
+    b.exec(&[&item(2, "2", "'y'", 0)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 0), ints(&[1, 2]));
+    assert!(a.conflicts().is_empty());
+}
+
+fn add_column(node: &Node, name: &str, default: &str) -> Vec<p2pdb_model::change::SchemaChange> {
+    let catalog = node.merger.catalog().clone();
+    let table = catalog.table("d", "item").unwrap().id;
+    let mut ddl = Ddl::new(&catalog);
+    let def = ColumnDef { default: Some(DefaultValue::Literal(default.to_owned())), ..column_def(int()) };
+    ddl.put(table, name, Definition::Column(def), 9);
+    ddl.changes
+}
+
+fn drop_object(id: ObjectId) -> Vec<p2pdb_model::change::SchemaChange> {
+    vec![p2pdb_model::change::SchemaChange::Drop { id }]
+}
+
+#[test]
+fn a_column_added_beside_concurrent_inserts_shows_its_default_in_them() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0)]);
+    a.ddl(add_column(&a, "n", "7"));
+    a.exec(&["UPDATE {item} SET {item.n} = 8 WHERE {item.id} = 1"]).unwrap();
+    b.exec(&[&item(2, "2", "'y'", 0)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 4), ints(&[8, 7]));
+    assert_eq!(column(&b, "item", 4), ints(&[8, 7]));
+}
+
+#[test]
+fn a_dropped_column_takes_concurrent_writes_with_it_and_the_log_keeps_them() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0)]);
+    let tag = a.merger.catalog().table("d", "item").unwrap().column("v").unwrap().id;
+    let dropped = a.ddl(drop_object(tag));
+    b.exec(&["UPDATE {item} SET {item.v} = 5, {item.a} = 2"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("item")[0].len(), 3);
+    for node in [&mut a, &mut b] {
+        node.judge(dropped, VOID);
+        assert_eq!(column(node, "item", 3), ints(&[5]));
+    }
+    assert_eq!(a.state(), b.state());
+}
+
+#[test]
+fn a_table_dropped_beside_an_insert_stays_dropped_unless_its_schema_was_touched() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 0)]);
+    let note = a.merger.catalog().table("d", "note").unwrap().id;
+    let item_id = a.merger.catalog().table("d", "item").unwrap().id;
+    a.ddl(drop_object(note));
+    a.ddl(drop_object(item_id));
+    b.exec(&["INSERT INTO {note} ({note.v}, _v, _k) VALUES (1, ?v, randomblob(16))"]).unwrap();
+    b.ddl(add_column(&b, "n", "7"));
+    meet(&mut a, &mut b);
+    assert!(a.merger.catalog().table("d", "note").is_none());
+    assert_eq!(column(&a, "item", 0), ints(&[1]));
+    // The name is free, and the next table of that name is another one.
+    let catalog = a.merger.catalog().clone();
+    let d = catalog.database("d").unwrap().id;
+    assert_ne!(catalog.new_id(ObjectKind::Table, d, "note"), note);
+}
+
+#[test]
+fn a_unique_key_over_rows_that_clash_elsewhere_displaces_the_later() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "1", "'x'", 4)]);
+    let catalog = a.merger.catalog().clone();
+    let mut ddl = Ddl::new(&catalog);
+    ddl.index(catalog.table("d", "item").unwrap().id, "uv", &["v"], true);
+    let index = a.ddl(ddl.changes);
+    b.exec(&[&item(2, "2", "'y'", 4)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 0), ints(&[1]));
+    a.judge(index, VOID);
+    b.judge(index, VOID);
+    assert_eq!(column(&a, "item", 0), ints(&[1, 2]));
+    assert_eq!(a.state(), b.state());
+}
+
+#[test]
+fn rows_without_key_are_told_apart_by_their_hidden_id() {
+    let (_w, mut a, mut b) = pair(&[]);
+    let insert = "INSERT INTO {note} ({note.v}, _v, _k) VALUES (1, ?v, randomblob(16))";
+    a.exec(&[insert, insert]).unwrap();
+    b.exec(&[insert]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("note").len(), 3);
+    a.exec(&["UPDATE {note} SET {note.v} = 2 WHERE rowid = 1"]).unwrap();
+    b.exec(&["DELETE FROM {note} WHERE rowid = 2"]).unwrap();
+    meet(&mut a, &mut b);
+}
+
+#[test]
+fn a_statement_that_changes_nothing_logs_nothing() {
+    let (_w, mut a, _b) = pair(&[&item(1, "1", "'x'", 4)]);
+    assert_eq!(a.exec(&["UPDATE {item} SET {item.v} = 4"]), None);
+    assert_eq!(a.exec(&[&item(5, "5", "'z'", 4), "DELETE FROM {item} WHERE {item.id} = 5"]), None);
+    assert_eq!(a.exec(&[&item(1, "1", "'x'", 4).replacen("INSERT", "REPLACE", 1)]), None);
+    // The row is still the one of the log.
+    let state = a.state();
+    assert!(state.iter().any(|l| l.starts_with("item") && l.contains("visible")));
+}

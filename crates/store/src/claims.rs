@@ -1,0 +1,269 @@
+//! What a local statement must respect beyond SQLite's own unique keys: foreign keys, and the claims of displaced rows.
+//!
+//! [`Merger::check`] looks at the rows that a statement has changed, at the statement's end. References are looked up
+//! among the visible rows, so parent and child may come in one statement. ON DELETE / ON UPDATE CASCADE and SET NULL are
+//! carried out here as further changes of the transaction, captured and logged like any others; RESTRICT and NO ACTION
+//! refuse, also when the statement puts the parent back (as InnoDB does for REPLACE). A displaced row keeps its claims:
+//! a statement may not take a value that it waits for (DESIGN §6).
+//!
+//! A violation is data for the caller, who words it as MySQL would and rolls the statement back. Not here: NOT NULL and
+//! CHECK, which are expressions (`sql`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{physical_column, physical_table};
+use p2pdb_model::ids::{ColumnTag, ObjectId};
+use p2pdb_model::schema::ReferentialAction;
+use p2pdb_model::{Value, ValueRef};
+
+use crate::apply::Merger;
+use crate::capture::{CaptureOp, Captured};
+use crate::connection::Connection;
+use crate::displaced::Run;
+use crate::error::Result;
+use crate::index_ident::Ident;
+use crate::materialize_plan::{Dependent, Slot, TablePlan};
+
+/// Levels of foreign keys that a change goes down (MySQL's limit, error 3008).
+pub const CASCADE_DEPTH_MAX: usize = 15;
+
+/// Why a statement must be refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// A row refers to a parent that is not there (1452).
+    NoParent {
+        /// The child table.
+        table: ObjectId,
+        /// Index into its `foreign_keys`.
+        foreign_key: usize,
+        /// The values without a parent.
+        values: Vec<Value>,
+    },
+    /// A row that is referred to would go or change its key (1451).
+    HasChildren {
+        /// The child table.
+        table: ObjectId,
+        /// Index into its `foreign_keys`.
+        foreign_key: usize,
+        /// The parent's values.
+        values: Vec<Value>,
+    },
+    /// A displaced row claims this value (1062; the row is in `p2pdb.conflicts`).
+    Claimed {
+        /// The table.
+        table: ObjectId,
+        /// The unique index.
+        index: ObjectId,
+        /// The values.
+        values: Vec<Value>,
+    },
+    /// Foreign keys lead further down than [`CASCADE_DEPTH_MAX`].
+    TooDeep {
+        /// The table at which it stopped.
+        table: ObjectId,
+    },
+}
+
+/// One thing to look up, or to carry out.
+enum Task {
+    Claim(usize, Vec<Value>, Option<Ident>),
+    Child(usize, Vec<Value>),
+    /// The parent's old values, and the new ones if it is there still.
+    Parent(usize, Vec<Value>, Option<Vec<Value>>),
+}
+
+impl Merger {
+    /// Checks the rows captured since `mark`, the place before the statement, and carries out referential actions.
+    /// Capture must be on. `foreign_keys` is `foreign_key_checks`; claims are checked always.
+    pub fn check(&mut self, db: &Connection, mark: usize, foreign_keys: bool) -> Result<Option<Violation>> {
+        let Some(capture) = db.capture.clone() else { return Ok(None) };
+        let never = |_, _| Ok(false);
+        let mut next = mark;
+        let mut children: Vec<(Arc<TablePlan>, usize, Vec<Value>)> = Vec::new();
+        for _ in 0..=CASCADE_DEPTH_MAX {
+            // Nothing may be asked of SQLite while the captured list is looked at: first the tables, then the rows.
+            let mut names: Vec<Arc<str>> = Vec::new();
+            capture.with(next, |list| {
+                for c in list {
+                    if !names.contains(&c.table) {
+                        names.push(c.table.clone());
+                    }
+                }
+            });
+            let mut plans: HashMap<Arc<str>, (Arc<TablePlan>, bool)> = HashMap::new();
+            for name in names {
+                let Some(id) = self.cache.by_name(&name) else { continue };
+                let mut run = Run::new(db, &never, &mut self.cache);
+                let Some(plan) = run.plans.plan(db, id)? else { continue };
+                let claims = !plan.uniques.is_empty() && run.any_displaced(&plan)?;
+                let refers = foreign_keys && !(plan.references.is_empty() && plan.dependents.is_empty());
+                if claims || refers {
+                    plans.insert(name, (plan, claims));
+                }
+            }
+            if plans.is_empty() {
+                return orphan(db, children);
+            }
+            let (end, tasks) = (capture.mark(), capture.with(next, |list| tasks(list, &plans, foreign_keys)));
+            next = end;
+            for (plan, task) in tasks {
+                let violation = match task {
+                    Task::Claim(unique, key, ident) => self.claim(db, &plan, unique, key, ident)?,
+                    Task::Child(reference, key) => {
+                        children.push((plan, reference, key));
+                        None
+                    }
+                    Task::Parent(dependent, old, new) => parent(db, &plan.dependents[dependent], old, new)?,
+                };
+                if violation.is_some() {
+                    return Ok(violation);
+                }
+            }
+            if capture.mark() == next {
+                return orphan(db, children);
+            }
+        }
+        if capture.mark() > next {
+            let name = capture.with(next, |list| list.first().map(|c| c.table.clone()));
+            if let Some(table) = name.and_then(|n| self.cache.by_name(&n)) {
+                return Ok(Some(Violation::TooDeep { table }));
+            }
+        }
+        orphan(db, children)
+    }
+
+    fn claim(
+        &mut self,
+        db: &Connection,
+        plan: &TablePlan,
+        unique: usize,
+        values: Vec<Value>,
+        ident: Option<Ident>,
+    ) -> Result<Option<Violation>> {
+        let never = |_, _| Ok(false);
+        let run = Run::new(db, &never, &mut self.cache);
+        let key: Vec<ValueRef<'_>> = values.iter().map(Into::into).collect();
+        let unique = &plan.uniques[unique];
+        let others = run.displaced_where(plan, &unique.find_displaced, &key)?;
+        let claimed = others.iter().any(|o| ident.as_ref() != Some(&o.image.ident));
+        Ok(claimed.then(|| Violation::Claimed { table: plan.table.id, index: unique.id, values }))
+    }
+}
+
+fn orphan(db: &Connection, children: Vec<(Arc<TablePlan>, usize, Vec<Value>)>) -> Result<Option<Violation>> {
+    for (plan, reference, values) in children {
+        let reference = &plan.references[reference];
+        if db.query_one(&reference.parent_exists, &values[..], |_| Ok(()))?.is_none() {
+            let (table, foreign_key) = (plan.table.id, reference.number);
+            return Ok(Some(Violation::NoParent { table, foreign_key, values }));
+        }
+    }
+    Ok(None)
+}
+
+fn tasks(
+    list: &[Captured],
+    plans: &HashMap<Arc<str>, (Arc<TablePlan>, bool)>,
+    foreign_keys: bool,
+) -> Vec<(Arc<TablePlan>, Task)> {
+    let mut tasks = Vec::new();
+    for c in list {
+        let Some((plan, claims)) = plans.get(&c.table) else { continue };
+        let (old, new) = (columns(plan, &c.old), columns(plan, &c.new));
+        let changed = |of: &[usize]| c.op != CaptureOp::Update || of.iter().any(|i| old[*i] != new[*i]);
+        if *claims && c.op != CaptureOp::Delete && plan.uniques.iter().any(|u| changed(&u.columns)) {
+            let ident = identity(plan, if c.op == CaptureOp::Insert { &c.new } else { &c.old });
+            for (n, unique) in plan.uniques.iter().enumerate() {
+                if let Some(key) = key(&new, &unique.columns) {
+                    tasks.push((plan.clone(), Task::Claim(n, key, ident.clone())));
+                }
+            }
+        }
+        if !foreign_keys {
+            continue;
+        }
+        if c.op != CaptureOp::Insert {
+            for (n, dependent) in plan.dependents.iter().enumerate() {
+                if changed(&dependent.columns)
+                    && let Some(before) = key(&old, &dependent.columns)
+                {
+                    let after = (c.op == CaptureOp::Update)
+                        .then(|| dependent.columns.iter().map(|i| new[*i].clone()).collect());
+                    tasks.push((plan.clone(), Task::Parent(n, before, after)));
+                }
+            }
+        }
+        if c.op != CaptureOp::Delete {
+            for (n, reference) in plan.references.iter().enumerate() {
+                if changed(&reference.columns)
+                    && let Some(key) = key(&new, &reference.columns)
+                {
+                    tasks.push((plan.clone(), Task::Child(n, key)));
+                }
+            }
+        }
+    }
+    tasks
+}
+
+/// The plan's columns out of a captured row; empty for an empty row.
+fn columns(plan: &TablePlan, row: &[Value]) -> Vec<Value> {
+    if row.is_empty() {
+        return Vec::new();
+    }
+    let mut values = vec![Value::Null; plan.columns.len()];
+    for (slot, value) in plan.slots.iter().zip(row) {
+        if let Slot::Column(i) = slot {
+            values[*i] = value.clone();
+        }
+    }
+    values
+}
+
+fn key(values: &[Value], columns: &[usize]) -> Option<Vec<Value>> {
+    let key: Vec<Value> = columns.iter().map(|c| values[*c].clone()).collect();
+    (!key.iter().any(Value::is_null)).then_some(key)
+}
+
+/// Who a captured row is, as far as it says.
+fn identity(plan: &TablePlan, row: &[Value]) -> Option<Ident> {
+    let at = plan.slots.iter().position(|s| *s == Slot::Key)?;
+    plan.ident(row.get(at)?.into(), &columns(plan, row)).ok()
+}
+
+/// A parent that went, or whose referenced values changed.
+fn parent(
+    db: &Connection,
+    dependent: &Dependent,
+    old: Vec<Value>,
+    new: Option<Vec<Value>>,
+) -> Result<Option<Violation>> {
+    let action = if new.is_some() { dependent.on_update } else { dependent.on_delete };
+    let child = physical_table(dependent.child);
+    let set = |from: usize, value: &dyn Fn(usize) -> String| {
+        let one = |(n, t): (usize, &ColumnTag)| format!("{} = {}", physical_column(*t), value(from + n));
+        dependent.child_columns.iter().enumerate().map(one).collect::<Vec<_>>()
+    };
+    let same = set(1, &|n| format!("?{n}")).join(" AND ");
+    match (action, new) {
+        (ReferentialAction::NoAction | ReferentialAction::Restrict, _) => {
+            let found = db.query_one(&dependent.find_visible, &old[..], |_| Ok(()))?;
+            let (table, foreign_key) = (dependent.child, dependent.number);
+            return Ok(found.map(|()| Violation::HasChildren { table, foreign_key, values: old }));
+        }
+        (ReferentialAction::Cascade, None) => {
+            db.execute(&format!("DELETE FROM {child} WHERE {same}"), &old[..])?;
+        }
+        (ReferentialAction::Cascade, Some(new)) => {
+            let assign = set(old.len() + 1, &|n| format!("?{n}")).join(", ");
+            let params: Vec<Value> = old.into_iter().chain(new).collect();
+            db.execute(&format!("UPDATE {child} SET {assign} WHERE {same}"), params)?;
+        }
+        (ReferentialAction::SetNull, _) => {
+            let assign = set(1, &|_| "NULL".to_owned()).join(", ");
+            db.execute(&format!("UPDATE {child} SET {assign} WHERE {same}"), &old[..])?;
+        }
+    }
+    Ok(None)
+}

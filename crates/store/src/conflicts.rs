@@ -1,0 +1,299 @@
+//! What lost: `p2pdb.conflicts` and the history of a row, read from the merged state and the log.
+//!
+//! Every line is a function of the blocks held. Two concurrent writes of one value are kept as siblings but are no
+//! conflict, so they are left out here. Not here: how a value of some MySQL type is shown (`sql`).
+
+use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
+use p2pdb_model::{AccountId, RowKey, Stamp, Value, ValueRef};
+
+use crate::apply::Merger;
+use crate::connection::Connection;
+use crate::displaced::{Image, Place, Reason, Run, Stored};
+use crate::error::{Result, StoreError};
+use crate::index::{At, IsAncestor, LOST_DELETE};
+use crate::index_ident::Ident;
+use crate::log::{TxNo, Verdict};
+use crate::materialize_plan::TablePlan;
+use crate::query::{Flow, NEXT};
+
+/// By which rule something lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// Two writes of a cell that had not seen each other: the greater in write order won.
+    ConcurrentWrite,
+    /// A delete and an edit that had not seen each other: the edit kept the row; or a row that was deleted and
+    /// inserted again, against an edit of the old one.
+    ConcurrentDelete,
+    /// Two rows with one value of a unique key: the one whose keys were written first keeps it.
+    Unique,
+    /// A row that it refers to is not visible.
+    Reference,
+    /// Two rows with one generated key: the first keeps it.
+    GeneratedKey,
+    /// A value that the table cannot hold.
+    Type,
+}
+
+impl Rule {
+    /// As `p2pdb.conflicts` shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::ConcurrentWrite => "concurrent write",
+            Rule::ConcurrentDelete => "concurrent delete",
+            Rule::Unique => "unique",
+            Rule::Reference => "reference",
+            Rule::GeneratedKey => "generated key",
+            Rule::Type => "type",
+        }
+    }
+}
+
+/// A write, and who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// The value, in stored form; `None` for a delete or a whole row.
+    pub value: Option<Value>,
+    /// The node.
+    pub author: NodeId,
+    /// The account.
+    pub account: AccountId,
+    /// The block's clock.
+    pub stamp: Stamp,
+    /// The block.
+    pub block: Cid,
+}
+
+/// One line of `p2pdb.conflicts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The table.
+    pub table: ObjectId,
+    /// The row's identity.
+    pub key: RowKey,
+    /// The columns that it is about: one of a cell; those of the unique or foreign key; none for a whole row.
+    pub columns: Vec<ColumnTag>,
+    /// By which rule.
+    pub rule: Rule,
+    /// What won, if there is something.
+    pub winner: Option<Side>,
+    /// What lost.
+    pub loser: Option<Side>,
+    /// A displaced row, whole.
+    pub row: Option<Vec<(ColumnTag, Value)>>,
+}
+
+/// One version of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// Who wrote it, when, in which block.
+    pub by: Side,
+    /// Whether it counts.
+    pub verdict: Verdict,
+    /// What the change's values stand for.
+    pub layout: Layout,
+    /// The change.
+    pub change: RowChange,
+}
+
+impl Merger {
+    /// Gives every conflict of one table, or of all, to `each`.
+    pub fn conflicts(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: Option<ObjectId>,
+        each: &mut dyn FnMut(&Conflict) -> Result<Flow>,
+    ) -> Result<()> {
+        let mut tables: Vec<ObjectId> = match table {
+            Some(table) => vec![table],
+            None => self.catalog().tables().map(|t| t.id).collect(),
+        };
+        tables.sort_unstable();
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        for table in tables {
+            let Some(plan) = run.plans.plan(db, table)? else { continue };
+            if run.cell_conflicts(&plan, each)?.is_break() || run.row_conflicts(&plan, each)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every version of a row that the log holds, void ones too, in the order of application.
+    pub fn history(&self, db: &Connection, table: ObjectId, key: &RowKey) -> Result<Vec<Version>> {
+        let Some(no) = db.table_no_if_known(table)? else { return Ok(Vec::new()) };
+        let mut versions = Vec::new();
+        for at in db.changes_of(no, &Ident::of(&key.0))? {
+            let origin = db.origin(at.tx)?;
+            let (layout, change) = db.row_change(&origin, at.offset)?;
+            let verdict = db.verdict(at.tx)?.unwrap_or_default();
+            versions.push(Version { by: side(db, at.tx, None)?, verdict, layout, change });
+        }
+        Ok(versions)
+    }
+}
+
+fn side(db: &Connection, tx: TxNo, value: Option<Value>) -> Result<Side> {
+    let t = db.tx(tx)?.ok_or_else(|| StoreError::NotFound(format!("transaction {}", tx.0)))?;
+    Ok(Side { value, author: t.author, account: t.account, stamp: t.stamp, block: t.cid })
+}
+
+impl Run<'_> {
+    fn cell_conflicts(
+        &mut self,
+        plan: &TablePlan,
+        each: &mut dyn FnMut(&Conflict) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let mut siblings = Vec::new();
+        let sql = "SELECT ident, unit, tag, tx, off FROM sibling WHERE tbl = ?1";
+        self.db.query(sql, [ValueRef::Int(plan.no)], |r| {
+            let ident = Ident::from_sql(r.get(0)?)?;
+            let at = At { tx: TxNo(r.int(3)? as u64), offset: r.int(4)? as u32 };
+            siblings.push((ident, TxNo(r.int(1)? as u64), r.int(2)?, at));
+            Ok(NEXT)
+        })?;
+        for (ident, unit, tag, at) in siblings {
+            if tag == LOST_DELETE && unit != TxNo(0) {
+                // The row that it did not remove is displaced, and has a line of its own.
+                continue;
+            }
+            let Some(image) = self.row_of(plan, &ident, unit)? else { continue };
+            let lost = self.db.load_change(at)?;
+            let conflict = if tag == LOST_DELETE {
+                let last = self.last_writer(&image)?;
+                Conflict {
+                    table: plan.table.id,
+                    key: ident.to_key()?,
+                    columns: Vec::new(),
+                    rule: Rule::ConcurrentDelete,
+                    winner: last.map(|tx| side(self.db, tx, None)).transpose()?,
+                    loser: Some(side(self.db, at.tx, None)?),
+                    row: None,
+                }
+            } else {
+                let Some(i) = plan.columns.iter().position(|c| i64::from(c.tag.0) == tag) else { continue };
+                let column = plan.columns[i].tag;
+                let place = lost.write.columns.iter().rposition(|c| *c == column);
+                let Some(value) = place.and_then(|p| lost.values.get(p)) else { continue };
+                if *value == image.values[i] {
+                    continue;
+                }
+                let winner = (image.writers[i] != TxNo(0))
+                    .then(|| side(self.db, image.writers[i], Some(image.values[i].clone())));
+                Conflict {
+                    table: plan.table.id,
+                    key: ident.to_key()?,
+                    columns: vec![column],
+                    rule: Rule::ConcurrentWrite,
+                    winner: winner.transpose()?,
+                    loser: Some(side(self.db, at.tx, Some(value.clone()))?),
+                    row: None,
+                }
+            };
+            if each(&conflict)?.is_break() {
+                return Ok(crate::query::STOP);
+            }
+        }
+        Ok(NEXT)
+    }
+
+    fn row_conflicts(
+        &mut self,
+        plan: &TablePlan,
+        each: &mut dyn FnMut(&Conflict) -> Result<Flow>,
+    ) -> Result<Flow> {
+        for stored in self.displaced_where(plan, &plan.sql.all_displaced, &[])? {
+            let Some(conflict) = self.displaced_conflict(plan, stored)? else { continue };
+            if each(&conflict)?.is_break() {
+                return Ok(crate::query::STOP);
+            }
+        }
+        Ok(NEXT)
+    }
+
+    fn displaced_conflict(&mut self, plan: &TablePlan, stored: Stored) -> Result<Option<Conflict>> {
+        let Place::Displaced { reason, .. } = stored.place else { return Ok(None) };
+        let image = &stored.image;
+        let tags = |columns: &[usize]| columns.iter().map(|c| plan.columns[*c].tag).collect::<Vec<_>>();
+        let (mut columns, mut winner) = (Vec::new(), None);
+        let rule = match reason {
+            Reason::Pending => return Ok(None),
+            Reason::Unique => {
+                let mine = self.priority(plan, image)?;
+                for unique in &plan.uniques {
+                    let Some(key) = plan.key_of(&unique.columns, image) else { continue };
+                    let mut owner = None;
+                    for other in self.contenders(plan, unique, &key)? {
+                        let priority = self.priority(plan, &other.image)?;
+                        if priority < mine && owner.as_ref().is_none_or(|(p, _)| priority < *p) {
+                            owner = Some((priority, other.image));
+                        }
+                    }
+                    if let Some((_, owner)) = owner {
+                        columns = tags(&unique.columns);
+                        winner = Some(owner);
+                        break;
+                    }
+                }
+                Rule::Unique
+            }
+            Reason::Reference => {
+                for reference in &plan.references {
+                    if let Some(key) = plan.key_of(&reference.columns, image)
+                        && self.db.query_one(&reference.parent_exists, key, |_| Ok(()))?.is_none()
+                    {
+                        columns = tags(&reference.columns);
+                        break;
+                    }
+                }
+                Rule::Reference
+            }
+            Reason::Generated | Reason::Superseded => {
+                winner = self.row_of(plan, &image.ident, TxNo(0))?;
+                if reason == Reason::Generated { Rule::GeneratedKey } else { Rule::ConcurrentDelete }
+            }
+            Reason::Type => Rule::Type,
+        };
+        let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
+            run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()
+        };
+        let winner = match winner {
+            Some(winner) => writer_of(self, &winner)?,
+            None => None,
+        };
+        let row = plan.columns.iter().map(|c| c.tag).zip(image.values.iter().cloned()).collect();
+        Ok(Some(Conflict {
+            table: plan.table.id,
+            key: image.ident.to_key()?,
+            columns,
+            rule,
+            winner,
+            loser: writer_of(self, image)?,
+            row: Some(row),
+        }))
+    }
+
+    /// The live row of this identity and incarnation, wherever it lies.
+    fn row_of(&self, plan: &TablePlan, ident: &Ident, unit: TxNo) -> Result<Option<Image>> {
+        if unit == TxNo(0)
+            && let Some(visible) = self.visible_of(plan, ident)?
+        {
+            return Ok(Some(visible.image));
+        }
+        let displaced = self.displaced_of(plan, ident)?;
+        let is_it = |s: &Stored| matches!(s.place, Place::Displaced { unit: u, .. } if u == unit);
+        Ok(displaced.into_iter().find(is_it).map(|s| s.image))
+    }
+
+    /// Who wrote the greatest of the row's cells.
+    fn last_writer(&self, image: &Image) -> Result<Option<TxNo>> {
+        let mut last = None;
+        for &writer in &image.writers {
+            if writer != TxNo(0) {
+                last = last.max(Some((self.db.origin(writer)?.order(0), writer)));
+            }
+        }
+        Ok(last.map(|l| l.1))
+    }
+}
