@@ -229,7 +229,8 @@ impl Run<'_> {
         let counts = changes.iter().any(|c| c.accepted);
         let next = self.plans.schema.with(changes, self.is_ancestor)?;
         if counts {
-            self.reshape(Arc::new(next), tx)
+            // Rows that this transaction has written before are older than a column that it adds.
+            self.reshape(Arc::new(next), TxNo(tx.0 + 1))
         } else {
             self.plans.set_schema(Arc::new(next));
             Ok(())

@@ -53,6 +53,8 @@ pub(crate) struct Node {
     key: SigningKey,
     /// Blocks in the order of application: `held[no - 1]`.
     pub held: Vec<usize>,
+    /// Keys of the next inserts come from AUTO_INCREMENT.
+    pub generated: bool,
     prev: Option<usize>,
     branches: HashMap<Cid, u32>,
 }
@@ -85,7 +87,8 @@ impl Node {
         let merger = Merger::load(&writer, &nothing, default_of()).expect("an empty schema");
         let key = SigningKey::from_bytes(&[n; 32]);
         let world = world.clone();
-        Node { _dir: dir, writer, merger, world, key, held: Vec::new(), prev: None, branches: HashMap::new() }
+        let (held, branches) = (Vec::new(), HashMap::new());
+        Node { _dir: dir, writer, merger, world, key, held, generated: false, prev: None, branches }
     }
 
     fn heads(&self) -> Vec<usize> {
@@ -189,6 +192,20 @@ impl Node {
         true
     }
 
+    /// Many blocks in one SQLite transaction, all of which this node can apply in this order.
+    pub(crate) fn receive_all(&mut self, blocks: &[usize]) {
+        self.writer.begin().expect("begun");
+        for n in blocks {
+            let (no, _) = self.append(*n, Verdict::ACCEPTED);
+            let world = self.world.clone();
+            let world = world.borrow();
+            let block = &world.blocks[*n];
+            self.merging(|m, w, a| m.apply(w, a, no, block.body(), block.index()));
+        }
+        self.writer.commit().expect("committed");
+        self.merger.committed();
+    }
+
     /// Everything that another node holds, in its order.
     pub(crate) fn pull(&mut self, other: &Node) {
         for n in other.held.clone() {
@@ -290,7 +307,8 @@ impl Node {
                 cid: Cid::default(),
                 position: done.len() as u32,
             };
-            let local = Local { origin, foreign_key_checks: foreign_keys, generated: &|_, _| false };
+            let drawn = self.generated;
+            let local = Local { origin, foreign_key_checks: foreign_keys, generated: &|_, _| drawn };
             let changes = self.merger.finalize(&self.writer, &local, captured).expect("finalized");
             if changes.changes.is_empty() {
                 continue;

@@ -362,3 +362,116 @@ fn a_statement_that_changes_nothing_logs_nothing() {
     let state = a.state();
     assert!(state.iter().any(|l| l.starts_with("item") && l.contains("visible")));
 }
+
+#[test]
+fn two_inserts_of_one_generated_key_are_two_rows() {
+    let (_w, mut a, mut b) = pair(&[]);
+    (a.generated, b.generated) = (true, true);
+    a.run_at(&[&[&a.sql(&item(1, "1", "'x'", 1))]], true, 100).unwrap();
+    b.run_at(&[&[&b.sql(&item(1, "2", "'y'", 2))]], true, 200).unwrap();
+    b.exec(&["UPDATE {item} SET {item.v} = 3"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 3), ints(&[1]));
+    assert_eq!(rules(&mut a), [Rule::GeneratedKey]);
+    b.exec(&["DELETE FROM {item} WHERE {item.id} = 1"]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 3), ints(&[3]));
+    assert!(a.conflicts().is_empty());
+}
+
+#[test]
+fn rows_keep_their_identity_under_another_primary_key() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5), &item(2, "20", "'y'", 6)]);
+    let catalog = a.merger.catalog().clone();
+    let table = catalog.table("d", "item").unwrap().clone();
+    a.ddl(drop_object(table.primary().unwrap().id));
+    let catalog = a.merger.catalog().clone();
+    let mut ddl = Ddl::new(&catalog);
+    ddl.index(table.id, "PRIMARY", &["v"], true);
+    a.ddl(ddl.changes);
+    // A new row whose key looks like an old one's identity, and an old row edited on the other side.
+    a.exec(&[&item(9, "90", "'z'", 1)]).unwrap();
+    a.exec(&["UPDATE {item} SET {item.a} = 11 WHERE {item.v} = 5"]).unwrap();
+    b.exec(&["UPDATE {item} SET {item.b} = 'w' WHERE {item.id} = 1"]).unwrap();
+    b.exec(&[&item(3, "30", "'u'", 7)]).unwrap();
+    meet(&mut a, &mut b);
+    assert_eq!(column(&b, "item", 0), ints(&[1, 2, 3, 9]));
+    assert_eq!(column(&b, "item", 1), ints(&[11, 20, 30, 90]));
+    assert!(a.conflicts().is_empty());
+    // After the change both sides insert the same new key: one row.
+    for node in [&mut a, &mut b] {
+        node.exec(&[&item(50, "50", "NULL", 8)]).unwrap();
+    }
+    meet(&mut a, &mut b);
+    assert_eq!(a.rows("item").len(), 5);
+}
+
+#[test]
+fn what_makes_no_sense_has_no_effect_and_stops_nothing() {
+    use p2pdb_model::change::{Layout, RowChange};
+    use p2pdb_model::{Change, ColumnTag, RowKey};
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5)]);
+    let table = a.merger.catalog().table("d", "item").unwrap().clone();
+    let tag = |c: &str| table.column(c).unwrap().tag;
+    let text = || Value::Text("seven".into());
+    let layouts = [
+        Layout(table.id, 1, vec![tag("id"), ColumnTag(77)]),
+        Layout(ObjectId([9; 16]), 1, vec![ColumnTag(1)]),
+        Layout(table.id, 0, vec![tag("v"), tag("v")]),
+        Layout(table.id, 0, vec![]),
+    ];
+    let changes = vec![
+        // A key that the table cannot hold, and a column that nobody knows.
+        RowChange::Insert { layout: 0, key: None, generated: false, values: vec![text(), text()] },
+        // A table that nobody knows.
+        RowChange::Insert { layout: 1, key: None, generated: false, values: vec![Value::Int(1)] },
+        // A row that is not there, and a column twice.
+        RowChange::Update { layout: 2, key: RowKey::int(99), values: vec![Value::Int(1), Value::Int(2)] },
+        RowChange::Update { layout: 2, key: RowKey::int(1), values: vec![Value::Int(1), Value::Int(2)] },
+        RowChange::Delete { layout: 3, key: RowKey(vec![]) },
+    ];
+    a.changes(&layouts, changes.into_iter().map(Change::Row).collect());
+    meet(&mut a, &mut b);
+    assert_eq!(column(&a, "item", 3), ints(&[2]));
+    assert_eq!(rules(&mut b), [Rule::Type]);
+}
+
+#[test]
+fn the_history_of_a_row_names_every_version() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5)]);
+    let n = b.exec(&["UPDATE {item} SET {item.v} = 6"]).unwrap();
+    a.pull(&b);
+    a.judge(n, VOID);
+    let table = a.merger.catalog().table("d", "item").unwrap().id;
+    let history = a.merger.history(&a.writer, table, &p2pdb_model::RowKey::int(1)).unwrap();
+    let verdicts: Vec<Verdict> = history.iter().map(|v| v.verdict).collect();
+    assert_eq!(verdicts, [Verdict::ACCEPTED, VOID]);
+}
+
+/// Not a test: prints how fast rows are merged. `cargo test --release -p p2pdb-store -- --ignored speed --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_merging() {
+    const ROWS: i64 = 50_000;
+    for per_block in [100, 1] {
+        let (_w, mut a, _) = pair(&[]);
+        let (world, blocks) = (_w.clone(), a.held.len());
+        let rows = if per_block == 1 { ROWS / 10 } else { ROWS };
+        for first in (0..rows).step_by(per_block as usize) {
+            let sql: Vec<String> = (first..first + per_block)
+                .map(|id| {
+                    a.sql(&item(id, &id.to_string(), &format!("'some text that is {id} long enough'"), 1))
+                })
+                .collect();
+            let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
+            a.run(&sql).unwrap();
+        }
+        let _ = blocks;
+        let mut b = Node::new(9, &world);
+        let start = std::time::Instant::now();
+        b.receive_all(&a.held);
+        let took = start.elapsed();
+        let per_row = took.as_micros() as f64 / rows as f64;
+        println!("blocks of {per_block}: {per_row:.1} us a row, two unique keys besides the primary");
+    }
+}

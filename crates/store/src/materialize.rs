@@ -191,8 +191,9 @@ fn column_sql(tag: ColumnTag, c: &ColumnShape) -> String {
 }
 
 impl Run<'_> {
-    /// Goes over to another schema: reshapes every table whose shape differs, in the transaction `tx`.
-    pub(crate) fn reshape(&mut self, next: Arc<Schema>, tx: TxNo) -> Result<()> {
+    /// Goes over to another schema: reshapes every table whose shape differs. Rows that are there have versions below
+    /// `newer`.
+    pub(crate) fn reshape(&mut self, next: Arc<Schema>, newer: TxNo) -> Result<()> {
         // Open decisions name keys of the old schema by number.
         self.settle()?;
         let old = self.plans.schema.clone();
@@ -213,7 +214,7 @@ impl Run<'_> {
                 Some(before) => {
                     let before = Shape::of(&old, &default, before);
                     if before != shape {
-                        self.alter(table, &before, &shape, &old, tx)?;
+                        self.alter(table, &before, &shape, &old, newer)?;
                         shaped.push((table.id, Some(before), shape));
                     }
                 }
@@ -284,7 +285,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn alter(&mut self, table: &Table, before: &Shape, after: &Shape, old: &Schema, tx: TxNo) -> Result<()> {
+    fn alter(
+        &mut self,
+        table: &Table,
+        before: &Shape,
+        after: &Shape,
+        old: &Schema,
+        newer: TxNo,
+    ) -> Result<()> {
         if before.needs_rewrite(after, old) {
             self.drop_table(table.id)?;
             self.create(table, after)?;
@@ -318,7 +326,7 @@ impl Run<'_> {
             ))?;
             db.execute(
                 "INSERT OR REPLACE INTO col (tbl, tag, added) VALUES (?1, ?2, ?3)",
-                [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0)), tx_sql(tx)],
+                [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0)), tx_sql(newer)],
             )?;
         }
         self.plans.forget(table.id);
