@@ -130,8 +130,7 @@ impl Sync {
         source: &S,
     ) {
         let forward = match Message::decode(bytes) {
-            Ok(Message::Push(blocks)) => match decode_all(blocks) {
-                // Whoever forwards has checked no more than we do now; signatures are judged by the engine.
+            Ok(Message::Push(blocks)) => match decode_all(blocks).and_then(|b| self.check_whole(b)) {
                 Ok(blocks) => Some(self.take_pushed(peer, blocks, now, source)).filter(|new| *new),
                 Err(e) if e.unknown_format().is_some() => None,
                 Err(e) => {
@@ -149,6 +148,16 @@ impl Sync {
             }
         };
         self.actions.push_back(Action::GossipVerdict { id, peer, forward });
+    }
+
+    /// Signatures and bodies: what every node checks before it forwards. (Whether the author may write is judged
+    /// later, from the log.)
+    fn check_whole(&self, blocks: Vec<Received>) -> Result<Vec<Received>, Error> {
+        for received in &blocks {
+            let verified = received.block.clone().verify(&self.config.realm)?;
+            verified.check_bodies(received.bodies.iter().map(Vec::as_slice))?;
+        }
+        Ok(blocks)
     }
 
     pub(crate) fn on_announce<S: BlockSource>(

@@ -259,13 +259,17 @@ fn with_many_members_a_block_goes_by_gossip_and_a_verdict_is_given_once() {
         .collect();
     assert_eq!(verdicts, [Some(true), None]);
     assert_eq!(w.nodes[1].log.len(), 2);
+    let (_, forged) = w.seal(0, 70);
+    let mut forged = WireBlock::clone(&forged);
+    let last = forged.1[0].len() - 1;
+    forged.1[0][last] ^= 1;
+    w.event(2, Event::Gossip { peer, id: 6, bytes: Message::Push(vec![forged]).encode() });
     w.event(1, Event::Gossip { peer, id: 6, bytes: b"junk".to_vec() });
-    assert!(
-        w.nodes[1]
-            .actions
-            .iter()
-            .any(|a| matches!(a, Action::GossipVerdict { id: 6, forward: Some(false), .. }))
-    );
+    for n in [1, 2] {
+        let is_rejected = |a: &Action| matches!(a, Action::GossipVerdict { id: 6, forward: Some(false), .. });
+        assert!(w.nodes[n].actions.iter().any(is_rejected), "neither junk nor a false body is forwarded");
+    }
+    assert_eq!(w.nodes[2].log.len(), 1);
 }
 
 #[test]
