@@ -117,6 +117,11 @@ pub(crate) const LARGE_BYTES: usize = 1_100_000;
 /// | 6 | 2 | a forks after 2, does not know 3 to 5 |
 /// | 7 | 2 | a goes on with the fork, same unseen list as 6 |
 pub(crate) fn fill(w: &mut Writer) -> World {
+    fill_sized(w, LARGE_BYTES)
+}
+
+/// The same with a value of this length in the third block.
+pub(crate) fn fill_sized(w: &mut Writer, bytes: usize) -> World {
     let (a, b) = (key(1), key(2));
     let genesis = Change::Access(AccessChange::Genesis { name: "test".to_owned(), nonce: [9; 16] });
     let b1 = block(&a, None, None, &[], 1, &[(0, vec![genesis])]);
@@ -130,7 +135,7 @@ pub(crate) fn fill(w: &mut Writer) -> World {
         2,
         &[(0, vec![insert(1, "one"), insert(2, "two")]), (1, vec![delete(1)])],
     );
-    let b3 = block(&b, r, None, &[&b2], 3, &[(1, vec![insert(3, &"x".repeat(LARGE_BYTES))])]);
+    let b3 = block(&b, r, None, &[&b2], 3, &[(1, vec![insert(3, &"x".repeat(bytes))])]);
     let b4 = block(&a, r, Some(&b2), &[], 4, &[(0, vec![insert(4, "four")])]);
     let b5 = block(&b, r, Some(&b3), &[&b4], 5, &[]);
     let b6 = block(&a, r, Some(&b2), &[], 6, &[(0, vec![insert(6, "six")])]);

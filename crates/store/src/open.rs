@@ -227,7 +227,6 @@ fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connectio
     set(&connection, "synchronous", if options.durable { 2 } else { 0 })?;
     set(&connection, "foreign_keys", 0)?;
     set(&connection, "cell_size_check", 1)?;
-    set(&connection, "temp_store", 2)?;
     set(&connection, "wal_autocheckpoint", 0)?;
     set(&connection, "journal_size_limit", WAL_BYTES_KEPT)?;
     set(&connection, "mmap_size", i64::try_from(options.mmap_bytes).unwrap_or(i64::MAX))?;
