@@ -10,8 +10,7 @@
 use std::ops::Deref;
 
 use crate::capture::{Capture, Captured};
-pub use crate::connection::CheckpointReport;
-use crate::connection::Connection;
+use crate::connection::{CheckpointReport, Connection};
 use crate::error::{Result, StoreError};
 use crate::lock::DirLock;
 use crate::log::LogState;
