@@ -1,0 +1,722 @@
+//! ALTER TABLE, CREATE INDEX, DROP INDEX: actions on a draft, in MySQL's order (drops, columns, keys, options, name),
+//! and the queries that say whether the present rows allow them.
+//!
+//! A column may change its type where the stored form of its values stays the same; all other conversions are refused
+//! (1235), because they would rewrite rows and DDL writes no rows to the log.
+
+use p2pdb_model::catalog::{Column, Table, physical_column, same_name};
+use p2pdb_model::schema::*;
+use p2pdb_model::types::{IntSize, SqlType};
+use sqlparser::tokenizer::Token;
+
+use super::column::{self, CheckSpec, ColumnSpec, Under};
+use super::draft::Draft;
+use super::keys::{ForeignKeySpec, IndexSpec};
+use super::table::{self, Element, Options};
+use crate::error::SqlError;
+use crate::plan::{Ddl, Note};
+use crate::schema_text::column_type;
+use crate::statement::{Context, Cursor};
+
+#[derive(Debug)]
+enum Place {
+    First,
+    After(String),
+}
+
+#[derive(Debug)]
+enum Action {
+    Add(Element, Option<Place>),
+    Change(String, String, Box<ColumnSpec>, Option<Place>),
+    RenameColumn(String, String),
+    SetDefault(String, Option<DefaultValue>),
+    Visible(String, bool),
+    DropColumn(String),
+    DropIndex(String),
+    DropPrimary,
+    DropForeignKey(String),
+    DropCheck(String),
+    DropConstraint(String),
+    AlterIndex(String, bool),
+    AlterCheck(String, bool),
+    RenameIndex(String, String),
+    Rename(Option<String>, String),
+    Options(Options),
+}
+
+/// ALTER TABLE; `ALTER TABLE` was read.
+pub fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
+    let (db, name) = c.table_name()?;
+    let db = cx.database(db)?;
+    let t = base_table(cx, &db, &name)?;
+    let under = Under { collation: t.def.collation, mode: cx.session.sql_mode };
+    let mut actions = Vec::new();
+    if !c.at_end() {
+        loop {
+            action(c, t, under, &mut actions, notes)?;
+            if !c.eat_token(&Token::Comma) {
+                break;
+            }
+        }
+    }
+    if c.is("partition") || c.is("remove partitioning") {
+        return Err(SqlError::unsupported("partitions"));
+    }
+    run(cx, t, actions)
+}
+
+/// The base table of this name.
+///
+/// # Errors
+/// 1146, 1049, 1347 for a view, 1044 for virtual tables.
+pub fn base_table<'c>(cx: &Context<'c>, db: &str, name: &str) -> Result<&'c Table, SqlError> {
+    let database = table::database(cx, db)?;
+    if database.view(name).is_some() {
+        return Err(SqlError::new(1347, "HY000", format!("'{db}.{name}' is not BASE TABLE")));
+    }
+    database.table(name).map(|t| t.as_ref()).ok_or_else(|| SqlError::no_table(db, name))
+}
+
+/// `CREATE [UNIQUE] INDEX`; the words up to INDEX were read.
+pub fn create_index(c: &mut Cursor<'_, '_>, cx: &Context<'_>, unique: bool) -> Result<Ddl, SqlError> {
+    let mut spec = IndexSpec { name: Some(c.name()?), unique, ..IndexSpec::default() };
+    super::keys::index_type(c)?;
+    c.expect("on")?;
+    let (db, name) = c.table_name()?;
+    let t = base_table(cx, &cx.database(db)?, &name)?;
+    spec.parts = super::keys::parts(c)?;
+    super::keys::index_options(c, &mut spec)?;
+    algorithm_and_lock(c)?;
+    run(cx, t, vec![Action::Add(Element::Index(spec), None)])
+}
+
+/// `DROP INDEX`; the words were read.
+pub fn drop_index(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlError> {
+    let index = c.name()?;
+    c.expect("on")?;
+    let (db, name) = c.table_name()?;
+    let t = base_table(cx, &cx.database(db)?, &name)?;
+    algorithm_and_lock(c)?;
+    let action =
+        if same_name(&index, "PRIMARY") { Action::DropPrimary } else { Action::DropIndex(index) };
+    run(cx, t, vec![action])
+}
+
+fn algorithm_and_lock(c: &mut Cursor<'_, '_>) -> Result<bool, SqlError> {
+    let mut any = false;
+    while c.eat("algorithm") || c.eat("lock") {
+        c.eat_token(&Token::Eq);
+        c.word_or_string()?;
+        any = true;
+    }
+    Ok(any)
+}
+
+fn place(c: &mut Cursor<'_, '_>) -> Result<Option<Place>, SqlError> {
+    if c.eat("first") {
+        return Ok(Some(Place::First));
+    }
+    if c.eat("after") {
+        return Ok(Some(Place::After(c.name()?)));
+    }
+    Ok(None)
+}
+
+fn action(
+    c: &mut Cursor<'_, '_>,
+    t: &Table,
+    under: Under,
+    out: &mut Vec<Action>,
+    notes: &mut Vec<Note>,
+) -> Result<(), SqlError> {
+    if c.eat("add") {
+        return add(c, under, out, notes);
+    }
+    if c.eat("modify") {
+        c.eat("column");
+        let name = c.name()?;
+        let spec = column::read(c, &name, under, notes)?;
+        out.push(Action::Change(name.clone(), name, Box::new(spec), place(c)?));
+    } else if c.eat("change") {
+        c.eat("column");
+        let (old, new) = (c.name()?, c.name()?);
+        table::column_name_ok(&new)?;
+        let spec = column::read(c, &new, under, notes)?;
+        out.push(Action::Change(old, new, Box::new(spec), place(c)?));
+    } else if c.eat("drop") {
+        out.push(drop(c)?);
+    } else if c.eat("alter") {
+        out.push(alter_part(c, t, under)?);
+    } else if c.eat("rename") {
+        if c.eat("column") {
+            let old = c.name()?;
+            c.expect("to")?;
+            let new = c.name()?;
+            table::column_name_ok(&new)?;
+            out.push(Action::RenameColumn(old, new));
+        } else if c.eat("index") || c.eat("key") {
+            let old = c.name()?;
+            c.expect("to")?;
+            out.push(Action::RenameIndex(old, c.name()?));
+        } else {
+            if !c.eat("to") && !c.eat("as") {
+                c.eat_token(&Token::Eq);
+            }
+            let (db, name) = c.table_name()?;
+            out.push(Action::Rename(db, name));
+        }
+    } else if c.eat("convert to") {
+        let mut options = Options { convert: true, ..Options::default() };
+        options.collation = super::types::collation_clause(c)?.0;
+        if options.collation.is_none() {
+            return Err(c.error());
+        }
+        out.push(Action::Options(options));
+    } else if algorithm_and_lock(c)? || c.eat("force") || c.eat("enable keys") || c.eat("disable keys") {
+        // Nothing to choose here.
+    } else if c.eat("order by") {
+        c.list(|c| {
+            c.name()?;
+            c.eat_one(&["asc", "desc"]);
+            Ok(())
+        })?;
+    } else if c.eat("with validation") || c.eat("without validation") {
+    } else {
+        let mut options = Options::default();
+        let mut any = false;
+        while table::option(c, &t.name, &mut options, notes)? {
+            any = true;
+        }
+        if !any {
+            const REFUSED: [&str; 4] = ["discard", "import", "exchange", "upgrade"];
+            return Err(match REFUSED.iter().find(|w| c.is(w)) {
+                Some(w) => SqlError::unsupported(format!("ALTER TABLE … {}", w.to_uppercase())),
+                None => c.error(),
+            });
+        }
+        out.push(Action::Options(options));
+    }
+    Ok(())
+}
+
+fn add(
+    c: &mut Cursor<'_, '_>,
+    under: Under,
+    out: &mut Vec<Action>,
+    notes: &mut Vec<Note>,
+) -> Result<(), SqlError> {
+    if c.is("partition") {
+        return Err(SqlError::unsupported("partitions"));
+    }
+    if !c.is("column") {
+        if let Some(key) = table::key_element(c)? {
+            out.push(Action::Add(key, None));
+            return Ok(());
+        }
+    }
+    c.eat("column");
+    let mut one = |c: &mut Cursor<'_, '_>, placed: bool| {
+        if placed || c.at_name() {
+            let name = c.name()?;
+            table::column_name_ok(&name)?;
+            let spec = column::read(c, &name, under, notes)?;
+            let place = if placed { place(c)? } else { None };
+            out.push(Action::Add(Element::Column(name, Box::new(spec)), place));
+            return Ok(());
+        }
+        let key = table::key_element(c)?.ok_or_else(|| c.error())?;
+        out.push(Action::Add(key, None));
+        Ok(())
+    };
+    if c.token(0) == &Token::LParen {
+        c.parenthesized(|c| one(c, false))?;
+        return Ok(());
+    }
+    one(c, true)
+}
+
+fn drop(c: &mut Cursor<'_, '_>) -> Result<Action, SqlError> {
+    if c.eat("primary key") {
+        return Ok(Action::DropPrimary);
+    }
+    if c.eat("foreign key") {
+        return Ok(Action::DropForeignKey(c.name()?));
+    }
+    if c.eat("index") || c.eat("key") {
+        let name = c.name()?;
+        return Ok(if same_name(&name, "PRIMARY") { Action::DropPrimary } else { Action::DropIndex(name) });
+    }
+    if c.eat("check") {
+        return Ok(Action::DropCheck(c.name()?));
+    }
+    if c.eat("constraint") {
+        return Ok(Action::DropConstraint(c.name()?));
+    }
+    if c.is("partition") {
+        return Err(SqlError::unsupported("partitions"));
+    }
+    c.eat("column");
+    let name = c.name()?;
+    c.eat_one(&["restrict", "cascade"]);
+    Ok(Action::DropColumn(name))
+}
+
+fn alter_part(c: &mut Cursor<'_, '_>, t: &Table, under: Under) -> Result<Action, SqlError> {
+    if c.eat("index") {
+        let name = c.name()?;
+        let invisible = c.eat_one(&["invisible", "visible"]).ok_or_else(|| c.error())? == "invisible";
+        return Ok(Action::AlterIndex(name, invisible));
+    }
+    if c.eat("check") || c.eat("constraint") {
+        let name = c.name()?;
+        let enforced = c.eat_one(&["not enforced", "enforced"]).ok_or_else(|| c.error())? == "enforced";
+        return Ok(Action::AlterCheck(name, enforced));
+    }
+    c.eat("column");
+    let name = c.name()?;
+    if c.eat("drop default") {
+        return Ok(Action::SetDefault(name, None));
+    }
+    c.expect("set")?;
+    if let Some(word) = c.eat_one(&["visible", "invisible"]) {
+        return Ok(Action::Visible(name, word == "visible"));
+    }
+    c.expect("default")?;
+    let known = t.column(&name).ok_or_else(|| SqlError::unknown_column(&name, &t.name))?;
+    let value = column::default(c, &name, &known.def.ty, under.mode)?;
+    if value == DefaultValue::Null && !known.def.nullable {
+        return Err(SqlError::invalid_default(name));
+    }
+    Ok(Action::SetDefault(name, Some(value)))
+}
+
+fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlError> {
+    let db = table::database(cx, &t.database)?;
+    let mut draft = Draft::of(cx.catalog, db.id, t);
+    let mut checks = Vec::new();
+    let mut indexes: Vec<IndexSpec> = Vec::new();
+    let mut foreign_keys: Vec<ForeignKeySpec> = Vec::new();
+    let mut new_checks: Vec<CheckSpec> = Vec::new();
+    let mut rename = None;
+    let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
+        use Action::*;
+        matches!(a, DropForeignKey(_) | DropCheck(_) | DropConstraint(_) | DropIndex(_) | DropPrimary | DropColumn(_))
+    });
+    // Foreign keys and checks first: columns and indexes may go once they are gone.
+    let (keys, others): (Vec<_>, Vec<_>) = drops.into_iter().partition(|a| {
+        matches!(a, Action::DropForeignKey(_) | Action::DropCheck(_) | Action::DropConstraint(_))
+    });
+    for a in keys.into_iter().chain(others) {
+        drop_part(&mut draft, a)?;
+    }
+    for a in rest {
+        match a {
+            Action::Add(Element::Column(name, spec), place) => {
+                let at = position(&draft, place.as_ref())?;
+                not_filled(t, &name, &spec, &mut checks);
+                table::add_column(&mut draft, name, *spec, at, &mut indexes, &mut new_checks)?;
+            }
+            Action::Add(Element::Index(spec), _) => indexes.push(spec),
+            Action::Add(Element::ForeignKey(spec), _) => foreign_keys.push(spec),
+            Action::Add(Element::Check(spec), _) => new_checks.push(spec),
+            Action::Change(old, new, spec, place) => {
+                change(&mut draft, t, &old, &new, &spec, &mut checks)?;
+                if let Some(place) = place {
+                    move_column(&mut draft, &new, &place)?;
+                }
+                for primary in [true, false] {
+                    if (primary && spec.primary) || (!primary && spec.unique) {
+                        let part = super::draft::KeyPart { column: new.clone(), prefix: None, descending: false };
+                        indexes.push(IndexSpec { unique: true, primary, parts: vec![part], ..IndexSpec::default() });
+                    }
+                }
+                new_checks.extend(spec.checks);
+            }
+            Action::RenameColumn(old, new) => rename_column(&mut draft, &old, &new)?,
+            Action::SetDefault(name, value) => {
+                let table = draft.name.clone();
+                let at = draft.column(&name).ok_or_else(|| SqlError::unknown_column(&name, table))?;
+                draft.columns[at].def.default = value;
+            }
+            Action::Visible(name, visible) => {
+                let table = draft.name.clone();
+                let at = draft.column(&name).ok_or_else(|| SqlError::unknown_column(&name, table))?;
+                draft.columns[at].def.invisible = !visible;
+            }
+            Action::AlterIndex(name, invisible) => {
+                let at = draft.index(&name).ok_or_else(|| no_key(&name, &draft.name))?;
+                if draft.indexes[at].name == "PRIMARY" && invisible {
+                    return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
+                }
+                draft.indexes[at].def.invisible = invisible;
+            }
+            Action::AlterCheck(name, enforced) => {
+                let found = draft.checks.iter_mut().find(|k| same_name(&k.name, &name));
+                let k = found.ok_or_else(|| no_check(&name))?;
+                if enforced && !k.def.enforced {
+                    checks.extend(violated(cx, t, &k.name, &k.def)?);
+                }
+                k.def.enforced = enforced;
+            }
+            Action::RenameIndex(old, new) => {
+                let at = draft.index(&old).ok_or_else(|| no_key(&old, &draft.name))?;
+                if draft.index(&new).is_some_and(|other| other != at) {
+                    return Err(SqlError::duplicate_key_name(new));
+                }
+                if [&old, &new].iter().any(|n| same_name(n, "PRIMARY")) {
+                    return Err(SqlError::new(1280, "42000", "Incorrect index name 'PRIMARY'"));
+                }
+                draft.indexes[at].name = new;
+            }
+            Action::Rename(db, name) => rename = Some((db, name)),
+            Action::Options(options) => apply(&mut draft, options)?,
+            _ => {}
+        }
+    }
+    for spec in indexes {
+        table::add_index(&mut draft, spec)?;
+    }
+    for spec in foreign_keys {
+        draft.add_foreign_key(cx, spec)?;
+    }
+    for spec in new_checks {
+        draft.add_check(cx, spec)?;
+    }
+    draft.validate()?;
+    still_indexed(&draft, t)?;
+    data_checks(cx, &draft, t, &mut checks)?;
+    if let Some((db, name)) = rename {
+        super::rename_draft(cx, &mut draft, db, &name)?;
+    }
+    Ok(Ddl { changes: draft.changes(), checks, then: None })
+}
+
+/// Rows that are there would need a value that only a statement can make.
+fn not_filled(t: &Table, name: &str, spec: &ColumnSpec, checks: &mut Vec<(String, SqlError)>) {
+    let varies = matches!(spec.def.default, Some(DefaultValue::Now(_) | DefaultValue::Expression(_)));
+    if varies || spec.def.auto_increment {
+        let what = if varies { "a default that is not constant" } else { "AUTO_INCREMENT" };
+        let what = format!("ADD COLUMN {name} with {what} in a table that has rows");
+        checks.push((format!("SELECT 1 FROM {} LIMIT 1", t.physical()), SqlError::unsupported(what)));
+    }
+}
+
+fn position(draft: &Draft<'_>, place: Option<&Place>) -> Result<Option<usize>, SqlError> {
+    match place {
+        None => Ok(None),
+        Some(Place::First) => Ok(Some(0)),
+        Some(Place::After(name)) => {
+            let at = draft.column(name).ok_or_else(|| SqlError::unknown_column(name, &draft.name))?;
+            Ok(Some(at + 1))
+        }
+    }
+}
+
+fn move_column(draft: &mut Draft<'_>, name: &str, place: &Place) -> Result<(), SqlError> {
+    let Some(from) = draft.column(name) else { return Ok(()) };
+    let column = draft.columns.remove(from);
+    match position(draft, Some(place)) {
+        Ok(at) => {
+            let at = at.unwrap_or(draft.columns.len());
+            draft.columns.insert(at, column);
+            if at != from {
+                draft.place(at);
+            }
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn no_key(name: &str, table: &str) -> SqlError {
+    SqlError::new(1176, "42000", format!("Key '{name}' doesn't exist in table '{table}'"))
+}
+
+fn no_check(name: &str) -> SqlError {
+    SqlError::new(3821, "HY000", format!("Check constraint '{name}' is not found in the table."))
+}
+
+fn drop_part(draft: &mut Draft<'_>, action: Action) -> Result<(), SqlError> {
+    match action {
+        Action::DropColumn(name) => draft.drop_column(&name),
+        Action::DropPrimary => {
+            let at = draft.index("PRIMARY").ok_or_else(|| SqlError::cannot_drop("PRIMARY"))?;
+            draft.indexes.remove(at);
+            Ok(())
+        }
+        Action::DropIndex(name) => {
+            let at = draft.index(&name).ok_or_else(|| SqlError::cannot_drop(&name))?;
+            draft.indexes.remove(at);
+            Ok(())
+        }
+        Action::DropForeignKey(name) => {
+            let at = draft.foreign_keys.iter().position(|k| same_name(&k.name, &name));
+            draft.foreign_keys.remove(at.ok_or_else(|| SqlError::cannot_drop(&name))?);
+            Ok(())
+        }
+        Action::DropCheck(name) => {
+            let at = draft.checks.iter().position(|k| same_name(&k.name, &name));
+            draft.checks.remove(at.ok_or_else(|| no_check(&name))?);
+            Ok(())
+        }
+        Action::DropConstraint(name) => {
+            if let Some(at) = draft.foreign_keys.iter().position(|k| same_name(&k.name, &name)) {
+                draft.foreign_keys.remove(at);
+            } else if let Some(at) = draft.checks.iter().position(|k| same_name(&k.name, &name)) {
+                draft.checks.remove(at);
+            } else if let Some(at) = draft.index(&name).filter(|at| draft.indexes[*at].def.unique) {
+                draft.indexes.remove(at);
+            } else {
+                return Err(SqlError::new(3940, "HY000", format!("Constraint '{name}' does not exist.")));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rename_column(draft: &mut Draft<'_>, old: &str, new: &str) -> Result<(), SqlError> {
+    let at = draft.column(old).ok_or_else(|| SqlError::unknown_column(old, &draft.name))?;
+    if draft.column(new).is_some_and(|other| other != at) {
+        return Err(SqlError::duplicate_column(new));
+    }
+    if draft.columns[at].name != new {
+        draft.not_checked(old)?;
+        new.clone_into(&mut draft.columns[at].name);
+    }
+    Ok(())
+}
+
+/// MODIFY and CHANGE.
+fn change(
+    draft: &mut Draft<'_>,
+    t: &Table,
+    old: &str,
+    new: &str,
+    spec: &ColumnSpec,
+    checks: &mut Vec<(String, SqlError)>,
+) -> Result<(), SqlError> {
+    rename_column(draft, old, new)?;
+    let Some(at) = draft.column(new) else { return Ok(()) };
+    let id = draft.columns[at].id;
+    let mut def = spec.def.clone();
+    if let Some(was) = t.columns.iter().find(|c| c.id == id) {
+        convert(t, was, new, &mut def, checks)?;
+        if was.def.nullable && !def.nullable {
+            let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", t.physical(), was.physical());
+            checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
+        }
+    }
+    draft.columns[at].def = def;
+    Ok(())
+}
+
+/// The change of a type that keeps the stored form, with the query that finds values that do not fit.
+fn convert(
+    t: &Table,
+    was: &Column,
+    name: &str,
+    def: &mut ColumnDef,
+    checks: &mut Vec<(String, SqlError)>,
+) -> Result<(), SqlError> {
+    let (old, new) = (&was.def.ty, &def.ty);
+    if old == new {
+        return Ok(());
+    }
+    let refused = || {
+        let (from, to) = (column_type(old), column_type(new));
+        Err(SqlError::unsupported(format!("ALTER TABLE: changing column '{name}' from {from} to {to}")))
+    };
+    let c = was.physical();
+    let mut fits = |condition: String, code, message: String| {
+        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", t.physical());
+        checks.push((sql, SqlError::new(code, "22001", message)));
+    };
+    let too_long = || format!("Data too long for column '{name}' at row 1");
+    let out_of_range = || format!("Out of range value for column '{name}' at row 1");
+    match (old, new) {
+        (
+            SqlType::Int { size: a, unsigned: u, .. },
+            SqlType::Int { size: b, unsigned: v, .. },
+        ) => {
+            let ((low, high), (from, to)) = (b.range(*v), a.range(*u));
+            if low > from || high < to {
+                // Unsigned values beyond 63 bits are blobs, which are greater than every number.
+                let low = format!("(typeof({c})='integer' AND {c}<{low})");
+                let high = match (*b, *v) {
+                    (IntSize::Big, true) => "0".to_owned(),
+                    _ => format!("({c} IS NOT NULL AND {c}>{high})"),
+                };
+                fits(format!("{low} OR {high}"), 1264, out_of_range());
+            }
+        }
+        (SqlType::Bit { bits: a }, SqlType::Bit { bits: b }) => {
+            if b < a {
+                let high = if *b == 63 { i64::MAX } else { (1i64 << b) - 1 };
+                fits(format!("{c}>{high}"), 1264, out_of_range());
+            }
+        }
+        (
+            SqlType::Decimal { precision: p, scale: s, unsigned: u },
+            SqlType::Decimal { precision: q, scale: r, unsigned: v },
+        ) => {
+            let wider = r >= s && q - r >= p - s && (*u || !*v);
+            if !wider {
+                return refused();
+            }
+        }
+        (SqlType::Float { unsigned: u, digits: a }, SqlType::Float { unsigned: v, digits: b })
+        | (SqlType::Float { unsigned: u, digits: a }, SqlType::Double { unsigned: v, digits: b })
+        | (SqlType::Double { unsigned: u, digits: a }, SqlType::Double { unsigned: v, digits: b }) => {
+            if b.is_some() && a != b {
+                return refused();
+            }
+            if *v && !*u {
+                fits(format!("{c}<0"), 1264, out_of_range());
+            }
+        }
+        (
+            SqlType::Char { collation: a, .. } | SqlType::VarChar { collation: a, .. } | SqlType::Text { collation: a, .. },
+            SqlType::Char { collation: b, .. } | SqlType::VarChar { collation: b, .. } | SqlType::Text { collation: b, .. },
+        ) => {
+            if a != b {
+                return refused();
+            }
+            match new {
+                SqlType::Text { size, .. } => {
+                    fits(format!("length(CAST({c} AS BLOB))>{}", size.bytes_max()), 1406, too_long());
+                }
+                SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. } => {
+                    fits(format!("length({c})>{chars}"), 1406, too_long());
+                }
+                _ => {}
+            }
+            if matches!(new, SqlType::Char { .. }) && !matches!(old, SqlType::Char { .. }) {
+                // CHAR drops trailing blanks; that would rewrite the value.
+                fits(format!("{c} GLOB '* '"), 1406, too_long());
+            }
+        }
+        (
+            SqlType::VarBinary { .. } | SqlType::Blob { .. } | SqlType::Binary { .. },
+            SqlType::VarBinary { .. } | SqlType::Blob { .. },
+        ) => {
+            let max = match new {
+                SqlType::VarBinary { bytes } => u64::from(*bytes),
+                SqlType::Blob { size } => size.bytes_max(),
+                _ => u64::MAX,
+            };
+            fits(format!("length({c})>{max}"), 1406, too_long());
+        }
+        (SqlType::DateTime { fsp: a }, SqlType::DateTime { fsp: b })
+        | (SqlType::Timestamp { fsp: a }, SqlType::Timestamp { fsp: b })
+        | (SqlType::Time { fsp: a }, SqlType::Time { fsp: b }) => {
+            if b < a {
+                return refused();
+            }
+        }
+        (SqlType::Date, SqlType::DateTime { .. }) => {}
+        (SqlType::Enum { values: a, collation: x }, SqlType::Enum { values: b, collation: y })
+        | (SqlType::Set { values: a, collation: x }, SqlType::Set { values: b, collation: y }) => {
+            if x != y || !b.starts_with(a) {
+                return refused();
+            }
+        }
+        _ => return refused(),
+    }
+    Ok(())
+}
+
+fn apply(draft: &mut Draft<'_>, options: Options) -> Result<(), SqlError> {
+    if let Some(collation) = options.collation.filter(|_| options.convert) {
+        let other = draft.columns.iter().find(|c| c.def.ty.collation().is_some_and(|own| own != collation));
+        if let Some(c) = other {
+            let what = format!("CONVERT TO another collation than that of column '{}'", c.name);
+            return Err(SqlError::unsupported(what));
+        }
+    }
+    let before = draft.def.collation;
+    options.apply(&mut draft.def);
+    if draft.def.collation != before {
+        // What the columns took from the table is theirs from now on, as SHOW CREATE TABLE then says.
+        let kept = draft.columns.iter_mut().filter(|c| c.def.ty.collation() == Some(before));
+        kept.for_each(|c| c.def.collation_given = true);
+    }
+    Ok(())
+}
+
+/// Foreign keys still have their indexes.
+fn still_indexed(draft: &Draft<'_>, t: &Table) -> Result<(), SqlError> {
+    for i in &t.indexes {
+        if draft.indexes.iter().any(|kept| kept.id == i.id && kept.def.parts == i.def.parts) {
+            continue;
+        }
+        let needs = |tags: &[p2pdb_model::ColumnTag]| {
+            super::draft::leads(&i.def, tags) && !draft.has_index_for(tags)
+        };
+        let own = draft.foreign_keys.iter().any(|k| needs(&k.def.columns));
+        if own || draft.referencing().any(|tags| needs(&tags)) {
+            let message = format!("Cannot drop index '{}': needed in a foreign key constraint", i.name);
+            return Err(SqlError::new(1553, "HY000", message));
+        }
+    }
+    Ok(())
+}
+
+fn data_checks(
+    cx: &Context<'_>,
+    draft: &Draft<'_>,
+    t: &Table,
+    checks: &mut Vec<(String, SqlError)>,
+) -> Result<(), SqlError> {
+    for i in &draft.indexes {
+        let was = t.indexes.iter().find(|o| o.id == i.id);
+        let same = was.is_some_and(|w| w.def.unique && w.def.parts == i.def.parts);
+        if same {
+            continue;
+        }
+        checks.extend(draft.duplicates(i));
+        if i.name == "PRIMARY" {
+            for p in &i.def.parts {
+                let was = t.column_by_tag(p.column);
+                if let Some(was) = was.filter(|c| c.def.nullable) {
+                    let c = physical_column(was.tag);
+                    let sql = format!("SELECT 1 FROM {} WHERE {c} IS NULL LIMIT 1", t.physical());
+                    checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
+                }
+            }
+        }
+    }
+    for k in draft.foreign_keys.iter().filter(|k| t.foreign_keys.iter().all(|o| o.id != k.id)) {
+        checks.extend(draft.orphans(cx, k));
+    }
+    for k in draft.checks.iter().filter(|k| t.checks.iter().all(|o| o.id != k.id)) {
+        if k.def.enforced {
+            checks.extend(violated(cx, t, &k.name, &k.def)?);
+        }
+    }
+    Ok(())
+}
+
+/// The query that finds a row that breaks a CHECK; none when the CHECK names a column that has no rows yet.
+fn violated(
+    cx: &Context<'_>,
+    t: &Table,
+    name: &str,
+    def: &CheckDef,
+) -> Result<Option<(String, SqlError)>, SqlError> {
+    if super::check_columns(&def.expression).iter().any(|c| t.column(c).is_none()) {
+        return Ok(None);
+    }
+    let condition = crate::dml::lower_condition(cx, t, &def.expression)?;
+    let sql = format!("SELECT 1 FROM {} WHERE NOT ({condition}) LIMIT 1", t.physical());
+    Ok(Some((sql, SqlError::new(3819, "HY000", format!("Check constraint '{name}' is violated.")))))
+}
+
+impl Draft<'_> {
+    /// The columns that other tables' foreign keys refer to.
+    fn referencing(&self) -> impl Iterator<Item = Vec<p2pdb_model::ColumnTag>> + '_ {
+        let own = self.foreign_keys.iter();
+        let own = own.filter(|k| k.def.parent == Some(self.id)).map(|k| k.def.parent_columns.clone());
+        own.chain(self.parents_of_others())
+    }
+}

@@ -1,0 +1,209 @@
+//! Expressions and queries as the schema keeps them: MySQL text with names in backquotes, every operator in its own
+//! parentheses, and (queries) every table under its database.
+//!
+//! The text is read again by this crate, on every node; a form that the printer does not know is printed as
+//! `sqlparser` does.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
+    SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_relations, visit_relations_mut,
+};
+
+use crate::schema_text::{literal, quote};
+
+/// The canonical text of an expression.
+pub fn expression(e: &Expr) -> String {
+    let list = |all: &[Expr]| all.iter().map(expression).collect::<Vec<_>>().join(",");
+    let not = |negated: &bool| if *negated { "not " } else { "" };
+    match e {
+        Expr::Nested(inner) => expression(inner),
+        Expr::Identifier(i) if i.value.starts_with('@') => i.value.clone(),
+        Expr::Identifier(i) => quote(&i.value),
+        // The table of a column in a CHECK or DEFAULT is the table itself.
+        Expr::CompoundIdentifier(parts) => parts.last().map(|i| quote(&i.value)).unwrap_or_default(),
+        Expr::Value(v) => match &v.value {
+            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => literal(s),
+            Value::Boolean(b) => b.to_string(),
+            Value::Null => "NULL".to_owned(),
+            Value::HexStringLiteral(s) => format!("0x{}", s.to_uppercase()),
+            other => other.to_string(),
+        },
+        Expr::IsNull(x) => format!("({} is null)", expression(x)),
+        Expr::IsNotNull(x) => format!("({} is not null)", expression(x)),
+        Expr::IsTrue(x) => format!("({} is true)", expression(x)),
+        Expr::IsNotTrue(x) => format!("({} is not true)", expression(x)),
+        Expr::IsFalse(x) => format!("({} is false)", expression(x)),
+        Expr::IsNotFalse(x) => format!("({} is not false)", expression(x)),
+        Expr::InList { expr, list: all, negated } => {
+            format!("({} {}in ({}))", expression(expr), not(negated), list(all))
+        }
+        Expr::Between { expr, negated, low, high } => {
+            format!("({} {}between {} and {})", expression(expr), not(negated), expression(low), expression(high))
+        }
+        Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+            format!("({} {}like {})", expression(expr), not(negated), expression(pattern))
+        }
+        Expr::RLike { negated, expr, pattern, .. } => {
+            format!("({} {}regexp {})", expression(expr), not(negated), expression(pattern))
+        }
+        Expr::BinaryOp { left, op, right } => {
+            let op = match op {
+                BinaryOperator::And => "and".to_owned(),
+                BinaryOperator::Or => "or".to_owned(),
+                BinaryOperator::Xor => "xor".to_owned(),
+                BinaryOperator::MyIntegerDivide => "DIV".to_owned(),
+                other => other.to_string(),
+            };
+            format!("({} {op} {})", expression(left), expression(right))
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => format!("(not({}))", expression(expr)),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match expr.as_ref() {
+            Expr::Value(_) => format!("-{}", expression(expr)),
+            _ => format!("-({})", expression(expr)),
+        },
+        Expr::Function(f) if f.over.is_none() && f.filter.is_none() && f.within_group.is_empty() => {
+            let name = f.name.to_string().to_lowercase();
+            match &f.args {
+                FunctionArguments::None => name,
+                FunctionArguments::List(l) if l.duplicate_treatment.is_none() && l.clauses.is_empty() => {
+                    let args: Option<Vec<_>> = l
+                        .args
+                        .iter()
+                        .map(|a| match a {
+                            FunctionArg::Unnamed(FunctionArgExpr::Expr(x)) => Some(expression(x)),
+                            _ => None,
+                        })
+                        .collect();
+                    match args {
+                        Some(args) => format!("{name}({})", args.join(",")),
+                        None => f.to_string(),
+                    }
+                }
+                _ => f.to_string(),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The columns that an expression names, unqualified.
+pub fn columns_of(e: &Expr) -> Vec<String> {
+    let mut all = Vec::new();
+    let _ = visit_expressions(e, |e| {
+        match e {
+            Expr::Identifier(i) if !i.value.starts_with('@') => all.push(i.value.clone()),
+            Expr::CompoundIdentifier(parts) => all.extend(parts.last().map(|i| i.value.clone())),
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    all
+}
+
+/// What a CHECK or DEFAULT must not hold: subqueries, variables, parameters; gives its name.
+pub fn forbidden(e: &Expr) -> Option<&'static str> {
+    let mut found = None;
+    let _ = visit_expressions(e, |e| {
+        found = match e {
+            Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => Some("a subquery"),
+            Expr::Identifier(i) if i.value.starts_with('@') => Some("a variable"),
+            Expr::CompoundIdentifier(p) if p.first().is_some_and(|i| i.value.starts_with('@')) => Some("a variable"),
+            Expr::Value(v) if matches!(v.value, Value::Placeholder(_)) => Some("a parameter"),
+            Expr::Function(f) if f.over.is_some() => Some("a window function"),
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break(())
+    });
+    found
+}
+
+/// The lower-case names of the functions that an expression calls.
+pub fn functions_of(e: &Expr) -> Vec<String> {
+    let mut all = Vec::new();
+    let _ = visit_expressions(e, |e| {
+        if let Expr::Function(f) = e {
+            all.push(f.name.to_string().to_lowercase());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    all
+}
+
+/// Gives every table of a query its database; names of common table expressions stay as they are.
+pub fn qualify(query: &mut Query, database: &str) {
+    let mut ctes = Vec::new();
+    collect_ctes(query, &mut ctes);
+    let _ = visit_relations_mut(query, |name: &mut ObjectName| {
+        let [ObjectNamePart::Identifier(only)] = name.0.as_slice() else {
+            return ControlFlow::<()>::Continue(());
+        };
+        if !ctes.iter().any(|c: &String| c.eq_ignore_ascii_case(&only.value)) {
+            name.0.insert(0, ObjectNamePart::Identifier(Ident::with_quote('`', database)));
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+fn collect_ctes(query: &Query, all: &mut Vec<String>) {
+    if let Some(with) = &query.with {
+        for cte in &with.cte_tables {
+            all.push(cte.alias.name.value.clone());
+            collect_ctes(&cte.query, all);
+        }
+    }
+    if let SetExpr::Query(inner) = query.body.as_ref() {
+        collect_ctes(inner, all);
+    }
+}
+
+/// The tables that a query reads, as (database, name), CTEs included under their bare names.
+pub fn relations(query: &Query) -> Vec<(Option<String>, String)> {
+    let mut all = Vec::new();
+    let _ = visit_relations(query, |name: &ObjectName| {
+        let part = |p: &ObjectNamePart| p.as_ident().map(|i| i.value.clone());
+        match name.0.as_slice() {
+            [only] => all.extend(part(only).map(|n| (None, n))),
+            [db, only] => all.extend(part(only).map(|n| (part(db), n))),
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    all
+}
+
+/// A query as text: every name in backquotes where it was not.
+pub fn query(q: &Query) -> String {
+    Statement::Query(Box::new(q.clone())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlparser::dialect::MySqlDialect;
+    use sqlparser::parser::Parser;
+
+    fn parse(text: &str) -> Expr {
+        let mut p = Parser::new(&MySqlDialect {}).try_with_sql(text).unwrap();
+        p.parse_expr().unwrap()
+    }
+
+    #[test]
+    fn expressions_are_printed_as_mysql_prints_them_and_read_back_the_same() {
+        for (text, want) in [
+            ("a > 0", "(`a` > 0)"),
+            ("a > 0 AND (b < 5 OR t.c IS NULL)", "((`a` > 0) and ((`b` < 5) or (`c` is null)))"),
+            ("status IN ('a', 'it''s')", "(`status` in ('a','it''s'))"),
+            ("x BETWEEN 1 AND 2", "(`x` between 1 and 2)"),
+            ("NOT LENGTH(x) = 2", "(not((length(`x`) = 2)))"),
+            ("-x + -1", "(-(`x`) + -1)"),
+            ("uuid()", "uuid()"),
+            ("now() + INTERVAL 1 DAY", "(now() + INTERVAL 1 DAY)"),
+        ] {
+            let once = expression(&parse(text));
+            assert_eq!(once, want);
+            assert_eq!(expression(&parse(&once)), once);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Column defaults: from the text of a statement to what the schema keeps, and from there to stored values.
+
+use p2pdb_model::Value;
+use p2pdb_model::schema::{ColumnDef, DefaultValue};
+use p2pdb_model::types::SqlType;
+
+use crate::error::SqlError;
+use crate::execute::{self, assign, assign::implicit_default, convert};
+use crate::field::FieldType;
+use crate::front::{Literal, LiteralKind};
+use crate::plan::ColumnTarget;
+use crate::schema_text::is_lob;
+use crate::session::SqlMode;
+
+/// Runs a conversion outside any statement, strictly; warnings are failures.
+fn converted(value: Value, from: &FieldType, to: &ColumnTarget, mode: SqlMode) -> Option<Value> {
+    let outer = execute::leave();
+    let sql_mode = SqlMode(mode.0 | SqlMode::STRICT_ALL_TABLES.0);
+    execute::enter(execute::Context { sql_mode, writes: true, ..execute::Context::default() });
+    let result = assign(value, from, to);
+    let inner = execute::leave();
+    execute::enter(outer);
+    let clean = inner.warnings.iter().all(|w| w.level == crate::plan::NoteLevel::Note);
+    result.ok().filter(|_| clean)
+}
+
+fn target(ty: &SqlType) -> ColumnTarget {
+    ColumnTarget { name: String::new(), ty: ty.clone(), nullable: true, auto_increment: false }
+}
+
+/// What the schema keeps for `DEFAULT literal` on a column of this type.
+///
+/// # Errors
+/// 1067 when the literal is no value of the type, 1101 for types that take no literal default.
+pub fn literal_default(column: &str, ty: &SqlType, literal: Literal, mode: SqlMode) -> Result<DefaultValue, SqlError> {
+    if literal.value.is_null() {
+        return Ok(DefaultValue::Null);
+    }
+    if is_lob(ty) {
+        let message = format!("BLOB, TEXT, GEOMETRY or JSON column '{column}' can't have a default value");
+        return Err(SqlError::new(1101, "42000", message));
+    }
+    let invalid = || SqlError::invalid_default(column);
+    let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
+    let stored = converted(literal.value, &from, &target(ty), mode).ok_or_else(invalid)?;
+    let field = FieldType::of_column(ty);
+    if let SqlType::Bit { .. } = ty {
+        let n = stored.as_u64().ok_or_else(invalid)?;
+        return Ok(DefaultValue::Bits(format!("b'{n:b}'")));
+    }
+    if let (SqlType::Binary { .. } | SqlType::VarBinary { .. }, Value::Blob(bytes)) = (ty, &stored) {
+        // BINARY(n) is padded with zero bytes, which SHOW does not repeat.
+        let kept = match ty {
+            SqlType::Binary { .. } => {
+                let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
+                &bytes[..end]
+            }
+            _ => bytes.as_slice(),
+        };
+        return Ok(match std::str::from_utf8(kept) {
+            Ok(text) if !text.contains('\0') => DefaultValue::Literal(text.to_owned()),
+            _ => DefaultValue::Bits(format!("0x{}", p2pdb_model::ids::hex(kept).to_uppercase())),
+        });
+    }
+    let code = match ty {
+        // The text of a TIMESTAMP default is in the time of the session that inserts.
+        SqlType::Timestamp { fsp } => FieldType::datetime(*fsp).code(),
+        _ => field.code(),
+    };
+    let text = match (ty, &stored) {
+        (SqlType::Enum { values, .. }, Value::Int(n)) => convert::enum_text(values, *n).to_owned(),
+        (SqlType::Set { values, .. }, v) => convert::set_text(values, v.into()),
+        (_, v) => convert::to_text(v.into(), code).ok().flatten().ok_or_else(invalid)?.into_owned(),
+    };
+    Ok(DefaultValue::Literal(text))
+}
+
+/// The stored value of a constant default; `None` where it is not constant (CURRENT_TIMESTAMP, expressions), or is read
+/// in the session's time zone (TIMESTAMP).
+pub fn constant(def: &ColumnDef) -> Option<Value> {
+    let literal = literal_of(def.default.as_ref()?)?;
+    if matches!(def.ty, SqlType::Timestamp { .. }) && !literal.value.is_null() {
+        return None;
+    }
+    stored(&def.ty, literal)
+}
+
+/// The literal of a default that is one.
+pub fn literal_of(default: &DefaultValue) -> Option<Literal> {
+    match default {
+        DefaultValue::Null => Some(Literal::null()),
+        DefaultValue::Literal(text) => Some(Literal::text(text.clone())),
+        DefaultValue::Bits(text) => {
+            let bytes = crate::front::tokens::bits(text)?;
+            Some(Literal { kind: LiteralKind::Hex, value: Value::Blob(bytes) })
+        }
+        DefaultValue::Now(_) | DefaultValue::Expression(_) => None,
+    }
+}
+
+fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
+    if literal.value.is_null() {
+        return Some(Value::Null);
+    }
+    let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
+    converted(literal.value, &from, &target(ty), SqlMode(0))
+}
+
+/// What a row written before the column existed shows in it: the constant default the column was **added** with, else
+/// NULL, else the type's zero. A later change of the default does not change it, so it must be taken from the first
+/// definition of the column.
+pub fn unwritten(first: &ColumnDef) -> Value {
+    let constant = first.default.as_ref().and_then(literal_of).and_then(|l| stored(&first.ty, l));
+    match constant {
+        Some(v) => v,
+        None if first.nullable => Value::Null,
+        None => implicit_default(&first.ty),
+    }
+}

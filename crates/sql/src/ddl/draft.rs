@@ -1,0 +1,581 @@
+//! A table while it is being defined: the definitions of its columns and keys under edit, checked as a whole, and at
+//! the end the schema changes that lead from the old definitions to the new.
+//!
+//! CREATE TABLE edits an empty draft, ALTER TABLE one made of the table; so both meet the same checks.
+
+use std::collections::HashSet;
+
+use p2pdb_model::Catalog;
+use p2pdb_model::catalog::{Table, same_name};
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::schema::*;
+use p2pdb_model::types::SqlType;
+
+use super::types::VARCHAR_CHARS_MAX;
+use crate::error::SqlError;
+use crate::schema_text::is_lob;
+
+/// Distance between the places of neighbouring columns, so that others fit between them.
+const POSITION_STEP: u64 = 1 << 20;
+/// Greatest number of columns (InnoDB's limit; SQLite takes more).
+const COLUMNS_MAX: usize = 1017;
+/// Greatest number of indexes of a table, and of parts of an index.
+const INDEXES_MAX: usize = 64;
+const KEY_PARTS_MAX: usize = 16;
+/// Greatest length of an index entry in bytes.
+const KEY_BYTES_MAX: u64 = 3072;
+/// Greatest length of a row in bytes, BLOB and TEXT not counted.
+const ROW_BYTES_MAX: u64 = 65_535;
+/// Bytes of a character of utf8mb4.
+const CHAR_BYTES_MAX: u64 = 4;
+/// Greatest length of a comment of a table, column or index in characters.
+const TABLE_COMMENT_CHARS_MAX: usize = 2048;
+const COMMENT_CHARS_MAX: usize = 1024;
+/// Tags in a column's comment that have a meaning, which comes later.
+const TAGS: [&str; 7] = ["[counter]", "[set]", "[map]", "[max]", "[min]", "[owner]", "[sealed]"];
+
+/// A named part of the table.
+#[derive(Clone, Debug)]
+pub struct Part<D> {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: D,
+    /// A column's place.
+    pub position: u64,
+}
+
+/// A part of an index before names are resolved.
+#[derive(Clone, Debug)]
+pub struct KeyPart {
+    /// The column's name.
+    pub column: String,
+    /// Prefix length.
+    pub prefix: Option<u64>,
+    /// DESC.
+    pub descending: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Draft<'a> {
+    catalog: &'a Catalog,
+    /// The table as it stands, for ALTER.
+    pub old: Option<&'a Table>,
+    /// The table's id.
+    pub id: ObjectId,
+    /// Its database's id and name.
+    pub database: (ObjectId, String),
+    /// Its name.
+    pub name: String,
+    /// Its options.
+    pub def: TableDef,
+    /// Its columns, in order.
+    pub columns: Vec<Part<ColumnDef>>,
+    /// Its indexes.
+    pub indexes: Vec<Part<IndexDef>>,
+    /// Its foreign keys.
+    pub foreign_keys: Vec<Part<ForeignKeyDef>>,
+    /// Its checks.
+    pub checks: Vec<Part<CheckDef>>,
+}
+
+fn part<D: Clone>(id: ObjectId, name: &str, def: &D, position: u64) -> Part<D> {
+    Part { id, name: name.to_owned(), def: def.clone(), position }
+}
+
+impl<'a> Draft<'a> {
+    /// An empty table.
+    pub fn new(catalog: &'a Catalog, database: (ObjectId, String), name: &str, def: TableDef) -> Self {
+        Draft {
+            catalog,
+            old: None,
+            id: catalog.new_id(ObjectKind::Table, database.0, name),
+            database,
+            name: name.to_owned(),
+            def,
+            columns: Vec::new(),
+            indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// A table as it stands.
+    pub fn of(catalog: &'a Catalog, database: ObjectId, t: &'a Table) -> Self {
+        Draft {
+            catalog,
+            old: Some(t),
+            id: t.id,
+            database: (database, t.database.clone()),
+            name: t.name.clone(),
+            def: t.def.clone(),
+            columns: t.columns.iter().map(|c| part(c.id, &c.name, &c.def, c.position)).collect(),
+            indexes: t.indexes.iter().map(|i| part(i.id, &i.name, &i.def, 0)).collect(),
+            foreign_keys: t.foreign_keys.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
+            checks: t.checks.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
+        }
+    }
+
+    /// An id for a new part. One that a part of the table has (after a rename or a drop in the same statement) is
+    /// hashed on, and so is a column's whose tag is taken.
+    pub fn new_id(&self, kind: ObjectKind, name: &str) -> ObjectId {
+        let mut id = self.catalog.new_id(kind, self.id, name);
+        let mut used: HashSet<ObjectId> = self.columns.iter().map(|c| c.id).collect();
+        used.extend(self.indexes.iter().map(|i| i.id));
+        used.extend(self.foreign_keys.iter().map(|k| k.id));
+        used.extend(self.checks.iter().map(|k| k.id));
+        if let Some(old) = self.old {
+            used.extend(old.columns.iter().map(|c| c.id));
+            used.extend(old.foreign_keys.iter().map(|k| k.id));
+            used.extend(old.checks.iter().map(|k| k.id));
+        }
+        let tags: HashSet<ColumnTag> = self.columns.iter().map(|c| c.id.tag()).collect();
+        while used.contains(&id) || (kind == ObjectKind::Column && tags.contains(&id.tag())) {
+            id = ObjectId::derive(kind, self.id, name, Some(&id.0));
+        }
+        id
+    }
+
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| same_name(&c.name, name))
+    }
+
+    /// The column with this tag.
+    pub fn by_tag(&self, tag: ColumnTag) -> Option<&Part<ColumnDef>> {
+        self.columns.iter().find(|c| c.id.tag() == tag)
+    }
+
+    /// The index of this name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indexes.iter().position(|i| same_name(&i.name, name))
+    }
+
+    /// Puts a column at the end, or at an index.
+    ///
+    /// # Errors
+    /// 1060.
+    pub fn add_column(&mut self, name: &str, def: ColumnDef, at: Option<usize>) -> Result<(), SqlError> {
+        if self.column(name).is_some() {
+            return Err(SqlError::duplicate_column(name));
+        }
+        let id = self.new_id(ObjectKind::Column, name);
+        let at = at.unwrap_or(self.columns.len()).min(self.columns.len());
+        self.columns.insert(at, Part { id, name: name.to_owned(), def, position: 0 });
+        self.place(at);
+        Ok(())
+    }
+
+    /// Gives the column at this index a place between its neighbours; without room all get new places.
+    pub fn place(&mut self, at: usize) {
+        let before = at.checked_sub(1).map_or(0, |i| self.columns[i].position);
+        let after = self.columns.get(at + 1).map(|c| c.position);
+        self.columns[at].position = match after {
+            None => before + POSITION_STEP,
+            Some(after) if after > before + 1 => before + (after - before) / 2,
+            Some(_) => {
+                for (i, c) in self.columns.iter_mut().enumerate() {
+                    c.position = (i as u64 + 1) * POSITION_STEP;
+                }
+                return;
+            }
+        };
+    }
+
+    /// Takes a column away, with its part in indexes.
+    ///
+    /// # Errors
+    /// 1091, 1828, 1829, 3959.
+    pub fn drop_column(&mut self, name: &str) -> Result<(), SqlError> {
+        let at = self.column(name).ok_or_else(|| SqlError::cannot_drop(name))?;
+        let tag = self.columns[at].id.tag();
+        let name = self.columns[at].name.clone();
+        if let Some(k) = self.foreign_keys.iter().find(|k| k.def.columns.contains(&tag)) {
+            let message = format!("Cannot drop column '{name}': needed in a foreign key constraint '{}'", k.name);
+            return Err(SqlError::new(1828, "HY000", message));
+        }
+        self.not_referenced(tag, &name)?;
+        self.not_checked(&name)?;
+        self.columns.remove(at);
+        for i in &mut self.indexes {
+            i.def.parts.retain(|p| p.column != tag);
+        }
+        self.indexes.retain(|i| !i.def.parts.is_empty());
+        Ok(())
+    }
+
+    /// The columns that foreign keys of other tables refer to.
+    pub fn parents_of_others(&self) -> impl Iterator<Item = Vec<ColumnTag>> + '_ {
+        let children = self.catalog.referenced_by(self.id).iter().filter(|(child, _)| *child != self.id);
+        children.filter_map(|(child, n)| {
+            let k = self.catalog.table_by_id(*child)?.foreign_keys.get(*n)?;
+            k.parent.as_ref().map(|(_, tags)| tags.clone())
+        })
+    }
+
+    fn not_referenced(&self, tag: ColumnTag, name: &str) -> Result<(), SqlError> {
+        for (child, n) in self.catalog.referenced_by(self.id) {
+            let Some(child) = self.catalog.table_by_id(*child).filter(|c| c.id != self.id) else { continue };
+            let k = &child.foreign_keys[*n];
+            if k.parent.as_ref().is_some_and(|(_, tags)| tags.contains(&tag)) {
+                let message = format!(
+                    "Cannot drop column '{name}': needed in a foreign key constraint '{}' of table '{}'",
+                    k.name, child.name
+                );
+                return Err(SqlError::new(1829, "HY000", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// No CHECK names the column.
+    ///
+    /// # Errors
+    /// 3959.
+    pub fn not_checked(&self, name: &str) -> Result<(), SqlError> {
+        for k in &self.checks {
+            let columns = super::check_columns(&k.def.expression);
+            if columns.iter().any(|c| same_name(c, name)) {
+                let message = format!(
+                    "Check constraint '{}' uses column '{name}', hence column cannot be dropped or renamed.",
+                    k.name
+                );
+                return Err(SqlError::new(3959, "HY000", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an index; without a name it takes its first column's.
+    ///
+    /// # Errors
+    /// 1061, 1068, 1072, 1060, 1070, 1089, 1170, 1171, 1280, 3152; 1235 for a unique prefix.
+    pub fn add_index(
+        &mut self,
+        name: Option<String>,
+        unique: bool,
+        primary: bool,
+        parts: &[KeyPart],
+        comment: String,
+        invisible: bool,
+    ) -> Result<(), SqlError> {
+        if primary && self.index("PRIMARY").is_some() {
+            return Err(SqlError::new(1068, "42000", "Multiple primary key defined"));
+        }
+        if parts.len() > KEY_PARTS_MAX {
+            let message = format!("Too many key parts specified; max {KEY_PARTS_MAX} parts allowed");
+            return Err(SqlError::new(1070, "42000", message));
+        }
+        let mut resolved: Vec<IndexPart> = Vec::new();
+        for p in parts {
+            let at = self.column(&p.column).ok_or_else(|| SqlError::no_key_column(&p.column))?;
+            let c = &self.columns[at];
+            if resolved.iter().any(|r| r.column == c.id.tag()) {
+                return Err(SqlError::duplicate_column(&c.name));
+            }
+            let prefix = key_prefix(c, p.prefix)?;
+            if prefix.is_some() && unique {
+                return Err(SqlError::unsupported("UNIQUE and PRIMARY KEY on a prefix of a column"));
+            }
+            resolved.push(IndexPart { column: c.id.tag(), prefix, descending: p.descending });
+        }
+        let name = match name {
+            _ if primary => "PRIMARY".to_owned(),
+            Some(name) if same_name(&name, "PRIMARY") => {
+                return Err(SqlError::new(1280, "42000", format!("Incorrect index name '{name}'")));
+            }
+            Some(name) => {
+                if self.index(&name).is_some() {
+                    return Err(SqlError::duplicate_key_name(name));
+                }
+                name
+            }
+            None => self.free_index_name(&parts[0].column),
+        };
+        if invisible && primary {
+            return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
+        }
+        comment_fits(&comment, COMMENT_CHARS_MAX, 1688, || format!("index '{name}'"))?;
+        // A dropped index of this name comes back as the same object with another definition.
+        let old = self.old.and_then(|t| t.index(&name)).map(|i| i.id);
+        let taken = old.is_some_and(|id| self.indexes.iter().any(|i| i.id == id));
+        let id = old.filter(|_| !taken).unwrap_or_else(|| self.new_id(ObjectKind::Index, &name));
+        let def = IndexDef { unique, parts: resolved, comment, invisible };
+        self.indexes.push(Part { id, name, def, position: 0 });
+        Ok(())
+    }
+
+    fn free_index_name(&self, column: &str) -> String {
+        let taken = |n: &str| self.index(n).is_some() || same_name(n, "PRIMARY");
+        let column = self.column(column).map_or(column, |i| self.columns[i].name.as_str());
+        if !taken(column) {
+            return column.to_owned();
+        }
+        (2u32..).map(|n| format!("{column}_{n}")).find(|n| !taken(n)).unwrap_or_default()
+    }
+
+    /// True when an index begins with these columns in this order.
+    pub fn has_index_for(&self, columns: &[ColumnTag]) -> bool {
+        self.indexes.iter().any(|i| leads(&i.def, columns))
+    }
+
+    /// Checks the table as a whole.
+    ///
+    /// # Errors
+    /// 1068, 1069, 1071, 1075, 1113, 1117, 1118, 1171, 1629 and others of definitions.
+    pub fn validate(&mut self) -> Result<(), SqlError> {
+        if self.columns.is_empty() {
+            return Err(match self.old {
+                None => SqlError::new(1113, "42000", "A table must have at least 1 column"),
+                Some(_) => SqlError::new(
+                    1090,
+                    "42000",
+                    "You can't delete all columns with ALTER TABLE; use DROP TABLE instead",
+                ),
+            });
+        }
+        if self.columns.iter().all(|c| c.def.invisible) {
+            return Err(SqlError::new(4028, "HY000", "A table must have at least one visible column."));
+        }
+        if self.columns.len() > COLUMNS_MAX {
+            return Err(SqlError::new(1117, "HY000", "Too many columns"));
+        }
+        if self.indexes.len() > INDEXES_MAX {
+            let message = format!("Too many keys specified; max {INDEXES_MAX} keys allowed");
+            return Err(SqlError::new(1069, "42000", message));
+        }
+        comment_fits(&self.def.comment, TABLE_COMMENT_CHARS_MAX, 1628, || format!("table '{}'", self.name))?;
+        let mut row_bytes = 0;
+        for c in &self.columns {
+            comment_fits(&c.def.comment, COMMENT_CHARS_MAX, 1629, || format!("field '{}'", c.name))?;
+            if let Some(tag) = TAGS.iter().find(|t| c.def.comment.to_lowercase().contains(*t)) {
+                return Err(SqlError::unsupported(format!("{tag} in the comment of column '{}'", c.name)));
+            }
+            row_bytes += if is_lob(&c.def.ty) { 10 } else { key_bytes(&c.def.ty, None) };
+        }
+        if row_bytes > ROW_BYTES_MAX {
+            return Err(SqlError::new(
+                1118,
+                "42000",
+                "Row size too large. The maximum row size for the used table type, not counting BLOBs, is 65535. This \
+                 includes storage overhead, check the manual. You have to change some columns to TEXT or BLOBs",
+            ));
+        }
+        self.primary_is_not_null()?;
+        for i in &self.indexes {
+            let bytes: u64 = i
+                .def
+                .parts
+                .iter()
+                .filter_map(|p| Some(key_bytes(&self.by_tag(p.column)?.def.ty, p.prefix)))
+                .fold(0, |all, n| if n > KEY_BYTES_MAX { u64::MAX / 4 } else { all + n });
+            if bytes > KEY_BYTES_MAX {
+                let message = format!("Specified key was too long; max key length is {KEY_BYTES_MAX} bytes");
+                return Err(SqlError::new(1071, "42000", message));
+            }
+        }
+        let auto: Vec<_> = self.columns.iter().filter(|c| c.def.auto_increment).collect();
+        let wrong_auto = || {
+            SqlError::new(
+                1075,
+                "42000",
+                "Incorrect table definition; there can be only one auto column and it must be defined as a key",
+            )
+        };
+        match auto.as_slice() {
+            [] => {}
+            [c] => {
+                if !self.has_index_for(&[c.id.tag()]) {
+                    return Err(wrong_auto());
+                }
+                match c.def.ty {
+                    SqlType::Int { .. } => {}
+                    SqlType::Float { .. } | SqlType::Double { .. } => {
+                        return Err(SqlError::unsupported("AUTO_INCREMENT on a floating point column"));
+                    }
+                    _ => {
+                        let message = format!("Incorrect column specifier for column '{}'", c.name);
+                        return Err(SqlError::new(1063, "42000", message));
+                    }
+                }
+                if c.def.default.is_some() {
+                    return Err(SqlError::invalid_default(&c.name));
+                }
+            }
+            _ => return Err(wrong_auto()),
+        }
+        Ok(())
+    }
+
+    fn primary_is_not_null(&mut self) -> Result<(), SqlError> {
+        let Some(at) = self.index("PRIMARY") else { return Ok(()) };
+        let tags: Vec<_> = self.indexes[at].def.parts.iter().map(|p| p.column).collect();
+        for c in self.columns.iter_mut().filter(|c| tags.contains(&c.id.tag())) {
+            c.def.nullable = false;
+            if c.def.default == Some(DefaultValue::Null) {
+                return Err(SqlError::invalid_default(&c.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The changes from the table as it stood (none for a new table) to the draft.
+    pub fn changes(&self) -> Vec<SchemaChange> {
+        let mut out = Vec::new();
+        let old = self.old;
+        // Drops first: a name that a dropped part had is free for what comes after.
+        if let Some(t) = old {
+            let mut kept: HashSet<ObjectId> = self.columns.iter().map(|c| c.id).collect();
+            kept.extend(self.indexes.iter().map(|i| i.id));
+            kept.extend(self.foreign_keys.iter().map(|k| k.id));
+            kept.extend(self.checks.iter().map(|k| k.id));
+            let keys = t.foreign_keys.iter().map(|k| k.id).chain(t.checks.iter().map(|k| k.id));
+            let all = keys.chain(t.indexes.iter().map(|i| i.id)).chain(t.columns.iter().map(|c| c.id));
+            let drops = all.filter(|id| !kept.contains(id));
+            out.extend(drops.map(|id| SchemaChange::Drop { id }));
+        }
+        let before = old.map(|t| (t.name.as_str(), &t.def, t.database.as_str()));
+        let moved = before.is_some_and(|(_, _, db)| db != self.database.1);
+        put(
+            &mut out,
+            self.id,
+            self.database.0,
+            before.filter(|_| !moved).map(|b| b.0),
+            &self.name,
+            before.map(|b| Definition::Table(b.1.clone())),
+            Definition::Table(self.def.clone()),
+            None,
+        );
+        for c in &self.columns {
+            let was = old.and_then(|t| t.columns.iter().find(|o| o.id == c.id));
+            let position = (was.map(|w| w.position) != Some(c.position)).then_some(c.position);
+            put(
+                &mut out,
+                c.id,
+                self.id,
+                was.map(|w| w.name.as_str()),
+                &c.name,
+                was.map(|w| Definition::Column(w.def.clone())),
+                Definition::Column(c.def.clone()),
+                position,
+            );
+        }
+        for i in &self.indexes {
+            let was = old.and_then(|t| t.indexes.iter().find(|o| o.id == i.id));
+            let def = |d: &IndexDef| Definition::Index(d.clone());
+            let was_name = was.map(|w| w.name.as_str());
+            put(&mut out, i.id, self.id, was_name, &i.name, was.map(|w| def(&w.def)), def(&i.def), None);
+        }
+        for k in &self.foreign_keys {
+            let was = old.and_then(|t| t.foreign_keys.iter().find(|o| o.id == k.id));
+            let def = |d: &ForeignKeyDef| Definition::ForeignKey(d.clone());
+            let was_name = was.map(|w| w.name.as_str());
+            put(&mut out, k.id, self.id, was_name, &k.name, was.map(|w| def(&w.def)), def(&k.def), None);
+        }
+        for k in &self.checks {
+            let was = old.and_then(|t| t.checks.iter().find(|o| o.id == k.id));
+            let def = |d: &CheckDef| Definition::Check(d.clone());
+            let was_name = was.map(|w| w.name.as_str());
+            put(&mut out, k.id, self.id, was_name, &k.name, was.map(|w| def(&w.def)), def(&k.def), None);
+        }
+        out
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn put(
+    out: &mut Vec<SchemaChange>,
+    id: ObjectId,
+    parent: ObjectId,
+    old_name: Option<&str>,
+    name: &str,
+    old: Option<Definition>,
+    new: Definition,
+    position: Option<u64>,
+) {
+    let kind = new.kind();
+    let name = (old_name != Some(name)).then(|| name.to_owned());
+    let definition = (old.as_ref() != Some(&new)).then(|| Box::new(new));
+    if name.is_some() || definition.is_some() || position.is_some() {
+        out.push(SchemaChange::Put { id, kind, parent, name, definition, position });
+    }
+}
+
+/// True when the index begins with these columns, whole, in this order.
+pub fn leads(def: &IndexDef, columns: &[ColumnTag]) -> bool {
+    def.parts.len() >= columns.len()
+        && def.parts.iter().zip(columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
+}
+
+fn comment_fits(
+    comment: &str,
+    max: usize,
+    code: u16,
+    what: impl FnOnce() -> String,
+) -> Result<(), SqlError> {
+    if comment.chars().count() <= max {
+        return Ok(());
+    }
+    Err(SqlError::new(code, "HY000", format!("Comment for {} is too long (max = {max})", what())))
+}
+
+/// The prefix to keep for a key part, if any.
+fn key_prefix(c: &Part<ColumnDef>, prefix: Option<u64>) -> Result<Option<u32>, SqlError> {
+    let wrong = || {
+        SqlError::new(
+            1089,
+            "HY000",
+            "Incorrect prefix key; the used key part isn't a string, the used length is longer than the key part, or \
+             the storage engine doesn't support unique prefix keys",
+        )
+    };
+    let length = match &c.def.ty {
+        SqlType::Json => {
+            let message = format!(
+                "JSON column '{}' supports indexing only via generated columns on a specified JSON path.",
+                c.name
+            );
+            return Err(SqlError::new(3152, "42000", message));
+        }
+        SqlType::Char { chars: n, .. }
+        | SqlType::VarChar { chars: n, .. }
+        | SqlType::Binary { bytes: n }
+        | SqlType::VarBinary { bytes: n } => u64::from(*n),
+        SqlType::Text { size, .. } | SqlType::Blob { size } => match prefix {
+            None => {
+                let message =
+                    format!("BLOB/TEXT column '{}' used in key specification without a key length", c.name);
+                return Err(SqlError::new(1170, "42000", message));
+            }
+            Some(_) => size.bytes_max() + 1,
+        },
+        _ if prefix.is_some() => return Err(wrong()),
+        _ => return Ok(None),
+    };
+    match prefix {
+        None => Ok(None),
+        Some(0) => Err(SqlError::new(1391, "HY000", format!("Key part '{}' length cannot be 0", c.name))),
+        Some(n) if n > length => Err(wrong()),
+        Some(n) if n == length => Ok(None),
+        Some(n) => Ok(Some(n as u32)),
+    }
+}
+
+/// Bytes that a column takes in an index entry.
+fn key_bytes(ty: &SqlType, prefix: Option<u32>) -> u64 {
+    let n = |n: u32| u64::from(n);
+    match (ty, prefix) {
+        (SqlType::Char { .. } | SqlType::VarChar { .. } | SqlType::Text { .. }, Some(p)) => n(p) * CHAR_BYTES_MAX,
+        (_, Some(p)) => n(p),
+        (SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. }, None) => n(*chars) * CHAR_BYTES_MAX,
+        (SqlType::Binary { bytes } | SqlType::VarBinary { bytes }, None) => n(*bytes),
+        (SqlType::Text { .. }, None) => VARCHAR_CHARS_MAX * CHAR_BYTES_MAX,
+        (SqlType::Decimal { precision, .. }, None) => n(u32::from(*precision)) / 2 + 1,
+        (SqlType::Enum { .. }, None) => 2,
+        _ => 8,
+    }
+}

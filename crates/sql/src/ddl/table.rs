@@ -1,0 +1,443 @@
+//! CREATE TABLE, and the parts of it that ALTER TABLE shares.
+
+use p2pdb_model::catalog::Table;
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::schema::*;
+use p2pdb_model::types::Collation;
+use sqlparser::tokenizer::Token;
+
+use super::column::{self, CheckSpec, ColumnSpec, Under};
+use super::draft::{Draft, KeyPart};
+use super::keys::{self, ForeignKeySpec, IndexSpec};
+use super::types;
+use crate::error::SqlError;
+use crate::plan::{Ddl, Note, NoteLevel};
+use crate::schema_text::quote;
+use crate::statement::{Context, Cursor, compile_query, note};
+use crate::virtuals;
+
+/// One element between the parentheses of CREATE TABLE.
+#[derive(Debug)]
+pub enum Element {
+    /// A column.
+    Column(String, Box<ColumnSpec>),
+    /// An index.
+    Index(IndexSpec),
+    /// A foreign key.
+    ForeignKey(ForeignKeySpec),
+    /// A CHECK.
+    Check(CheckSpec),
+}
+
+/// Reads an element that is not a column, if one stands here.
+pub fn key_element(c: &mut Cursor<'_, '_>) -> Result<Option<Element>, SqlError> {
+    if c.is("fulltext") || c.is("spatial") {
+        return Err(SqlError::unsupported(format!("{} indexes", c.word_or_string()?.to_uppercase())));
+    }
+    if c.eat_one(&["index", "key"]).is_some() {
+        return Ok(Some(Element::Index(keys::index(c, false, false)?)));
+    }
+    let mut name = None;
+    let constraint = c.eat("constraint");
+    if constraint && !["primary", "unique", "foreign", "check"].iter().any(|w| c.is(w)) {
+        name = Some(c.name()?);
+    }
+    if c.eat("primary key") {
+        return Ok(Some(Element::Index(keys::index(c, true, true)?)));
+    }
+    if c.eat("unique") {
+        c.eat_one(&["index", "key"]);
+        let mut spec = keys::index(c, true, false)?;
+        spec.name = spec.name.or(name);
+        return Ok(Some(Element::Index(spec)));
+    }
+    if c.eat("foreign key") {
+        return Ok(Some(Element::ForeignKey(keys::foreign_key(c, name)?)));
+    }
+    if c.eat("check") {
+        return Ok(Some(Element::Check(column::check(c, name)?)));
+    }
+    if constraint { Err(c.error()) } else { Ok(None) }
+}
+
+/// Table options as they were written.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// DEFAULT CHARACTER SET and COLLATE.
+    pub collation: Option<Collation>,
+    /// COMMENT.
+    pub comment: Option<String>,
+    /// AUTO_INCREMENT.
+    pub auto_increment: Option<u64>,
+    /// Options that are shown again, by name.
+    pub kept: Vec<(&'static str, String)>,
+    /// CONVERT TO (ALTER only).
+    pub convert: bool,
+}
+
+impl Options {
+    /// Puts them into the definition.
+    pub fn apply(self, def: &mut TableDef) {
+        if let Some(c) = self.collation {
+            def.collation = c;
+        }
+        if let Some(c) = self.comment {
+            def.comment = c;
+        }
+        if self.auto_increment.is_some() {
+            def.auto_increment = self.auto_increment;
+        }
+        for (name, value) in self.kept {
+            let prefix = format!("{name}=");
+            def.options.retain(|o| !o.starts_with(&prefix));
+            if value != "DEFAULT" {
+                def.options.push(format!("{prefix}{value}"));
+            }
+        }
+        let order = |o: &String| KEPT.iter().position(|k| o.starts_with(&format!("{k}=")));
+        def.options.sort_by_key(order);
+    }
+}
+
+/// Options that SHOW CREATE TABLE repeats, in its order.
+const KEPT: [&str; 11] = [
+    "MIN_ROWS", "MAX_ROWS", "AVG_ROW_LENGTH", "PACK_KEYS", "STATS_PERSISTENT", "STATS_AUTO_RECALC",
+    "STATS_SAMPLE_PAGES", "CHECKSUM", "DELAY_KEY_WRITE", "ROW_FORMAT", "KEY_BLOCK_SIZE",
+];
+/// Options without an effect here.
+const IGNORED: [&str; 6] =
+    ["insert_method", "password", "autoextend_size", "engine_attribute", "secondary_engine_attribute", "compression"];
+
+/// Reads one table option, if one stands here.
+pub fn option(
+    c: &mut Cursor<'_, '_>,
+    table: &str,
+    out: &mut Options,
+    notes: &mut Vec<Note>,
+) -> Result<bool, SqlError> {
+    let equals = |c: &mut Cursor<'_, '_>| c.eat_token(&Token::Eq);
+    if c.eat("engine") {
+        equals(c);
+        engine(&c.word_or_string()?, table, notes)?;
+        return Ok(true);
+    }
+    let mark = c.mark();
+    c.eat("default");
+    if c.eat("character set") || c.eat("charset") || c.eat("char set") {
+        equals(c);
+        let set = types::column_charset(&c.word_or_string()?)?;
+        out.collation = Some(crate::variables::default_collation(set));
+        return Ok(true);
+    }
+    if c.eat("collate") {
+        equals(c);
+        out.collation = Some(crate::variables::collation(&c.word_or_string()?)?);
+        return Ok(true);
+    }
+    c.back(mark);
+    if c.eat("comment") {
+        equals(c);
+        out.comment = Some(c.string()?);
+        return Ok(true);
+    }
+    if c.eat("auto_increment") {
+        equals(c);
+        out.auto_increment = Some(c.number()?).filter(|n| *n > 0);
+        return Ok(true);
+    }
+    if let Some(name) = KEPT.into_iter().find(|k| c.eat(k)) {
+        equals(c);
+        let value = match c.eat_number() {
+            Some(n) => n.to_string(),
+            None => c.word_or_string()?.to_uppercase(),
+        };
+        out.kept.retain(|(n, _)| *n != name);
+        out.kept.push((name, value));
+        return Ok(true);
+    }
+    if c.eat_one(&IGNORED).is_some() {
+        equals(c);
+        c.word_or_string()?;
+        return Ok(true);
+    }
+    if c.eat("encryption") {
+        equals(c);
+        if !c.string()?.eq_ignore_ascii_case("n") {
+            return Err(SqlError::unsupported("ENCRYPTION"));
+        }
+        return Ok(true);
+    }
+    const REFUSED: [&str; 6] =
+        ["data directory", "index directory", "connection", "tablespace", "union", "start transaction"];
+    match c.eat_one(&REFUSED) {
+        Some(what) => Err(SqlError::unsupported(what.to_uppercase())),
+        None => Ok(false),
+    }
+}
+
+fn engine(name: &str, table: &str, notes: &mut Vec<Note>) -> Result<(), SqlError> {
+    const STAND_IN: [&str; 9] =
+        ["myisam", "memory", "heap", "aria", "archive", "mrg_myisam", "merge", "rocksdb", "ndb"];
+    let lower = name.to_lowercase();
+    if lower == "innodb" {
+        return Ok(());
+    }
+    if STAND_IN.contains(&lower.as_str()) {
+        let message = format!("Using storage engine InnoDB for table '{table}'");
+        notes.push(Note { level: NoteLevel::Warning, code: 1266, message });
+        return Ok(());
+    }
+    if ["csv", "blackhole", "federated"].contains(&lower.as_str()) {
+        return Err(SqlError::unsupported(format!("ENGINE={name}")));
+    }
+    Err(SqlError::new(1286, "42000", format!("Unknown storage engine '{name}'")))
+}
+
+/// The database to define things in.
+///
+/// # Errors
+/// 1044 for virtual databases, 1049.
+pub fn database<'c>(cx: &Context<'c>, name: &str) -> Result<&'c p2pdb_model::catalog::Database, SqlError> {
+    if let Some(name) = virtuals::database_name(name) {
+        return Err(SqlError::database_denied(&cx.session.account, name));
+    }
+    cx.catalog.database(name).map(|d| d.as_ref()).ok_or_else(|| SqlError::unknown_database(name))
+}
+
+/// A name for a new table.
+///
+/// # Errors
+/// 1103.
+pub fn table_name_ok(name: &str) -> Result<(), SqlError> {
+    if name.is_empty() || name.ends_with(' ') || name.contains('\0') {
+        return Err(SqlError::new(1103, "42000", format!("Incorrect table name '{name}'")));
+    }
+    Ok(())
+}
+
+/// CREATE TABLE; `CREATE TABLE` was read.
+pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
+    let if_not_exists = c.eat("if not exists");
+    let (db, name) = c.table_name()?;
+    let db = database(cx, &cx.database(db)?)?;
+    table_name_ok(&name)?;
+    let exists = db.table(&name).is_some() || db.view(&name).is_some();
+    if exists && if_not_exists {
+        while !c.at_end() {
+            c.skip();
+        }
+        notes.push(note(SqlError::table_exists(&name)));
+        return Ok(Ddl::default());
+    }
+    if exists {
+        return Err(SqlError::table_exists(&name));
+    }
+    let like = if c.eat("like") {
+        Some(c.table_name()?)
+    } else if c.token(0) == &Token::LParen && c.is_at(1, "like") {
+        c.skip();
+        c.skip();
+        let from = c.table_name()?;
+        c.expect_token(&Token::RParen)?;
+        Some(from)
+    } else {
+        None
+    };
+    if let Some((from_db, from)) = like {
+        let from_db = cx.database(from_db)?;
+        let source = cx.catalog.table(&from_db, &from).ok_or_else(|| SqlError::no_table(&from_db, &from))?;
+        let draft = copy(cx, source, (db.id, db.name.clone()), &name);
+        return Ok(Ddl { changes: draft.changes(), ..Ddl::default() });
+    }
+    let def = TableDef {
+        collation: db.def.collation,
+        comment: String::new(),
+        auto_increment: None,
+        options: Vec::new(),
+    };
+    // Options stand behind the columns, but columns take the table's collation.
+    let mark = c.mark();
+    let parenthesized = c.token(0) == &Token::LParen && !c.is_at(1, "select") && !c.is_at(1, "with");
+    if parenthesized {
+        skip_parentheses(c);
+    }
+    let mut options = Options::default();
+    while option(c, &name, &mut options, notes)? {
+        c.eat_token(&Token::Comma);
+    }
+    if c.is("partition") {
+        return Err(SqlError::unsupported("partitions"));
+    }
+    let behind = c.mark();
+    c.back(mark);
+    let mut draft = Draft::new(cx.catalog, (db.id, db.name.clone()), &name, def);
+    options.apply(&mut draft.def);
+    if parenthesized {
+        let under = Under { collation: draft.def.collation, mode: cx.session.sql_mode };
+        let elements = c.parenthesized(|c| element(c, under, notes))?;
+        build(&mut draft, cx, elements)?;
+    }
+    while c.mark() < behind {
+        c.skip();
+    }
+    if c.is("ignore") || c.is("replace") {
+        return Err(SqlError::unsupported("CREATE TABLE … IGNORE | REPLACE … SELECT"));
+    }
+    let as_select = c.eat("as") || c.is("select") || c.is("with") || c.token(0) == &Token::LParen;
+    let then = if as_select { Some(select(c, cx, &mut draft)?) } else { None };
+    draft.validate()?;
+    Ok(Ddl { changes: draft.changes(), checks: Vec::new(), then })
+}
+
+fn element(c: &mut Cursor<'_, '_>, under: Under, notes: &mut Vec<Note>) -> Result<Element, SqlError> {
+    if let Some(key) = key_element(c)? {
+        return Ok(key);
+    }
+    let name = c.name()?;
+    column_name_ok(&name)?;
+    let spec = column::read(c, &name, under, notes)?;
+    Ok(Element::Column(name, Box::new(spec)))
+}
+
+/// A name for a column.
+///
+/// # Errors
+/// 1166.
+pub fn column_name_ok(name: &str) -> Result<(), SqlError> {
+    if name.is_empty() || name.ends_with(' ') {
+        return Err(SqlError::new(1166, "42000", format!("Incorrect column name '{name}'")));
+    }
+    Ok(())
+}
+
+/// Puts elements into an empty draft: columns first, then keys, then checks.
+fn build(draft: &mut Draft<'_>, cx: &Context<'_>, elements: Vec<Element>) -> Result<(), SqlError> {
+    let mut indexes = Vec::new();
+    let mut foreign_keys = Vec::new();
+    let mut checks = Vec::new();
+    for e in elements {
+        match e {
+            Element::Column(name, spec) => add_column(draft, name, *spec, None, &mut indexes, &mut checks)?,
+            Element::Index(spec) => indexes.push(spec),
+            Element::ForeignKey(spec) => foreign_keys.push(spec),
+            Element::Check(spec) => checks.push(spec),
+        }
+    }
+    // Named keys keep their names; generated ones go around them.
+    for spec in indexes {
+        add_index(draft, spec)?;
+    }
+    for spec in foreign_keys {
+        draft.add_foreign_key(cx, spec)?;
+    }
+    for spec in checks {
+        draft.add_check(cx, spec)?;
+    }
+    Ok(())
+}
+
+/// Adds a column, and what its definition says of keys to the lists.
+pub fn add_column(
+    draft: &mut Draft<'_>,
+    name: String,
+    spec: ColumnSpec,
+    at: Option<usize>,
+    indexes: &mut Vec<IndexSpec>,
+    checks: &mut Vec<CheckSpec>,
+) -> Result<(), SqlError> {
+    for primary in [true, false] {
+        if (primary && spec.primary) || (!primary && spec.unique) {
+            let part = KeyPart { column: name.clone(), prefix: None, descending: false };
+            indexes.push(IndexSpec { unique: true, primary, parts: vec![part], ..IndexSpec::default() });
+        }
+    }
+    checks.extend(spec.checks);
+    draft.add_column(&name, spec.def, at)
+}
+
+/// Adds an index.
+pub fn add_index(draft: &mut Draft<'_>, spec: IndexSpec) -> Result<(), SqlError> {
+    draft.add_index(spec.name, spec.unique, spec.primary, &spec.parts, spec.comment, spec.invisible)
+}
+
+fn skip_parentheses(c: &mut Cursor<'_, '_>) {
+    let mut depth = 0u32;
+    loop {
+        match c.token(0) {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::EOF => return,
+            _ => {}
+        }
+        c.skip();
+        if depth == 0 {
+            return;
+        }
+    }
+}
+
+/// The draft of a copy: columns, indexes and checks under new ids, without foreign keys.
+fn copy<'a>(cx: &Context<'a>, source: &Table, database: (ObjectId, String), name: &str) -> Draft<'a> {
+    let def = TableDef { auto_increment: None, ..source.def.clone() };
+    let mut draft = Draft::new(cx.catalog, database, name, def);
+    let mut tags: Vec<(ColumnTag, ColumnTag)> = Vec::new();
+    for c in &source.columns {
+        // The source's names are unique.
+        let _ = draft.add_column(&c.name, c.def.clone(), None);
+        if let Some(new) = draft.columns.last() {
+            tags.push((c.tag, new.id.tag()));
+        }
+    }
+    let tag = |t: ColumnTag| tags.iter().find(|(old, _)| *old == t).map_or(t, |(_, new)| *new);
+    for i in &source.indexes {
+        let mut def = i.def.clone();
+        def.parts.iter_mut().for_each(|p| p.column = tag(p.column));
+        let id = draft.new_id(ObjectKind::Index, &i.name);
+        draft.indexes.push(super::draft::Part { id, name: i.name.clone(), def, position: 0 });
+    }
+    for (n, k) in source.checks.iter().enumerate() {
+        let name = format!("{name}_chk_{}", n + 1);
+        let id = draft.new_id(ObjectKind::Check, &name);
+        draft.checks.push(super::draft::Part { id, name, def: k.def.clone(), position: 0 });
+    }
+    draft
+}
+
+/// The SELECT of CREATE TABLE … SELECT: its columns come behind those that were written; the text of the INSERT.
+fn select(c: &mut Cursor<'_, '_>, cx: &Context<'_>, draft: &mut Draft<'_>) -> Result<String, SqlError> {
+    let text = c.rest().trim_end().trim_end_matches(';').to_owned();
+    let query = c.query()?;
+    let (_, fields) = compile_query(&query, cx)?;
+    let mut names = Vec::new();
+    for f in &fields {
+        names.push(quote(&f.name));
+        if draft.column(&f.name).is_some() {
+            continue;
+        }
+        let ty = virtuals::type_of_field(&f.ty);
+        let number = matches!(f.ty.kind, crate::field::FieldKind::LongLong | crate::field::FieldKind::Long);
+        let def = ColumnDef {
+            default: (f.not_null && number).then(|| DefaultValue::Literal("0".to_owned())),
+            ty,
+            nullable: !f.not_null,
+            on_update_now: false,
+            auto_increment: false,
+            generated: None,
+            comment: String::new(),
+            invisible: false,
+            collation_given: false,
+        };
+        draft.add_column(&f.name, def, None)?;
+    }
+    let mut sorted = names.clone();
+    sorted.sort();
+    if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
+        return Err(SqlError::duplicate_column(twice[0].trim_matches('`')));
+    }
+    Ok(format!(
+        "INSERT INTO {}.{} ({}) {text}",
+        quote(&draft.database.1),
+        quote(&draft.name),
+        names.join(",")
+    ))
+}

@@ -1,0 +1,150 @@
+//! DELETE of one table and of several, and TRUNCATE.
+
+use sqlparser::ast::{Expr, TableWithJoins};
+use sqlparser::tokenizer::Token;
+
+use super::update::find;
+use super::{full_name, not_read_inside, not_updatable, order_and_limit, reads, safe, single, table_references, target, with_notes};
+use crate::bind::{Binder, Relation, Scope};
+use crate::error::SqlError;
+use crate::plan::{Modify, ModifyStep, Plan, PlanKind, ReadSet};
+use crate::schema_text::quote;
+use crate::statement::{Context, Cursor};
+
+/// DELETE.
+pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    c.expect("delete")?;
+    let mut ignore = false;
+    while let Some(word) = c.eat_one(&["low_priority", "quick", "ignore"]) {
+        ignore |= word == "ignore";
+    }
+    if !c.eat("from") {
+        // DELETE a, b FROM …
+        let names = c.list(deleted)?;
+        c.expect("from")?;
+        let refs = table_references(c)?;
+        let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        return several(cx, &names, &refs, selection.as_ref(), ignore);
+    }
+    let mark = c.mark();
+    let names = c.list(deleted)?;
+    if c.eat("using") {
+        let refs = table_references(c)?;
+        let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        return several(cx, &names, &refs, selection.as_ref(), ignore);
+    }
+    c.back(mark);
+    let refs = table_references(c)?;
+    let Some((name, alias)) = single(&refs) else { return Err(c.error()) };
+    let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+    let (order, limit) = order_and_limit(c)?;
+    safe(cx, selection.as_ref(), limit.as_ref())?;
+    let table = target(cx, name, "DELETE")?;
+    not_read_inside(cx, &table, &selection.iter().collect::<Vec<_>>())?;
+
+    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    let physical = table.physical();
+    let sql = if !order.is_empty() || limit.is_some() {
+        let found = find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        b.read_table(table.id);
+        format!("DELETE FROM {physical} WHERE rowid IN ({found})")
+    } else {
+        let sql_alias = b.alias('t');
+        let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
+        let condition = match &selection {
+            Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
+            None => String::new(),
+        };
+        reads(&mut b, &table, selection.as_ref(), &scope)?;
+        format!("DELETE FROM {physical} AS {sql_alias}{condition}")
+    };
+    let done = b.finish();
+    let step = ModifyStep { table: table.id, sql, slots: done.slots, collect: None };
+    let modify = Modify { steps: vec![step], update: false, ignore, truncate: false, reads: done.reads };
+    Ok(with_notes(PlanKind::Modify(modify), done.notes))
+}
+
+/// A table to delete from: `[database.]name[.*]`.
+fn deleted(c: &mut Cursor<'_, '_>) -> Result<Vec<String>, SqlError> {
+    let mut name = vec![c.name()?];
+    while c.eat_token(&Token::Period) {
+        if c.eat_token(&Token::Mul) {
+            break;
+        }
+        name.push(c.name_after_point()?);
+    }
+    Ok(name)
+}
+
+/// DELETE from several tables: the rows of each are collected from the join before any goes.
+fn several(
+    cx: &Context<'_>,
+    names: &[Vec<String>],
+    refs: &[TableWithJoins],
+    selection: Option<&Expr>,
+    ignore: bool,
+) -> Result<Plan, SqlError> {
+    let mut notes = Vec::new();
+    let mut steps: Vec<ModifyStep> = Vec::new();
+    let mut read = ReadSet::default();
+    for name in names {
+        let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+        let (from, scope) = b.from(refs, None)?;
+        let parts: Vec<&str> = name.iter().map(String::as_str).collect();
+        let unknown = || {
+            let name = parts.last().copied().unwrap_or_default();
+            SqlError::new(1109, "42S02", format!("Unknown table '{name}' in MULTI DELETE"))
+        };
+        // `db.t` may name the table `t` without alias.
+        let at = scope.relation(&parts).ok_or_else(unknown)?;
+        let relation = scope.relations[at].clone();
+        let table = relation.table.clone().ok_or_else(|| not_updatable(&relation.alias, "DELETE"))?;
+        not_read_inside(cx, &table, &selection.iter().copied().collect::<Vec<_>>())?;
+        let condition = match selection {
+            Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
+            None => String::new(),
+        };
+        let rowid = format!("{}.rowid", relation.sql);
+        let collect = format!("SELECT DISTINCT {rowid} FROM {from} WHERE {condition}{rowid} IS NOT NULL");
+        let sql = format!("DELETE FROM {} WHERE rowid=?1", table.physical());
+        let done = b.finish();
+        notes.extend(done.notes);
+        read = done.reads;
+        steps.push(ModifyStep { table: table.id, sql, slots: Vec::new(), collect: Some((collect, done.slots)) });
+    }
+    let modify = Modify { steps, update: false, ignore, truncate: false, reads: read };
+    Ok(with_notes(PlanKind::Modify(modify), notes))
+}
+
+/// `TRUNCATE [TABLE] t`.
+///
+/// # Errors
+/// 1701 when a foreign key of another table points at it.
+pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    c.expect("truncate")?;
+    c.eat("table");
+    let name = c.table_name()?;
+    let table = target(cx, name, "TRUNCATE")?;
+    if cx.session.foreign_key_checks {
+        for (child, n) in cx.catalog.referenced_by(table.id).iter().filter(|(child, _)| *child != table.id) {
+            let child = cx.catalog.table_by_id(*child);
+            if let Some((child, k)) = child.and_then(|c| Some((c, c.foreign_keys.get(*n)?))) {
+                let message = format!(
+                    "Cannot truncate a table referenced in a foreign key constraint ({}, CONSTRAINT {})",
+                    full_name(child),
+                    quote(&k.name)
+                );
+                return Err(SqlError::new(1701, "42000", message));
+            }
+        }
+    }
+    let step = ModifyStep {
+        table: table.id,
+        sql: format!("DELETE FROM {}", table.physical()),
+        slots: Vec::new(),
+        collect: None,
+    };
+    let reads = ReadSet { keys: Vec::new(), tables: vec![table.id] };
+    let modify = Modify { steps: vec![step], update: false, ignore: false, truncate: true, reads };
+    Ok(with_notes(PlanKind::Modify(modify), Vec::new()))
+}

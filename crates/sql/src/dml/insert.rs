@@ -1,0 +1,401 @@
+//! INSERT and REPLACE.
+//!
+//! Rows of literals, parameters and session values are [`InsertRows::Values`]; anything that SQLite must evaluate makes
+//! the whole statement an [`InsertRows::Select`] whose columns are already made fit for the table.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut};
+use sqlparser::tokenizer::Token;
+
+use super::{Assignment, Filled, Given, Target, assignments, bind_assignments, fill, filled_sql, given, set_list, target, with_notes};
+use crate::bind::{Binder, Relation, Repr, Scope, column_target};
+use crate::error::SqlError;
+use crate::field::FieldType;
+use crate::plan::{self, Coerce, Insert, InsertMode, InsertRows, Note, Plan, PlanKind, ReadSet, Slot};
+use crate::statement::{Context, Cursor};
+use crate::types::Class;
+
+/// What `VALUES(column)` is called while it is bound; no name of MySQL begins like this.
+const VALUES_ALIAS: &str = "\u{1}values";
+
+/// Where rows come from.
+enum Rows {
+    Values(Vec<Vec<Given>>),
+    Query(Box<Query>),
+}
+
+/// INSERT or REPLACE.
+pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    let replace = c.eat("replace");
+    if !replace {
+        c.expect("insert")?;
+    }
+    c.eat_one(&["low_priority", "delayed", "high_priority"]);
+    let ignore = !replace && c.eat("ignore");
+    c.eat("into");
+    let name = c.table_name()?;
+    let table = target(cx, name, "INSERT")?;
+    if c.is("partition") {
+        return Err(SqlError::unsupported("PARTITION"));
+    }
+    let mut columns: Vec<String> = Vec::new();
+    let mut listed = false;
+    let is_list = c.token(0) == &Token::LParen
+        && !["select", "with", "values", "table"].iter().any(|w| c.is_at(1, w))
+        && c.token(1) != &Token::LParen;
+    if is_list {
+        listed = true;
+        c.skip();
+        if !c.eat_token(&Token::RParen) {
+            columns = c.list(column_name)?;
+            c.expect_token(&Token::RParen)?;
+        }
+    }
+    let mut rows = if !listed && c.eat("set") {
+        let all = assignments(c)?;
+        columns = all.iter().filter_map(|a| a.name.last().cloned()).collect();
+        listed = true;
+        Rows::Values(vec![all.into_iter().map(|a| a.value).collect()])
+    } else if (c.is("values") && !c.is_at(1, "row")) || c.is("value") {
+        c.skip();
+        Rows::Values(c.list(row)?)
+    } else if c.eat("values") {
+        Rows::Values(c.list(|c| {
+            c.expect("row")?;
+            row(c)
+        })?)
+    } else {
+        Rows::Query(Box::new(c.query()?))
+    };
+    let alias = if c.eat("as") {
+        let name = c.name()?;
+        let names = if c.token(0) == &Token::LParen { c.parenthesized(|c| c.name())? } else { Vec::new() };
+        Some((name, names))
+    } else {
+        None
+    };
+    let upsert = if !replace && c.eat("on duplicate key update") { Some(assignments(c)?) } else { None };
+    let targets = targets(&table, listed, &columns)?;
+    if let Rows::Values(all) = &mut rows {
+        check_counts(all, targets.len(), listed)?;
+    }
+    let mut notes = Vec::new();
+    let mode = match (replace, ignore) {
+        (true, _) => InsertMode::Replace,
+        (_, true) => InsertMode::Ignore,
+        _ => InsertMode::Plain,
+    };
+    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    let (rows, mut reads) = match rows {
+        Rows::Values(all) => values(b, cx, &table, &targets, all, ignore, &mut notes)?,
+        Rows::Query(q) => {
+            let bound = b.query(&q, None)?;
+            if bound.columns.len() != targets.len() {
+                return Err(SqlError::value_count(1));
+            }
+            let alias = b.alias('q');
+            let mut list = Vec::new();
+            let mut made = Vec::new();
+            for column in &table.columns {
+                let ty = FieldType::of_column(&column.def.ty);
+                let (sql, ty, coerce) = match targets.iter().position(|t| t.tag == column.tag) {
+                    Some(i) => {
+                        let value = bound.column(i, &format!("{alias}.c{i}"));
+                        let target = column_target(column);
+                        if matches!(value.class(), Class::Enum | Class::Set) {
+                            // Members are turned into text, or their number, where they are known.
+                            (b.assign(&value, &target), ty, Coerce::None)
+                        } else {
+                            (b.sql(&value), value.ty.clone(), Coerce::Column(target))
+                        }
+                    }
+                    None => {
+                        let f = fill(&mut b, cx.session, column, ignore, &mut notes)?;
+                        (filled_sql(&mut b, f), ty, Coerce::None)
+                    }
+                };
+                list.push(sql);
+                made.push((ty, coerce));
+            }
+            let sql = format!("SELECT {} FROM ({}) {alias}", list.join(","), bound.sql);
+            select(b, sql, made, &mut notes)
+        }
+    };
+    let needs_key = table.primary().is_none();
+    let n = table.columns.len() + 1 + usize::from(needs_key);
+    let mut heads: Vec<String> = table.columns.iter().map(Column::physical).collect();
+    heads.push(COLUMN_VERSION.to_owned());
+    if needs_key {
+        heads.push(COLUMN_KEY.to_owned());
+    }
+    let places: Vec<String> = (1..=n).map(|i| format!("?{i}")).collect();
+    let or = match mode {
+        InsertMode::Plain => "",
+        InsertMode::Ignore if upsert.is_none() => " OR IGNORE",
+        InsertMode::Ignore => "",
+        InsertMode::Replace => " OR REPLACE",
+    };
+    let physical = table.physical();
+    let mut sql = format!("INSERT{or} INTO {physical} ({}) VALUES ({})", heads.join(","), places.join(","));
+    let mut extra = Vec::new();
+    let is_upsert = upsert.is_some();
+    if let Some(all) = upsert {
+        let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+        b.reserve(n);
+        let set = duplicate(&mut b, cx, &table, all, alias, ignore, &mut notes)?;
+        sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
+        let done = b.finish();
+        extra = done.slots.into_iter().skip(n).collect();
+        merge(&mut reads, done.reads);
+        notes.extend(done.notes);
+    }
+    let insert = Insert {
+        table: table.id,
+        columns: table.columns.iter().map(|c| c.tag).collect(),
+        sql,
+        extra,
+        needs_key,
+        rows,
+        mode,
+        upsert: is_upsert,
+        auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
+        reads,
+    };
+    Ok(with_notes(PlanKind::Insert(insert), notes))
+}
+
+/// A column's name in the list of INSERT: the table may stand before it.
+fn column_name(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
+    let mut name = c.name()?;
+    while c.eat_token(&Token::Period) {
+        name = c.name_after_point()?;
+    }
+    Ok(name)
+}
+
+fn row(c: &mut Cursor<'_, '_>) -> Result<Vec<Given>, SqlError> {
+    c.expect_token(&Token::LParen)?;
+    if c.eat_token(&Token::RParen) {
+        return Ok(Vec::new());
+    }
+    let all = c.list(given)?;
+    c.expect_token(&Token::RParen)?;
+    Ok(all)
+}
+
+/// The columns that values are given for.
+fn targets<'t>(table: &'t Table, listed: bool, names: &[String]) -> Result<Vec<&'t Column>, SqlError> {
+    if !listed {
+        return Ok(table.columns.iter().filter(|c| !c.def.invisible).collect());
+    }
+    let mut all: Vec<&Column> = Vec::new();
+    for name in names {
+        let c = table.column(name).ok_or_else(|| SqlError::unknown_column(name, "field list"))?;
+        if all.iter().any(|o| o.tag == c.tag) {
+            return Err(SqlError::new(1110, "42000", format!("Column '{}' specified twice", c.name)));
+        }
+        all.push(c);
+    }
+    Ok(all)
+}
+
+/// Every row has a value for every column; `VALUES ()` means all defaults.
+fn check_counts(rows: &mut [Vec<Given>], columns: usize, listed: bool) -> Result<(), SqlError> {
+    for (n, row) in rows.iter_mut().enumerate() {
+        if row.is_empty() && (!listed || columns == 0) {
+            *row = (0..columns).map(|_| Given::Default).collect();
+        }
+        if row.len() != columns {
+            return Err(SqlError::value_count(n + 1));
+        }
+    }
+    Ok(())
+}
+
+/// Rows of VALUES: slots if they all are, else one SELECT.
+fn values<'a>(
+    mut b: Binder<'a>,
+    cx: &Context<'a>,
+    table: &Arc<Table>,
+    targets: &[&Column],
+    rows: Vec<Vec<Given>>,
+    ignore: bool,
+    notes: &mut Vec<Note>,
+) -> Result<(InsertRows, ReadSet), SqlError> {
+    enum Cell {
+        Slot(Slot),
+        Sql(String),
+    }
+    let scope = Rc::new(Scope::empty(0));
+    let order: Vec<(Option<usize>, &Column, Target)> = table
+        .columns
+        .iter()
+        .map(|c| (targets.iter().position(|t| t.tag == c.tag), c, column_target(c)))
+        .collect();
+    let mut all: Vec<Vec<Cell>> = Vec::with_capacity(rows.len());
+    let mut plain = true;
+    for row in &rows {
+        let mut cells = Vec::with_capacity(order.len());
+        for (at, column, target) in &order {
+            let cell = match at.map(|i| &row[i]) {
+                Some(Given::Expr(e)) => {
+                    let bound = b.expr(e, &scope)?;
+                    match &bound.repr {
+                        Repr::Slot(Slot { source, coerce: Coerce::None }) => {
+                            let coerce = Coerce::Column(target.clone());
+                            Cell::Slot(Slot { source: source.clone(), coerce })
+                        }
+                        _ => Cell::Sql(b.assign(&bound, target)),
+                    }
+                }
+                Some(Given::Default) | None => {
+                    // One warning a statement, not one a row.
+                    let mut own = Vec::new();
+                    let filled = fill(&mut b, cx.session, column, ignore, &mut own)?;
+                    own.retain(|n| !notes.contains(n));
+                    notes.extend(own);
+                    match filled {
+                        Filled::Slot(slot) => Cell::Slot(slot),
+                        Filled::Sql(sql) => Cell::Sql(sql),
+                    }
+                }
+            };
+            plain &= matches!(cell, Cell::Slot(_));
+            cells.push(cell);
+        }
+        all.push(cells);
+    }
+    if plain {
+        let slots = |row: Vec<Cell>| {
+            row.into_iter().filter_map(|c| if let Cell::Slot(s) = c { Some(s) } else { None }).collect()
+        };
+        let rows = all.into_iter().map(slots).collect();
+        let done = b.finish();
+        notes.extend(done.notes);
+        return Ok((InsertRows::Values(rows), done.reads));
+    }
+    let mut parts = Vec::new();
+    for row in all {
+        let list: Vec<_> = row
+            .into_iter()
+            .map(|cell| match cell {
+                Cell::Slot(slot) => b.parameter(slot),
+                Cell::Sql(sql) => sql,
+            })
+            .collect();
+        parts.push(format!("SELECT {}", list.join(",")));
+    }
+    let made = table.columns.iter().map(|c| (FieldType::of_column(&c.def.ty), Coerce::None)).collect();
+    Ok(select(b, parts.join(" UNION ALL "), made, notes))
+}
+
+/// Rows of a query, with the type and coercion of each column.
+fn select(
+    b: Binder<'_>,
+    sql: String,
+    made: Vec<(FieldType, Coerce)>,
+    notes: &mut Vec<Note>,
+) -> (InsertRows, ReadSet) {
+    let done = b.finish();
+    notes.extend(done.notes);
+    let query = plan::Query {
+        sql,
+        slots: done.slots,
+        reads: done.reads.clone(),
+        locking: None,
+        short: false,
+        found_rows: None,
+    };
+    let (types, coerce) = made.into_iter().unzip();
+    let rows = InsertRows::Select { query: Box::new(query), types, coerce };
+    (rows, done.reads)
+}
+
+fn merge(into: &mut ReadSet, from: ReadSet) {
+    into.keys.extend(from.keys);
+    for t in from.tables {
+        if !into.tables.contains(&t) {
+            into.tables.push(t);
+        }
+    }
+}
+
+/// The SET list of ON DUPLICATE KEY UPDATE.
+#[allow(clippy::too_many_arguments)]
+fn duplicate(
+    b: &mut Binder<'_>,
+    cx: &Context<'_>,
+    table: &Arc<Table>,
+    mut all: Vec<Assignment>,
+    alias: Option<(String, Vec<String>)>,
+    ignore: bool,
+    notes: &mut Vec<Note>,
+) -> Result<String, SqlError> {
+    let mut changed = Vec::new();
+    for a in &mut all {
+        if let Given::Expr(e) = &mut a.value {
+            values_calls(e);
+            changed.push(e.clone());
+        }
+    }
+    super::not_read_inside(cx, table, &changed.iter().collect::<Vec<_>>())?;
+    let own = Relation::of_table(table, &table.name, &table.physical());
+    let mut new = Relation::of_table(table, VALUES_ALIAS, "excluded");
+    let mut relations = vec![own, new.clone()];
+    if let Some((name, names)) = alias {
+        if same_name(&name, &table.name) {
+            return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
+        }
+        new.alias = name;
+        if !names.is_empty() {
+            let visible: Vec<usize> =
+                (0..new.columns.len()).filter(|i| !new.columns[*i].invisible).collect();
+            if visible.len() != names.len() {
+                return Err(SqlError::value_count(1));
+            }
+            for (i, name) in visible.into_iter().zip(names) {
+                new.columns[i].name = name;
+            }
+        }
+        relations.push(new);
+    }
+    let mut scope = Scope::clone(&Scope::of(relations, "field list"));
+    let own_names: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
+    for (r, relation) in scope.relations.iter().enumerate().skip(1) {
+        for (c, column) in relation.columns.iter().enumerate() {
+            // Without a table a name means the row that is there, unless only the new row has it.
+            if r == 1 || own_names.iter().any(|n| same_name(n, &column.name)) {
+                scope.merged.insert((r, c));
+            }
+        }
+    }
+    let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
+    Ok(set_list(&set))
+}
+
+/// Turns `VALUES(column)` into a column of the new row.
+fn values_calls(e: &mut Expr) {
+    let _ = visit_expressions_mut(e, |e| {
+        if let Expr::Function(f) = e {
+            if f.name.to_string().eq_ignore_ascii_case("values") {
+                if let FunctionArguments::List(l) = &f.args {
+                    if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = l.args.as_slice() {
+                        let column = match arg {
+                            Expr::Identifier(i) => Some(i.clone()),
+                            Expr::CompoundIdentifier(p) => p.last().cloned(),
+                            _ => None,
+                        };
+                        if let Some(column) = column {
+                            *e = Expr::CompoundIdentifier(vec![Ident::new(VALUES_ALIAS), column]);
+                        }
+                    }
+                }
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}

@@ -1,0 +1,493 @@
+//! INSERT, REPLACE, UPDATE, DELETE, TRUNCATE: lowered to SQLite statements on the physical tables.
+//!
+//! A row is identified by SQLite's `rowid`. UPDATE and DELETE of one table are one SQLite statement; with ORDER BY, and
+//! for several tables, the rows are collected first and then changed one by one ([`ModifyStep::collect`]). What goes
+//! into a column passes the coercion of [`crate::execute::assign`]; CHECK and foreign keys are the engine's, after
+//! capture.
+//!
+//! [`ModifyStep::collect`]: crate::plan::ModifyStep::collect
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{Check, Column, Table};
+use p2pdb_model::schema::DefaultValue;
+use p2pdb_model::types::SqlType;
+use p2pdb_model::{Catalog, Value};
+use sqlparser::ast::{
+    BinaryOperator, Expr, LimitClause, OrderByExpr, TableFactor, TableWithJoins, Visit, Visitor,
+};
+use sqlparser::tokenizer::Token;
+
+use crate::bind::{Binder, Relation, Repr, Scope, column_target};
+use crate::ddl::defaults;
+use crate::error::SqlError;
+use crate::execute::assign::implicit_default;
+use crate::field::FieldType;
+use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, Slot, Source};
+use crate::schema_text::quote;
+use crate::session::SessionState;
+use crate::statement::{Context, Cursor, expression_text, plan};
+use crate::types::Class;
+use crate::virtuals;
+
+mod delete;
+mod insert;
+mod update;
+
+pub use delete::{delete, truncate};
+pub use insert::insert;
+pub use update::update;
+
+/// The base table that a statement writes to.
+///
+/// # Errors
+/// 1046, 1049, 1146, 1044 for virtual tables, 1288 or 1471 for views.
+fn target(
+    cx: &Context<'_>,
+    name: (Option<String>, String),
+    verb: &str,
+) -> Result<Arc<Table>, SqlError> {
+    let (db, name) = (cx.database(name.0)?, name.1);
+    if let Some(db) = virtuals::database_name(&db) {
+        return Err(SqlError::database_denied(&cx.session.account, db));
+    }
+    let database = cx.catalog.database(&db).ok_or_else(|| SqlError::unknown_database(&db))?;
+    if database.view(&name).is_some() {
+        return Err(match verb {
+            "INSERT" => {
+                let message = format!("The target table {name} of the INSERT is not insertable-into");
+                SqlError::new(1471, "HY000", message)
+            }
+            _ => not_updatable(&name, verb),
+        });
+    }
+    database.table(&name).cloned().ok_or_else(|| SqlError::no_table(db, name))
+}
+
+fn not_updatable(name: &str, verb: &str) -> SqlError {
+    SqlError::new(1288, "HY000", format!("The target table {name} of the {verb} is not updatable"))
+}
+
+/// A value for a column.
+#[derive(Clone, Debug)]
+enum Given {
+    /// An expression.
+    Expr(Expr),
+    /// DEFAULT.
+    Default,
+}
+
+fn given(c: &mut Cursor<'_, '_>) -> Result<Given, SqlError> {
+    if c.is("default") && c.token(1) != &Token::LParen {
+        c.eat("default");
+        return Ok(Given::Default);
+    }
+    Ok(Given::Expr(c.expr()?))
+}
+
+/// A column's default as a value known at execution or as SQL.
+enum Filled {
+    Slot(Slot),
+    Sql(String),
+}
+
+/// What a column takes when nothing is given: its default, else NULL, else (with a warning, or 1364) the type's zero.
+fn fill(
+    b: &mut Binder<'_>,
+    session: &SessionState,
+    column: &Column,
+    ignore: bool,
+    notes: &mut Vec<Note>,
+) -> Result<Filled, SqlError> {
+    let constant = |v| Filled::Slot(Slot { source: Source::Const(v), coerce: Coerce::None });
+    if column.def.auto_increment {
+        return Ok(constant(Value::Null));
+    }
+    let target = column_target(column);
+    let coerced = |source| Filled::Slot(Slot { source, coerce: Coerce::Column(target.clone()) });
+    match &column.def.default {
+        Some(DefaultValue::Null) => Ok(constant(Value::Null)),
+        Some(DefaultValue::Now(fsp)) => Ok(coerced(Source::Now(NowKind::DateTime(*fsp)))),
+        Some(DefaultValue::Expression(text)) => {
+            let expr = expression_text(text)?;
+            let mut own = Binder::without_text(b.catalog, b.session);
+            let bound = own.expr(&expr, &Rc::new(Scope::empty(0)))?;
+            if let Repr::Slot(Slot { source, coerce: Coerce::None }) = &bound.repr {
+                return Ok(coerced(source.clone()));
+            }
+            // Once more in the statement's own binder, whose parameters the SQL must name.
+            let bound = b.expr(&expr, &Rc::new(Scope::empty(0)))?;
+            Ok(Filled::Sql(b.assign(&bound, &target)))
+        }
+        Some(literal @ (DefaultValue::Literal(text) | DefaultValue::Bits(text))) => {
+            match defaults::constant(&column.def) {
+                Some(v) => Ok(constant(v)),
+                None if matches!(literal, DefaultValue::Literal(_)) => {
+                    Ok(coerced(Source::Const(Value::Text(text.clone()))))
+                }
+                None => Err(SqlError::invalid_default(&column.name)),
+            }
+        }
+        None if column.def.nullable => Ok(constant(Value::Null)),
+        None if matches!(column.def.ty, SqlType::Enum { .. }) => Ok(constant(Value::Int(1))),
+        None => {
+            let error = SqlError::no_default(&column.name);
+            if session.sql_mode.strict() && !ignore {
+                return Err(error);
+            }
+            notes.push(Note { level: NoteLevel::Warning, code: error.code, message: error.message });
+            Ok(constant(implicit_default(&column.def.ty)))
+        }
+    }
+}
+
+fn filled_sql(b: &mut Binder<'_>, f: Filled) -> String {
+    match f {
+        Filled::Slot(slot) => b.parameter(slot),
+        Filled::Sql(sql) => sql,
+    }
+}
+
+/// One assignment of UPDATE or ON DUPLICATE KEY UPDATE.
+struct Assignment {
+    /// The column as written: with or without table.
+    name: Vec<String>,
+    value: Given,
+}
+
+/// `[table.]column = value, …`
+fn assignments(c: &mut Cursor<'_, '_>) -> Result<Vec<Assignment>, SqlError> {
+    c.list(|c| {
+        let mut name = vec![c.name()?];
+        while c.eat_token(&Token::Period) {
+            name.push(c.name_after_point()?);
+        }
+        if !c.eat_assign() {
+            return Err(c.error());
+        }
+        Ok(Assignment { name, value: given(c)? })
+    })
+}
+
+/// Binds assignments to the columns of `scope.relations[at]`, from left to right: what was assigned before is what a
+/// later expression sees. Gives the assignments as (column, SQL), each column once, ON UPDATE columns at the end.
+fn bind_assignments(
+    b: &mut Binder<'_>,
+    scope: &Scope,
+    at: usize,
+    table: &Arc<Table>,
+    all: Vec<Assignment>,
+    ignore: bool,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<(String, String)>, SqlError> {
+    let mut scope = scope.clone();
+    scope.clause = "field list";
+    let before = scope.relations[at].clone();
+    let mut out: Vec<(String, String)> = Vec::new();
+    for a in all {
+        let column = column_of(table, &scope.relations[at], &a.name)?;
+        let target = column_target(column);
+        let here = Rc::new(scope.clone());
+        let sql = match a.value {
+            Given::Default => {
+                let f = fill(b, b.session, column, ignore, notes)?;
+                filled_sql(b, f)
+            }
+            Given::Expr(e) => {
+                let bound = b.expr(&e, &here)?;
+                b.assign(&bound, &target)
+            }
+        };
+        let physical = column.physical();
+        let mut relation = Relation::clone(&scope.relations[at]);
+        if let Some(c) = relation.columns.iter_mut().find(|c| c.tag == Some(column.tag)) {
+            c.sql = format!("({sql})");
+            // The value that was assigned fits the column.
+            c.field.not_null = !column.def.nullable;
+        }
+        scope.relations[at] = Rc::new(relation);
+        out.retain(|(c, _)| *c != physical);
+        out.push((physical, sql));
+    }
+    touch(b, &before, table, &mut out);
+    Ok(out)
+}
+
+/// Columns with ON UPDATE CURRENT_TIMESTAMP that were not assigned take the time if another column changes.
+fn touch(b: &mut Binder<'_>, before: &Relation, table: &Arc<Table>, out: &mut Vec<(String, String)>) {
+    let changed: Vec<_> = out
+        .iter()
+        .map(|(c, sql)| format!("{}.{c} IS NOT ({sql}) COLLATE BINARY", before.sql))
+        .collect();
+    for column in table.columns.iter().filter(|c| c.def.on_update_now) {
+        let physical = column.physical();
+        if out.iter().any(|(c, _)| *c == physical) || changed.is_empty() {
+            continue;
+        }
+        let fsp = FieldType::of_column(&column.def.ty).fsp();
+        let source = Source::Now(NowKind::DateTime(fsp));
+        let now = b.parameter(Slot { source, coerce: Coerce::Column(column_target(column)) });
+        let condition = changed.join(" OR ");
+        out.push((physical.clone(), format!("CASE WHEN {condition} THEN {now} ELSE {}.{physical} END", before.sql)));
+    }
+}
+
+fn column_of<'t>(table: &'t Table, relation: &Relation, name: &[String]) -> Result<&'t Column, SqlError> {
+    let unknown = || SqlError::unknown_column(name.join("."), "field list");
+    let (column, qualifier) = name.split_last().ok_or_else(unknown)?;
+    let fits = match qualifier {
+        [] => true,
+        [t] => relation.alias == *t,
+        [d, t] => relation.alias == *t && table.database == *d,
+        _ => false,
+    };
+    table.column(column).filter(|_| fits).ok_or_else(unknown)
+}
+
+fn set_list(all: &[(String, String)]) -> String {
+    all.iter().map(|(c, sql)| format!("{c}={sql}")).collect::<Vec<_>>().join(",")
+}
+
+/// `[ORDER BY …] [LIMIT n]` of UPDATE and DELETE.
+fn order_and_limit(c: &mut Cursor<'_, '_>) -> Result<(Vec<OrderByExpr>, Option<LimitClause>), SqlError> {
+    let order = if c.eat("order by") {
+        c.list(|c| {
+            let result = c.parser().parse_order_by_expr();
+            result.map_err(|e| c.parser_error(&e))
+        })?
+    } else {
+        Vec::new()
+    };
+    let limit = if c.eat("limit") {
+        let limit = Some(c.expr()?);
+        Some(LimitClause::LimitOffset { limit, offset: None, limit_by: Vec::new() })
+    } else {
+        None
+    };
+    Ok((order, limit))
+}
+
+/// The tables of UPDATE and DELETE.
+fn table_references(c: &mut Cursor<'_, '_>) -> Result<Vec<TableWithJoins>, SqlError> {
+    c.list(|c| {
+        let result = c.parser().parse_table_and_joins();
+        result.map_err(|e| c.parser_error(&e))
+    })
+}
+
+/// The name and alias when there is one plain table.
+fn single(refs: &[TableWithJoins]) -> Option<((Option<String>, String), String)> {
+    let [TableWithJoins { relation, joins }] = refs else { return None };
+    let TableFactor::Table { name, alias, args: None, partitions, .. } = relation else { return None };
+    if !joins.is_empty() || !partitions.is_empty() {
+        return None;
+    }
+    let part = |n: usize| Some(name.0.get(n)?.as_ident()?.value.clone());
+    let name = match name.0.len() {
+        1 => (None, part(0)?),
+        2 => (Some(part(0)?), part(1)?),
+        _ => return None,
+    };
+    let alias = alias.as_ref().map_or_else(|| name.1.clone(), |a| a.name.value.clone());
+    Some((name, alias))
+}
+
+/// Notes what WHERE reads of the table that is written: rows by key, or all of it.
+fn reads(b: &mut Binder<'_>, table: &Arc<Table>, selection: Option<&Expr>, scope: &Rc<Scope>) -> Result<(), SqlError> {
+    if let Some(slots) = selection.map(|e| key_slots(b, table, e, scope)).transpose()?.flatten() {
+        b.reads.keys.push((table.id, slots));
+    } else {
+        b.read_table(table.id);
+    }
+    Ok(())
+}
+
+/// The slots of the whole primary key, when the condition is a lookup by it.
+fn key_slots(
+    b: &mut Binder<'_>,
+    table: &Arc<Table>,
+    selection: &Expr,
+    scope: &Rc<Scope>,
+) -> Result<Option<Vec<Slot>>, SqlError> {
+    let Some(primary) = table.primary() else { return Ok(None) };
+    let mut slots: Vec<Option<Slot>> = vec![None; primary.def.parts.len()];
+    let mut todo = vec![selection];
+    while let Some(e) = todo.pop() {
+        match e {
+            Expr::Nested(e) => todo.push(e),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => todo.extend([left.as_ref(), right.as_ref()]),
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                for (column, value) in [(left, right), (right, left)] {
+                    let name = match column.as_ref() {
+                        Expr::Identifier(i) => &i.value,
+                        Expr::CompoundIdentifier(p) => match p.last() {
+                            Some(i) => &i.value,
+                            None => continue,
+                        },
+                        _ => continue,
+                    };
+                    let (Some(column), Expr::Value(v)) = (table.column(name), value.as_ref()) else { continue };
+                    let Some(at) = primary.def.parts.iter().position(|p| p.column == column.tag) else { continue };
+                    let ty = FieldType::of_column(&column.def.ty);
+                    // Text is equal to other text than itself under most collations.
+                    if matches!(ty.class(), Class::Text | Class::Enum | Class::Set | Class::Json) {
+                        return Ok(None);
+                    }
+                    if let Repr::Slot(slot) = b.literal(v)?.repr {
+                        slots[at] = Some(Slot { source: slot.source, coerce: Coerce::Compare(ty) });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let _ = scope;
+    Ok(slots.into_iter().collect())
+}
+
+/// 1093: a subquery reads the table that is written (a derived table, which is made first, may).
+fn not_read_inside(cx: &Context<'_>, table: &Table, parts: &[&Expr]) -> Result<(), SqlError> {
+    struct Search<'s> {
+        table: &'s Table,
+        database: Option<&'s str>,
+        derived: usize,
+    }
+    impl Visitor for Search<'_> {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, t: &TableFactor) -> ControlFlow<()> {
+            match t {
+                TableFactor::Derived { .. } => self.derived += 1,
+                TableFactor::Table { name, .. } if self.derived == 0 => {
+                    let part = |n: usize| name.0.get(n).and_then(|p| p.as_ident()).map(|i| i.value.as_str());
+                    let (db, table) = match name.0.len() {
+                        1 => (self.database, part(0)),
+                        _ => (part(0), part(1)),
+                    };
+                    if db == Some(self.table.database.as_str()) && table == Some(self.table.name.as_str()) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+        fn post_visit_table_factor(&mut self, t: &TableFactor) -> ControlFlow<()> {
+            if matches!(t, TableFactor::Derived { .. }) {
+                self.derived -= 1;
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut search = Search { table, database: cx.session.database.as_deref(), derived: 0 };
+    for e in parts {
+        if e.visit(&mut search).is_break() {
+            let message = format!("You can't specify target table '{}' for update in FROM clause", table.name);
+            return Err(SqlError::new(1093, "HY000", message));
+        }
+    }
+    Ok(())
+}
+
+/// 1175 of `sql_safe_updates`.
+fn safe(cx: &Context<'_>, selection: Option<&Expr>, limit: Option<&LimitClause>) -> Result<(), SqlError> {
+    if cx.session.safe_updates && selection.is_none() && limit.is_none() {
+        return Err(SqlError::new(
+            1175,
+            "HY000",
+            "You are using safe update mode and you tried to update a table without a WHERE that uses a KEY column. ",
+        ));
+    }
+    Ok(())
+}
+
+/// A plan with the notes of compiling.
+fn with_notes(kind: PlanKind, notes: Vec<Note>) -> Plan {
+    Plan { notes, ..plan(kind) }
+}
+
+/// The condition of a CHECK as SQLite text over the columns of the physical table (no parameters): 0 where it is
+/// violated, 1 or NULL where it holds.
+///
+/// # Errors
+/// Those of binding, when a column is gone.
+pub fn lower_check(
+    table: &Arc<Table>,
+    check: &Check,
+    catalog: &Catalog,
+    session: &SessionState,
+) -> Result<String, SqlError> {
+    condition_text(catalog, session, table, &check.def.expression)
+}
+
+/// The same for an expression that is not yet part of the table.
+pub(crate) fn lower_condition(cx: &Context<'_>, table: &Table, expression: &str) -> Result<String, SqlError> {
+    let table = cx.catalog.table_by_id(table.id).ok_or_else(|| SqlError::no_table(&table.database, &table.name))?;
+    condition_text(cx.catalog, cx.session, table, expression)
+}
+
+fn condition_text(
+    catalog: &Catalog,
+    session: &SessionState,
+    table: &Arc<Table>,
+    expression: &str,
+) -> Result<String, SqlError> {
+    let expr = expression_text(expression)?;
+    let mut b = Binder::without_text(catalog, session);
+    let relation = Relation::of_table(table, &table.name, &table.physical());
+    let scope = Scope::of(vec![relation], "check constraint");
+    let sql = b.condition(&expr, &scope)?;
+    inline(&sql, &b.finish().slots)
+}
+
+/// Puts constants in the place of parameters.
+fn inline(sql: &str, slots: &[Slot]) -> Result<String, SqlError> {
+    let mut out = String::with_capacity(sql.len());
+    let mut rest = sql.chars().peekable();
+    let mut quoted = None;
+    while let Some(ch) = rest.next() {
+        match (quoted, ch) {
+            (None, '\'' | '"' | '`') => quoted = Some(ch),
+            (Some(q), _) if q == ch => quoted = None,
+            (None, '?') => {
+                let mut n = 0usize;
+                while let Some(digit) = rest.peek().and_then(|d| d.to_digit(10)) {
+                    n = n * 10 + digit as usize;
+                    rest.next();
+                }
+                let slot = n.checked_sub(1).and_then(|n| slots.get(n));
+                out.push_str(&constant_text(slot)?);
+                continue;
+            }
+            _ => {}
+        }
+        out.push(ch);
+    }
+    Ok(out)
+}
+
+fn constant_text(slot: Option<&Slot>) -> Result<String, SqlError> {
+    let unfit = || SqlError::unsupported("a value of the session in a CHECK");
+    let slot = slot.ok_or_else(unfit)?;
+    let Source::Const(value) = &slot.source else { return Err(unfit()) };
+    let value = match &slot.coerce {
+        Coerce::None => value.clone(),
+        how => crate::execute::coerce::apply(how, value.clone(), &FieldType::of_plain(value))?,
+    };
+    Ok(match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(n) if n < 0 => format!("({n})"),
+        Value::Int(n) => n.to_string(),
+        Value::Real(r) => format!("({r:e})"),
+        Value::Text(t) => format!("'{}'", t.replace('\'', "''")),
+        Value::Blob(b) => format!("x'{}'", p2pdb_model::ids::hex(&b)),
+    })
+}
+
+/// `database.table` in backquotes.
+fn full_name(t: &Table) -> String {
+    format!("{}.{}", quote(&t.database), quote(&t.name))
+}
+
+type Target = Arc<ColumnTarget>;

@@ -1,0 +1,174 @@
+//! UPDATE of one table and of several.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use p2pdb_model::catalog::{Table, same_name};
+use sqlparser::ast::{Expr, TableWithJoins};
+
+use super::{Assignment, Given, assignments, bind_assignments, not_read_inside, not_updatable, order_and_limit, reads, safe, set_list, single, table_references, target, with_notes};
+use crate::bind::{Binder, Relation, Scope};
+use crate::error::SqlError;
+use crate::plan::{Modify, ModifyStep, Plan, PlanKind};
+use crate::statement::{Context, Cursor};
+
+/// UPDATE.
+pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    c.expect("update")?;
+    c.eat("low_priority");
+    let ignore = c.eat("ignore");
+    let refs = table_references(c)?;
+    c.expect("set")?;
+    let all = assignments(c)?;
+    let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+    let (order, limit) = order_and_limit(c)?;
+    safe(cx, selection.as_ref(), limit.as_ref())?;
+    let Some((name, alias)) = single(&refs) else {
+        if !order.is_empty() || limit.is_some() {
+            let what = if order.is_empty() { "LIMIT" } else { "ORDER BY" };
+            return Err(SqlError::new(1221, "HY000", format!("Incorrect usage of UPDATE and {what}")));
+        }
+        return several(cx, &refs, all, selection.as_ref(), ignore);
+    };
+    let table = target(cx, name, "UPDATE")?;
+    let mut inside: Vec<&Expr> = selection.iter().collect();
+    inside.extend(all.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
+    not_read_inside(cx, &table, &inside)?;
+
+    let mut notes = Vec::new();
+    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    // With ORDER BY the rows are found first and changed in that order.
+    let ordered = !order.is_empty();
+    if ordered {
+        b.reserve(1);
+    }
+    let sql_alias = b.alias('t');
+    let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
+    let set = bind_assignments(&mut b, &scope, 0, &table, all, ignore, &mut notes)?;
+    let head = format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&set));
+    let (sql, collect) = if ordered {
+        let mut finder = Binder::new(cx.catalog, cx.session, cx.source);
+        let found = find(&mut finder, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        reads(&mut finder, &table, selection.as_ref(), &scope)?;
+        let done = finder.finish();
+        notes.extend(done.notes);
+        b.reads = done.reads;
+        (format!("{head} WHERE {sql_alias}.rowid=?1"), Some((found, done.slots)))
+    } else if limit.is_some() {
+        let found = find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        b.read_table(table.id);
+        (format!("{head} WHERE {sql_alias}.rowid IN ({found})"), None)
+    } else {
+        let condition = match &selection {
+            Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
+            None => String::new(),
+        };
+        reads(&mut b, &table, selection.as_ref(), &scope)?;
+        (format!("{head}{condition}"), None)
+    };
+    let done = b.finish();
+    notes.extend(done.notes);
+    let slots = done.slots.into_iter().skip(usize::from(ordered)).collect();
+    let step = ModifyStep { table: table.id, sql, slots, collect };
+    let modify = Modify { steps: vec![step], update: true, ignore, truncate: false, reads: done.reads };
+    Ok(with_notes(PlanKind::Modify(modify), notes))
+}
+
+/// `SELECT rowid …` of the rows that WHERE, ORDER BY and LIMIT name.
+pub(super) fn find(
+    b: &mut Binder<'_>,
+    table: &Arc<Table>,
+    alias: &str,
+    selection: Option<&Expr>,
+    order: &[sqlparser::ast::OrderByExpr],
+    limit: Option<&sqlparser::ast::LimitClause>,
+) -> Result<String, SqlError> {
+    let inner = b.alias('t');
+    let scope = Scope::of(vec![Relation::of_table(table, alias, &inner)], "where clause");
+    let condition = match selection {
+        Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
+        None => String::new(),
+    };
+    let order = b.order_by(order, &scope)?;
+    let limit = b.limit(limit)?;
+    Ok(format!("SELECT {inner}.rowid FROM {} {inner}{condition}{order}{limit}", table.physical()))
+}
+
+/// UPDATE of several tables: for each, its rows with their new values are collected from the join, then written.
+fn several(
+    cx: &Context<'_>,
+    refs: &[TableWithJoins],
+    all: Vec<Assignment>,
+    selection: Option<&Expr>,
+    ignore: bool,
+) -> Result<Plan, SqlError> {
+    let mut notes = Vec::new();
+    let mut names = Binder::new(cx.catalog, cx.session, cx.source);
+    let (_, scope) = names.from(refs, None)?;
+    let mut groups: Vec<(usize, Vec<Assignment>)> = Vec::new();
+    for a in all {
+        let at = relation_of(&scope, &a.name)?;
+        match groups.iter_mut().find(|(r, _)| *r == at) {
+            Some((_, group)) => group.push(a),
+            None => groups.push((at, vec![a])),
+        }
+    }
+    let mut steps = Vec::new();
+    let mut read = crate::plan::ReadSet::default();
+    for (at, group) in groups {
+        let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+        let (from, scope) = b.from(refs, None)?;
+        let relation = scope.relations[at].clone();
+        let table = relation.table.clone().ok_or_else(|| not_updatable(&relation.alias, "UPDATE"))?;
+        let mut inside: Vec<&Expr> = selection.iter().copied().collect();
+        inside.extend(group.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
+        not_read_inside(cx, &table, &inside)?;
+        let set = bind_assignments(&mut b, &scope, at, &table, group, ignore, &mut notes)?;
+        let condition = match selection {
+            Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
+            None => String::new(),
+        };
+        let list: Vec<_> = set.iter().map(|(_, sql)| format!(",{sql}")).collect();
+        let rowid = format!("{}.rowid", relation.sql);
+        let collect = format!(
+            "SELECT {rowid}{} FROM {from} WHERE {condition}{rowid} IS NOT NULL GROUP BY {rowid}",
+            list.concat()
+        );
+        let places: Vec<_> = set.iter().enumerate().map(|(n, (c, _))| format!("{c}=?{}", n + 2)).collect();
+        let sql = format!("UPDATE {} SET {} WHERE rowid=?1", table.physical(), places.join(","));
+        let done = b.finish();
+        notes.extend(done.notes);
+        if read == crate::plan::ReadSet::default() {
+            read = done.reads;
+        }
+        steps.push(ModifyStep { table: table.id, sql, slots: Vec::new(), collect: Some((collect, done.slots)) });
+    }
+    let modify = Modify { steps, update: true, ignore, truncate: false, reads: read };
+    Ok(with_notes(PlanKind::Modify(modify), notes))
+}
+
+/// Which relation a column that is assigned belongs to.
+fn relation_of(scope: &Rc<Scope>, name: &[String]) -> Result<usize, SqlError> {
+    let unknown = || SqlError::unknown_column(name.join("."), "field list");
+    let (column, qualifier) = name.split_last().ok_or_else(unknown)?;
+    let mut found = Vec::new();
+    for (r, relation) in scope.relations.iter().enumerate() {
+        let fits = match qualifier {
+            [] => true,
+            [t] => relation.alias == *t,
+            [d, t] => relation.alias == *t && relation.database.as_ref() == Some(d),
+            _ => false,
+        };
+        if fits && relation.columns.iter().any(|c| same_name(&c.name, column)) {
+            found.push(r);
+        }
+    }
+    match found.as_slice() {
+        [] => Err(unknown()),
+        [r] => Ok(*r),
+        _ => {
+            let message = format!("Column '{}' in field list is ambiguous", name.join("."));
+            Err(SqlError::new(1052, "23000", message))
+        }
+    }
+}
