@@ -243,7 +243,9 @@ pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
     if dir.is_initialised() {
         bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
     }
-    p2pdb_engine::realm::restore(&backup.join(p2pdb_engine::realm::FILE), dir.root())?;
+    let store = p2pdb_store::Options::new(p2pdb_engine::realm::file(dir.root()));
+    p2pdb_store::restore(&p2pdb_engine::realm::file(backup), &store)
+        .with_context(|| format!("cannot restore {}", backup.display()))?;
     for name in BACKUP_SECRETS.into_iter().rev() {
         // The node key comes last: with it the directory counts as a node's.
         if let Some(text) = from.read_text(name)? {

@@ -551,7 +551,7 @@ impl Glue {
         if !recently {
             self.asked.insert(peer, Instant::now());
             let request = bearer.request.clone();
-            Box::pin(self.tell(Event::RequestAdmission { peer, request })).await;
+            self.tell(Event::RequestAdmission { peer, request }).await;
         }
     }
 

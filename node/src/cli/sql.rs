@@ -106,6 +106,12 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
             Err(e) => return Err(e).context("cannot read from this terminal"),
         }
     }
+    // It may hold passwords, so the file is there with its permissions before it is written.
+    if !history.exists()
+        && let Err(e) = c.dir.write_secret(HISTORY_FILE, b"")
+    {
+        eprintln!("{e}");
+    }
     if let Err(e) = editor.save_history(&history) {
         eprintln!("the history was not saved: {e}");
     }

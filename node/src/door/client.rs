@@ -395,6 +395,9 @@ impl Client<'_> {
     ) -> Result<bool> {
         let (result, failure) = self.drive(statement, params).await;
         self.door.stats.statement(kind, begun.elapsed(), result.is_err());
+        if kind == Kind::Kill {
+            self.door.after_kill();
+        }
         match failure {
             Some(Failure::Socket(e)) => return Err(e.into()),
             Some(Failure::Encode(e)) => {
@@ -410,9 +413,6 @@ impl Client<'_> {
                 Ok(true)
             }
             Err(e) => {
-                if e.code == 1317 && self.session.as_ref().is_some_and(Session::killed) {
-                    self.door.after_kill(self.id);
-                }
                 self.refuse(&e);
                 Ok(false)
             }

@@ -206,11 +206,9 @@ impl Door {
         }
     }
 
-    /// KILL CONNECTION reached this client: wakes it when it is idle.
-    fn after_kill(&self, id: u32) {
-        if let Some(control) = self.connections.lock().get(&id) {
-            control.end(End::Killed);
-        }
+    /// Somebody was killed, perhaps while idle: every connection looks whether it was itself.
+    fn after_kill(&self) {
+        self.connections.lock().values().for_each(|c| c.attention.notify_one());
     }
 
     fn statistics(&self) -> String {

@@ -18,19 +18,22 @@ pub enum Kind {
     Schema,
     /// BEGIN, COMMIT and so on.
     Transaction,
+    /// KILL.
+    Kill,
     /// SHOW, SET, USE and the rest.
     Other,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Select,
         Kind::Insert,
         Kind::Update,
         Kind::Delete,
         Kind::Schema,
         Kind::Transaction,
+        Kind::Kill,
         Kind::Other,
     ];
 
@@ -43,11 +46,12 @@ impl Kind {
             Kind::Delete => "delete",
             Kind::Schema => "schema",
             Kind::Transaction => "transaction",
+            Kind::Kill => "kill",
             Kind::Other => "other",
         }
     }
 
-    /// By the first word. Only for counting, so a comment in front makes it `Other`.
+    /// By the first word. A comment in front makes it `Other`, which only costs a KILL its haste.
     pub fn of(sql: &str) -> Kind {
         let text = sql.trim_start_matches([' ', '\n', '\t', '\r', '(']);
         let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -64,6 +68,8 @@ impl Kind {
             Kind::Schema
         } else if is(&["begin", "start", "commit", "rollback", "savepoint", "release"]) {
             Kind::Transaction
+        } else if is(&["kill"]) {
+            Kind::Kill
         } else {
             Kind::Other
         }

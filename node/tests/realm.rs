@@ -1,0 +1,151 @@
+//! Several nodes: joining, replication, partitions, kills, and what the commands say about it.
+
+mod common;
+
+use common::*;
+use p2pdb_node::admin::{MemberReport, NodesRequest, StatusReport};
+
+const TESTNET: [&str; 2] = ["--testnet", "true"];
+
+#[test]
+fn a_node_joins_by_ticket_and_rows_travel_both_ways() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &["--node-name", "a"]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY, x VARCHAR(20))").expect("a table");
+    a.query("INSERT INTO d.t VALUES (1, 'from a')").expect("a row");
+    let b = Node::join(&temp.path().join("b"), &a.ticket("writer", 1), &["--node-name", "b"]);
+    wait_equal(&[&a, &b]);
+    assert_eq!(b.query("SELECT x FROM d.t").expect("rows"), [["from a"]]);
+    b.query("INSERT INTO d.t VALUES (2, 'from b')").expect("a row");
+    eventually("b's row is on a", || {
+        (a.query("SELECT COUNT(*) FROM d.t").expect("a count") == [["2"]]).then_some(())
+    });
+    wait_equal(&[&a, &b]);
+    let members: Vec<MemberReport> = a.admin().get("members").expect("members");
+    let names: Vec<(&str, &str)> = members.iter().map(|m| (m.name.as_str(), m.role.as_str())).collect();
+    assert!(names.contains(&("b", "writer")), "{names:?}");
+    assert!(!b.dir.path("ticket").exists(), "the ticket is gone once it was used");
+
+    let log = run_ok(a.dir.root(), &["log", "-n", "5"]);
+    assert!(log.contains("(head)") && log.contains("INSERT d.t") && log.starts_with('*'), "{log}");
+    let table = run_ok(a.dir.root(), &["members"]);
+    assert!(table.starts_with("   name") && table.contains("writer"), "{table}");
+    let status = run_ok(b.dir.root(), &["status"]);
+    assert!(status.contains("ready") && status.contains("equal"), "{status}");
+    assert!(b.stop() && a.stop());
+}
+
+#[test]
+fn a_ticket_admits_as_many_nodes_as_it_says() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let ticket = a.ticket("writer", 1);
+    let b = Node::join(&temp.path().join("b"), &ticket, &[]);
+    let c = Node::spawn(&temp.path().join("c"), &["join", &ticket, "--no-run"], &[]);
+    let log = temp.path().join("c.log");
+    assert!(!c.wait_end().success());
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("not admitted"), "{log}");
+    drop(b);
+    let damaged = &ticket[..ticket.len() - 3];
+    let error = run_err(&temp.path().join("d"), &["join", damaged]);
+    assert!(error.contains("the ticket is damaged"), "{error}");
+    assert!(!temp.path().join("d").exists());
+}
+
+#[test]
+fn join_no_run_catches_up_and_leaves_a_node_that_runs_later() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    let b = Node::spawn(&temp.path().join("b"), &["join", &a.ticket("writer", 1), "--no-run"], &[]);
+    assert!(b.wait_end().success());
+    let b = Node::start(&temp.path().join("b"), &["--bootstrap", &a.status().listening[0]]);
+    assert!(b.query("SHOW DATABASES").expect("rows").contains(&vec!["d".to_owned()]));
+    wait_equal(&[&a, &b]);
+}
+
+#[test]
+fn a_partition_leaves_both_sides_writing_and_healing_merges_them() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &TESTNET);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY, x INT, y INT)").expect("a table");
+    a.query("INSERT INTO d.t VALUES (1, 0, 0)").expect("a row");
+    let ticket = a.ticket("writer", 2);
+    let b = Node::join(&temp.path().join("b"), &ticket, &TESTNET);
+    let c = Node::join(&temp.path().join("c"), &ticket, &TESTNET);
+    wait_equal(&[&a, &b, &c]);
+    let key = |n: &Node| n.status().node;
+    let block = |n: &Node, who: &[&Node]| {
+        let nodes = who.iter().map(|n| key(n)).collect();
+        let _: StatusReport = n.admin().post("partition", &NodesRequest { nodes }).expect("cut off");
+    };
+    block(&c, &[&a, &b]);
+    block(&a, &[&c]);
+    block(&b, &[&c]);
+    eventually("the links are cut", || c.status().peers.is_empty().then_some(()));
+    c.query("UPDATE d.t SET y = 7 WHERE id = 1").expect("c writes on");
+    c.query("INSERT INTO d.t VALUES (3, 3, 3)").expect("c writes on");
+    a.query("UPDATE d.t SET x = 5 WHERE id = 1").expect("a writes on");
+    b.query("INSERT INTO d.t VALUES (2, 2, 2)").expect("b writes on");
+    wait_equal(&[&a, &b]);
+    assert_ne!(a.status().frontier_digest, c.status().frontier_digest);
+    for node in [&a, &b, &c] {
+        let _: StatusReport = node.admin().post("heal", &NodesRequest::default()).expect("healed");
+    }
+    wait_equal(&[&a, &b, &c]);
+    for node in [&a, &b, &c] {
+        let rows = node.query("SELECT id, x, y FROM d.t ORDER BY id").expect("rows");
+        assert_eq!(rows, [["1", "5", "7"], ["2", "2", "2"], ["3", "3", "3"]]);
+    }
+    let log = run_ok(a.dir.root(), &["log"]);
+    assert!(log.contains("|/"), "two lines of history meet in\n{log}");
+}
+
+#[test]
+fn what_was_acknowledged_before_a_kill_is_there_after_it() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let file = a.client_file();
+    let writer = std::thread::spawn(move || {
+        let mut acknowledged = 0;
+        let Ok(mut client) = p2pdb_node::mysql_client::MysqlClient::open(&file, Some("d".into()), "test")
+        else {
+            return 0;
+        };
+        while let Ok(Ok(_)) = client.run(&format!("INSERT INTO t VALUES ({})", acknowledged + 1)) {
+            acknowledged += 1;
+        }
+        acknowledged
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    a.kill();
+    let acknowledged: u64 = writer.join().expect("no panic");
+    assert!(acknowledged > 0);
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let rows = a.query("SELECT COUNT(*), MAX(id) FROM d.t").expect("a count");
+    let count: u64 = rows[0][0].parse().expect("a number");
+    assert!(count == acknowledged || count == acknowledged + 1, "{count} rows, {acknowledged} acknowledged");
+    assert_eq!(rows[0][0], rows[0][1]);
+    assert!(a.stop());
+    assert!(run_ok(&temp.path().join("a"), &["verify"]).contains("as the log says"));
+}
+
+#[test]
+fn a_removed_member_is_cut_off() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let b = Node::join(&temp.path().join("b"), &a.ticket("writer", 1), &["--node-name", "leaver"]);
+    a.query("CREATE DATABASE d").expect("a database");
+    wait_equal(&[&a, &b]);
+    let table = run_ok(a.dir.root(), &["members", "remove", "leaver"]);
+    assert!(table.contains("removed"), "{table}");
+    eventually("the link is cut", || a.status().peers.is_empty().then_some(()));
+    a.query("CREATE DATABASE e").expect("a goes on");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(!b.query("SHOW DATABASES").expect("rows").contains(&vec!["e".to_owned()]));
+}

@@ -1,0 +1,174 @@
+//! Starting, stopping, and everything that can be in the way.
+
+mod common;
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use common::*;
+
+#[test]
+fn a_first_start_makes_everything_and_a_second_finds_it() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &["--node-name", "first"]);
+    for name in
+        ["node.key", "accounts.json", "logins.json", "client.cnf", "admin.token", "run.json", "realm.db"]
+    {
+        let mode =
+            std::fs::metadata(dir.join(name)).unwrap_or_else(|e| panic!("{name}: {e}")).permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name} is readable by others");
+    }
+    assert_eq!(std::fs::metadata(&dir).expect("there").permissions().mode() & 0o777, 0o700);
+    let password = node.client_file().password;
+    assert!(password.len() >= 16 && node.log().contains(&password), "the password is printed once");
+    assert!(node.log().contains("mariadb --defaults-file="));
+    assert_eq!(node.query("SELECT 1 + 1").expect("a sum"), [["2"]]);
+    let before = node.status();
+    assert_eq!((before.role.as_deref(), before.name.as_str()), (Some("owner"), "first"));
+    assert!(node.stop(), "SIGTERM ends it well");
+    assert!(!dir.join("run.json").exists());
+
+    std::fs::remove_file(dir.with_extension("log")).expect("a log");
+    let node = Node::start(&dir, &[]);
+    assert!(!node.log().contains(&password), "the password is not printed again");
+    assert_eq!(node.query("SELECT 2").expect("the old password holds"), [["2"]]);
+    assert_eq!((node.status().node, node.status().realm), (before.node, before.realm));
+    node.signal("INT");
+    assert!(node.wait_end().success(), "SIGINT ends it well");
+}
+
+#[test]
+fn a_second_process_on_the_same_directory_is_refused() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    let error = run_err(&dir, &["run"]);
+    assert!(
+        error.contains("in use by another process") && error.contains(&format!("pid {}", node.pid())),
+        "{error}"
+    );
+    let error = run_err(&dir, &["init"]);
+    assert!(error.contains("in use by another process"), "{error}");
+    assert_eq!(node.query("SELECT 1").expect("undisturbed"), [["1"]]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_a_way_out() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let dir = temp.path().join("node");
+    for flag in ["--mysql-listen", "--http-listen"] {
+        let others = ["--peer-listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false"];
+        let other = if flag == "--mysql-listen" { "--http-listen" } else { "--mysql-listen" };
+        let error = run_err(&dir, &[&["run", flag, &address, other, "127.0.0.1:0"], &others[..]].concat());
+        let port = address.rsplit(':').next().expect("a port");
+        assert!(
+            error.contains(&format!("port {port} ")) && error.contains(flag) && error.contains("hint:"),
+            "{error}"
+        );
+    }
+    let peer = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().expect("an address").port());
+    let args = [
+        "run",
+        "--peer-listen",
+        &peer,
+        "--mysql-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "off",
+        "--mdns",
+        "false",
+    ];
+    let error = run_err(&dir, &args);
+    assert!(error.contains(&peer) && error.contains("--peer-listen"), "{error}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_or_a_bad_setting_stops_the_start() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let file = temp.path().join("file");
+    std::fs::write(&file, "").expect("write");
+    let error = run_err(&file.join("node"), &["run"]);
+    assert!(error.contains("cannot use the data directory") && error.contains("--data-dir"), "{error}");
+
+    let dir = temp.path().join("node");
+    let error = run_err(&dir, &["run", "--wait-timeout", "soon"]);
+    assert!(error.contains("--wait-timeout") && error.contains("30s"), "{error}");
+    let config = temp.path().join("bad.toml");
+    std::fs::write(&config, "colour = 1").expect("write");
+    let error = run_err(&dir, &["run", "--config", config.to_str().expect("a path")]);
+    assert!(error.contains("bad.toml") && error.contains("colour"), "{error}");
+    assert!(!dir.exists(), "nothing was made");
+
+    let error = run_err(&dir, &["status"]);
+    assert!(error.contains("there is no node in") && error.contains("init"), "{error}");
+}
+
+#[test]
+fn damaged_files_are_named() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    run_ok(&dir, &["init"]);
+    let run = [
+        "run",
+        "--mysql-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "off",
+        "--peer-listen",
+        "/ip4/127.0.0.1/tcp/0",
+    ];
+    for name in ["node.key", "logins.json", "accounts.json"] {
+        let path = dir.join(name);
+        let good = std::fs::read(&path).expect("read");
+        std::fs::write(&path, &good[..good.len() / 2]).expect("write");
+        let error = run_err(&dir, &run);
+        assert!(error.contains(name) && error.contains("damaged"), "{error}");
+        std::fs::write(&path, good).expect("write");
+    }
+    let store = dir.join("realm.db");
+    let good = std::fs::read(&store).expect("read");
+    for bad in [
+        &b"this is not a database, but a text of some length that SQLite will not take for one"[..],
+        &good[..100],
+    ] {
+        std::fs::write(&store, bad).expect("write");
+        let error = run_err(&dir, &run);
+        assert!(error.contains("cannot open the store"), "{error}");
+    }
+    std::fs::write(&store, good).expect("write");
+    assert!(Node::start(&dir, &[]).stop());
+}
+
+#[test]
+fn health_readiness_and_metrics_are_open_and_the_admin_interface_is_not() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let node = Node::start(&temp.path().join("node"), &[]);
+    node.query("SELECT 1").expect("a statement to count");
+    assert_eq!(http_get(&node, "/healthz", None).0, 200);
+    let (status, body) = http_get(&node, "/readyz", None);
+    assert_eq!(status, 200);
+    assert!(body.contains("\"ready\":true"), "{body}");
+    let (status, metrics) = http_get(&node, "/metrics", None);
+    assert_eq!(status, 200);
+    for line in [
+        "p2pdb_ready 1",
+        "p2pdb_alarm 0",
+        "p2pdb_blocks ",
+        "p2pdb_heads 1",
+        "p2pdb_statement_seconds_count{kind=\"select\"} 1",
+        "p2pdb_state_info{",
+        "# EOF",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    let status = node.status();
+    assert!(metrics.contains(&status.frontier_digest) && metrics.contains(&status.fingerprint));
+    for token in [None, Some("wrong")] {
+        assert_eq!(http_get(&node, "/admin/status", token).0, 401);
+    }
+    let error = node.admin().post::<serde_json::Value>("partition", &serde_json::json!({ "nodes": [] }));
+    assert!(error.expect_err("no testnet").to_string().contains("--testnet true"));
+}
