@@ -7,12 +7,21 @@
 //!
 //! This crate knows neither sockets nor SQLite's API. It never executes anything.
 
+pub mod bind;
+pub mod collate;
+pub mod ddl;
+pub mod dml;
 pub mod error;
+pub mod execute;
 pub mod field;
+pub mod front;
+pub mod functions;
 pub mod plan;
+pub mod present;
 pub mod schema_text;
 pub mod session;
 pub mod statement;
+pub mod types;
 mod variable_table;
 pub mod variables;
 pub mod virtuals;

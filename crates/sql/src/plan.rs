@@ -141,6 +141,8 @@ pub enum InsertRows {
     Select {
         /// Produces the rows.
         query: Box<Query>,
+        /// Types of its result columns (the coercions start from them).
+        types: Vec<crate::field::FieldType>,
         /// One per column.
         coerce: Vec<Coerce>,
     },
@@ -409,6 +411,9 @@ pub enum Coerce {
     Column(Arc<ColumnTarget>),
     /// To a type of expression, with the rules of a comparison or function argument.
     Expression(crate::field::FieldType),
+    /// To a form that compares, in SQLite, with expressions of this type as MySQL compares them: text that is no date is
+    /// error 1525, numbers keep their whole value.
+    Compare(crate::field::FieldType),
 }
 
 /// A column as the target of an assignment.

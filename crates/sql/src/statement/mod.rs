@@ -14,8 +14,12 @@ use p2pdb_model::catalog::View;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use crate::ddl;
+use crate::dml;
 use crate::error::SqlError;
 use crate::field::Field;
+use crate::front::Source;
+use crate::front::dialect::P2pdbDialect;
 use crate::plan::{Note, NoteLevel, Plan, PlanKind, SessionCommand};
 use crate::session::{SessionState, SqlMode};
 
@@ -37,6 +41,8 @@ pub struct Context<'a> {
     pub session: &'a SessionState,
     /// The text that the tokens were made of: their spans point into it.
     pub text: &'a str,
+    /// Which lifted literal or parameter stands where.
+    pub source: &'a Source<'a>,
 }
 
 impl Context<'_> {
@@ -78,6 +84,17 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         "describe" | "desc" | "explain" => explain(c, cx),
         "check" | "analyze" | "optimize" => show::maintain(c, cx),
         "select" | "with" | "values" | "table" => query(c, cx),
+        "create" | "alter" | "drop" | "rename" => match ddl::compile(c, cx)? {
+            Some(plan) => Ok(plan),
+            None if c.eat("drop prepare") => {
+                Ok(commands(vec![SessionCommand::Deallocate(c.name()?.to_lowercase())]))
+            }
+            None => refuse::refuse(c),
+        },
+        "insert" | "replace" => dml::insert(c, cx),
+        "update" => dml::update(c, cx),
+        "delete" => dml::delete(c, cx),
+        "truncate" => dml::truncate(c, cx),
         _ => refuse::refuse(c),
     }?;
     c.end()?;
@@ -86,9 +103,10 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
 
 /// SELECT and its kin.
 fn query(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let query = c.query()?;
-    let (query, fields) = compile_query(&query, cx)?;
-    Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
+    if !crate::bind::statement::is_query(c.parser()) {
+        return Err(SqlError::unsupported("WITH before UPDATE and DELETE"));
+    }
+    crate::bind::statement::compile(c.parser(), cx)
 }
 
 /// EXPLAIN of a table, or of a query: SQLite's own EXPLAIN QUERY PLAN under its own column names, because its steps are
@@ -145,7 +163,8 @@ fn virtual_field(name: &str, ty: crate::virtuals::Ty) -> Field {
 /// # Errors
 /// 1356 and those of binding, when a table it reads is gone.
 pub fn view_fields(catalog: &Catalog, session: &SessionState, view: &View) -> Result<Vec<Field>, SqlError> {
-    let cx = Context { catalog, session, text: &view.def.select };
+    let source = Source::default();
+    let cx = Context { catalog, session, text: &view.def.select, source: &source };
     let (_, mut fields) = compile_query(&query_text(&view.def.select)?, &cx)?;
     for (f, name) in fields.iter_mut().zip(&view.def.columns) {
         f.name.clone_from(name);
@@ -168,11 +187,19 @@ pub(crate) fn note(error: SqlError) -> Note {
     Note { level: NoteLevel::Note, code: error.code, message: error.message }
 }
 
-/// Parses a query that we write ourselves.
-pub(crate) fn query_text(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
-    let dialect = sqlparser::dialect::MySqlDialect {};
+/// Parses an expression of the schema.
+pub(crate) fn expression_text(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     let wrong = |_| SqlError::syntax(text, 1);
-    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(wrong)?;
+    let tokens = crate::front::tokens::tokenize(text, SqlMode(0), false)?.tokens;
+    let mut parser = Parser::new(&P2pdbDialect).with_tokens_with_locations(tokens);
+    parser.parse_expr().map_err(wrong)
+}
+
+/// Parses a query of the schema, or one that we write ourselves.
+pub(crate) fn query_text(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
+    let wrong = |_| SqlError::syntax(text, 1);
+    let tokens = crate::front::tokens::tokenize(text, SqlMode(0), false)?.tokens;
+    let mut parser = Parser::new(&P2pdbDialect).with_tokens_with_locations(tokens);
     parser.parse_query().map(|q| *q).map_err(wrong)
 }
 
@@ -183,7 +210,10 @@ pub(crate) fn query_text(text: &str) -> Result<sqlparser::ast::Query, SqlError> 
 pub(crate) fn compile_query(
     query: &sqlparser::ast::Query,
     cx: &Context<'_>,
-) -> Result<(crate::plan::Query, Vec<crate::field::Field>), SqlError> {
-    let _ = (query, cx);
-    Err(SqlError::unsupported("expressions here"))
+) -> Result<(crate::plan::Query, Vec<Field>), SqlError> {
+    let plan = crate::bind::statement::plan(query, cx)?;
+    match plan.kind {
+        PlanKind::Query(q) => Ok((q, plan.fields.to_vec())),
+        _ => Err(SqlError::unsupported("this query")),
+    }
 }

@@ -1,0 +1,522 @@
+//! Expressions: dispatch, conversion between types, conditions, CASE.
+
+use std::rc::Rc;
+
+use p2pdb_model::Value;
+use p2pdb_model::types::Collation;
+use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
+
+use super::{Binder, Bound, Repr, Scope, coercibility};
+use crate::error::SqlError;
+use crate::field::{FieldKind, FieldType};
+use crate::functions::members_spec;
+use crate::plan::{Coerce, SessionInfo, Slot, Source};
+use crate::session::SqlMode;
+use crate::types::{self, Class, TypeCode};
+
+/// Stack that must be left for one more level of an expression, bytes.
+const STACK_LEFT_BYTES: usize = 128 * 1024;
+/// Stack that is added when it is not, bytes.
+const STACK_MORE_BYTES: usize = 4 * 1024 * 1024;
+
+impl Binder<'_> {
+    /// An expression in a scope.
+    ///
+    /// # Errors
+    /// Everything that names, types and unsupported features can give.
+    pub fn expr(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let mut b = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || self.expr_inner(e, s))?;
+        if let (Some(group), Repr::Sql(sql)) = (&s.group, &b.repr) {
+            if !b.free.is_empty() && group.expressions.contains(sql) {
+                b.free.retain(|f| f.scope != s.id);
+            }
+        }
+        Ok(b)
+    }
+
+    fn expr_inner(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        match e {
+            Expr::Identifier(i) if i.quote_style.is_none() && i.value.starts_with('@') => {
+                self.variable(&[i.value.as_str()])
+            }
+            Expr::Identifier(i) => s.resolve(&[&i.value]),
+            Expr::CompoundIdentifier(parts) => {
+                let parts: Vec<&str> = parts.iter().map(|i| i.value.as_str()).collect();
+                if parts[0].starts_with("@@") { self.variable(&parts) } else { s.resolve(&parts) }
+            }
+            Expr::Value(v) => self.literal(v),
+            Expr::Nested(e) => self.expr(e, s),
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, s),
+            Expr::UnaryOp { op, expr } => self.unary(*op, expr, s),
+            Expr::IsNull(e) => self.is_null(e, false, s),
+            Expr::IsNotNull(e) => self.is_null(e, true, s),
+            Expr::IsTrue(e) => self.is_truth(e, "IS TRUE", s),
+            Expr::IsNotTrue(e) => self.is_truth(e, "IS NOT TRUE", s),
+            Expr::IsFalse(e) => self.is_truth(e, "IS FALSE", s),
+            Expr::IsNotFalse(e) => self.is_truth(e, "IS NOT FALSE", s),
+            Expr::IsUnknown(e) => self.is_null(e, false, s),
+            Expr::IsNotUnknown(e) => self.is_null(e, true, s),
+            Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated, s),
+            Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated, s),
+            Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated, s),
+            Expr::Exists { subquery, negated } => self.exists(subquery, *negated, s),
+            Expr::Subquery(q) => self.scalar_subquery(q, s),
+            Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, false, s),
+            Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, true, s),
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, s)
+            }
+            Expr::RLike { negated, expr, pattern, .. } => self.regexp(expr, pattern, *negated, s),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), s)
+            }
+            Expr::Collate { expr, collation } => self.collate(expr, &collation.to_string(), s),
+            Expr::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None } => {
+                self.cast(expr, data_type, s)
+            }
+            Expr::Convert { is_try: false, expr, data_type, charset, styles, .. } if styles.is_empty() => {
+                match (data_type, charset) {
+                    (Some(t), _) => self.cast(expr, t, s),
+                    (None, Some(c)) => self.convert_using(expr, &c.to_string(), s),
+                    _ => Err(SqlError::unsupported("CONVERT")),
+                }
+            }
+            Expr::Prefixed { prefix, value } => self.introduced(&prefix.value, value, s),
+            Expr::TypedString(t) => self.typed_string(t, s),
+            Expr::Interval(_) => Err(SqlError::unsupported("INTERVAL outside of date arithmetic")),
+            Expr::Extract { field, expr, .. } => self.extract(&field.to_string(), expr, s),
+            Expr::Function(f) => self.function(f, s),
+            Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
+                self.trim(trim_where.as_ref(), trim_what.as_deref(), expr, s)
+            }
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![self.expr(expr, s)?];
+                for e in [substring_from, substring_for].into_iter().flatten() {
+                    args.push(self.expr(e, s)?);
+                }
+                self.call("SUBSTRING", args)
+            }
+            Expr::Position { expr, r#in } => {
+                let args = vec![self.expr(expr, s)?, self.expr(r#in, s)?];
+                self.call("LOCATE", args)
+            }
+            Expr::Ceil { expr, .. } => {
+                let args = vec![self.expr(expr, s)?];
+                self.call("CEILING", args)
+            }
+            Expr::Floor { expr, .. } => {
+                let args = vec![self.expr(expr, s)?];
+                self.call("FLOOR", args)
+            }
+            Expr::MemberOf(m) => {
+                let args = vec![self.expr(&m.value, s)?, self.expr(&m.array, s)?];
+                self.call("MEMBER OF", args)
+            }
+            Expr::Tuple(_) => Err(operand_columns(1)),
+            Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH ... AGAINST")),
+            other => Err(SqlError::unsupported(other)),
+        }
+    }
+
+    /// `@user` or `@@system`.
+    fn variable(&mut self, parts: &[&str]) -> Result<Bound, SqlError> {
+        let first = parts[0];
+        let Some(name) = first.strip_prefix("@@") else {
+            let name = first.trim_start_matches('@').to_lowercase();
+            let ty = match self.session.user_variables.get(&name) {
+                Some(v) => v.ty.clone(),
+                None => FieldType::text(types::TEXT_LENGTH_UNKNOWN, self.session.collation),
+            };
+            // The cache knows the classes of the variables that a plan assumes: see `Front`.
+            let ty = user_variable_type(ty);
+            let slot = Slot { source: Source::UserVariable(name), coerce: Coerce::Expression(ty.clone()) };
+            let mut b = Bound::slot(slot, ty);
+            b.coercibility = coercibility::LITERAL;
+            return Ok(b);
+        };
+        let (global, name) = match (name.to_ascii_lowercase().as_str(), parts.get(1)) {
+            ("global" | "persist", Some(n)) => (true, n.to_lowercase()),
+            ("session" | "local", Some(n)) => (false, n.to_lowercase()),
+            (n, None) => (false, n.to_owned()),
+            _ => return Err(SqlError::unknown_variable(name)),
+        };
+        if matches!(name.as_str(), "warning_count" | "error_count") {
+            self.keeps_warnings = true;
+        }
+        let ty = match self.session.system_variable(&name, global)? {
+            Value::Int(_) => FieldType::int(),
+            Value::Blob(_) => FieldType::uint(),
+            Value::Real(_) => FieldType::double(),
+            _ => FieldType::text(1024, Collation::Utf8mb4GeneralCi),
+        };
+        let slot = Slot { source: Source::SystemVariable { name, global }, coerce: Coerce::None };
+        let mut b = Bound::slot(slot, ty);
+        b.coercibility = coercibility::SYSTEM;
+        Ok(b)
+    }
+
+    /// A slot of the session.
+    pub(crate) fn session_slot(&mut self, source: Source, ty: FieldType) -> Bound {
+        let mut b = Bound::slot(Slot { source, coerce: Coerce::None }, ty);
+        b.coercibility = coercibility::SYSTEM;
+        b.not_null = !matches!(b.repr, Repr::Slot(Slot { source: Source::SessionInfo(SessionInfo::Database), .. }));
+        b
+    }
+
+    /// ENUM and SET as text; other types as they are.
+    pub(crate) fn text_of_members(&mut self, sql: &str, ty: &FieldType) -> String {
+        match &ty.kind {
+            FieldKind::Enum(m) => {
+                let spec = self.constant(Value::Text(members_spec(m)));
+                format!("p_enum({sql},{spec})")
+            }
+            FieldKind::Set(m) => {
+                let spec = self.constant(Value::Text(members_spec(m)));
+                format!("p_set({sql},{spec})")
+            }
+            _ => sql.to_owned(),
+        }
+    }
+
+    /// The expression as a value of this type (the rules of expressions, not of assignments).
+    pub fn to(&mut self, b: &Bound, ty: &FieldType) -> Bound {
+        let (from, to) = (b.class(), ty.class());
+        let converted = |repr: Repr| Bound {
+            repr,
+            ty: ty.clone(),
+            hex: false,
+            bits: types::magnitude_bits(ty),
+            field: None,
+            ..b.clone()
+        };
+        if same_form(&b.ty, ty) || from == Class::Null {
+            return Bound { ty: ty.clone(), field: None, ..b.clone() };
+        }
+        if b.hex && to.is_number() {
+            let sql = self.sql(b);
+            let n = Bound { ty: FieldType::uint(), hex: false, repr: Repr::Sql(format!("p_hexnum({sql})")), ..b.clone() };
+            return self.to(&n, ty);
+        }
+        if let Repr::Slot(slot) = &b.repr {
+            if slot.coerce == Coerce::None {
+                let coerce = Coerce::Expression(ty.clone());
+                return converted(Repr::Slot(Slot { source: slot.source.clone(), coerce }));
+            }
+        }
+        let sql = self.sql(b);
+        let out = match (from, to) {
+            (Class::Int | Class::Year, Class::Real | Class::Float) => format!("CAST({sql} AS REAL)"),
+            (Class::Enum | Class::Set, _) if !to.is_number() => {
+                let text = self.text_of_members(&sql, &b.ty);
+                if to == Class::Text {
+                    text
+                } else {
+                    let code = TypeCode::of(Class::Text).pack();
+                    format!("p_cv({text},{code},{})", ty.code().pack())
+                }
+            }
+            _ => format!("p_cv({sql},{},{})", b.ty.code().pack(), ty.code().pack()),
+        };
+        let mut out = converted(Repr::Sql(out));
+        // Text that is no date becomes NULL.
+        out.not_null &= !to.is_temporal();
+        out
+    }
+
+    /// The expression as text under its collation.
+    pub(crate) fn to_text(&mut self, b: &Bound) -> Bound {
+        if b.class() == Class::Text {
+            return b.clone();
+        }
+        let collation = super::collation_of(&b.ty, self.session);
+        let ty = FieldType::text(b.ty.text_length(), collation);
+        self.to(b, &ty)
+    }
+
+    /// A condition: SQL that is 1, 0 or NULL.
+    pub fn condition(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<String, SqlError> {
+        let b = self.expr(e, s)?;
+        Ok(self.truth(&b))
+    }
+
+    /// The SQL of a truth value: any value that is not zero.
+    pub(crate) fn truth(&mut self, b: &Bound) -> String {
+        match b.class() {
+            Class::Int | Class::Null | Class::Year if b.bits <= 1 => self.sql(b),
+            Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Real | Class::Float => {
+                let sql = self.sql(b);
+                format!("({sql}<>0)")
+            }
+            Class::Null => self.sql(b),
+            Class::Enum | Class::Set => {
+                let sql = self.sql(b);
+                format!("({sql}<>0)")
+            }
+            c if c.is_temporal() => {
+                let sql = self.sql(b);
+                format!("({sql}<>0)")
+            }
+            _ => {
+                let r = self.to(b, &FieldType::double());
+                let sql = self.sql(&r);
+                format!("({sql}<>0.0)")
+            }
+        }
+    }
+
+    fn boolean(&self, sql: String, parts: &[&Bound]) -> Bound {
+        let mut b = Bound::new(sql, FieldType::boolean());
+        b.bits = 1;
+        b.not_null = parts.iter().all(|p| p.not_null);
+        b.with_parts(parts.iter().copied())
+    }
+
+    fn is_null(&mut self, e: &Expr, negated: bool, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let b = self.expr(e, s)?;
+        let sql = self.sql(&b);
+        let not = if negated { "NOT NULL" } else { "IS NULL" };
+        Ok(self.boolean(format!("({sql} {not})"), &[&b]).not_null(true))
+    }
+
+    fn is_truth(&mut self, e: &Expr, what: &str, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let b = self.expr(e, s)?;
+        let sql = self.truth(&b);
+        Ok(self.boolean(format!("({sql} {what})"), &[&b]).not_null(true))
+    }
+
+    fn unary(&mut self, op: UnaryOperator, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        match op {
+            UnaryOperator::Plus => self.expr(e, s),
+            UnaryOperator::Not | UnaryOperator::BangNot => {
+                let b = self.expr(e, s)?;
+                let sql = self.truth(&b);
+                Ok(self.boolean(format!("(NOT {sql})"), &[&b]))
+            }
+            UnaryOperator::Minus => {
+                if let Expr::Value(v) = e {
+                    if self.text.is_none_or(|t| t.lifted(v.span).is_none()) {
+                        if let ast::Value::Number(n, _) = &v.value {
+                            let l = self.literal_value(v)?;
+                            let l = crate::front::tokens::negated(l, n);
+                            return Ok(self.constant_literal(&l));
+                        }
+                    }
+                }
+                let b = self.expr(e, s)?;
+                self.negate(&b)
+            }
+            UnaryOperator::BitwiseNot => {
+                let b = self.expr(e, s)?;
+                self.bit_not(&b)
+            }
+            _ => Err(SqlError::syntax(&op.to_string(), 1)),
+        }
+    }
+
+    fn binary(&mut self, l: &Expr, op: &BinaryOperator, r: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        use BinaryOperator::*;
+        match op {
+            And | Or => self.logic(l, op, r, s),
+            Xor => {
+                let (a, b) = (self.expr(l, s)?, self.expr(r, s)?);
+                let (x, y) = (self.truth(&a), self.truth(&b));
+                Ok(self.boolean(format!("({x}<>{y})"), &[&a, &b]))
+            }
+            Eq | NotEq | Lt | LtEq | Gt | GtEq | Spaceship => self.comparison(l, op, r, s),
+            Plus | Minus if is_interval(r) => self.plus_interval(l, r, *op == Minus, s),
+            Plus if is_interval(l) => self.plus_interval(r, l, false, s),
+            Plus | Minus | Multiply | Divide | Modulo | MyIntegerDivide => {
+                let (a, b) = (self.expr(l, s)?, self.expr(r, s)?);
+                self.arithmetic(op, a, b)
+            }
+            BitwiseAnd | BitwiseOr | BitwiseXor | PGBitwiseShiftLeft | PGBitwiseShiftRight => {
+                let (a, b) = (self.expr(l, s)?, self.expr(r, s)?);
+                self.bits(op, a, b)
+            }
+            StringConcat if self.mode().has(SqlMode::PIPES_AS_CONCAT) => {
+                let args = vec![self.expr(l, s)?, self.expr(r, s)?];
+                self.call("CONCAT", args)
+            }
+            Arrow => {
+                let args = vec![self.expr(l, s)?, self.expr(r, s)?];
+                self.call("JSON_EXTRACT", args)
+            }
+            LongArrow => {
+                let args = vec![self.expr(l, s)?, self.expr(r, s)?];
+                let extracted = self.call("JSON_EXTRACT", args)?;
+                self.call("JSON_UNQUOTE", vec![extracted])
+            }
+            Assignment => Err(SqlError::unsupported("assignment to a variable inside of an expression")),
+            other => Err(SqlError::unsupported(other)),
+        }
+    }
+
+    /// AND and OR: long chains become balanced trees, since SQLite limits their depth.
+    fn logic(&mut self, l: &Expr, op: &BinaryOperator, r: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let mut operands = vec![r];
+        let mut left = l;
+        loop {
+            match left {
+                Expr::BinaryOp { left: a, op: o, right: b } if o == op => {
+                    operands.push(b);
+                    left = a;
+                }
+                _ => break,
+            }
+        }
+        operands.push(left);
+        operands.reverse();
+        let word = if *op == BinaryOperator::And { " AND " } else { " OR " };
+        let bound = operands.into_iter().map(|e| self.expr(e, s)).collect::<Result<Vec<_>, _>>()?;
+        let sqls: Vec<String> = bound.iter().map(|b| self.truth(b)).collect();
+        let sql = balanced(&sqls, word);
+        let parts: Vec<&Bound> = bound.iter().collect();
+        Ok(self.boolean(sql, &parts))
+    }
+
+    fn collate(&mut self, e: &Expr, name: &str, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let name = name.trim_matches(['`', '"', '\'']);
+        let collation = Collation::from_name(name).ok_or_else(|| SqlError::unknown_collation(name))?;
+        let b = self.expr(e, s)?;
+        let mut b = self.to_text(&b);
+        if collation == Collation::Binary && b.class() != Class::Bytes {
+            let ty = FieldType::bytes(b.ty.length.saturating_mul(4));
+            b = self.to(&b, &ty);
+        }
+        b.ty.collation = collation;
+        b.coercibility = coercibility::EXPLICIT;
+        b.field = None;
+        Ok(b)
+    }
+
+    /// `_utf8mb4'…'`, `N'…'`, `_binary x'…'`.
+    fn introduced(&mut self, charset: &str, value: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let b = self.expr(value, s)?;
+        match charset.trim_start_matches('_').to_ascii_lowercase().as_str() {
+            "utf8mb4" | "utf8mb3" | "utf8" | "ascii" | "latin1" => {
+                let ty = FieldType::text(b.ty.text_length(), Collation::Utf8mb4_0900AiCi);
+                Ok(self.to(&b, &ty))
+            }
+            "binary" => {
+                let ty = FieldType::bytes(b.ty.text_length());
+                Ok(self.to(&b, &ty))
+            }
+            other => Err(SqlError::unknown_charset(other)),
+        }
+    }
+
+    /// The type, collation included, that holds all of these.
+    pub(crate) fn common_type(&mut self, all: &[Bound]) -> Result<FieldType, SqlError> {
+        let mut ty = FieldType::null();
+        for b in all {
+            ty = types::unify(&ty, &b.ty);
+        }
+        if ty.class() == Class::Text {
+            let texts: Vec<&Bound> = all.iter().collect();
+            ty.collation = self.common_collation(&texts, "UNION")?;
+        }
+        Ok(ty)
+    }
+
+    /// CASE, with or without an operand.
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        whens: &[ast::CaseWhen],
+        otherwise: Option<&Expr>,
+        s: &Rc<Scope>,
+    ) -> Result<Bound, SqlError> {
+        let operand = operand.map(|e| self.expr(e, s)).transpose()?;
+        let mut conditions = Vec::new();
+        let mut parts = Vec::new();
+        let mut results = Vec::new();
+        for w in whens {
+            let c = self.expr(&w.condition, s)?;
+            let c = match &operand {
+                Some(o) => self.compare(o.clone(), &BinaryOperator::Eq, c)?,
+                None => c,
+            };
+            conditions.push(self.truth(&c));
+            parts.push(c);
+            results.push(self.expr(&w.result, s)?);
+        }
+        if let Some(e) = otherwise {
+            results.push(self.expr(e, s)?);
+        }
+        let mut out = self.choice(&conditions, &results, otherwise.is_some())?;
+        out = out.with_parts(&parts).with_parts(&operand);
+        Ok(out)
+    }
+
+    /// `CASE WHEN c1 THEN r1 … [ELSE r]` with results of one type.
+    pub(crate) fn choice(
+        &mut self,
+        conditions: &[String],
+        results: &[Bound],
+        has_else: bool,
+    ) -> Result<Bound, SqlError> {
+        let ty = self.common_type(results)?;
+        let mut sql = String::from("(CASE");
+        for (c, r) in conditions.iter().zip(results) {
+            let r = self.to(r, &ty);
+            sql += &format!(" WHEN {c} THEN {}", self.sql(&r));
+        }
+        if has_else {
+            if let Some(r) = results.last() {
+                let r = self.to(r, &ty);
+                sql += &format!(" ELSE {}", self.sql(&r));
+            }
+        }
+        sql += " END)";
+        let mut b = Bound::new(sql, ty).with_parts(results);
+        b.not_null = has_else && results.iter().all(|r| r.not_null);
+        b.coercibility = results.iter().map(|r| r.coercibility).min().unwrap_or(coercibility::NULL);
+        if results.iter().all(|r| r.bits <= 1) {
+            b.bits = 1;
+        }
+        Ok(b)
+    }
+}
+
+/// Operands joined by AND or OR as a tree of little depth.
+fn balanced(parts: &[String], word: &str) -> String {
+    const FLAT_MAX: usize = 16;
+    if parts.len() <= FLAT_MAX {
+        return format!("({})", parts.join(word));
+    }
+    let (a, b) = parts.split_at(parts.len() / 2);
+    format!("({}{word}{})", balanced(a, word), balanced(b, word))
+}
+
+/// INTERVAL n unit.
+pub(crate) fn is_interval(e: &Expr) -> bool {
+    matches!(e, Expr::Interval(_))
+}
+
+/// 1241.
+pub(crate) fn operand_columns(n: usize) -> SqlError {
+    SqlError::new(1241, "21000", format!("Operand should contain {n} column(s)"))
+}
+
+/// The types of user variables that plans know: integer, decimal, double, bytes, text.
+fn user_variable_type(ty: FieldType) -> FieldType {
+    match ty.class() {
+        Class::Int | Class::UInt | Class::Real | Class::Decimal | Class::Bytes => ty,
+        Class::Null => FieldType::bytes(0),
+        _ => FieldType::text(types::TEXT_LENGTH_UNKNOWN, Collation::Utf8mb4_0900AiCi),
+    }
+}
+
+/// Values of both types look the same to SQLite.
+pub(crate) fn same_form(from: &FieldType, to: &FieldType) -> bool {
+    use Class::*;
+    match (from.class(), to.class()) {
+        (Enum, Enum) | (Set, Set) => from.kind == to.kind,
+        (Bit, Bit) => true,
+        (Int | Year, Int | UInt | Year) | (UInt, UInt) | (Bit, UInt) => true,
+        (Real, Real) | (Float, Float) | (Float, Real) => true,
+        (Decimal, Decimal) | (Text, Text) | (Bytes, Bytes) | (Json, Json) | (Json, Text) => true,
+        (Date, Date) | (Date, DateTime) | (DateTime, DateTime) | (Timestamp, Timestamp) | (Time, Time) => true,
+        _ => false,
+    }
+}

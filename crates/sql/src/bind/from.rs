@@ -1,0 +1,388 @@
+//! FROM: tables, views, derived tables, table expressions and joins.
+
+use std::rc::Rc;
+
+use p2pdb_model::catalog::same_name;
+use sqlparser::ast::{
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableWithJoins,
+};
+use sqlparser::parser::Parser;
+
+use super::query::BoundQuery;
+use super::{Binder, RelColumn, Relation, Scope, coercibility};
+use crate::error::SqlError;
+use crate::front::{dialect, tokens};
+use crate::plan::{Coerce, Slot, Source};
+use crate::session::SqlMode;
+use crate::virtuals;
+
+/// Tables in one FROM (SQLite joins at most 64).
+const RELATIONS_MAX: usize = 61;
+
+impl Binder<'_> {
+    /// Binds FROM. Gives its SQL (without the word) and the scope of its columns, for the clauses that follow.
+    ///
+    /// # Errors
+    /// 1046, 1049, 1052, 1054, 1066, 1146, 1248.
+    pub fn from(
+        &mut self,
+        from: &[TableWithJoins],
+        outer: Option<&Rc<Scope>>,
+    ) -> Result<(String, Rc<Scope>), SqlError> {
+        self.scopes += 1;
+        let mut all = Scope { outer: outer.cloned(), ..Scope::empty(self.scopes) };
+        let id = all.id;
+        let mut sql = Vec::new();
+        for item in from {
+            let mut s = Scope { outer: outer.cloned(), ..Scope::empty(id) };
+            let text = self.joined(item, &mut s)?;
+            let right = item.joins.iter().any(|j| {
+                matches!(j.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_))
+            });
+            sql.push(if right && from.len() > 1 { format!("({text})") } else { text });
+            let base = all.relations.len();
+            all.relations.extend(s.relations);
+            all.merged.extend(s.merged.into_iter().map(|(r, c)| (r + base, c)));
+            all.first.extend(s.first.into_iter().map(|(r, c)| (r + base, c)));
+        }
+        for (i, a) in all.relations.iter().enumerate() {
+            for b in &all.relations[..i] {
+                if a.alias == b.alias && (a.database == b.database || a.database.is_none() || b.database.is_none()) {
+                    let message = format!("Not unique table/alias: '{}'", a.alias);
+                    return Err(SqlError::new(1066, "42000", message));
+                }
+            }
+        }
+        if all.relations.len() > RELATIONS_MAX {
+            let message = format!("Too many tables; MySQL can only use {RELATIONS_MAX} tables in a join");
+            return Err(SqlError::new(1116, "HY000", message));
+        }
+        Ok((sql.join(","), Rc::new(all)))
+    }
+
+    fn joined(&mut self, item: &TableWithJoins, s: &mut Scope) -> Result<String, SqlError> {
+        let mut sql = self.factor(&item.relation, s)?;
+        for join in &item.joins {
+            sql = self.join(sql, join, s)?;
+        }
+        Ok(sql)
+    }
+
+    fn join(&mut self, left_sql: String, join: &Join, s: &mut Scope) -> Result<String, SqlError> {
+        use JoinOperator as J;
+        let (word, constraint) = match &join.join_operator {
+            J::Join(c) | J::Inner(c) | J::CrossJoin(c) => ("JOIN", c),
+            J::Left(c) | J::LeftOuter(c) => ("LEFT JOIN", c),
+            J::Right(c) | J::RightOuter(c) => ("RIGHT JOIN", c),
+            J::StraightJoin(c) => ("CROSS JOIN", c),
+            J::FullOuter(_) => return Err(SqlError::syntax("FULL OUTER JOIN", 1)),
+            _ => return Err(SqlError::unsupported("this kind of join")),
+        };
+        let mut right = Scope { outer: s.outer.clone(), ..Scope::empty(s.id) };
+        let right_sql = self.factor(&join.relation, &mut right)?;
+        let right_sql = if matches!(join.relation, TableFactor::NestedJoin { .. }) {
+            format!("({right_sql})")
+        } else {
+            right_sql
+        };
+        let base = s.relations.len();
+        let columns: Vec<String> = match constraint {
+            JoinConstraint::Using(names) => names.iter().map(plain_name).collect::<Result<_, _>>()?,
+            JoinConstraint::Natural => {
+                let names = |s: &Scope| {
+                    s.star().iter().map(|(r, c)| s.relations[*r].columns[*c].name.clone()).collect::<Vec<_>>()
+                };
+                let theirs = names(&right);
+                names(s).into_iter().filter(|n| theirs.iter().any(|t| same_name(t, n))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut conditions = Vec::new();
+        let outer_right = word == "RIGHT JOIN";
+        let left_scope = s.in_clause("from clause");
+        let mut right_scope = right.clone();
+        right_scope.clause = "from clause";
+        s.relations.extend(right.relations);
+        s.merged.extend(right.merged.into_iter().map(|(r, c)| (r + base, c)));
+        s.first.extend(right.first.into_iter().map(|(r, c)| (r + base, c)));
+        let mut first = Vec::new();
+        for name in &columns {
+            let a = left_scope.resolve_here(name)?;
+            let b = right_scope.resolve_here(name)?;
+            let (x, y) = (left_scope.column(a.0, a.1), right_scope.column(b.0, b.1));
+            let c = self.compare(x, &sqlparser::ast::BinaryOperator::Eq, y)?;
+            conditions.push(self.sql(&c));
+            let b = (b.0 + base, b.1);
+            let (shown, hidden) = if outer_right { (b, a) } else { (a, b) };
+            s.merged.insert(hidden);
+            s.first.retain(|f| *f != hidden);
+            first.push(shown);
+        }
+        for f in s.first.drain(..).collect::<Vec<_>>() {
+            if !first.contains(&f) {
+                first.push(f);
+            }
+        }
+        s.first = first;
+        if let JoinConstraint::On(e) = constraint {
+            let on = s.in_clause("on clause");
+            conditions.push(self.condition(e, &on)?);
+        }
+        let on = match conditions.as_slice() {
+            [] if word == "LEFT JOIN" || word == "RIGHT JOIN" => {
+                if columns.is_empty() && !matches!(constraint, JoinConstraint::Natural) {
+                    return Err(SqlError::syntax("", 1));
+                }
+                " ON 1".to_owned()
+            }
+            [] => String::new(),
+            all => format!(" ON {}", all.join(" AND ")),
+        };
+        Ok(format!("{left_sql} {word} {right_sql}{on}"))
+    }
+
+    fn factor(&mut self, f: &TableFactor, s: &mut Scope) -> Result<String, SqlError> {
+        match f {
+            TableFactor::Table { name, alias, args, partitions, version, sample, .. } => {
+                if args.is_some() || !partitions.is_empty() || version.is_some() || sample.is_some() {
+                    return Err(SqlError::unsupported("table functions and partitions"));
+                }
+                self.named(name, alias.as_ref(), s)
+            }
+            TableFactor::Derived { lateral: true, .. } => Err(SqlError::unsupported("LATERAL")),
+            TableFactor::Derived { subquery, alias, .. } => {
+                let Some(alias) = alias else {
+                    let message = "Every derived table must have its own alias";
+                    return Err(SqlError::new(1248, "42000", message));
+                };
+                // A derived table sees the queries around its own, not its neighbours.
+                let outer = s.outer.clone();
+                let q = self.query(subquery, outer.as_ref())?;
+                let names: Vec<String> = alias.columns.iter().map(|c| c.name.value.clone()).collect();
+                self.derived(q, &alias.name.value, None, &names, s)
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                let sql = self.joined(table_with_joins, s)?;
+                Ok(if table_with_joins.joins.is_empty() { sql } else { format!("({sql})") })
+            }
+            TableFactor::JsonTable { .. } => Err(SqlError::unsupported("JSON_TABLE")),
+            _ => Err(SqlError::unsupported("this kind of table")),
+        }
+    }
+
+    fn named(&mut self, name: &ObjectName, alias: Option<&TableAlias>, s: &mut Scope) -> Result<String, SqlError> {
+        let shown = alias.map(|a| a.name.value.clone());
+        if let [ObjectNamePart::Identifier(i)] = name.0.as_slice() {
+            if let Some(cte) = self.ctes.iter().rev().find(|c| same_name(&c.name, &i.value)).cloned() {
+                let sql_alias = self.alias('a');
+                if let Some(r) = self.recursion.as_mut().filter(|r| r.cte == cte.sql) {
+                    if r.alias.is_some() {
+                        return Err(SqlError::new(
+                            3577,
+                            "HY000",
+                            format!(
+                                "In recursive query block of Recursive Common Table Expression '{}', the recursive table \
+                                 must be referenced only once, and not in any subquery",
+                                cte.name
+                            ),
+                        ));
+                    }
+                    r.alias = Some(sql_alias.clone());
+                }
+                let shown = shown.unwrap_or_else(|| cte.name.clone());
+                let columns = cte.columns.iter().enumerate().map(|(n, f)| RelColumn {
+                    name: f.name.clone(),
+                    sql: format!("{sql_alias}.c{n}"),
+                    field: crate::field::Field { table: shown.clone(), ..f.clone() },
+                    tag: None,
+                    invisible: false,
+                    coercibility: coercibility::COLUMN,
+                });
+                let columns = columns.collect();
+                s.relations.push(Rc::new(Relation {
+                    alias: shown,
+                    database: None,
+                    sql: sql_alias.clone(),
+                    columns,
+                    table: None,
+                }));
+                return Ok(format!("{} AS {sql_alias}", cte.sql));
+            }
+            if i.value.eq_ignore_ascii_case("dual") && i.quote_style.is_none() {
+                return Ok(format!("(SELECT 1) AS {}", self.alias('a')));
+            }
+        }
+        let (database, table) = self.split_name(name)?;
+        if let Some(database) = virtuals::database_name(&database) {
+            let Some(v) = virtuals::describe(database, &table) else {
+                if database == "information_schema" {
+                    let message = format!("Unknown table '{}' in information_schema", table.to_uppercase());
+                    return Err(SqlError::new(1109, "42S02", message));
+                }
+                return Err(SqlError::no_table(database, &table));
+            };
+            let sql_alias = self.alias('a');
+            let shown = shown.unwrap_or_else(|| v.name.to_string());
+            let slot = Slot { source: Source::Virtual(v.source_name(), Vec::new()), coerce: Coerce::None };
+            let parameter = self.parameter(slot);
+            let mut outputs = Vec::new();
+            let mut columns = Vec::new();
+            for (n, mut field) in v.fields().into_iter().enumerate() {
+                outputs.push(format!("json_extract(value,'$[{n}]') AS c{n}"));
+                field.table = shown.clone();
+                columns.push(RelColumn {
+                    name: field.name.clone(),
+                    sql: format!("{sql_alias}.c{n}"),
+                    field,
+                    tag: None,
+                    invisible: false,
+                    coercibility: coercibility::COLUMN,
+                });
+            }
+            s.relations.push(Rc::new(Relation {
+                alias: shown,
+                database: Some(database.to_owned()),
+                sql: sql_alias.clone(),
+                columns,
+                table: None,
+            }));
+            return Ok(format!("(SELECT {} FROM json_each({parameter})) AS {sql_alias}", outputs.join(",")));
+        }
+        if self.catalog.database(&database).is_none() {
+            return Err(SqlError::unknown_database(&database));
+        }
+        if let Some(view) = self.catalog.view(&database, &table).cloned() {
+            let q = self.view_query(&view)?;
+            let shown = shown.unwrap_or_else(|| view.name.clone());
+            return self.derived(q, &shown, Some(&view.database), &view.def.columns, s);
+        }
+        let found = self.table(name)?;
+        self.read_table(found.id);
+        let sql_alias = self.alias('a');
+        let shown = shown.unwrap_or_else(|| found.name.clone());
+        s.relations.push(Rc::new(Relation::of_table(&found, &shown, &sql_alias)));
+        Ok(format!("{} AS {sql_alias}", found.physical()))
+    }
+
+    /// The query of a view, bound in its own database and sql_mode.
+    ///
+    /// # Errors
+    /// 1356 when it does not bind any more.
+    pub fn view_query(&mut self, view: &p2pdb_model::catalog::View) -> Result<BoundQuery, SqlError> {
+        self.enter_view(view)?;
+        let tokens = tokens::tokenize(&view.def.select, SqlMode(0), false)?;
+        let mut parser = Parser::new(&dialect::P2pdbDialect).with_tokens_with_locations(tokens.tokens);
+        let invalid = || {
+            SqlError::new(
+                1356,
+                "HY000",
+                format!(
+                    "View '{}.{}' references invalid table(s) or column(s) or function(s) or definer/invoker of view lack \
+                     rights to use them",
+                    view.database, view.name
+                ),
+            )
+        };
+        let query = parser.parse_query().map_err(|_| invalid())?;
+        let text = self.text.take();
+        let ctes = std::mem::take(&mut self.ctes);
+        let database = self.default_database.replace(view.database.clone());
+        let q = self.query(&query, None);
+        self.text = text;
+        self.ctes = ctes;
+        self.default_database = database;
+        self.views -= 1;
+        q.map_err(|e| if matches!(e.code, 1054 | 1146 | 1049 | 1305) { invalid() } else { e })
+    }
+
+    fn derived(
+        &mut self,
+        q: BoundQuery,
+        alias: &str,
+        database: Option<&str>,
+        names: &[String],
+        s: &mut Scope,
+    ) -> Result<String, SqlError> {
+        if !names.is_empty() && names.len() != q.columns.len() {
+            return Err(SqlError::new(
+                1353,
+                "HY000",
+                "In definition of view, derived table or common table expression, SELECT list and column names list have \
+                 different column counts",
+            ));
+        }
+        let sql_alias = self.alias('a');
+        let mut columns: Vec<RelColumn> = Vec::new();
+        for (n, f) in q.columns.iter().enumerate() {
+            let name = names.get(n).unwrap_or(&f.name).clone();
+            if columns.iter().any(|c| same_name(&c.name, &name)) {
+                let message = format!("Duplicate column name '{name}'");
+                return Err(SqlError::new(1060, "42S21", message));
+            }
+            let mut field = f.clone();
+            field.name = name.clone();
+            field.table = alias.to_owned();
+            if let Some(d) = database {
+                field.database = d.to_owned();
+            }
+            columns.push(RelColumn {
+                name,
+                sql: format!("{sql_alias}.c{n}"),
+                field,
+                tag: None,
+                invisible: false,
+                coercibility: coercibility::COLUMN,
+            });
+        }
+        s.relations.push(Rc::new(Relation {
+            alias: alias.to_owned(),
+            database: database.map(str::to_owned),
+            sql: sql_alias.clone(),
+            columns,
+            table: None,
+        }));
+        Ok(format!("({}) AS {sql_alias}", q.sql))
+    }
+}
+
+impl Scope {
+    /// The only column of this name among these relations.
+    fn resolve_here(&self, name: &str) -> Result<(usize, usize), SqlError> {
+        let mut found = None;
+        for (r, rel) in self.relations.iter().enumerate() {
+            for (c, column) in rel.columns.iter().enumerate() {
+                if same_name(&column.name, name) && !self.merged.contains(&(r, c)) {
+                    if found.is_some() {
+                        let message = format!("Column '{name}' in {} is ambiguous", self.clause);
+                        return Err(SqlError::new(1052, "23000", message));
+                    }
+                    found = Some((r, c));
+                }
+            }
+        }
+        found.ok_or_else(|| SqlError::unknown_column(name, self.clause))
+    }
+}
+
+fn plain_name(name: &ObjectName) -> Result<String, SqlError> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(i)] => Ok(i.value.clone()),
+        _ => Err(SqlError::syntax(&name.to_string(), 1)),
+    }
+}
+
+/// The equality conditions of a tree of ANDs.
+pub(crate) fn conjuncts(e: &Expr) -> Vec<&Expr> {
+    let mut out = Vec::new();
+    let mut todo = vec![e];
+    while let Some(e) = todo.pop() {
+        match super::compare::strip(e) {
+            Expr::BinaryOp { left, op: sqlparser::ast::BinaryOperator::And, right } => {
+                todo.push(right);
+                todo.push(left);
+            }
+            e => out.push(e),
+        }
+    }
+    out
+}

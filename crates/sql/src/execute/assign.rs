@@ -1,0 +1,525 @@
+//! Assignment of values to columns: what INSERT and UPDATE store, with MySQL's errors, or warnings where sql_mode is not
+//! strict (MySQL 8.0 manual, "Server SQL Modes", "Out-of-Range and Overflow Handling").
+//!
+//! A value that does not fit is never stored as it is: it is refused, or cut with a warning.
+
+use p2pdb_model::decimal::Decimal;
+use p2pdb_model::temporal::{DateTime, TIME_US_MAX, Time};
+use p2pdb_model::types::{IntSize, SqlType};
+use p2pdb_model::{Value, ValueRef};
+
+use super::{coerce, context, convert};
+use crate::error::SqlError;
+use crate::field::{FieldKind, FieldType};
+use crate::functions::json;
+use crate::plan::{ColumnTarget, NoteLevel};
+use crate::session::SqlMode;
+use crate::types::Class;
+
+/// Converts a value in the stored form of `from` to the stored form of the column's type.
+///
+/// # Errors
+/// 1048, 1264, 1265, 1292, 1366, 1406, 3140 in strict mode; otherwise they are warnings.
+pub fn assign(value: Value, from: &FieldType, to: &ColumnTarget) -> Result<Value, SqlError> {
+    Assign::new(to).run(value, from)
+}
+
+/// The value that a NOT NULL column takes when none can be stored.
+pub fn implicit_default(ty: &SqlType) -> Value {
+    match ty {
+        SqlType::Decimal { .. } => Value::Blob(Decimal::ZERO.encode()),
+        SqlType::Float { .. } | SqlType::Double { .. } => Value::Real(0.0),
+        SqlType::Char { .. } | SqlType::VarChar { .. } | SqlType::Text { .. } => Value::Text(String::new()),
+        SqlType::Binary { bytes } => Value::Blob(vec![0; *bytes as usize]),
+        SqlType::VarBinary { .. } | SqlType::Blob { .. } => Value::Blob(Vec::new()),
+        SqlType::Json => Value::Text("null".to_owned()),
+        SqlType::Enum { .. } => Value::Int(1),
+        _ => Value::Int(0),
+    }
+}
+
+struct Assign<'a> {
+    to: &'a ColumnTarget,
+    strict: bool,
+    mode: SqlMode,
+    row: u64,
+}
+
+impl<'a> Assign<'a> {
+    fn new(to: &'a ColumnTarget) -> Self {
+        let (strict, mode, row) = context::read(|c| (c.sql_mode.strict() && !c.ignore, c.sql_mode, c.row));
+        Assign { to, strict, mode, row }
+    }
+
+    /// An error in strict mode, else a warning.
+    fn complain(&self, code: u16, state: &'static str, message: String) -> Result<(), SqlError> {
+        if self.strict {
+            return Err(SqlError::new(code, state, message));
+        }
+        context::warn(code, message);
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        format!("for column '{}' at row {}", self.to.name, self.row)
+    }
+
+    fn out_of_range(&self) -> Result<(), SqlError> {
+        self.complain(1264, "22003", format!("Out of range value {}", self.place()))
+    }
+
+    fn too_long(&self) -> Result<(), SqlError> {
+        self.complain(1406, "22001", format!("Data too long {}", self.place()))
+    }
+
+    fn truncated(&self) -> Result<(), SqlError> {
+        self.complain(1265, "01000", format!("Data truncated {}", self.place()))
+    }
+
+    fn note_truncated(&self) {
+        context::note(NoteLevel::Note, 1265, format!("Data truncated {}", self.place()));
+    }
+
+    fn incorrect(&self, kind: &str, shown: &str) -> Result<(), SqlError> {
+        let shown: String = shown.chars().take(128).collect();
+        self.complain(1366, "HY000", format!("Incorrect {kind} value: '{shown}' {}", self.place()))
+    }
+
+    fn bad_time(&self, kind: &str, shown: &str) -> Result<(), SqlError> {
+        let shown: String = shown.chars().take(128).collect();
+        self.complain(1292, "22007", format!("Incorrect {kind} value: '{shown}' {}", self.place()))
+    }
+
+    fn run(&self, value: Value, from: &FieldType) -> Result<Value, SqlError> {
+        if value.is_null() {
+            if self.to.nullable || self.to.auto_increment {
+                return Ok(Value::Null);
+            }
+            let message = format!("Column '{}' cannot be null", self.to.name);
+            if context::read(|c| !c.ignore) {
+                return Err(SqlError::new(1048, "23000", message));
+            }
+            context::warn(1048, message);
+            return Ok(implicit_default(&self.to.ty));
+        }
+        // ENUM and SET are text to everything but numbers.
+        let number = matches!(
+            self.to.ty,
+            SqlType::Int { .. }
+                | SqlType::Decimal { .. }
+                | SqlType::Float { .. }
+                | SqlType::Double { .. }
+                | SqlType::Bit { .. }
+                | SqlType::Year
+        );
+        let members;
+        let (value, from) = match &from.kind {
+            FieldKind::Enum(m) if !number => {
+                let Value::Int(i) = value else { return Ok(value) };
+                members = FieldType::text(255, from.collation);
+                (Value::Text(convert::enum_text(m, i).to_owned()), &members)
+            }
+            FieldKind::Set(m) if !number => {
+                members = FieldType::text(255, from.collation);
+                (Value::Text(convert::set_text(m, ValueRef::from(&value))), &members)
+            }
+            _ => (value, from),
+        };
+        match &self.to.ty {
+            SqlType::Int { size, unsigned, .. } => self.integer(value, from, *size, *unsigned),
+            SqlType::Decimal { precision, scale, unsigned } => {
+                self.decimal(&value, from, *precision, *scale, *unsigned)
+            }
+            SqlType::Float { unsigned, digits } => self.real(&value, from, *unsigned, *digits, true),
+            SqlType::Double { unsigned, digits } => self.real(&value, from, *unsigned, *digits, false),
+            SqlType::Bit { bits } => self.bit(&value, from, *bits),
+            SqlType::Year => self.year(&value, from),
+            SqlType::Date => self.datetime(&value, from, "date", 0),
+            SqlType::DateTime { fsp } | SqlType::Timestamp { fsp } => {
+                self.datetime(&value, from, "datetime", *fsp)
+            }
+            SqlType::Time { fsp } => self.time(&value, from, *fsp),
+            SqlType::Char { chars, .. } => self.text(value, from, u64::from(*chars), true),
+            SqlType::VarChar { chars, .. } => self.text(value, from, u64::from(*chars), false),
+            SqlType::Text { size, .. } => self.text(value, from, u64::MAX, false).and_then(|v| match v {
+                Value::Text(t) if t.len() as u64 > size.bytes_max() => {
+                    self.too_long()?;
+                    Ok(Value::Text(cut_bytes(&t, size.bytes_max() as usize).to_owned()))
+                }
+                v => Ok(v),
+            }),
+            SqlType::Binary { bytes } => self.bytes(&value, from, u64::from(*bytes)).map(|mut b| {
+                b.resize(*bytes as usize, 0);
+                Value::Blob(b)
+            }),
+            SqlType::VarBinary { bytes } => self.bytes(&value, from, u64::from(*bytes)).map(Value::Blob),
+            SqlType::Blob { size } => self.bytes(&value, from, size.bytes_max()).map(Value::Blob),
+            SqlType::Enum { values, .. } => self.enumeration(&value, from, values),
+            SqlType::Set { values, .. } => self.set(&value, from, values),
+            SqlType::Json => self.json(&value, from),
+        }
+    }
+
+    fn integer(&self, value: Value, from: &FieldType, size: IntSize, unsigned: bool) -> Result<Value, SqlError> {
+        let (min, max) = size.range(unsigned);
+        if let Value::Int(i) = value {
+            if matches!(from.class(), Class::Int | Class::UInt | Class::Year) && (min..=max).contains(&i128::from(i)) {
+                return Ok(value);
+            }
+        }
+        let v = ValueRef::from(&value);
+        let n = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => self.number_text(t, "integer")?.to_i128(),
+            (ValueRef::Blob(b), Class::Bytes) => {
+                self.number_text(&String::from_utf8_lossy(b), "integer")?.to_i128()
+            }
+            (ValueRef::Real(r), _) => Some(r.round_ties_even() as i128),
+            _ => convert::to_wide(v, from.code())?,
+        };
+        let n = n.unwrap_or(if starts_negative(v) { i128::MIN } else { i128::MAX });
+        let cut = n.clamp(min, max);
+        if cut != n {
+            self.out_of_range()?;
+        }
+        Ok(match i64::try_from(cut) {
+            Ok(i) => Value::Int(i),
+            Err(_) => Value::from_u64(cut as u64),
+        })
+    }
+
+    /// The number in a text: 1366 when there is none, 1265 when something follows it.
+    fn number_text(&self, text: &str, kind: &str) -> Result<Decimal, SqlError> {
+        let t = text.trim();
+        let (d, used) = Decimal::parse_prefix(t);
+        if used == 0 {
+            self.incorrect(kind, text)?;
+        } else if used < t.len() {
+            if kind == "integer" { self.truncated()? } else { self.incorrect(kind, text)? }
+        }
+        Ok(d)
+    }
+
+    fn decimal(
+        &self,
+        value: &Value,
+        from: &FieldType,
+        precision: u8,
+        scale: u8,
+        unsigned: bool,
+    ) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let d = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => self.number_text(t, "decimal")?,
+            _ => convert::to_decimal(v, from.code())?.unwrap_or(Decimal::ZERO),
+        };
+        let mut rounded = d.rounded(i32::from(scale));
+        if unsigned && rounded.signum() < 0 {
+            self.out_of_range()?;
+            rounded = Decimal::ZERO;
+        } else if rounded.whole_digits() > u32::from(precision - scale) {
+            self.out_of_range()?;
+            let max = Decimal::greatest(u32::from(precision), u32::from(scale));
+            rounded = if d.signum() < 0 { max.neg() } else { max };
+        } else if rounded != d && !matches!(from.class(), Class::Real | Class::Float) {
+            self.note_truncated();
+        }
+        Ok(Value::Blob(rounded.encode()))
+    }
+
+    fn real(
+        &self,
+        value: &Value,
+        from: &FieldType,
+        unsigned: bool,
+        digits: Option<(u8, u8)>,
+        single: bool,
+    ) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let mut r = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => {
+                let t = t.trim();
+                let used = Decimal::parse_prefix(t).1;
+                if used < t.len() || used == 0 {
+                    self.truncated()?;
+                }
+                t[..used].parse().unwrap_or(0.0)
+            }
+            _ => convert::to_real(v, from.code())?.unwrap_or(0.0),
+        };
+        let max = if single { f64::from(f32::MAX) } else { f64::MAX };
+        if let Some((m, d)) = digits {
+            let unit = 10f64.powi(i32::from(d));
+            let rounded = (r * unit).round() / unit;
+            if rounded.is_finite() {
+                r = rounded;
+            }
+            let limit = 10f64.powi(i32::from(m) - i32::from(d)) - 1.0 / unit;
+            if r.abs() > limit {
+                self.out_of_range()?;
+                r = limit.copysign(r);
+            }
+        }
+        if (unsigned && r < 0.0) || !r.is_finite() || r.abs() > max {
+            self.out_of_range()?;
+            r = if unsigned && r < 0.0 { 0.0 } else { max.copysign(r) };
+        }
+        let r = if single { f64::from(r as f32) } else { r };
+        Ok(Value::Real(r + 0.0))
+    }
+
+    fn bit(&self, value: &Value, from: &FieldType, bits: u8) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let max = if bits >= 64 { u64::MAX } else { (1 << bits) - 1 };
+        let n = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => bytes_number(t.as_bytes()),
+            (ValueRef::Blob(b), Class::Bytes) => bytes_number(b),
+            _ => convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()),
+        };
+        match n.filter(|n| *n <= max) {
+            Some(n) => Ok(Value::from_u64(n)),
+            None => {
+                self.too_long()?;
+                Ok(Value::from_u64(max))
+            }
+        }
+    }
+
+    fn year(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let (n, text) = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => (self.number_text(t, "integer")?.to_i128(), t.trim().len() < 4),
+            (ValueRef::Int(i), class) if class.has_date() => {
+                (Some(i128::from(DateTime::unpack(i).year)), false)
+            }
+            _ => (convert::to_wide(v, from.code())?, false),
+        };
+        Ok(Value::Int(match n {
+            Some(0) if text => 2000,
+            Some(0) => 0,
+            Some(n @ 1..=69) => 2000 + n as i64,
+            Some(n @ 70..=99) => 1900 + n as i64,
+            Some(n @ 1901..=2155) => n as i64,
+            _ => {
+                self.out_of_range()?;
+                0
+            }
+        }))
+    }
+
+    fn datetime(&self, value: &Value, from: &FieldType, kind: &str, fsp: u8) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let code = from.code();
+        let rules = convert::rules_of(self.mode);
+        let mut junk = false;
+        let found = match (v, from.class()) {
+            (ValueRef::Int(i), Class::Date | Class::DateTime) => Some(DateTime::unpack(i)),
+            (ValueRef::Int(i), Class::Timestamp) => match self.to.ty {
+                SqlType::Timestamp { fsp } => return Ok(self.packed(DateTime::unpack(i).rounded(fsp))),
+                _ => Some(convert::local(i)),
+            },
+            (ValueRef::Int(i), Class::Time) => convert::today().plus_us(i),
+            (ValueRef::Text(t), Class::Text | Class::Json) => {
+                junk = convert::has_junk(t);
+                convert::parse_datetime(t)
+            }
+            (ValueRef::Blob(b), Class::Bytes) => convert::parse_datetime(&String::from_utf8_lossy(b)),
+            _ => convert::to_decimal(v, code)?.and_then(|d| convert::number_to_datetime(&d)),
+        };
+        let shown = || convert::shown(v, code);
+        let Some(t) = found.filter(|t| t.is_valid(rules)) else {
+            self.bad_time(kind, &shown())?;
+            return Ok(Value::Int(0));
+        };
+        if junk {
+            if self.strict {
+                self.bad_time(kind, &shown())?;
+            }
+            self.truncated()?;
+        }
+        if matches!(self.to.ty, SqlType::Date) {
+            if t.time_us() != 0 {
+                self.note_truncated();
+            }
+            return Ok(Value::Int(t.date().pack()));
+        }
+        let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
+        let t = if cut { Some(t.truncated(fsp)) } else { t.rounded(fsp) };
+        if matches!(self.to.ty, SqlType::Timestamp { .. }) {
+            let zone = context::read(|c| c.zone_offset_seconds);
+            let Some(utc) = t.map(|t| t.shifted(-zone)) else { return Ok(self.packed(None)) };
+            let us = utc.unix_us();
+            let range = 1_000_000..(1 << 31) * 1_000_000;
+            if !utc.is_zero() && (!range.contains(&us) || utc.month == 0 || utc.day == 0) {
+                self.bad_time(kind, &shown())?;
+                return Ok(Value::Int(0));
+            }
+            return Ok(self.packed(Some(utc)));
+        }
+        Ok(self.packed(t))
+    }
+
+    fn packed(&self, t: Option<DateTime>) -> Value {
+        Value::Int(t.unwrap_or_default().pack())
+    }
+
+    fn time(&self, value: &Value, from: &FieldType, fsp: u8) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let code = from.code();
+        let before = context::read(|c| c.warning_count);
+        let t = convert::to_time(v, code)?;
+        let warned = context::drop_warnings_since(before);
+        let shown = convert::shown(v, code);
+        let Some(t) = t else {
+            self.bad_time("time", &shown)?;
+            return Ok(Value::Int(0));
+        };
+        if warned {
+            self.bad_time("time", &shown)?;
+        }
+        let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
+        let unit = 10i64.pow(6 - u32::from(fsp.min(6)));
+        let t = if cut { Time(t.0 / unit * unit) } else { t.rounded(fsp) };
+        if t.0.abs() > TIME_US_MAX {
+            self.out_of_range()?;
+        }
+        Ok(Value::Int(t.clamped().0))
+    }
+
+    fn text(&self, value: Value, from: &FieldType, chars_max: u64, fixed: bool) -> Result<Value, SqlError> {
+        let mut t = match (value, from.class()) {
+            (Value::Text(t), _) => t,
+            (Value::Blob(b), Class::Bytes) => match String::from_utf8(b) {
+                Ok(t) => t,
+                Err(e) => {
+                    let good = e.utf8_error().valid_up_to();
+                    let bytes = e.into_bytes();
+                    let shown: String =
+                        bytes[good..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+                    self.incorrect("string", &shown)?;
+                    String::from_utf8_lossy(&bytes[..good]).into_owned()
+                }
+            },
+            (v, _) => match convert::to_text(ValueRef::from(&v), from.code())? {
+                Some(t) => t.into_owned(),
+                None => return Ok(Value::Null),
+            },
+        };
+        if t.len() as u64 > chars_max && t.chars().count() as u64 > chars_max {
+            let end = t.char_indices().nth(chars_max as usize).map_or(t.len(), |(i, _)| i);
+            if t[end..].bytes().all(|b| b == b' ') {
+                if !fixed {
+                    self.note_truncated();
+                }
+            } else {
+                self.too_long()?;
+            }
+            t.truncate(end);
+        }
+        if fixed {
+            t.truncate(t.trim_end_matches(' ').len());
+        }
+        Ok(Value::Text(t))
+    }
+
+    fn bytes(&self, value: &Value, from: &FieldType, bytes_max: u64) -> Result<Vec<u8>, SqlError> {
+        let mut b = convert::to_bytes(ValueRef::from(value), from.code())?.unwrap_or_default().into_owned();
+        if b.len() as u64 > bytes_max {
+            self.too_long()?;
+            b.truncate(bytes_max as usize);
+        }
+        Ok(b)
+    }
+
+    fn enumeration(&self, value: &Value, from: &FieldType, values: &[String]) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let ty = FieldType::of_column(&self.to.ty);
+        let index = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => {
+                let by_number = || {
+                    t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n))
+                };
+                coerce::enum_index(values, t, &ty).or_else(by_number)
+            }
+            (_, class) if class.is_number() => convert::to_wide(v, from.code())?
+                .and_then(|n| i64::try_from(n).ok())
+                .filter(|n| (1..=values.len() as i64).contains(n)),
+            _ => convert::to_text(v, from.code())?.and_then(|t| coerce::enum_index(values, &t, &ty)),
+        };
+        match index {
+            Some(i) => Ok(Value::Int(i)),
+            None => {
+                self.truncated()?;
+                Ok(Value::Int(0))
+            }
+        }
+    }
+
+    fn set(&self, value: &Value, from: &FieldType, values: &[String]) -> Result<Value, SqlError> {
+        let v = ValueRef::from(value);
+        let ty = FieldType::of_column(&self.to.ty);
+        let all = if values.len() >= 64 { u64::MAX } else { (1 << values.len()) - 1 };
+        let mask = if from.class().is_number() {
+            convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= all)
+        } else {
+            let t = convert::to_text(v, from.code())?.unwrap_or_default();
+            coerce::set_mask(values, &t, &ty)
+                .or_else(|| t.parse::<u64>().ok().filter(|n| *n <= all))
+        };
+        match mask {
+            Some(m) => Ok(Value::from_u64(m)),
+            None => {
+                self.truncated()?;
+                let t = convert::to_text(v, from.code())?.unwrap_or_default();
+                let known = t.split(',').filter_map(|w| coerce::set_mask(values, w, &ty));
+                Ok(Value::from_u64(known.fold(0, |a, m| a | m)))
+            }
+        }
+    }
+
+    fn json(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {
+        match (value, from.class()) {
+            (Value::Text(t), Class::Json) => Ok(Value::Text(t.clone())),
+            (Value::Text(t), _) => match json::normalise(t) {
+                Ok(t) => Ok(Value::Text(t)),
+                Err((what, at)) => Err(SqlError::new(
+                    3140,
+                    "22032",
+                    format!(
+                        "Invalid JSON text: \"{what}\" at position {at} in value for column '{}'.",
+                        self.to.name
+                    ),
+                )),
+            },
+            (Value::Blob(_), Class::Bytes) => Err(SqlError::new(
+                3144,
+                "22032",
+                "Cannot create a JSON value from a string with CHARACTER SET 'binary'.",
+            )),
+            (v, _) => Ok(Value::Text(json::from_sql(ValueRef::from(v), from.code())?)),
+        }
+    }
+}
+
+fn starts_negative(v: ValueRef<'_>) -> bool {
+    match v {
+        ValueRef::Text(t) => t.trim_start().starts_with('-'),
+        ValueRef::Real(r) => r < 0.0,
+        ValueRef::Blob(b) => b.first().is_some_and(|b| *b < 0x80),
+        _ => false,
+    }
+}
+
+/// Bytes as a big-endian number, when they fit 64 bits.
+fn bytes_number(b: &[u8]) -> Option<u64> {
+    let zeros = b.iter().take_while(|b| **b == 0).count();
+    let b = &b[zeros..];
+    (b.len() <= 8).then(|| b.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+}
+
+fn cut_bytes(t: &str, max: usize) -> &str {
+    let mut end = max.min(t.len());
+    while !t.is_char_boundary(end) {
+        end -= 1;
+    }
+    &t[..end]
+}

@@ -1,0 +1,153 @@
+//! Conversions that slots carry: to an expression's type, to a column, to the other side of a comparison.
+
+use p2pdb_model::decimal::Decimal;
+use p2pdb_model::temporal::DateRules;
+use p2pdb_model::{Value, ValueRef};
+
+use super::convert::{self, convert_typed};
+use super::{assign, context};
+use crate::collate;
+use crate::error::SqlError;
+use crate::field::{FieldKind, FieldType};
+use crate::functions::json;
+use crate::plan::Coerce;
+use crate::types::Class;
+
+/// Applies a conversion to a value in the stored form of `from`.
+///
+/// # Errors
+/// Those of the assignment or comparison.
+pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlError> {
+    match how {
+        Coerce::None => Ok(value),
+        Coerce::Column(target) => assign::assign(value, from, target),
+        Coerce::Expression(to) => convert_typed(value, from, to),
+        Coerce::Compare(to) => compare(value, from, to),
+    }
+}
+
+fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, SqlError> {
+    if value.is_null() {
+        return Ok(value);
+    }
+    let v = ValueRef::from(&value);
+    let code = from.code();
+    match with.class() {
+        Class::Int | Class::UInt | Class::Bit => {
+            if matches!(from.class(), Class::Int | Class::UInt | Class::Year | Class::Bit) {
+                return Ok(value);
+            }
+            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            Ok(beside_integers(&d, with.class() != Class::Int))
+        }
+        Class::Year => {
+            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            let text = matches!(from.class(), Class::Text);
+            Ok(match d.to_i128() {
+                Some(n @ 1..=69) => Value::Int(2000 + n as i64),
+                Some(0) if text => Value::Int(2000),
+                Some(n @ 70..=99) => Value::Int(1900 + n as i64),
+                _ => beside_integers(&d, false),
+            })
+        }
+        Class::Decimal => {
+            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            Ok(Value::Blob(d.encode()))
+        }
+        Class::Date | Class::DateTime | Class::Timestamp => {
+            let rules = DateRules { no_zero_date: false, no_zero_in_date: false, ..convert::date_rules() };
+            let found = match (v, from.class()) {
+                (ValueRef::Text(t), Class::Text) => {
+                    let t = convert::parse_datetime(t).filter(|_| !convert::has_junk(t));
+                    t.filter(|t| t.is_valid(rules))
+                }
+                _ => convert::to_datetime(v, code)?,
+            };
+            let Some(t) = found else {
+                let kind = match with.class() {
+                    Class::Date => "DATE",
+                    Class::DateTime => "DATETIME",
+                    _ => "TIMESTAMP",
+                };
+                let shown = convert::shown(v, code);
+                return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{shown}'")));
+            };
+            let zone = context::read(|c| c.zone_offset_seconds);
+            let t = if with.class() == Class::Timestamp { t.shifted(-zone) } else { t };
+            Ok(Value::Int(t.pack()))
+        }
+        Class::Time => match convert::to_time(v, code)? {
+            Some(t) => Ok(Value::Int(t.0)),
+            None => {
+                let shown = convert::shown(v, code);
+                Err(SqlError::new(1525, "HY000", format!("Incorrect TIME value: '{shown}'")))
+            }
+        },
+        Class::Enum => match (&with.kind, v) {
+            (FieldKind::Enum(members), ValueRef::Text(t)) => Ok(Value::Int(
+                enum_index(members, t, with).or((t.is_empty()).then_some(0)).unwrap_or(-1),
+            )),
+            _ => convert_typed(value, from, &FieldType::int()),
+        },
+        Class::Set => match (&with.kind, v) {
+            (FieldKind::Set(members), ValueRef::Text(t)) => {
+                Ok(set_mask(members, t, with).map_or(Value::Int(-1), Value::from_u64))
+            }
+            _ => convert_typed(value, from, &FieldType::uint()),
+        },
+        Class::Json => Ok(Value::Text(json::from_sql(v, code)?)),
+        _ => convert_typed(value, from, with),
+    }
+}
+
+
+/// A number that compares with stored integers in SQLite as it should: an integer where it is one, else a real between
+/// its neighbours; beyond 2^64 a value after all stored integers.
+fn beside_integers(d: &Decimal, unsigned: bool) -> Value {
+    if d.is_whole() {
+        if let Some(n) = d.to_i128() {
+            if let Ok(n) = i64::try_from(n) {
+                return Value::Int(n);
+            }
+            if let (true, Ok(n)) = (unsigned, u64::try_from(n)) {
+                return Value::from_u64(n);
+            }
+        }
+        if unsigned && d.signum() > 0 {
+            return Value::Blob(vec![0xff; 9]);
+        }
+        return Value::Real(d.to_f64());
+    }
+    let r = d.to_f64();
+    if r.fract() != 0.0 {
+        return Value::Real(r);
+    }
+    // The nearest double is whole: any value between the same two integers compares alike.
+    let floor = d.floor();
+    if let (true, Some(n)) = (unsigned, floor.to_i128().and_then(|n| u64::try_from(n).ok())) {
+        if n > i64::MAX as u64 {
+            let mut b = n.to_be_bytes().to_vec();
+            b.push(0);
+            return Value::Blob(b);
+        }
+    }
+    let half = floor.to_f64() + 0.5;
+    Value::Real(half)
+}
+
+/// The index of an ENUM's member, by the column's collation.
+pub fn enum_index(members: &[String], text: &str, ty: &FieldType) -> Option<i64> {
+    let cmp = collate::function(ty.collation);
+    let text = text.trim_end_matches(' ');
+    members.iter().position(|m| cmp(m, text).is_eq()).map(|i| i as i64 + 1)
+}
+
+/// The mask of a SET's members in a comma separated list; `None` when one is unknown.
+pub fn set_mask(members: &[String], text: &str, ty: &FieldType) -> Option<u64> {
+    let cmp = collate::function(ty.collation);
+    let mut mask = 0;
+    for word in text.split(',').filter(|w| !w.is_empty()) {
+        mask |= 1 << members.iter().take(64).position(|m| cmp(m, word).is_eq())?;
+    }
+    Some(mask)
+}

@@ -1,0 +1,133 @@
+//! The thread-local context of the running statement.
+
+use std::cell::RefCell;
+
+use crate::error::SqlError;
+use crate::plan::{Note, NoteLevel};
+use crate::session::{SessionState, SqlMode, WARNINGS_MAX};
+
+/// What functions may ask about the running statement, and what they leave behind.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// `sql_mode`.
+    pub sql_mode: SqlMode,
+    /// Seconds to add to UTC for the session's time.
+    pub zone_offset_seconds: i32,
+    /// Microseconds since the Unix epoch, UTC.
+    pub now_us: i64,
+    /// `group_concat_max_len`, bytes.
+    pub group_concat_bytes_max: usize,
+    /// `cte_max_recursion_depth`.
+    pub cte_depth_max: u64,
+    /// The statement writes: division by zero and the like are errors in strict mode.
+    pub writes: bool,
+    /// IGNORE: errors of assignments are warnings.
+    pub ignore: bool,
+    /// Number of the row that is being written, from 1, for messages.
+    pub row: u64,
+    /// Warnings raised, at most [`WARNINGS_MAX`].
+    pub warnings: Vec<Note>,
+    /// Warnings raised, kept or not.
+    pub warning_count: u64,
+    /// The error that a function failed with.
+    pub error: Option<SqlError>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Context {
+            sql_mode: SqlMode::DEFAULT,
+            zone_offset_seconds: 0,
+            now_us: 0,
+            group_concat_bytes_max: 1024,
+            cte_depth_max: 1000,
+            writes: false,
+            ignore: false,
+            row: 1,
+            warnings: Vec::new(),
+            warning_count: 0,
+            error: None,
+        }
+    }
+}
+
+impl Context {
+    /// The context of a statement of this session at this time.
+    pub fn new(session: &SessionState, now_us: i64) -> Self {
+        Context {
+            sql_mode: session.sql_mode,
+            zone_offset_seconds: session.time_zone.offset_seconds,
+            now_us: session.timestamp_us.unwrap_or(now_us),
+            group_concat_bytes_max: usize::try_from(session.group_concat_max_len).unwrap_or(usize::MAX),
+            cte_depth_max: session.cte_max_recursion_depth,
+            ..Context::default()
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Context> = RefCell::new(Context::default());
+}
+
+/// Makes this the context of the thread.
+pub fn enter(context: Context) {
+    CURRENT.with(|c| *c.borrow_mut() = context);
+}
+
+/// Takes the context back, with warnings and error.
+pub fn leave() -> Context {
+    CURRENT.with(|c| std::mem::take(&mut *c.borrow_mut()))
+}
+
+/// Sets the number of the row that is being written.
+pub fn set_row(row: u64) {
+    CURRENT.with(|c| c.borrow_mut().row = row);
+}
+
+/// Leaves the error of a failing function for the engine.
+pub fn leave_error(error: SqlError) {
+    CURRENT.with(|c| {
+        let mut c = c.borrow_mut();
+        if c.error.is_none() {
+            c.error = Some(error);
+        }
+    });
+}
+
+/// Takes the error that a function left.
+pub fn take_error() -> Option<SqlError> {
+    CURRENT.with(|c| c.borrow_mut().error.take())
+}
+
+/// Reads something of the context.
+pub fn read<T>(f: impl FnOnce(&Context) -> T) -> T {
+    CURRENT.with(|c| f(&c.borrow()))
+}
+
+/// Raises a warning.
+pub fn warn(code: u16, message: impl Into<String>) {
+    note(NoteLevel::Warning, code, message);
+}
+
+/// Raises a warning or note.
+pub fn note(level: NoteLevel, code: u16, message: impl Into<String>) {
+    CURRENT.with(|c| {
+        let mut c = c.borrow_mut();
+        c.warning_count += 1;
+        if c.warnings.len() < WARNINGS_MAX {
+            c.warnings.push(Note { level, code, message: message.into() });
+        }
+    });
+}
+
+/// Forgets the warnings raised after there were `count`; whether there were any.
+pub fn drop_warnings_since(count: u64) -> bool {
+    CURRENT.with(|c| {
+        let mut c = c.borrow_mut();
+        let new = c.warning_count.saturating_sub(count);
+        c.warning_count -= new;
+        let keep = c.warnings.len().saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
+        c.warnings.truncate(keep);
+        new > 0
+    })
+}

@@ -1,0 +1,156 @@
+//! What happens while a statement runs: slots become values, functions find their session, errors find their way out.
+//!
+//! SQLite calls our functions back in the thread that runs the statement. What they need of the session, and the
+//! warnings they raise, live in a thread-local [`Context`] that the engine enters before a statement and leaves after
+//! it. A function that fails leaves its [`SqlError`] there, since SQLite's own error channel carries only text.
+//!
+//! Not here: SQLite itself. The engine owns the connection and calls [`bind_slot`] for each parameter.
+
+pub mod assign;
+pub mod coerce;
+pub mod context;
+pub mod convert;
+
+use p2pdb_model::Value;
+use p2pdb_model::temporal;
+
+pub use assign::assign;
+pub use context::{Context, enter, leave, take_error};
+
+use crate::error::SqlError;
+use crate::field::FieldType;
+use crate::front::{Literal, LiteralKind};
+use crate::plan::{Coerce, NowKind, RandomKind, SessionInfo, Slot, Source};
+use crate::session::SessionState;
+
+/// Gives the rows of a virtual table (name, constraints) as JSON text, an array of arrays.
+pub type VirtualRows<'a> = dyn Fn(&str, &[Option<String>]) -> Result<String, SqlError> + 'a;
+
+/// What the values of a statement's slots are made of.
+pub struct Args<'a> {
+    /// The literals that were lifted out of the text.
+    pub literals: &'a [Literal],
+    /// The parameters of EXECUTE.
+    pub params: &'a [Literal],
+    /// The session.
+    pub session: &'a SessionState,
+    /// The statement's clock: microseconds since the Unix epoch, UTC.
+    pub now_us: i64,
+    /// Randomness for RAND() and UUID(), fresh for each execution.
+    pub random: [u8; 16],
+    /// Virtual tables.
+    pub virtuals: &'a VirtualRows<'a>,
+}
+
+/// The value of one SQLite parameter.
+///
+/// # Errors
+/// Those of the conversion (a strict assignment, a date in a comparison) and of unknown system variables.
+pub fn bind_slot(slot: &Slot, args: &Args<'_>) -> Result<Value, SqlError> {
+    match (&slot.source, &slot.coerce) {
+        (Source::Literal(i), Coerce::None) => Ok(literal(args.literals, *i)?.value.clone()),
+        (Source::Param(i), Coerce::None) => Ok(literal(args.params, *i)?.value.clone()),
+        (source, how) => {
+            let (value, from) = source_value(source, args)?;
+            coerce::apply(how, value, &from)
+        }
+    }
+}
+
+fn literal(all: &[Literal], i: usize) -> Result<&Literal, SqlError> {
+    all.get(i).ok_or_else(|| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"))
+}
+
+/// The value of a source with its type.
+fn source_value(source: &Source, args: &Args<'_>) -> Result<(Value, FieldType), SqlError> {
+    let session = args.session;
+    let text = |s: String| (Value::Text(s), FieldType::text(255, session.collation));
+    Ok(match source {
+        Source::Const(v) => (v.clone(), type_of_value(v, session)),
+        Source::Literal(i) => {
+            let l = literal(args.literals, *i)?;
+            (l.value.clone(), l.kind.field_type(session.collation))
+        }
+        Source::Param(i) => {
+            let l = literal(args.params, *i)?;
+            (l.value.clone(), l.kind.field_type(session.collation))
+        }
+        Source::Now(kind) => now(*kind, args),
+        Source::UserVariable(name) => match session.user_variables.get(name) {
+            Some(v) => (v.value.clone(), v.ty.clone()),
+            None => (Value::Null, FieldType::null()),
+        },
+        Source::SystemVariable { name, global } => {
+            let v = session.system_variable(name, *global)?;
+            let ty = type_of_value(&v, session);
+            (v, ty)
+        }
+        Source::LastInsertId => (Value::from_u64(session.last_insert_id), FieldType::uint()),
+        Source::RowCount => (Value::Int(session.row_count), FieldType::int()),
+        Source::FoundRows => (Value::from_u64(session.found_rows), FieldType::uint()),
+        Source::ConnectionId => (Value::from_u64(session.connection_id), FieldType::uint()),
+        Source::SessionInfo(SessionInfo::User) => text(session.user_at_host()),
+        Source::SessionInfo(SessionInfo::CurrentUser) => text(session.account.clone()),
+        Source::SessionInfo(SessionInfo::Database) => match &session.database {
+            Some(d) => text(d.clone()),
+            None => (Value::Null, FieldType::null()),
+        },
+        Source::SessionInfo(SessionInfo::CurrentRole) => text("NONE".to_owned()),
+        Source::Random(kind) => random(*kind, args),
+        Source::Virtual(name, constraints) => text((args.virtuals)(name, constraints)?),
+    })
+}
+
+fn type_of_value(v: &Value, session: &SessionState) -> FieldType {
+    match v {
+        Value::Null => FieldType::null(),
+        Value::Int(_) => FieldType::int(),
+        Value::Real(_) => FieldType::double(),
+        Value::Text(t) => LiteralKind::text(t).field_type(session.collation),
+        Value::Blob(_) => FieldType::bytes(255),
+    }
+}
+
+fn now(kind: NowKind, args: &Args<'_>) -> (Value, FieldType) {
+    let utc_us = args.session.timestamp_us.unwrap_or(args.now_us);
+    let local_us = utc_us + i64::from(args.session.time_zone.offset_seconds) * 1_000_000;
+    let datetime = |us: i64, fsp| {
+        (Value::Int(temporal::DateTime::from_unix_us(us).truncated(fsp).pack()), FieldType::datetime(fsp))
+    };
+    let date = |us: i64| {
+        (Value::Int(temporal::DateTime::from_unix_us(us).date().pack()), FieldType::date())
+    };
+    let time = |us: i64, fsp: u8| {
+        let unit = 10i64.pow(6 - u32::from(fsp.min(6)));
+        (Value::Int(us.rem_euclid(86_400_000_000) / unit * unit), FieldType::time(fsp))
+    };
+    match kind {
+        NowKind::DateTime(fsp) => datetime(local_us, fsp),
+        NowKind::Date => date(local_us),
+        NowKind::Time(fsp) => time(local_us, fsp),
+        NowKind::Utc(fsp) => datetime(utc_us, fsp),
+        NowKind::UtcDate => date(utc_us),
+        NowKind::UtcTime(fsp) => time(utc_us, fsp),
+        NowKind::Unix => (Value::Int(utc_us.div_euclid(1_000_000)), FieldType::int()),
+    }
+}
+
+fn random(kind: RandomKind, args: &Args<'_>) -> (Value, FieldType) {
+    let mut b = args.random;
+    match kind {
+        RandomKind::Uuid => {
+            // RFC 9562, version 4.
+            b[6] = b[6] & 0x0f | 0x40;
+            b[8] = b[8] & 0x3f | 0x80;
+            let h = p2pdb_model::ids::hex(&b);
+            let text =
+                format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..]);
+            (Value::Text(text), FieldType::text(36, args.session.collation))
+        }
+        RandomKind::UuidShort | RandomKind::Seed => {
+            let mut n = [0; 8];
+            n.copy_from_slice(&b[..8]);
+            (Value::Int((u64::from_be_bytes(n) >> 1) as i64), FieldType::uint())
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The front door of SQL: text to plan, with a cache of plans by shape.
+//!
+//! Literals are lifted out of SELECT, INSERT, UPDATE and the like, so that statements that differ only in their values
+//! share a plan. The binder says which literals it turned into slots; the others are *pinned*: a plan serves only
+//! statements with the same values there (`ORDER BY 1`, `CAST(x AS CHAR(10))`, the name of a column without alias).
+//! So a literal can never be lifted where its value decides the meaning.
+//!
+//! What a plan depends on besides its text is part of the key: the catalog's epoch, current database, sql_mode,
+//! collation of literals, `div_precision_increment` and the kinds of parameters.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use p2pdb_model::Catalog;
+use sqlparser::parser::Parser;
+
+pub mod dialect;
+pub mod key;
+pub mod lexer;
+pub mod literal;
+pub mod source;
+pub mod tokens;
+
+pub use lexer::split_statements;
+pub use literal::{Literal, LiteralKind};
+pub use source::Source;
+
+use crate::bind;
+use crate::error::SqlError;
+use crate::plan::{Plan, PlanKind, SessionCommand};
+use crate::session::SessionState;
+use crate::statement;
+use lexer::{Lexer, Quoting, Raw};
+
+/// Shapes that one cache holds.
+pub const SHAPES_MAX: usize = 1024;
+/// Plans of one shape that differ in pinned literals.
+pub const VARIANTS_MAX: usize = 8;
+/// Statements longer than this are not cached, bytes.
+pub const CACHED_BYTES_MAX: usize = 8 * 1024;
+/// Parentheses and operators that may stand around an expression.
+pub const DEPTH_MAX: usize = 3000;
+/// Nesting that the parser follows.
+const PARSER_DEPTH_MAX: usize = 250;
+/// Stack that must be left when a statement is compiled, bytes.
+const STACK_LEFT_BYTES: usize = 256 * 1024;
+/// Stack per level of nesting, bytes.
+const STACK_LEVEL_BYTES: usize = 16 * 1024;
+
+/// A compiled statement with the values of its literals.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The plan, shared with other statements of its shape.
+    pub plan: Arc<Plan>,
+    /// The literals that its slots name.
+    pub literals: Vec<Literal>,
+}
+
+#[derive(Debug)]
+struct Variant {
+    pins: Vec<(usize, Literal)>,
+    plan: Arc<Plan>,
+}
+
+/// Compiles statements and remembers the plans. One per session or worker; not shared.
+#[derive(Debug)]
+pub struct Front {
+    cache: LruCache<Box<[u8]>, Vec<Variant>>,
+    key: Vec<u8>,
+}
+
+impl Default for Front {
+    fn default() -> Self {
+        Front::new(SHAPES_MAX)
+    }
+}
+
+impl Front {
+    /// A front with a cache of this many shapes.
+    pub fn new(shapes_max: usize) -> Self {
+        let shapes_max = NonZeroUsize::new(shapes_max).unwrap_or(NonZeroUsize::MIN);
+        Front { cache: LruCache::new(shapes_max), key: Vec::new() }
+    }
+
+    /// Compiles one statement (see [`split_statements`]) whose parameters, if any, have no known kinds: for text, and
+    /// for PREPARE.
+    ///
+    /// # Errors
+    /// 1064, 1065 and everything that binding can say.
+    pub fn compile(
+        &mut self,
+        text: &str,
+        session: &SessionState,
+        catalog: &Catalog,
+    ) -> Result<Compiled, SqlError> {
+        self.compile_with(text, session, catalog, None)
+    }
+
+    /// Compiles one statement for parameters of these kinds: for EXECUTE. A parameter is then treated as a literal of
+    /// its kind.
+    ///
+    /// # Errors
+    /// As [`Front::compile`].
+    pub fn compile_with(
+        &mut self,
+        text: &str,
+        session: &SessionState,
+        catalog: &Catalog,
+        params: Option<&[LiteralKind]>,
+    ) -> Result<Compiled, SqlError> {
+        let quoting = Quoting::from(session.sql_mode);
+        let head = Head::of(text, quoting);
+        if !head.cached || text.len() > CACHED_BYTES_MAX {
+            let mut literals = Vec::new();
+            if head.lifts {
+                self.key.clear();
+                key::shape(text, quoting, &mut self.key, &mut literals);
+            }
+            let (plan, _) = compile_now(text, session, catalog, &literals, params, head.lifts)?;
+            return Ok(Compiled { plan: Arc::new(plan), literals });
+        }
+        self.key.clear();
+        session_key(&mut self.key, session, catalog, params);
+        let mut literals = Vec::new();
+        key::shape(text, quoting, &mut self.key, &mut literals);
+        if let Some(variants) = self.cache.get(self.key.as_slice()) {
+            let fits = |v: &&Variant| v.pins.iter().all(|(n, l)| literals.get(*n) == Some(l));
+            if let Some(v) = variants.iter().find(fits) {
+                return Ok(Compiled { plan: v.plan.clone(), literals });
+            }
+        }
+        let (plan, pins) = compile_now(text, session, catalog, &literals, params, true)?;
+        let plan = Arc::new(plan);
+        if !matches!(&plan.kind, PlanKind::Ddl(_)) && !is_failure(&plan) {
+            let pins = pins.into_iter().filter_map(|n| Some((n, literals.get(n)?.clone()))).collect();
+            let variant = Variant { pins, plan: plan.clone() };
+            match self.cache.get_mut(self.key.as_slice()) {
+                Some(variants) => {
+                    if variants.len() >= VARIANTS_MAX {
+                        variants.remove(0);
+                    }
+                    variants.push(variant);
+                }
+                None => {
+                    self.cache.put(self.key.as_slice().into(), vec![variant]);
+                }
+            }
+        }
+        Ok(Compiled { plan, literals })
+    }
+
+    /// Forgets every plan.
+    pub fn clear(&mut self) {
+        self.cache.clear();
+    }
+
+    /// How many shapes are remembered.
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.cache.is_empty()
+    }
+}
+
+fn is_failure(plan: &Plan) -> bool {
+    matches!(&plan.kind, PlanKind::Session(c) if c.iter().any(|c| matches!(c, SessionCommand::Fail(_))))
+}
+
+/// What a statement's first word says about it.
+struct Head {
+    lifts: bool,
+    cached: bool,
+}
+
+impl Head {
+    fn of(text: &str, quoting: Quoting) -> Self {
+        let first = Lexer::new(text, quoting).find(|t| &text[t.start..t.end] != "(");
+        let is = |words: &[&str]| {
+            first.is_some_and(|t| {
+                t.kind == Raw::Word && words.iter().any(|w| text[t.start..t.end].eq_ignore_ascii_case(w))
+            })
+        };
+        let lifts = is(&["select", "insert", "update", "delete", "replace", "with", "values", "table"]);
+        Head { lifts, cached: lifts || is(&["begin", "commit", "rollback"]) }
+    }
+}
+
+fn session_key(
+    key: &mut Vec<u8>,
+    session: &SessionState,
+    catalog: &Catalog,
+    params: Option<&[LiteralKind]>,
+) {
+    key.extend_from_slice(&catalog.epoch.to_le_bytes());
+    key.extend_from_slice(&session.sql_mode.0.to_le_bytes());
+    key.extend_from_slice(&session.collation.id().to_le_bytes());
+    key.push(session.div_precision_increment);
+    key.push(u8::from(session.safe_updates));
+    key.extend_from_slice(&session.select_limit.to_le_bytes());
+    key.extend_from_slice(session.database.as_deref().unwrap_or("").as_bytes());
+    key.push(0);
+    for kind in params.unwrap_or_default() {
+        key::push_kind(key, *kind);
+    }
+    key.push(u8::from(params.is_some()));
+}
+
+/// Compiles without a cache. The second value names the literals that the plan depends on.
+fn compile_now(
+    text: &str,
+    session: &SessionState,
+    catalog: &Catalog,
+    literals: &[Literal],
+    params: Option<&[LiteralKind]>,
+    lift: bool,
+) -> Result<(Plan, Vec<usize>), SqlError> {
+    let mut tokens = tokens::tokenize(text, session.sql_mode, lift)?;
+    if tokens.depth > DEPTH_MAX {
+        return Err(too_deep());
+    }
+    let depth = tokens.depth;
+    let source = Source::new(text, &tokens, literals, params);
+    let count = tokens.places.iter().filter(|p| matches!(p.lifted, Some(tokens::Lifted::Param(_)))).count();
+    let run = || {
+        let all = std::mem::take(&mut tokens.tokens);
+        let mut parser = Parser::new(&dialect::P2pdbDialect)
+            .with_recursion_limit(PARSER_DEPTH_MAX)
+            .with_tokens_with_locations(all);
+        let cx = statement::Context { catalog, session, text, source: &source };
+        if bind::statement::is_query(&parser) {
+            return bind::statement::compile(&mut parser, &cx);
+        }
+        statement::compile_statement(&mut parser, &cx)
+    };
+    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
+    let mut plan = stacker::maybe_grow(stack, stack * 2, run)?;
+    plan.params = count;
+    Ok((plan, source.pins()))
+}
+
+/// 1436: nested too deeply.
+pub fn too_deep() -> SqlError {
+    SqlError::new(1436, "HY000", "Thread stack overrun: the statement is nested too deeply")
+}

@@ -1,0 +1,139 @@
+//! The functions that generated SQL calls: registered with SQLite by name, all beginning with `p_`.
+//!
+//! Arguments arrive in the stored form of the class that the binder converted them to. A function that fails returns its
+//! error; whoever registers it leaves the error in the context ([`crate::execute::context::leave_error`]) and tells
+//! SQLite. NULL arguments give NULL unless a function says otherwise.
+
+use std::sync::LazyLock;
+
+use p2pdb_model::{Value, ValueRef};
+
+pub mod aggregate;
+pub mod hash;
+pub mod json;
+pub mod number;
+pub mod pattern;
+pub mod system;
+pub mod temporal;
+pub mod text;
+
+pub use aggregate::{Accumulator, AggregateFunction, aggregates};
+
+use crate::error::SqlError;
+use crate::plan::ColumnTarget;
+
+/// What a function returns.
+pub type Answer = Result<Value, SqlError>;
+
+/// A function of one row.
+#[derive(Clone, Copy)]
+pub struct ScalarFunction {
+    /// Its name in SQL.
+    pub name: &'static str,
+    /// Number of arguments; -1 for any.
+    pub args: i32,
+    /// The same arguments give the same result, within a statement.
+    pub deterministic: bool,
+    /// The code.
+    pub call: fn(&[ValueRef<'_>]) -> Answer,
+}
+
+/// All of them.
+pub fn all() -> &'static [ScalarFunction] {
+    static ALL: LazyLock<Vec<ScalarFunction>> = LazyLock::new(|| {
+        let mut out = Vec::new();
+        for list in [
+            number::FUNCTIONS,
+            text::FUNCTIONS,
+            pattern::FUNCTIONS,
+            temporal::FUNCTIONS,
+            json::FUNCTIONS,
+            hash::FUNCTIONS,
+            system::FUNCTIONS,
+        ] {
+            for (name, args, call) in list {
+                let deterministic = !matches!(*name, "p_rand" | "p_uuid" | "p_depth");
+                out.push(ScalarFunction { name, args: *args, deterministic, call: *call });
+            }
+        }
+        out
+    });
+    &ALL
+}
+
+/// A row of the tables of functions.
+pub(crate) type Row = (&'static str, i32, fn(&[ValueRef<'_>]) -> Answer);
+
+/// The members of an ENUM or SET as one text: each with its length in bytes before it.
+pub fn members_spec(members: &[String]) -> String {
+    members.iter().map(|m| format!("{}:{m}", m.len())).collect()
+}
+
+/// Reads what [`members_spec`] wrote.
+pub fn members(spec: &str) -> impl Iterator<Item = &str> {
+    let mut rest = spec;
+    std::iter::from_fn(move || {
+        let (n, tail) = rest.split_once(':')?;
+        let n: usize = n.parse().ok()?;
+        let member = tail.get(..n)?;
+        rest = &tail[n..];
+        Some(member)
+    })
+}
+
+/// A column as an argument of `p_assign`.
+pub fn assign_spec(target: &ColumnTarget) -> String {
+    system::encode_target(target)
+}
+
+/// True if an argument is NULL.
+pub(crate) fn any_null(args: &[ValueRef<'_>]) -> bool {
+    args.iter().any(|a| matches!(a, ValueRef::Null))
+}
+
+/// An argument as text; other classes give the empty text.
+pub(crate) fn str_of<'a>(v: &ValueRef<'a>) -> &'a str {
+    match v {
+        ValueRef::Text(t) => t,
+        ValueRef::Blob(b) => std::str::from_utf8(b).unwrap_or(""),
+        _ => "",
+    }
+}
+
+/// An argument as bytes.
+pub(crate) fn bytes_of<'a>(v: &ValueRef<'a>) -> &'a [u8] {
+    match v {
+        ValueRef::Text(t) => t.as_bytes(),
+        ValueRef::Blob(b) => b,
+        _ => &[],
+    }
+}
+
+/// An argument as an integer.
+pub(crate) fn int_of(v: &ValueRef<'_>) -> i64 {
+    match v {
+        ValueRef::Int(i) => *i,
+        ValueRef::Real(r) => *r as i64,
+        ValueRef::Blob(_) => i64::MAX,
+        _ => 0,
+    }
+}
+
+/// An argument as a double.
+pub(crate) fn real_of(v: &ValueRef<'_>) -> f64 {
+    match v {
+        ValueRef::Int(i) => *i as f64,
+        ValueRef::Real(r) => *r,
+        _ => 0.0,
+    }
+}
+
+/// A text.
+pub(crate) fn text(t: impl Into<String>) -> Answer {
+    Ok(Value::Text(t.into()))
+}
+
+/// A truth value.
+pub(crate) fn truth(b: bool) -> Answer {
+    Ok(Value::Int(i64::from(b)))
+}

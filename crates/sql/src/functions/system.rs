@@ -1,0 +1,290 @@
+//! Functions that the binder puts in by itself: conversions, assignments, checks.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
+use p2pdb_model::{Value, ValueRef};
+
+use super::{Answer, Row, any_null, bytes_of, int_of, members, str_of};
+use crate::error::SqlError;
+use crate::execute::{assign, context, convert};
+use crate::field::{FieldKind, FieldType};
+use crate::plan::ColumnTarget;
+use crate::types::{Class, TypeCode};
+
+pub(crate) const FUNCTIONS: &[Row] = &[
+    ("p_cv", 3, |a| convert::convert(a[0], TypeCode::unpack(int_of(&a[1])), TypeCode::unpack(int_of(&a[2])))),
+    ("p_assign", 3, assign_column),
+    ("p_enum", 2, |a| {
+        Ok(match a[0] {
+            ValueRef::Int(i) => {
+                let n = usize::try_from(i - 1).ok();
+                Value::Text(n.and_then(|n| members(str_of(&a[1])).nth(n)).unwrap_or("").to_owned())
+            }
+            _ => Value::Null,
+        })
+    }),
+    ("p_set", 2, |a| {
+        if any_null(a) {
+            return Ok(Value::Null);
+        }
+        let all: Vec<String> = members(str_of(&a[1])).map(str::to_owned).collect();
+        Ok(Value::Text(convert::set_text(&all, a[0])))
+    }),
+    ("p_hexnum", 1, |a| {
+        if any_null(a) {
+            return Ok(Value::Null);
+        }
+        let b = bytes_of(&a[0]);
+        let b = &b[b.len().saturating_sub(8)..];
+        Ok(Value::from_u64(b.iter().fold(0, |n, b| n << 8 | u64::from(*b))))
+    }),
+    ("p_cast_int", 3, cast_int),
+    ("p_depth", 1, |a| {
+        let depth = int_of(&a[0]) + 1;
+        let max = context::read(|c| c.cte_depth_max);
+        if depth as u64 > max {
+            return Err(SqlError::new(
+                3636,
+                "HY000",
+                format!(
+                    "Recursive query aborted after {} iterations. Try increasing @@cte_max_recursion_depth to a larger \
+                     value.",
+                    max + 1
+                ),
+            ));
+        }
+        Ok(Value::Int(depth))
+    }),
+    ("p_tuple", -1, |a| {
+        if any_null(a) {
+            return Ok(Value::Null);
+        }
+        let mut out = Vec::new();
+        for v in a {
+            let (tag, bytes) = match v {
+                ValueRef::Int(i) => (b'i', i.to_be_bytes().to_vec()),
+                ValueRef::Real(r) => (b'r', r.to_bits().to_be_bytes().to_vec()),
+                v => (b't', bytes_of(v).to_vec()),
+            };
+            out.push(tag);
+            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            out.extend_from_slice(&bytes);
+        }
+        Ok(Value::Blob(out))
+    }),
+    ("p_rand", 2, |a| Ok(Value::Real(random(int_of(&a[0]) as u64, int_of(&a[1]) == 1)))),
+    ("p_uuid", 1, |a| {
+        let n = (random_bits(hash_text(str_of(&a[0]))), random_bits(1));
+        let mut b = [0; 16];
+        b[..8].copy_from_slice(&n.0.to_be_bytes());
+        b[8..].copy_from_slice(&n.1.to_be_bytes());
+        b[6] = b[6] & 0x0f | 0x40;
+        b[8] = b[8] & 0x3f | 0x80;
+        let h = p2pdb_model::ids::hex(&b);
+        super::text(format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..]))
+    }),
+];
+
+fn cast_int(a: &[ValueRef<'_>]) -> Answer {
+    let from = TypeCode::unpack(int_of(&a[1]));
+    let unsigned = int_of(&a[2]) == 1;
+    let Some(n) = convert::to_wide(a[0], from)? else { return Ok(Value::Null) };
+    // Text and integers wrap around; other numbers are cut to the range.
+    let wraps = matches!(from.class, Class::Text | Class::Bytes | Class::Int | Class::UInt | Class::Bit | Class::Null);
+    let (min, max) = if unsigned { (0, i128::from(u64::MAX)) } else { (i128::from(i64::MIN), i128::from(i64::MAX)) };
+    if wraps && (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&n) {
+        return Ok(if unsigned { Value::from_u64(n as u64) } else { Value::Int(n as u64 as i64) });
+    }
+    let cut = n.clamp(min, max);
+    if cut != n {
+        let shown = convert::shown(a[0], from);
+        let kind = match from.class {
+            Class::Decimal => "DECIMAL",
+            Class::Real | Class::Float => "DOUBLE",
+            _ => "INTEGER",
+        };
+        context::warn(1292, format!("Truncated incorrect {kind} value: '{shown}'"));
+    }
+    Ok(if unsigned { Value::from_u64(cut as u64) } else { Value::Int(cut as i64) })
+}
+
+thread_local! {
+    /// (seed of the statement, state): RAND's sequence.
+    static RANDOM: RefCell<(u64, u64)> = const { RefCell::new((0, 0)) };
+    /// The column that `p_assign` met last.
+    static TARGET: RefCell<Option<(String, Arc<ColumnTarget>)>> = const { RefCell::new(None) };
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014), seeded by the statement's seed.
+fn random_bits(seed: u64) -> u64 {
+    RANDOM.with(|r| {
+        let mut r = r.borrow_mut();
+        if r.0 != seed && seed != 1 {
+            *r = (seed, seed);
+        }
+        r.1 = r.1.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = r.1;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    })
+}
+
+fn random(seed: u64, _given: bool) -> f64 {
+    (random_bits(seed) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn hash_text(t: &str) -> u64 {
+    t.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn assign_column(a: &[ValueRef<'_>]) -> Answer {
+    let from = TypeCode::unpack(int_of(&a[1]));
+    let spec = str_of(&a[2]);
+    let target = TARGET.with(|t| {
+        let mut t = t.borrow_mut();
+        match &*t {
+            Some((s, target)) if s == spec => Some(target.clone()),
+            _ => {
+                let target = Arc::new(decode_target(spec)?);
+                *t = Some((spec.to_owned(), target.clone()));
+                Some(target)
+            }
+        }
+    });
+    let Some(target) = target else {
+        return Err(SqlError::new(1815, "HY000", "Internal error: the target of an assignment cannot be read"));
+    };
+    assign::assign(a[0].to_value(), &type_of_code(from), &target)
+}
+
+/// A full type of this code, as far as conversions look at it.
+fn type_of_code(code: TypeCode) -> FieldType {
+    let mut ty = match code.class {
+        Class::Null => FieldType::null(),
+        Class::Int => FieldType::int(),
+        Class::UInt => FieldType::uint(),
+        Class::Real => FieldType::double(),
+        Class::Float => FieldType { kind: FieldKind::Float, ..FieldType::double() },
+        Class::Decimal => FieldType::decimal(65, 30),
+        Class::Text => FieldType::text(65_535, Collation::Utf8mb4_0900AiCi),
+        Class::Bytes => FieldType::bytes(65_535),
+        Class::Date => FieldType::date(),
+        Class::DateTime => FieldType::datetime(6),
+        Class::Timestamp => FieldType { kind: FieldKind::Timestamp, ..FieldType::datetime(6) },
+        Class::Time => FieldType::time(6),
+        Class::Year => FieldType::of_column(&SqlType::Year),
+        Class::Bit => FieldType::of_column(&SqlType::Bit { bits: code.width.max(1) }),
+        Class::Enum | Class::Set => FieldType::uint(),
+        Class::Json => FieldType::json(),
+    };
+    ty.decimals = code.decimals;
+    ty.zerofill = code.zerofill;
+    if code.width > 0 {
+        ty.length = u32::from(code.width);
+    }
+    ty
+}
+
+/// Writes a column as text: fields separated by NUL, its name last but the members.
+pub(crate) fn encode_target(t: &ColumnTarget) -> String {
+    let flags = u8::from(t.nullable) | u8::from(t.auto_increment) << 1;
+    let (kind, a, b, c): (&str, u64, u64, u64) = match &t.ty {
+        SqlType::Int { size, unsigned, .. } => ("i", *size as u64, u64::from(*unsigned), 0),
+        SqlType::Decimal { precision, scale, unsigned } => {
+            ("d", u64::from(*precision), u64::from(*scale), u64::from(*unsigned))
+        }
+        SqlType::Float { unsigned, digits } | SqlType::Double { unsigned, digits } => {
+            let (m, d) = digits.map_or((255, 255), |(m, d)| (u64::from(m), u64::from(d)));
+            let kind = if matches!(t.ty, SqlType::Float { .. }) { "f" } else { "r" };
+            (kind, m, d, u64::from(*unsigned))
+        }
+        SqlType::Bit { bits } => ("b", u64::from(*bits), 0, 0),
+        SqlType::Date => ("D", 0, 0, 0),
+        SqlType::Time { fsp } => ("T", u64::from(*fsp), 0, 0),
+        SqlType::DateTime { fsp } => ("t", u64::from(*fsp), 0, 0),
+        SqlType::Timestamp { fsp } => ("s", u64::from(*fsp), 0, 0),
+        SqlType::Year => ("y", 0, 0, 0),
+        SqlType::Char { chars, collation } => ("c", u64::from(*chars), u64::from(collation.id()), 0),
+        SqlType::VarChar { chars, collation } => ("v", u64::from(*chars), u64::from(collation.id()), 0),
+        SqlType::Text { size, collation } => ("x", *size as u64, u64::from(collation.id()), 0),
+        SqlType::Binary { bytes } => ("B", u64::from(*bytes), 0, 0),
+        SqlType::VarBinary { bytes } => ("V", u64::from(*bytes), 0, 0),
+        SqlType::Blob { size } => ("X", *size as u64, 0, 0),
+        SqlType::Enum { collation, .. } => ("e", 0, u64::from(collation.id()), 0),
+        SqlType::Set { collation, .. } => ("S", 0, u64::from(collation.id()), 0),
+        SqlType::Json => ("j", 0, 0, 0),
+    };
+    let members = match &t.ty {
+        SqlType::Enum { values, .. } | SqlType::Set { values, .. } => super::members_spec(values),
+        _ => String::new(),
+    };
+    format!("{flags}\t{kind}\t{a}\t{b}\t{c}\t{}\t{}{members}", t.name.len(), t.name)
+}
+
+fn decode_target(spec: &str) -> Option<ColumnTarget> {
+    let mut parts = spec.splitn(7, '\t');
+    let flags: u8 = parts.next()?.parse().ok()?;
+    let kind = parts.next()?;
+    let mut number = || parts.next()?.parse::<u64>().ok();
+    let (a, b, c, name_bytes) = (number()?, number()?, number()?, number()? as usize);
+    let rest = parts.next()?;
+    let (name, spec) = (rest.get(..name_bytes)?, rest.get(name_bytes..)?);
+    let collation = crate::collate::by_id(b as i64);
+    let size = |n: u64| [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long].into_iter().nth(n as usize);
+    let digits = (a != 255).then_some((a as u8, b as u8));
+    let values = || members(spec).map(str::to_owned).collect();
+    let ty = match kind {
+        "i" => SqlType::Int {
+            size: [IntSize::Tiny, IntSize::Small, IntSize::Medium, IntSize::Int, IntSize::Big].into_iter().nth(a as usize)?,
+            unsigned: b == 1,
+            width: None,
+            zerofill: false,
+        },
+        "d" => SqlType::Decimal { precision: a as u8, scale: b as u8, unsigned: c == 1 },
+        "f" => SqlType::Float { unsigned: c == 1, digits },
+        "r" => SqlType::Double { unsigned: c == 1, digits },
+        "b" => SqlType::Bit { bits: a as u8 },
+        "D" => SqlType::Date,
+        "T" => SqlType::Time { fsp: a as u8 },
+        "t" => SqlType::DateTime { fsp: a as u8 },
+        "s" => SqlType::Timestamp { fsp: a as u8 },
+        "y" => SqlType::Year,
+        "c" => SqlType::Char { chars: a as u32, collation },
+        "v" => SqlType::VarChar { chars: a as u32, collation },
+        "x" => SqlType::Text { size: size(a)?, collation },
+        "B" => SqlType::Binary { bytes: a as u32 },
+        "V" => SqlType::VarBinary { bytes: a as u32 },
+        "X" => SqlType::Blob { size: size(a)? },
+        "e" => SqlType::Enum { values: values(), collation },
+        "S" => SqlType::Set { values: values(), collation },
+        "j" => SqlType::Json,
+        _ => return None,
+    };
+    Some(ColumnTarget { name: name.to_owned(), ty, nullable: flags & 1 == 1, auto_increment: flags & 2 == 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_round_trip() {
+        let collation = Collation::Utf8mb4Bin;
+        for ty in [
+            SqlType::Int { size: IntSize::Medium, unsigned: true, width: None, zerofill: false },
+            SqlType::Decimal { precision: 10, scale: 2, unsigned: false },
+            SqlType::Float { unsigned: false, digits: None },
+            SqlType::Double { unsigned: true, digits: Some((5, 2)) },
+            SqlType::Text { size: LobSize::Medium, collation },
+            SqlType::Enum { values: vec!["a\tb".into(), "1:2".into(), String::new()], collation },
+            SqlType::Timestamp { fsp: 3 },
+            SqlType::Json,
+        ] {
+            let t = ColumnTarget { name: "a\tb".into(), ty, nullable: true, auto_increment: false };
+            assert_eq!(decode_target(&encode_target(&t)), Some(t));
+        }
+    }
+}
