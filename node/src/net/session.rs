@@ -51,6 +51,11 @@ impl Frame {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The bytes and their share of the budget, which returns when the latter is dropped.
+    pub(super) fn into_parts(self) -> (Vec<u8>, OwnedSemaphorePermit) {
+        (self.bytes, self._budget)
+    }
 }
 
 /// Why a frame was not queued.
