@@ -84,7 +84,10 @@ impl Engine {
         if let Err(Job::Task(task)) = self.inner.queue.push(Job::Task(task)) {
             drop(task);
             let (giver, taker) = handoff();
-            giver.give(Arrived { fault: Some("the queue of writes is full".to_owned()), ..Arrived::default() });
+            giver.give(Arrived {
+                fault: Some("the queue of writes is full".to_owned()),
+                ..Arrived::default()
+            });
             return Ingest(taker);
         }
         Ingest(taker)
@@ -174,10 +177,13 @@ impl Inner {
                 Ok(waits) if waits.missing.is_empty() && waits.until_ms.is_none() => {}
                 Ok(waits) => {
                     arrived.waiting += 1;
-                    let bytes = block.bytes().len() + block.parts().iter().map(|p| p.bytes.len()).sum::<usize>();
+                    let bytes =
+                        block.bytes().len() + block.parts().iter().map(|p| p.bytes.len()).sum::<usize>();
                     let (author, stamp) = (block.author(), block.stamp());
                     for (gone, _) in writer.pending.insert(cid, author, stamp, bytes, waits, block) {
-                        tracing::debug!("block {gone} waits no longer: too many blocks wait; it is asked for again");
+                        tracing::debug!(
+                            "block {gone} waits no longer: too many blocks wait; it is asked for again"
+                        );
                     }
                     continue;
                 }
@@ -241,6 +247,7 @@ impl<E: Into<EngineError>> From<E> for ApplyError {
 impl Writer {
     /// Logs, judges and merges a block whose parents are applied.
     pub(crate) fn apply_block(&mut self, block: &FullBlock) -> Result<(), ApplyError> {
+        self.set_dirty();
         let placed = match self.dag.append(block.verified(), &Logged(&self.db)) {
             Ok(placed) => placed,
             Err(p2pdb_dag::Error::Fault(e)) => return Err(ApplyError::Fault(e.into())),
@@ -304,7 +311,11 @@ impl Writer {
         for (branch, chain) in branches {
             let mut blocks = Vec::new();
             self.db.scan_branch(store::BranchNo(branch.0), 0, |b| {
-                if !what.covered.iter().any(|(c, tip)| *c == chain.first && tip.contains_or_is(logged::place(&b.record))) {
+                if !what
+                    .covered
+                    .iter()
+                    .any(|(c, tip)| *c == chain.first && tip.contains_or_is(logged::place(&b.record)))
+                {
                     blocks.push(b.record);
                 }
                 Ok(store::NEXT)

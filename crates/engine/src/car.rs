@@ -37,19 +37,17 @@ impl<R: Read> Batches<'_, R> {
         while !self.ended && batch.len() < BATCH_BLOCKS && bytes < BATCH_BYTES {
             match self.car.next().transpose()? {
                 None => self.ended = true,
-                Some((cid, section)) => {
-                    match RawBlock(section.clone()).decode() {
-                        Ok(block) => self.envelopes.push_back(block),
-                        Err(_) => {
-                            self.bytes += section.len();
-                            if self.bytes > KEPT_BYTES_MAX {
-                                let why = "too many bodies come before their headers";
-                                return Err(CarError::Invalid(why.to_owned()));
-                            }
-                            self.bodies.insert(cid, section);
+                Some((cid, section)) => match RawBlock(section.clone()).decode() {
+                    Ok(block) => self.envelopes.push_back(block),
+                    Err(_) => {
+                        self.bytes += section.len();
+                        if self.bytes > KEPT_BYTES_MAX {
+                            let why = "too many bodies come before their headers";
+                            return Err(CarError::Invalid(why.to_owned()));
                         }
+                        self.bodies.insert(cid, section);
                     }
-                }
+                },
             }
             while let Some(block) = self.envelopes.front() {
                 if !block.header().bodies.iter().all(|b| self.bodies.contains_key(&b.cid)) {

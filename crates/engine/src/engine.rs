@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use lru::LruCache;
 use p2pdb_access::Access;
-use p2pdb_dag::{Dag, Frontier, Head};
 use p2pdb_block::SigningKey;
+use p2pdb_dag::{Dag, Frontier, Head};
 use p2pdb_model::{Catalog, Cid, NodeId, RealmId};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Front, LiteralKind};
 use p2pdb_sql::plan::Plan;
 use p2pdb_sql::session::SessionState;
 use p2pdb_sql::variables::Globals;
-use p2pdb_store::{PooledReader, ReaderPool};
+use p2pdb_store::{Merger, PooledReader, ReaderPool};
 use parking_lot::Mutex;
 
 use crate::api::{Clock, Entropy, SessionOptions};
@@ -52,8 +52,6 @@ pub(crate) struct Published {
     pub(crate) pending: u64,
     pub(crate) dag: Arc<Dag>,
     pub(crate) frontier_digest: [u8; 32],
-    pub(crate) fingerprint: [u8; 32],
-    pub(crate) fingerprints: Vec<(String, [u8; 32])>,
 }
 
 /// Called after each commit that added blocks, with the blocks made here. Must not block.
@@ -76,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) account_keys: Vec<SigningKey>,
     /// Fingerprints at frontiers that this node was at.
     pub(crate) proofs: Mutex<LruCache<[u8; 32], [u8; 32]>>,
+    /// Reads fingerprints; made anew when the schema changes.
+    pub(crate) reckoner: Mutex<Option<(u64, Merger)>>,
     /// Blocks that wait for parents or for their time.
     pub(crate) waiting: Mutex<HashSet<Cid>>,
     /// Members that are connected, as the node says.
@@ -165,6 +165,7 @@ impl Engine {
             started_us,
             account_keys,
             proofs: Mutex::new(LruCache::new(PROOFS_MAX)),
+            reckoner: Mutex::default(),
             waiting: Mutex::default(),
             connected: Mutex::default(),
             clean,
@@ -220,7 +221,7 @@ impl Engine {
             Todo::Grant(job, lease) => inner.grant(job, lease),
             Todo::Group(job) => inner.group(job),
             Todo::End(end) => inner.end_lease(end),
-            Todo::Expire(_) => {
+            Todo::Expire => {
                 inner.counters.conflicts.fetch_add(1, Ordering::Relaxed);
                 inner.expire_lease();
             }
@@ -282,7 +283,10 @@ impl Inner {
             return Err(SqlError::new(
                 1045,
                 "28000",
-                format!("Access denied for user '{}'@'{}' (this node may not act for that account)", options.user, options.host),
+                format!(
+                    "Access denied for user '{}'@'{}' (this node may not act for that account)",
+                    options.user, options.host
+                ),
             ));
         };
         let name = format!("{}@{}", account.name, account.host);
@@ -323,7 +327,8 @@ impl Inner {
     }
 
     pub(crate) fn lock_deadline_us(&self, state: &SessionState) -> u64 {
-        let own = state.lock_wait_timeout_s().map(|s| s.saturating_mul(1_000_000));
+        let own = state.system_variable("innodb_lock_wait_timeout", false).ok().and_then(|v| v.as_u64());
+        let own = own.map(|s| s.saturating_mul(1_000_000));
         self.clock.now_us().saturating_add(own.unwrap_or(self.lock_wait_us))
     }
 
@@ -376,7 +381,6 @@ impl Inner {
         all.sort_by_key(|h| h.id);
         all
     }
-
 
     pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
         self.connected.lock().contains(node)

@@ -7,9 +7,11 @@ use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
 use p2pdb_model::{Catalog, ObjectId, Value};
 use p2pdb_sql::virtuals::{self, Process};
-use p2pdb_store::{Connection, NEXT, STOP};
+use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side};
 
 use crate::engine::Inner;
+use crate::logged::{self, Ancestry};
+use crate::words;
 
 /// Rows that a listing of the log gives at most.
 const LISTED_MAX: usize = 10_000;
@@ -97,7 +99,7 @@ impl virtuals::Environment for Environment<'_> {
 
     fn auto_increment(&self, table: ObjectId) -> u64 {
         let Some(table) = self.catalog.table_by_id(table) else { return 1 };
-        let floor = self.connection.greatest_id(table).unwrap_or(0);
+        let floor = logged::greatest_id(self.connection, table).unwrap_or(0);
         let floor = floor.max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
         let own = self.inner.published.load().access.ids(self.inner.node).own;
         own.and_then(|class| class.next_after(floor)).unwrap_or(floor.saturating_add(1))
@@ -106,29 +108,62 @@ impl virtuals::Environment for Environment<'_> {
 
 impl Environment<'_> {
     fn conflicts(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
+        let dag = self.inner.published.load().dag.clone();
+        let ancestry = Ancestry::new(&dag, self.connection);
+        let ask = |a, b| ancestry.ask(a, b);
+        let mut merger = Merger::load(self.connection, &ask, crate::functions::default_of())?;
         let mut rows = Vec::new();
-        for c in self.connection.conflicts(self.catalog)? {
-            let side = |v: Option<&p2pdb_store::ConflictSide>| match v {
-                None => [Value::Null, Value::Null, Value::Null, Value::Null],
-                Some(s) => [
-                    s.value.clone().map_or(Value::Null, Value::Text),
-                    text(s.order.author),
-                    uint(s.order.stamp.0),
-                    text(s.order.block),
-                ],
-            };
-            let mut row = vec![
-                text(&c.database),
-                text(&c.table),
-                text(&c.row_key),
-                c.column.as_ref().map_or(Value::Null, text),
-                text(c.rule),
-            ];
-            row.extend(side(c.kept.as_ref()));
-            row.extend(side(Some(&c.lost)));
-            rows.push(row);
-        }
+        merger.conflicts(self.connection, &ask, None, &mut |c| {
+            rows.push(self.conflict(c));
+            Ok(if rows.len() >= LISTED_MAX { STOP } else { NEXT })
+        })?;
         Ok(rows)
+    }
+
+    fn conflict(&self, c: &Conflict) -> Vec<Value> {
+        let table = self.catalog.table_by_id(c.table);
+        let column = |tag| table.and_then(|t| t.column_by_tag(tag));
+        let one = match c.columns.as_slice() {
+            [tag] => column(*tag),
+            _ => None,
+        };
+        let value = |v: &Value| match one {
+            Some(column) => Value::Text(words::shown(v, &column.def.ty)),
+            None => Value::Text(words::plain(v)),
+        };
+        let side = |s: Option<&Side>, whole: Option<String>| match s {
+            None => [whole.map_or(Value::Null, Value::Text), Value::Null, Value::Null, Value::Null],
+            Some(s) => [
+                whole.map_or_else(|| s.value.as_ref().map_or(Value::Null, value), Value::Text),
+                text(s.author),
+                uint(s.stamp.0),
+                text(s.block),
+            ],
+        };
+        let whole = c.row.as_ref().map(|cells| {
+            let cell = |(tag, v): &(p2pdb_model::ColumnTag, Value)| {
+                let (name, shown) = match column(*tag) {
+                    Some(c) => (c.name.clone(), words::shown(v, &c.def.ty)),
+                    None => (tag.to_string(), words::plain(v)),
+                };
+                let shown = if v.is_null() { serde_json::Value::Null } else { shown.into() };
+                (name, shown)
+            };
+            serde_json::Value::Object(cells.iter().map(cell).collect()).to_string()
+        });
+        let key: Vec<String> = c.key.0.iter().map(words::plain).collect();
+        let names: Vec<&str> =
+            c.columns.iter().filter_map(|tag| column(*tag).map(|c| c.name.as_str())).collect();
+        let mut row = vec![
+            table.map_or(Value::Null, |t| text(&t.database)),
+            table.map_or(Value::Null, |t| text(&t.name)),
+            text(key.join(",")),
+            if names.is_empty() { Value::Null } else { text(names.join(",")) },
+            text(c.rule.name()),
+        ];
+        row.extend(side(c.winner.as_ref(), None));
+        row.extend(side(c.loser.as_ref(), whole));
+        row
     }
 
     fn members(&self) -> Vec<Vec<Value>> {
@@ -151,7 +186,10 @@ impl Environment<'_> {
         let frontier = self.inner.published.load().frontier.clone();
         let rows = |c: &ChainFrontier| {
             let (author, uuid) = (c.chain.author, c.chain.uuid());
-            c.tips.iter().map(move |t| vec![text(author), text(uuid), uint(t.seq), text(t.cid)]).collect::<Vec<_>>()
+            c.tips
+                .iter()
+                .map(move |t| vec![text(author), text(uuid), uint(t.seq), text(t.cid)])
+                .collect::<Vec<_>>()
         };
         frontier.chains().iter().flat_map(rows).collect()
     }

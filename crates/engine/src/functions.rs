@@ -26,25 +26,34 @@ fn build() -> Functions {
         }
     });
     let aggregates = sql::aggregates().iter().map(|a| {
-        let new = a.new;
+        let new = a.make;
         AggregateFunction {
             name: a.name.to_owned(),
             args: a.args,
             new: Arc::new(move || Box::new(State(new())) as Box<dyn AggregateState>),
         }
     });
-    let collations = collate::all().iter().map(|(name, compare)| {
-        let compare = *compare;
-        CollationSequence { name: (*name).to_owned(), compare: Arc::new(move |a: &str, b: &str| compare(a, b)) }
+    let collations = collate::all().into_iter().map(|(name, compare)| CollationSequence {
+        name: name.to_owned(),
+        compare: Arc::new(move |a: &str, b: &str| compare(a, b)),
     });
-    Functions { scalars: scalars.collect(), aggregates: aggregates.collect(), collations: collations.collect() }
+    Functions {
+        scalars: scalars.collect(),
+        aggregates: aggregates.collect(),
+        collations: collations.collect(),
+    }
+}
+
+/// What cells hold that nothing was ever written to.
+pub(crate) fn default_of() -> p2pdb_store::DefaultOf {
+    Arc::new(|column, _first| p2pdb_sql::ddl::defaults::unwritten(column))
 }
 
 fn boxed(e: SqlError) -> FunctionError {
     Box::new(e)
 }
 
-struct State(Box<dyn sql::AggregateState>);
+struct State(Box<dyn sql::Accumulator>);
 
 impl AggregateState for State {
     fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), FunctionError> {

@@ -28,6 +28,7 @@ mod statement;
 mod status;
 mod turns;
 mod wait;
+mod words;
 mod writer;
 
 pub use api::*;
@@ -41,3 +42,4 @@ pub use session::{Progress, Session};
 pub use source::LogView;
 pub use statement::Statement;
 pub use wait::Wait;
+pub use words::text;

@@ -4,11 +4,11 @@
 //! capture: affected rows, references, claims of displaced rows, CHECKs. What a change means for other nodes is decided
 //! later, when the transaction ends.
 
-use p2pdb_model::Value;
 use p2pdb_model::catalog::{Index, Table};
+use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
-use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, NoteLevel, PlanKind, Slot};
+use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, Slot};
 use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
 
 use crate::api::Outcome;
@@ -16,6 +16,7 @@ use crate::core::Core;
 use crate::error::store_to_sql;
 use crate::run;
 use crate::statement::Bound;
+use crate::words;
 use crate::writer::Writer;
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
@@ -49,7 +50,13 @@ pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outc
 }
 
 /// Values of slots, for this execution.
-fn bind(w: &Writer, core: &Core, slots: &[Slot], bound: &Bound, random: [u8; 16]) -> Result<Vec<Value>, SqlError> {
+fn bind(
+    w: &Writer,
+    core: &Core,
+    slots: &[Slot],
+    bound: &Bound,
+    random: [u8; 16],
+) -> Result<Vec<Value>, SqlError> {
     let args = args(w, core, bound, random);
     slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()
 }
@@ -78,6 +85,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
     let table = catalog.table_by_id(plan.table).ok_or_else(|| gone("table"))?;
     let seed = random(w);
     let extra = bind(w, core, &plan.extra, bound, seed)?;
+    let start = w.db.capture_mark();
     let mut run = InsertRun { plan, table, extra, outcome: Outcome::default(), skipped: 0, rows: 0 };
     match &plan.rows {
         InsertRows::Values(rows) => {
@@ -92,7 +100,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
                 run.row(w, core, values)?;
             }
         }
-        InsertRows::Select { query, coerce: targets } => {
+        InsertRows::Select { query, types, coerce: targets } => {
             let params = bind(w, core, &query.slots, bound, seed)?;
             let mut rows: Vec<Vec<Value>> = Vec::new();
             let mut bytes = 0;
@@ -108,14 +116,13 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
             cost.map_err(|e| run::failed(&e, core))?;
             for values in rows {
                 execute::context::set_row(run.rows + 1);
-                let fields = &bound.statement.compiled().plan.fields;
                 let coerced: Result<Vec<Value>, SqlError> = values
                     .into_iter()
                     .zip(targets)
                     .enumerate()
-                    .map(|(i, (v, target))| match query_type(query, fields, i) {
+                    .map(|(i, (v, target))| match types.get(i) {
                         Some(from) => coerce::apply(target, v, from),
-                        None => coerce::apply(target, v, &p2pdb_sql::field::FieldType::null()),
+                        None => Err(SqlError::value_count(1)),
                     })
                     .collect();
                 run.row(w, core, coerced?)?;
@@ -138,16 +145,8 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
     if outcome.last_insert_id != 0 {
         core.state.last_insert_id = outcome.last_insert_id;
     }
-    check(w, core, plan.mode == InsertMode::Ignore)?;
+    check(w, core, start, plan.mode == InsertMode::Ignore)?;
     Ok(outcome)
-}
-
-fn query_type<'a>(
-    query: &'a p2pdb_sql::plan::Query,
-    _fields: &[p2pdb_sql::field::Field],
-    i: usize,
-) -> Option<&'a p2pdb_sql::field::FieldType> {
-    query.types.get(i)
 }
 
 struct InsertRun<'a> {
@@ -177,9 +176,7 @@ impl InsertRun<'_> {
         match w.db.execute(&self.plan.sql, &values) {
             Ok(_) => {}
             Err(StoreError::Constraint(c)) => {
-                let (index, error) = duplicate(self.table, &c, &self.plan.columns, &values[..written], &core.state);
-                let _ = index;
-                return Err(error);
+                return Err(duplicate(self.table, &c, &self.plan.columns, &values[..written]));
             }
             Err(e) => return Err(run::failed(&e, core)),
         }
@@ -193,7 +190,10 @@ impl InsertRun<'_> {
                 self.skipped += 1;
                 if self.plan.mode == InsertMode::Ignore {
                     let message = match clashing(w, self.table, &self.plan.columns, &values[..written]) {
-                        Some(index) => duplicate_message(self.table, index, &self.plan.columns, &values[..written], &core.state),
+                        Some(index) => {
+                            words::duplicate(self.table, index, &self.plan.columns, &values[..written])
+                                .message
+                        }
                         None => "Duplicate entry".to_owned(),
                     };
                     execute::context::warn(1062, message);
@@ -225,7 +225,8 @@ impl InsertRun<'_> {
             }
             return Ok(None);
         }
-        let exhausted = || SqlError::new(1467, "HY000", "Failed to read auto-increment value from storage engine");
+        let exhausted =
+            || SqlError::new(1467, "HY000", "Failed to read auto-increment value from storage engine");
         let id = match core.state.insert_id.take() {
             Some(id) => id,
             None => {
@@ -323,7 +324,7 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
                 Err(StoreError::Constraint(c)) => {
                     let catalog = w.catalog.clone();
                     let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
-                    let (_, error) = duplicate(table, &c, &[], &[], &core.state);
+                    let error = duplicate(table, &c, &[], &[]);
                     if plan.ignore {
                         execute::context::warn(error.code, error.message);
                     } else {
@@ -334,9 +335,11 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
             }
         }
     }
-    let changed = w.db.captured_since(start, |all| all.iter().filter(|c| c.op != CaptureOp::Update || c.old != c.new).count() as u64);
+    let changed = w.db.captured_since(start, |all| {
+        all.iter().filter(|c| c.op != CaptureOp::Update || c.old != c.new).count() as u64
+    });
     outcome.affected = changed;
-    check(w, core, plan.ignore)?;
+    check(w, core, start, plan.ignore)?;
     if plan.update {
         outcome.info = format!(
             "Rows matched: {}  Changed: {changed}  Warnings: {}",
@@ -363,7 +366,7 @@ fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError>
         if let Some(row) = found.map_err(|e| run::failed(&e, core))? {
             let mut error = error.clone();
             for (i, v) in row.iter().enumerate() {
-                error.message = error.message.replace(&format!("{{{i}}}"), &plain(v));
+                error.message = error.message.replace(&format!("{{{i}}}"), &words::plain(v));
             }
             return Err(error);
         }
@@ -376,70 +379,89 @@ fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError>
 
 // ---- checks on what was captured
 
-/// References, claims of displaced rows and CHECKs over all that the statement wrote.
-fn check(w: &mut Writer, core: &mut Core, ignore: bool) -> Result<(), SqlError> {
+/// References, claims of displaced rows and CHECKs over what the statement wrote since `mark`.
+fn check(w: &mut Writer, core: &mut Core, mark: usize, ignore: bool) -> Result<(), SqlError> {
     let catalog = w.catalog.clone();
-    let violations = w
-        .db
-        .check_statement(&catalog, core.state.foreign_key_checks)
-        .map_err(|e| run::failed(&e, core))?;
-    if let Some(v) = violations.into_iter().next() {
-        let error = violated(&catalog, &v, &core.state);
-        if !ignore {
-            return Err(error);
+    w.note_foreign_key_checks(core.state.foreign_key_checks);
+    let violation = {
+        let Writer { merger, db, .. } = w;
+        merger.check(db, mark, core.state.foreign_key_checks)
+    };
+    let error = match violation.map_err(|e| run::failed(&e, core))? {
+        Some(v) => Some(words::violation(&catalog, &v)),
+        None => checks(w, core, &catalog, mark)?,
+    };
+    match error {
+        None => Ok(()),
+        Some(e) if ignore => {
+            // The statement's rows stay as they were before it: IGNORE of a set of rows is not taken apart.
+            execute::context::warn(e.code, e.message.clone());
+            Err(e)
         }
-        core.state.warn(p2pdb_sql::plan::Note { level: NoteLevel::Warning, code: error.code, message: error.message });
+        Some(e) => Err(e),
     }
-    Ok(())
 }
 
-/// A violation in MySQL's words.
-fn violated(
-    catalog: &p2pdb_model::Catalog,
-    v: &Violation,
-    state: &p2pdb_sql::session::SessionState,
-) -> SqlError {
-    p2pdb_sql::violation::error(catalog, v.table, &v.kind(), state)
+/// The first CHECK that a written row violates (3819).
+fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
+    let written: Vec<(std::sync::Arc<str>, i64)> = w.db.captured_since(mark, |all| {
+        all.iter().filter(|c| c.op != CaptureOp::Delete).map(|c| (c.table.clone(), c.new_rowid)).collect()
+    });
+    let mut last: Option<(std::sync::Arc<str>, Vec<(String, String)>)> = None;
+    for (name, rowid) in written {
+        if last.as_ref().is_none_or(|(n, _)| *n != name) {
+            let table = catalog.tables().find(|t| t.physical() == *name);
+            let mut lowered = Vec::new();
+            for c in
+                table.iter().flat_map(|t| t.checks.iter().filter(|c| c.def.enforced).map(move |c| (t, c)))
+            {
+                let (table, check) = c;
+                let sql = p2pdb_sql::dml::lower_check(table, check, catalog, &core.state)?;
+                lowered.push((
+                    check.name.clone(),
+                    format!("SELECT 1 FROM {name} WHERE rowid = ?1 AND NOT ({sql})"),
+                ));
+            }
+            last = Some((name.clone(), lowered));
+        }
+        for (constraint, sql) in last.iter().flat_map(|(_, l)| l) {
+            let violated = w.db.query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |_| Ok(()));
+            if violated.map_err(|e| run::failed(&e, core))?.is_some() {
+                let message = format!("Check constraint '{constraint}' is violated.");
+                return Ok(Some(SqlError::new(3819, "HY000", message)));
+            }
+        }
+    }
+    Ok(None)
 }
 
-/// 1062 for a unique key that SQLite found taken.
-fn duplicate<'t>(
-    table: &'t Table,
+/// 1062 for a unique key that SQLite found taken; with the values of the row that was written, where they are known.
+fn duplicate(
+    table: &Table,
     constraint: &p2pdb_store::ConstraintError,
     columns: &[p2pdb_model::ColumnTag],
     values: &[Value],
-    state: &p2pdb_sql::session::SessionState,
-) -> (Option<&'t Index>, SqlError) {
-    let index = constraint.index(table);
-    let message = match index {
-        Some(index) => duplicate_message(table, index, columns, values, state),
-        None => format!("Duplicate entry for a unique key of '{}'", table.name),
-    };
-    (index, SqlError::new(1062, "23000", message))
+) -> SqlError {
+    match violated_index(table, constraint) {
+        Some(index) => words::duplicate(table, index, columns, values),
+        None => SqlError::new(1062, "23000", format!("Duplicate entry for a unique key of '{}'", table.name)),
+    }
 }
 
-fn duplicate_message(
-    table: &Table,
-    index: &Index,
-    columns: &[p2pdb_model::ColumnTag],
-    values: &[Value],
-    _state: &p2pdb_sql::session::SessionState,
-) -> String {
-    let shown: Vec<String> = index
-        .def
-        .parts
-        .iter()
-        .map(|part| {
-            let value = columns.iter().position(|c| *c == part.column).and_then(|i| values.get(i));
-            let ty = table.column_by_tag(part.column).map(|c| &c.def.ty);
-            match (value, ty) {
-                (Some(v), Some(ty)) => p2pdb_sql::present::text_of(v, ty),
-                (Some(v), None) => plain(v),
-                (None, _) => "?".to_owned(),
-            }
-        })
-        .collect();
-    format!("Duplicate entry '{}' for key '{}.{}'", shown.join("-"), table.name, index.name)
+/// The index that SQLite's message means: it names the columns.
+fn violated_index<'t>(table: &'t Table, constraint: &p2pdb_store::ConstraintError) -> Option<&'t Index> {
+    if let Some(name) = constraint.index() {
+        return table.indexes.iter().find(|i| p2pdb_model::catalog::physical_index(i.id) == name);
+    }
+    let named: Vec<&str> = constraint.columns().into_iter().map(|(_, c)| c).collect();
+    table.indexes.iter().filter(|i| i.def.unique).find(|i| {
+        i.def.parts.len() == named.len()
+            && i.def
+                .parts
+                .iter()
+                .zip(&named)
+                .all(|(p, n)| p2pdb_model::catalog::physical_column(p.column) == **n)
+    })
 }
 
 /// The unique index on which these values meet another row.
@@ -459,22 +481,20 @@ fn clashing<'t>(
                 sql.push_str(" AND ");
             }
             params.push(value.clone());
-            sql.push_str(&format!("{} = ?{}", p2pdb_model::catalog::physical_column(part.column), params.len()));
+            sql.push_str(&format!(
+                "{} = ?{}",
+                p2pdb_model::catalog::physical_column(part.column),
+                params.len()
+            ));
         }
         matches!(w.db.query_one(&sql, &params, |_| Ok(())), Ok(Some(())))
     })
 }
 
-fn plain(v: &Value) -> String {
-    match v {
-        Value::Null => "NULL".to_owned(),
-        Value::Int(i) => i.to_string(),
-        Value::Real(r) => r.to_string(),
-        Value::Text(t) => t.clone(),
-        Value::Blob(b) => p2pdb_model::ids::hex(b),
-    }
-}
-
 fn gone(what: &str) -> SqlError {
-    SqlError::new(1412, "HY000", format!("Table definition has changed, please retry transaction (the {what} is gone)"))
+    SqlError::new(
+        1412,
+        "HY000",
+        format!("Table definition has changed, please retry transaction (the {what} is gone)"),
+    )
 }

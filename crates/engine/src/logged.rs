@@ -7,6 +7,7 @@ use p2pdb_dag::{
     BlockNo, Branch, BranchNo, ChainId, Dag, DagStore, Found, Head, Past, Place, Placed, Tip, Unseen,
 };
 use p2pdb_model::RealmId;
+use p2pdb_model::catalog::Table;
 use p2pdb_model::ids::Cid;
 use p2pdb_store::{self as store, Connection, StoreError};
 
@@ -127,4 +128,16 @@ impl<'a> Ancestry<'a> {
         *self.past.borrow_mut() = Some(past);
         Ok(answer)
     }
+}
+
+/// The greatest value in a table's AUTO_INCREMENT column, displaced rows included; 0 when there is none.
+pub(crate) fn greatest_id(db: &Connection, table: &Table) -> Result<u64, StoreError> {
+    let Some(column) = table.auto_increment() else { return Ok(0) };
+    let mut greatest = 0;
+    for name in [table.physical(), table.physical_displaced()] {
+        let sql = format!("SELECT max({}) FROM {name}", column.physical());
+        let found = db.query_one(&sql, (), |r| Ok(r.get(0)?.to_value()))?;
+        greatest = greatest.max(found.and_then(|v| v.as_u64()).unwrap_or(0));
+    }
+    Ok(greatest)
 }

@@ -92,7 +92,9 @@ impl Engine {
     /// When the ticket is unknown, expired, used up, or not proven.
     pub fn admit(&self, request: Admission) -> Result<(), EngineError> {
         if request.name.len() > NODE_NAME_BYTES_MAX {
-            return Err(EngineError::Refused(format!("a node's name has at most {NODE_NAME_BYTES_MAX} bytes")));
+            return Err(EngineError::Refused(format!(
+                "a node's name has at most {NODE_NAME_BYTES_MAX} bytes"
+            )));
         }
         if self.is_member(&request.node) {
             return Ok(());
@@ -102,18 +104,21 @@ impl Engine {
                 return Ok(());
             }
             let ticket = w.access.tickets().into_iter().find(|t| t.key == request.ticket);
-            let role = ticket.map(|t| t.role).ok_or_else(|| {
-                EngineError::Refused("the ticket is unknown here, or used up".to_owned())
-            })?;
+            let role = ticket
+                .map(|t| t.role)
+                .ok_or_else(|| EngineError::Refused("the ticket is unknown here, or used up".to_owned()))?;
             let deal = if role.writes() { w.access.deal(w.node()) } else { None };
-            w.access(account, vec![AccessChange::Admit {
-                node: request.node,
-                role,
-                ticket: Some((request.ticket, request.signature)),
-                ids: deal.map(|d| d.ids),
-                dealer_ids: deal.and_then(|d| d.dealer_ids),
-                name: request.name,
-            }])
+            w.access(
+                account,
+                vec![AccessChange::Admit {
+                    node: request.node,
+                    role,
+                    ticket: Some((request.ticket, request.signature)),
+                    ids: deal.map(|d| d.ids),
+                    dealer_ids: deal.and_then(|d| d.dealer_ids),
+                    name: request.name,
+                }],
+            )
         })
     }
 
@@ -145,7 +150,10 @@ impl Engine {
                 .access
                 .deal(w.node())
                 .ok_or_else(|| EngineError::Refused("this node has no values to deal".to_owned()))?;
-            w.access(account, vec![AccessChange::DealIds { node, ids: deal.ids, dealer_ids: deal.dealer_ids }])
+            w.access(
+                account,
+                vec![AccessChange::DealIds { node, ids: deal.ids, dealer_ids: deal.dealer_ids }],
+            )
         })
     }
 

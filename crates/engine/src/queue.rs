@@ -40,7 +40,7 @@ pub(crate) enum Todo {
     /// The holder said how it ends.
     End(EndLease),
     /// The holder was idle for too long.
-    Expire(LeaseId),
+    Expire,
     /// No more work: the engine stops.
     Stop,
 }
@@ -77,11 +77,6 @@ impl Queue {
         Ok(())
     }
 
-    /// How many jobs wait.
-    pub(crate) fn len(&self) -> usize {
-        self.state.lock().jobs.len()
-    }
-
     /// What to do now.
     pub(crate) fn next(&self, now_us: u64) -> Todo {
         let mut s = self.state.lock();
@@ -97,13 +92,12 @@ impl Queue {
             }
             let idle_until = lease.used_us.saturating_add(self.idle_us);
             // Nobody waits: the holder may keep it.
-            if !lease.busy && idle_until <= now_us && !s.jobs.is_empty() {
-                let id = lease.id;
+            let busy = lease.busy;
+            if !busy && idle_until <= now_us && !s.jobs.is_empty() {
                 s.lease = None;
-                return Todo::Expire(id);
+                return Todo::Expire;
             }
-            let until = (!lease.busy).then_some(idle_until.max(now_us + 1));
-            let until = if s.jobs.is_empty() { None } else { until };
+            let until = (!busy && !s.jobs.is_empty()).then_some(idle_until.max(now_us + 1));
             let first = s.jobs.iter().map(Job::deadline_us).min();
             return Todo::Wait(match (until, first) {
                 (Some(a), Some(b)) => Some(a.min(b)),

@@ -58,7 +58,8 @@ impl Reads {
                 continue;
             }
             // The table was altered or dropped meanwhile.
-            let (Some(then), Some(now)) = (catalog.table_by_id(*table), writer.catalog.table_by_id(*table)) else {
+            let (Some(then), Some(now)) = (catalog.table_by_id(*table), writer.catalog.table_by_id(*table))
+            else {
                 return Ok(false);
             };
             let key_of = |t: &p2pdb_model::catalog::Table| {
@@ -68,7 +69,8 @@ impl Reads {
             if columns != key_of(now) {
                 return Ok(false);
             }
-            let mut sql = format!("SELECT {COLUMN_VERSION}, {COLUMN_OVERRIDES} FROM {} WHERE ", now.physical());
+            let mut sql =
+                format!("SELECT {COLUMN_VERSION}, {COLUMN_OVERRIDES} FROM {} WHERE ", now.physical());
             for (i, column) in columns.iter().enumerate() {
                 let and = if i == 0 { "" } else { " AND " };
                 sql.push_str(&format!("{and}{column} = ?{}", i + 1));

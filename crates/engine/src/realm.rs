@@ -124,14 +124,14 @@ pub(crate) fn load(
     let mut db = store::Writer::open(options)?;
     let realm = meta_cid(&db, META_REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
-    let restored = db.was_restored()?;
+    let restored = db.meta(store::meta::RESTORED)?.is_some();
     let chain = if restored { None } else { meta_cid(&db, META_CHAIN)? };
     let clean = db.meta(META_CLEAN)?.is_some();
     db.begin()?;
     db.remove_meta(META_CLEAN)?;
     if restored {
         db.remove_meta(META_CHAIN)?;
-        db.clear_restored()?;
+        db.remove_meta(store::meta::RESTORED)?;
     }
     db.commit()?;
     let writer = Writer::load(db, RealmId(realm), key, chain, clock, entropy)?;

@@ -69,7 +69,9 @@ pub(crate) fn in_context<T>(
     execute::enter(context);
     let result = f(core);
     let left = execute::leave();
-    core.state.take_warnings(left.warnings, left.warning_count);
+    for note in left.warnings {
+        core.state.warn(note);
+    }
     result
 }
 
@@ -108,35 +110,40 @@ pub(crate) fn rows(
         }
     }
     let now_us = on.inner.clock.now_us();
-    in_context(core, now_us, |_| (), |core| {
-        let values = bind(on, core, &q.slots, bound)?;
-        sink.columns(fields)?;
-        let n = fields.len();
-        let mut sent = 0u64;
-        let cost = on.connection.query(&q.sql, &values, |row| {
-            sent += 1;
-            let flow = if n <= COLUMNS_INLINE {
-                let mut refs = [ValueRef::Null; COLUMNS_INLINE];
-                for (i, r) in refs.iter_mut().enumerate().take(n) {
-                    *r = row.get(i)?;
+    in_context(
+        core,
+        now_us,
+        |_| (),
+        |core| {
+            let values = bind(on, core, &q.slots, bound)?;
+            sink.columns(fields)?;
+            let n = fields.len();
+            let mut sent = 0u64;
+            let cost = on.connection.query(&q.sql, &values, |row| {
+                sent += 1;
+                let flow = if n <= COLUMNS_INLINE {
+                    let mut refs = [ValueRef::Null; COLUMNS_INLINE];
+                    for (i, r) in refs.iter_mut().enumerate().take(n) {
+                        *r = row.get(i)?;
+                    }
+                    sink.row(fields, &refs[..n])
+                } else {
+                    let refs: Result<Vec<ValueRef<'_>>, StoreError> = (0..n).map(|i| row.get(i)).collect();
+                    sink.row(fields, &refs?)
+                };
+                Ok(if flow.is_break() { STOP } else { NEXT })
+            });
+            let cost = cost.map_err(|e| failed(&e, core))?;
+            on.inner.note_cost(&bound.statement.compiled().plan, cost.steps);
+            core.state.found_rows = match &q.found_rows {
+                None => sent,
+                Some((sql, slots)) => {
+                    let values = bind(on, core, slots, bound)?;
+                    let count = on.connection.query_one(sql, &values, |row| row.int(0));
+                    count.map_err(|e| failed(&e, core))?.unwrap_or(0) as u64
                 }
-                sink.row(fields, &refs[..n])
-            } else {
-                let refs: Result<Vec<ValueRef<'_>>, StoreError> = (0..n).map(|i| row.get(i)).collect();
-                sink.row(fields, &refs?)
             };
-            Ok(if flow.is_break() { STOP } else { NEXT })
-        });
-        let cost = cost.map_err(|e| failed(&e, core))?;
-        on.inner.note_cost(&bound.statement.compiled().plan, cost.steps);
-        core.state.found_rows = match &q.found_rows {
-            None => sent,
-            Some((sql, slots)) => {
-                let values = bind(on, core, slots, bound)?;
-                let count = on.connection.query_one(sql, &values, |row| row.int(0));
-                count.map_err(|e| failed(&e, core))?.unwrap_or(0) as u64
-            }
-        };
-        Ok(Outcome { affected: 0, has_rows: true, ..Outcome::default() })
-    })
+            Ok(Outcome { affected: 0, has_rows: true, ..Outcome::default() })
+        },
+    )
 }

@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::field::{Field, FieldType};
-use p2pdb_sql::front::Literal;
-use p2pdb_sql::plan::{Note, NoteLevel, PlanKind, Query, Scalar, SessionCommand};
-use p2pdb_sql::session::{Isolation, SessionState};
+use p2pdb_sql::field::{Field, FieldKind, FieldType};
+use p2pdb_sql::front::{Literal, LiteralKind};
+use p2pdb_sql::plan::{Note, NoteLevel, PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_sql::session::{Isolation, SessionState, UserVariable};
 use p2pdb_store::{PooledReader, TxNo};
 
 use crate::api::{Outcome, SessionOptions, Sink};
@@ -111,7 +111,9 @@ impl Session {
     }
 
     fn core(&self) -> &Core {
-        self.core.as_ref().expect("invariant: the core is here whenever the session is not waiting for a statement")
+        self.core
+            .as_ref()
+            .expect("invariant: the core is here whenever the session is not waiting for a statement")
     }
 
     fn state(&mut self) -> &mut SessionState {
@@ -186,8 +188,7 @@ impl Session {
         if let Some(reader) = &self.reader {
             reader.clear_interrupt();
         }
-        *self.handle.doing.lock() =
-            (Some(statement.text().clone()), self.core().state.database.clone());
+        *self.handle.doing.lock() = (Some(statement.text().clone()), self.core().state.database.clone());
         self.handle.since_us.store(self.inner.clock.now_us(), Ordering::Relaxed);
         let mut bound = Bound { statement: statement.clone(), params: params.into() };
         let kinds = bound.kinds();
@@ -307,7 +308,7 @@ impl Session {
     ) -> Result<Outcome, SqlError> {
         self.open_reader()?;
         self.open_snapshot()?;
-        let reader = self.reader.take().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
+        let mut reader = self.reader.take().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
         *self.handle.interrupt.lock() = Some(reader.interrupt_handle());
         let mut core = self.core.take().expect("invariant: the core is here while a statement begins");
         let catalog = self.catalog();
@@ -319,7 +320,7 @@ impl Session {
         let result = run::rows(&on, &mut core, q, fields, bound, reads, sink);
         self.core = Some(core);
         if let Transaction::Reading(s) = &mut self.transaction
-            && self.isolation <= Isolation::ReadCommitted
+            && !keeps_snapshot(self.isolation)
             && s.begun.take().is_some()
         {
             s.reads = Reads::default();
@@ -428,11 +429,13 @@ impl Session {
             return self.abandon(SqlError::new(1105, "HY000", "the transaction ended while it waited"));
         };
         if let Some((catalog, commit)) = begun
-            && self.isolation > Isolation::ReadCommitted
+            && keeps_snapshot(self.isolation)
         {
             let reader = self.reader.take();
             let still = self.at_writer(lease, |_, writer| match &reader {
-                Some(reader) => reads.still_hold(&catalog, commit, reader, writer).map_err(|e| store_to_sql(&e)),
+                Some(reader) => {
+                    reads.still_hold(&catalog, commit, reader, writer).map_err(|e| store_to_sql(&e))
+                }
                 None => Ok(true),
             });
             self.reader = reader;
@@ -655,7 +658,7 @@ impl Session {
             return self.finish(Err(SqlError::new(1243, "HY000", message)));
         };
         let state = &self.core().state;
-        let params: Vec<Literal> = using.iter().map(|v| Literal::of_variable(state.user_variables.get(v))).collect();
+        let params: Vec<Literal> = using.iter().map(|v| literal(state.user_variables.get(v))).collect();
         if let PlanKind::Session(commands) = &statement.compiled().plan.kind
             && commands.iter().any(|c| matches!(c, SessionCommand::Execute { .. }))
         {
@@ -732,14 +735,20 @@ impl Session {
             }
             SessionCommand::Prepare { name, text } => {
                 let (Value::Text(text), _) = self.scalar(&text, bound)? else {
-                    return Err(SqlError::new(1064, "42000", "You have an error in your SQL syntax near 'NULL'"));
+                    return Err(SqlError::new(
+                        1064,
+                        "42000",
+                        "You have an error in your SQL syntax near 'NULL'",
+                    ));
                 };
                 self.named.remove(&name);
                 if self.named.len() >= NAMED_STATEMENTS_MAX {
                     return Err(SqlError::new(
                         1461,
                         "42000",
-                        format!("Can't create more than max_prepared_stmt_count statements (current value: {NAMED_STATEMENTS_MAX})"),
+                        format!(
+                            "Can't create more than max_prepared_stmt_count statements (current value: {NAMED_STATEMENTS_MAX})"
+                        ),
                     ));
                 }
                 let statement = self.prepare(&text)?;
@@ -763,6 +772,7 @@ impl Session {
     }
 
     fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {
+        let autocommit = self.core().state.autocommit;
         match &mut self.transaction {
             Transaction::Writing(lease) => {
                 let lease = *lease;
@@ -773,7 +783,7 @@ impl Session {
                 s.savepoints.push(name.to_owned());
                 Ok(())
             }
-            Transaction::None if !self.core().state.autocommit => {
+            Transaction::None if !autocommit => {
                 let mut snapshot = self.fresh_snapshot(false);
                 snapshot.savepoints.push(name.to_owned());
                 self.transaction = Transaction::Reading(snapshot);
@@ -821,8 +831,14 @@ impl Session {
                 execute::bind_typed(slot, &args)
             }
             Scalar::Query(q) => {
-                let query =
-                    Query { sql: q.sql.clone(), slots: q.slots.clone(), ..Query::default() };
+                let query = Query {
+                    sql: q.sql.clone(),
+                    slots: q.slots.clone(),
+                    reads: ReadSet::default(),
+                    locking: None,
+                    short: true,
+                    found_rows: None,
+                };
                 let mut first = OneValue(Value::Null);
                 let fields = std::slice::from_ref(&q.field);
                 let result = match self.transaction {
@@ -856,6 +872,11 @@ impl Drop for Session {
     }
 }
 
+/// All reads of a transaction see one state.
+fn keeps_snapshot(level: Isolation) -> bool {
+    matches!(level, Isolation::RepeatableRead | Isolation::Serializable)
+}
+
 /// 1213: the transaction was rolled back; a retry will do.
 pub(crate) fn deadlock(why: &str) -> SqlError {
     SqlError::new(
@@ -863,6 +884,26 @@ pub(crate) fn deadlock(why: &str) -> SqlError {
         "40001",
         format!("Deadlock found when trying to get lock; try restarting transaction ({why})"),
     )
+}
+
+/// A user variable as a parameter.
+fn literal(variable: Option<&UserVariable>) -> Literal {
+    let Some(v) = variable else { return Literal::null() };
+    match (&v.value, &v.ty.kind) {
+        (Value::Null, _) => Literal::null(),
+        (Value::Int(n), _) => Literal::int(*n),
+        (Value::Real(n), _) => Literal::double(*n),
+        (Value::Text(t), _) => Literal::text(t.clone()),
+        (Value::Blob(b), FieldKind::Decimal) => {
+            let digits = |n: u32| u8::try_from(n).unwrap_or(65).min(65);
+            let kind = LiteralKind::Decimal(digits(v.ty.length), v.ty.decimals.min(30));
+            Literal { kind, value: Value::Blob(b.clone()) }
+        }
+        (Value::Blob(b), _) => match v.value.as_u64().filter(|_| v.ty.unsigned) {
+            Some(n) => Literal::uint(n),
+            None => Literal::bytes(b.clone()),
+        },
+    }
 }
 
 /// Keeps the first column of the last row.

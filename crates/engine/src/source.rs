@@ -12,6 +12,9 @@ use p2pdb_sync::{BlockSource, Scan, StateProof, WireBlock};
 use crate::engine::Engine;
 use crate::logged::{self, Logged};
 
+/// A block's record, envelope and bodies.
+type Held = (store::BlockRecord, Vec<u8>, Vec<Vec<u8>>);
+
 /// See the module. Make one per use; it keeps a read connection for as long as it lives.
 pub struct LogView {
     engine: Engine,
@@ -40,8 +43,9 @@ impl BlockSource for LogView {
     }
 
     fn state(&self) -> Result<Option<StateProof>, StoreError> {
-        let published = self.engine.inner.published.load();
-        Ok(Some(StateProof { frontier: published.frontier_digest, fingerprint: published.fingerprint }))
+        // No proof is better than a wait: the next round brings one.
+        let state = self.engine.inner.state().ok();
+        Ok(state.map(|s| StateProof { frontier: s.frontier, fingerprint: s.fingerprint }))
     }
 
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
@@ -104,7 +108,7 @@ impl BlockSource for LogView {
     ) -> Result<Scan, StoreError> {
         let mut out = Scan::default();
         let mut bytes = 0;
-        let mut found = Vec::new();
+        let mut found: Vec<Held> = Vec::new();
         self.reader.scan_blocks(logged::no(from), |b| {
             let place =
                 Place { no: BlockNo(b.record.no.0), branch: BranchNo(b.record.branch.0), seq: b.record.seq };
@@ -115,16 +119,17 @@ impl BlockSource for LogView {
                 out.next = Some(place.no);
                 return Ok(store::STOP);
             }
-            bytes += b.envelope.len() + self.reader.bodies_bytes(b.record.no)?;
-            found.push((b.record, b.envelope.to_vec()));
+            let bodies = self.reader.bodies(b.record.no)?;
+            bytes += b.envelope.len() + bodies.iter().map(Vec::len).sum::<usize>();
+            found.push((b.record, b.envelope.to_vec(), bodies));
             Ok(store::NEXT)
         })?;
         // A chain goes out only up to a block that its own signature vouches for.
         if out.next.is_none() {
             self.cut_unproven(&mut found)?;
         }
-        for (record, envelope) in found {
-            out.blocks.push(WireBlock { envelope, bodies: self.reader.bodies(record.no)? });
+        for (_, envelope, bodies) in found {
+            out.blocks.push(WireBlock::new(envelope, bodies));
         }
         Ok(out)
     }
@@ -140,8 +145,8 @@ impl LogView {
     /// Takes off, from the end of the log, blocks that only a later block vouched for which is not held any more.
     /// (Blocks are stored vouched only together with the block that vouches for them, so this finds something only
     /// in a log that lost its end.)
-    fn cut_unproven(&self, found: &mut Vec<(store::BlockRecord, Vec<u8>)>) -> Result<(), StoreError> {
-        while let Some((record, _)) = found.last()
+    fn cut_unproven(&self, found: &mut Vec<Held>) -> Result<(), StoreError> {
+        while let Some((record, _, _)) = found.last()
             && record.proof == Proof::Vouched
             && self.reader.block_at(record.branch, record.seq + 1)?.is_none()
         {

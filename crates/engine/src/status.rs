@@ -5,21 +5,73 @@ use std::path::Path;
 
 use p2pdb_block::Header;
 use p2pdb_block::car::{CarError, CarReader, CarWriter};
-use p2pdb_dag::BlockNo;
 use p2pdb_model::change::RowChange;
 use p2pdb_model::ids::hex;
 use p2pdb_model::{Catalog, Change, Stamp};
-use p2pdb_store::{self as store, BlockRecord, NEXT, PooledReader, STOP, StoredBody, TxNo};
+use p2pdb_store::{
+    self as store, BlockRecord, Fingerprint, Merger, NEXT, PooledReader, STOP, StoredBody, TxNo,
+};
 use p2pdb_sync::StateProof;
 
 use crate::api::{LogEntry, LogTransaction, Status};
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
+use crate::logged::Ancestry;
+
+/// What the tables are at a frontier.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) frontier: [u8; 32],
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) schemas: Vec<(String, [u8; 32])>,
+}
+
+impl Inner {
+    /// The fingerprint of the tables with the frontier that it belongs to, of one and the same commit.
+    pub(crate) fn state(&self) -> Result<State, EngineError> {
+        let mut reader = self.reader()?;
+        // A commit may come between the two looks; then once more, with the newer one.
+        let published = loop {
+            reader.begin()?;
+            let published = self.published.load_full();
+            if reader.last_block()?.0 == published.blocks {
+                break published;
+            }
+            reader.end()?;
+            std::thread::yield_now();
+        };
+        let mut reckoner = self.reckoner.lock();
+        let epoch = published.catalog.epoch;
+        if reckoner.as_ref().is_none_or(|(e, _)| *e != epoch) {
+            let ancestry = Ancestry::new(&published.dag, &reader);
+            let ask = |a, b| ancestry.ask(a, b);
+            *reckoner = Some((epoch, Merger::load(&reader, &ask, crate::functions::default_of())?));
+        }
+        let schemas = match &*reckoner {
+            Some((_, merger)) => merger.fingerprints(&reader)?,
+            None => Vec::new(),
+        };
+        drop(reckoner);
+        reader.end()?;
+        let all = schemas.iter().fold(Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
+        let state = State {
+            frontier: published.frontier_digest,
+            fingerprint: all.to_bytes(),
+            schemas: schemas.into_iter().map(|(n, f)| (n, f.to_bytes())).collect(),
+        };
+        self.proofs.lock().put(state.frontier, state.fingerprint);
+        Ok(state)
+    }
+}
 
 impl Engine {
     /// Frontier, heads, fingerprint, health.
     pub fn status(&self) -> Status {
         let inner = &self.inner;
+        let state = inner.state().unwrap_or_else(|e| {
+            tracing::error!(error = %e, "the fingerprints cannot be read");
+            State::default()
+        });
         let published = inner.published.load();
         let health = inner.health.lock();
         Status {
@@ -29,9 +81,9 @@ impl Engine {
             blocks: published.blocks,
             heads: published.heads.iter().map(|h| h.cid).collect(),
             gtid_executed: published.frontier.gtid_set(),
-            frontier_digest: hex(&published.frontier_digest),
-            fingerprint: hex(&published.fingerprint),
-            fingerprints: published.fingerprints.iter().map(|(n, f)| (n.clone(), hex(f))).collect(),
+            frontier_digest: hex(&state.frontier),
+            fingerprint: hex(&state.fingerprint),
+            fingerprints: state.schemas.into_iter().map(|(n, f)| (n, hex(&f))).collect(),
             stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
             pending_blocks: published.pending,
             refuses_writes: health.refuses_writes.clone(),
@@ -65,7 +117,10 @@ impl Engine {
 
     /// A peer holds these tips of this node's own chains. If it knows more than this node does (a restore, a lost
     /// disk), the chain is left alone and the next block begins another; true then.
-    pub fn peer_knows_own_tips(&self, tips: &[(p2pdb_dag::ChainId, p2pdb_dag::Tip)]) -> Result<bool, EngineError> {
+    pub fn peer_knows_own_tips(
+        &self,
+        tips: &[(p2pdb_dag::ChainId, p2pdb_dag::Tip)],
+    ) -> Result<bool, EngineError> {
         let published = self.inner.published.load();
         let ahead = tips.iter().any(|(chain, tip)| {
             chain.author == self.inner.node
@@ -211,7 +266,8 @@ fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
                     RowChange::Update { .. } => "UPDATE",
                     RowChange::Delete { .. } => "DELETE",
                 };
-                let table = body.body.layouts().get(row.layout()).and_then(|l| catalog.table_by_id(l.table()));
+                let table =
+                    body.body.layouts().get(row.layout()).and_then(|l| catalog.table_by_id(l.table()));
                 match table {
                     Some(t) => format!("{verb} {}.{}", t.database, t.name),
                     None => format!("{verb} (dropped table)"),
@@ -232,4 +288,3 @@ fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
         counted.into_iter().map(|(w, n)| if n == 1 { w } else { format!("{w} ×{n}") }).collect();
     shown.join(", ")
 }
-

@@ -133,8 +133,9 @@ impl Inner {
     /// 1290 when this node may not write, and why.
     pub(crate) fn may_write(&self, writer: &Writer, account: AccountId) -> Result<(), SqlError> {
         let read_only = |why: &str| {
-            let message =
-                format!("The MySQL server is running with the --read-only option so it cannot execute this statement ({why})");
+            let message = format!(
+                "The MySQL server is running with the --read-only option so it cannot execute this statement ({why})"
+            );
             Err(SqlError::new(1290, "HY000", message))
         };
         if let Some(why) = &self.health.lock().refuses_writes {
@@ -143,7 +144,9 @@ impl Inner {
         let now = p2pdb_model::Stamp::next(writer.dag.stamp_floor(), self.clock.now_ms());
         match writer.access.role(self.node) {
             None => read_only("this node is not a member of the realm, or was removed from it"),
-            Some(role) if !role.writes() => read_only(&format!("this node is a {} of the realm", role.name())),
+            Some(role) if !role.writes() => {
+                read_only(&format!("this node is a {} of the realm", role.name()))
+            }
             Some(_) if !writer.access.may_act(self.node, account, now) => {
                 read_only("the account has not delegated to this node")
             }
@@ -155,9 +158,8 @@ impl Inner {
     pub(crate) fn grant(&self, job: Job, lease: LeaseId) {
         let Job::Lease(job) = job else { unreachable!("only a lease is granted") };
         let mut writer = self.writer.lock();
-        let begun = writer.begin().and_then(|()| {
-            writer.enter(job.account).inspect_err(|_| writer.rollback())
-        });
+        let begun =
+            writer.begin().and_then(|()| writer.enter(job.account).inspect_err(|_| writer.rollback()));
         let begun = begun.map_err(|e| e.to_sql()).and_then(|()| {
             self.may_write(&writer, job.account).inspect_err(|_| {
                 writer.undo();
@@ -230,9 +232,7 @@ impl Inner {
 
     /// Everybody sees the new state; the blocks made here go to the peers.
     pub(crate) fn publish(&self, writer: &Writer, made: Vec<FullBlock>) {
-        let published = writer.to_publish();
-        self.proofs.lock().put(published.frontier_digest, published.fingerprint);
-        self.published.store(Arc::new(published));
+        self.published.store(Arc::new(writer.to_publish()));
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         if made.is_empty() {
             return;

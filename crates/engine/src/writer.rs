@@ -14,9 +14,7 @@ use p2pdb_dag::{Dag, Head, Pending, Placed};
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
-use p2pdb_store::{
-    self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict,
-};
+use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
 
 use crate::api::{Clock, Entropy};
 use crate::core::Core;
@@ -74,6 +72,9 @@ pub(crate) struct Writer {
     made: Vec<FullBlock>,
     touched: HashMap<ObjectId, u64>,
     broken: bool,
+    /// DAG, access or schema have changed since the last commit.
+    dirty: bool,
+    epoch: u64,
     ids: HashMap<ObjectId, u64>,
 }
 
@@ -112,6 +113,8 @@ impl Writer {
             made: Vec::new(),
             touched: HashMap::new(),
             broken: false,
+            dirty: false,
+            epoch: 0,
             ids: HashMap::new(),
         };
         writer.reload()?;
@@ -129,8 +132,18 @@ impl Writer {
         self.access = Arc::new(self.load_access()?);
         let ancestry = Ancestry::new(&self.dag, &self.db);
         self.merger = Merger::load(&self.db, &|a, b| ancestry.ask(a, b), functions::default_of())?;
-        self.catalog = self.merger.catalog().clone();
+        self.adopt_catalog();
+        self.dirty = false;
         Ok(())
+    }
+
+    /// The merger's catalog under an epoch of this writer, which never goes back: plans are cached under it.
+    fn adopt_catalog(&mut self) {
+        self.epoch += 1;
+        let mut catalog = Catalog::clone(self.merger.catalog());
+        catalog.epoch = self.epoch;
+        self.catalog = Arc::new(catalog);
+        self.db.forget_statements();
     }
 
     fn load_access(&self) -> Result<Access, EngineError> {
@@ -143,7 +156,8 @@ impl Writer {
             Ok(store::NEXT)
         })?;
         for (no, transaction) in places {
-            let lost = || store::StoreError::Corrupt(format!("block {} of an access change is missing", no.0));
+            let lost =
+                || store::StoreError::Corrupt(format!("block {} of an access change is missing", no.0));
             let record = self.db.block_record(no)?.ok_or_else(lost)?;
             let body = self.db.body(no)?;
             let tx = body.body.transactions().get(transaction as usize).ok_or_else(lost)?;
@@ -181,11 +195,6 @@ impl Writer {
     pub(crate) fn to_publish(&self) -> Published {
         let frontier = self.dag.frontier();
         let frontier_digest = frontier.digest();
-        let fingerprints = self.merger.fingerprints(&self.db).unwrap_or_else(|e| {
-            tracing::error!(error = %e, "the fingerprints cannot be read");
-            Vec::new()
-        });
-        let all = fingerprints.iter().fold(store::Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
         let heads: Vec<Head> = self.dag.heads().copied().collect();
         let branches = self.dag.branches().to_vec();
         Published {
@@ -193,8 +202,6 @@ impl Writer {
             access: self.access.clone(),
             frontier: Arc::new(frontier),
             frontier_digest,
-            fingerprint: all.to_bytes(),
-            fingerprints: fingerprints.into_iter().map(|(n, f)| (n, f.to_bytes())).collect(),
             dag: Arc::new(Dag::load(self.realm, self.dag.next_no(), branches, heads.clone())),
             heads: heads.into(),
             blocks: self.dag.next_no().0 - 1,
@@ -226,6 +233,7 @@ impl Writer {
         match self.seal_open().and_then(|()| Ok(self.db.commit()?)) {
             Ok(()) => {
                 self.merger.committed();
+                self.dirty = false;
                 Ok(std::mem::take(&mut self.made))
             }
             Err(e) => {
@@ -239,6 +247,13 @@ impl Writer {
     pub(crate) fn rollback(&mut self) {
         if let Err(e) = self.db.rollback() {
             tracing::error!(error = %e, "a rollback failed");
+        }
+        if !self.dirty {
+            // Nothing but rows was touched, and those are SQLite's.
+            self.open = None;
+            self.leased = None;
+            self.broken = false;
+            return;
         }
         if let Err(e) = self.reload() {
             // Nothing is applied on a state that is not known: every later use fails the same way.
@@ -350,7 +365,8 @@ impl Writer {
         self.db.set_capture(false);
         // The ids that it drew are not given out again, as in MySQL.
         if self.db.check().is_ok()
-            && let Err(e) = self.db.rollback_to(leased.savepoint).and_then(|()| self.db.release(leased.savepoint))
+            && let Err(e) =
+                self.db.rollback_to(leased.savepoint).and_then(|()| self.db.release(leased.savepoint))
         {
             tracing::error!(error = %e, "a transaction could not be rolled back to its savepoint");
         }
@@ -377,7 +393,11 @@ impl Writer {
     }
 
     /// Runs one statement of the transaction that is entered; when it fails only it is taken back.
-    pub(crate) fn statement(&mut self, core: &mut Core, bound: &Bound) -> Result<crate::api::Outcome, SqlError> {
+    pub(crate) fn statement(
+        &mut self,
+        core: &mut Core,
+        bound: &Bound,
+    ) -> Result<crate::api::Outcome, SqlError> {
         let savepoint = self.db.savepoint().map_err(|e| crate::error::store_to_sql(&e))?;
         let result = crate::local::run(self, core, bound);
         if self.db.check().is_err() {
@@ -432,7 +452,11 @@ impl Writer {
 
     /// Changes of members, accounts and delegations, as a transaction of its own. Refused, with nothing written, when
     /// they would be void.
-    pub(crate) fn access(&mut self, account: AccountId, changes: Vec<AccessChange>) -> Result<(), EngineError> {
+    pub(crate) fn access(
+        &mut self,
+        account: AccountId,
+        changes: Vec<AccessChange>,
+    ) -> Result<(), EngineError> {
         let site = self.tx_site()?;
         let changes: Vec<Change> = changes.into_iter().map(Change::Access).collect();
         let now = Site::now(self.node, site.stamp);
@@ -505,6 +529,7 @@ impl Writer {
 
     /// Puts a block of our own into DAG and log.
     fn append(&mut self, full: &FullBlock, transactions: &[NewTransaction]) -> Result<Placed, EngineError> {
+        self.dirty = true;
         let placed = self.dag.append(full.verified(), &Logged(&self.db)).map_err(|e| match e {
             p2pdb_dag::Error::Fault(e) => EngineError::Store(e),
             e => EngineError::State(e.to_string()),
@@ -547,6 +572,10 @@ impl Writer {
         Ok(())
     }
 
+    pub(crate) fn set_dirty(&mut self) {
+        self.dirty = true;
+    }
+
     pub(crate) fn set_broken(&mut self) {
         self.broken = true;
     }
@@ -564,8 +593,7 @@ impl Writer {
     /// The catalog may be another one.
     pub(crate) fn after_merge(&mut self, applied: store::Applied) {
         if applied.schema_changed {
-            self.catalog = self.merger.catalog().clone();
-            self.db.forget_statements();
+            self.adopt_catalog();
         }
     }
 
@@ -625,7 +653,8 @@ impl Writer {
         if let Some(floor) = self.ids.get(&table.id) {
             return Ok(*floor);
         }
-        let floor = self.db.greatest_id(table)?.max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
+        let floor = logged::greatest_id(&self.db, table)?
+            .max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
         self.ids.insert(table.id, floor);
         Ok(floor)
     }

@@ -12,12 +12,11 @@ use p2pdb_engine::{
     Admission, Arrived, Clock, Engine, EngineConfig, Entropy, NewRealm, Outcome, Progress, Session,
     SessionOptions, Sink, create_joiner, create_realm,
 };
-use p2pdb_model::ids::PublicKey;
-use p2pdb_model::change::Role;
 use p2pdb_model::ValueRef;
+use p2pdb_model::change::Role;
+use p2pdb_model::ids::PublicKey;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::present;
 use p2pdb_sync::{BlockSource, Received};
 
 /// Moves only when told to, and a microsecond at each look.
@@ -178,6 +177,11 @@ impl Node {
         TestSession { session: self.engine.session(&options).expect("a session") }
     }
 
+    /// A session at a node that may not write any more.
+    pub fn session_unchecked(&self) -> TestSession {
+        self.session()
+    }
+
     /// Everything that `other` has and this node has not, in the order in which `other` holds it.
     pub fn missing_from(&self, other: &Node) -> Vec<Received> {
         let (mine, theirs) = (view(self), view(other));
@@ -187,8 +191,8 @@ impl Node {
         scan.blocks
             .into_iter()
             .map(|b| Received {
-                block: p2pdb_block::RawBlock(b.envelope).decode().expect("a block"),
-                bodies: b.bodies,
+                block: p2pdb_block::RawBlock(b.0.into_vec()).decode().expect("a block"),
+                bodies: b.1.into_iter().map(|b| b.into_vec()).collect(),
             })
             .collect()
     }
@@ -253,7 +257,7 @@ impl Sink for Rows {
         Ok(())
     }
     fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
-        self.rows.push(fields.iter().zip(row).map(|(f, v)| present::text(&f.ty, *v)).collect());
+        self.rows.push(fields.iter().zip(row).map(|(f, v)| p2pdb_engine::text(&f.ty, *v)).collect());
         ControlFlow::Continue(())
     }
 }

@@ -57,6 +57,19 @@ pub fn bind_slot(slot: &Slot, args: &Args<'_>) -> Result<Value, SqlError> {
     }
 }
 
+/// The value of a slot with its type: for SET.
+///
+/// # Errors
+/// Those of [`bind_slot`].
+pub fn bind_typed(slot: &Slot, args: &Args<'_>) -> Result<(Value, FieldType), SqlError> {
+    let (value, from) = source_value(&slot.source, args)?;
+    let to = match &slot.coerce {
+        Coerce::Expression(to) | Coerce::Compare(to) => to.clone(),
+        Coerce::None | Coerce::Column(_) => from.clone(),
+    };
+    Ok((coerce::apply(&slot.coerce, value, &from)?, to))
+}
+
 fn literal(all: &[Literal], i: usize) -> Result<&Literal, SqlError> {
     all.get(i).ok_or_else(|| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"))
 }

@@ -1,0 +1,175 @@
+//! Two and three engines that meet again: what each wrote apart is in all of them, and they hold the same tables.
+
+mod support;
+
+use support::{Node, converge};
+
+fn two() -> (Node, Node) {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE shop; USE shop; CREATE TABLE till (id INT PRIMARY KEY, name VARCHAR(40), price INT, stock INT)");
+    s.run("INSERT INTO shop.till VALUES (1, 'apple', 10, 100), (2, 'pear', 20, 200)");
+    drop(s);
+    let b = a.join(2);
+    (a, b)
+}
+
+#[test]
+fn a_joined_node_has_everything() {
+    let (a, b) = two();
+    let rows = b.session().rows("SELECT id, name, price, stock FROM shop.till ORDER BY id");
+    assert_eq!(rows, ["1|apple|10|100", "2|pear|20|200"]);
+    assert_eq!(a.fingerprint(), b.fingerprint());
+}
+
+#[test]
+fn different_columns_of_one_row_merge() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.till SET price = 11 WHERE id = 1");
+    b.session().run("UPDATE shop.till SET stock = 99 WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        assert_eq!(n.session().rows("SELECT price, stock FROM shop.till WHERE id = 1"), ["11|99"]);
+        assert_eq!(n.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    }
+}
+
+#[test]
+fn the_later_write_of_a_cell_wins_and_the_other_is_kept_as_a_conflict() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.till SET price = 11 WHERE id = 1");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.till SET price = 12 WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        assert_eq!(s.rows("SELECT price FROM shop.till WHERE id = 1"), ["12"]);
+        let conflicts =
+            s.rows("SELECT `table`, row_key, `column`, rule, kept_value, lost_value FROM p2pdb.conflicts");
+        assert_eq!(conflicts, ["till|1|price|concurrent write|12|11"]);
+    }
+    // Who has seen both settles it.
+    a.session().run("UPDATE shop.till SET price = 13 WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+}
+
+#[test]
+fn an_edit_keeps_a_row_that_was_deleted_elsewhere() {
+    let (a, b) = two();
+    a.session().run("DELETE FROM shop.till WHERE id = 2");
+    b.session().run("UPDATE shop.till SET stock = 1 WHERE id = 2");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        assert_eq!(
+            n.session().rows("SELECT id, name, price, stock FROM shop.till WHERE id = 2"),
+            ["2|pear|20|1"]
+        );
+    }
+}
+
+#[test]
+fn rows_that_clash_on_a_unique_value_are_both_kept() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.users (id INT PRIMARY KEY, mail VARCHAR(60) UNIQUE)");
+    b.fetch(&a);
+    a.session().run("INSERT INTO shop.users VALUES (1, 'x@y')");
+    b.clock.advance_ms(5_000);
+    b.session().run("INSERT INTO shop.users VALUES (2, 'x@y')");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        assert_eq!(s.rows("SELECT id, mail FROM shop.users"), ["1|x@y"]);
+        assert_eq!(s.rows("SELECT row_key, rule FROM p2pdb.conflicts"), ["2|unique"]);
+    }
+    // The obstacle goes, the row comes back by itself.
+    a.session().run("UPDATE shop.users SET mail = 'z@y' WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT id, mail FROM shop.users ORDER BY id"), ["1|z@y", "2|x@y"]);
+}
+
+#[test]
+fn the_same_migration_on_two_cut_off_nodes_gives_one_table() {
+    let (a, b) = two();
+    let migration = "CREATE TABLE shop.orders (id INT PRIMARY KEY, what VARCHAR(20)); \
+                     ALTER TABLE shop.orders ADD COLUMN amount INT NOT NULL DEFAULT 1; \
+                     CREATE INDEX by_what ON shop.orders (what)";
+    a.session().run(migration);
+    b.clock.advance_ms(1_000);
+    b.session().run(migration);
+    a.session().run("INSERT INTO shop.orders (id, what) VALUES (1, 'from a')");
+    b.session().run("INSERT INTO shop.orders (id, what, amount) VALUES (2, 'from b', 7)");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let rows = n.session().rows("SELECT id, what, amount FROM shop.orders ORDER BY id");
+        assert_eq!(rows, ["1|from a|1", "2|from b|7"]);
+        assert_eq!(n.session().rows("SHOW TABLES FROM shop"), ["orders", "till"]);
+    }
+}
+
+#[test]
+fn auto_increment_is_dense_with_one_writer_and_never_collides_with_several() {
+    let a = Node::begin(1);
+    a.session().run("CREATE DATABASE d; CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, who CHAR(1))");
+    for n in 1..=3 {
+        assert_eq!(a.session().run("INSERT INTO d.t (who) VALUES ('a')").last_insert_id, n);
+    }
+    let b = a.join(2);
+    let c = a.join(3);
+    converge(&[&a, &b, &c]);
+    for _ in 0..20 {
+        for (n, who) in [(&a, 'a'), (&b, 'b'), (&c, 'c')] {
+            n.session().run(&format!("INSERT INTO d.t (who) VALUES ('{who}')"));
+        }
+    }
+    converge(&[&a, &b, &c]);
+    for n in [&a, &b, &c] {
+        assert_eq!(n.session().rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.t"), ["63|63"]);
+        assert_eq!(n.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    }
+}
+
+#[test]
+fn what_a_removed_member_writes_unseen_is_void_on_every_node() {
+    let (a, b) = two();
+    let c = a.join(3);
+    converge(&[&a, &b, &c]);
+    b.session().run("UPDATE shop.till SET price = 50 WHERE id = 1");
+    converge(&[&a, &b, &c]);
+    a.engine.remove_member(b.engine.node()).expect("a removal");
+    b.session().run("UPDATE shop.till SET price = 666 WHERE id = 1");
+    b.session().run("INSERT INTO shop.till VALUES (3, 'stolen', 0, 0)");
+    converge(&[&a, &b, &c]);
+    for n in [&a, &b, &c] {
+        let mut s = n.session_unchecked();
+        assert_eq!(s.rows("SELECT id, price FROM shop.till ORDER BY id"), ["1|50", "2|20"]);
+        assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.voided"), ["2"]);
+    }
+    assert_eq!(b.session_unchecked().error("INSERT INTO shop.till VALUES (4, 'no', 0, 0)"), 1290);
+}
+
+#[test]
+fn a_replay_of_the_log_gives_the_live_tables() {
+    let (a, b) = two();
+    let mut s = a.session();
+    s.run("CREATE TABLE shop.lines (id INT AUTO_INCREMENT PRIMARY KEY, item INT, note TEXT, FOREIGN KEY (item) REFERENCES till (id) ON DELETE CASCADE)");
+    s.run("INSERT INTO shop.lines (item, note) VALUES (1, 'x'), (2, 'y'), (2, NULL)");
+    s.run("BEGIN; UPDATE shop.till SET stock = stock - 1; DELETE FROM shop.till WHERE id = 2; COMMIT");
+    s.run("REPLACE INTO shop.till VALUES (1, 'apple', 9, 9), (7, 'plum', 1, 1)");
+    b.session().run("UPDATE shop.till SET name = 'pears' WHERE id = 2; DELETE FROM shop.till WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}
+
+#[test]
+fn a_node_that_starts_again_has_what_it_had() {
+    let (a, b) = two();
+    let before = a.fingerprint();
+    let a = a.restart();
+    assert_eq!(a.fingerprint(), before);
+    a.session().run("INSERT INTO shop.till VALUES (9, 'fig', 1, 1)");
+    converge(&[&a, &b]);
+}
