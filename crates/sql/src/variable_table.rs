@@ -70,8 +70,6 @@ pub struct Variable {
     pub kind: Kind,
     /// NULL may be assigned.
     pub nullable: bool,
-    /// Known to `@@name` for old clients, but not to SHOW VARIABLES.
-    pub hidden: bool,
     /// The text of warning 1287 when it is set.
     pub deprecated: Option<&'static str>,
     default: Initial,
@@ -94,16 +92,12 @@ impl Variable {
 }
 
 const fn v(name: &'static str, scope: Scope, read_only: bool, kind: Kind, default: Initial) -> Variable {
-    Variable { name, scope, read_only, kind, nullable: false, hidden: false, deprecated: None, default }
+    Variable { name, scope, read_only, kind, nullable: false, deprecated: None, default }
 }
 
 impl Variable {
     const fn nullable(self) -> Self {
         Variable { nullable: true, ..self }
-    }
-
-    const fn hidden(self) -> Self {
-        Variable { hidden: true, ..self }
     }
 }
 
@@ -333,8 +327,8 @@ pub const VARIABLES: &[Variable] = &[
     v("transaction_isolation", Both, false, Kind::Enum(&["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"]), Text("REPEATABLE-READ")),
     v("transaction_prealloc_size", Both, false, Kind::Int { min: 1024, max: 131072 }, Int(4096)),
     v("transaction_read_only", Both, false, Bool, Int(0)),
-    v("tx_isolation", Both, false, Kind::Enum(&["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"]), Text("REPEATABLE-READ")).hidden(),
-    v("tx_read_only", Both, false, Bool, Int(0)).hidden(),
+    v("tx_isolation", Both, false, Kind::Enum(&["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"]), Text("REPEATABLE-READ")),
+    v("tx_read_only", Both, false, Bool, Int(0)),
     v("unique_checks", Both, false, Bool, Int(1)),
     v("updatable_views_with_limit", Both, false, Bool, Int(1)),
     v("use_secondary_engine", Session, false, Bool, Int(1)),

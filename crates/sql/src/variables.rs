@@ -78,6 +78,22 @@ pub fn field_type(v: &Variable) -> FieldType {
     FieldType { kind, unsigned, length, decimals, collation, zerofill: false }
 }
 
+impl FieldType {
+    /// The type of a value whose storage class tells it: integer, double, text, bytes or NULL.
+    pub fn of_plain(value: &Value) -> FieldType {
+        match value {
+            Value::Null => FieldType::null(),
+            Value::Int(_) => FieldType::int(),
+            Value::Real(_) => FieldType::double(),
+            Value::Text(t) => {
+                let chars = u32::try_from(t.chars().count()).unwrap_or(u32::MAX);
+                FieldType::text(chars, Collation::Utf8mb4_0900AiCi)
+            }
+            Value::Blob(b) => FieldType::bytes(u32::try_from(b.len()).unwrap_or(u32::MAX)),
+        }
+    }
+}
+
 /// The value of `@@name` or `@@global.name`.
 pub(crate) fn read(s: &SessionState, name: &str, global: bool) -> Result<Value, SqlError> {
     let v = find(name).ok_or_else(|| SqlError::unknown_variable(name))?;
@@ -132,7 +148,6 @@ pub fn show(s: &SessionState, global: bool) -> Vec<(&'static str, String)> {
     VARIABLES
         .iter()
         .filter(|v| if global { v.scope != Scope::Session } else { true })
-        .filter(|v| !v.hidden)
         .map(|v| (v.name, shown(v, read(s, v.name, global).unwrap_or_default())))
         .collect()
 }
@@ -303,7 +318,7 @@ fn check(
         },
         Kind::TimeZone => match value {
             Value::Text(t) => Ok(Value::Text(TimeZone::parse(t)?.name)),
-            Value::Null => Err(SqlError::new(1298, "HY000", "Unknown or incorrect time zone: 'NULL'")),
+            Value::Null => Err(bad_value(name, "NULL")),
             _ => Err(bad_type(name)),
         },
     }

@@ -530,7 +530,8 @@ fn convert(
     let c = was.physical();
     let mut fits = |condition: String, code, message: String| {
         let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", t.physical());
-        checks.push((sql, SqlError::new(code, "22001", message)));
+        let state = if code == 1264 { "22003" } else { "22001" };
+        checks.push((sql, SqlError::new(code, state, message)));
     };
     let too_long = || format!("Data too long for column '{name}' at row 1");
     let out_of_range = || format!("Out of range value for column '{name}' at row 1");

@@ -305,6 +305,19 @@ impl<'a> Draft<'a> {
         let taken = old.is_some_and(|id| self.indexes.iter().any(|i| i.id == id));
         let id = old.filter(|_| !taken).unwrap_or_else(|| self.new_id(ObjectKind::Index, &name));
         let def = IndexDef { unique, parts: resolved, comment, invisible };
+        // The index that a named foreign key made for itself goes when another one serves it, as in MySQL.
+        let spare: Vec<ObjectId> = self
+            .foreign_keys
+            .iter()
+            .filter(|k| leads(&def, &k.def.columns))
+            .filter_map(|k| {
+                let at = self.index(&k.name)?;
+                let own = &self.indexes[at];
+                let same = own.def.parts.len() == k.def.columns.len() && leads(&own.def, &k.def.columns);
+                (same && !own.def.unique && own.def.comment.is_empty()).then_some(own.id)
+            })
+            .collect();
+        self.indexes.retain(|i| !spare.contains(&i.id));
         self.indexes.push(Part { id, name, def, position: 0 });
         Ok(())
     }

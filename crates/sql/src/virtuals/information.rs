@@ -217,7 +217,7 @@ fn column(t: &Table, n: usize, c: &Column) -> Row {
 }
 
 /// The column type that a result column would be declared with, for columns of views and virtual tables.
-pub(super) fn type_of_field(ty: &FieldType) -> SqlType {
+pub fn type_of_field(ty: &FieldType) -> SqlType {
     let fsp = if ty.decimals > 6 { 0 } else { ty.decimals };
     let collation = ty.collation;
     let unsigned = ty.unsigned;

@@ -19,6 +19,8 @@ mod p2pdb;
 mod performance;
 pub(crate) mod show;
 
+pub use information::type_of_field;
+
 /// The databases that hold virtual tables only.
 pub const DATABASES: [&str; 4] = ["information_schema", "mysql", "p2pdb", "performance_schema"];
 /// The database of the tables behind SHOW; no client can list it.
@@ -27,6 +29,11 @@ pub const SHOW: &str = "$show";
 /// The canonical name of a virtual database (its name ignores case), or `None` for others.
 pub fn database_name(name: &str) -> Option<&'static str> {
     DATABASES.into_iter().find(|d| d.eq_ignore_ascii_case(name))
+}
+
+/// True for the name of a database of virtual tables, in any case.
+pub fn is_virtual_database(name: &str) -> bool {
+    database_name(name).is_some()
 }
 
 /// A column of a virtual table.
