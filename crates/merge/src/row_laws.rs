@@ -61,7 +61,7 @@ impl Arbitrary for World {
                 views[node].sort_unstable();
                 views[node].dedup();
             }
-            let live = world.merge_of(&views[node]).units.first().is_some();
+            let live = !world.merge_of(&views[node]).units.is_empty();
             let (kind, columns) = match (live, u8::arbitrary(g) % 3) {
                 (false, n) => (WriteKind::Insert { generated: n == 0 }, COLUMNS.to_vec()),
                 (true, 0) => (WriteKind::Delete, Vec::new()),

@@ -35,11 +35,11 @@ impl Arbitrary for Step {
 
 fn statements(s: Step) -> Vec<String> {
     let (id, a, v) = (s.x % 4, s.y % 3, s.y);
-    let a = if s.x % 5 == 0 { "NULL".to_owned() } else { a.to_string() };
+    let a = if s.x.is_multiple_of(5) { "NULL".to_owned() } else { a.to_string() };
     let b = ["'x'", "'X'", "'y'", "NULL"][usize::from(s.y / 16) % 4];
     let k = ["a", "b", "A", "c"][usize::from(s.x) % 4];
     let up = ["NULL", "'a'", "'B'", "'c'"][usize::from(s.y / 4) % 4];
-    let parent = if s.y % 2 == 0 { "NULL".to_owned() } else { (s.y / 8 % 4).to_string() };
+    let parent = if s.y.is_multiple_of(2) { "NULL".to_owned() } else { (s.y / 8 % 4).to_string() };
     let item = |verb: &str| {
         format!(
             "{verb} INTO {{item}} ({{item.id}}, {{item.a}}, {{item.b}}, {{item.v}}, _v) VALUES ({id}, {a}, {b}, {v}, ?v)"
