@@ -1,0 +1,71 @@
+Transactions, savepoints, and statements that commit by themselves.
+
+> CREATE TABLE t (id INT PRIMARY KEY, v INT)
+
+> BEGIN
+
+> INSERT INTO t VALUES (1, 1)
+
+> SELECT * FROM t
+
+> ROLLBACK
+
+> SELECT * FROM t
+
+> START TRANSACTION
+
+> INSERT INTO t VALUES (1, 1)
+
+> SAVEPOINT a
+
+> INSERT INTO t VALUES (2, 2)
+
+> SAVEPOINT b
+
+> INSERT INTO t VALUES (3, 3)
+
+> ROLLBACK TO SAVEPOINT b
+
+> INSERT INTO t VALUES (1, 9)
+
+> ROLLBACK TO a
+
+> ROLLBACK TO b
+
+> RELEASE SAVEPOINT a
+
+> COMMIT
+
+> SELECT * FROM t
+
+> SET autocommit = 0
+
+> UPDATE t SET v = 5
+
+> ROLLBACK
+
+> SELECT * FROM t
+
+> UPDATE t SET v = 6
+
+> CREATE TABLE u (id INT PRIMARY KEY)
+
+> ROLLBACK
+
+> SELECT * FROM t
+
+> INSERT INTO t VALUES (4, 4)
+
+> CREATE TABLE u (id INT PRIMARY KEY)
+
+> ROLLBACK
+
+> SELECT * FROM t
+
+> SET autocommit = 1
+
+> START TRANSACTION READ ONLY
+
+> INSERT INTO t VALUES (9, 9)
+
+> COMMIT
