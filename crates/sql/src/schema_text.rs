@@ -306,7 +306,8 @@ fn foreign_key(catalog: &Catalog, table: &Table, k: &ForeignKey) -> Option<Strin
     let (db, parent, columns) = parent_names(catalog, k)?;
     let own: Option<Vec<_>> =
         k.def.columns.iter().map(|t| table.column_by_tag(*t).map(|c| c.name.as_str())).collect();
-    let parent = if db == table.database { quote(&parent) } else { format!("{}.{}", quote(&db), quote(&parent)) };
+    let parent =
+        if db == table.database { quote(&parent) } else { format!("{}.{}", quote(&db), quote(&parent)) };
     let mut out = format!(
         "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {parent} ({})",
         quote(&k.name),
@@ -332,7 +333,8 @@ pub fn create_table(catalog: &Catalog, table: &Table, next: u64) -> String {
         let off = if k.def.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
         format!("CONSTRAINT {} CHECK ({}){off}", quote(&k.name), k.def.expression)
     }));
-    let mut out = format!("CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB", quote(&table.name), lines.join(",\n  "));
+    let mut out =
+        format!("CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB", quote(&table.name), lines.join(",\n  "));
     if table.auto_increment().is_some() && next > 1 {
         out.push_str(&format!(" AUTO_INCREMENT={next}"));
     }

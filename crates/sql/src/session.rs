@@ -189,8 +189,7 @@ impl TimeZone {
         if ["SYSTEM", "UTC", "GMT"].iter().any(|n| n.eq_ignore_ascii_case(text)) {
             return Ok(TimeZone { name: text.to_uppercase(), offset_seconds: 0 });
         }
-        let wrong =
-            || SqlError::new(1298, "HY000", format!("Unknown or incorrect time zone: '{text}'"));
+        let wrong = || SqlError::new(1298, "HY000", format!("Unknown or incorrect time zone: '{text}'"));
         let (sign, rest) = match text.as_bytes().first() {
             Some(b'+') => (1, &text[1..]),
             Some(b'-') => (-1, &text[1..]),

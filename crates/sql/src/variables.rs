@@ -178,7 +178,11 @@ pub(crate) fn write(
         Some((value, kind)) => Some(check(s, v, value, kind, &mut notes)?),
         None if global => None,
         None if v.no_default() => {
-            return Err(SqlError::new(1230, "42000", format!("Variable '{name}' doesn't have a default value")));
+            return Err(SqlError::new(
+                1230,
+                "42000",
+                format!("Variable '{name}' doesn't have a default value"),
+            ));
         }
         None => Some(s.globals.get(v)),
     };
@@ -291,9 +295,7 @@ fn check(
         },
         Kind::SqlMode => {
             let mode = match (value, whole) {
-                (_, Some(n)) => {
-                    u64::try_from(n).map_err(|_| n.to_string()).and_then(SqlMode::from_bits)
-                }
+                (_, Some(n)) => u64::try_from(n).map_err(|_| n.to_string()).and_then(SqlMode::from_bits),
                 (Value::Text(t), _) => SqlMode::parse(t),
                 (Value::Null, _) => Err("NULL".to_owned()),
                 _ => return Err(bad_type(name)),
@@ -502,7 +504,12 @@ mod tests {
             (false, "sql_mode", text("ANSI_QUOTES"), Ok(Value::Text("ANSI_QUOTES".into()))),
             (false, "sql_mode", text("NO_AUTO_CREATE_USER"), Err(1231)),
             (false, "sql_mode", int(4), Ok(Value::Text("ANSI_QUOTES".into()))),
-            (false, "transaction_isolation", text("read-committed"), Ok(Value::Text("READ-COMMITTED".into()))),
+            (
+                false,
+                "transaction_isolation",
+                text("read-committed"),
+                Ok(Value::Text("READ-COMMITTED".into())),
+            ),
             (false, "transaction_isolation", text("none"), Err(1231)),
             (false, "wait_timeout", text("x"), Err(1232)),
             (false, "wait_timeout", int(-5), Ok(Value::Int(1))),

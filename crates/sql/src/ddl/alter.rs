@@ -97,8 +97,7 @@ pub fn drop_index(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlEr
     let (db, name) = c.table_name()?;
     let t = base_table(cx, &cx.database(db)?, &name)?;
     algorithm_and_lock(c)?;
-    let action =
-        if same_name(&index, "PRIMARY") { Action::DropPrimary } else { Action::DropIndex(index) };
+    let action = if same_name(&index, "PRIMARY") { Action::DropPrimary } else { Action::DropIndex(index) };
     run(cx, t, vec![action])
 }
 
@@ -300,7 +299,10 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let mut rename = None;
     let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
         use Action::*;
-        matches!(a, DropForeignKey(_) | DropCheck(_) | DropConstraint(_) | DropIndex(_) | DropPrimary | DropColumn(_))
+        matches!(
+            a,
+            DropForeignKey(_) | DropCheck(_) | DropConstraint(_) | DropIndex(_) | DropPrimary | DropColumn(_)
+        )
     });
     // Foreign keys and checks first: columns and indexes may go once they are gone.
     let (keys, others): (Vec<_>, Vec<_>) = drops.into_iter().partition(|a| {
@@ -326,8 +328,14 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 }
                 for primary in [true, false] {
                     if (primary && spec.primary) || (!primary && spec.unique) {
-                        let part = super::draft::KeyPart { column: new.clone(), prefix: None, descending: false };
-                        indexes.push(IndexSpec { unique: true, primary, parts: vec![part], ..IndexSpec::default() });
+                        let part =
+                            super::draft::KeyPart { column: new.clone(), prefix: None, descending: false };
+                        indexes.push(IndexSpec {
+                            unique: true,
+                            primary,
+                            parts: vec![part],
+                            ..IndexSpec::default()
+                        });
                     }
                 }
                 new_checks.extend(spec.checks);
@@ -536,10 +544,7 @@ fn convert(
     let too_long = || format!("Data too long for column '{name}' at row 1");
     let out_of_range = || format!("Out of range value for column '{name}' at row 1");
     match (old, new) {
-        (
-            SqlType::Int { size: a, unsigned: u, .. },
-            SqlType::Int { size: b, unsigned: v, .. },
-        ) => {
+        (SqlType::Int { size: a, unsigned: u, .. }, SqlType::Int { size: b, unsigned: v, .. }) => {
             let ((low, high), (from, to)) = (b.range(*v), a.range(*u));
             if low > from || high < to {
                 // Unsigned values beyond 63 bits are blobs, which are greater than every number.
@@ -577,8 +582,12 @@ fn convert(
             }
         }
         (
-            SqlType::Char { collation: a, .. } | SqlType::VarChar { collation: a, .. } | SqlType::Text { collation: a, .. },
-            SqlType::Char { collation: b, .. } | SqlType::VarChar { collation: b, .. } | SqlType::Text { collation: b, .. },
+            SqlType::Char { collation: a, .. }
+            | SqlType::VarChar { collation: a, .. }
+            | SqlType::Text { collation: a, .. },
+            SqlType::Char { collation: b, .. }
+            | SqlType::VarChar { collation: b, .. }
+            | SqlType::Text { collation: b, .. },
         ) => {
             if a != b {
                 return refused();
@@ -651,9 +660,8 @@ fn still_indexed(draft: &Draft<'_>, t: &Table) -> Result<(), SqlError> {
         if draft.indexes.iter().any(|kept| kept.id == i.id && kept.def.parts == i.def.parts) {
             continue;
         }
-        let needs = |tags: &[p2pdb_model::ColumnTag]| {
-            super::draft::leads(&i.def, tags) && !draft.has_index_for(tags)
-        };
+        let needs =
+            |tags: &[p2pdb_model::ColumnTag]| super::draft::leads(&i.def, tags) && !draft.has_index_for(tags);
         let own = draft.foreign_keys.iter().any(|k| needs(&k.def.columns));
         if own || draft.referencing().any(|tags| needs(&tags)) {
             let message = format!("Cannot drop index '{}': needed in a foreign key constraint", i.name);

@@ -7,8 +7,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
-    SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_relations, visit_relations_mut,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    Query, SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_relations, visit_relations_mut,
 };
 
 use crate::schema_text::{literal, quote};
@@ -40,7 +40,13 @@ pub fn expression(e: &Expr) -> String {
             format!("({} {}in ({}))", expression(expr), not(negated), list(all))
         }
         Expr::Between { expr, negated, low, high } => {
-            format!("({} {}between {} and {})", expression(expr), not(negated), expression(low), expression(high))
+            format!(
+                "({} {}between {} and {})",
+                expression(expr),
+                not(negated),
+                expression(low),
+                expression(high)
+            )
         }
         Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
             format!("({} {}like {})", expression(expr), not(negated), expression(pattern))
@@ -109,7 +115,9 @@ pub fn forbidden(e: &Expr) -> Option<&'static str> {
         found = match e {
             Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => Some("a subquery"),
             Expr::Identifier(i) if i.value.starts_with('@') => Some("a variable"),
-            Expr::CompoundIdentifier(p) if p.first().is_some_and(|i| i.value.starts_with('@')) => Some("a variable"),
+            Expr::CompoundIdentifier(p) if p.first().is_some_and(|i| i.value.starts_with('@')) => {
+                Some("a variable")
+            }
             Expr::Value(v) if matches!(v.value, Value::Placeholder(_)) => Some("a parameter"),
             Expr::Function(f) if f.over.is_some() => Some("a window function"),
             _ => return ControlFlow::Continue(()),

@@ -210,12 +210,18 @@ fn now(c: &mut Cursor<'_, '_>) -> Result<Option<u8>, SqlError> {
 ///
 /// # Errors
 /// 1067, 1101, 1064.
-pub fn default(c: &mut Cursor<'_, '_>, name: &str, ty: &SqlType, mode: SqlMode) -> Result<DefaultValue, SqlError> {
+pub fn default(
+    c: &mut Cursor<'_, '_>,
+    name: &str,
+    ty: &SqlType,
+    mode: SqlMode,
+) -> Result<DefaultValue, SqlError> {
     if c.eat_token(&Token::LParen) {
         let expr = c.expr()?;
         c.expect_token(&Token::RParen)?;
         if canonical::forbidden(&expr).is_some() {
-            let message = format!("Default value expression of column '{name}' contains a disallowed function.");
+            let message =
+                format!("Default value expression of column '{name}' contains a disallowed function.");
             return Err(SqlError::new(3770, "HY000", message));
         }
         if !canonical::columns_of(&expr).is_empty() {

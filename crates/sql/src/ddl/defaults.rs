@@ -32,7 +32,12 @@ fn target(ty: &SqlType) -> ColumnTarget {
 ///
 /// # Errors
 /// 1067 when the literal is no value of the type, 1101 for types that take no literal default.
-pub fn literal_default(column: &str, ty: &SqlType, literal: Literal, mode: SqlMode) -> Result<DefaultValue, SqlError> {
+pub fn literal_default(
+    column: &str,
+    ty: &SqlType,
+    literal: Literal,
+    mode: SqlMode,
+) -> Result<DefaultValue, SqlError> {
     if literal.value.is_null() {
         return Ok(DefaultValue::Null);
     }

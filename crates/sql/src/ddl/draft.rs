@@ -195,7 +195,8 @@ impl<'a> Draft<'a> {
         let tag = self.columns[at].id.tag();
         let name = self.columns[at].name.clone();
         if let Some(k) = self.foreign_keys.iter().find(|k| k.def.columns.contains(&tag)) {
-            let message = format!("Cannot drop column '{name}': needed in a foreign key constraint '{}'", k.name);
+            let message =
+                format!("Cannot drop column '{name}': needed in a foreign key constraint '{}'", k.name);
             return Err(SqlError::new(1828, "HY000", message));
         }
         self.not_referenced(tag, &name)?;
@@ -524,12 +525,7 @@ pub fn leads(def: &IndexDef, columns: &[ColumnTag]) -> bool {
         && def.parts.iter().zip(columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
 }
 
-fn comment_fits(
-    comment: &str,
-    max: usize,
-    code: u16,
-    what: impl FnOnce() -> String,
-) -> Result<(), SqlError> {
+fn comment_fits(comment: &str, max: usize, code: u16, what: impl FnOnce() -> String) -> Result<(), SqlError> {
     if comment.chars().count() <= max {
         return Ok(());
     }
@@ -582,7 +578,9 @@ fn key_prefix(c: &Part<ColumnDef>, prefix: Option<u64>) -> Result<Option<u32>, S
 fn key_bytes(ty: &SqlType, prefix: Option<u32>) -> u64 {
     let n = |n: u32| u64::from(n);
     match (ty, prefix) {
-        (SqlType::Char { .. } | SqlType::VarChar { .. } | SqlType::Text { .. }, Some(p)) => n(p) * CHAR_BYTES_MAX,
+        (SqlType::Char { .. } | SqlType::VarChar { .. } | SqlType::Text { .. }, Some(p)) => {
+            n(p) * CHAR_BYTES_MAX
+        }
         (_, Some(p)) => n(p),
         (SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. }, None) => n(*chars) * CHAR_BYTES_MAX,
         (SqlType::Binary { bytes } | SqlType::VarBinary { bytes }, None) => n(*bytes),

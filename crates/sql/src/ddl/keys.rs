@@ -194,12 +194,14 @@ impl Draft<'_> {
         }
         match canonical::forbidden(&spec.expr) {
             Some("a variable") => {
-                let message =
-                    format!("An expression of a check constraint '{name}' cannot refer to a user or system variable.");
+                let message = format!(
+                    "An expression of a check constraint '{name}' cannot refer to a user or system variable."
+                );
                 return fail(3816, message);
             }
             Some(_) => {
-                let message = format!("An expression of a check constraint '{name}' contains disallowed function.");
+                let message =
+                    format!("An expression of a check constraint '{name}' contains disallowed function.");
                 return fail(3815, message);
             }
             None => {}
@@ -211,7 +213,10 @@ impl Draft<'_> {
         }
         for column in canonical::columns_of(&spec.expr) {
             let Some(at) = self.column(&column) else {
-                return fail(3820, format!("Check constraint '{name}' refers to non-existing column '{column}'."));
+                return fail(
+                    3820,
+                    format!("Check constraint '{name}' refers to non-existing column '{column}'."),
+                );
             };
             if self.columns[at].def.auto_increment {
                 let message = format!("Check constraint '{name}' cannot refer to an auto-increment column.");
@@ -250,8 +255,9 @@ impl Draft<'_> {
         }
         let r = &spec.references;
         if r.columns.len() != spec.columns.len() {
-            let message =
-                format!("Incorrect foreign key definition for '{name}': Key reference and table reference don't match");
+            let message = format!(
+                "Incorrect foreign key definition for '{name}': Key reference and table reference don't match"
+            );
             return Err(SqlError::new(1239, "42000", message));
         }
         let mut columns: Vec<ColumnTag> = Vec::new();
@@ -290,13 +296,17 @@ impl Draft<'_> {
             _ if itself => {
                 let find = |n: &String| self.column(n).map(|i| &self.columns[i]);
                 let all = r.columns.iter().map(|n| {
-                    find(n).map(|c| (c.id.tag(), c.def.ty.clone())).ok_or_else(|| missing_column(n, &name, &self.name))
+                    find(n)
+                        .map(|c| (c.id.tag(), c.def.ty.clone()))
+                        .ok_or_else(|| missing_column(n, &name, &self.name))
                 });
                 Some((self.id, all.collect::<Result<_, _>>()?))
             }
             Some(p) => {
                 let all = r.columns.iter().map(|n| {
-                    p.column(n).map(|c| (c.tag, c.def.ty.clone())).ok_or_else(|| missing_column(n, &name, &p.name))
+                    p.column(n)
+                        .map(|c| (c.tag, c.def.ty.clone()))
+                        .ok_or_else(|| missing_column(n, &name, &p.name))
                 });
                 Some((p.id, all.collect::<Result<_, _>>()?))
             }
@@ -413,10 +423,13 @@ fn missing_column(column: &str, key: &str, table: &str) -> SqlError {
 /// Two columns that a foreign key may join: same type; integers of one size and sign, text of one collation.
 fn comparable(a: &SqlType, b: &SqlType) -> bool {
     match (a, b) {
-        (SqlType::Int { size: s, unsigned: u, .. }, SqlType::Int { size: t, unsigned: v, .. }) => s == t && u == v,
-        (SqlType::Decimal { precision: p, scale: s, .. }, SqlType::Decimal { precision: q, scale: t, .. }) => {
-            p == q && s == t
+        (SqlType::Int { size: s, unsigned: u, .. }, SqlType::Int { size: t, unsigned: v, .. }) => {
+            s == t && u == v
         }
+        (
+            SqlType::Decimal { precision: p, scale: s, .. },
+            SqlType::Decimal { precision: q, scale: t, .. },
+        ) => p == q && s == t,
         (
             SqlType::Char { collation: c, .. } | SqlType::VarChar { collation: c, .. },
             SqlType::Char { collation: d, .. } | SqlType::VarChar { collation: d, .. },
@@ -426,7 +439,9 @@ fn comparable(a: &SqlType, b: &SqlType) -> bool {
             SqlType::Binary { .. } | SqlType::VarBinary { .. },
         ) => true,
         (SqlType::Enum { .. }, SqlType::Enum { .. }) | (SqlType::Set { .. }, SqlType::Set { .. }) => true,
-        (SqlType::Float { .. }, SqlType::Float { .. }) | (SqlType::Double { .. }, SqlType::Double { .. }) => true,
+        (SqlType::Float { .. }, SqlType::Float { .. }) | (SqlType::Double { .. }, SqlType::Double { .. }) => {
+            true
+        }
         (a, b) => a == b,
     }
 }
@@ -434,11 +449,41 @@ fn comparable(a: &SqlType, b: &SqlType) -> bool {
 /// Functions whose value is not that of their arguments.
 fn unstable(name: &str) -> bool {
     const NAMES: &[&str] = &[
-        "benchmark", "connection_id", "curdate", "current_date", "current_role", "current_time",
-        "current_timestamp", "current_user", "curtime", "database", "found_rows", "get_lock", "is_free_lock",
-        "is_used_lock", "last_insert_id", "load_file", "localtime", "localtimestamp", "now", "rand",
-        "release_lock", "row_count", "schema", "session_user", "sleep", "sysdate", "system_user",
-        "unix_timestamp", "user", "utc_date", "utc_time", "utc_timestamp", "uuid", "uuid_short", "version",
+        "benchmark",
+        "connection_id",
+        "curdate",
+        "current_date",
+        "current_role",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "curtime",
+        "database",
+        "found_rows",
+        "get_lock",
+        "is_free_lock",
+        "is_used_lock",
+        "last_insert_id",
+        "load_file",
+        "localtime",
+        "localtimestamp",
+        "now",
+        "rand",
+        "release_lock",
+        "row_count",
+        "schema",
+        "session_user",
+        "sleep",
+        "sysdate",
+        "system_user",
+        "unix_timestamp",
+        "user",
+        "utc_date",
+        "utc_time",
+        "utc_timestamp",
+        "uuid",
+        "uuid_short",
+        "version",
     ];
     NAMES.binary_search(&name).is_ok()
 }

@@ -139,9 +139,7 @@ fn drop_other(
 }
 
 /// `[[DEFAULT] CHARACTER SET x | COLLATE y | ENCRYPTION 'N'] …`
-fn database_options(
-    c: &mut Cursor<'_, '_>,
-) -> Result<Option<p2pdb_model::types::Collation>, SqlError> {
+fn database_options(c: &mut Cursor<'_, '_>) -> Result<Option<p2pdb_model::types::Collation>, SqlError> {
     let mut collation = None;
     loop {
         c.eat("default");
@@ -165,11 +163,7 @@ fn database_options(
     }
 }
 
-fn create_database(
-    c: &mut Cursor<'_, '_>,
-    cx: &Context<'_>,
-    notes: &mut Vec<Note>,
-) -> Result<Ddl, SqlError> {
+fn create_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
     let if_not_exists = c.eat("if not exists");
     let name = c.name()?;
     let collation = database_options(c)?;
@@ -220,11 +214,7 @@ fn alter_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlEr
     Ok(Ddl { changes: vec![change], ..Ddl::default() })
 }
 
-fn drop_database(
-    c: &mut Cursor<'_, '_>,
-    cx: &Context<'_>,
-    notes: &mut Vec<Note>,
-) -> Result<Ddl, SqlError> {
+fn drop_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
     let if_exists = c.eat("if exists");
     let name = c.name()?;
     if let Some(name) = virtuals::database_name(&name) {
@@ -279,11 +269,7 @@ fn release_children(cx: &Context<'_>, going: &[&Table]) -> Result<Vec<SchemaChan
     Ok(changes)
 }
 
-fn drop_tables(
-    c: &mut Cursor<'_, '_>,
-    cx: &Context<'_>,
-    notes: &mut Vec<Note>,
-) -> Result<Ddl, SqlError> {
+fn drop_tables(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
     let if_exists = c.eat("if exists");
     let names = c.list(|c| {
         let (db, name) = c.table_name()?;

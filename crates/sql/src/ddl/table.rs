@@ -101,12 +101,27 @@ impl Options {
 
 /// Options that SHOW CREATE TABLE repeats, in its order.
 const KEPT: [&str; 11] = [
-    "MIN_ROWS", "MAX_ROWS", "AVG_ROW_LENGTH", "PACK_KEYS", "STATS_PERSISTENT", "STATS_AUTO_RECALC",
-    "STATS_SAMPLE_PAGES", "CHECKSUM", "DELAY_KEY_WRITE", "ROW_FORMAT", "KEY_BLOCK_SIZE",
+    "MIN_ROWS",
+    "MAX_ROWS",
+    "AVG_ROW_LENGTH",
+    "PACK_KEYS",
+    "STATS_PERSISTENT",
+    "STATS_AUTO_RECALC",
+    "STATS_SAMPLE_PAGES",
+    "CHECKSUM",
+    "DELAY_KEY_WRITE",
+    "ROW_FORMAT",
+    "KEY_BLOCK_SIZE",
 ];
 /// Options without an effect here.
-const IGNORED: [&str; 6] =
-    ["insert_method", "password", "autoextend_size", "engine_attribute", "secondary_engine_attribute", "compression"];
+const IGNORED: [&str; 6] = [
+    "insert_method",
+    "password",
+    "autoextend_size",
+    "engine_attribute",
+    "secondary_engine_attribute",
+    "compression",
+];
 
 /// Reads one table option, if one stands here.
 pub fn option(

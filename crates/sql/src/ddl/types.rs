@@ -104,7 +104,10 @@ impl Reader<'_, '_, '_> {
         if self.c.eat("bit") {
             let bits = self.length()?.unwrap_or(1);
             if bits > BITS_MAX {
-                return Err(self.error(1439, format!("Display width out of range for column '{}' (max = 64)", self.column)));
+                return Err(self.error(
+                    1439,
+                    format!("Display width out of range for column '{}' (max = 64)", self.column),
+                ));
             }
             if bits == 0 {
                 return Err(self.error(3013, format!("Invalid size for column '{}'.", self.column)));
@@ -126,7 +129,9 @@ impl Reader<'_, '_, '_> {
         if self.c.eat("year") {
             match self.length()? {
                 None => {}
-                Some(4) => self.deprecated("YEAR(4) is deprecated and will be removed in a future release. Use YEAR instead"),
+                Some(4) => self.deprecated(
+                    "YEAR(4) is deprecated and will be removed in a future release. Use YEAR instead",
+                ),
                 Some(_) => {
                     return Err(SqlError::new(1818, "HY000", "Supports only YEAR or YEAR(4) column."));
                 }
@@ -159,8 +164,15 @@ impl Reader<'_, '_, '_> {
             return Ok(plain(SqlType::Blob { size }));
         }
         const SPATIAL: [&str; 9] = [
-            "geometrycollection", "geomcollection", "geometry", "multipoint", "multilinestring", "multipolygon",
-            "point", "linestring", "polygon",
+            "geometrycollection",
+            "geomcollection",
+            "geometry",
+            "multipoint",
+            "multilinestring",
+            "multipolygon",
+            "point",
+            "linestring",
+            "polygon",
         ];
         if let Some(name) = self.c.eat_one(&SPATIAL) {
             return Err(SqlError::unsupported(format!("{} columns", name.to_uppercase())));
@@ -255,7 +267,8 @@ impl Reader<'_, '_, '_> {
             precision = 10;
         }
         if precision > DECIMAL_DIGITS_MAX {
-            let message = format!("Too-big precision {precision} specified for '{}'. Maximum is 65.", self.column);
+            let message =
+                format!("Too-big precision {precision} specified for '{}'. Maximum is 65.", self.column);
             return Err(self.error(1426, message));
         }
         let (unsigned, zerofill) = self.signs();
@@ -336,7 +349,8 @@ impl Reader<'_, '_, '_> {
         let bytes = n.saturating_mul(width);
         let sizes = [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long];
         sizes.into_iter().find(|s| bytes <= s.bytes_max()).ok_or_else(|| {
-            let message = format!("Display width out of range for column '{}' (max = 4294967295)", self.column);
+            let message =
+                format!("Display width out of range for column '{}' (max = 4294967295)", self.column);
             self.error(1439, message)
         })
     }

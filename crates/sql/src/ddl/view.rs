@@ -7,7 +7,9 @@ use p2pdb_model::catalog::View;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::schema::{Definition, ViewDef};
-use sqlparser::ast::{Expr, Ident, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr};
+use sqlparser::ast::{
+    Expr, Ident, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+};
 use sqlparser::tokenizer::Token;
 
 use super::{canonical, table};
@@ -134,16 +136,18 @@ fn put(
              different column counts",
         ));
     }
-    let mut names: Vec<String> =
-        if columns.is_empty() { fields.iter().map(|f| f.name.to_lowercase()).collect() } else { columns.clone() };
+    let mut names: Vec<String> = if columns.is_empty() {
+        fields.iter().map(|f| f.name.to_lowercase()).collect()
+    } else {
+        columns.clone()
+    };
     names.iter_mut().for_each(|n| *n = n.to_lowercase());
     names.sort();
     if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
         return Err(SqlError::duplicate_column(&twice[0]));
     }
-    let reads_itself = canonical::relations(&query)
-        .iter()
-        .any(|(db, t)| db.as_deref() == Some(database) && t == name);
+    let reads_itself =
+        canonical::relations(&query).iter().any(|(db, t)| db.as_deref() == Some(database) && t == name);
     if reads_itself {
         return Err(SqlError::no_table(database, name));
     }

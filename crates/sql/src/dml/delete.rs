@@ -4,7 +4,10 @@ use sqlparser::ast::{Expr, TableWithJoins};
 use sqlparser::tokenizer::Token;
 
 use super::update::find;
-use super::{full_name, not_read_inside, not_updatable, order_and_limit, reads, safe, single, table_references, target, with_notes};
+use super::{
+    full_name, not_read_inside, not_updatable, order_and_limit, reads, safe, single, table_references,
+    target, with_notes,
+};
 use crate::bind::{Binder, Relation, Scope};
 use crate::error::SqlError;
 use crate::plan::{Modify, ModifyStep, Plan, PlanKind, ReadSet};
@@ -110,7 +113,12 @@ fn several(
         let done = b.finish();
         notes.extend(done.notes);
         read = done.reads;
-        steps.push(ModifyStep { table: table.id, sql, slots: Vec::new(), collect: Some((collect, done.slots)) });
+        steps.push(ModifyStep {
+            table: table.id,
+            sql,
+            slots: Vec::new(),
+            collect: Some((collect, done.slots)),
+        });
     }
     let modify = Modify { steps, update: false, ignore, truncate: false, reads: read };
     Ok(with_notes(PlanKind::Modify(modify), notes))

@@ -8,10 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
+};
 use sqlparser::tokenizer::Token;
 
-use super::{Assignment, Filled, Given, Target, assignments, bind_assignments, fill, filled_sql, given, set_list, target, with_notes};
+use super::{
+    Assignment, Filled, Given, Target, assignments, bind_assignments, fill, filled_sql, given, set_list,
+    target, with_notes,
+};
 use crate::bind::{Binder, Relation, Repr, Scope, column_target};
 use crate::error::SqlError;
 use crate::field::FieldType;
@@ -146,7 +151,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     if let Some(all) = upsert {
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
-        let set = duplicate(&mut b, cx, &table, all, alias, ignore, &mut notes)?;
+        let set = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
         sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
         let done = b.finish();
         extra = done.slots.into_iter().skip(n).collect();
@@ -330,6 +335,7 @@ fn duplicate(
     b: &mut Binder<'_>,
     cx: &Context<'_>,
     table: &Arc<Table>,
+    targets: &[&Column],
     mut all: Vec<Assignment>,
     alias: Option<(String, Vec<String>)>,
     ignore: bool,
@@ -352,14 +358,15 @@ fn duplicate(
         }
         new.alias = name;
         if !names.is_empty() {
-            let visible: Vec<usize> =
-                (0..new.columns.len()).filter(|i| !new.columns[*i].invisible).collect();
-            if visible.len() != names.len() {
+            // The names stand for the columns that values are given for; no others are to be had.
+            if targets.len() != names.len() {
                 return Err(SqlError::value_count(1));
             }
-            for (i, name) in visible.into_iter().zip(names) {
-                new.columns[i].name = name;
-            }
+            let renamed = targets.iter().zip(names).filter_map(|(t, name)| {
+                let column = new.columns.iter().find(|c| c.tag == Some(t.tag))?;
+                Some(crate::bind::RelColumn { name, ..column.clone() })
+            });
+            new.columns = renamed.collect();
         }
         relations.push(new);
     }

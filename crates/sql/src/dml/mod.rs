@@ -44,11 +44,7 @@ pub use update::update;
 ///
 /// # Errors
 /// 1046, 1049, 1146, 1044 for virtual tables, 1288 or 1471 for views.
-fn target(
-    cx: &Context<'_>,
-    name: (Option<String>, String),
-    verb: &str,
-) -> Result<Arc<Table>, SqlError> {
+fn target(cx: &Context<'_>, name: (Option<String>, String), verb: &str) -> Result<Arc<Table>, SqlError> {
     let (db, name) = (cx.database(name.0)?, name.1);
     if let Some(db) = virtuals::database_name(&db) {
         return Err(SqlError::database_denied(&cx.session.account, db));
@@ -217,10 +213,8 @@ fn bind_assignments(
 
 /// Columns with ON UPDATE CURRENT_TIMESTAMP that were not assigned take the time if another column changes.
 fn touch(b: &mut Binder<'_>, before: &Relation, table: &Arc<Table>, out: &mut Vec<(String, String)>) {
-    let changed: Vec<_> = out
-        .iter()
-        .map(|(c, sql)| format!("{}.{c} IS NOT ({sql}) COLLATE BINARY", before.sql))
-        .collect();
+    let changed: Vec<_> =
+        out.iter().map(|(c, sql)| format!("{}.{c} IS NOT ({sql}) COLLATE BINARY", before.sql)).collect();
     for column in table.columns.iter().filter(|c| c.def.on_update_now) {
         let physical = column.physical();
         if out.iter().any(|(c, _)| *c == physical) || changed.is_empty() {
@@ -230,7 +224,10 @@ fn touch(b: &mut Binder<'_>, before: &Relation, table: &Arc<Table>, out: &mut Ve
         let source = Source::Now(NowKind::DateTime(fsp));
         let now = b.parameter(Slot { source, coerce: Coerce::Column(column_target(column)) });
         let condition = changed.join(" OR ");
-        out.push((physical.clone(), format!("CASE WHEN {condition} THEN {now} ELSE {}.{physical} END", before.sql)));
+        out.push((
+            physical.clone(),
+            format!("CASE WHEN {condition} THEN {now} ELSE {}.{physical} END", before.sql),
+        ));
     }
 }
 
@@ -295,7 +292,12 @@ fn single(refs: &[TableWithJoins]) -> Option<((Option<String>, String), String)>
 }
 
 /// Notes what WHERE reads of the table that is written: rows by key, or all of it.
-fn reads(b: &mut Binder<'_>, table: &Arc<Table>, selection: Option<&Expr>, scope: &Rc<Scope>) -> Result<(), SqlError> {
+fn reads(
+    b: &mut Binder<'_>,
+    table: &Arc<Table>,
+    selection: Option<&Expr>,
+    scope: &Rc<Scope>,
+) -> Result<(), SqlError> {
     if let Some(slots) = selection.map(|e| key_slots(b, table, e, scope)).transpose()?.flatten() {
         b.reads.keys.push((table.id, slots));
     } else {
@@ -317,7 +319,9 @@ fn key_slots(
     while let Some(e) = todo.pop() {
         match e {
             Expr::Nested(e) => todo.push(e),
-            Expr::BinaryOp { left, op: BinaryOperator::And, right } => todo.extend([left.as_ref(), right.as_ref()]),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                todo.extend([left.as_ref(), right.as_ref()])
+            }
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
                 for (column, value) in [(left, right), (right, left)] {
                     let name = match column.as_ref() {
@@ -328,8 +332,12 @@ fn key_slots(
                         },
                         _ => continue,
                     };
-                    let (Some(column), Expr::Value(v)) = (table.column(name), value.as_ref()) else { continue };
-                    let Some(at) = primary.def.parts.iter().position(|p| p.column == column.tag) else { continue };
+                    let (Some(column), Expr::Value(v)) = (table.column(name), value.as_ref()) else {
+                        continue;
+                    };
+                    let Some(at) = primary.def.parts.iter().position(|p| p.column == column.tag) else {
+                        continue;
+                    };
                     let ty = FieldType::of_column(&column.def.ty);
                     // Text is equal to other text than itself under most collations.
                     if matches!(ty.class(), Class::Text | Class::Enum | Class::Set | Class::Json) {
@@ -383,7 +391,8 @@ fn not_read_inside(cx: &Context<'_>, table: &Table, parts: &[&Expr]) -> Result<(
     let mut search = Search { table, database: cx.session.database.as_deref(), derived: 0 };
     for e in parts {
         if e.visit(&mut search).is_break() {
-            let message = format!("You can't specify target table '{}' for update in FROM clause", table.name);
+            let message =
+                format!("You can't specify target table '{}' for update in FROM clause", table.name);
             return Err(SqlError::new(1093, "HY000", message));
         }
     }
@@ -423,7 +432,8 @@ pub fn lower_check(
 
 /// The same for an expression that is not yet part of the table.
 pub(crate) fn lower_condition(cx: &Context<'_>, table: &Table, expression: &str) -> Result<String, SqlError> {
-    let table = cx.catalog.table_by_id(table.id).ok_or_else(|| SqlError::no_table(&table.database, &table.name))?;
+    let table =
+        cx.catalog.table_by_id(table.id).ok_or_else(|| SqlError::no_table(&table.database, &table.name))?;
     condition_text(cx.catalog, cx.session, table, expression)
 }
 

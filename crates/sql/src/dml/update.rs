@@ -6,7 +6,10 @@ use std::sync::Arc;
 use p2pdb_model::catalog::{Table, same_name};
 use sqlparser::ast::{Expr, TableWithJoins};
 
-use super::{Assignment, Given, assignments, bind_assignments, not_read_inside, not_updatable, order_and_limit, reads, safe, set_list, single, table_references, target, with_notes};
+use super::{
+    Assignment, Given, assignments, bind_assignments, not_read_inside, not_updatable, order_and_limit, reads,
+    safe, set_list, single, table_references, target, with_notes,
+};
 use crate::bind::{Binder, Relation, Scope};
 use crate::error::SqlError;
 use crate::plan::{Modify, ModifyStep, Plan, PlanKind};
@@ -121,7 +124,8 @@ fn several(
         let relation = scope.relations[at].clone();
         let table = relation.table.clone().ok_or_else(|| not_updatable(&relation.alias, "UPDATE"))?;
         let mut inside: Vec<&Expr> = selection.iter().copied().collect();
-        inside.extend(group.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
+        inside
+            .extend(group.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
         not_read_inside(cx, &table, &inside)?;
         let set = bind_assignments(&mut b, &scope, at, &table, group, ignore, &mut notes)?;
         let condition = match selection {
@@ -141,7 +145,12 @@ fn several(
         if read == crate::plan::ReadSet::default() {
             read = done.reads;
         }
-        steps.push(ModifyStep { table: table.id, sql, slots: Vec::new(), collect: Some((collect, done.slots)) });
+        steps.push(ModifyStep {
+            table: table.id,
+            sql,
+            slots: Vec::new(),
+            collect: Some((collect, done.slots)),
+        });
     }
     let modify = Modify { steps, update: true, ignore, truncate: false, reads: read };
     Ok(with_notes(PlanKind::Modify(modify), notes))

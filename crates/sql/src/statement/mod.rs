@@ -138,7 +138,8 @@ fn explain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let int = |name: &str| virtual_field(name, crate::virtuals::Ty::Int);
     let detail = virtual_field("detail", crate::virtuals::Ty::Long);
     let fields = vec![int("id"), int("parent"), int("notused"), detail];
-    let query = crate::plan::Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), found_rows: None, ..query };
+    let query =
+        crate::plan::Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), found_rows: None, ..query };
     Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
 }
 

@@ -6,16 +6,65 @@ use crate::statement::Cursor;
 
 /// First words of statements that are refused with 1235, the longest match first.
 const REFUSED: &[&str] = &[
-    "alter event", "alter function", "alter instance", "alter logfile group", "alter procedure", "alter server",
-    "alter tablespace", "alter user", "binlog", "cache index", "change master", "change replication",
-    "checksum table", "clone", "create aggregate function", "create event", "create function",
-    "create logfile group", "create procedure", "create role", "create server",
-    "create spatial reference system", "create tablespace", "create trigger", "create undo tablespace",
-    "create user", "do", "drop logfile group", "drop role", "drop server", "drop spatial reference system",
-    "drop tablespace", "drop undo tablespace", "drop user", "get diagnostics", "grant", "handler", "help",
-    "import table", "install", "load data", "load index", "load xml", "purge", "rename user", "repair", "reset",
-    "resignal", "restart", "revoke", "shutdown", "signal", "start group_replication", "start replica",
-    "start slave", "stop", "uninstall", "xa", "call",
+    "alter event",
+    "alter function",
+    "alter instance",
+    "alter logfile group",
+    "alter procedure",
+    "alter server",
+    "alter tablespace",
+    "alter user",
+    "binlog",
+    "cache index",
+    "change master",
+    "change replication",
+    "checksum table",
+    "clone",
+    "create aggregate function",
+    "create event",
+    "create function",
+    "create logfile group",
+    "create procedure",
+    "create role",
+    "create server",
+    "create spatial reference system",
+    "create tablespace",
+    "create trigger",
+    "create undo tablespace",
+    "create user",
+    "do",
+    "drop logfile group",
+    "drop role",
+    "drop server",
+    "drop spatial reference system",
+    "drop tablespace",
+    "drop undo tablespace",
+    "drop user",
+    "get diagnostics",
+    "grant",
+    "handler",
+    "help",
+    "import table",
+    "install",
+    "load data",
+    "load index",
+    "load xml",
+    "purge",
+    "rename user",
+    "repair",
+    "reset",
+    "resignal",
+    "restart",
+    "revoke",
+    "shutdown",
+    "signal",
+    "start group_replication",
+    "start replica",
+    "start slave",
+    "stop",
+    "uninstall",
+    "xa",
+    "call",
 ];
 
 /// What nobody else reads.
@@ -25,7 +74,8 @@ pub(super) fn refuse(c: &mut Cursor<'_, '_>) -> Result<Plan, SqlError> {
         let name = db.map_or(name.clone(), |db| format!("{db}.{name}"));
         return Err(SqlError::new(1305, "42000", format!("PROCEDURE {name} does not exist")));
     }
-    let local = ["load data local", "load data low_priority local", "load data concurrent local", "load xml local"];
+    let local =
+        ["load data local", "load data low_priority local", "load data concurrent local", "load xml local"];
     if local.iter().any(|words| c.is(words)) {
         let message =
             "Loading local data is disabled; this must be enabled on both the client and server sides";

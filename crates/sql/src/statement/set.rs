@@ -4,9 +4,7 @@
 //! scopes are checked here, values when the command runs.
 
 use p2pdb_model::Value;
-use sqlparser::ast::{
-    Expr, Query, SelectItem, SetExpr, UnaryOperator, Value as AstValue, ValueWithSpan,
-};
+use sqlparser::ast::{Expr, Query, SelectItem, SetExpr, UnaryOperator, Value as AstValue, ValueWithSpan};
 use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
@@ -100,7 +98,10 @@ fn one(
             // The deprecated `SET GLOBAL @@name` is not MySQL's; a name follows.
             let name = c.name()?;
             if c.token(0) == &Token::Period {
-                let whole = format!("{name}.{}", { c.skip(); c.name_after_point()? });
+                let whole = format!("{name}.{}", {
+                    c.skip();
+                    c.name_after_point()?
+                });
                 return Err(SqlError::unknown_variable(whole));
             }
             name

@@ -115,7 +115,13 @@ pub(super) fn show(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         return Err(SqlError::new(1381, "HY000", "You are not using binary logging"));
     }
     const REFUSED: [&str; 7] = [
-        "binlog events", "relaylog events", "engine", "function code", "procedure code", "profile", "parse_tree",
+        "binlog events",
+        "relaylog events",
+        "engine",
+        "function code",
+        "procedure code",
+        "profile",
+        "parse_tree",
     ];
     match REFUSED.iter().find(|words| c.is(words)) {
         Some(words) => Err(SqlError::unsupported(format!("SHOW {}", words.to_uppercase()))),
@@ -281,7 +287,8 @@ fn filtered(c: &mut Cursor<'_, '_>, cx: &Context<'_>, show: Show) -> Result<Plan
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.selection = Some(condition);
         if let Some(TableFactor::Table { name, .. }) = select.from.first_mut().map(|t| &mut t.relation) {
-            let parts = [SHOW, table.name.as_str()].map(|p| ObjectNamePart::Identifier(Ident::with_quote('`', p)));
+            let parts =
+                [SHOW, table.name.as_str()].map(|p| ObjectNamePart::Identifier(Ident::with_quote('`', p)));
             *name = ObjectName(parts.to_vec());
         }
     }

@@ -167,8 +167,18 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<SessionCommand, SqlError> {
         return Ok(SessionCommand::Nothing);
     }
     const WORDS: [&str; 12] = [
-        "privileges", "status", "hosts", "logs", "binary logs", "engine logs", "error logs", "general logs",
-        "relay logs", "slow logs", "user_resources", "optimizer_costs",
+        "privileges",
+        "status",
+        "hosts",
+        "logs",
+        "binary logs",
+        "engine logs",
+        "error logs",
+        "general logs",
+        "relay logs",
+        "slow logs",
+        "user_resources",
+        "optimizer_costs",
     ];
     c.list(|c| c.eat_one(&WORDS).map(|_| ()).ok_or_else(|| c.error()))?;
     Ok(SessionCommand::Nothing)

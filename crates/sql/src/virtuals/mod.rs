@@ -165,7 +165,8 @@ impl Ty {
             collation: Collation::Binary,
             zerofill: false,
         };
-        let text = |kind, length| FieldType { collation: Collation::Utf8mb4GeneralCi, ..of(kind, false, length, 0) };
+        let text =
+            |kind, length| FieldType { collation: Collation::Utf8mb4GeneralCi, ..of(kind, false, length, 0) };
         match self {
             Ty::Text(n) => text(FieldKind::VarChar, n),
             Ty::Long => text(FieldKind::Text, u32::MAX / 4),

@@ -36,12 +36,8 @@ const MEMBERS: &[Col] = &[
     ("connected", Int, true),
 ];
 
-const FRONTIER: &[Col] = &[
-    ("author", Text(64), true),
-    ("chain", Text(64), true),
-    ("seq", UInt, true),
-    ("tip", Text(64), true),
-];
+const FRONTIER: &[Col] =
+    &[("author", Text(64), true), ("chain", Text(64), true), ("seq", UInt, true), ("tip", Text(64), true)];
 
 const BLOCKS: &[Col] = &[
     ("cid", Text(64), true),

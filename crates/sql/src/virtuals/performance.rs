@@ -62,7 +62,9 @@ fn threads(cx: &Cx<'_>) -> Vec<Row> {
 }
 
 fn users(cx: &Cx<'_>) -> Vec<Row> {
-    let row = |(user, host): (String, String)| vec![text(host), text(user), text("caching_sha2_password"), text("N")];
+    let row = |(user, host): (String, String)| {
+        vec![text(host), text(user), text("caching_sha2_password"), text("N")]
+    };
     cx.environment.accounts().into_iter().map(row).collect()
 }
 

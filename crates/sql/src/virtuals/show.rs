@@ -7,7 +7,9 @@ use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
 use p2pdb_model::types::Collation;
 
-use super::{Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, information, like, maybe, performance, text};
+use super::{
+    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, information, like, maybe, performance, text,
+};
 use crate::error::SqlError;
 use crate::field::Field;
 use crate::plan::NoteLevel;
@@ -218,7 +220,9 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             ("collation_connection", Text(64)),
             ("Database Collation", Text(64)),
         ],
-        "open tables" => &[("Database", Text(64)), ("Table", Text(64)), ("In_use", Int), ("Name_locked", Int)],
+        "open tables" => {
+            &[("Database", Text(64)), ("Table", Text(64)), ("In_use", Int), ("Name_locked", Int)]
+        }
         "master status" => &[
             ("File", Text(255)),
             ("Position", UInt),
@@ -252,8 +256,7 @@ pub(super) fn describe(name: &str) -> Option<VirtualTable> {
 
 /// Its rows.
 pub(super) fn rows(cx: &Cx<'_>, name: &str) -> Result<Vec<Row>, SqlError> {
-    let s: Show =
-        serde_json::from_str(name).map_err(|_| SqlError::no_table(SHOW, name))?;
+    let s: Show = serde_json::from_str(name).map_err(|_| SqlError::no_table(SHOW, name))?;
     let mut all = make(cx, &s)?;
     if let Some(pattern) = &s.like {
         all.retain(|row| matches!(row.first(), Some(Value::Text(t)) if like(t, pattern)));
@@ -271,12 +274,14 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         "columns" => columns_of(cx, s)?,
         "index" => index(cx, s)?,
         "create table" => {
-            let t = cx.catalog.table(s.arg(0), s.arg(1)).ok_or_else(|| SqlError::no_table(s.arg(0), s.arg(1)))?;
+            let t =
+                cx.catalog.table(s.arg(0), s.arg(1)).ok_or_else(|| SqlError::no_table(s.arg(0), s.arg(1)))?;
             let next = cx.environment.auto_increment(t.id);
             vec![vec![text(&t.name), text(schema_text::create_table(cx.catalog, t, next))]]
         }
         "create view" => {
-            let v = cx.catalog.view(s.arg(0), s.arg(1)).ok_or_else(|| SqlError::no_table(s.arg(0), s.arg(1)))?;
+            let v =
+                cx.catalog.view(s.arg(0), s.arg(1)).ok_or_else(|| SqlError::no_table(s.arg(0), s.arg(1)))?;
             let sql = schema_text::create_view(v);
             vec![vec![text(&v.name), text(sql), text("utf8mb4"), text("utf8mb4_0900_ai_ci")]]
         }
@@ -330,7 +335,12 @@ fn tables(cx: &Cx<'_>, s: &Show) -> Vec<Row> {
 
 fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
     let (db, name) = (s.arg(0), s.arg(1));
-    let row = |field: &str, ty: String, collation: Option<Collation>, null: bool, rest: [Value; 3], comment: &str| {
+    let row = |field: &str,
+               ty: String,
+               collation: Option<Collation>,
+               null: bool,
+               rest: [Value; 3],
+               comment: &str| {
         let mut row = vec![text(field), text(ty)];
         if s.full() {
             row.push(maybe(collation.filter(|c| *c != Collation::Binary).map(Collation::name)));
@@ -367,7 +377,14 @@ fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         .map(|f| {
             let ty = information::type_of_field(&f.ty);
             let collation = ty.collation();
-            row(&f.name, schema_text::column_type(&ty), collation, !f.not_null, [text(""), Null, text("")], "")
+            row(
+                &f.name,
+                schema_text::column_type(&ty),
+                collation,
+                !f.not_null,
+                [text(""), Null, text("")],
+                "",
+            )
         })
         .collect())
 }

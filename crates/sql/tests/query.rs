@@ -1,0 +1,452 @@
+//! Queries by their answers: MySQL statements run through the lowered SQL in SQLite, against what MySQL answers.
+//!
+//! A script has statements after `> ` and their expected output below. `UPDATE_GOLDEN=1` writes what is, to be read
+//! before it is kept.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, physical_column, sqlite_collation};
+use p2pdb_model::{Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute::{self, Args, Context, bind_slot, coerce, context};
+use p2pdb_sql::field::Field;
+use p2pdb_sql::front::{Compiled, Front, Literal, split_statements};
+use p2pdb_sql::functions::{self, Accumulator};
+use p2pdb_sql::plan::{Insert, InsertRows, Plan, PlanKind, Query, SessionCommand, Slot};
+use p2pdb_sql::present::{Cell, cell};
+use p2pdb_sql::{collate, virtuals};
+use rusqlite::functions::{Aggregate, Context as Sql, FunctionFlags, WindowAggregate};
+use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef as Borrowed};
+use rusqlite::{Connection, ToSql};
+
+#[allow(dead_code)]
+mod schema_world;
+use schema_world::World as Schema;
+
+/// 2024-05-06 07:08:09.123456 UTC.
+const NOW_US: i64 = 1_714_979_289_123_456;
+
+struct World {
+    schema: Schema,
+    front: Front,
+    db: Connection,
+}
+
+struct Out(Value);
+
+impl ToSql for Out {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match &self.0 {
+            Value::Null => ToSqlOutput::Owned(Owned::Null),
+            Value::Int(i) => ToSqlOutput::Owned(Owned::Integer(*i)),
+            Value::Real(r) => ToSqlOutput::Owned(Owned::Real(*r)),
+            Value::Text(t) => ToSqlOutput::Borrowed(Borrowed::Text(t.as_bytes())),
+            Value::Blob(b) => ToSqlOutput::Borrowed(Borrowed::Blob(b)),
+        })
+    }
+}
+
+fn borrowed(v: Borrowed<'_>) -> ValueRef<'_> {
+    match v {
+        Borrowed::Null => ValueRef::Null,
+        Borrowed::Integer(i) => ValueRef::Int(i),
+        Borrowed::Real(r) => ValueRef::Real(r),
+        Borrowed::Text(t) => ValueRef::Text(std::str::from_utf8(t).expect("UTF-8")),
+        Borrowed::Blob(b) => ValueRef::Blob(b),
+    }
+}
+
+fn failed(e: SqlError) -> rusqlite::Error {
+    context::leave_error(e);
+    rusqlite::Error::UserFunctionError("see the context".into())
+}
+
+fn arguments<'a>(ctx: &'a Sql<'_>) -> Vec<ValueRef<'a>> {
+    (0..ctx.len()).map(|i| borrowed(ctx.get_raw(i))).collect()
+}
+
+struct Glue(functions::AggregateFunction);
+
+struct State(RefCell<Box<dyn Accumulator>>);
+
+impl std::panic::UnwindSafe for Glue {}
+impl std::panic::RefUnwindSafe for Glue {}
+impl std::panic::UnwindSafe for State {}
+impl std::panic::RefUnwindSafe for State {}
+
+impl Aggregate<State, Out> for Glue {
+    fn init(&self, _: &mut Sql<'_>) -> rusqlite::Result<State> {
+        Ok(State(RefCell::new((self.0.make)())))
+    }
+    fn step(&self, ctx: &mut Sql<'_>, s: &mut State) -> rusqlite::Result<()> {
+        s.0.get_mut().step(&arguments(ctx)).map_err(failed)
+    }
+    fn finalize(&self, _: &mut Sql<'_>, s: Option<State>) -> rusqlite::Result<Out> {
+        let s = s.unwrap_or_else(|| State(RefCell::new((self.0.make)())));
+        s.0.borrow().value().map(Out).map_err(failed)
+    }
+}
+
+impl WindowAggregate<State, Out> for Glue {
+    fn value(&self, s: Option<&mut State>) -> rusqlite::Result<Out> {
+        match s {
+            Some(s) => s.0.borrow().value().map(Out).map_err(failed),
+            None => (self.0.make)().value().map(Out).map_err(failed),
+        }
+    }
+    fn inverse(&self, ctx: &mut Sql<'_>, s: &mut State) -> rusqlite::Result<()> {
+        s.0.get_mut().inverse(&arguments(ctx)).map_err(failed)
+    }
+}
+
+fn open() -> Connection {
+    let db = Connection::open_in_memory().expect("SQLite");
+    for (name, f) in collate::all() {
+        db.create_collation(name, f).expect("collation");
+    }
+    for f in functions::all() {
+        let call = f.call;
+        let mut flags = FunctionFlags::SQLITE_UTF8;
+        if f.deterministic {
+            flags |= FunctionFlags::SQLITE_DETERMINISTIC;
+        }
+        db.create_scalar_function(f.name, f.args, flags, move |ctx| call(&arguments(ctx)).map(Out).map_err(failed))
+            .expect("function");
+    }
+    for f in functions::aggregates() {
+        db.create_window_function(f.name, f.args, FunctionFlags::SQLITE_UTF8, Glue(*f)).expect("aggregate");
+    }
+    db
+}
+
+impl World {
+    fn new() -> Self {
+        World { schema: Schema::new(), front: Front::default(), db: open() }
+    }
+
+    fn compile(&mut self, sql: &str) -> Result<Compiled, SqlError> {
+        self.front.compile(sql, &self.schema.session, &self.schema.catalog)
+    }
+
+    fn bind(&self, slots: &[Slot], literals: &[Literal]) -> Result<Vec<Out>, SqlError> {
+        let rows = |name: &str, args: &[Option<String>]| {
+            virtuals::rows_json(name, args, &self.schema.catalog, &self.schema.session, &schema_world::Nobody)
+        };
+        let args = Args {
+            literals,
+            params: &[],
+            session: &self.schema.session,
+            now_us: NOW_US,
+            random: [7; 16],
+            virtuals: &rows,
+        };
+        slots.iter().map(|s| bind_slot(s, &args).map(Out)).collect()
+    }
+
+    fn error(&self, sql: &str, e: &rusqlite::Error) -> SqlError {
+        execute::take_error().unwrap_or_else(|| SqlError::new(1, "XXXXX", format!("{e} in {sql}")))
+    }
+
+    fn rows(&self, q: &Query, literals: &[Literal]) -> Result<Vec<Vec<Value>>, SqlError> {
+        let values = self.bind(&q.slots, literals)?;
+        let mut s = self.db.prepare(&q.sql).map_err(|e| self.error(&q.sql, &e))?;
+        let n = s.column_count();
+        let mut rows =
+            s.query(rusqlite::params_from_iter(values.iter())).map_err(|e| self.error(&q.sql, &e))?;
+        let mut out = Vec::new();
+        while let Some(r) = rows.next().map_err(|e| self.error(&q.sql, &e))? {
+            out.push((0..n).map(|i| borrowed(r.get_ref(i).expect("column")).to_value()).collect());
+        }
+        Ok(out)
+    }
+
+    fn insert(&self, plan: &Plan, i: &Insert, literals: &[Literal]) -> Result<(), SqlError> {
+        let rows: Vec<Vec<Value>> = match &i.rows {
+            InsertRows::Values(rows) => {
+                let mut out = Vec::new();
+                for r in rows {
+                    out.push(self.bind(r, literals)?.into_iter().map(|o| o.0).collect());
+                }
+                out
+            }
+            InsertRows::Select { query, coerce: how, types } => {
+                let mut out = Vec::new();
+                for row in self.rows(query, literals)? {
+                    let cells = row.into_iter().zip(how).zip(types.iter());
+                    out.push(
+                        cells.map(|((v, h), f)| coerce::apply(h, v, f)).collect::<Result<Vec<_>, _>>()?,
+                    );
+                }
+                out
+            }
+        };
+        let _ = plan;
+        for mut row in rows {
+            row.push(Value::Int(1));
+            if i.needs_key {
+                row.push(Value::Blob(vec![0; 16]));
+            }
+            let mut all: Vec<Out> = row.into_iter().map(Out).collect();
+            all.extend(self.bind(&i.extra, literals)?);
+            self.db.execute(&i.sql, rusqlite::params_from_iter(all.iter())).map_err(|e| self.error(&i.sql, &e))?;
+        }
+        Ok(())
+    }
+
+    fn create_tables(&mut self) {
+        for t in self.schema.catalog.tables() {
+            let rowid = t.rowid_column().map(|c| c.tag);
+            let mut columns: Vec<String> = t
+                .columns
+                .iter()
+                .filter(|c| c.def.generated.is_none())
+                .map(|c| {
+                    let name = physical_column(c.tag);
+                    let collate =
+                        sqlite_collation(&c.def.ty).map(|n| format!(" COLLATE \"{n}\"")).unwrap_or_default();
+                    if Some(c.tag) == rowid { format!("{name} INTEGER PRIMARY KEY") } else { format!("{name}{collate}") }
+                })
+                .collect();
+            columns.push(format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}"));
+            let sql = format!("CREATE TABLE IF NOT EXISTS {} ({})", t.physical(), columns.join(", "));
+            self.db.execute_batch(&sql).expect("table");
+        }
+    }
+
+    fn run(&mut self, sql: &str) -> Result<String, SqlError> {
+        execute::enter(Context::new(&self.schema.session, NOW_US));
+        let result = self.run_inner(sql);
+        let context = execute::leave();
+        let mut out = result?;
+        for w in context.warnings {
+            out.push_str(&format!("{:?} {}: {}\n", w.level, w.code, w.message));
+        }
+        Ok(out)
+    }
+
+    fn run_inner(&mut self, sql: &str) -> Result<String, SqlError> {
+        let Compiled { plan, literals } = self.compile(sql)?;
+        let mut out = String::new();
+        match &plan.kind {
+            PlanKind::Query(q) => {
+                let names: Vec<&str> = plan.fields.iter().map(|f| f.name.as_str()).collect();
+                out.push_str(&format!("[{}]\n", names.join("|")));
+                for row in self.rows(q, &literals)? {
+                    let cells: Vec<String> = row.iter().zip(plan.fields.iter()).map(|(v, f)| shown(f, v)).collect();
+                    out.push_str(&format!("{}\n", cells.join("|")));
+                }
+            }
+            PlanKind::Insert(i) => self.insert(&plan, i, &literals)?,
+            PlanKind::Ddl(_) => {
+                self.schema.run(sql)?;
+                self.create_tables();
+            }
+            PlanKind::Session(all) => {
+                for c in all {
+                    if let SessionCommand::Fail(e) = c {
+                        return Err(e.clone());
+                    }
+                }
+                self.schema.run(sql)?;
+            }
+            PlanKind::Modify(_) => panic!("not in these scripts: {sql}"),
+        }
+        Ok(out)
+    }
+}
+
+fn shown(f: &Field, v: &Value) -> String {
+    match cell(&f.ty, ValueRef::from(v), 0) {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Int(i) => i.to_string(),
+        Cell::UInt(u) => u.to_string(),
+        Cell::Float(r) => p2pdb_sql::execute::convert::float_text(r),
+        Cell::Double(r) => p2pdb_sql::execute::convert::real_text(r),
+        Cell::Text(t) => t.into_owned(),
+        Cell::Bytes(b) => format!("x'{}'", p2pdb_model::ids::hex(&b)),
+        Cell::Date(d) => d.to_string(),
+        Cell::DateTime(t, fsp) => {
+            let mut s = String::new();
+            t.format(fsp, &mut s).expect("text");
+            s
+        }
+        Cell::Time(t, fsp) => {
+            let mut s = String::new();
+            t.format(fsp, &mut s).expect("text");
+            s
+        }
+    }
+}
+
+fn transcript(script: &str) -> String {
+    let mut world = World::new();
+    let mut out = String::new();
+    let mut statement = String::new();
+    for line in script.lines() {
+        if let Some(text) = line.strip_prefix("> ") {
+            statement.push_str(text);
+            statement.push('\n');
+            out.push_str(&format!("{line}\n"));
+            if !text.ends_with(';') {
+                continue;
+            }
+            let sql = std::mem::take(&mut statement);
+            for sql in split_statements(&sql, world.schema.session.sql_mode) {
+                // Twice: the second time from the cache.
+                let first = world.run(sql);
+                let select = sql.trim_start().get(..6).is_some_and(|w| w.eq_ignore_ascii_case("select"));
+                if select {
+                    let again = world.run(sql);
+                    assert_eq!(first, again, "{sql}");
+                }
+                match first {
+                    Ok(text) => out.push_str(&text),
+                    Err(e) => out.push_str(&format!("{e}\n")),
+                }
+            }
+        } else if line.starts_with('#') || line.is_empty() {
+            out.push_str(&format!("{line}\n"));
+        }
+    }
+    out
+}
+
+fn golden(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/query").join(name);
+    let before = fs::read_to_string(&path).expect("script");
+    let after = transcript(&before);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &after).expect("script is writable");
+        return;
+    }
+    for (n, (want, got)) in before.lines().zip(after.lines()).enumerate() {
+        assert_eq!(got, want, "{name}:{}", n + 1);
+    }
+    assert_eq!(after.lines().count(), before.lines().count(), "{name}");
+}
+
+#[test]
+fn expressions_have_mysqls_values() {
+    golden("expressions.txt");
+}
+
+#[test]
+fn functions_have_mysqls_values() {
+    golden("functions.txt");
+}
+
+#[test]
+fn queries_have_mysqls_rows() {
+    golden("queries.txt");
+}
+
+#[test]
+fn errors_have_mysqls_numbers() {
+    golden("errors.txt");
+}
+
+#[test]
+fn statements_that_differ_in_lifted_literals_share_a_plan() {
+    let mut w = World::new();
+    w.run("CREATE DATABASE d").expect("database");
+    w.run("USE d").expect("use");
+    w.run("CREATE TABLE t (a INT PRIMARY KEY, b VARCHAR(10))").expect("table");
+    let plan = |w: &mut World, sql: &str| w.compile(sql).expect("compiles").plan;
+    let a = plan(&mut w, "SELECT b FROM t WHERE a = 1");
+    let b = plan(&mut w, "SELECT b FROM t WHERE a = 22");
+    assert!(std::sync::Arc::ptr_eq(&a, &b));
+    let c = plan(&mut w, "SELECT b FROM t ORDER BY 1");
+    assert!(!matches!(w.compile("SELECT b FROM t ORDER BY 2"), Ok(p) if std::sync::Arc::ptr_eq(&p.plan, &c)));
+    let d = plan(&mut w, "SELECT a + 1 FROM t");
+    let e = plan(&mut w, "SELECT a + 2 FROM t");
+    assert_eq!((d.fields[0].name.as_str(), e.fields[0].name.as_str()), ("a + 1", "a + 2"));
+    let PlanKind::Query(q) = &a.kind else { panic!("a query") };
+    assert!(q.short && q.reads.keys.len() == 1 && q.reads.tables.is_empty(), "{:?}", q.reads);
+}
+
+mod junk {
+    use super::*;
+    use quickcheck::{Arbitrary, Gen, QuickCheck};
+
+    #[derive(Clone, Debug)]
+    struct Mutated(String);
+
+    impl Arbitrary for Mutated {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let seeds: Vec<String> = ["expressions.txt", "functions.txt", "queries.txt", "errors.txt"]
+                .iter()
+                .filter_map(|n| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/query").join(n)).ok())
+                .flat_map(|t| t.lines().filter_map(|l| l.strip_prefix("> ").map(str::to_owned)).collect::<Vec<_>>())
+                .collect();
+            let mut t: Vec<char> = g.choose(&seeds).cloned().unwrap_or_default().chars().collect();
+            for _ in 0..usize::arbitrary(g) % 4 {
+                if t.is_empty() {
+                    break;
+                }
+                let at = usize::arbitrary(g) % t.len();
+                match u8::arbitrary(g) % 4 {
+                    0 => {
+                        t.remove(at);
+                    }
+                    1 => t.insert(at, char::arbitrary(g)),
+                    2 => t.truncate(at),
+                    _ => {
+                        let piece = t[at..].to_vec();
+                        t.extend(piece);
+                    }
+                }
+            }
+            Mutated(t.into_iter().collect())
+        }
+    }
+
+    fn world() -> World {
+        let mut w = World::new();
+        for sql in [
+            "CREATE DATABASE d",
+            "USE d",
+            "CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(20), c DECIMAL(10,2), d DATETIME, e DOUBLE)",
+        ] {
+            w.run(sql).expect("schema");
+        }
+        w
+    }
+
+    #[test]
+    fn no_text_makes_the_front_panic() {
+        let w = RefCell::new(world());
+        fn any(s: String) -> bool {
+            thread_local!(static W: RefCell<World> = RefCell::new(world()));
+            W.with(|w| {
+                let _ = w.borrow_mut().compile(&s);
+            });
+            true
+        }
+        fn mutated(s: Mutated) -> bool {
+            any(s.0)
+        }
+        drop(w);
+        QuickCheck::new().tests(300).quickcheck(any as fn(String) -> bool);
+        QuickCheck::new().tests(3000).quickcheck(mutated as fn(Mutated) -> bool);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_long_chains_are_not() {
+        let mut w = world();
+        for (text, code) in [
+            (format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)), Some(1436)),
+            (format!("SELECT {}1", "-".repeat(100_000)), None),
+            (format!("SELECT 1{}", "+1".repeat(100_000)), Some(1436)),
+            (format!("SELECT {}1", "NOT ".repeat(2_900)), Some(1436)),
+        ] {
+            let got = w.compile(&text).map(|_| ()).map_err(|e| e.code);
+            if let Some(code) = code {
+                assert_eq!(got, Err(code), "{}", &text[..20]);
+            }
+        }
+        let chain = vec!["id = 1"; 1400].join(" OR ");
+        assert!(w.run(&format!("SELECT id FROM t WHERE {chain}")).is_ok());
+    }
+}
