@@ -112,7 +112,7 @@ pub fn column_type(ty: &SqlType) -> String {
     }
 }
 
-/// True for types that never take a literal default (1101) and show no `DEFAULT NULL`.
+/// True for types that never take a literal default (1101); all but JSON show no `DEFAULT NULL` either.
 pub fn is_lob(ty: &SqlType) -> bool {
     matches!(ty, SqlType::Text { .. } | SqlType::Blob { .. } | SqlType::Json)
 }
@@ -179,12 +179,12 @@ pub fn column_key(table: &Table, c: &Column) -> &'static str {
         key = "MUL";
         Some(())
     });
-    if no_primary && key != "PRI" {
-        if let Some(i) = not_null_unique {
-            if i.def.parts.iter().any(|p| p.column == c.tag) {
-                return "PRI";
-            }
-        }
+    if no_primary
+        && key != "PRI"
+        && let Some(i) = not_null_unique
+        && i.def.parts.iter().any(|p| p.column == c.tag)
+    {
+        return "PRI";
     }
     key
 }
@@ -230,7 +230,8 @@ fn column(table: &Table, c: &Column) -> String {
     }
     match &def.default {
         Some(DefaultValue::Null) | None => {
-            let implied = def.nullable && def.generated.is_none() && !is_lob(&def.ty);
+            let silent = is_lob(&def.ty) && def.ty != SqlType::Json;
+            let implied = def.nullable && def.generated.is_none() && !silent;
             out.push_str(if implied { " DEFAULT NULL" } else { "" });
         }
         Some(DefaultValue::Literal(t)) => out.push_str(&format!(" DEFAULT {}", literal(t))),

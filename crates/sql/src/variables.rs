@@ -477,7 +477,11 @@ mod tests {
         let mut s = session();
         for v in VARIABLES {
             let value = v.default_value();
-            let kind = if matches!(value, Value::Int(_)) { FieldKind::LongLong } else { FieldKind::VarChar };
+            let kind = if matches!(value, Value::Int(_) | Value::Blob(_)) {
+                FieldKind::LongLong
+            } else {
+                FieldKind::VarChar
+            };
             let mut notes = Vec::new();
             if !value.is_null() {
                 assert_eq!(check(&s, v, &value, &kind, &mut notes), Ok(value.clone()), "{}", v.name);

@@ -25,6 +25,7 @@ enum Place {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Action {
     Add(Element, Option<Place>),
     Change(String, String, Box<ColumnSpec>, Option<Place>),
@@ -207,11 +208,11 @@ fn add(
     if c.is("partition") {
         return Err(SqlError::unsupported("partitions"));
     }
-    if !c.is("column") {
-        if let Some(key) = table::key_element(c)? {
-            out.push(Action::Add(key, None));
-            return Ok(());
-        }
+    if !c.is("column")
+        && let Some(key) = table::key_element(c)?
+    {
+        out.push(Action::Add(key, None));
+        return Ok(());
     }
     c.eat("column");
     let mut one = |c: &mut Cursor<'_, '_>, placed: bool| {

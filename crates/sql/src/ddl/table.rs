@@ -18,6 +18,7 @@ use crate::virtuals;
 
 /// One element between the parentheses of CREATE TABLE.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Element {
     /// A column.
     Column(String, Box<ColumnSpec>),

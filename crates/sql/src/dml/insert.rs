@@ -387,20 +387,18 @@ fn duplicate(
 /// Turns `VALUES(column)` into a column of the new row.
 fn values_calls(e: &mut Expr) {
     let _ = visit_expressions_mut(e, |e| {
-        if let Expr::Function(f) = e {
-            if f.name.to_string().eq_ignore_ascii_case("values") {
-                if let FunctionArguments::List(l) = &f.args {
-                    if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = l.args.as_slice() {
-                        let column = match arg {
-                            Expr::Identifier(i) => Some(i.clone()),
-                            Expr::CompoundIdentifier(p) => p.last().cloned(),
-                            _ => None,
-                        };
-                        if let Some(column) = column {
-                            *e = Expr::CompoundIdentifier(vec![Ident::new(VALUES_ALIAS), column]);
-                        }
-                    }
-                }
+        if let Expr::Function(f) = e
+            && f.name.to_string().eq_ignore_ascii_case("values")
+            && let FunctionArguments::List(l) = &f.args
+            && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = l.args.as_slice()
+        {
+            let column = match arg {
+                Expr::Identifier(i) => Some(i.clone()),
+                Expr::CompoundIdentifier(p) => p.last().cloned(),
+                _ => None,
+            };
+            if let Some(column) = column {
+                *e = Expr::CompoundIdentifier(vec![Ident::new(VALUES_ALIAS), column]);
             }
         }
         ControlFlow::<()>::Continue(())

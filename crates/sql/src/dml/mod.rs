@@ -68,6 +68,7 @@ fn not_updatable(name: &str, verb: &str) -> SqlError {
 
 /// A value for a column.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Given {
     /// An expression.
     Expr(Expr),
