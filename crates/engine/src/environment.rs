@@ -99,10 +99,10 @@ impl virtuals::Environment for Environment<'_> {
 
     fn auto_increment(&self, table: ObjectId) -> u64 {
         let Some(table) = self.catalog.table_by_id(table) else { return 1 };
-        let floor = logged::greatest_id(self.connection, table).unwrap_or(0);
-        let floor = floor.max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
         let own = self.inner.published.load().access.ids(self.inner.node).own;
-        own.and_then(|class| class.next_after(floor)).unwrap_or(floor.saturating_add(1))
+        let share = own.and_then(|class| class.interval(logged::id_max(table)));
+        let (low, high) = share.unwrap_or((0, u64::MAX));
+        logged::greatest_id(self.connection, table, low, high).unwrap_or(low).saturating_add(1)
     }
 }
 

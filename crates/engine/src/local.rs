@@ -216,37 +216,35 @@ impl InsertRun<'_> {
     fn draw_id(&self, w: &mut Writer, core: &mut Core, value: &mut Value) -> Result<Option<u64>, SqlError> {
         let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
         let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
-        let floor = w.id_floor(self.table).map_err(|e| store_to_sql(&e))?;
+        let share = w.id_share(self.table).map_err(|e| store_to_sql(&e))?;
         if !draws {
-            if let Some(id) = value.as_u64()
+            if let (Some(id), Some((floor, high))) = (value.as_u64(), share)
                 && id > floor
+                && id <= high
             {
                 w.raise_id_floor(self.table.id, id);
             }
             return Ok(None);
         }
-        let exhausted =
-            || SqlError::new(1467, "HY000", "Failed to read auto-increment value from storage engine");
+        let failed = |why: &str| {
+            SqlError::new(
+                1467,
+                "HY000",
+                format!("Failed to read auto-increment value from storage engine{why}"),
+            )
+        };
         let id = match core.state.insert_id.take() {
             Some(id) => id,
-            None => {
-                let class = w.id_class().ok_or_else(|| {
-                    SqlError::new(
-                        1467,
-                        "HY000",
-                        "Failed to read auto-increment value from storage engine: no values were dealt to this node \
-                         yet (after a restore another member has to deal them anew)",
-                    )
-                })?;
-                class.next_after(floor).ok_or_else(exhausted)?
-            }
+            None => match share {
+                None => {
+                    return Err(failed(
+                        ": no values were dealt to this node yet (after a restore another member has to deal them anew)",
+                    ));
+                }
+                Some((floor, high)) if floor >= high => return Err(failed("")),
+                Some((floor, _)) => floor + 1,
+            },
         };
-        if let Some(column) = self.table.auto_increment()
-            && let p2pdb_model::SqlType::Int { size, unsigned, .. } = &column.def.ty
-            && i128::from(id) > size.range(*unsigned).1
-        {
-            return Err(exhausted());
-        }
         w.raise_id_floor(self.table.id, id);
         *value = Value::from_u64(id);
         Ok(Some(id))

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use p2pdb_dag::{
     BlockNo, Branch, BranchNo, ChainId, Dag, DagStore, Found, Head, Past, Place, Placed, Tip, Unseen,
 };
-use p2pdb_model::RealmId;
 use p2pdb_model::catalog::Table;
+use p2pdb_model::change::IdClass;
 use p2pdb_model::ids::Cid;
+use p2pdb_model::{RealmId, SqlType, Value};
 use p2pdb_store::{self as store, Connection, StoreError};
 
 /// A connection as the DAG's view of the log.
@@ -130,13 +131,28 @@ impl<'a> Ancestry<'a> {
     }
 }
 
-/// The greatest value in a table's AUTO_INCREMENT column, displaced rows included; 0 when there is none.
-pub(crate) fn greatest_id(db: &Connection, table: &Table) -> Result<u64, StoreError> {
-    let Some(column) = table.auto_increment() else { return Ok(0) };
-    let mut greatest = 0;
+/// The greatest value that a table's AUTO_INCREMENT column can hold.
+pub(crate) fn id_max(table: &Table) -> u64 {
+    match table.auto_increment().map(|c| &c.def.ty) {
+        Some(SqlType::Int { size, unsigned, .. }) => u64::try_from(size.range(*unsigned).1).unwrap_or(0),
+        // MySQL allows it on FLOAT and DOUBLE, too: whole numbers there are exact up to 2^24 and 2^53.
+        Some(SqlType::Float { .. }) => 1 << 24,
+        Some(_) => IdClass::SHARED_MAX,
+        None => 0,
+    }
+}
+
+/// The greatest value in a table's AUTO_INCREMENT column that is greater than `low` and at most `high`, displaced rows
+/// included; where there is none, what `AUTO_INCREMENT = n` says, or `low`.
+pub(crate) fn greatest_id(db: &Connection, table: &Table, low: u64, high: u64) -> Result<u64, StoreError> {
+    let Some(column) = table.auto_increment() else { return Ok(low) };
+    let option = table.def.auto_increment.unwrap_or(1).saturating_sub(1);
+    let mut greatest = if option <= high { low.max(option) } else { low };
+    let c = column.physical();
     for name in [table.physical(), table.physical_displaced()] {
-        let sql = format!("SELECT max({}) FROM {name}", column.physical());
-        let found = db.query_one(&sql, (), |r| Ok(r.get(0)?.to_value()))?;
+        let sql = format!("SELECT max({c}) FROM {name} WHERE {c} > ?1 AND {c} <= ?2");
+        let bounds = [Value::from_u64(low), Value::from_u64(high)];
+        let found = db.query_one(&sql, bounds, |r| Ok(r.get(0)?.to_value()))?;
         greatest = greatest.max(found.and_then(|v| v.as_u64()).unwrap_or(0));
     }
     Ok(greatest)

@@ -74,6 +74,8 @@ enum Waiting {
 enum Then {
     /// Report it.
     Report,
+    /// Report this error, of a statement that commits before it looks.
+    Fail(SqlError),
     /// Run this statement (an implicit commit came before it).
     Run(Bound),
     /// The commands behind it.
@@ -161,7 +163,14 @@ impl Session {
     /// Whatever is wrong with the text: syntax, names, types; 1235 for what is not supported.
     pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
         let catalog = self.catalog();
-        self.inner.compile(text.into(), &self.core().state, &catalog, None)
+        match self.inner.compile(text.into(), &self.core().state, &catalog, None) {
+            // A schema statement commits what is open also when it fails.
+            Err(e) if self.in_transaction() && e.code != SYNTAX_ERROR && is_schema_statement(text) => {
+                let commit = self.inner.compile("COMMIT".into(), &self.core().state, &catalog, None)?;
+                Ok(commit.failing(e))
+            }
+            other => other,
+        }
     }
 
     /// Cuts a text of several statements apart.
@@ -195,6 +204,9 @@ impl Session {
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
             return self.finish(Err(deadlock("the transaction was idle for too long")));
+        }
+        if let Some(e) = statement.fails() {
+            return self.commit(Then::Fail(e.clone()), sink);
         }
         // Compiled against another schema than this statement will see: once more.
         let catalog = self.catalog();
@@ -538,6 +550,7 @@ impl Session {
     fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Progress {
         match then {
             Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
+            Then::Fail(e) => self.finish(Err(e)),
             Then::Run(bound) => self.submit(bound),
             Then::Commands(commands, bound) => self.commands(commands, bound, sink),
         }
@@ -870,6 +883,15 @@ impl Drop for Session {
         self.rollback();
         self.inner.forget(self.handle.id);
     }
+}
+
+/// MySQL's number for a syntax error, which commits nothing.
+const SYNTAX_ERROR: u16 = 1064;
+
+/// Begins with a word that schema statements begin with.
+fn is_schema_statement(text: &str) -> bool {
+    let word = text.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["create", "alter", "drop", "rename", "truncate"].iter().any(|w| word.eq_ignore_ascii_case(w))
 }
 
 /// All reads of a transaction see one state.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::front::{Compiled, Literal, LiteralKind};
 
@@ -13,11 +14,24 @@ struct Inner {
     text: Arc<str>,
     compiled: Compiled,
     epoch: u64,
+    /// A schema statement that is wrong: it commits what is open, as MySQL's does, and then fails so.
+    fails: Option<SqlError>,
 }
 
 impl Statement {
     pub(crate) fn new(text: Arc<str>, compiled: Compiled, epoch: u64) -> Self {
-        Statement(Arc::new(Inner { text, compiled, epoch }))
+        Statement(Arc::new(Inner { text, compiled, epoch, fails: None }))
+    }
+
+    /// This statement, as one that commits and then fails.
+    pub(crate) fn failing(&self, fails: SqlError) -> Self {
+        let Inner { text, compiled, epoch, .. } = &*self.0;
+        let (text, compiled) = (text.clone(), compiled.clone());
+        Statement(Arc::new(Inner { text, compiled, epoch: *epoch, fails: Some(fails) }))
+    }
+
+    pub(crate) fn fails(&self) -> Option<&SqlError> {
+        self.0.fails.as_ref()
     }
 
     /// Its text.

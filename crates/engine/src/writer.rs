@@ -11,6 +11,7 @@ use std::sync::Arc;
 use p2pdb_access::{Access, Site};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
 use p2pdb_dag::{Dag, Head, Pending, Placed};
+use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
@@ -608,6 +609,8 @@ impl Writer {
         let judged =
             access.insert(Site::of(placed), transaction, account, changes, |cid| self.past_of(cid))?;
         self.access = Arc::new(access);
+        // The shares of AUTO_INCREMENT values may be others.
+        self.ids.clear();
         Ok(judged)
     }
 
@@ -643,20 +646,22 @@ impl Writer {
 
     // ---- AUTO_INCREMENT
 
-    /// The class that this node draws from; `None`: nothing was dealt to it.
-    pub(crate) fn id_class(&self) -> Option<IdClass> {
+    fn id_class(&self) -> Option<IdClass> {
         self.access.ids(self.node).own
     }
 
-    /// The greatest id of a table that is taken, as far as this node knows.
-    pub(crate) fn id_floor(&mut self, table: &p2pdb_model::catalog::Table) -> Result<u64, store::StoreError> {
+    /// This node's share of a table's AUTO_INCREMENT values: the greatest one in it that is taken, and its end.
+    /// `None`: nothing was dealt to it.
+    pub(crate) fn id_share(&mut self, table: &Table) -> Result<Option<(u64, u64)>, store::StoreError> {
+        let Some((low, high)) = self.id_class().and_then(|c| c.interval(logged::id_max(table))) else {
+            return Ok(None);
+        };
         if let Some(floor) = self.ids.get(&table.id) {
-            return Ok(*floor);
+            return Ok(Some((*floor, high)));
         }
-        let floor = logged::greatest_id(&self.db, table)?
-            .max(table.def.auto_increment.unwrap_or(1).saturating_sub(1));
+        let floor = logged::greatest_id(&self.db, table, low, high)?;
         self.ids.insert(table.id, floor);
-        Ok(floor)
+        Ok(Some((floor, high)))
     }
 
     /// The transaction that is entered drew this id from AUTO_INCREMENT.
