@@ -1,0 +1,199 @@
+//! What `docs/transactions.md` promises, on concurrent sessions.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use support::{Node, converge};
+
+fn table() -> Node {
+    let node = Node::begin(1);
+    node.session().run("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t VALUES (1, 10), (2, 20)");
+    node
+}
+
+#[test]
+fn a_row_that_was_read_and_changed_meanwhile_gives_1213_and_a_retry_succeeds() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+    b.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    assert_eq!(a.error("UPDATE d.t SET v = 99 WHERE id = 1"), 1213);
+    assert!(!a.session.in_transaction());
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["11"]);
+    a.run("UPDATE d.t SET v = 12 WHERE id = 1; COMMIT");
+    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["12"]);
+}
+
+#[test]
+fn a_change_of_another_row_is_no_conflict() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    a.rows("SELECT v FROM d.t WHERE id = 1");
+    b.run("UPDATE d.t SET v = 21 WHERE id = 2; INSERT INTO d.t VALUES (3, 30)");
+    a.run("UPDATE d.t SET v = 11 WHERE id = 1; COMMIT");
+    assert_eq!(a.rows("SELECT id, v FROM d.t ORDER BY id"), ["1|11", "2|21", "3|30"]);
+}
+
+#[test]
+fn a_row_that_was_not_there_and_came_is_a_conflict() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    assert!(a.rows("SELECT v FROM d.t WHERE id = 7").is_empty());
+    b.run("INSERT INTO d.t VALUES (7, 70)");
+    assert_eq!(a.error("UPDATE d.t SET v = 0 WHERE id = 1"), 1213);
+}
+
+#[test]
+fn a_table_that_was_scanned_and_changed_is_a_conflict() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT SUM(v) FROM d.t"), ["30"]);
+    b.run("UPDATE d.t SET v = 21 WHERE id = 2");
+    assert_eq!(a.rows("SELECT SUM(v) FROM d.t"), ["30"], "a snapshot does not move");
+    assert_eq!(a.error("INSERT INTO d.t VALUES (5, 50)"), 1213);
+}
+
+#[test]
+fn read_committed_sees_each_commit_and_never_conflicts() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+    b.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["11"]);
+    a.run("UPDATE d.t SET v = v + 1 WHERE id = 1; COMMIT");
+    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["12"]);
+}
+
+#[test]
+fn a_locking_read_waits_and_then_sees_the_newest() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1 FOR UPDATE"), ["10"]);
+    let waiting = std::thread::spawn(move || {
+        b.run("BEGIN");
+        let seen = b.rows("SELECT v FROM d.t WHERE id = 1 FOR UPDATE");
+        b.run("COMMIT");
+        seen
+    });
+    a.run("UPDATE d.t SET v = 11 WHERE id = 1; COMMIT");
+    assert_eq!(waiting.join().expect("the other session"), ["11"]);
+}
+
+#[test]
+fn an_idle_transaction_stops_nobodys_reads_and_loses_the_writer_after_its_limit() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN; UPDATE d.t SET v = 99 WHERE id = 1");
+    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+    let clock = node.clock.clone();
+    let done = Arc::new(AtomicBool::new(false));
+    let seen = done.clone();
+    let mover = std::thread::spawn(move || {
+        while !seen.load(Ordering::SeqCst) {
+            clock.advance_ms(100);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    b.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    done.store(true, Ordering::SeqCst);
+    mover.join().expect("the clock's mover");
+    assert_eq!(a.error("UPDATE d.t SET v = 100 WHERE id = 1"), 1213);
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["11"]);
+}
+
+#[test]
+fn a_client_that_vanishes_in_a_transaction_frees_the_writer() {
+    let node = table();
+    let mut a = node.session();
+    a.run("BEGIN; UPDATE d.t SET v = 99 WHERE id = 1");
+    drop(a);
+    let mut b = node.session();
+    b.run("UPDATE d.t SET v = v + 1 WHERE id = 1");
+    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["11"]);
+}
+
+#[test]
+fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts() {
+    const SESSIONS: u64 = 16;
+    const TRANSACTIONS: u64 = 40;
+    const ROWS: u64 = 10_000;
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE d; CREATE TABLE d.c (id INT PRIMARY KEY, v INT)");
+    let values: Vec<String> = (1..=2 * ROWS).map(|n| format!("({n}, 0)")).collect();
+    s.run(&format!("INSERT INTO d.c VALUES {}", values.join(",")));
+    let b = a.join(2);
+    let mut at_b = b.session();
+    for n in 1..=400 {
+        at_b.run(&format!("UPDATE d.c SET v = v + 1 WHERE id = {}", ROWS + n));
+    }
+    drop(at_b);
+    let blocks = a.missing_from(&b);
+    assert!(blocks.len() >= 400);
+    let done = AtomicBool::new(false);
+    let (conflicts, committed) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let arriving = scope.spawn(|| {
+            // 100 blocks a second, as long as there are any and somebody works.
+            for block in blocks {
+                if !done.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                let arrived = a.engine.ingest(vec![block]).block();
+                assert_eq!(arrived.fault, None);
+            }
+        });
+        let workers: Vec<_> = (0..SESSIONS)
+            .map(|w| {
+                let mut s = a.session();
+                let (conflicts, committed) = (&conflicts, &committed);
+                scope.spawn(move || {
+                    for n in 0..TRANSACTIONS {
+                        let id = (w * 7_919 + n * 104_729) % ROWS + 1;
+                        loop {
+                            s.run("BEGIN");
+                            let v: u64 = s.rows(&format!("SELECT v FROM d.c WHERE id = {id}"))[0]
+                                .parse()
+                                .expect("a number");
+                            let write = format!("UPDATE d.c SET v = {} WHERE id = {id}", v + 1);
+                            match s.try_run(&write) {
+                                Ok(_) => {
+                                    s.run("COMMIT");
+                                    committed.fetch_add(1, Ordering::SeqCst);
+                                    break;
+                                }
+                                Err(e) => {
+                                    assert_eq!(e.code, 1213, "{e}");
+                                    conflicts.fetch_add(1, Ordering::SeqCst);
+                                }
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        for w in workers {
+            w.join().expect("a worker");
+        }
+        done.store(true, Ordering::SeqCst);
+        arriving.join().expect("the arrivals");
+    });
+    let (conflicts, committed) = (conflicts.into_inner(), committed.into_inner());
+    assert_eq!(committed, SESSIONS * TRANSACTIONS);
+    assert!(conflicts * 100 < committed, "{conflicts} conflicts in {committed} transactions");
+    let sum = a.session().rows(&format!("SELECT SUM(v) FROM d.c WHERE id <= {ROWS}"));
+    assert_eq!(sum, [committed.to_string()], "an update was lost");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT SUM(v) FROM d.c"), [(committed + 400).to_string()]);
+}
