@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use crate::admin::{PeerReport, StatusReport};
 use crate::datadir::DataDir;
 use crate::door::Door;
+use crate::net::link::Link;
 use crate::net::{Access, NetError, NetHandle, peer_of};
 use crate::replicate::{Join, Shared};
 
@@ -24,6 +25,7 @@ pub struct App {
     pub(crate) door: Arc<Door>,
     pub(crate) net: NetHandle,
     pub(crate) replication: Arc<Shared>,
+    pub(crate) link: Link,
     pub(crate) join: tokio::sync::watch::Receiver<Join>,
     pub(crate) dir: DataDir,
     pub(crate) name: String,
@@ -46,6 +48,9 @@ impl App {
     }
     pub(crate) fn replication(&self) -> &Shared {
         &self.replication
+    }
+    pub(crate) fn net(&self) -> &NetHandle {
+        &self.net
     }
     pub(crate) fn dir(&self) -> &DataDir {
         &self.dir
@@ -103,7 +108,8 @@ impl App {
         let reasons = self.reasons_not_ready();
         let status = self.engine.status();
         let members = self.engine.members();
-        let sessions = self.replication.peers();
+        let link = self.link.clone();
+        let sessions = tokio::task::spawn_blocking(move || link.peers()).await.unwrap_or_default();
         let peers = peers.into_iter().map(|p| {
             let session = sessions.iter().find(|s| s.peer == p.node);
             PeerReport {

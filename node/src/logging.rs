@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 
 /// What is quiet by default, because it speaks of every packet.
-const QUIET: &str = "libp2p=warn,libp2p_swarm=warn,yamux=warn,quinn=warn,rustls=warn,hickory_proto=warn,netlink_proto=warn,libp2p_mdns=error,multistream_select=warn";
+const QUIET: &str = "libp2p=warn,libp2p_swarm=warn,yamux=warn,quinn=warn,rustls=warn,hickory_proto=warn,netlink_proto=warn,libp2p_mdns=error,libp2p_kad=error,multistream_select=warn";
 
 /// Sets up logging for the process.
 ///

@@ -303,6 +303,7 @@ async fn run_async(
         door: door.clone(),
         net: net.clone(),
         replication: shared.clone(),
+        link: replication.link(),
         join: join.clone(),
         dir: dir.clone(),
         name: name.clone(),
@@ -353,12 +354,8 @@ async fn run_async(
     }
     remember_peers(dir, &shared);
     net.shutdown().await;
-    tokio::task::spawn_blocking(move || {
-        replication.stop();
-        writer.stop();
-    })
-    .await
-    .context("stopping failed")?;
+    replication.stop().await;
+    tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping failed")?;
     dir.remove(RUN_FILE);
     info!("stopped");
     result
@@ -460,7 +457,12 @@ async fn wait_for_end(until: Until, app: &Arc<App>, dir: &DataDir) -> anyhow::Re
                     bail!("the writer thread has ended unexpectedly; see the log, then restart the node");
                 }
                 let member = app.engine.role().is_some();
-                let behind: u64 = app.replication.peers().iter().filter_map(|p| p.fetching).sum();
+                if was_member && until == Until::Stopped {
+                    continue;
+                }
+                let link = app.link.clone();
+                let peers = tokio::task::spawn_blocking(move || link.peers()).await.unwrap_or_default();
+                let behind: u64 = peers.iter().filter_map(|p| p.fetching).sum();
                 if !was_member || behind > 0 {
                     let held = app.engine.status().blocks;
                     progress.show("catching up: blocks", held, held + behind);
@@ -471,7 +473,7 @@ async fn wait_for_end(until: Until, app: &Arc<App>, dir: &DataDir) -> anyhow::Re
                     progress.finish();
                     info!(blocks = app.engine.status().blocks, "joined the realm and caught up");
                 }
-                let equal = app.replication.peers().iter().any(|p| p.equal == Some(true));
+                let equal = peers.iter().any(|p| p.equal == Some(true));
                 if until == Until::Joined && was_member && equal {
                     return Ok(());
                 }

@@ -1,9 +1,9 @@
 //! The glue between the network, sync and the engine.
 //!
-//! One thread owns the sync machine. It takes what happened (frames, sessions, commits, deliveries that the engine is
-//! done with, time), tells the machine, and carries out what the machine asks for. Blocks for the engine go through a
-//! second thread, which checks signatures and queues them at the writer, so that checking does not delay answers.
-//! How much may be on its way is bounded by sync's credits and the network's budgets.
+//! [`crate::net::link`] drives the sync machine on a thread of its own. Here is what it needs the engine for: blocks that
+//! arrived go through a second thread, which checks signatures and queues them at the writer, and what became of them
+//! goes back; a task of the runtime looks after members, admission, clocks and fingerprints. How much may be on its way
+//! is bounded by sync's credits and the network's budgets.
 //!
 //! Blocks made here are announced from the engine's commit hook, right after the commit.
 
@@ -16,15 +16,15 @@ use p2pdb_engine::{Admission, Arrived, Engine};
 use p2pdb_model::ids::NodeId;
 use p2pdb_model::{Change, Cid, RULES};
 use p2pdb_sync::{
-    Action, AdmissionAnswer, AdmissionRequest, Config as SyncConfig, Event, NodePeer, Now, Outcome,
-    PeerStatus, Received, Sync, Token, WireBlock,
+    Action, AdmissionAnswer, AdmissionRequest, Config as SyncConfig, Event, Outcome, Received, Token,
+    WireBlock,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info, warn};
 
-use crate::clock::SystemClock;
-use crate::net::{self, Access, Multiaddr, NetEvent, NetEvents, NetHandle, SendError, Verdict};
+use crate::net::link::{self, Link, Notice};
+use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
 
 /// How often the engine looks whether blocks that waited for their time are due.
 const ENGINE_TICK: Duration = Duration::from_millis(500);
@@ -32,8 +32,6 @@ const ENGINE_TICK: Duration = Duration::from_millis(500);
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
 /// Least number of peers whose clocks outvote ours.
 const CLOCK_VOTES_MIN: usize = 2;
-/// Gossip messages whose verdict is awaited.
-const GOSSIP_OPEN_MAX: usize = 4096;
 /// How long writes wait after an unclean stop for a peer that knows this node's own chain.
 const OWN_TIPS_WAIT: Duration = Duration::from_secs(2);
 /// Between two requests for admission.
@@ -42,11 +40,6 @@ const ADMISSION_RETRY: Duration = Duration::from_secs(2);
 /// Counters and state for `status` and metrics.
 #[derive(Debug, Default)]
 pub struct Shared {
-    peers: Mutex<Vec<PeerStatus>>,
-    /// Frames sent and received, in bytes.
-    pub bytes_out: AtomicU64,
-    /// See `bytes_out`.
-    pub bytes_in: AtomicU64,
     /// Blocks received, whether new or not.
     pub blocks_in: AtomicU64,
     /// Peers banned since the start.
@@ -61,11 +54,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The sessions, as sync sees them.
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        self.peers.lock().clone()
-    }
-
     /// Addresses that peers can dial.
     pub fn listening(&self) -> Vec<Multiaddr> {
         self.listening.read().clone()
@@ -137,67 +125,132 @@ pub fn gate(engine: Engine, shared: Arc<Shared>) -> Arc<dyn net::Gate> {
 
 /// The running glue.
 pub struct Replication {
-    stop: mpsc::UnboundedSender<Input>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    link: Link,
+    sync: std::thread::JoinHandle<()>,
+    notices: mpsc::UnboundedSender<Input>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Replication {
-    /// Starts the threads. Call on the runtime that the network runs on.
-    pub fn start(parts: Parts) -> std::io::Result<Self> {
-        let (inputs, receiver) = mpsc::unbounded_channel();
-        let (deliveries, delivered) = std::sync::mpsc::channel();
-        let hook = inputs.clone();
-        parts.engine.on_commit(Box::new(move |announced| {
-            // After the stop nobody listens, and nobody needs to.
-            let access = announced.made.iter().any(|b| changes_access(b));
-            let _ = hook.send(Input::Made { blocks: announced.made.iter().map(wire).collect(), access });
-        }));
-        let engine = parts.engine.clone();
-        let consumed = inputs.clone();
-        std::thread::Builder::new()
-            .name("p2pdb-ingest".into())
-            .spawn(move || ingest(&engine, &delivered, &consumed))?;
-        let runtime = tokio::runtime::Handle::current();
-        let stop = inputs.clone();
-        let thread = std::thread::Builder::new().name("p2pdb-sync".into()).spawn(move || {
-            let glue = Glue::new(parts, inputs, deliveries);
-            runtime.block_on(glue.run(receiver));
+    /// Starts threads and task. Call on the runtime that the network runs on.
+    ///
+    /// # Errors
+    /// When a thread cannot be made, or the log not be read.
+    pub fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { engine, net, events, bearer, clock_skew_max, shared, join } = parts;
+        let config =
+            SyncConfig { local: engine.node(), realm: engine.realm(), rules: RULES, seed: rand::random() };
+        let (notices, receiver) = mpsc::unbounded_channel();
+        let (batches, batched) = std::sync::mpsc::channel();
+        let (tell, counted) = (notices.clone(), shared.clone());
+        let (link, sync) = link::start(config, net.clone(), events, engine.log_view()?, move |notice| {
+            match notice {
+                Notice::Sync(Action::Deliver(d)) => {
+                    counted.blocks_in.fetch_add(d.blocks.len() as u64, Ordering::Relaxed);
+                    if batches.send((d.token, d.peer, d.blocks)).is_err() {
+                        error!("the thread that takes in blocks has ended; restart the node");
+                    }
+                }
+                notice => {
+                    // After the stop nobody listens, and nobody needs to.
+                    let _ = tell.send(Input::Notice(notice));
+                }
+            }
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        let (to_sync, tell) = (link.clone(), notices.clone());
+        engine.on_commit(Box::new(move |announced| {
+            to_sync.event(Event::Sealed { blocks: announced.made.iter().map(wire).collect() });
+            if announced.made.iter().any(|b| changes_access(b)) {
+                let _ = tell.send(Input::Members);
+            }
+        }));
+        let ingest = Ingest { engine: engine.clone(), link: link.clone(), tell: notices.clone() };
+        std::thread::Builder::new().name("p2pdb-ingest".into()).spawn(move || ingest.run(&batched))?;
+        let glue = Glue {
+            engine,
+            net,
+            link: link.clone(),
+            shared,
+            bearer,
+            join,
+            clock_skew_max,
+            clock_refusal: None,
+            offsets: HashMap::new(),
+            members: Vec::new(),
+            members_seen: Instant::now(),
+            members_due: true,
+            asked: HashMap::new(),
+            asking_tips: None,
+        };
+        let task = tokio::spawn(glue.run(receiver));
+        Ok(Self { link, sync, notices, task })
     }
 
-    /// Ends the threads; what the engine holds already is still committed by its writer.
-    pub fn stop(mut self) {
-        let _ = self.stop.send(Input::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            error!("the sync thread has panicked; please report this");
+    /// The way to sync, for what it knows of its peers.
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Ends all of it; what the engine holds already is still committed by its writer.
+    pub async fn stop(self) {
+        self.link.stop();
+        let _ = self.notices.send(Input::Stop);
+        let sync = self.sync;
+        let joined = tokio::task::spawn_blocking(move || sync.join().is_ok()).await;
+        let task = self.task.await;
+        if !matches!(joined, Ok(true)) || task.is_err() {
+            error!("the sync thread or its task has panicked; please report this with the log");
         }
     }
 }
 
 enum Input {
-    Made { blocks: Vec<(Cid, Arc<WireBlock>)>, access: bool },
-    Consumed { token: Token, peer: NodeId, arrived: Arrived },
-    Admission { peer: NodeId, answer: AdmissionAnswer },
+    Notice(Notice),
+    /// Blocks were applied.
+    Applied,
+    /// A block made here changes members.
+    Members,
     Stop,
 }
 
 type Batch = (Token, NodeId, Vec<Received>);
 
 /// Checks and queues deliveries, in order.
-fn ingest(engine: &Engine, batches: &std::sync::mpsc::Receiver<Batch>, done: &mpsc::UnboundedSender<Input>) {
-    while let Ok((token, peer, blocks)) = batches.recv() {
-        let ingest = Arc::new(engine.ingest(blocks));
-        let done = done.clone();
-        let result = ingest.clone();
-        ingest.wait().notify(Box::new(move || {
-            if let Some(arrived) = result.take() {
-                let _ = done.send(Input::Consumed { token, peer, arrived });
-            }
-        }));
+struct Ingest {
+    engine: Engine,
+    link: Link,
+    tell: mpsc::UnboundedSender<Input>,
+}
+
+impl Ingest {
+    fn run(&self, batches: &std::sync::mpsc::Receiver<Batch>) {
+        while let Ok((token, peer, blocks)) = batches.recv() {
+            let ingest = Arc::new(self.engine.ingest(blocks));
+            let (link, tell, result) = (self.link.clone(), self.tell.clone(), ingest.clone());
+            ingest.wait().notify(Box::new(move || {
+                let Some(arrived) = result.take() else { return };
+                let applied = !arrived.applied.is_empty();
+                link.event(Event::Consumed { token, outcome: outcome_of(peer, arrived) });
+                if applied {
+                    link.event(Event::Applied);
+                    let _ = tell.send(Input::Applied);
+                }
+            }));
+        }
     }
+}
+
+fn outcome_of(peer: NodeId, arrived: Arrived) -> Outcome {
+    if let Some(fault) = arrived.fault {
+        error!(%peer, "blocks could not be stored: {fault}");
+        return Outcome::Fault(fault);
+    }
+    if let Some((cid, reason)) = arrived.refused.first() {
+        let cid = cid.map(|c| c.to_string()).unwrap_or_default();
+        warn!(%peer, block = cid, refused = arrived.refused.len(), "a peer sent a block that every node refuses: {reason}");
+        return Outcome::Offence(reason.clone());
+    }
+    Outcome::Done { waiting: arrived.missing }
 }
 
 fn changes_access(block: &p2pdb_block::FullBlock) -> bool {
@@ -213,19 +266,13 @@ fn wire(block: &Arc<p2pdb_block::FullBlock>) -> (Cid, Arc<WireBlock>) {
 struct Glue {
     engine: Engine,
     net: NetHandle,
-    events: NetEvents,
-    sync: Sync,
+    link: Link,
     shared: Arc<Shared>,
     bearer: Option<Bearer>,
     join: watch::Sender<Join>,
-    inputs: mpsc::UnboundedSender<Input>,
-    deliveries: std::sync::mpsc::Sender<Batch>,
-    started: Instant,
     clock_skew_max: Duration,
     clock_refusal: Option<String>,
     offsets: HashMap<NodeId, i64>,
-    gossip: HashMap<u64, net::GossipId>,
-    gossip_next: u64,
     /// The members as last looked at, and when; whether blocks came since.
     members: Vec<(NodeId, bool)>,
     members_seen: Instant,
@@ -236,45 +283,6 @@ struct Glue {
 }
 
 impl Glue {
-    fn new(
-        parts: Parts,
-        inputs: mpsc::UnboundedSender<Input>,
-        deliveries: std::sync::mpsc::Sender<Batch>,
-    ) -> Self {
-        let config = SyncConfig {
-            local: parts.engine.node(),
-            realm: parts.engine.realm(),
-            rules: RULES,
-            seed: rand::random(),
-        };
-        Self {
-            members: Vec::new(),
-            members_seen: Instant::now(),
-            members_due: true,
-            asking_tips: None,
-            engine: parts.engine,
-            net: parts.net,
-            events: parts.events,
-            sync: Sync::new(config),
-            shared: parts.shared,
-            bearer: parts.bearer,
-            join: parts.join,
-            inputs,
-            deliveries,
-            started: Instant::now(),
-            clock_skew_max: parts.clock_skew_max,
-            clock_refusal: None,
-            offsets: HashMap::new(),
-            gossip: HashMap::new(),
-            gossip_next: 0,
-            asked: HashMap::new(),
-        }
-    }
-
-    fn now(&self) -> Now {
-        Now { mono_ms: self.started.elapsed().as_millis() as u64, wall_ms: SystemClock.wall_ms() }
-    }
-
     async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         let mut engine_tick = tokio::time::interval(ENGINE_TICK);
         let mut clock_check = tokio::time::interval(CLOCK_CHECK);
@@ -283,21 +291,17 @@ impl Glue {
             info!("the last stop was not a clean one: asking peers for blocks of our own before writing");
             self.asking_tips = Some(Instant::now());
             self.refuse_or_take_writes();
-            self.tell(Event::AskTips { author: self.engine.node() }).await;
+            self.link.event(Event::AskTips { author: self.engine.node() });
         }
         loop {
-            let due = self.sync.timeout_ms().map(|ms| self.started + Duration::from_millis(ms));
-            let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 input = inputs.recv() => match input {
                     None | Some(Input::Stop) => return,
-                    Some(input) => self.on_input(input).await,
+                    Some(Input::Members) => self.look_at_members().await,
+                    Some(Input::Applied) if self.members_seen.elapsed() >= ENGINE_TICK => self.look_at_members().await,
+                    Some(Input::Applied) => self.members_due = true,
+                    Some(Input::Notice(notice)) => self.on_notice(notice).await,
                 },
-                event = self.events.recv() => match event {
-                    None => return,
-                    Some(event) => self.on_net(event).await,
-                },
-                () = tokio::time::sleep_until(due.unwrap_or(far).into()) => self.tell(Event::Tick).await,
                 _ = engine_tick.tick() => self.on_tick().await,
                 _ = clock_check.tick() => self.check_clock(),
             }
@@ -315,152 +319,32 @@ impl Glue {
         }
     }
 
-    async fn on_input(&mut self, input: Input) {
-        match input {
-            Input::Made { blocks, access } => {
-                self.tell(Event::Sealed { blocks }).await;
-                if access {
-                    self.look_at_members().await;
-                }
+    async fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Connected(node, access) => {
+                info!(peer = %node, ?access, "connected");
+                self.ask_admission(node);
             }
-            Input::Consumed { token, peer, arrived } => self.on_consumed(token, peer, arrived).await,
-            Input::Admission { peer, answer } => self.tell(Event::AnswerAdmission { peer, answer }).await,
-            Input::Stop => {}
-        }
-    }
-
-    async fn on_consumed(&mut self, token: Token, peer: NodeId, arrived: Arrived) {
-        let outcome = if let Some(fault) = arrived.fault {
-            error!(%peer, "blocks could not be stored: {fault}");
-            Outcome::Fault(fault)
-        } else if let Some((cid, reason)) = arrived.refused.first() {
-            let cid = cid.map(|c| c.to_string()).unwrap_or_default();
-            warn!(%peer, block = cid, refused = arrived.refused.len(), "a peer sent a block that every node refuses: {reason}");
-            Outcome::Offence(reason.clone())
-        } else {
-            Outcome::Done { waiting: arrived.missing }
-        };
-        self.tell(Event::Consumed { token, outcome }).await;
-        if !arrived.applied.is_empty() {
-            self.tell(Event::Applied).await;
-            if self.members_seen.elapsed() >= ENGINE_TICK {
-                self.look_at_members().await;
-            } else {
-                self.members_due = true;
-            }
-        }
-    }
-
-    async fn on_net(&mut self, event: NetEvent) {
-        match event {
-            NetEvent::Connected { node, access } => {
-                let standing = if access == Access::Member { NodePeer::Member } else { NodePeer::NotMember };
-                info!(peer = %node, ?standing, "connected");
-                self.tell(Event::PeerConnected { peer: node, standing }).await;
-                self.ask_admission(node).await;
-            }
-            NetEvent::Disconnected { node } => {
+            Notice::Disconnected(node) => {
                 info!(peer = %node, "disconnected");
                 self.offsets.remove(&node);
-                self.tell(Event::PeerDisconnected { peer: node }).await;
             }
-            NetEvent::Frame { node, lane, frame } => {
-                let bytes = frame.bytes().to_vec();
-                self.shared.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                let lane = match lane {
-                    net::Lane::Control => p2pdb_sync::Lane::Control,
-                    net::Lane::Bulk => p2pdb_sync::Lane::Bulk,
-                    net::Lane::Join => p2pdb_sync::Lane::Join,
-                };
-                self.tell(Event::Frame { peer: node, lane, bytes }).await;
-                drop(frame);
-            }
-            NetEvent::Gossip { node, id, frame } => {
-                if self.gossip.len() >= GOSSIP_OPEN_MAX {
-                    let _ = self.net.gossip_verdict(id, node, Verdict::Ignore).await;
-                    return;
+            Notice::Listening(address) => {
+                let mut listening = self.shared.listening.write();
+                if !listening.contains(&address) {
+                    info!(%address, "listening for peers");
+                    listening.push(address);
                 }
-                self.gossip_next += 1;
-                let number = self.gossip_next;
-                self.gossip.insert(number, id);
-                let bytes = frame.bytes().to_vec();
-                self.shared.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                self.tell(Event::Gossip { peer: node, id: number, bytes }).await;
             }
-            NetEvent::Listening { address } => {
-                info!(%address, "listening for peers");
-                self.shared.listening.write().push(address);
-            }
-            NetEvent::Addresses { node, addresses } => {
+            Notice::Addresses(node, addresses) => {
                 self.shared.remembered.write().insert(node, addresses);
             }
+            Notice::Sync(action) => self.on_action(action).await,
         }
     }
 
-    /// Tells the machine and does what it asks for.
-    async fn tell(&mut self, event: Event) {
-        let view = match self.engine.log_view() {
-            Ok(view) => view,
-            Err(e) => return error!("cannot read the log: {e}"),
-        };
-        let mut failed = Vec::new();
-        let now = self.now();
-        self.sync.handle(event, now, &view);
-        loop {
-            while let Some(action) = self.sync.poll(self.now(), &view) {
-                if let Some(peer) = self.act(action).await {
-                    failed.push(peer);
-                }
-            }
-            let Some(peer) = failed.pop() else { break };
-            let now = self.now();
-            self.sync.handle(Event::SendFailed { peer }, now, &view);
-        }
-        *self.shared.peers.lock() = self.sync.peers(&view);
-    }
-
-    /// Carries out one action; names the peer when a frame could not be queued for it.
-    async fn act(&mut self, action: Action) -> Option<NodeId> {
+    async fn on_action(&mut self, action: Action) {
         match action {
-            Action::Send { peer, lane, bytes } => {
-                let lane = match lane {
-                    p2pdb_sync::Lane::Control => net::Lane::Control,
-                    p2pdb_sync::Lane::Bulk => net::Lane::Bulk,
-                    p2pdb_sync::Lane::Join => net::Lane::Join,
-                };
-                let n = bytes.len() as u64;
-                match self.net.try_send(&peer, lane, bytes) {
-                    Ok(()) => {
-                        self.shared.bytes_out.fetch_add(n, Ordering::Relaxed);
-                    }
-                    // Its `Disconnected` is on the way.
-                    Err(SendError::NotConnected) => {}
-                    Err(SendError::Full) => return Some(peer),
-                    Err(SendError::TooLarge) => {
-                        error!(%peer, "a message was too large to send; please report this")
-                    }
-                }
-            }
-            Action::Publish { bytes } => {
-                self.shared.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                let _ = self.net.publish(bytes).await;
-            }
-            Action::GossipVerdict { id, peer, forward } => {
-                if let Some(id) = self.gossip.remove(&id) {
-                    let verdict = match forward {
-                        Some(true) => Verdict::Accept,
-                        Some(false) => Verdict::Reject,
-                        None => Verdict::Ignore,
-                    };
-                    let _ = self.net.gossip_verdict(id, peer, verdict).await;
-                }
-            }
-            Action::Deliver(delivery) => {
-                self.shared.blocks_in.fetch_add(delivery.blocks.len() as u64, Ordering::Relaxed);
-                if self.deliveries.send((delivery.token, delivery.peer, delivery.blocks)).is_err() {
-                    error!("the ingest thread has ended; restart the node");
-                }
-            }
             Action::Greeted { peer, rules } => {
                 if rules > RULES {
                     warn!(%peer, rules, "a peer knows newer rules than this program: update p2pdb-node before they are switched on");
@@ -475,8 +359,9 @@ impl Glue {
             }
             Action::TipsOf { peer, author, tips } => {
                 debug!(%peer, tips = tips.len(), "a peer told us what it holds of us");
-                if author == self.engine.node() {
-                    match self.engine.peer_knows_own_tips(&tips) {
+                if author == self.engine.node() && self.asking_tips.is_some() {
+                    // It waits for the writer.
+                    match tokio::task::block_in_place(|| self.engine.peer_knows_own_tips(&tips)) {
                         Ok(_) => self.stop_asking_tips(),
                         Err(e) => {
                             warn!(%peer, "cannot compare our chain with what a peer holds of it yet: {e}")
@@ -491,15 +376,17 @@ impl Glue {
                     info!(%peer, blocks, bytes, complete, "caught up from a peer");
                 }
             }
-            Action::Incompatible { peer, reason } => warn!(%peer, "nothing to do with this peer: {reason}"),
-            Action::Ban { peer, time_ms, reason } => {
-                warn!(%peer, seconds = time_ms / 1000, "cutting off a peer: {reason}");
+            Action::Ban { .. } => {
                 self.shared.bans.fetch_add(1, Ordering::Relaxed);
-                let _ = self.net.ban(peer, Duration::from_millis(time_ms)).await;
             }
             Action::Fault { reason } => error!("{reason}"),
+            // Carried out by the link already.
+            Action::Incompatible { .. }
+            | Action::Send { .. }
+            | Action::Publish { .. }
+            | Action::GossipVerdict { .. }
+            | Action::Deliver(_) => {}
         }
-        None
     }
 
     // ---- members and admission
@@ -521,7 +408,7 @@ impl Glue {
     fn admit(&self, peer: NodeId, request: AdmissionRequest) {
         info!(%peer, name = request.name, "a node asks for admission");
         let engine = self.engine.clone();
-        let inputs = self.inputs.clone();
+        let link = self.link.clone();
         tokio::task::spawn_blocking(move || {
             let admission = Admission {
                 node: peer,
@@ -536,11 +423,11 @@ impl Glue {
                     AdmissionAnswer::Refused { reason: e.to_string() }
                 }
             };
-            let _ = inputs.send(Input::Admission { peer, answer });
+            link.event(Event::AnswerAdmission { peer, answer });
         });
     }
 
-    async fn ask_admission(&mut self, peer: NodeId) {
+    fn ask_admission(&mut self, peer: NodeId) {
         let Some(bearer) = &self.bearer else {
             return;
         };
@@ -551,7 +438,7 @@ impl Glue {
         if !recently {
             self.asked.insert(peer, Instant::now());
             let request = bearer.request.clone();
-            self.tell(Event::RequestAdmission { peer, request }).await;
+            self.link.event(Event::RequestAdmission { peer, request });
         }
     }
 
@@ -578,6 +465,7 @@ impl Glue {
 
     fn stop_asking_tips(&mut self) {
         if self.asking_tips.take().is_some() {
+            self.link.event(Event::StopAskingTips);
             self.refuse_or_take_writes();
         }
     }

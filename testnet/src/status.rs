@@ -20,6 +20,8 @@ struct Row {
     data_dir: String,
     /// Blocks fewer than the node that holds most.
     blocks_behind: Option<u64>,
+    /// It holds other blocks than the node that holds most.
+    differs: Option<bool>,
     /// How much older its newest block is than the newest of all, milliseconds.
     ms_behind: Option<u64>,
     status: Option<StatusReport>,
@@ -47,6 +49,7 @@ pub(crate) fn status(dir: &Path, json: bool) -> anyhow::Result<()> {
                 http_port: n.http_port,
                 data_dir: state.data_dir(n.number).root().display().to_string(),
                 blocks_behind: None,
+                differs: None,
                 ms_behind: None,
                 status,
                 error,
@@ -56,7 +59,9 @@ pub(crate) fn status(dir: &Path, json: bool) -> anyhow::Result<()> {
     let reports = || rows.iter().filter_map(|r| r.status.as_ref());
     let most = reports().map(|s| s.blocks).max().unwrap_or(0);
     let newest = reports().map(|s| s.newest_ms).max().unwrap_or(0);
+    let fullest = reports().max_by_key(|s| s.blocks).map(|s| s.frontier_digest.clone());
     for row in &mut rows {
+        row.differs = row.status.as_ref().map(|s| Some(&s.frontier_digest) != fullest.as_ref());
         row.blocks_behind = row.status.as_ref().map(|s| most - s.blocks);
         row.ms_behind = row.status.as_ref().map(|s| newest - s.newest_ms);
     }
@@ -97,6 +102,7 @@ fn table(rows: &[Row]) -> Table {
                     (false, _) => "not ready",
                 };
                 let lag = match (r.blocks_behind.unwrap_or(0), r.ms_behind.unwrap_or(0)) {
+                    (0, _) if r.differs == Some(true) => "other blocks".to_owned(),
                     (0, _) => "-".to_owned(),
                     (blocks, ms) => {
                         format!("{blocks} blocks, {}", show_duration(std::time::Duration::from_millis(ms)))

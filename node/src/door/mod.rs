@@ -44,11 +44,7 @@ const JANITOR_PERIOD: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What VERSION() and the greeting say.
-pub const SERVER_VERSION: &str = p2pdb_sql_version();
-
-const fn p2pdb_sql_version() -> &'static str {
-    concat!("8.0.42-p2pdb-", env!("CARGO_PKG_VERSION"))
-}
+pub const SERVER_VERSION: &str = p2pdb_sql::variables::VERSION;
 
 /// What the connections share.
 pub struct Door {

@@ -25,7 +25,7 @@ struct Reading {
     kinds: Vec<(&'static str, Vec<u64>, u64, u64)>,
     engine: [(&'static str, &'static str, u64); 7],
     peers: usize,
-    replicated: [(&'static str, &'static str, u64); 4],
+    replicated: [(&'static str, &'static str, u64); 2],
 }
 
 pub(super) fn render(app: &App) -> Result<String, Error> {
@@ -58,10 +58,8 @@ pub(super) fn render(app: &App) -> Result<String, Error> {
                 c.lock_timeouts.load(Relaxed),
             ),
         ],
-        peers: r.peers().len(),
+        peers: app.net().members().len(),
         replicated: [
-            ("peer_received_bytes", "Bytes of frames from peers", r.bytes_in.load(Relaxed)),
-            ("peer_sent_bytes", "Bytes of frames to peers", r.bytes_out.load(Relaxed)),
             ("blocks_received", "Blocks received from peers, new or not", r.blocks_in.load(Relaxed)),
             ("peer_bans", "Peers cut off for an offence", r.bans.load(Relaxed)),
         ],
@@ -103,7 +101,7 @@ impl Collector for Reading {
         )?;
         for (kind, latency, sum_us, _) in &self.kinds {
             let labels = [("kind", *kind)];
-            let bounds = LATENCY_BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+            let bounds = LATENCY_BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(latency.iter().copied()).collect();
             let count = latency.iter().sum();
             let mut one = family.encode_family(&labels)?;
@@ -121,7 +119,7 @@ impl Collector for Reading {
         for (name, help, value) in self.engine.iter().chain(&self.replicated) {
             counter(e, name, help, *value)?;
         }
-        gauge(e, "peers", "Sessions with peers", self.peers as u64)?;
+        gauge(e, "peers", "Members connected", self.peers as u64)?;
         gauge(e, "blocks", "Blocks held", s.blocks)?;
         gauge(e, "pending_blocks", "Blocks that wait for their parents or their time", s.pending_blocks)?;
         gauge(e, "heads", "Heads of the DAG", s.heads.len() as u64)?;
