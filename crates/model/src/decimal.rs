@@ -69,10 +69,10 @@ impl Int {
         if n == 0 {
             return self.clone();
         }
-        if let Int::Small(i) = self {
-            if let Some(r) = 10i128.checked_pow(n).and_then(|p| i.checked_mul(p)) {
-                return Int::Small(r);
-            }
+        if let Int::Small(i) = self
+            && let Some(r) = 10i128.checked_pow(n).and_then(|p| i.checked_mul(p))
+        {
+            return Int::Small(r);
         }
         Int::from_big(self.big() * BigInt::from(10).pow(n))
     }
@@ -185,7 +185,7 @@ impl Decimal {
         }
         if point > i64::from(DIGITS_MAX) {
             let m = Decimal::greatest(DIGITS_MAX, 0);
-            return if negative { m.neg() } else { m };
+            return if negative { m.negated() } else { m };
         }
         if point < -i64::from(SCALE_MAX) {
             return Decimal { int: Int::Small(0), scale: SCALE_MAX };
@@ -212,7 +212,7 @@ impl Decimal {
             int = Int::from_big(int.big() + 1);
         }
         let d = Decimal { int, scale: scale as u32 };
-        if negative { d.neg() } else { d }
+        if negative { d.negated() } else { d }
     }
 
     /// Parses a whole text.
@@ -255,7 +255,7 @@ impl Decimal {
     }
 
     /// Minus the number.
-    pub fn neg(self) -> Self {
+    pub fn negated(self) -> Self {
         let int = match self.int {
             Int::Small(n) => match n.checked_neg() {
                 Some(n) => Int::Small(n),
@@ -268,7 +268,7 @@ impl Decimal {
 
     /// The magnitude.
     pub fn abs(self) -> Self {
-        if self.signum() < 0 { self.neg() } else { self }
+        if self.signum() < 0 { self.negated() } else { self }
     }
 
     fn aligned(&self, other: &Self) -> (Int, Int, u32) {
@@ -288,7 +288,7 @@ impl Decimal {
 
     /// Difference.
     pub fn sub(&self, other: &Self) -> Self {
-        self.add(&other.clone().neg())
+        self.add(&other.clone().negated())
     }
 
     /// Product, rounded to 30 digits after the point.
@@ -388,7 +388,7 @@ impl Decimal {
 
     /// The least integer that is not less.
     pub fn ceil(&self) -> Self {
-        self.clone().neg().floor().neg()
+        self.clone().negated().floor().negated()
     }
 
     /// The stored form. Rounded to 30 digits after the point; the magnitude must fit (see [`Decimal::fits`]): a greater
@@ -405,7 +405,7 @@ impl Decimal {
         let exponent = digits.len() as i32 - self.scale as i32;
         if exponent > EXPONENT_MAX {
             let m = Decimal::greatest(DIGITS_MAX, 0);
-            return if sign == Ordering::Less { m.neg().encode() } else { m.encode() };
+            return if sign == Ordering::Less { m.negated().encode() } else { m.encode() };
         }
         let digits = digits.trim_end_matches('0').as_bytes();
         let mut out = Vec::with_capacity(2 + digits.len() / 2 + 1);
@@ -473,7 +473,7 @@ impl Decimal {
             int = int.scaled_up(scale.unsigned_abs());
         }
         let d = Decimal { int, scale: scale.max(0) as u32 };
-        Some(if negative { d.neg() } else { d })
+        Some(if negative { d.negated() } else { d })
     }
 
     /// Text with exactly `scale` digits after the point, rounded.
@@ -555,7 +555,7 @@ mod tests {
             let scale = usize::from(u8::arbitrary(g) % 31).min(digits.len());
             digits.insert(digits.len() - scale, '.');
             let d = Decimal::parse_prefix(&digits).0;
-            if bool::arbitrary(g) { d.neg() } else { d }
+            if bool::arbitrary(g) { d.negated() } else { d }
         }
     }
 
@@ -627,7 +627,9 @@ mod tests {
 
     #[test]
     fn texts_have_their_scale() {
-        for (x, scale, want) in [("1.5", 2, "1.50"), ("-0.005", 2, "-0.01"), ("7", 0, "7"), ("0", 3, "0.000"), (".5", 1, "0.5")] {
+        for (x, scale, want) in
+            [("1.5", 2, "1.50"), ("-0.005", 2, "-0.01"), ("7", 0, "7"), ("0", 3, "0.000"), (".5", 1, "0.5")]
+        {
             assert_eq!(d(x).to_text(scale), want);
         }
         assert_eq!(d("1e3").to_string(), "1000");

@@ -167,8 +167,7 @@ impl DateTime {
     /// The stored form.
     pub fn pack(self) -> i64 {
         let ymd = (i64::from(self.year) * 13 + i64::from(self.month)) << 5 | i64::from(self.day);
-        let hms =
-            i64::from(self.hour) << 12 | i64::from(self.minute) << 6 | i64::from(self.second);
+        let hms = i64::from(self.hour) << 12 | i64::from(self.minute) << 6 | i64::from(self.second);
         (ymd << 17 | hms) << 24 | i64::from(self.micros)
     }
 
@@ -435,10 +434,10 @@ impl DateTime {
             round_up = up;
         }
         let mut offset = None;
-        if count >= 5 {
-            if let Some(o) = p.offset() {
-                offset = Some(o);
-            }
+        if count >= 5
+            && let Some(o) = p.offset()
+        {
+            offset = Some(o);
         }
         let mut year = f[0];
         if year_digits <= 2 {

@@ -97,7 +97,8 @@ fn ascii(a: &str, b: &str, pad: bool) -> Option<Ordering> {
         return None;
     }
     let ranks = &*ASCII;
-    let weights = |s: &'_ str| s.bytes().map(|c| ranks[usize::from(c & 127)]).filter(|w| *w > 0).collect::<Vec<_>>();
+    let weights =
+        |s: &'_ str| s.bytes().map(|c| ranks[usize::from(c & 127)]).filter(|w| *w > 0).collect::<Vec<_>>();
     // The usual case needs no vector.
     let (x, y) = (a.as_bytes(), b.as_bytes());
     let mut i = 0;
@@ -113,13 +114,24 @@ fn ascii(a: &str, b: &str, pad: bool) -> Option<Ordering> {
         i += 1;
     }
     let space = ranks[usize::from(b' ')];
-    let rest = |s: &[u8]| {
-        s[i..].iter().map(|c| ranks[usize::from(*c)]).find(|w| *w > 0 && (!pad || *w != space))
-    };
+    let rest =
+        |s: &[u8]| s[i..].iter().map(|c| ranks[usize::from(*c)]).find(|w| *w > 0 && (!pad || *w != space));
     Some(match (rest(x), rest(y)) {
         (None, None) => Ordering::Equal,
-        (Some(w), None) => if pad { w.cmp(&space) } else { Ordering::Greater },
-        (None, Some(w)) => if pad { space.cmp(&w) } else { Ordering::Less },
+        (Some(w), None) => {
+            if pad {
+                w.cmp(&space)
+            } else {
+                Ordering::Greater
+            }
+        }
+        (None, Some(w)) => {
+            if pad {
+                space.cmp(&w)
+            } else {
+                Ordering::Less
+            }
+        }
         (Some(_), Some(_)) => Ordering::Equal,
     })
 }
@@ -150,14 +162,22 @@ fn unicode_as_cs(a: &str, b: &str) -> Ordering {
     TERTIARY.compare(a, b)
 }
 
+/// Texts that may have contractions and expansions: both are filled far enough that the shorter one's spaces stand
+/// against the longer one's letters.
 fn padded(a: &str, b: &str, cmp: impl Fn(&str, &str) -> Ordering) -> Ordering {
-    let (x, y) = (a.trim_end_matches(' '), b.trim_end_matches(' '));
-    let (n, m) = (x.chars().count(), y.chars().count());
-    if n == m {
-        return cmp(x, y);
+    let bare = |s: &'_ str| {
+        s.trim_end_matches(|c: char| c == ' ' || c.is_control() && !c.is_whitespace()).to_owned()
+    };
+    let (mut x, mut y) = (bare(a), bare(b));
+    if cmp(&x, &y).is_eq() {
+        return Ordering::Equal;
     }
-    let fill = |s: &str, by: usize| s.to_owned() + &" ".repeat(by);
-    if n < m { cmp(&fill(x, m - n), y) } else { cmp(x, &fill(y, n - m)) }
+    // No character has more than this many weights.
+    const WEIGHTS_MAX: usize = 18;
+    let fill = " ".repeat((x.chars().count().max(y.chars().count()) + 1) * WEIGHTS_MAX);
+    x.push_str(&fill);
+    y.push_str(&fill);
+    cmp(&x, &y)
 }
 
 fn unicode_ai_ci_pad(a: &str, b: &str) -> Ordering {
@@ -228,7 +248,9 @@ pub fn like(text: &str, pattern: &str, escape: Option<char>, collation: Collatio
     let cmp = function(collation);
     let (t, p): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
     let equal = |a: &char, b: &char| {
-        a == b || (ignores_case(collation) && cmp(a.encode_utf8(&mut [0; 4]), b.encode_utf8(&mut [0; 4])).is_eq())
+        a == b
+            || (ignores_case(collation)
+                && cmp(a.encode_utf8(&mut [0; 4]), b.encode_utf8(&mut [0; 4])).is_eq())
     };
     wildcard(&t, &p, |c| *c == '%', |c| *c == '_', |c| Some(*c) == escape, equal)
 }

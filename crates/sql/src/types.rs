@@ -255,9 +255,7 @@ impl FieldType {
             SqlType::Date => Self::date(),
             SqlType::Time { fsp } => Self::time(*fsp),
             SqlType::DateTime { fsp } => Self::datetime(*fsp),
-            SqlType::Timestamp { fsp } => {
-                FieldType { kind: FieldKind::Timestamp, ..Self::datetime(*fsp) }
-            }
+            SqlType::Timestamp { fsp } => FieldType { kind: FieldKind::Timestamp, ..Self::datetime(*fsp) },
             SqlType::Year => Self::new(FieldKind::Year, true, 4, 0),
             SqlType::Char { chars, collation } => FieldType {
                 kind: FieldKind::Char,
@@ -303,11 +301,9 @@ impl FieldType {
         match &self.kind {
             FieldKind::Null => Class::Null,
             FieldKind::LongLong if self.unsigned => Class::UInt,
-            FieldKind::Tiny
-            | FieldKind::Short
-            | FieldKind::Int24
-            | FieldKind::Long
-            | FieldKind::LongLong => Class::Int,
+            FieldKind::Tiny | FieldKind::Short | FieldKind::Int24 | FieldKind::Long | FieldKind::LongLong => {
+                Class::Int
+            }
             FieldKind::Year => Class::Year,
             FieldKind::Bit => Class::Bit,
             FieldKind::Float => Class::Float,
@@ -431,7 +427,8 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
             } else {
                 let (u, s) = if a.unsigned { (a, b) } else { (b, a) };
                 if magnitude_bits(u) < 64 {
-                    let kind = if magnitude_bits(u) >= magnitude_bits(s) { &FieldKind::LongLong } else { &s.kind };
+                    let kind =
+                        if magnitude_bits(u) >= magnitude_bits(s) { &FieldKind::LongLong } else { &s.kind };
                     FieldType { kind: kind.clone(), ..FieldType::int() }
                 } else {
                     FieldType::decimal(20, 0)
@@ -453,11 +450,13 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
         (Class::Time, Class::Time) => FieldType::time(a.decimals.max(b.decimals)),
         (Class::Date, Class::Date) => FieldType::date(),
         (Class::Timestamp, Class::Timestamp) => {
-            if a.decimals >= b.decimals { a.clone() } else { b.clone() }
+            if a.decimals >= b.decimals {
+                a.clone()
+            } else {
+                b.clone()
+            }
         }
-        (x, y) if x.is_temporal() && y.is_temporal() => {
-            FieldType::datetime(a.fsp().max(b.fsp()))
-        }
+        (x, y) if x.is_temporal() && y.is_temporal() => FieldType::datetime(a.fsp().max(b.fsp())),
         (x, y) => {
             let length = a.text_length().max(b.text_length());
             if x == Class::Bytes || y == Class::Bytes || x == Class::Bit || y == Class::Bit {

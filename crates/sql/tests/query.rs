@@ -112,8 +112,10 @@ fn open() -> Connection {
         if f.deterministic {
             flags |= FunctionFlags::SQLITE_DETERMINISTIC;
         }
-        db.create_scalar_function(f.name, f.args, flags, move |ctx| call(&arguments(ctx)).map(Out).map_err(failed))
-            .expect("function");
+        db.create_scalar_function(f.name, f.args, flags, move |ctx| {
+            call(&arguments(ctx)).map(Out).map_err(failed)
+        })
+        .expect("function");
     }
     for f in functions::aggregates() {
         db.create_window_function(f.name, f.args, FunctionFlags::SQLITE_UTF8, Glue(*f)).expect("aggregate");
@@ -175,9 +177,7 @@ impl World {
                 let mut out = Vec::new();
                 for row in self.rows(query, literals)? {
                     let cells = row.into_iter().zip(how).zip(types.iter());
-                    out.push(
-                        cells.map(|((v, h), f)| coerce::apply(h, v, f)).collect::<Result<Vec<_>, _>>()?,
-                    );
+                    out.push(cells.map(|((v, h), f)| coerce::apply(h, v, f)).collect::<Result<Vec<_>, _>>()?);
                 }
                 out
             }
@@ -190,7 +190,9 @@ impl World {
             }
             let mut all: Vec<Out> = row.into_iter().map(Out).collect();
             all.extend(self.bind(&i.extra, literals)?);
-            self.db.execute(&i.sql, rusqlite::params_from_iter(all.iter())).map_err(|e| self.error(&i.sql, &e))?;
+            self.db
+                .execute(&i.sql, rusqlite::params_from_iter(all.iter()))
+                .map_err(|e| self.error(&i.sql, &e))?;
         }
         Ok(())
     }
@@ -206,7 +208,11 @@ impl World {
                     let name = physical_column(c.tag);
                     let collate =
                         sqlite_collation(&c.def.ty).map(|n| format!(" COLLATE \"{n}\"")).unwrap_or_default();
-                    if Some(c.tag) == rowid { format!("{name} INTEGER PRIMARY KEY") } else { format!("{name}{collate}") }
+                    if Some(c.tag) == rowid {
+                        format!("{name} INTEGER PRIMARY KEY")
+                    } else {
+                        format!("{name}{collate}")
+                    }
                 })
                 .collect();
             columns.push(format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}"));
@@ -234,7 +240,8 @@ impl World {
                 let names: Vec<&str> = plan.fields.iter().map(|f| f.name.as_str()).collect();
                 out.push_str(&format!("[{}]\n", names.join("|")));
                 for row in self.rows(q, &literals)? {
-                    let cells: Vec<String> = row.iter().zip(plan.fields.iter()).map(|(v, f)| shown(f, v)).collect();
+                    let cells: Vec<String> =
+                        row.iter().zip(plan.fields.iter()).map(|(v, f)| shown(f, v)).collect();
                     out.push_str(&format!("{}\n", cells.join("|")));
                 }
             }
@@ -377,8 +384,12 @@ mod junk {
         fn arbitrary(g: &mut Gen) -> Self {
             let seeds: Vec<String> = ["expressions.txt", "functions.txt", "queries.txt", "errors.txt"]
                 .iter()
-                .filter_map(|n| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/query").join(n)).ok())
-                .flat_map(|t| t.lines().filter_map(|l| l.strip_prefix("> ").map(str::to_owned)).collect::<Vec<_>>())
+                .filter_map(|n| {
+                    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/query").join(n)).ok()
+                })
+                .flat_map(|t| {
+                    t.lines().filter_map(|l| l.strip_prefix("> ").map(str::to_owned)).collect::<Vec<_>>()
+                })
                 .collect();
             let mut t: Vec<char> = g.choose(&seeds).cloned().unwrap_or_default().chars().collect();
             for _ in 0..usize::arbitrary(g) % 4 {
@@ -440,12 +451,15 @@ mod junk {
             (format!("SELECT {}1", "-".repeat(100_000)), None),
             (format!("SELECT 1{}", "+1".repeat(100_000)), Some(1436)),
             (format!("SELECT {}1", "NOT ".repeat(2_900)), Some(1436)),
+            (format!("SELECT {}1{}", "(".repeat(300), ")".repeat(300)), Some(1436)),
         ] {
             let got = w.compile(&text).map(|_| ()).map_err(|e| e.code);
             if let Some(code) = code {
                 assert_eq!(got, Err(code), "{}", &text[..20]);
             }
         }
+        assert!(w.compile(&format!("SELECT {}1{}", "(".repeat(140), ")".repeat(140))).is_ok());
+        assert!(w.compile(&format!("SELECT 1{}", "+1".repeat(900))).is_ok());
         let chain = vec!["id = 1"; 1400].join(" OR ");
         assert!(w.run(&format!("SELECT id FROM t WHERE {chain}")).is_ok());
     }

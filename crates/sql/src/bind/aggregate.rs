@@ -13,9 +13,26 @@ use crate::types::{Class, TEXT_LENGTH_UNKNOWN};
 
 /// Names of aggregate functions.
 const NAMES: [&str; 20] = [
-    "COUNT", "SUM", "AVG", "MIN", "MAX", "GROUP_CONCAT", "BIT_AND", "BIT_OR", "BIT_XOR", "STD", "STDDEV",
-    "STDDEV_POP", "STDDEV_SAMP", "VARIANCE", "VAR_POP", "VAR_SAMP", "JSON_ARRAYAGG", "JSON_OBJECTAGG",
-    "ST_COLLECT", "GROUPING",
+    "COUNT",
+    "SUM",
+    "AVG",
+    "MIN",
+    "MAX",
+    "GROUP_CONCAT",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "ST_COLLECT",
+    "GROUPING",
 ];
 
 pub(crate) fn is_aggregate(name: &str) -> bool {
@@ -39,7 +56,12 @@ impl Binder<'_> {
     }
 
     /// The aggregate's SQL with `over` after each of its calls.
-    pub(crate) fn aggregate_of(&mut self, call: &Call<'_>, s: &Rc<Scope>, over: &str) -> Result<Bound, SqlError> {
+    pub(crate) fn aggregate_of(
+        &mut self,
+        call: &Call<'_>,
+        s: &Rc<Scope>,
+        over: &str,
+    ) -> Result<Bound, SqlError> {
         let name = call.name.as_str();
         let wrong = || SqlError::syntax(&format!("{name}()"), 1);
         let distinct = if call.distinct { "DISTINCT " } else { "" };
@@ -83,7 +105,7 @@ impl Binder<'_> {
             }
             "MIN" | "MAX" => {
                 one(1)?;
-                let x = if matches!(x.class(), Class::Enum | Class::Set) { self.to_text(&x) } else { x };
+                let x = if matches!(x.class(), Class::Enum | Class::Set) { self.text_of(&x) } else { x };
                 let sql = self.sql(&x);
                 let f = name.to_lowercase();
                 let mut b = Bound::new(format!("{f}({sql}{}){over}", collate_clause(&x.ty)), x.ty.clone());
@@ -95,7 +117,8 @@ impl Binder<'_> {
                 one(1)?;
                 let x = self.to(&x, &FieldType::uint());
                 let sql = self.sql(&x);
-                Bound::new(format!("p_{}({sql}){over}", name.to_lowercase()), FieldType::uint()).not_null(true)
+                Bound::new(format!("p_{}({sql}){over}", name.to_lowercase()), FieldType::uint())
+                    .not_null(true)
             }
             "STD" | "STDDEV" | "STDDEV_POP" | "STDDEV_SAMP" | "VARIANCE" | "VAR_POP" | "VAR_SAMP" => {
                 one(1)?;
@@ -119,7 +142,7 @@ impl Binder<'_> {
             }
             "JSON_OBJECTAGG" => {
                 one(2)?;
-                let key = self.to_text(&x);
+                let key = self.text_of(&x);
                 let (key, value) = (self.sql(&key), self.json_of(&args[1]));
                 Bound::new(format!("p_json_objectagg({key},{value}){over}"), FieldType::json())
             }
@@ -132,7 +155,13 @@ impl Binder<'_> {
     fn sum(&mut self, name: &str, x: &Bound, distinct: &str, over: &str) -> Bound {
         let more = self.session.div_precision_increment;
         match x.class() {
-            Class::Real | Class::Float | Class::Text | Class::Bytes | Class::Json | Class::Enum | Class::Set => {
+            Class::Real
+            | Class::Float
+            | Class::Text
+            | Class::Bytes
+            | Class::Json
+            | Class::Enum
+            | Class::Set => {
                 let x = self.to(x, &FieldType::double());
                 let sql = self.sql(&x);
                 Bound::new(format!("{}({distinct}{sql}){over}", name.to_lowercase()), FieldType::double())
@@ -147,7 +176,10 @@ impl Binder<'_> {
                 let sql = self.sql(x);
                 let precision = x.ty.precision();
                 if name == "SUM" {
-                    Bound::new(format!("p_sum_int({distinct}{sql}){over}"), FieldType::decimal(precision + 22, 0))
+                    Bound::new(
+                        format!("p_sum_int({distinct}{sql}){over}"),
+                        FieldType::decimal(precision + 22, 0),
+                    )
                 } else {
                     let ty = FieldType::decimal(precision + u32::from(more), more);
                     let sql = format!("p_avg_int({distinct}{sql}){over}");
@@ -161,7 +193,10 @@ impl Binder<'_> {
         let sql = self.sql(x);
         let (precision, scale) = (x.ty.precision(), x.ty.scale());
         if name == "SUM" {
-            return Bound::new(format!("p_sum_dec({distinct}{sql}){over}"), FieldType::decimal(precision + 22, scale));
+            return Bound::new(
+                format!("p_sum_dec({distinct}{sql}){over}"),
+                FieldType::decimal(precision + 22, scale),
+            );
         }
         let ty = FieldType::decimal(precision + u32::from(more), scale + more);
         let sql = format!("p_avg_dec({distinct}{sql}){over}");
@@ -180,7 +215,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("GROUP_CONCAT as a window function"));
         }
         let all = if args.len() == 1 { args[0].clone() } else { self.call("CONCAT", args.to_vec())? };
-        let text = self.argument(&all, b's');
+        let text = self.argument(&all, b's', "group_concat");
         let sql = self.sql(&text);
         let mut order = Vec::new();
         for o in call.order {

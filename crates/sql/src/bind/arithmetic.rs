@@ -29,7 +29,11 @@ fn kind(b: &Bound) -> Kind {
         Class::Decimal => Kind::Decimal,
         Class::Date => Kind::Int,
         Class::DateTime | Class::Timestamp | Class::Time => {
-            if b.ty.decimals == 0 { Kind::Int } else { Kind::Decimal }
+            if b.ty.decimals == 0 {
+                Kind::Int
+            } else {
+                Kind::Decimal
+            }
         }
         Class::Bytes if b.hex => Kind::Int,
         _ => Kind::Real,
@@ -118,7 +122,8 @@ impl Binder<'_> {
             Minus if !result_unsigned => Some("-"),
             _ => None,
         };
-        if let (Some(op), true) = (inline, bits <= SAFE_BITS && (!unsigned || *op == Plus || *op == Multiply) ) {
+        if let (Some(op), true) = (inline, bits <= SAFE_BITS && (!unsigned || *op == Plus || *op == Multiply))
+        {
             let signed_mix = result_unsigned && !(x.ty.unsigned && y.ty.unsigned);
             if !signed_mix {
                 let mut out = Bound::new(format!("({p}{op}{q})"), ty);

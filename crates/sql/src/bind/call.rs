@@ -5,8 +5,8 @@ use std::rc::Rc;
 use p2pdb_model::Value;
 use p2pdb_model::types::Collation;
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments, OrderByExpr, TrimWhereField,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, OrderByExpr, TrimWhereField,
 };
 
 use super::signature::{self, Ret};
@@ -19,6 +19,8 @@ use crate::types::Class;
 /// The parts of a call.
 pub(crate) struct Call<'e> {
     pub(crate) name: String,
+    /// As it was written.
+    pub(crate) written: String,
     pub(crate) args: Vec<&'e Expr>,
     /// `*` was the argument.
     pub(crate) star: bool,
@@ -36,13 +38,23 @@ impl<'e> Call<'e> {
         if odd {
             return Err(SqlError::syntax(&f.to_string(), 1));
         }
-        let name = f.name.to_string().replace('`', "").to_uppercase();
-        let mut call =
-            Call { name, args: Vec::new(), star: false, distinct: false, order: &[], separator: None };
+        let written = f.name.to_string().replace('`', "");
+        let name = written.to_uppercase();
+        let mut call = Call {
+            name,
+            written,
+            args: Vec::new(),
+            star: false,
+            distinct: false,
+            order: &[],
+            separator: None,
+        };
         let list = match &f.args {
             FunctionArguments::None => return Ok(call),
             FunctionArguments::List(l) => l,
-            FunctionArguments::Subquery(_) => return Err(SqlError::unsupported("a bare subquery as an argument")),
+            FunctionArguments::Subquery(_) => {
+                return Err(SqlError::unsupported("a bare subquery as an argument"));
+            }
         };
         let FunctionArgumentList { duplicate_treatment, args, clauses } = list;
         call.distinct = matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct));
@@ -66,11 +78,7 @@ impl<'e> Call<'e> {
 
 /// 1582.
 fn wrong_count(name: &str) -> SqlError {
-    SqlError::new(
-        1582,
-        "42000",
-        format!("Incorrect parameter count in the call to native function '{name}'"),
-    )
+    SqlError::new(1582, "42000", format!("Incorrect parameter count in the call to native function '{name}'"))
 }
 
 impl Binder<'_> {
@@ -93,7 +101,12 @@ impl Binder<'_> {
             return Ok(b);
         }
         let args = call.args.iter().map(|e| self.expr(e, s)).collect::<Result<Vec<_>, _>>()?;
-        self.call(&call.name, args)
+        self.call(&call.name, args).map_err(|e| {
+            if e.code != 1305 {
+                return e;
+            }
+            SqlError { message: e.message.replace(&call.name, &call.written), ..e }
+        })
     }
 
     /// A function of bound arguments.
@@ -122,23 +135,33 @@ impl Binder<'_> {
         let mut bytes = false;
         for (i, a) in args.iter().enumerate() {
             let letter = letters[i.min(letters.len() - 1)];
-            let converted = self.argument(a, letter);
+            let converted = self.argument(a, letter, name);
             bytes |= letter == b's' && converted.class() == Class::Bytes;
             sqls.push(self.sql(&converted));
         }
-        let texts: Vec<&Bound> =
-            args.iter().enumerate().filter(|(i, _)| matches!(letters[(*i).min(letters.len() - 1)], b't' | b's')).map(|(_, a)| a).collect();
+        let texts: Vec<&Bound> = args
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| matches!(letters[(*i).min(letters.len() - 1)], b't' | b's'))
+            .map(|(_, a)| a)
+            .collect();
         let collation = if sig.collated || matches!(sig.ret, Ret::Like(_) | Ret::Sum | Ret::Text(_)) {
             self.common_collation(&texts, &name.to_lowercase())?
         } else {
             self.session.collation
         };
         if sig.collated {
-            let id = if args.iter().any(|a| a.class() == Class::Bytes) { Collation::Binary } else { collation }.id();
+            let id =
+                if args.iter().any(|a| a.class() == Class::Bytes) { Collation::Binary } else { collation }
+                    .id();
             sqls.push(id.to_string());
         }
-        let fsp = args.first().map_or(0, |a| a.ty.fsp());
-        let text = |length: u32| if bytes { FieldType::bytes(length) } else { FieldType::text(length, collation) };
+        let fsp = match (sig.ret, args.first()) {
+            (Ret::DateTime | Ret::Time, Some(a)) => self.fsp_of(a),
+            _ => 0,
+        };
+        let text =
+            |length: u32| if bytes { FieldType::bytes(length) } else { FieldType::text(length, collation) };
         let first = args.first().map_or(0, |a| a.ty.text_length());
         let ty = match sig.ret {
             Ret::Int(n) => FieldType { length: n.max(2), ..FieldType::int() },
@@ -162,20 +185,25 @@ impl Binder<'_> {
             _ => b.bits,
         };
         if b.class() == Class::Text {
-            b.coercibility = texts.iter().map(|t| t.coercibility).min().unwrap_or(coercibility::LITERAL).min(coercibility::LITERAL);
+            b.coercibility = texts
+                .iter()
+                .map(|t| t.coercibility)
+                .min()
+                .unwrap_or(coercibility::LITERAL)
+                .min(coercibility::LITERAL);
         }
         Ok(b.with_parts(&args))
     }
 
     /// An argument converted as a letter of the table says.
-    pub(crate) fn argument(&mut self, a: &Bound, letter: u8) -> Bound {
+    pub(crate) fn argument(&mut self, a: &Bound, letter: u8, name: &str) -> Bound {
         match letter {
-            b't' => self.to_text(a),
+            b't' => self.text_of(a),
             b's' if a.class() == Class::Bytes || a.class() == Class::Bit => {
                 let ty = FieldType::bytes(a.ty.text_length());
                 self.to(a, &ty)
             }
-            b's' => self.to_text(a),
+            b's' => self.text_of(a),
             b'b' => {
                 let ty = FieldType::bytes(a.ty.text_length());
                 self.to(a, &ty)
@@ -187,26 +215,33 @@ impl Binder<'_> {
             b'D' => self.to(a, &FieldType::date()),
             b'T' => self.to(a, &FieldType::time(6)),
             b'n' => self.to(a, &FieldType::decimal(65, 30)),
-            b'j' => self.json_argument(a),
+            b'j' => self.json_argument(a, name),
             _ => a.clone(),
         }
     }
 
     /// A text argument where JSON is meant is parsed.
-    pub(crate) fn json_argument(&mut self, a: &Bound) -> Bound {
+    pub(crate) fn json_argument(&mut self, a: &Bound, name: &str) -> Bound {
         if a.class() == Class::Json {
             return a.clone();
         }
-        let t = self.to_text(a);
+        let t = self.text_of(a);
         let sql = self.sql(&t);
-        Bound { repr: Repr::Sql(format!("p_json_parse({sql})")), ty: FieldType::json(), field: None, ..a.clone() }
+        Bound {
+            repr: Repr::Sql(format!("p_json_parse({sql},'{}')", name.to_lowercase())),
+            ty: FieldType::json(),
+            field: None,
+            ..a.clone()
+        }
     }
 
     /// Functions that read syntax, the session or the clock.
     fn special(&mut self, call: &Call<'_>, s: &Rc<Scope>) -> Result<Option<Bound>, SqlError> {
         let args = &call.args;
         let name = call.name.as_str();
-        let none = |what: Result<Bound, SqlError>| if args.is_empty() { what.map(Some) } else { Err(wrong_count(name)) };
+        let none = |what: Result<Bound, SqlError>| {
+            if args.is_empty() { what.map(Some) } else { Err(wrong_count(name)) }
+        };
         let slot = |source: Source, ty: FieldType| {
             let mut b = Bound::slot(Slot { source, coerce: Coerce::None }, ty);
             b.not_null = true;
@@ -253,12 +288,15 @@ impl Binder<'_> {
                 none(Ok(self.session_slot(source, FieldType::text(60, Collation::Utf8mb4GeneralCi))))?
             }
             "CONNECTION_ID" => none(Ok(self.session_slot(Source::ConnectionId, FieldType::uint())))?,
-            "LAST_INSERT_ID" if args.is_empty() => Some(self.session_slot(Source::LastInsertId, FieldType::uint())),
+            "LAST_INSERT_ID" if args.is_empty() => {
+                Some(self.session_slot(Source::LastInsertId, FieldType::uint()))
+            }
             "LAST_INSERT_ID" => return Err(SqlError::unsupported("LAST_INSERT_ID(expr)")),
             "ROW_COUNT" => none(Ok(self.session_slot(Source::RowCount, FieldType::int())))?,
             "FOUND_ROWS" => none(Ok(self.session_slot(Source::FoundRows, FieldType::uint())))?,
             "UUID" => {
-                let mut b = slot(Source::Random(RandomKind::Uuid), FieldType::text(36, Collation::Utf8mb4GeneralCi));
+                let mut b =
+                    slot(Source::Random(RandomKind::Uuid), FieldType::text(36, Collation::Utf8mb4GeneralCi));
                 if !s.relations.is_empty() {
                     // One per row.
                     let seed = self.sql(&b);
@@ -301,10 +339,8 @@ impl Binder<'_> {
             }
             "VALUES" => {
                 let [Expr::Identifier(i)] = args.as_slice() else { return Err(wrong_count(name)) };
-                Some(s.resolve(&["values()", &i.value]).map_err(|e| if e.code == 1054 {
-                    SqlError::unknown_column(&i.value, s.clause)
-                } else {
-                    e
+                Some(s.resolve(&["values()", &i.value]).map_err(|e| {
+                    if e.code == 1054 { SqlError::unknown_column(&i.value, s.clause) } else { e }
                 })?)
             }
             "ANY_VALUE" => {
@@ -336,6 +372,25 @@ impl Binder<'_> {
         }
     }
 
+    /// Fractional digits of a date or time; those of a literal are counted, which makes it part of the plan.
+    fn fsp_of(&mut self, b: &Bound) -> u8 {
+        let digits = |v: &Value| match v {
+            Value::Text(t) => super::cast::fraction(t),
+            _ => 6,
+        };
+        match &b.repr {
+            Repr::Slot(Slot { source: Source::Literal(n), .. }) if b.class() == Class::Text => {
+                let found = self.text.and_then(|t| {
+                    t.pin(*n);
+                    t.literal(*n)
+                });
+                found.map_or(6, |l| digits(&l.value))
+            }
+            Repr::Slot(Slot { source: Source::Const(v), .. }) if b.class() == Class::Text => digits(v),
+            _ => b.ty.fsp(),
+        }
+    }
+
     /// Functions whose result type follows from the arguments' types.
     fn generic(&mut self, name: &str, args: &[Bound]) -> Result<Option<Bound>, SqlError> {
         let count = |n: usize| if args.len() == n { Ok(()) } else { Err(wrong_count(name)) };
@@ -356,7 +411,8 @@ impl Binder<'_> {
                     let a = self.to(a, &ty);
                     sqls.push(self.sql(&a));
                 }
-                let sql = if sqls.len() == 1 { sqls.remove(0) } else { format!("coalesce({})", sqls.join(",")) };
+                let sql =
+                    if sqls.len() == 1 { sqls.remove(0) } else { format!("coalesce({})", sqls.join(",")) };
                 let mut b = Bound::new(sql, ty);
                 b.not_null = args.iter().any(|a| a.not_null);
                 b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(first.coercibility);
@@ -365,7 +421,8 @@ impl Binder<'_> {
             }
             "NULLIF" => {
                 count(2)?;
-                let eq = self.compare(args[0].clone(), &sqlparser::ast::BinaryOperator::Eq, args[1].clone())?;
+                let eq =
+                    self.compare(args[0].clone(), &sqlparser::ast::BinaryOperator::Eq, args[1].clone())?;
                 let (c, x) = (self.sql(&eq), self.sql(&args[0]));
                 Bound {
                     repr: Repr::Sql(format!("(CASE WHEN {c} THEN NULL ELSE {x} END)")),
@@ -425,10 +482,13 @@ impl Binder<'_> {
                 count(1)?;
                 let a = &args[0];
                 let number = a.class().is_number() && a.class() != Class::Bit;
-                let x = if number { self.to(a, &FieldType::uint()) } else { self.argument(a, b'b') };
+                let x = if number { self.to(a, &FieldType::uint()) } else { self.argument(a, b'b', name) };
                 let sql = format!("p_hex({})", self.sql(&x));
-                Bound::new(sql, FieldType::text(a.ty.text_length().saturating_mul(8).max(16), self.session.collation))
-                    .not_null(a.not_null)
+                Bound::new(
+                    sql,
+                    FieldType::text(a.ty.text_length().saturating_mul(8).max(16), self.session.collation),
+                )
+                .not_null(a.not_null)
             }
             "CHAR" => {
                 let mut sqls = Vec::new();
@@ -436,7 +496,8 @@ impl Binder<'_> {
                     let a = self.to(a, &FieldType::int());
                     sqls.push(self.sql(&a));
                 }
-                Bound::new(format!("p_char({})", sqls.join(",")), FieldType::bytes(4 * args.len() as u32)).not_null(true)
+                Bound::new(format!("p_char({})", sqls.join(",")), FieldType::bytes(4 * args.len() as u32))
+                    .not_null(true)
             }
             "FORMAT" => {
                 if !(2..=3).contains(&args.len()) {
@@ -472,18 +533,18 @@ impl Binder<'_> {
             "INTERVAL" => return Err(SqlError::unsupported("INTERVAL()")),
             "TIME" => {
                 count(1)?;
-                let fsp = args[0].ty.fsp();
+                let fsp = self.fsp_of(&args[0]);
                 self.to(&args[0], &FieldType::time(fsp))
             }
             "TIMESTAMP" if args.len() == 1 => {
-                let fsp = args[0].ty.fsp();
+                let fsp = self.fsp_of(&args[0]);
                 self.to(&args[0], &FieldType::datetime(fsp))
             }
             "ADDTIME" | "SUBTIME" | "TIMESTAMP" => {
                 count(2)?;
                 let sign = if name == "SUBTIME" { -1 } else { 1 };
                 let t = self.to(&args[1], &FieldType::time(6));
-                let fsp = args[0].ty.fsp().max(args[1].ty.fsp());
+                let fsp = self.fsp_of(&args[0]).max(self.fsp_of(&args[1]));
                 let time = args[0].class() == Class::Time && name != "TIMESTAMP";
                 if args[0].class() == Class::Text && name != "TIMESTAMP" {
                     let (x, t) = (self.sql(&args[0]), self.sql(&t));
@@ -500,32 +561,35 @@ impl Binder<'_> {
             }
             "TIMEDIFF" => {
                 count(2)?;
-                let fsp = args[0].ty.fsp().max(args[1].ty.fsp());
+                let fsp = self.fsp_of(&args[0]).max(self.fsp_of(&args[1]));
                 if args.iter().all(|a| a.class().has_date()) {
-                    let (x, y) = (self.argument(&args[0], b'd'), self.argument(&args[1], b'd'));
+                    let (x, y) = (self.argument(&args[0], b'd', name), self.argument(&args[1], b'd', name));
                     let sql = format!("p_timediff_dt({},{})", self.sql(&x), self.sql(&y));
                     Bound::new(sql, FieldType::time(fsp))
                 } else if args.iter().all(|a| a.class() == Class::Text) {
                     let sql = format!("p_timediff_text({},{})", self.sql(&args[0]), self.sql(&args[1]));
                     Bound::new(sql, FieldType::time(6))
                 } else {
-                    let (x, y) = (self.argument(&args[0], b'T'), self.argument(&args[1], b'T'));
+                    let (x, y) = (self.argument(&args[0], b'T', name), self.argument(&args[1], b'T', name));
                     let sql = format!("p_timediff({},{})", self.sql(&x), self.sql(&y));
                     Bound::new(sql, FieldType::time(fsp))
                 }
             }
             "MAKETIME" => {
                 count(3)?;
-                let (h, m) = (self.argument(&args[0], b'i'), self.argument(&args[1], b'i'));
-                let s = self.argument(&args[2], b'n');
-                let fsp = args[2].ty.fsp();
+                let (h, m) = (self.argument(&args[0], b'i', name), self.argument(&args[1], b'i', name));
+                let s = self.argument(&args[2], b'n', name);
+                let fsp = self.fsp_of(&args[2]);
                 let sql = format!("p_maketime({},{},{})", self.sql(&h), self.sql(&m), self.sql(&s));
                 Bound::new(sql, FieldType::time(fsp))
             }
             "UNIX_TIMESTAMP" => {
                 count(1)?;
-                let fsp = args[0].ty.fsp();
-                let x = self.to(&args[0], &FieldType { kind: crate::field::FieldKind::Timestamp, ..FieldType::datetime(6) });
+                let fsp = self.fsp_of(&args[0]);
+                let x = self.to(
+                    &args[0],
+                    &FieldType { kind: crate::field::FieldKind::Timestamp, ..FieldType::datetime(6) },
+                );
                 let sql = self.sql(&x);
                 if fsp == 0 {
                     Bound::new(format!("p_unix({sql})"), FieldType::int())
@@ -537,7 +601,7 @@ impl Binder<'_> {
                 if !(1..=2).contains(&args.len()) {
                     return Err(wrong_count(name));
                 }
-                let fsp = args[0].ty.fsp();
+                let fsp = self.fsp_of(&args[0]);
                 let x = self.to(&args[0], &FieldType::decimal(65, 6));
                 let t = Bound::new(format!("p_from_unixtime({})", self.sql(&x)), FieldType::datetime(fsp));
                 match args.get(1) {
@@ -547,7 +611,7 @@ impl Binder<'_> {
             }
             "STR_TO_DATE" => {
                 count(2)?;
-                let (x, f) = (self.argument(&args[0], b't'), self.argument(&args[1], b't'));
+                let (x, f) = (self.argument(&args[0], b't', name), self.argument(&args[1], b't', name));
                 let kind = match &args[1].repr {
                     Repr::Slot(Slot { source: Source::Literal(n), .. }) => {
                         let text = self.text.and_then(|t| {
@@ -578,7 +642,7 @@ impl Binder<'_> {
                 let mut sqls = Vec::new();
                 for (i, a) in args.iter().enumerate() {
                     sqls.push(if i % 2 == 0 {
-                        let t = self.to_text(a);
+                        let t = self.text_of(a);
                         self.sql(&t)
                     } else {
                         self.json_of(a)
@@ -587,18 +651,18 @@ impl Binder<'_> {
                 Bound::new(format!("p_json_object({})", sqls.join(",")), FieldType::json()).not_null(true)
             }
             "JSON_SET" | "JSON_INSERT" | "JSON_REPLACE" | "JSON_ARRAY_APPEND" => {
-                if args.len() < 3 || args.len() % 2 == 0 {
+                if args.len() < 3 || args.len().is_multiple_of(2) {
                     return Err(wrong_count(name));
                 }
                 let mut sqls = Vec::new();
                 for (i, a) in args.iter().enumerate() {
                     sqls.push(match i {
                         0 => {
-                            let j = self.json_argument(a);
+                            let j = self.json_argument(a, name);
                             self.sql(&j)
                         }
                         i if i % 2 == 1 => {
-                            let t = self.to_text(a);
+                            let t = self.text_of(a);
                             self.sql(&t)
                         }
                         _ => self.json_of(a),
@@ -611,14 +675,14 @@ impl Binder<'_> {
                     return Err(wrong_count(name));
                 }
                 let sql = if name == "MEMBER OF" {
-                    let (v, a) = (self.json_of(&args[0]), self.json_argument(&args[1]));
+                    let (v, a) = (self.json_of(&args[0]), self.json_argument(&args[1], name));
                     format!("p_json_member({v},{})", self.sql(&a))
                 } else {
-                    let (a, b) = (self.json_argument(&args[0]), self.json_argument(&args[1]));
+                    let (a, b) = (self.json_argument(&args[0], name), self.json_argument(&args[1], name));
                     let (a, b) = (self.sql(&a), self.sql(&b));
                     match args.get(2) {
                         Some(p) => {
-                            let p = self.to_text(p);
+                            let p = self.text_of(p);
                             format!("p_json_contains(p_json_extract({a},{}),{b})", self.sql(&p))
                         }
                         None => format!("p_json_contains({a},{b})"),
@@ -644,7 +708,8 @@ impl Binder<'_> {
             _ => None,
         };
         let constant = d.as_ref().and_then(|d| self.constant_int(d));
-        let integer = matches!(a.class(), Class::Int | Class::UInt | Class::Year | Class::Null) || a.class() == Class::Bit;
+        let integer = matches!(a.class(), Class::Int | Class::UInt | Class::Year | Class::Null)
+            || a.class() == Class::Bit;
         let extra = match (&d, digits) {
             (Some(d), _) => {
                 let d = self.to(d, &FieldType::int());
@@ -676,11 +741,7 @@ impl Binder<'_> {
             let whole = precision - u32::from(scale);
             let ty = FieldType::decimal(whole + u32::from(new_scale) + u32::from(what != "abs"), new_scale);
             let b = Bound::new(format!("p_d{what}({sql}{extra})"), ty);
-            if matches!(what, "ceil" | "floor") && whole < 18 {
-                self.to(&b, &FieldType::int())
-            } else {
-                b
-            }
+            if matches!(what, "ceil" | "floor") && whole < 18 { self.to(&b, &FieldType::int()) } else { b }
         } else {
             let x = self.to(a, &FieldType::double());
             let sql = self.sql(&x);
@@ -713,12 +774,12 @@ impl Binder<'_> {
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
         let x = self.expr(e, s)?;
-        let text = self.to_text(&x);
+        let text = self.text_of(&x);
         let what = what.map(|w| self.expr(w, s)).transpose()?;
         let sql = self.sql(&text);
         let pattern = match &what {
             Some(w) => {
-                let w = self.to_text(w);
+                let w = self.text_of(w);
                 self.sql(&w)
             }
             None => "' '".to_owned(),

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use p2pdb_model::types::Collation;
-use sqlparser::ast::{BinaryLength, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, TypedString};
+use sqlparser::ast::{
+    BinaryLength, CharacterLength, DataType, ExactNumberInfo, Expr, TimezoneInfo, TypedString,
+};
 
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
@@ -42,15 +44,18 @@ impl Binder<'_> {
             }
         };
         let out = match ty {
-            DataType::Signed | DataType::SignedInteger | DataType::BigInt(None) | DataType::Integer(None) | DataType::Int(None) => {
-                self.cast_integer(b, FieldType::int())
-            }
+            DataType::Signed
+            | DataType::SignedInteger
+            | DataType::BigInt(None)
+            | DataType::Integer(None)
+            | DataType::Int(None) => self.cast_integer(b, FieldType::int()),
             DataType::Unsigned | DataType::UnsignedInteger => self.cast_integer(b, FieldType::uint()),
             DataType::Decimal(info) | DataType::Dec(info) | DataType::Numeric(info) => {
                 let (precision, scale) = number(info)?;
                 let precision = if precision == 0 { 10 } else { precision };
                 if precision > 65 {
-                    let message = format!("Too-big precision {precision} specified for 'CAST'. Maximum is 65.");
+                    let message =
+                        format!("Too-big precision {precision} specified for 'CAST'. Maximum is 65.");
                     return Err(SqlError::new(1426, "42000", message));
                 }
                 if u32::from(scale) > precision {
@@ -62,7 +67,9 @@ impl Binder<'_> {
                 let sql = format!("p_dfit({},{precision},{scale})", self.sql(&d));
                 Bound::new(sql, ty)
             }
-            DataType::Double(_) | DataType::DoublePrecision | DataType::Real => self.plain(b, FieldType::double()),
+            DataType::Double(_) | DataType::DoublePrecision | DataType::Real => {
+                self.plain(b, FieldType::double())
+            }
             DataType::Float(_) => {
                 let float = FieldType { kind: FieldKind::Float, length: 12, ..FieldType::double() };
                 let d = self.to(b, &FieldType::double());
@@ -70,7 +77,7 @@ impl Binder<'_> {
                 Bound::new(sql, float)
             }
             DataType::Char(n) | DataType::Character(n) | DataType::Varchar(n) => {
-                let text = self.to_text(b);
+                let text = self.text_of(b);
                 let length = match n {
                     Some(CharacterLength::IntegerLength { length, .. }) => Some(*length as u32),
                     _ => None,
@@ -78,7 +85,7 @@ impl Binder<'_> {
                 self.cut(text, length)
             }
             DataType::Nvarchar(_) => {
-                let text = self.to_text(b);
+                let text = self.text_of(b);
                 self.cut(text, None)
             }
             DataType::Binary(n) => {
@@ -107,7 +114,7 @@ impl Binder<'_> {
             }
             DataType::JSON => {
                 if b.class() == Class::Text {
-                    self.json_argument(b)
+                    self.json_argument(b, "cast_as_json")
                 } else {
                     let sql = self.json_of(b);
                     Bound::new(sql, FieldType::json())
@@ -122,7 +129,7 @@ impl Binder<'_> {
                 "SIGNED" => self.cast_integer(b, FieldType::int()),
                 "UNSIGNED" => self.cast_integer(b, FieldType::uint()),
                 "NCHAR" => {
-                    let text = self.to_text(b);
+                    let text = self.text_of(b);
                     let n = words.first().and_then(|w| w.parse().ok());
                     self.cut(text, n)
                 }
@@ -178,7 +185,12 @@ impl Binder<'_> {
     }
 
     /// `CONVERT(x USING charset)`.
-    pub(crate) fn convert_using(&mut self, e: &Expr, charset: &str, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+    pub(crate) fn convert_using(
+        &mut self,
+        e: &Expr,
+        charset: &str,
+        s: &Rc<Scope>,
+    ) -> Result<Bound, SqlError> {
         let b = self.expr(e, s)?;
         match charset.to_ascii_lowercase().as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" => {
@@ -205,7 +217,9 @@ impl Binder<'_> {
         let (ty, kind) = match &t.data_type {
             DataType::Date => (FieldType::date(), "DATE"),
             DataType::Time(..) => (FieldType::time(fraction(&text)), "TIME"),
-            DataType::Timestamp(..) | DataType::Datetime(_) => (FieldType::datetime(fraction(&text)), "DATETIME"),
+            DataType::Timestamp(..) | DataType::Datetime(_) => {
+                (FieldType::datetime(fraction(&text)), "DATETIME")
+            }
             other => return Err(SqlError::syntax(&other.to_string(), 1)),
         };
         let from = crate::types::TypeCode::of(Class::Text);
@@ -220,6 +234,6 @@ impl Binder<'_> {
     }
 }
 
-fn fraction(text: &str) -> u8 {
+pub(crate) fn fraction(text: &str) -> u8 {
     text.rsplit_once('.').map_or(0, |(_, f)| f.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8)
 }

@@ -71,8 +71,8 @@ impl Binder<'_> {
                 Some((l, x)) if l < level || x == c => (l.min(level), if l <= level { x } else { c }),
                 Some((l, _)) if l > level => (level, c),
                 // Of two collations on one level, a binary one wins.
-                Some((l, x)) if is_bin(x) => (l, x),
-                Some((l, _)) if is_bin(c) => (l, c),
+                Some((l, x)) if is_bin(x) && l != coercibility::EXPLICIT => (l, x),
+                Some((l, _)) if is_bin(c) && l != coercibility::EXPLICIT => (l, c),
                 Some((l, x)) if l == coercibility::EXPLICIT || l == coercibility::COLUMN => {
                     return Err(SqlError::new(
                         1267,
@@ -125,7 +125,8 @@ impl Binder<'_> {
             let members = matches!(co, Class::Enum | Class::Set);
             let fits = match co {
                 Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Decimal => {
-                    (cv.is_number() || cv == Class::Text) && !matches!((co, cv), (Class::Decimal, Class::Real))
+                    (cv.is_number() || cv == Class::Text)
+                        && !matches!((co, cv), (Class::Decimal, Class::Real))
                 }
                 Class::Real | Class::Float => cv.is_number() || cv == Class::Text,
                 c if c.is_temporal() => true,
@@ -143,7 +144,10 @@ impl Binder<'_> {
         let number = |c: Class| c.is_number();
         if a.hex && number(cb) || b.hex && number(ca) {
             let ty = FieldType::uint();
-            let (x, y) = (if a.hex { self.to(a, &ty) } else { a.clone() }, if b.hex { self.to(b, &ty) } else { b.clone() });
+            let (x, y) = (
+                if a.hex { self.to(a, &ty) } else { a.clone() },
+                if b.hex { self.to(b, &ty) } else { b.clone() },
+            );
             return self.align(&x, &y, equality, name);
         }
         Ok(match (ca, cb) {
@@ -156,7 +160,7 @@ impl Binder<'_> {
             (x, Class::Bytes) if x.is_text() => self.aligned_to(a, b, &FieldType::bytes(65_535)),
             (x, y) if x.is_text() && y.is_text() => {
                 let collation = self.common_collation(&[a, b], name)?;
-                let (a, b) = (self.to_text(a), self.to_text(b));
+                let (a, b) = (self.text_of(a), self.text_of(b));
                 if collation == Collation::Binary {
                     return Ok(self.as_they_are(&a, &b));
                 }
@@ -198,17 +202,21 @@ impl Binder<'_> {
         let sql = if (json(&a) || json(&b)) && !null(&a) && !null(&b) {
             let (x, y) = (self.json_of(&a), self.json_of(&b));
             if *op == BinaryOperator::Spaceship {
-                format!("(CASE WHEN {x} IS NULL OR {y} IS NULL THEN {x} IS {y} ELSE p_json_cmp({x},{y})=0 END)")
+                format!(
+                    "(CASE WHEN {x} IS NULL OR {y} IS NULL THEN {x} IS {y} ELSE p_json_cmp({x},{y})=0 END)"
+                )
             } else {
                 format!("(p_json_cmp({x},{y}){}0)", operator(op))
             }
         } else {
-            let equality = matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship);
+            let equality =
+                matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship);
             self.align(&a, &b, equality, name)?.sql(operator(op))
         };
         let mut out = Bound::new(sql, FieldType::boolean());
         out.bits = 1;
-        out.not_null = *op == BinaryOperator::Spaceship || (a.not_null && b.not_null && no_text_to_date(&a, &b));
+        out.not_null =
+            *op == BinaryOperator::Spaceship || (a.not_null && b.not_null && no_text_to_date(&a, &b));
         Ok(out.with_parts([&a, &b]))
     }
 
@@ -420,7 +428,8 @@ impl Binder<'_> {
         }
         let not = if negated { "NOT " } else { "" };
         let plain = right.iter().enumerate().all(|(i, r)| *r == format!("c{i}"));
-        let inner = if plain { sub.sql.clone() } else { format!("SELECT {} FROM ({})", right.join(","), sub.sql) };
+        let inner =
+            if plain { sub.sql.clone() } else { format!("SELECT {} FROM ({})", right.join(","), sub.sql) };
         let left = if left.len() == 1 { left.remove(0) } else { format!("({})", left.join(",")) };
         let sql = format!("({left} {not}IN ({inner}))");
         let mut carrier = Bound::new("", FieldType::null());
@@ -508,7 +517,7 @@ impl Binder<'_> {
         } else {
             self.common_collation(&[&parts[0], &parts[1]], "like")?
         };
-        let (x, p) = (self.to_text(&parts[0]), self.to_text(&parts[1]));
+        let (x, p) = (self.text_of(&parts[0]), self.text_of(&parts[1]));
         let (x, p) = (self.sql(&x), self.sql(&p));
         let escape = match escape {
             Some(Expr::Value(v)) => {

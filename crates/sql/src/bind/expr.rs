@@ -26,10 +26,11 @@ impl Binder<'_> {
     /// Everything that names, types and unsupported features can give.
     pub fn expr(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let mut b = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || self.expr_inner(e, s))?;
-        if let (Some(group), Repr::Sql(sql)) = (&s.group, &b.repr) {
-            if !b.free.is_empty() && group.expressions.contains(sql) {
-                b.free.retain(|f| f.scope != s.id);
-            }
+        if let (Some(group), Repr::Sql(sql)) = (&s.group, &b.repr)
+            && !b.free.is_empty()
+            && group.expressions.contains(sql)
+        {
+            b.free.retain(|f| f.scope != s.id);
         }
         Ok(b)
     }
@@ -159,7 +160,8 @@ impl Binder<'_> {
     pub(crate) fn session_slot(&mut self, source: Source, ty: FieldType) -> Bound {
         let mut b = Bound::slot(Slot { source, coerce: Coerce::None }, ty);
         b.coercibility = coercibility::SYSTEM;
-        b.not_null = !matches!(b.repr, Repr::Slot(Slot { source: Source::SessionInfo(SessionInfo::Database), .. }));
+        b.not_null =
+            !matches!(b.repr, Repr::Slot(Slot { source: Source::SessionInfo(SessionInfo::Database), .. }));
         b
     }
 
@@ -194,14 +196,19 @@ impl Binder<'_> {
         }
         if b.hex && to.is_number() {
             let sql = self.sql(b);
-            let n = Bound { ty: FieldType::uint(), hex: false, repr: Repr::Sql(format!("p_hexnum({sql})")), ..b.clone() };
+            let n = Bound {
+                ty: FieldType::uint(),
+                hex: false,
+                repr: Repr::Sql(format!("p_hexnum({sql})")),
+                ..b.clone()
+            };
             return self.to(&n, ty);
         }
-        if let Repr::Slot(slot) = &b.repr {
-            if slot.coerce == Coerce::None {
-                let coerce = Coerce::Expression(ty.clone());
-                return converted(Repr::Slot(Slot { source: slot.source.clone(), coerce }));
-            }
+        if let Repr::Slot(slot) = &b.repr
+            && slot.coerce == Coerce::None
+        {
+            let coerce = Coerce::Expression(ty.clone());
+            return converted(Repr::Slot(Slot { source: slot.source.clone(), coerce }));
         }
         let sql = self.sql(b);
         let out = match (from, to) {
@@ -224,7 +231,7 @@ impl Binder<'_> {
     }
 
     /// The expression as text under its collation.
-    pub(crate) fn to_text(&mut self, b: &Bound) -> Bound {
+    pub(crate) fn text_of(&mut self, b: &Bound) -> Bound {
         if b.class() == Class::Text {
             return b.clone();
         }
@@ -293,14 +300,13 @@ impl Binder<'_> {
                 Ok(self.boolean(format!("(NOT {sql})"), &[&b]))
             }
             UnaryOperator::Minus => {
-                if let Expr::Value(v) = e {
-                    if self.text.is_none_or(|t| t.lifted(v.span).is_none()) {
-                        if let ast::Value::Number(n, _) = &v.value {
-                            let l = self.literal_value(v)?;
-                            let l = crate::front::tokens::negated(l, n);
-                            return Ok(self.constant_literal(&l));
-                        }
-                    }
+                if let Expr::Value(v) = e
+                    && self.text.is_none_or(|t| t.lifted(v.span).is_none())
+                    && let ast::Value::Number(n, _) = &v.value
+                {
+                    let l = self.literal_value(v)?;
+                    let l = crate::front::tokens::negated(l, n);
+                    return Ok(self.constant_literal(&l));
                 }
                 let b = self.expr(e, s)?;
                 self.negate(&b)
@@ -378,7 +384,7 @@ impl Binder<'_> {
         let name = name.trim_matches(['`', '"', '\'']);
         let collation = Collation::from_name(name).ok_or_else(|| SqlError::unknown_collation(name))?;
         let b = self.expr(e, s)?;
-        let mut b = self.to_text(&b);
+        let mut b = self.text_of(&b);
         if collation == Collation::Binary && b.class() != Class::Bytes {
             let ty = FieldType::bytes(b.ty.length.saturating_mul(4));
             b = self.to(&b, &ty);
@@ -461,11 +467,9 @@ impl Binder<'_> {
             let r = self.to(r, &ty);
             sql += &format!(" WHEN {c} THEN {}", self.sql(&r));
         }
-        if has_else {
-            if let Some(r) = results.last() {
-                let r = self.to(r, &ty);
-                sql += &format!(" ELSE {}", self.sql(&r));
-            }
+        if has_else && let Some(r) = results.last() {
+            let r = self.to(r, &ty);
+            sql += &format!(" ELSE {}", self.sql(&r));
         }
         sql += " END)";
         let mut b = Bound::new(sql, ty).with_parts(results);
@@ -516,7 +520,9 @@ pub(crate) fn same_form(from: &FieldType, to: &FieldType) -> bool {
         (Int | Year, Int | UInt | Year) | (UInt, UInt) | (Bit, UInt) => true,
         (Real, Real) | (Float, Float) | (Float, Real) => true,
         (Decimal, Decimal) | (Text, Text) | (Bytes, Bytes) | (Json, Json) | (Json, Text) => true,
-        (Date, Date) | (Date, DateTime) | (DateTime, DateTime) | (Timestamp, Timestamp) | (Time, Time) => true,
+        (Date, Date) | (Date, DateTime) | (DateTime, DateTime) | (Timestamp, Timestamp) | (Time, Time) => {
+            true
+        }
         _ => false,
     }
 }

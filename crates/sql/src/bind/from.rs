@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use p2pdb_model::catalog::same_name;
 use sqlparser::ast::{
-    Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableWithJoins,
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor,
+    TableWithJoins,
 };
 use sqlparser::parser::Parser;
 
@@ -36,9 +37,10 @@ impl Binder<'_> {
         for item in from {
             let mut s = Scope { outer: outer.cloned(), ..Scope::empty(id) };
             let text = self.joined(item, &mut s)?;
-            let right = item.joins.iter().any(|j| {
-                matches!(j.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_))
-            });
+            let right = item
+                .joins
+                .iter()
+                .any(|j| matches!(j.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_)));
             sql.push(if right && from.len() > 1 { format!("({text})") } else { text });
             let base = all.relations.len();
             all.relations.extend(s.relations);
@@ -47,7 +49,9 @@ impl Binder<'_> {
         }
         for (i, a) in all.relations.iter().enumerate() {
             for b in &all.relations[..i] {
-                if a.alias == b.alias && (a.database == b.database || a.database.is_none() || b.database.is_none()) {
+                if a.alias == b.alias
+                    && (a.database == b.database || a.database.is_none() || b.database.is_none())
+                {
                     let message = format!("Not unique table/alias: '{}'", a.alias);
                     return Err(SqlError::new(1066, "42000", message));
                 }
@@ -170,7 +174,12 @@ impl Binder<'_> {
         }
     }
 
-    fn named(&mut self, name: &ObjectName, alias: Option<&TableAlias>, s: &mut Scope) -> Result<String, SqlError> {
+    fn named(
+        &mut self,
+        name: &ObjectName,
+        alias: Option<&TableAlias>,
+        s: &mut Scope,
+    ) -> Result<String, SqlError> {
         let shown = alias.map(|a| a.name.value.clone());
         if let [ObjectNamePart::Identifier(i)] = name.0.as_slice() {
             if let Some(cte) = self.ctes.iter().rev().find(|c| same_name(&c.name, &i.value)).cloned() {

@@ -7,6 +7,7 @@ use sqlparser::ast::{Expr, Interval};
 use super::{Binder, Bound, Scope};
 use crate::error::SqlError;
 use crate::field::FieldType;
+use crate::front::tokens::COMPOUND_UNITS;
 use crate::functions::temporal::Unit;
 use crate::types::Class;
 
@@ -19,7 +20,8 @@ impl Binder<'_> {
         minus: bool,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
-        let Expr::Interval(Interval { value, leading_field: Some(field), last_field: None, .. }) = interval else {
+        let Expr::Interval(Interval { value, leading_field: Some(field), last_field: None, .. }) = interval
+        else {
             return Err(SqlError::syntax(&interval.to_string(), 1));
         };
         let unit = unit(&field.to_string())?;
@@ -29,7 +31,8 @@ impl Binder<'_> {
 
     fn add_interval(&mut self, x: &Bound, n: &Bound, unit: Unit, minus: bool) -> Result<Bound, SqlError> {
         // The amount keeps its digits: text for compound units, a decimal for the rest.
-        let amount = if unit.is_compound() { self.to_text(n) } else { self.to(n, &FieldType::decimal(65, 30)) };
+        let amount =
+            if unit.is_compound() { self.text_of(n) } else { self.to(n, &FieldType::decimal(65, 30)) };
         let amount = self.sql(&amount);
         let fsp = if unit.has_micros() || unit == Unit::Second && n.ty.scale() > 0 { 6 } else { 0 };
         let fsp = x.ty.fsp().max(if unit == Unit::Second { n.ty.fsp().min(n.ty.scale()) } else { fsp });
@@ -39,11 +42,12 @@ impl Binder<'_> {
             Class::Date if !unit.has_time() => {
                 Bound::new(format!("p_date_add({},{amount},{code},{sign})", self.sql(x)), FieldType::date())
             }
-            Class::Time if !unit.has_date() => {
-                Bound::new(format!("p_time_add({},{amount},{code},{sign})", self.sql(x)), FieldType::time(fsp))
-            }
+            Class::Time if !unit.has_date() => Bound::new(
+                format!("p_time_add({},{amount},{code},{sign})", self.sql(x)),
+                FieldType::time(fsp),
+            ),
             Class::Text | Class::Null | Class::Bytes => {
-                let t = self.to_text(x);
+                let t = self.text_of(x);
                 let sql = format!("p_text_add({},{amount},{code},{sign})", self.sql(&t));
                 Bound::new(sql, FieldType::text(29, self.session.collation))
             }
@@ -99,6 +103,8 @@ impl Binder<'_> {
 
 fn unit(word: &str) -> Result<Unit, SqlError> {
     let word = word.trim_matches('`').to_uppercase();
+    let stands_for = COMPOUND_UNITS.iter().find(|(_, k)| format!("{k:?}") == word);
+    let word = stands_for.map_or(word, |(name, _)| (*name).to_owned());
     let word = word.strip_prefix("SQL_TSI_").unwrap_or(&word);
     Unit::from_name(word).ok_or_else(|| SqlError::syntax(word, 1))
 }

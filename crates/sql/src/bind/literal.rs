@@ -104,13 +104,12 @@ impl Binder<'_> {
     /// # Errors
     /// 1235 for what is none.
     pub fn literal_value(&mut self, v: &ValueWithSpan) -> Result<Literal, SqlError> {
-        if let Some(text) = self.text {
-            if let Some(Lifted::Literal(n)) = text.lifted(v.span) {
-                if let Some(l) = text.literal(n) {
-                    text.pin(n);
-                    return Ok(l.clone());
-                }
-            }
+        if let Some(text) = self.text
+            && let Some(Lifted::Literal(n)) = text.lifted(v.span)
+            && let Some(l) = text.literal(n)
+        {
+            text.pin(n);
+            return Ok(l.clone());
         }
         match &v.value {
             Ast::Number(s, _) => {

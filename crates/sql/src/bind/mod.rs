@@ -345,11 +345,11 @@ impl<'a> Binder<'a> {
 
     /// The SQL of a value that is assigned to a column: text for SQLite, with MySQL's strict errors at execution.
     pub fn assign(&mut self, b: &Bound, target: &Arc<ColumnTarget>) -> String {
-        if let Repr::Slot(slot) = &b.repr {
-            if slot.coerce == Coerce::None {
-                let coerce = Coerce::Column(target.clone());
-                return self.parameter(Slot { source: slot.source.clone(), coerce });
-            }
+        if let Repr::Slot(slot) = &b.repr
+            && slot.coerce == Coerce::None
+        {
+            let coerce = Coerce::Column(target.clone());
+            return self.parameter(Slot { source: slot.source.clone(), coerce });
         }
         if fits_without_check(&b.ty, b, target) {
             return self.sql(b);

@@ -64,7 +64,8 @@ impl Binder<'_> {
     /// # Errors
     /// Everything that names, types and unsupported features can give.
     pub fn query(&mut self, q: &Query, outer: Option<&Rc<Scope>>) -> Result<BoundQuery, SqlError> {
-        if q.fetch.is_some() || q.for_clause.is_some() || q.settings.is_some() || !q.pipe_operators.is_empty() {
+        if q.fetch.is_some() || q.for_clause.is_some() || q.settings.is_some() || !q.pipe_operators.is_empty()
+        {
             return Err(SqlError::unsupported("this clause of SELECT"));
         }
         let visible = self.ctes.len();
@@ -73,7 +74,9 @@ impl Binder<'_> {
             None => String::new(),
         };
         let mut out = match &*q.body {
-            SetExpr::Select(select) => self.select(select, q.order_by.as_ref(), q.limit_clause.as_ref(), outer)?,
+            SetExpr::Select(select) => {
+                self.select(select, q.order_by.as_ref(), q.limit_clause.as_ref(), outer)?
+            }
             body => {
                 let inner = self.set_expr(body, outer)?;
                 self.ordered(inner, q.order_by.as_ref(), q.limit_clause.as_ref(), outer)?
@@ -159,7 +162,8 @@ impl Binder<'_> {
         }
         let types: Vec<FieldType> = columns.iter().map(|c| c.ty.clone()).collect();
         self.ctes.push(Cte { name: name.to_owned(), sql: sql_name.to_owned(), columns: columns.clone() });
-        let before = self.recursion.replace(Recursion { cte: sql_name.to_owned(), types, depth: all, alias: None });
+        let before =
+            self.recursion.replace(Recursion { cte: sql_name.to_owned(), types, depth: all, alias: None });
         let step = self.select(step, None, None, outer);
         let used = std::mem::replace(&mut self.recursion, before);
         self.ctes.pop();
@@ -275,7 +279,8 @@ impl Binder<'_> {
                 ..expression_field(&a.columns[i].name, &l)
             });
         }
-        let sql = format!("SELECT {} FROM ({}) {word} SELECT {} FROM ({})", x.join(","), a.sql, y.join(","), b.sql);
+        let sql =
+            format!("SELECT {} FROM ({}) {word} SELECT {} FROM ({})", x.join(","), a.sql, y.join(","), b.sql);
         let list: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
         let mut free = a.free;
         free.extend(b.free);
@@ -355,8 +360,13 @@ impl Binder<'_> {
             invisible: false,
             coercibility: q.coercibility[i],
         });
-        let relation =
-            Relation { alias: String::new(), database: None, sql: String::new(), columns: columns.collect(), table: None };
+        let relation = Relation {
+            alias: String::new(),
+            database: None,
+            sql: String::new(),
+            columns: columns.collect(),
+            table: None,
+        };
         let s = Rc::new(Scope {
             outer: outer.cloned(),
             relations: vec![Rc::new(relation)],
@@ -393,7 +403,8 @@ impl Binder<'_> {
             Some(_) => return Err(SqlError::syntax(&o.to_string(), 1)),
         };
         // A parameter would be taken for a position by nobody, but a bare number in text would.
-        let sql = if b.is_slot() || sql.bytes().all(|c| c.is_ascii_digit()) { format!("({sql}+0)") } else { sql };
+        let sql =
+            if b.is_slot() || sql.bytes().all(|c| c.is_ascii_digit()) { format!("({sql}+0)") } else { sql };
         Ok(format!("{sql}{}{desc}", collate_clause(&b.ty)))
     }
 
@@ -409,7 +420,12 @@ impl Binder<'_> {
     }
 
     /// The column that an integer in ORDER BY or GROUP BY names, from 0.
-    pub(crate) fn position(&mut self, e: &Expr, columns: usize, clause: &str) -> Result<Option<usize>, SqlError> {
+    pub(crate) fn position(
+        &mut self,
+        e: &Expr,
+        columns: usize,
+        clause: &str,
+    ) -> Result<Option<usize>, SqlError> {
         let Expr::Value(v) = e else { return Ok(None) };
         if !matches!(&v.value, Ast::Number(n, _) if n.bytes().all(|c| c.is_ascii_digit())) {
             return Ok(None);
@@ -461,7 +477,9 @@ impl Binder<'_> {
                 // A negative count would be no limit to SQLite.
                 Ok(format!("max({p},0)"))
             }
-            Repr::Sql(sql) => Ok(format!("p_cv({sql},{},{})", b.ty.code().pack(), FieldType::int().code().pack())),
+            Repr::Sql(sql) => {
+                Ok(format!("p_cv({sql},{},{})", b.ty.code().pack(), FieldType::int().code().pack()))
+            }
         }
     }
 }
@@ -533,6 +551,11 @@ fn set_mentions(body: &SetExpr, name: &str) -> bool {
 }
 
 /// Marks a scope for a clause in which names of the select list are in sight.
-pub(crate) fn with_aliases(s: &Scope, clause: &'static str, names: &Rc<Vec<(String, Bound)>>, how: Aliases) -> Rc<Scope> {
+pub(crate) fn with_aliases(
+    s: &Scope,
+    clause: &'static str,
+    names: &Rc<Vec<(String, Bound)>>,
+    how: Aliases,
+) -> Rc<Scope> {
     Rc::new(Scope { clause, names: names.clone(), aliases: how, ..s.clone() })
 }

@@ -199,7 +199,8 @@ impl Scope {
         let text = ty.class().is_text();
         let mut b = Bound::new(column.sql.clone(), ty);
         b.not_null = column.field.not_null;
-        b.coercibility = if text || b.class() == Class::Json { column.coercibility } else { coercibility::NUMERIC };
+        b.coercibility =
+            if text || b.class() == Class::Json { column.coercibility } else { coercibility::NUMERIC };
         b.field = Some(Box::new(column.field.clone()));
         let determined = self.group.as_ref().is_some_and(|g| g.determined.contains(&column.sql));
         if !determined {
@@ -215,9 +216,15 @@ impl Scope {
         for (r, rel) in self.relations.iter().enumerate() {
             let fits = match qualifier {
                 [] => true,
-                [t] => rel.alias == *t || (rel.database.is_none() && same_name(&rel.alias, t)) || virtual_name(rel, t),
+                [t] => {
+                    rel.alias == *t
+                        || (rel.database.is_none() && same_name(&rel.alias, t))
+                        || virtual_name(rel, t)
+                }
                 [d, t] => {
-                    rel.database.as_deref().is_some_and(|x| x == *d || virtual_name(rel, t) && same_name(x, d))
+                    rel.database
+                        .as_deref()
+                        .is_some_and(|x| x == *d || virtual_name(rel, t) && same_name(x, d))
                         && (rel.alias == *t || virtual_name(rel, t))
                 }
                 _ => false,
@@ -249,10 +256,11 @@ impl Scope {
         };
         let mut scope = Some(self);
         while let Some(s) = scope {
-            if qualifier.is_empty() && s.aliases == Aliases::First {
-                if let Some(b) = s.by_alias(name) {
-                    return Ok(b.clone());
-                }
+            if qualifier.is_empty()
+                && s.aliases == Aliases::First
+                && let Some(b) = s.by_alias(name)
+            {
+                return Ok(b.clone());
             }
             match s.matches(qualifier, name).as_slice() {
                 [] => {}
@@ -262,10 +270,11 @@ impl Scope {
                     return Err(SqlError::new(1052, "23000", message));
                 }
             }
-            if qualifier.is_empty() && s.aliases == Aliases::Last {
-                if let Some(b) = s.by_alias(name) {
-                    return Ok(b.clone());
-                }
+            if qualifier.is_empty()
+                && s.aliases == Aliases::Last
+                && let Some(b) = s.by_alias(name)
+            {
+                return Ok(b.clone());
             }
             scope = s.outer.as_deref();
         }

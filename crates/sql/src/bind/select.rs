@@ -81,7 +81,8 @@ impl Binder<'_> {
             conditions.push(self.condition(e, &s)?);
             self.pin_literals = pin;
         }
-        let base = Scope { windows: Rc::new(q.named_window.clone()), aggregates: true, ..(*from_scope).clone() };
+        let base =
+            Scope { windows: Rc::new(q.named_window.clone()), aggregates: true, ..(*from_scope).clone() };
         // Grouping.
         let only_full = self.mode().has(SqlMode::ONLY_FULL_GROUP_BY);
         let mut groups = Vec::new();
@@ -92,7 +93,8 @@ impl Binder<'_> {
         let mut fields_scope = Scope { clause: "field list", ..base };
         if !groups.is_empty() {
             let expressions: Vec<String> = groups.iter().map(|g| self.sql(g)).collect();
-            let determined = if only_full { determined(q, &from_scope, &expressions, self)? } else { HashSet::new() };
+            let determined =
+                if only_full { determined(q, &from_scope, &expressions, self)? } else { HashSet::new() };
             fields_scope.group = Some(Rc::new(Group { expressions, determined }));
         }
         let fields_scope = Rc::new(fields_scope);
@@ -203,11 +205,12 @@ impl Binder<'_> {
             sql += &format!(" ORDER BY {}", list.join(","));
         }
         let mut single_row = (aggregated || from_sql.is_empty()) && recursion.is_none();
-        if outer.is_some() && limits_to_one(limit) {
-            if let Some(LimitClause::LimitOffset { limit: Some(Expr::Value(v)), .. }) = limit {
-                self.literal_value(v)?;
-                single_row = true;
-            }
+        if outer.is_some()
+            && limits_to_one(limit)
+            && let Some(LimitClause::LimitOffset { limit: Some(Expr::Value(v)), .. }) = limit
+        {
+            self.literal_value(v)?;
+            single_row = true;
         }
         sql += &self.limit(limit)?;
         let found = q.select_modifiers.as_ref().is_some_and(|m| m.sql_calc_found_rows);
@@ -247,7 +250,11 @@ impl Binder<'_> {
                 None => match e {
                     Expr::Identifier(i) if s.resolve(&[&i.value]).is_err() => {
                         q.projection.iter().find_map(|p| match p {
-                            SelectItem::ExprWithAlias { expr, alias } if same_name(&alias.value, &i.value) => Some(expr),
+                            SelectItem::ExprWithAlias { expr, alias }
+                                if same_name(&alias.value, &i.value) =>
+                            {
+                                Some(expr)
+                            }
                             _ => None,
                         })
                     }
@@ -324,13 +331,13 @@ impl Binder<'_> {
 
     /// An item of the select list; a bare literal's exact length shows in the result.
     fn item(&mut self, e: &Expr, s: &Rc<Scope>, top: bool) -> Result<Bound, SqlError> {
-        if let (true, Expr::Value(v)) = (top, strip(e)) {
-            if !matches!(v.value, Ast::Null | Ast::Boolean(_) | Ast::Placeholder(_)) {
-                let l = self.literal_value(v)?;
-                let mut b = self.constant_literal(&l);
-                b.free.clear();
-                return Ok(b);
-            }
+        if let (true, Expr::Value(v)) = (top, strip(e))
+            && !matches!(v.value, Ast::Null | Ast::Boolean(_) | Ast::Placeholder(_))
+        {
+            let l = self.literal_value(v)?;
+            let mut b = self.constant_literal(&l);
+            b.free.clear();
+            return Ok(b);
         }
         self.expr(e, s)
     }
@@ -346,14 +353,18 @@ impl Binder<'_> {
         let mut keys = Vec::new();
         for (k, o) in order_expressions(order)?.iter().enumerate() {
             let mut place = self.position(&o.expr, items.len(), "order clause")?;
-            if place.is_none() {
-                if let Expr::Identifier(i) = &o.expr {
-                    place = items.iter().position(|x| x.alias && same_name(&x.name, &i.value));
-                }
+            if place.is_none()
+                && let Expr::Identifier(i) = &o.expr
+            {
+                place = items.iter().position(|x| x.alias && same_name(&x.name, &i.value));
             }
             if let Some(n) = place {
                 let b = &items[n].bound;
-                let desc = if matches!(o.options.sort, Some(sqlparser::ast::OrderBySort::Desc)) { " DESC" } else { "" };
+                let desc = if matches!(o.options.sort, Some(sqlparser::ast::OrderBySort::Desc)) {
+                    " DESC"
+                } else {
+                    ""
+                };
                 // The number of a result column.
                 keys.push((format!("{}{}{desc}", n + 1, collate_clause(&b.ty)), b.clone()));
                 continue;
@@ -367,7 +378,11 @@ impl Binder<'_> {
                 for i in items {
                     found |= self.sql(&i.bound) == sql || i.expr == Some(&o.expr);
                 }
-                if !found && b.free.iter().any(|f| !items.iter().any(|i| matches!(&i.bound.repr, Repr::Sql(x) if *x == f.sql))) {
+                if !found
+                    && b.free
+                        .iter()
+                        .any(|f| !items.iter().any(|i| matches!(&i.bound.repr, Repr::Sql(x) if *x == f.sql)))
+                {
                     return Err(SqlError::new(
                         3065,
                         "HY000",
@@ -403,8 +418,7 @@ impl Binder<'_> {
                 let Ok(b) = s.resolve(&name) else { continue };
                 let Repr::Sql(sql) = &b.repr else { continue };
                 let at = primary.def.parts.iter().position(|p| {
-                    p.prefix.is_none()
-                        && rel.columns.iter().any(|c| c.tag == Some(p.column) && c.sql == *sql)
+                    p.prefix.is_none() && rel.columns.iter().any(|c| c.tag == Some(p.column) && c.sql == *sql)
                 });
                 let Some(at) = at else { continue };
                 if matches!(b.class(), Class::Text | Class::Enum | Class::Set | Class::Json) {
@@ -569,7 +583,8 @@ fn determined(
         }
         for rel in &s.relations {
             let Some(table) = &rel.table else { continue };
-            let sql_of = |tag| rel.columns.iter().find(|c| c.tag == Some(tag)).map(|c| (&c.sql, c.field.not_null));
+            let sql_of =
+                |tag| rel.columns.iter().find(|c| c.tag == Some(tag)).map(|c| (&c.sql, c.field.not_null));
             let whole = table.indexes.iter().any(|i| {
                 i.def.unique
                     && i.def.parts.iter().all(|p| {

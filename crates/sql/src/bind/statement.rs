@@ -76,11 +76,7 @@ pub fn syntax_error(parser: &Parser<'_>, text: &str) -> SqlError {
         return SqlError::syntax("", text.lines().count().max(1) as u64);
     }
     let (line, column) = (t.span.start.line, t.span.start.column);
-    let start = text
-        .split_inclusive('\n')
-        .take(line.saturating_sub(1) as usize)
-        .map(str::len)
-        .sum::<usize>();
+    let start = text.split_inclusive('\n').take(line.saturating_sub(1) as usize).map(str::len).sum::<usize>();
     let rest = text.get(start..).unwrap_or("");
     let at = rest.char_indices().nth(column.saturating_sub(1) as usize).map_or(rest.len(), |(i, _)| i);
     SqlError::syntax(&rest[at..], line.max(1))

@@ -15,8 +15,17 @@ use crate::field::FieldType;
 use crate::types::Class;
 
 const ONLY: [&str; 11] = [
-    "ROW_NUMBER", "RANK", "DENSE_RANK", "CUME_DIST", "PERCENT_RANK", "NTILE", "LAG", "LEAD", "FIRST_VALUE",
-    "LAST_VALUE", "NTH_VALUE",
+    "ROW_NUMBER",
+    "RANK",
+    "DENSE_RANK",
+    "CUME_DIST",
+    "PERCENT_RANK",
+    "NTILE",
+    "LAG",
+    "LEAD",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "NTH_VALUE",
 ];
 
 pub(crate) fn is_window_only(name: &str) -> bool {
@@ -24,9 +33,17 @@ pub(crate) fn is_window_only(name: &str) -> bool {
 }
 
 impl Binder<'_> {
-    pub(crate) fn window(&mut self, call: &Call<'_>, over: &WindowType, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+    pub(crate) fn window(
+        &mut self,
+        call: &Call<'_>,
+        over: &WindowType,
+        s: &Rc<Scope>,
+    ) -> Result<Bound, SqlError> {
         if !s.aggregates {
-            let message = format!("You cannot use the window function '{}' in this context.'", call.name.to_lowercase());
+            let message = format!(
+                "You cannot use the window function '{}' in this context.'",
+                call.name.to_lowercase()
+            );
             return Err(SqlError::new(3593, "HY000", message));
         }
         let mut parts = Vec::new();
@@ -63,19 +80,39 @@ impl Binder<'_> {
             }
             ("FIRST_VALUE" | "LAST_VALUE", [x]) => {
                 let sql = self.sql(x);
-                Bound { repr: Repr::Sql(format!("{f}({sql}){over}")), not_null: false, field: None, ..x.clone() }
+                Bound {
+                    repr: Repr::Sql(format!("{f}({sql}){over}")),
+                    not_null: false,
+                    field: None,
+                    ..x.clone()
+                }
             }
             ("NTH_VALUE", [x, n]) => {
                 let (sql, n) = (self.sql(x), self.sql(n));
-                Bound { repr: Repr::Sql(format!("nth_value({sql},{n}){over}")), not_null: false, field: None, ..x.clone() }
+                Bound {
+                    repr: Repr::Sql(format!("nth_value({sql},{n}){over}")),
+                    not_null: false,
+                    field: None,
+                    ..x.clone()
+                }
             }
             ("LAG" | "LEAD", [x]) => {
                 let sql = self.sql(x);
-                Bound { repr: Repr::Sql(format!("{f}({sql}){over}")), not_null: false, field: None, ..x.clone() }
+                Bound {
+                    repr: Repr::Sql(format!("{f}({sql}){over}")),
+                    not_null: false,
+                    field: None,
+                    ..x.clone()
+                }
             }
             ("LAG" | "LEAD", [x, n]) => {
                 let (sql, n) = (self.sql(x), self.sql(n));
-                Bound { repr: Repr::Sql(format!("{f}({sql},{n}){over}")), not_null: false, field: None, ..x.clone() }
+                Bound {
+                    repr: Repr::Sql(format!("{f}({sql},{n}){over}")),
+                    not_null: false,
+                    field: None,
+                    ..x.clone()
+                }
             }
             ("LAG" | "LEAD", [x, n, d]) => {
                 let ty = self.common_type(&[x.clone(), d.clone()])?;
@@ -101,7 +138,11 @@ impl Binder<'_> {
         let found = windows.iter().find(|w| same_name(&w.0.value, name));
         let missing = || SqlError::new(3579, "HY000", format!("Window name '{name}' is not defined."));
         if depth > windows.len() {
-            return Err(SqlError::new(3580, "HY000", "There is a circularity in the window dependency graph."));
+            return Err(SqlError::new(
+                3580,
+                "HY000",
+                "There is a circularity in the window dependency graph.",
+            ));
         }
         match &found.ok_or_else(missing)?.1 {
             NamedWindowExpr::NamedWindow(other) => self.named_window(&other.value, s, parts, depth + 1),

@@ -160,12 +160,19 @@ impl<'a> Assign<'a> {
         }
     }
 
-    fn integer(&self, value: Value, from: &FieldType, size: IntSize, unsigned: bool) -> Result<Value, SqlError> {
+    fn integer(
+        &self,
+        value: Value,
+        from: &FieldType,
+        size: IntSize,
+        unsigned: bool,
+    ) -> Result<Value, SqlError> {
         let (min, max) = size.range(unsigned);
-        if let Value::Int(i) = value {
-            if matches!(from.class(), Class::Int | Class::UInt | Class::Year) && (min..=max).contains(&i128::from(i)) {
-                return Ok(value);
-            }
+        if let Value::Int(i) = value
+            && matches!(from.class(), Class::Int | Class::UInt | Class::Year)
+            && (min..=max).contains(&i128::from(i))
+        {
+            return Ok(value);
         }
         let v = ValueRef::from(&value);
         let n = match (v, from.class()) {
@@ -219,7 +226,7 @@ impl<'a> Assign<'a> {
         } else if rounded.whole_digits() > u32::from(precision - scale) {
             self.out_of_range()?;
             let max = Decimal::greatest(u32::from(precision), u32::from(scale));
-            rounded = if d.signum() < 0 { max.neg() } else { max };
+            rounded = if d.signum() < 0 { max.negated() } else { max };
         } else if rounded != d && !matches!(from.class(), Class::Real | Class::Float) {
             self.note_truncated();
         }
@@ -287,7 +294,9 @@ impl<'a> Assign<'a> {
     fn year(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let (n, text) = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => (self.number_text(t, "integer")?.to_i128(), t.trim().len() < 4),
+            (ValueRef::Text(t), Class::Text) => {
+                (self.number_text(t, "integer")?.to_i128(), t.trim().len() < 4)
+            }
             (ValueRef::Int(i), class) if class.has_date() => {
                 (Some(i128::from(DateTime::unpack(i).year)), false)
             }
@@ -393,8 +402,7 @@ impl<'a> Assign<'a> {
                 Err(e) => {
                     let good = e.utf8_error().valid_up_to();
                     let bytes = e.into_bytes();
-                    let shown: String =
-                        bytes[good..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+                    let shown: String = bytes[good..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
                     self.incorrect("string", &shown)?;
                     String::from_utf8_lossy(&bytes[..good]).into_owned()
                 }
@@ -435,9 +443,7 @@ impl<'a> Assign<'a> {
         let ty = FieldType::of_column(&self.to.ty);
         let index = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text) => {
-                let by_number = || {
-                    t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n))
-                };
+                let by_number = || t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n));
                 coerce::enum_index(values, t, &ty).or_else(by_number)
             }
             (_, class) if class.is_number() => convert::to_wide(v, from.code())?
@@ -462,8 +468,7 @@ impl<'a> Assign<'a> {
             convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= all)
         } else {
             let t = convert::to_text(v, from.code())?.unwrap_or_default();
-            coerce::set_mask(values, &t, &ty)
-                .or_else(|| t.parse::<u64>().ok().filter(|n| *n <= all))
+            coerce::set_mask(values, &t, &ty).or_else(|| t.parse::<u64>().ok().filter(|n| *n <= all))
         };
         match mask {
             Some(m) => Ok(Value::from_u64(m)),

@@ -11,7 +11,7 @@ use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::functions::json;
 use crate::plan::Coerce;
-use crate::types::Class;
+use crate::types::{Class, TypeCode};
 
 /// Applies a conversion to a value in the stored form of `from`.
 ///
@@ -37,11 +37,11 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
             if matches!(from.class(), Class::Int | Class::UInt | Class::Year | Class::Bit) {
                 return Ok(value);
             }
-            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            let d = number(v, code)?;
             Ok(beside_integers(&d, with.class() != Class::Int))
         }
         Class::Year => {
-            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            let d = number(v, code)?;
             let text = matches!(from.class(), Class::Text);
             Ok(match d.to_i128() {
                 Some(n @ 1..=69) => Value::Int(2000 + n as i64),
@@ -51,7 +51,7 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
             })
         }
         Class::Decimal => {
-            let d = convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO);
+            let d = number(v, code)?;
             Ok(Value::Blob(d.encode()))
         }
         Class::Date | Class::DateTime | Class::Timestamp => {
@@ -84,9 +84,9 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
             }
         },
         Class::Enum => match (&with.kind, v) {
-            (FieldKind::Enum(members), ValueRef::Text(t)) => Ok(Value::Int(
-                enum_index(members, t, with).or((t.is_empty()).then_some(0)).unwrap_or(-1),
-            )),
+            (FieldKind::Enum(members), ValueRef::Text(t)) => {
+                Ok(Value::Int(enum_index(members, t, with).or((t.is_empty()).then_some(0)).unwrap_or(-1)))
+            }
             _ => convert_typed(value, from, &FieldType::int()),
         },
         Class::Set => match (&with.kind, v) {
@@ -100,6 +100,13 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
     }
 }
 
+/// A value as a number; text is one as far as it goes.
+fn number(v: ValueRef<'_>, code: TypeCode) -> Result<Decimal, SqlError> {
+    match (v, code.class) {
+        (ValueRef::Text(t), Class::Text) => Ok(convert::text_to_decimal(t, "DOUBLE")),
+        _ => Ok(convert::to_decimal(v, code)?.unwrap_or(Decimal::ZERO)),
+    }
+}
 
 /// A number that compares with stored integers in SQLite as it should: an integer where it is one, else a real between
 /// its neighbours; beyond 2^64 a value after all stored integers.
@@ -124,12 +131,12 @@ fn beside_integers(d: &Decimal, unsigned: bool) -> Value {
     }
     // The nearest double is whole: any value between the same two integers compares alike.
     let floor = d.floor();
-    if let (true, Some(n)) = (unsigned, floor.to_i128().and_then(|n| u64::try_from(n).ok())) {
-        if n > i64::MAX as u64 {
-            let mut b = n.to_be_bytes().to_vec();
-            b.push(0);
-            return Value::Blob(b);
-        }
+    if let (true, Some(n)) = (unsigned, floor.to_i128().and_then(|n| u64::try_from(n).ok()))
+        && n > i64::MAX as u64
+    {
+        let mut b = n.to_be_bytes().to_vec();
+        b.push(0);
+        return Value::Blob(b);
     }
     let half = floor.to_f64() + 0.5;
     Value::Real(half)

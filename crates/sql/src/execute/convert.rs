@@ -174,8 +174,8 @@ pub fn to_decimal(v: ValueRef<'_>, from: TypeCode) -> Converted<Decimal> {
     Ok(Some(match (v, from.class) {
         (ValueRef::Null, _) => return Ok(None),
         (ValueRef::Text(t), Class::Json) => json_number(t)?,
-        (ValueRef::Text(t), _) => text_to_decimal(t),
-        (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_decimal(&utf8(b)),
+        (ValueRef::Text(t), _) => text_to_decimal(t, "DECIMAL"),
+        (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_decimal(&utf8(b), "DECIMAL"),
         (ValueRef::Blob(b), Class::Decimal) => Decimal::decode(b).unwrap_or(Decimal::ZERO),
         (ValueRef::Real(r), _) => Decimal::from_f64(r).unwrap_or(Decimal::ZERO),
         (ValueRef::Int(i), Class::Date) => Decimal::from(DateTime::unpack(i).date().number()),
@@ -189,16 +189,17 @@ pub fn to_decimal(v: ValueRef<'_>, from: TypeCode) -> Converted<Decimal> {
         }
         (ValueRef::Int(i), Class::Time) => {
             let d = with_fraction(Time(i.abs()).number(), Time(i).micros());
-            if i < 0 { d.neg() } else { d }
+            if i < 0 { d.negated() } else { d }
         }
         _ => Decimal::new(wide(v).unwrap_or(0), 0),
     }))
 }
 
-fn text_to_decimal(text: &str) -> Decimal {
+/// A text as a decimal; `kind` is what warning 1292 calls it.
+pub fn text_to_decimal(text: &str, kind: &str) -> Decimal {
     let (number, junk) = number_prefix(text);
     if junk {
-        truncated("DECIMAL", text);
+        truncated(kind, text);
     }
     Decimal::parse_prefix(number).0
 }
@@ -212,9 +213,10 @@ pub fn local(packed: i64) -> DateTime {
 pub fn to_wide(v: ValueRef<'_>, from: TypeCode) -> Converted<i128> {
     Ok(Some(match (v, from.class) {
         (ValueRef::Null, _) => return Ok(None),
-        (ValueRef::Int(i), Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Enum | Class::Set) => {
-            i128::from(i)
-        }
+        (
+            ValueRef::Int(i),
+            Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Enum | Class::Set,
+        ) => i128::from(i),
         (ValueRef::Text(t), class) if class != Class::Json => text_to_wide(t),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_wide(&utf8(b)),
         (ValueRef::Real(r), _) => r.round_ties_even() as i128,
@@ -476,7 +478,8 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
                 Some(time)
             }
             Err(true) if t.contains(':') && Time::parse(t).is_err() => {
-                let huge = t.trim().trim_start_matches('-').split(':').next()?.parse::<u64>().is_ok_and(|h| h > 838);
+                let huge =
+                    t.trim().trim_start_matches('-').split(':').next()?.parse::<u64>().is_ok_and(|h| h > 838);
                 truncated("time", t);
                 let max = p2pdb_model::temporal::TIME_US_MAX;
                 huge.then_some(Time(if t.trim().starts_with('-') { -max } else { max }))

@@ -130,9 +130,7 @@ fn now(kind: NowKind, args: &Args<'_>) -> (Value, FieldType) {
     let datetime = |us: i64, fsp| {
         (Value::Int(temporal::DateTime::from_unix_us(us).truncated(fsp).pack()), FieldType::datetime(fsp))
     };
-    let date = |us: i64| {
-        (Value::Int(temporal::DateTime::from_unix_us(us).date().pack()), FieldType::date())
-    };
+    let date = |us: i64| (Value::Int(temporal::DateTime::from_unix_us(us).date().pack()), FieldType::date());
     let time = |us: i64, fsp: u8| {
         let unit = 10i64.pow(6 - u32::from(fsp.min(6)));
         (Value::Int(us.rem_euclid(86_400_000_000) / unit * unit), FieldType::time(fsp))
@@ -156,8 +154,7 @@ fn random(kind: RandomKind, args: &Args<'_>) -> (Value, FieldType) {
             b[6] = b[6] & 0x0f | 0x40;
             b[8] = b[8] & 0x3f | 0x80;
             let h = p2pdb_model::ids::hex(&b);
-            let text =
-                format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..]);
+            let text = format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..]);
             (Value::Text(text), FieldType::text(36, args.session.collation))
         }
         RandomKind::UuidShort | RandomKind::Seed => {

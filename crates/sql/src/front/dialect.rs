@@ -2,8 +2,8 @@
 
 use std::any::TypeId;
 
-use sqlparser::ast::{Expr, Statement};
-use sqlparser::dialect::{Dialect, MySqlDialect};
+use sqlparser::ast::{CastKind, DataType, Expr, Statement};
+use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
@@ -40,8 +40,30 @@ impl Dialect for P2pdbDialect {
         MYSQL.identifier_quote_style(identifier)
     }
 
-    fn parse_infix(&self, parser: &mut Parser<'_>, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
         MYSQL.parse_infix(parser, expr, precedence)
+    }
+
+    fn supports_bang_not_operator(&self) -> bool {
+        true
+    }
+
+    /// `BINARY x` binds like a sign, not to the whole expression that follows.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if !parser.parse_keyword(Keyword::BINARY) {
+            return None;
+        }
+        Some(parser.parse_subexpr(self.prec_value(Precedence::MulDivModOp)).map(|expr| Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(expr),
+            data_type: DataType::Binary(None),
+            format: None,
+        }))
     }
 
     fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Result<Statement, ParserError>> {

@@ -4,13 +4,16 @@ use p2pdb_model::Value;
 
 use super::lexer::{Lexer, Quoting, Raw, unquote};
 use super::literal::{Literal, LiteralKind};
-use super::tokens::{ends_operand, literal, negated};
+use super::tokens::{ends_operand, literal, negated, variable_name};
+use crate::session::SessionState;
 
 /// Appends the shape of a text to `key` and its literals to `out`. Tokens are kept byte by byte, literals by kind. The
 /// text must be one statement; what follows a `;` is not read. Returns the number of `?`.
 ///
-/// The order of the literals is that of [`super::tokens::tokenize`].
-pub fn shape(text: &str, quoting: Quoting, key: &mut Vec<u8>, out: &mut Vec<Literal>) -> usize {
+/// What the plan assumes of the session's user
+/// variables is part of the shape. The order of the literals is that of [`super::tokens::tokenize`].
+pub fn shape(text: &str, session: &SessionState, key: &mut Vec<u8>, out: &mut Vec<Literal>) -> usize {
+    let quoting = Quoting::from(session.sql_mode);
     let mut params = 0;
     let mut lexer = Lexer::new(text, quoting).take_while(|t| t.kind != Raw::Semicolon).peekable();
     let mut operand = false;
@@ -28,6 +31,13 @@ pub fn shape(text: &str, quoting: Quoting, key: &mut Vec<u8>, out: &mut Vec<Lite
             params += usize::from(t.kind == Raw::Param);
             key.push(b' ');
             key.extend_from_slice(&text.as_bytes()[t.start..t.end]);
+            if t.kind == Raw::Variable && !text[t.start..].starts_with("@@") {
+                // A plan assumes the types of user variables.
+                let name = variable_name(&text[t.start + 1..t.end], quoting.backslash).to_lowercase();
+                let ty = session.user_variables.get(&name).map(|v| &v.ty);
+                let (class, decimals) = ty.map_or((0, 0), |t| (t.class() as u8, t.decimals));
+                key.extend_from_slice(&[0, 99, class, decimals]);
+            }
             continue;
         };
         if std::mem::take(&mut minus) {

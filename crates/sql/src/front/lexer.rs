@@ -314,7 +314,7 @@ pub fn unquote(token: &str, backslash: bool) -> String {
     let Some(quote) = chars.next() else { return String::new() };
     let inner = chars.as_str();
     let inner = inner.strip_suffix(quote).unwrap_or(inner);
-    if !inner.contains(quote) && !(backslash && inner.contains('\\')) {
+    if !(inner.contains(quote) || backslash && inner.contains('\\')) {
         return inner.to_owned();
     }
     let mut out = String::with_capacity(inner.len());
@@ -388,7 +388,10 @@ mod tests {
             ("a -- b", vec![(Word, "a")]),
             ("a # b\nc", vec![(Word, "a"), (Word, "c")]),
             ("/*!40101 SET */ x /*!99999 y */ /*M! z */", vec![(Word, "SET"), (Word, "x")]),
-            ("@a.b @@x.y @`q`", vec![(Variable, "@a.b"), (Variable, "@@x"), (Op, "."), (Word, "y"), (Variable, "@`q`")]),
+            (
+                "@a.b @@x.y @`q`",
+                vec![(Variable, "@a.b"), (Variable, "@@x"), (Op, "."), (Word, "y"), (Variable, "@`q`")],
+            ),
             ("a<=>b->>'$'", vec![(Word, "a"), (Op, "<=>"), (Word, "b"), (Op, "->>"), (Text, "'$'")]),
             ("'abc", vec![(Bad, "'abc")]),
         ] {

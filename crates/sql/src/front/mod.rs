@@ -41,8 +41,10 @@ pub const VARIANTS_MAX: usize = 8;
 pub const CACHED_BYTES_MAX: usize = 8 * 1024;
 /// Parentheses and operators that may stand around an expression.
 pub const DEPTH_MAX: usize = 3000;
-/// Nesting that the parser follows.
-const PARSER_DEPTH_MAX: usize = 250;
+/// Parentheses and signs inside of each other.
+pub const NESTING_MAX: usize = 150;
+/// Calls inside of each other that the parser makes; several for each level of nesting.
+const PARSER_DEPTH_MAX: usize = 2000;
 /// Stack that must be left when a statement is compiled, bytes.
 const STACK_LEFT_BYTES: usize = 256 * 1024;
 /// Stack per level of nesting, bytes.
@@ -115,7 +117,7 @@ impl Front {
             let mut literals = Vec::new();
             if head.lifts {
                 self.key.clear();
-                key::shape(text, quoting, &mut self.key, &mut literals);
+                key::shape(text, session, &mut self.key, &mut literals);
             }
             let (plan, _) = compile_now(text, session, catalog, &literals, params, head.lifts)?;
             return Ok(Compiled { plan: Arc::new(plan), literals });
@@ -123,7 +125,7 @@ impl Front {
         self.key.clear();
         session_key(&mut self.key, session, catalog, params);
         let mut literals = Vec::new();
-        key::shape(text, quoting, &mut self.key, &mut literals);
+        key::shape(text, session, &mut self.key, &mut literals);
         if let Some(variants) = self.cache.get(self.key.as_slice()) {
             let fits = |v: &&Variant| v.pins.iter().all(|(n, l)| literals.get(*n) == Some(l));
             if let Some(v) = variants.iter().find(fits) {
@@ -189,12 +191,7 @@ impl Head {
     }
 }
 
-fn session_key(
-    key: &mut Vec<u8>,
-    session: &SessionState,
-    catalog: &Catalog,
-    params: Option<&[LiteralKind]>,
-) {
+fn session_key(key: &mut Vec<u8>, session: &SessionState, catalog: &Catalog, params: Option<&[LiteralKind]>) {
     key.extend_from_slice(&catalog.epoch.to_le_bytes());
     key.extend_from_slice(&session.sql_mode.0.to_le_bytes());
     key.extend_from_slice(&session.collation.id().to_le_bytes());
@@ -219,7 +216,7 @@ fn compile_now(
     lift: bool,
 ) -> Result<(Plan, Vec<usize>), SqlError> {
     let mut tokens = tokens::tokenize(text, session.sql_mode, lift)?;
-    if tokens.depth > DEPTH_MAX {
+    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
         return Err(too_deep());
     }
     let depth = tokens.depth;
@@ -245,4 +242,52 @@ fn compile_now(
 /// 1436: nested too deeply.
 pub fn too_deep() -> SqlError {
     SqlError::new(1436, "HY000", "Thread stack overrun: the statement is nested too deeply")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::Globals;
+
+    #[test]
+    fn the_cache_is_bounded_and_forgets_the_oldest() {
+        let session = SessionState::new(Arc::new(Globals::default()), 1, "u", "h", "u@%");
+        let catalog = Catalog::default();
+        let mut front = Front::new(2);
+        for text in ["SELECT 1 AS a", "SELECT 1 AS b", "SELECT 1 AS c"] {
+            front.compile(text, &session, &catalog).expect("compiles");
+        }
+        assert_eq!(front.len(), 2);
+    }
+
+    #[test]
+    fn a_plan_serves_only_statements_with_the_same_pinned_literals() {
+        let session = SessionState::new(Arc::new(Globals::default()), 1, "u", "h", "u@%");
+        let catalog = Catalog::default();
+        let mut front = Front::default();
+        let mut name =
+            |text: &str| front.compile(text, &session, &catalog).expect("compiles").plan.fields[0].clone();
+        for _ in 0..2 {
+            assert_eq!(name("SELECT CAST('abcdef' AS CHAR(3)) AS x").ty.length, 3);
+            assert_eq!(name("SELECT CAST('abcdef' AS CHAR(4)) AS x").ty.length, 4);
+            assert_eq!(name("SELECT 'a'").name, "a");
+            assert_eq!(name("SELECT 'b'").name, "b");
+        }
+    }
+
+    #[test]
+    fn parameters_take_the_kinds_that_they_are_executed_with() {
+        let session = SessionState::new(Arc::new(Globals::default()), 1, "u", "h", "u@%");
+        let catalog = Catalog::default();
+        let mut front = Front::default();
+        let text = "SELECT ? + ?";
+        let prepared = front.compile(text, &session, &catalog).expect("compiles").plan;
+        assert_eq!((prepared.params, &prepared.fields[0].ty.kind), (2, &crate::field::FieldKind::Double));
+        let kinds = [LiteralKind::SmallInt, LiteralKind::Decimal(3, 1)];
+        let run = front.compile_with(text, &session, &catalog, Some(&kinds)).expect("compiles").plan;
+        assert_eq!(
+            (&run.fields[0].ty.kind, run.fields[0].ty.decimals),
+            (&crate::field::FieldKind::Decimal, 1)
+        );
+    }
 }

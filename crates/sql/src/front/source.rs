@@ -133,10 +133,11 @@ impl<'a> Source<'a> {
         items
             .into_iter()
             .map(|r| {
-                let text = match (self.places.get(r.start), r.end.checked_sub(1).and_then(|e| self.places.get(e))) {
-                    (Some(a), Some(b)) if a.start <= b.end => &self.text[a.start..b.end],
-                    _ => "",
-                };
+                let text =
+                    match (self.places.get(r.start), r.end.checked_sub(1).and_then(|e| self.places.get(e))) {
+                        (Some(a), Some(b)) if a.start <= b.end => &self.text[a.start..b.end],
+                        _ => "",
+                    };
                 (r, text)
             })
             .collect()
@@ -172,7 +173,18 @@ fn is_modifier(w: &str) -> bool {
 fn is_clause(w: &str) -> bool {
     matches!(
         w,
-        "FROM" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT" | "INTO"
-            | "FOR" | "WINDOW" | "LOCK"
+        "FROM"
+            | "WHERE"
+            | "GROUP"
+            | "HAVING"
+            | "ORDER"
+            | "LIMIT"
+            | "UNION"
+            | "EXCEPT"
+            | "INTERSECT"
+            | "INTO"
+            | "FOR"
+            | "WINDOW"
+            | "LOCK"
     )
 }

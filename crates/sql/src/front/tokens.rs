@@ -5,6 +5,7 @@
 
 use p2pdb_model::Value;
 use p2pdb_model::decimal::Decimal;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 
 use super::lexer::{Lexer, Quoting, Raw, RawToken, unquote};
@@ -44,6 +45,8 @@ pub struct Tokens {
     pub places: Vec<Place>,
     /// How deep a tree may become: open parentheses, and operators since the last comma.
     pub depth: usize,
+    /// Parentheses and signs or NOTs that stand inside of each other.
+    pub nesting: usize,
 }
 
 /// A raw token that may be an operand's end, so that a minus after it is binary.
@@ -82,7 +85,7 @@ fn integer(s: &str, negative: bool) -> Literal {
         }
         _ => {
             let d = Decimal::parse_prefix(s).0;
-            decimal_value(if negative { d.neg() } else { d })
+            decimal_value(if negative { d.negated() } else { d })
         }
     }
 }
@@ -104,7 +107,7 @@ pub fn negated(l: Literal, text: &str) -> Literal {
         (LiteralKind::SmallInt | LiteralKind::Int | LiteralKind::UInt, _) => integer(text, true),
         (LiteralKind::Double, Value::Real(r)) => Literal::double(-r),
         (kind @ LiteralKind::Decimal(..), Value::Blob(b)) => {
-            let d = Decimal::decode(&b).unwrap_or(Decimal::ZERO).neg();
+            let d = Decimal::decode(&b).unwrap_or(Decimal::ZERO).negated();
             Literal { kind, value: Value::Blob(d.encode()) }
         }
         (kind, value) => Literal { kind, value },
@@ -165,9 +168,8 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
     let mut at = Locator { text, at: 0, line: 1, column: 1 };
     let mut literals = 0;
     let mut params = 0;
-    let (mut open, mut operators) = (0usize, 0usize);
-    let raw: Vec<RawToken> =
-        Lexer::new(text, quoting).take_while(|t| t.kind != Raw::Semicolon).collect();
+    let (mut open, mut operators, mut prefixes) = (0usize, 0usize, 0usize);
+    let raw: Vec<RawToken> = Lexer::new(text, quoting).take_while(|t| t.kind != Raw::Semicolon).collect();
     let mut i = 0;
     while let Some(t) = raw.get(i) {
         let start = at.locate(t.start);
@@ -179,18 +181,25 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
         let mut take = 1;
         let token = match t.kind {
             Raw::Word if after_operand && s.eq_ignore_ascii_case("mod") => Token::Mod,
+            Raw::Word if s.eq_ignore_ascii_case("table") && begins_query(before, text) => {
+                // `TABLE t` is `SELECT * FROM t`.
+                let stop = at.locate(t.end);
+                push(&mut out, Token::make_keyword("SELECT"), start, stop, t.start, t.end, None);
+                push(&mut out, Token::Mul, start, stop, t.start, t.end, None);
+                Token::make_keyword("FROM")
+            }
             Raw::Word if is_lock_in_share_mode(&raw[i..], text) => {
                 take = 4;
                 end = raw[i + 3].end;
                 push(&mut out, Token::make_keyword("FOR"), start, at.locate(t.end), t.start, t.end, None);
                 Token::make_keyword("SHARE")
             }
-            Raw::Word => Token::make_word(s, None),
+            Raw::Word => unit_word(s).unwrap_or_else(|| Token::make_word(s, None)),
             Raw::Quoted => Token::make_word(&unquote(s, false), s.chars().next()),
             Raw::Variable => Token::Word(Word {
                 value: variable_name(s, quoting.backslash),
                 quote_style: None,
-                keyword: sqlparser::keywords::Keyword::NoKeyword,
+                keyword: Keyword::NoKeyword,
             }),
             Raw::Param => {
                 lifted = Some(Lifted::Param(params));
@@ -223,10 +232,8 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
             },
             Raw::Semicolon | Raw::Bad => return Err(bad(text, t, start)),
         };
-        let is_literal = matches!(
-            token,
-            Token::SingleQuotedString(_) | Token::Number(..) | Token::HexStringLiteral(_)
-        );
+        let is_literal =
+            matches!(token, Token::SingleQuotedString(_) | Token::Number(..) | Token::HexStringLiteral(_));
         if is_literal && lift {
             lifted = Some(Lifted::Literal(literals));
             literals += 1;
@@ -236,17 +243,56 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
             Token::RParen => open = open.saturating_sub(1),
             Token::Comma => operators = 0,
             Token::Period => {}
-            Token::Word(w) if w.keyword == sqlparser::keywords::Keyword::NoKeyword => {}
+            Token::Word(w) if !deepens(w.keyword) => {}
             Token::Word(_) => operators += 1,
             _ if t.kind == Raw::Op => operators += 1,
             _ => {}
         }
+        let prefix = match t.kind {
+            Raw::Op => matches!(s, "-" | "+" | "!" | "~") && !after_operand,
+            Raw::Word => s.eq_ignore_ascii_case("not") || s.eq_ignore_ascii_case("case"),
+            _ => false,
+        };
+        prefixes = if prefix {
+            prefixes + 1
+        } else if s == "(" {
+            prefixes
+        } else {
+            0
+        };
         out.depth = out.depth.max(open + operators);
+        out.nesting = out.nesting.max(open + prefixes);
         let stop = at.locate(end);
         push(&mut out, token, start, stop, t.start, end, lifted);
         i += take;
     }
     Ok(out)
+}
+
+/// MySQL's compound units of INTERVAL and EXTRACT, each with the unit of other databases that stands for it in the parser,
+/// which does not know them. All are reserved words of MySQL.
+pub const COMPOUND_UNITS: [(&str, Keyword); 11] = [
+    ("SECOND_MICROSECOND", Keyword::CENTURY),
+    ("MINUTE_MICROSECOND", Keyword::DECADE),
+    ("MINUTE_SECOND", Keyword::DOW),
+    ("HOUR_MICROSECOND", Keyword::DOY),
+    ("HOUR_SECOND", Keyword::EPOCH),
+    ("HOUR_MINUTE", Keyword::ISODOW),
+    ("DAY_MICROSECOND", Keyword::ISOYEAR),
+    ("DAY_SECOND", Keyword::JULIAN),
+    ("DAY_MINUTE", Keyword::MILLENNIUM),
+    ("DAY_HOUR", Keyword::MILLISECOND),
+    ("YEAR_MONTH", Keyword::NANOSECOND),
+];
+
+/// A compound unit, or a word that must not be taken for the one that stands in for it.
+fn unit_word(s: &str) -> Option<Token> {
+    let word = |keyword| Token::Word(Word { value: s.to_owned(), quote_style: None, keyword });
+    if let Some((_, k)) = COMPOUND_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(s)) {
+        return Some(word(*k));
+    }
+    let Token::Word(w) = Token::make_word(s, None) else { return None };
+    COMPOUND_UNITS.iter().any(|(_, k)| *k == w.keyword).then(|| word(Keyword::NoKeyword))
 }
 
 fn push(
@@ -260,6 +306,40 @@ fn push(
 ) {
     out.tokens.push(TokenWithSpan { token, span: Span { start, end: stop } });
     out.places.push(Place { location: start, start: from, end: to, lifted });
+}
+
+/// Words that make a tree one level deeper.
+fn deepens(k: Keyword) -> bool {
+    matches!(
+        k,
+        Keyword::AND
+            | Keyword::OR
+            | Keyword::XOR
+            | Keyword::NOT
+            | Keyword::DIV
+            | Keyword::CASE
+            | Keyword::WHEN
+            | Keyword::LIKE
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::BETWEEN
+            | Keyword::REGEXP
+            | Keyword::RLIKE
+            | Keyword::COLLATE
+            | Keyword::SELECT
+            | Keyword::JOIN
+            | Keyword::STRAIGHT_JOIN
+            | Keyword::UNION
+            | Keyword::EXCEPT
+            | Keyword::INTERSECT
+    )
+}
+
+/// A query may begin after this token.
+fn begins_query(before: Option<&RawToken>, text: &str) -> bool {
+    let Some(b) = before else { return true };
+    let s = &text[b.start..b.end];
+    s == "(" || ["union", "except", "intersect", "all"].iter().any(|w| s.eq_ignore_ascii_case(w))
 }
 
 fn next_is_number(raw: &[RawToken], i: usize) -> bool {

@@ -8,7 +8,7 @@ use crate::error::SqlError;
 use crate::execute::context;
 
 /// The state of an aggregate over a group.
-pub trait Accumulator {
+pub trait Accumulator: Send {
     /// Takes a row in.
     fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), SqlError>;
     /// Takes the oldest row out again.
@@ -70,13 +70,10 @@ impl Sum {
             ValueRef::Null => return,
             ValueRef::Int(i) => self.small += sign * i128::from(*i),
             v => {
-                let d = if self.integers {
-                    number::wide(v).map(|n| Decimal::new(n, 0))
-                } else {
-                    number::dec(v)
-                };
+                let d =
+                    if self.integers { number::wide(v).map(|n| Decimal::new(n, 0)) } else { number::dec(v) };
                 let d = d.unwrap_or(Decimal::ZERO);
-                let d = if sign < 0 { d.neg() } else { d };
+                let d = if sign < 0 { d.negated() } else { d };
                 self.large = Some(match self.large.take() {
                     Some(sum) => sum.add(&d),
                     None => d,
@@ -235,7 +232,8 @@ impl Accumulator for Pieces {
             return Ok(());
         }
         // What joining would cut off anyway is not kept.
-        if self.out.len() > context::read(|c| c.group_concat_bytes_max).saturating_mul(10).saturating_add(64) {
+        if self.out.len() > context::read(|c| c.group_concat_bytes_max).saturating_mul(10).saturating_add(64)
+        {
             return Ok(());
         }
         let is_text = matches!(args[0], ValueRef::Text(_));

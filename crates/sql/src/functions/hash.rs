@@ -22,28 +22,42 @@ macro_rules! strict {
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_md5", 1, strict!(|a: &[ValueRef<'_>]| text(hex(&Md5::digest(bytes_of(&a[0])))))),
     ("p_sha1", 1, strict!(|a: &[ValueRef<'_>]| text(hex(&Sha1::digest(bytes_of(&a[0])))))),
-    ("p_sha2", 2, strict!(|a: &[ValueRef<'_>]| {
-        let b = bytes_of(&a[0]);
-        match int_of(&a[1]) {
-            0 | 256 => text(hex(&Sha256::digest(b))),
-            224 => text(hex(&Sha224::digest(b))),
-            384 => text(hex(&Sha384::digest(b))),
-            512 => text(hex(&Sha512::digest(b))),
-            _ => Ok(Value::Null),
-        }
-    })),
+    (
+        "p_sha2",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let b = bytes_of(&a[0]);
+            match int_of(&a[1]) {
+                0 | 256 => text(hex(&Sha256::digest(b))),
+                224 => text(hex(&Sha224::digest(b))),
+                384 => text(hex(&Sha384::digest(b))),
+                512 => text(hex(&Sha512::digest(b))),
+                _ => Ok(Value::Null),
+            }
+        }),
+    ),
     ("p_crc32", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(i64::from(crc32fast::hash(bytes_of(&a[0]))))))),
     ("p_to_base64", 1, strict!(|a: &[ValueRef<'_>]| text(to_base64(bytes_of(&a[0]))))),
-    ("p_from_base64", 1, strict!(|a: &[ValueRef<'_>]| {
-        Ok(from_base64(str_of(&a[0])).map_or(Value::Null, Value::Blob))
-    })),
-    ("p_inet_aton", 1, strict!(|a: &[ValueRef<'_>]| Ok(inet_aton(str_of(&a[0])).map_or(Value::Null, Value::Int)))),
-    ("p_inet_ntoa", 1, strict!(|a: &[ValueRef<'_>]| {
-        match u32::try_from(int_of(&a[0])) {
-            Ok(n) => text(std::net::Ipv4Addr::from(n).to_string()),
-            Err(_) => Ok(Value::Null),
-        }
-    })),
+    (
+        "p_from_base64",
+        1,
+        strict!(|a: &[ValueRef<'_>]| { Ok(from_base64(str_of(&a[0])).map_or(Value::Null, Value::Blob)) }),
+    ),
+    (
+        "p_inet_aton",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(inet_aton(str_of(&a[0])).map_or(Value::Null, Value::Int))),
+    ),
+    (
+        "p_inet_ntoa",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            match u32::try_from(int_of(&a[0])) {
+                Ok(n) => text(std::net::Ipv4Addr::from(n).to_string()),
+                Err(_) => Ok(Value::Null),
+            }
+        }),
+    ),
     ("p_is_uuid", 1, strict!(|a: &[ValueRef<'_>]| truth(uuid_bytes(str_of(&a[0])).is_some()))),
     ("p_uuid_to_bin", -1, strict!(uuid_to_bin)),
     ("p_bin_to_uuid", -1, strict!(bin_to_uuid)),
@@ -54,7 +68,7 @@ fn to_base64(b: &[u8]) -> String {
     for chunk in b.chunks(3) {
         let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
         for i in 0..4 {
-            if (out.len() + 1) % (LINE_CHARS + 1) == 0 {
+            if (out.len() + 1).is_multiple_of(LINE_CHARS + 1) {
                 out.push('\n');
             }
             let digit = ALPHABET[(n >> (18 - 6 * i) & 63) as usize];
@@ -66,7 +80,7 @@ fn to_base64(b: &[u8]) -> String {
 
 fn from_base64(t: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = t.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
-    if digits.len() % 4 != 0 {
+    if !digits.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::new();
@@ -132,7 +146,8 @@ fn uuid_to_bin(a: &[ValueRef<'_>]) -> Answer {
 fn bin_to_uuid(a: &[ValueRef<'_>]) -> Answer {
     let b = bytes_of(&a[0]);
     if b.len() != 16 {
-        let message = format!("Incorrect string value: '{}' for function bin_to_uuid", String::from_utf8_lossy(b));
+        let message =
+            format!("Incorrect string value: '{}' for function bin_to_uuid", String::from_utf8_lossy(b));
         return Err(SqlError::new(1411, "HY000", message));
     }
     let b = if a.get(1).map_or(0, int_of) == 0 {

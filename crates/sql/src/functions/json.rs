@@ -34,46 +34,64 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         text(from_sql(a[0], TypeCode::unpack(super::int_of(&a[1])))?)
     }),
-    ("p_json_parse", 1, strict!(|a: &[ValueRef<'_>]| match normalise(str_of(&a[0])) {
-        Ok(t) => text(t),
-        Err((what, at)) => Err(SqlError::new(
-            3141,
-            "22032",
-            format!("Invalid JSON text in argument 1 to function json: \"{what}\" at position {at}."),
-        )),
-    })),
+    (
+        "p_json_parse",
+        2,
+        strict!(|a: &[ValueRef<'_>]| match normalise(str_of(&a[0])) {
+            Ok(t) => text(t),
+            Err((what, at)) => Err(SqlError::new(
+                3141,
+                "22032",
+                format!(
+                    "Invalid JSON text in argument 1 to function {}: \"{what}\" at position {at}.",
+                    str_of(&a[1])
+                ),
+            )),
+        }),
+    ),
     ("p_json_valid", 1, strict!(|a: &[ValueRef<'_>]| truth(normalise(str_of(&a[0])).is_ok()))),
-    ("p_json_cmp", 2, strict!(|a: &[ValueRef<'_>]| {
-        Ok(Value::Int(compare(&doc(&a[0])?, &doc(&a[1])?) as i64))
-    })),
-    ("p_json_extract", -1, strict!(|a: &[ValueRef<'_>]| {
-        let d = doc(&a[0])?;
-        let mut found = Vec::new();
-        let mut many = a.len() > 2;
-        for p in &a[1..] {
-            let path = Path::parse(str_of(p))?;
-            many |= path.many();
-            path.find(&d, &mut found);
-        }
-        Ok(match found.as_slice() {
-            [] => Value::Null,
-            [one] if !many => Value::Text(write(one)),
-            all => Value::Text(write(&Json::Array(all.iter().map(|j| (*j).clone()).collect()))),
-        })
-    })),
-    ("p_json_unquote", 1, strict!(|a: &[ValueRef<'_>]| {
-        let t = str_of(&a[0]);
-        if t.len() >= 2 && t.starts_with('"') && t.ends_with('"') {
-            if let Ok(Json::String(s)) = serde_json::from_str(t) {
-                return text(s);
+    (
+        "p_json_cmp",
+        2,
+        strict!(|a: &[ValueRef<'_>]| { Ok(Value::Int(compare(&doc(&a[0])?, &doc(&a[1])?) as i64)) }),
+    ),
+    (
+        "p_json_extract",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let d = doc(&a[0])?;
+            let mut found = Vec::new();
+            let mut many = a.len() > 2;
+            for p in &a[1..] {
+                let path = Path::parse(str_of(p))?;
+                many |= path.many();
+                path.find(&d, &mut found);
             }
-            return Err(bad_text("json_unquote", t));
-        }
-        text(t)
-    })),
+            Ok(match found.as_slice() {
+                [] => Value::Null,
+                [one] if !many => Value::Text(write(one)),
+                all => Value::Text(write(&Json::Array(all.iter().map(|j| (*j).clone()).collect()))),
+            })
+        }),
+    ),
+    (
+        "p_json_unquote",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let t = str_of(&a[0]);
+            if t.len() >= 2 && t.starts_with('"') && t.ends_with('"') {
+                if let Ok(Json::String(s)) = serde_json::from_str(t) {
+                    return text(s);
+                }
+                return Err(bad_text("json_unquote", t));
+            }
+            text(t)
+        }),
+    ),
     ("p_json_quote", 1, strict!(|a: &[ValueRef<'_>]| text(write(&Json::String(str_of(&a[0]).to_owned()))))),
     ("p_json_array", -1, |a| {
-        let items: Vec<&str> = a.iter().map(|v| if matches!(v, ValueRef::Null) { "null" } else { str_of(v) }).collect();
+        let items: Vec<&str> =
+            a.iter().map(|v| if matches!(v, ValueRef::Null) { "null" } else { str_of(v) }).collect();
         text(format!("[{}]", items.join(", ")))
     }),
     ("p_json_object", -1, |a| {
@@ -87,40 +105,54 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         });
         text(object(pairs)?)
     }),
-    ("p_json_type", 1, strict!(|a: &[ValueRef<'_>]| {
-        text(match doc(&a[0])? {
-            Json::Null => "NULL",
-            Json::Bool(_) => "BOOLEAN",
-            Json::Number(n) if n.is_i64() => "INTEGER",
-            Json::Number(n) if n.is_u64() => "UNSIGNED INTEGER",
-            Json::Number(_) => "DOUBLE",
-            Json::String(_) => "STRING",
-            Json::Array(_) => "ARRAY",
-            Json::Object(_) => "OBJECT",
-        })
-    })),
-    ("p_json_length", -1, strict!(|a: &[ValueRef<'_>]| {
-        let d = doc(&a[0])?;
-        Ok(at_path(&d, a.get(1))?.map_or(Value::Null, |j| {
-            Value::Int(match j {
-                Json::Array(l) => l.len() as i64,
-                Json::Object(o) => o.len() as i64,
-                _ => 1,
+    (
+        "p_json_type",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            text(match doc(&a[0])? {
+                Json::Null => "NULL",
+                Json::Bool(_) => "BOOLEAN",
+                Json::Number(n) if n.is_i64() => "INTEGER",
+                Json::Number(n) if n.is_u64() => "UNSIGNED INTEGER",
+                Json::Number(_) => "DOUBLE",
+                Json::String(_) => "STRING",
+                Json::Array(_) => "ARRAY",
+                Json::Object(_) => "OBJECT",
             })
-        }))
-    })),
+        }),
+    ),
+    (
+        "p_json_length",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let d = doc(&a[0])?;
+            Ok(at_path(&d, a.get(1))?.map_or(Value::Null, |j| {
+                Value::Int(match j {
+                    Json::Array(l) => l.len() as i64,
+                    Json::Object(o) => o.len() as i64,
+                    _ => 1,
+                })
+            }))
+        }),
+    ),
     ("p_json_depth", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(depth(&doc(&a[0])?) as i64)))),
-    ("p_json_keys", -1, strict!(|a: &[ValueRef<'_>]| {
-        let d = doc(&a[0])?;
-        Ok(match at_path(&d, a.get(1))? {
-            Some(Json::Object(o)) => {
-                let mut keys: Vec<&String> = o.keys().collect();
-                keys.sort_by(|a, b| key_order(a, b));
-                Value::Text(write(&Json::Array(keys.into_iter().map(|k| Json::String(k.clone())).collect())))
-            }
-            _ => Value::Null,
-        })
-    })),
+    (
+        "p_json_keys",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let d = doc(&a[0])?;
+            Ok(match at_path(&d, a.get(1))? {
+                Some(Json::Object(o)) => {
+                    let mut keys: Vec<&String> = o.keys().collect();
+                    keys.sort_by(|a, b| key_order(a, b));
+                    Value::Text(write(&Json::Array(
+                        keys.into_iter().map(|k| Json::String(k.clone())).collect(),
+                    )))
+                }
+                _ => Value::Null,
+            })
+        }),
+    ),
     ("p_json_set", -1, |a| change(a, true, true)),
     ("p_json_insert", -1, |a| change(a, true, false)),
     ("p_json_replace", -1, |a| change(a, false, true)),
@@ -142,56 +174,80 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         text(write(&d))
     }),
-    ("p_json_remove", -1, strict!(|a: &[ValueRef<'_>]| {
-        let mut d = doc(&a[0])?;
-        for p in &a[1..] {
-            let mut path = Path::parse(str_of(p))?.single()?;
-            let Some(last) = path.legs.pop() else {
-                return Err(SqlError::new(3153, "42000", "The path expression '$' is not allowed in this context."));
-            };
-            match (path.find_mut(&mut d), last) {
-                (Some(Json::Object(o)), Leg::Key(k)) => {
-                    o.remove(&k);
+    (
+        "p_json_remove",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let mut d = doc(&a[0])?;
+            for p in &a[1..] {
+                let mut path = Path::parse(str_of(p))?.single()?;
+                let Some(last) = path.legs.pop() else {
+                    return Err(SqlError::new(
+                        3153,
+                        "42000",
+                        "The path expression '$' is not allowed in this context.",
+                    ));
+                };
+                match (path.find_mut(&mut d), last) {
+                    (Some(Json::Object(o)), Leg::Key(k)) => {
+                        o.remove(&k);
+                    }
+                    (Some(Json::Array(l)), Leg::Index(i)) if i < l.len() => {
+                        l.remove(i);
+                    }
+                    (Some(Json::Array(l)), Leg::Last(n)) if n < l.len() => {
+                        let at = l.len() - 1 - n;
+                        l.remove(at);
+                    }
+                    _ => {}
                 }
-                (Some(Json::Array(l)), Leg::Index(i)) if i < l.len() => {
-                    l.remove(i);
-                }
-                (Some(Json::Array(l)), Leg::Last(n)) if n < l.len() => {
-                    let at = l.len() - 1 - n;
-                    l.remove(at);
-                }
-                _ => {}
             }
-        }
-        text(write(&d))
-    })),
+            text(write(&d))
+        }),
+    ),
     ("p_json_contains", 2, strict!(|a: &[ValueRef<'_>]| truth(contains(&doc(&a[0])?, &doc(&a[1])?)))),
-    ("p_json_member", 2, strict!(|a: &[ValueRef<'_>]| {
-        let (v, d) = (doc(&a[0])?, doc(&a[1])?);
-        truth(match &d {
-            Json::Array(l) => l.iter().any(|x| compare(x, &v).is_eq()),
-            other => compare(other, &v).is_eq(),
-        })
-    })),
-    ("p_json_pretty", 1, strict!(|a: &[ValueRef<'_>]| {
-        let mut out = String::new();
-        pretty(&doc(&a[0])?, 0, &mut out);
-        text(out)
-    })),
-    ("p_json_merge_patch", -1, strict!(|a: &[ValueRef<'_>]| {
-        let mut d = doc(&a[0])?;
-        for p in &a[1..] {
-            merge_patch(&mut d, doc(p)?);
-        }
-        text(write(&d))
-    })),
-    ("p_json_merge_preserve", -1, strict!(|a: &[ValueRef<'_>]| {
-        let mut d = doc(&a[0])?;
-        for p in &a[1..] {
-            d = merge_preserve(d, doc(p)?);
-        }
-        text(write(&d))
-    })),
+    (
+        "p_json_member",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (v, d) = (doc(&a[0])?, doc(&a[1])?);
+            truth(match &d {
+                Json::Array(l) => l.iter().any(|x| compare(x, &v).is_eq()),
+                other => compare(other, &v).is_eq(),
+            })
+        }),
+    ),
+    (
+        "p_json_pretty",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let mut out = String::new();
+            pretty(&doc(&a[0])?, 0, &mut out);
+            text(out)
+        }),
+    ),
+    (
+        "p_json_merge_patch",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let mut d = doc(&a[0])?;
+            for p in &a[1..] {
+                merge_patch(&mut d, doc(p)?);
+            }
+            text(write(&d))
+        }),
+    ),
+    (
+        "p_json_merge_preserve",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let mut d = doc(&a[0])?;
+            for p in &a[1..] {
+                d = merge_preserve(d, doc(p)?);
+            }
+            text(write(&d))
+        }),
+    ),
 ];
 
 fn bad_text(function: &str, t: &str) -> SqlError {
@@ -217,10 +273,14 @@ pub fn normalise(t: &str) -> Result<String, (String, usize)> {
         Ok(j) if depth(&j) <= DEPTH_MAX => Ok(write(&j)),
         Ok(_) => Err(("The JSON document exceeds the maximum depth.".to_owned(), 0)),
         Err(e) => {
-            let line_start: usize = t.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len).sum();
-            let at = (line_start + e.column().saturating_sub(1)).min(t.len());
+            let line_start: usize =
+                t.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len).sum();
+            let back = usize::from(!e.is_eof());
+            let at = (line_start + e.column().saturating_sub(back)).min(t.len());
             let what = if t.trim().is_empty() {
                 "The document is empty."
+            } else if e.is_eof() && t.trim_end().ends_with('{') {
+                "Missing a name for object member."
             } else if e.is_eof() {
                 "Missing a comma or closing bracket after a value."
             } else {
@@ -244,7 +304,9 @@ pub fn from_sql(v: ValueRef<'_>, from: TypeCode) -> Result<String, SqlError> {
             number(r)
         }
         (_, c) if c.is_number() && c != Class::Bit => {
-            convert::to_text(v, TypeCode { zerofill: false, ..from })?.map(|t| t.into_owned()).unwrap_or_default()
+            convert::to_text(v, TypeCode { zerofill: false, ..from })?
+                .map(|t| t.into_owned())
+                .unwrap_or_default()
         }
         (_, Class::Bytes) => {
             return Err(SqlError::new(
@@ -424,9 +486,12 @@ pub fn compare(a: &Json, b: &Json) -> Ordering {
         },
         (Json::String(x), Json::String(y)) => x.cmp(y),
         (Json::Bool(x), Json::Bool(y)) => x.cmp(y),
-        (Json::Array(x), Json::Array(y)) => {
-            x.iter().zip(y).map(|(x, y)| compare(x, y)).find(|o| o.is_ne()).unwrap_or_else(|| x.len().cmp(&y.len()))
-        }
+        (Json::Array(x), Json::Array(y)) => x
+            .iter()
+            .zip(y)
+            .map(|(x, y)| compare(x, y))
+            .find(|o| o.is_ne())
+            .unwrap_or_else(|| x.len().cmp(&y.len())),
         (Json::Object(x), Json::Object(y)) => x.len().cmp(&y.len()).then_with(|| {
             sorted(x)
                 .into_iter()
@@ -559,7 +624,10 @@ impl Path {
             SqlError::new(
                 3143,
                 "42000",
-                format!("Invalid JSON path expression. The error is around character position {}.", at.max(1)),
+                format!(
+                    "Invalid JSON path expression. The error is around character position {}.",
+                    at.max(1)
+                ),
             )
         };
         let s = t.trim();
@@ -598,9 +666,8 @@ impl Path {
                     legs.push(Leg::Key(key));
                     rest = &r[end..];
                 } else {
-                    let end = r
-                        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-                        .unwrap_or(r.len());
+                    let end =
+                        r.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(r.len());
                     if end == 0 || r.starts_with(|c: char| c.is_ascii_digit()) {
                         return Err(wrong(at + 1));
                     }

@@ -33,9 +33,9 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_umul", 2, int2!(true, "*", |a, b| a.checked_mul(b))),
     ("p_ineg", 1, |a| match wide(&a[0]) {
         None => Ok(Value::Null),
-        Some(n) => i64::try_from(-n)
-            .map(Value::Int)
-            .map_err(|_| convert::out_of_range("BIGINT", &format!("-({n})"))),
+        Some(n) => {
+            i64::try_from(-n).map(Value::Int).map_err(|_| convert::out_of_range("BIGINT", &format!("-({n})")))
+        }
     }),
     ("p_imod", 2, |a| match (wide(&a[0]), wide(&a[1])) {
         (Some(_), Some(0)) => by_zero(),
@@ -77,10 +77,10 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         let (Some(x), Some(y)) = (dec(&a[0]), dec(&a[1])) else { return Ok(Value::Null) };
         match x.rem(&y) {
             None => by_zero(),
-            Some(r) => store(r, || String::new()),
+            Some(r) => store(r, String::new),
         }
     }),
-    ("p_dneg", 1, |a| Ok(dec(&a[0]).map_or(Value::Null, |d| Value::Blob(d.neg().encode())))),
+    ("p_dneg", 1, |a| Ok(dec(&a[0]).map_or(Value::Null, |d| Value::Blob(d.negated().encode())))),
     ("p_dabs", 1, |a| Ok(dec(&a[0]).map_or(Value::Null, |d| Value::Blob(d.abs().encode())))),
     ("p_dceil", 1, |a| Ok(dec(&a[0]).map_or(Value::Null, |d| Value::Blob(d.ceil().encode())))),
     ("p_dfloor", 1, |a| Ok(dec(&a[0]).map_or(Value::Null, |d| Value::Blob(d.floor().encode())))),
@@ -92,7 +92,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         let r = d.rounded(scale as i32);
         if r.whole_digits() > precision - scale {
             let max = Decimal::greatest(precision, scale);
-            let max = if d.signum() < 0 { max.neg() } else { max };
+            let max = if d.signum() < 0 { max.negated() } else { max };
             context::warn(1264, "Out of range value for column '' at row 1");
             return Ok(Value::Blob(max.encode()));
         }

@@ -42,7 +42,10 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         let t = str_of(&a[0]);
         let Some(from) = position(t, a.get(2))? else { return Ok(Value::Null) };
         let n = occurrence(a.get(3));
-        Ok(re.find_iter(&t[from..]).nth(n.max(1) - 1).map_or(Value::Null, |m| Value::Text(m.as_str().to_owned())))
+        Ok(re
+            .find_iter(&t[from..])
+            .nth(n.max(1) - 1)
+            .map_or(Value::Null, |m| Value::Text(m.as_str().to_owned())))
     }),
     ("p_regexp_replace", -1, |a| {
         let Some((collation, a)) = split(a) else { return Ok(Value::Null) };
@@ -150,7 +153,9 @@ fn syntax(pattern: &str, e: &regex::Error) -> SqlError {
             "Use of a regular expression feature that this server does not have: look-around or back-reference.",
         );
     }
-    let (code, message) = if why.contains("bracket") || pattern.contains('[') && why.contains("unclosed character class") {
+    let (code, message) = if why.contains("bracket")
+        || pattern.contains('[') && why.contains("unclosed character class")
+    {
         (3696, "The regular expression contains an unclosed bracket expression.")
     } else if why.contains("parenthes") || why.contains("unclosed group") || why.contains("unopened group") {
         (3691, "Mismatched parenthesis in regular expression.")

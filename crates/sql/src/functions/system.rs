@@ -92,8 +92,12 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     let unsigned = int_of(&a[2]) == 1;
     let Some(n) = convert::to_wide(a[0], from)? else { return Ok(Value::Null) };
     // Text and integers wrap around; other numbers are cut to the range.
-    let wraps = matches!(from.class, Class::Text | Class::Bytes | Class::Int | Class::UInt | Class::Bit | Class::Null);
-    let (min, max) = if unsigned { (0, i128::from(u64::MAX)) } else { (i128::from(i64::MIN), i128::from(i64::MAX)) };
+    let wraps = matches!(
+        from.class,
+        Class::Text | Class::Bytes | Class::Int | Class::UInt | Class::Bit | Class::Null
+    );
+    let (min, max) =
+        if unsigned { (0, i128::from(u64::MAX)) } else { (i128::from(i64::MIN), i128::from(i64::MAX)) };
     if wraps && (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&n) {
         return Ok(if unsigned { Value::from_u64(n as u64) } else { Value::Int(n as u64 as i64) });
     }
@@ -155,7 +159,11 @@ fn assign_column(a: &[ValueRef<'_>]) -> Answer {
         }
     });
     let Some(target) = target else {
-        return Err(SqlError::new(1815, "HY000", "Internal error: the target of an assignment cannot be read"));
+        return Err(SqlError::new(
+            1815,
+            "HY000",
+            "Internal error: the target of an assignment cannot be read",
+        ));
     };
     assign::assign(a[0].to_value(), &type_of_code(from), &target)
 }
@@ -233,12 +241,15 @@ fn decode_target(spec: &str) -> Option<ColumnTarget> {
     let rest = parts.next()?;
     let (name, spec) = (rest.get(..name_bytes)?, rest.get(name_bytes..)?);
     let collation = crate::collate::by_id(b as i64);
-    let size = |n: u64| [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long].into_iter().nth(n as usize);
+    let size =
+        |n: u64| [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long].into_iter().nth(n as usize);
     let digits = (a != 255).then_some((a as u8, b as u8));
     let values = || members(spec).map(str::to_owned).collect();
     let ty = match kind {
         "i" => SqlType::Int {
-            size: [IntSize::Tiny, IntSize::Small, IntSize::Medium, IntSize::Int, IntSize::Big].into_iter().nth(a as usize)?,
+            size: [IntSize::Tiny, IntSize::Small, IntSize::Medium, IntSize::Int, IntSize::Big]
+                .into_iter()
+                .nth(a as usize)?,
             unsigned: b == 1,
             width: None,
             zerofill: false,

@@ -16,7 +16,17 @@ use crate::types::{Class, TypeCode};
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -175,47 +185,93 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_second", 1, time!(|t: Time| t.seconds())),
     ("p_microsecond", 1, time!(|t: Time| i64::from(t.micros()))),
     ("p_time_to_sec", 1, time!(|t: Time| t.0 / SECOND_US)),
-    ("p_week", -1, date!(|t, a: &[ValueRef<'_>]| {
-        if any_null(a) || !whole(t) {
-            return Ok(Value::Null);
-        }
-        int(week(t.date(), a.get(1).map_or(0, int_of), false).1)
-    })),
-    ("p_yearweek", -1, date!(|t, a: &[ValueRef<'_>]| {
-        if any_null(a) || !whole(t) {
-            return Ok(Value::Null);
-        }
-        let (y, w) = week(t.date(), a.get(1).map_or(0, int_of) | 2, true);
-        int(y * 100 + w)
-    })),
-    ("p_weekofyear", 1, date!(|t, _: &[_]| if whole(t) { int(week(t.date(), 3, false).1) } else { Ok(Value::Null) })),
-    ("p_weekday", 1, date!(|t: DateTime, _: &[_]| if whole(t) { int(weekday(t.date())) } else { Ok(Value::Null) })),
-    ("p_dayofweek", 1, date!(|t: DateTime, _: &[_]| {
-        if whole(t) { int((weekday(t.date()) + 1) % 7 + 1) } else { Ok(Value::Null) }
-    })),
-    ("p_dayofyear", 1, date!(|t: DateTime, _: &[_]| {
-        if whole(t) { int(day_of_year(t.date())) } else { Ok(Value::Null) }
-    })),
-    ("p_dayname", 1, date!(|t: DateTime, _: &[_]| {
-        if whole(t) { text(DAYS[weekday(t.date()) as usize]) } else { Ok(Value::Null) }
-    })),
-    ("p_monthname", 1, date!(|t: DateTime, _: &[_]| {
-        match usize::from(t.month).checked_sub(1).and_then(|m| MONTHS.get(m)) {
-            Some(m) => text(*m),
-            None => Ok(Value::Null),
-        }
-    })),
-    ("p_last_day", 1, date!(|t: DateTime, _: &[_]| {
-        if t.month == 0 {
-            return Ok(Value::Null);
-        }
-        let day = days_in_month(i64::from(t.year), t.month);
-        int(Date { day, ..t.date() }.pack())
-    })),
-    ("p_to_days", 1, date!(|t: DateTime, _: &[_]| if whole(t) { int(t.date().day_number()) } else { Ok(Value::Null) })),
-    ("p_to_seconds", 1, date!(|t: DateTime, _: &[_]| {
-        if whole(t) { int(t.date().day_number() * 86_400 + t.time_us() / SECOND_US) } else { Ok(Value::Null) }
-    })),
+    (
+        "p_week",
+        -1,
+        date!(|t, a: &[ValueRef<'_>]| {
+            if any_null(a) || !whole(t) {
+                return Ok(Value::Null);
+            }
+            int(week(t.date(), a.get(1).map_or(0, int_of), false).1)
+        }),
+    ),
+    (
+        "p_yearweek",
+        -1,
+        date!(|t, a: &[ValueRef<'_>]| {
+            if any_null(a) || !whole(t) {
+                return Ok(Value::Null);
+            }
+            let (y, w) = week(t.date(), a.get(1).map_or(0, int_of) | 2, true);
+            int(y * 100 + w)
+        }),
+    ),
+    (
+        "p_weekofyear",
+        1,
+        date!(|t, _: &[_]| if whole(t) { int(week(t.date(), 3, false).1) } else { Ok(Value::Null) }),
+    ),
+    (
+        "p_weekday",
+        1,
+        date!(|t: DateTime, _: &[_]| if whole(t) { int(weekday(t.date())) } else { Ok(Value::Null) }),
+    ),
+    (
+        "p_dayofweek",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            if whole(t) { int((weekday(t.date()) + 1) % 7 + 1) } else { Ok(Value::Null) }
+        }),
+    ),
+    (
+        "p_dayofyear",
+        1,
+        date!(|t: DateTime, _: &[_]| { if whole(t) { int(day_of_year(t.date())) } else { Ok(Value::Null) } }),
+    ),
+    (
+        "p_dayname",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            if whole(t) { text(DAYS[weekday(t.date()) as usize]) } else { Ok(Value::Null) }
+        }),
+    ),
+    (
+        "p_monthname",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            match usize::from(t.month).checked_sub(1).and_then(|m| MONTHS.get(m)) {
+                Some(m) => text(*m),
+                None => Ok(Value::Null),
+            }
+        }),
+    ),
+    (
+        "p_last_day",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            if t.month == 0 {
+                return Ok(Value::Null);
+            }
+            let day = days_in_month(i64::from(t.year), t.month);
+            int(Date { day, ..t.date() }.pack())
+        }),
+    ),
+    (
+        "p_to_days",
+        1,
+        date!(|t: DateTime, _: &[_]| if whole(t) { int(t.date().day_number()) } else { Ok(Value::Null) }),
+    ),
+    (
+        "p_to_seconds",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            if whole(t) {
+                int(t.date().day_number() * 86_400 + t.time_us() / SECOND_US)
+            } else {
+                Ok(Value::Null)
+            }
+        }),
+    ),
     ("p_from_days", 1, |a| match a[0] {
         ValueRef::Int(n) => int(date_of_day_number(n).filter(|_| n >= 366).unwrap_or_default().pack()),
         _ => Ok(Value::Null),
@@ -230,9 +286,17 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         _ => Ok(Value::Null),
     }),
-    ("p_date_format", 2, date!(|t: DateTime, a: &[ValueRef<'_>]| {
-        if any_null(a) { Ok(Value::Null) } else { Ok(format_date(t, str_of(&a[1])).map_or(Value::Null, Value::Text)) }
-    })),
+    (
+        "p_date_format",
+        2,
+        date!(|t: DateTime, a: &[ValueRef<'_>]| {
+            if any_null(a) {
+                Ok(Value::Null)
+            } else {
+                Ok(format_date(t, str_of(&a[1])).map_or(Value::Null, Value::Text))
+            }
+        }),
+    ),
     ("p_time_format", 2, |a| match a {
         [ValueRef::Int(i), ValueRef::Text(f)] => text(format_time(Time(*i), f)),
         _ => Ok(Value::Null),
@@ -251,7 +315,10 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             return Ok(Value::Null);
         }
         let first = Date { year: y as u16, month: 1, day: 1 }.day_number();
-        Ok(first.checked_add(d - 1).and_then(date_of_day_number).map_or(Value::Null, |d| Value::Int(d.pack())))
+        Ok(first
+            .checked_add(d - 1)
+            .and_then(date_of_day_number)
+            .map_or(Value::Null, |d| Value::Int(d.pack())))
     }),
     ("p_maketime", 3, |a| {
         if any_null(a) {
@@ -273,36 +340,48 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         None => Ok(Value::Null),
     }),
-    ("p_period_add", 2, |a| if any_null(a) { Ok(Value::Null) } else { int(period(months_of(int_of(&a[0])) + int_of(&a[1]))) }),
+    ("p_period_add", 2, |a| {
+        if any_null(a) { Ok(Value::Null) } else { int(period(months_of(int_of(&a[0])) + int_of(&a[1]))) }
+    }),
     ("p_period_diff", 2, |a| {
         if any_null(a) { Ok(Value::Null) } else { int(months_of(int_of(&a[0])) - months_of(int_of(&a[1]))) }
     }),
-    ("p_convert_tz", 3, date!(|t: DateTime, a: &[ValueRef<'_>]| {
-        if any_null(a) {
-            return Ok(Value::Null);
-        }
-        let session = context::read(|c| c.zone_offset_seconds);
-        let offset = |v: &ValueRef<'_>| match str_of(v) {
-            s if s.eq_ignore_ascii_case("system") => Some(0),
-            s if s.eq_ignore_ascii_case("session") => Some(session),
-            s => TimeZone::parse(s).ok().map(|z| z.offset_seconds),
-        };
-        match (offset(&a[1]), offset(&a[2])) {
-            (Some(x), Some(y)) if whole(t) => int(t.shifted(y - x).pack()),
-            _ => Ok(Value::Null),
-        }
-    })),
+    (
+        "p_convert_tz",
+        3,
+        date!(|t: DateTime, a: &[ValueRef<'_>]| {
+            if any_null(a) {
+                return Ok(Value::Null);
+            }
+            let session = context::read(|c| c.zone_offset_seconds);
+            let offset = |v: &ValueRef<'_>| match str_of(v) {
+                s if s.eq_ignore_ascii_case("system") => Some(0),
+                s if s.eq_ignore_ascii_case("session") => Some(session),
+                s => TimeZone::parse(s).ok().map(|z| z.offset_seconds),
+            };
+            match (offset(&a[1]), offset(&a[2])) {
+                (Some(x), Some(y)) if whole(t) => int(t.shifted(y - x).pack()),
+                _ => Ok(Value::Null),
+            }
+        }),
+    ),
     ("p_unix", 1, date!(|t: DateTime, _: &[_]| int(unix(t).div_euclid(SECOND_US).max(0)))),
-    ("p_unix_dec", 1, date!(|t: DateTime, _: &[_]| {
-        Ok(Value::Blob(Decimal::new(i128::from(unix(t).max(0)), 6).encode()))
-    })),
+    (
+        "p_unix_dec",
+        1,
+        date!(|t: DateTime, _: &[_]| {
+            Ok(Value::Blob(Decimal::new(i128::from(unix(t).max(0)), 6).encode()))
+        }),
+    ),
     ("p_from_unixtime", 1, |a| match super::number::dec(&a[0]) {
         Some(d) if d.signum() >= 0 => {
             let us = d.mul(&Decimal::new(1_000_000, 0)).to_i128().and_then(|n| i64::try_from(n).ok());
             let zone = i64::from(context::read(|c| c.zone_offset_seconds)) * SECOND_US;
             Ok(match us {
                 // The year 3001 is the end (MySQL 8.0.28).
-                Some(us) if us < 32_536_771_200 * SECOND_US => Value::Int(DateTime::from_unix_us(us + zone).pack()),
+                Some(us) if us < 32_536_771_200 * SECOND_US => {
+                    Value::Int(DateTime::from_unix_us(us + zone).pack())
+                }
                 _ => Value::Null,
             })
         }
@@ -320,12 +399,17 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         int(clamped_time(int_of(&a[0]).saturating_add(int_of(&a[1]).saturating_mul(int_of(&a[2])))))
     }),
-    ("p_adddatetime", 3, date!(|t: DateTime, a: &[ValueRef<'_>]| {
-        if any_null(a) {
-            return Ok(Value::Null);
-        }
-        Ok(t.plus_us(int_of(&a[1]).saturating_mul(int_of(&a[2]))).map_or(Value::Null, |t| Value::Int(t.pack())))
-    })),
+    (
+        "p_adddatetime",
+        3,
+        date!(|t: DateTime, a: &[ValueRef<'_>]| {
+            if any_null(a) {
+                return Ok(Value::Null);
+            }
+            Ok(t.plus_us(int_of(&a[1]).saturating_mul(int_of(&a[2])))
+                .map_or(Value::Null, |t| Value::Int(t.pack())))
+        }),
+    ),
     ("p_addtime_text", 3, |a| {
         if any_null(a) {
             return Ok(Value::Null);
@@ -336,7 +420,9 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             let Some(n) = p.value.plus_us(us) else { return Ok(Value::Null) };
             let _ = n.format(if n.micros > 0 { 6 } else { 0 }, &mut out);
         } else {
-            let Some(n) = convert::to_time(ValueRef::Text(t), TypeCode::of(Class::Text))? else { return Ok(Value::Null) };
+            let Some(n) = convert::to_time(ValueRef::Text(t), TypeCode::of(Class::Text))? else {
+                return Ok(Value::Null);
+            };
             let n = Time(clamped_time(n.0.saturating_add(us)));
             let _ = n.format(if n.micros() > 0 { 6 } else { 0 }, &mut out);
         }
@@ -356,7 +442,8 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             return Ok(Value::Null);
         }
         let (x, y) = (str_of(&a[0]), str_of(&a[1]));
-        let date = |t: &str| DateTime::parse(t).filter(|_| t.trim_start_matches('-').contains('-')).map(|p| p.value);
+        let date =
+            |t: &str| DateTime::parse(t).filter(|_| t.trim_start_matches('-').contains('-')).map(|p| p.value);
         match (date(x), date(y)) {
             (Some(x), Some(y)) => int(clamped_time(x.unix_us() - y.unix_us())),
             (None, None) => {
@@ -370,17 +457,21 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             _ => Ok(Value::Null),
         }
     }),
-    ("p_date_add", 4, date!(|t: DateTime, a: &[ValueRef<'_>]| {
-        Ok(add(t, &a[1], Unit::from_code(int_of(&a[2])), int_of(&a[3])).map_or_else(
-            || {
-                if !any_null(a) {
-                    context::warn(1441, "Datetime function: datetime field overflow");
-                }
-                Value::Null
-            },
-            |t| Value::Int(t.pack()),
-        ))
-    })),
+    (
+        "p_date_add",
+        4,
+        date!(|t: DateTime, a: &[ValueRef<'_>]| {
+            Ok(add(t, &a[1], Unit::from_code(int_of(&a[2])), int_of(&a[3])).map_or_else(
+                || {
+                    if !any_null(a) {
+                        context::warn(1441, "Datetime function: datetime field overflow");
+                    }
+                    Value::Null
+                },
+                |t| Value::Int(t.pack()),
+            ))
+        }),
+    ),
     ("p_time_add", 4, |a| {
         if any_null(a) {
             return Ok(Value::Null);
@@ -438,9 +529,13 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         ValueRef::Int(i) => int(Time(i).rounded(int_of(&a[1]) as u8).clamped().0),
         _ => Ok(Value::Null),
     }),
-    ("p_round_datetime", 2, date!(|t: DateTime, a: &[ValueRef<'_>]| {
-        Ok(t.rounded(int_of(&a[1]) as u8).map_or(Value::Null, |t| Value::Int(t.pack())))
-    })),
+    (
+        "p_round_datetime",
+        2,
+        date!(|t: DateTime, a: &[ValueRef<'_>]| {
+            Ok(t.rounded(int_of(&a[1]) as u8).map_or(Value::Null, |t| Value::Int(t.pack())))
+        }),
+    ),
     ("p_year_of", 1, |a| match a[0] {
         ValueRef::Int(n) => Ok(match n {
             0 => Value::Int(0),
@@ -522,13 +617,25 @@ fn months_of(period: i64) -> i64 {
         return 0;
     }
     let y = period / 100;
-    let y = if y < 70 { y + 2000 } else if y < 100 { y + 1900 } else { y };
+    let y = if y < 70 {
+        y + 2000
+    } else if y < 100 {
+        y + 1900
+    } else {
+        y
+    };
     y * 12 + period % 100 - 1
 }
 
 fn period(months: i64) -> i64 {
     let y = months.div_euclid(12);
-    let y = if y < 70 { y + 2000 } else if y < 100 { y + 1900 } else { y };
+    let y = if y < 70 {
+        y + 2000
+    } else if y < 100 {
+        y + 1900
+    } else {
+        y
+    };
     y * 100 + months.rem_euclid(12) + 1
 }
 
@@ -673,7 +780,7 @@ fn suffix(day: u8) -> &'static str {
 fn format_date(t: DateTime, format: &str) -> Option<String> {
     let mut out = String::new();
     let mut chars = format.chars();
-    let hour12 = |h: u8| if h % 12 == 0 { 12 } else { h % 12 };
+    let hour12 = |h: u8| if h.is_multiple_of(12) { 12 } else { h % 12 };
     while let Some(c) = chars.next() {
         if c != '%' {
             out.push(c);
@@ -816,7 +923,7 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
     let mut pm = None;
     let mut day_of_year = None;
     let mut chars = format.chars();
-    fn digits<'t>(rest: &mut &'t str, max: usize) -> Option<(u32, usize)> {
+    fn digits(rest: &mut &str, max: usize) -> Option<(u32, usize)> {
         let n = rest.bytes().take(max).take_while(u8::is_ascii_digit).count();
         let value = rest[..n].parse().ok()?;
         *rest = &rest[n..];
@@ -844,15 +951,19 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
         let f = chars.next()?;
         rest = rest.trim_start();
         match f {
-            'Y' => v.year = {
-                let (n, len) = digits(&mut rest, 4)?;
-                let n = if len <= 2 { n + if n < 70 { 2000 } else { 1900 } } else { n };
-                n as u16
-            },
-            'y' => v.year = {
-                let (n, _) = digits(&mut rest, 2)?;
-                (n + if n < 70 { 2000 } else { 1900 }) as u16
-            },
+            'Y' => {
+                v.year = {
+                    let (n, len) = digits(&mut rest, 4)?;
+                    let n = if len <= 2 { n + if n < 70 { 2000 } else { 1900 } } else { n };
+                    n as u16
+                }
+            }
+            'y' => {
+                v.year = {
+                    let (n, _) = digits(&mut rest, 2)?;
+                    (n + if n < 70 { 2000 } else { 1900 }) as u16
+                }
+            }
             'm' | 'c' => v.month = digits(&mut rest, 2)?.0 as u8,
             'd' | 'e' => v.day = digits(&mut rest, 2)?.0 as u8,
             'D' => {
@@ -911,7 +1022,6 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
     v.is_valid(shape).then_some((v, rest.trim_start()))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -940,7 +1050,10 @@ mod tests {
     fn formats_print_and_parse() {
         let t = d("2009-10-04 22:23:00");
         assert_eq!(format_date(t, "%W %M %Y").as_deref(), Some("Sunday October 2009"));
-        assert_eq!(format_date(t, "%H %k %I %r %T %S %w %D").as_deref(), Some("22 22 10 10:23:00 PM 22:23:00 00 0 4th"));
+        assert_eq!(
+            format_date(t, "%H %k %I %r %T %S %w %D").as_deref(),
+            Some("22 22 10 10:23:00 PM 22:23:00 00 0 4th")
+        );
         let p = |t, f| parse_format(t, f).map(|p| p.0);
         assert_eq!(p("01,5,2013", "%d,%m,%Y"), Some(d("2013-05-01")));
         assert_eq!(p("May 1, 2013", "%M %d,%Y"), Some(d("2013-05-01")));

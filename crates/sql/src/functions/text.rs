@@ -37,151 +37,216 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_length", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(bytes_of(&a[0]).len() as i64)))),
     ("p_bit_length", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(bytes_of(&a[0]).len() as i64 * 8)))),
     ("p_char_length", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(length(&a[0]) as i64)))),
-    ("p_lower", 1, strict!(|a: &[ValueRef<'_>]| match a[0] {
-        ValueRef::Text(t) => text(t.to_lowercase()),
-        v => Ok(v.to_value()),
-    })),
-    ("p_upper", 1, strict!(|a: &[ValueRef<'_>]| match a[0] {
-        ValueRef::Text(t) => text(upper(t)),
-        v => Ok(v.to_value()),
-    })),
-    ("p_substring", -1, strict!(|a: &[ValueRef<'_>]| {
-        let n = length(&a[0]) as i64;
-        let from = int_of(&a[1]);
-        let start = match from {
-            0 => return Ok(slice(&a[0], 0, 0)),
-            f if f > 0 => f - 1,
-            f => match n.checked_add(f) {
-                Some(s) if s >= 0 => s,
-                _ => return Ok(slice(&a[0], 0, 0)),
-            },
-        };
-        let count = a.get(2).map_or(i64::MAX, int_of).max(0);
-        Ok(slice(&a[0], start as usize, count.min(n) as usize))
-    })),
-    ("p_left", 2, strict!(|a: &[ValueRef<'_>]| {
-        Ok(slice(&a[0], 0, int_of(&a[1]).max(0) as usize))
-    })),
-    ("p_right", 2, strict!(|a: &[ValueRef<'_>]| {
-        let n = length(&a[0]);
-        let count = usize::try_from(int_of(&a[1])).unwrap_or(0).min(n);
-        Ok(slice(&a[0], n - count, count))
-    })),
-    ("p_substring_index", 3, strict!(|a: &[ValueRef<'_>]| {
-        let (t, d, n) = (str_of(&a[0]), str_of(&a[1]), int_of(&a[2]));
-        if d.is_empty() || n == 0 {
-            return text("");
-        }
-        let k = usize::try_from(n.unsigned_abs() - 1).unwrap_or(usize::MAX);
-        if n > 0 {
-            text(t.match_indices(d).nth(k).map_or(t, |(i, _)| &t[..i]))
-        } else {
-            text(t.rmatch_indices(d).nth(k).map_or(t, |(i, _)| &t[i + d.len()..]))
-        }
-    })),
+    (
+        "p_lower",
+        1,
+        strict!(|a: &[ValueRef<'_>]| match a[0] {
+            ValueRef::Text(t) => text(t.to_lowercase()),
+            v => Ok(v.to_value()),
+        }),
+    ),
+    (
+        "p_upper",
+        1,
+        strict!(|a: &[ValueRef<'_>]| match a[0] {
+            ValueRef::Text(t) => text(upper(t)),
+            v => Ok(v.to_value()),
+        }),
+    ),
+    (
+        "p_substring",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = length(&a[0]) as i64;
+            let from = int_of(&a[1]);
+            let start = match from {
+                0 => return Ok(slice(&a[0], 0, 0)),
+                f if f > 0 => f - 1,
+                f => match n.checked_add(f) {
+                    Some(s) if s >= 0 => s,
+                    _ => return Ok(slice(&a[0], 0, 0)),
+                },
+            };
+            let count = a.get(2).map_or(i64::MAX, int_of).max(0);
+            Ok(slice(&a[0], start as usize, count.min(n) as usize))
+        }),
+    ),
+    ("p_left", 2, strict!(|a: &[ValueRef<'_>]| { Ok(slice(&a[0], 0, int_of(&a[1]).max(0) as usize)) })),
+    (
+        "p_right",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = length(&a[0]);
+            let count = usize::try_from(int_of(&a[1])).unwrap_or(0).min(n);
+            Ok(slice(&a[0], n - count, count))
+        }),
+    ),
+    (
+        "p_substring_index",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (t, d, n) = (str_of(&a[0]), str_of(&a[1]), int_of(&a[2]));
+            if d.is_empty() || n == 0 {
+                return text("");
+            }
+            let k = usize::try_from(n.unsigned_abs() - 1).unwrap_or(usize::MAX);
+            if n > 0 {
+                text(t.match_indices(d).nth(k).map_or(t, |(i, _)| &t[..i]))
+            } else {
+                text(t.rmatch_indices(d).nth(k).map_or(t, |(i, _)| &t[i + d.len()..]))
+            }
+        }),
+    ),
     ("p_ltrim", 1, strict!(|a: &[ValueRef<'_>]| text(str_of(&a[0]).trim_start_matches(' ')))),
     ("p_rtrim", 1, strict!(|a: &[ValueRef<'_>]| text(str_of(&a[0]).trim_end_matches(' ')))),
-    ("p_trim", 3, strict!(|a: &[ValueRef<'_>]| {
-        let (mut t, w, place) = (str_of(&a[0]), str_of(&a[1]), int_of(&a[2]));
-        if !w.is_empty() {
-            while place & 1 == 1 {
-                match t.strip_prefix(w) {
-                    Some(r) => t = r,
-                    None => break,
+    (
+        "p_trim",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (mut t, w, place) = (str_of(&a[0]), str_of(&a[1]), int_of(&a[2]));
+            let (leading, trailing) = (place & 1 == 1, place & 2 == 2);
+            if !w.is_empty() {
+                while let (true, Some(r)) = (leading, t.strip_prefix(w)) {
+                    t = r;
+                }
+                while let (true, Some(r)) = (trailing, t.strip_suffix(w)) {
+                    t = r;
                 }
             }
-            while place & 2 == 2 {
-                match t.strip_suffix(w) {
-                    Some(r) => t = r,
-                    None => break,
-                }
+            text(t)
+        }),
+    ),
+    (
+        "p_replace",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (t, f, r) = (str_of(&a[0]), str_of(&a[1]), str_of(&a[2]));
+            if f.is_empty() {
+                return text(t);
             }
-        }
-        text(t)
-    })),
-    ("p_replace", 3, strict!(|a: &[ValueRef<'_>]| {
-        let (t, f, r) = (str_of(&a[0]), str_of(&a[1]), str_of(&a[2]));
-        if f.is_empty() {
-            return text(t);
-        }
-        let size = t.len() + t.matches(f).count() * r.len();
-        if too_long(size, "replace") {
-            return Ok(Value::Null);
-        }
-        text(t.replace(f, r))
-    })),
-    ("p_repeat", 2, strict!(|a: &[ValueRef<'_>]| {
-        let n = usize::try_from(int_of(&a[1])).unwrap_or(0);
-        let b = bytes_of(&a[0]);
-        if too_long(b.len().saturating_mul(n), "repeat") {
-            return Ok(Value::Null);
-        }
-        Ok(match a[0] {
-            ValueRef::Text(t) => Value::Text(t.repeat(n)),
-            _ => Value::Blob(b.repeat(n)),
-        })
-    })),
-    ("p_reverse", 1, strict!(|a: &[ValueRef<'_>]| Ok(match a[0] {
-        ValueRef::Text(t) => Value::Text(t.chars().rev().collect()),
-        ref v => Value::Blob(bytes_of(v).iter().rev().copied().collect()),
-    }))),
+            let size = t.len() + t.matches(f).count() * r.len();
+            if too_long(size, "replace") {
+                return Ok(Value::Null);
+            }
+            text(t.replace(f, r))
+        }),
+    ),
+    (
+        "p_repeat",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = usize::try_from(int_of(&a[1])).unwrap_or(0);
+            let b = bytes_of(&a[0]);
+            if too_long(b.len().saturating_mul(n), "repeat") {
+                return Ok(Value::Null);
+            }
+            Ok(match a[0] {
+                ValueRef::Text(t) => Value::Text(t.repeat(n)),
+                _ => Value::Blob(b.repeat(n)),
+            })
+        }),
+    ),
+    (
+        "p_reverse",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(match a[0] {
+            ValueRef::Text(t) => Value::Text(t.chars().rev().collect()),
+            ref v => Value::Blob(bytes_of(v).iter().rev().copied().collect()),
+        })),
+    ),
     ("p_lpad", 3, strict!(|a: &[ValueRef<'_>]| pad(a, true))),
     ("p_rpad", 3, strict!(|a: &[ValueRef<'_>]| pad(a, false))),
-    ("p_insert", 4, strict!(|a: &[ValueRef<'_>]| {
-        let (t, from, count, new) = (str_of(&a[0]), int_of(&a[1]), int_of(&a[2]), str_of(&a[3]));
-        let n = t.chars().count() as i64;
-        if from < 1 || from > n {
-            return text(t);
-        }
-        let from = from - 1;
-        let count = if count < 0 || count > n - from { n - from } else { count };
-        let head: String = t.chars().take(from as usize).collect();
-        let tail: String = t.chars().skip((from + count) as usize).collect();
-        text(head + new + &tail)
-    })),
-    ("p_instr", 3, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(locate(str_of(&a[1]), str_of(&a[0]), 1, int_of(&a[2])))))),
-    ("p_locate", -1, strict!(|a: &[ValueRef<'_>]| {
-        let (from, id) = match a {
-            [_, _, id] => (1, int_of(id)),
-            [_, _, from, id] => (int_of(from), int_of(id)),
-            _ => return Ok(Value::Null),
-        };
-        Ok(Value::Int(locate(str_of(&a[0]), str_of(&a[1]), from, id)))
-    })),
-    ("p_ascii", 1, strict!(|a: &[ValueRef<'_>]| {
-        Ok(Value::Int(bytes_of(&a[0]).first().map_or(0, |b| i64::from(*b))))
-    })),
-    ("p_ord", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(match a[0] {
-        ValueRef::Text(t) => t
-            .chars()
-            .next()
-            .map_or(0, |c| c.encode_utf8(&mut [0; 4]).bytes().fold(0, |n, b| n << 8 | i64::from(b))),
-        ref v => bytes_of(v).first().map_or(0, |b| i64::from(*b)),
-    })))),
-    ("p_hex", 1, strict!(|a: &[ValueRef<'_>]| match a[0] {
-        ValueRef::Int(i) => text(format!("{i:X}")),
-        ref v => text(p2pdb_model::ids::hex(bytes_of(v)).to_uppercase()),
-    })),
-    ("p_unhex", 1, strict!(|a: &[ValueRef<'_>]| {
-        let t = str_of(&a[0]);
-        let t = if t.len() % 2 == 1 { format!("0{t}") } else { t.to_owned() };
-        Ok(p2pdb_model::ids::unhex(&t).map_or(Value::Null, Value::Blob))
-    })),
+    (
+        "p_insert",
+        4,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (t, from, count, new) = (str_of(&a[0]), int_of(&a[1]), int_of(&a[2]), str_of(&a[3]));
+            let n = t.chars().count() as i64;
+            if from < 1 || from > n {
+                return text(t);
+            }
+            let from = from - 1;
+            let count = if count < 0 || count > n - from { n - from } else { count };
+            let head: String = t.chars().take(from as usize).collect();
+            let tail: String = t.chars().skip((from + count) as usize).collect();
+            text(head + new + &tail)
+        }),
+    ),
+    (
+        "p_instr",
+        3,
+        strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(locate(str_of(&a[1]), str_of(&a[0]), 1, int_of(&a[2]))))),
+    ),
+    (
+        "p_locate",
+        -1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let (from, id) = match a {
+                [_, _, id] => (1, int_of(id)),
+                [_, _, from, id] => (int_of(from), int_of(id)),
+                _ => return Ok(Value::Null),
+            };
+            Ok(Value::Int(locate(str_of(&a[0]), str_of(&a[1]), from, id)))
+        }),
+    ),
+    (
+        "p_ascii",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            Ok(Value::Int(bytes_of(&a[0]).first().map_or(0, |b| i64::from(*b))))
+        }),
+    ),
+    (
+        "p_ord",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(match a[0] {
+            ValueRef::Text(t) => t
+                .chars()
+                .next()
+                .map_or(0, |c| c.encode_utf8(&mut [0; 4]).bytes().fold(0, |n, b| n << 8 | i64::from(b))),
+            ref v => bytes_of(v).first().map_or(0, |b| i64::from(*b)),
+        }))),
+    ),
+    (
+        "p_hex",
+        1,
+        strict!(|a: &[ValueRef<'_>]| match a[0] {
+            ValueRef::Int(i) => text(format!("{i:X}")),
+            ref v => text(p2pdb_model::ids::hex(bytes_of(v)).to_uppercase()),
+        }),
+    ),
+    (
+        "p_unhex",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let t = str_of(&a[0]);
+            let t = if t.len() % 2 == 1 { format!("0{t}") } else { t.to_owned() };
+            Ok(p2pdb_model::ids::unhex(&t).map_or(Value::Null, Value::Blob))
+        }),
+    ),
     ("p_bin", 1, strict!(|a: &[ValueRef<'_>]| text(format!("{:b}", int_of(&a[0]))))),
     ("p_oct", 1, strict!(|a: &[ValueRef<'_>]| text(format!("{:o}", int_of(&a[0]))))),
     ("p_conv", 3, strict!(conv)),
-    ("p_space", 1, strict!(|a: &[ValueRef<'_>]| {
-        let n = usize::try_from(int_of(&a[0])).unwrap_or(0);
-        if too_long(n, "space") { Ok(Value::Null) } else { text(" ".repeat(n)) }
-    })),
-    ("p_strcmp", 3, strict!(|a: &[ValueRef<'_>]| {
-        let cmp = collate::function(collate::by_id(int_of(&a[2])));
-        Ok(Value::Int(match cmp(str_of(&a[0]), str_of(&a[1])) {
-            Ordering::Less => -1,
-            Ordering::Equal => 0,
-            Ordering::Greater => 1,
-        }))
-    })),
+    (
+        "p_space",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = usize::try_from(int_of(&a[0])).unwrap_or(0);
+            if too_long(n, "space") { Ok(Value::Null) } else { text(" ".repeat(n)) }
+        }),
+    ),
+    (
+        "p_strcmp",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let cmp = collate::function(collate::by_id(int_of(&a[2])));
+            Ok(Value::Int(match cmp(str_of(&a[0]), str_of(&a[1])) {
+                Ordering::Less => -1,
+                Ordering::Equal => 0,
+                Ordering::Greater => 1,
+            }))
+        }),
+    ),
     ("p_elt", -1, |a| {
         let n = match a.first() {
             Some(ValueRef::Int(i)) => usize::try_from(*i).unwrap_or(0),
@@ -189,14 +254,18 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         };
         Ok(if n == 0 { Value::Null } else { a.get(n).map_or(Value::Null, |v| v.to_value()) })
     }),
-    ("p_find_in_set", 3, strict!(|a: &[ValueRef<'_>]| {
-        let cmp = collate::function(collate::by_id(int_of(&a[2])));
-        let (t, list) = (str_of(&a[0]), str_of(&a[1]));
-        if list.is_empty() || t.contains(',') {
-            return Ok(Value::Int(0));
-        }
-        Ok(Value::Int(list.split(',').position(|w| cmp(w, t).is_eq()).map_or(0, |i| i as i64 + 1)))
-    })),
+    (
+        "p_find_in_set",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let cmp = collate::function(collate::by_id(int_of(&a[2])));
+            let (t, list) = (str_of(&a[0]), str_of(&a[1]));
+            if list.is_empty() || t.contains(',') {
+                return Ok(Value::Int(0));
+            }
+            Ok(Value::Int(list.split(',').position(|w| cmp(w, t).is_eq()).map_or(0, |i| i as i64 + 1)))
+        }),
+    ),
     ("p_quote", 1, |a| match a[0] {
         ValueRef::Null => text("NULL"),
         ref v => {
@@ -224,30 +293,45 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         Ok(Value::Blob(out))
     }),
-    ("p_cut", 2, strict!(|a: &[ValueRef<'_>]| {
-        let n = int_of(&a[1]) as usize;
-        if length(&a[0]) > n {
-            let t = str_of(&a[0]);
-            context::warn(1292, format!("Truncated incorrect CHAR({n}) value: '{t}'"));
-        }
-        Ok(slice(&a[0], 0, n))
-    })),
-    ("p_binary", 2, strict!(|a: &[ValueRef<'_>]| {
-        let n = int_of(&a[1]) as usize;
-        let mut b = bytes_of(&a[0]).to_vec();
-        if too_long(n, "cast_as_binary") {
-            return Ok(Value::Null);
-        }
-        if b.len() > n {
-            context::warn(1292, format!("Truncated incorrect BINARY({n}) value: '{}'", String::from_utf8_lossy(&b)));
-        }
-        b.resize(n, 0);
-        Ok(Value::Blob(b))
-    })),
-    ("p_format", 2, strict!(|a: &[ValueRef<'_>]| {
-        let Some(d) = super::number::dec(&a[0]) else { return Ok(Value::Null) };
-        text(grouped(&d, int_of(&a[1]).clamp(0, 30) as u8))
-    })),
+    (
+        "p_cut",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = int_of(&a[1]) as usize;
+            if length(&a[0]) > n {
+                let t = str_of(&a[0]);
+                context::warn(1292, format!("Truncated incorrect CHAR({n}) value: '{t}'"));
+            }
+            Ok(slice(&a[0], 0, n))
+        }),
+    ),
+    (
+        "p_binary",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let n = int_of(&a[1]) as usize;
+            let mut b = bytes_of(&a[0]).to_vec();
+            if too_long(n, "cast_as_binary") {
+                return Ok(Value::Null);
+            }
+            if b.len() > n {
+                context::warn(
+                    1292,
+                    format!("Truncated incorrect BINARY({n}) value: '{}'", String::from_utf8_lossy(&b)),
+                );
+            }
+            b.resize(n, 0);
+            Ok(Value::Blob(b))
+        }),
+    ),
+    (
+        "p_format",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let Some(d) = super::number::dec(&a[0]) else { return Ok(Value::Null) };
+            text(grouped(&d, int_of(&a[1]).clamp(0, 30) as u8))
+        }),
+    ),
     ("p_gcjoin", 2, strict!(|a: &[ValueRef<'_>]| group_join(&a[0], bytes_of(&a[1])))),
     ("p_like", 4, |a| {
         if any_null(a) {
@@ -262,7 +346,8 @@ fn too_long(size: usize, name: &str) -> bool {
     if size <= RESULT_BYTES_MAX {
         return false;
     }
-    let message = format!("Result of {name}() was larger than max_allowed_packet ({RESULT_BYTES_MAX}) - truncated");
+    let message =
+        format!("Result of {name}() was larger than max_allowed_packet ({RESULT_BYTES_MAX}) - truncated");
     context::warn(1301, message);
     true
 }
