@@ -159,6 +159,19 @@ impl Node {
         Node::open(dir, clock, key, account_key, seed)
     }
 
+    /// The same node on a store restored from this backup; `self` is gone.
+    pub fn restored_from(mut self, backup: &Path) -> Node {
+        self.stop();
+        let dir = TestDir::new();
+        let mut to = p2pdb_store::Options::new(p2pdb_engine::realm::file(&dir.0));
+        to.functions = std::sync::Arc::default();
+        p2pdb_store::restore(backup, &to).expect("a restore");
+        let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
+        let seed = self.seed;
+        drop(self);
+        Node::open(dir, clock, key, account_key, seed)
+    }
+
     fn stop(&mut self) {
         self.engine.stop();
         if let Some(w) = self.writer.take() {

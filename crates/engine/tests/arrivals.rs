@@ -1,0 +1,179 @@
+//! Blocks that no correct node sends, and blocks that come at the wrong time: one clear answer each, nothing changes
+//! that must not, and the engine goes on.
+
+mod support;
+
+use p2pdb_block::{BodyBuilder, Draft, RawBlock, SigningKey, seal};
+use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::{Change, ColumnTag, RULES, Stamp, Value};
+use p2pdb_sync::Received;
+use support::{Node, converge};
+
+fn two() -> (Node, Node) {
+    let a = Node::begin(1);
+    a.session().run(
+        "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, v INT); INSERT INTO d.t VALUES (1, 10)",
+    );
+    let b = a.join(2);
+    (a, b)
+}
+
+fn still_works(node: &Node) {
+    node.session().run("UPDATE d.t SET v = v + 1 WHERE id = 1");
+}
+
+#[test]
+fn a_block_with_a_bad_signature_is_refused() {
+    let (a, b) = two();
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    let mut blocks = a.missing_from(&b);
+    let mut bytes = blocks[0].block.bytes().to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    blocks[0].block = RawBlock(bytes).decode().expect("canonical still");
+    let before = a.fingerprint();
+    let arrived = a.engine.ingest(blocks).block();
+    assert_eq!((arrived.applied.len(), arrived.refused.len()), (0, 1));
+    assert!(arrived.refused[0].1.contains("signature"), "{}", arrived.refused[0].1);
+    assert_eq!(a.fingerprint(), before);
+    converge(&[&a, &b]);
+    still_works(&a);
+}
+
+#[test]
+fn blocks_of_another_realm_are_refused() {
+    let (a, _b) = two();
+    let stranger = Node::begin(9);
+    stranger.session().run("CREATE DATABASE x");
+    let blocks = a.missing_from(&stranger);
+    assert!(blocks.len() >= 2);
+    let n = blocks.len();
+    let before = a.fingerprint();
+    let arrived = a.engine.ingest(blocks).block();
+    assert_eq!((arrived.applied.len(), arrived.refused.len()), (0, n), "{:?}", arrived.refused);
+    assert_eq!(a.fingerprint(), before);
+    still_works(&a);
+}
+
+#[test]
+fn what_a_node_writes_that_was_never_admitted_is_void() {
+    let (a, b) = two();
+    let status = a.engine.status();
+    let mut s = a.session();
+    let account = p2pdb_model::AccountId::from_slice(&[7; 16]).expect("16 bytes");
+    let table = p2pdb_model::ids::ObjectId([3; 16]);
+    let mut body = BodyBuilder::new();
+    let change = RowChange::Insert {
+        layout: 0,
+        key: None,
+        generated: false,
+        values: vec![Value::Int(66), Value::Int(66)],
+    };
+    body.push(account, &[Layout(table, 1, vec![ColumnTag(1), ColumnTag(2)])], vec![Change::Row(change)])
+        .expect("a body");
+    let draft = Draft {
+        rules: RULES,
+        seq: 1,
+        prev: None,
+        parents: status.heads.clone(),
+        stamp: Stamp(status.stamp.0 + 1),
+    };
+    let key = SigningKey::from_bytes(&[77; 32]);
+    let full = seal(draft, body.finish(), &key, Some(&a.engine.realm())).expect("a block");
+    let received = Received {
+        block: RawBlock(full.bytes().to_vec()).decode().expect("a block"),
+        bodies: full.parts().iter().map(|p| p.bytes.clone()).collect(),
+    };
+    let arrived = a.engine.ingest(vec![received]).block();
+    assert_eq!(arrived.fault, None);
+    // It is in the log, as every node would have it, and counts nowhere.
+    let reasons = s.rows("SELECT reason FROM p2pdb.voided");
+    assert_eq!(reasons.len(), 1);
+    assert!(reasons[0].contains("member"), "{reasons:?}");
+    converge(&[&a, &b]);
+    still_works(&a);
+}
+
+#[test]
+fn a_block_from_the_future_waits_until_its_time_has_come() {
+    let (a, b) = two();
+    b.clock.advance_ms(600_000);
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    let blocks = a.missing_from(&b);
+    let arrived = a.engine.ingest(blocks).block();
+    assert_eq!((arrived.applied.len(), arrived.waiting), (0, 1));
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM d.t"), ["1"]);
+    still_works(&a);
+    a.clock.advance_ms(600_000);
+    a.engine.tick();
+    // The tick stands in the queue before this statement.
+    still_works(&a);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM d.t"), ["2"]);
+    converge(&[&a, &b]);
+}
+
+#[test]
+fn blocks_in_reverse_order_twice_and_with_a_hole_are_put_right() {
+    let (a, b) = two();
+    for n in 2..12 {
+        b.session().run(&format!("INSERT INTO d.t VALUES ({n}, {n})"));
+    }
+    let mut blocks = a.missing_from(&b);
+    blocks.reverse();
+    let hole = blocks.pop().expect("the first block");
+    let twice: Vec<Received> = blocks.iter().chain(&blocks).cloned().collect();
+    let arrived = a.engine.ingest(twice).block();
+    assert_eq!(arrived.applied.len(), 0);
+    assert_eq!(arrived.missing, [hole.block.cid()]);
+    let arrived = a.engine.ingest(vec![hole]).block();
+    assert_eq!(arrived.applied.len(), 10);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM d.t"), ["11"]);
+    converge(&[&a, &b]);
+}
+
+#[test]
+fn a_block_whose_bodies_are_not_the_named_ones_is_refused() {
+    let (a, b) = two();
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    let mut blocks = a.missing_from(&b);
+    blocks[0].bodies[0][5] ^= 1;
+    let arrived = a.engine.ingest(blocks).block();
+    assert_eq!((arrived.applied.len(), arrived.refused.len()), (0, 1));
+    converge(&[&a, &b]);
+}
+
+#[test]
+fn a_transaction_larger_than_a_body_travels_in_chunks() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE d.big (id INT PRIMARY KEY, blob_ LONGBLOB)");
+    a.session().run("INSERT INTO d.big VALUES (1, REPEAT('x', 3000000))");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT LENGTH(blob_) FROM d.big"), ["3000000"]);
+}
+
+#[test]
+fn a_chain_that_forked_after_a_restore_converges() {
+    let (a, b) = two();
+    let backup = a.path().join("backup.db");
+    b.engine.backup(&backup).expect("a backup");
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    converge(&[&a, &b]);
+    let c = b.restored_from(&backup);
+    c.session().run("INSERT INTO d.t VALUES (3, 30)");
+    converge(&[&a, &c]);
+    for n in [&a, &c] {
+        assert_eq!(n.session().rows("SELECT id FROM d.t ORDER BY id"), ["1", "2", "3"]);
+    }
+}
+
+#[test]
+fn two_deletes_of_one_row_are_one_and_its_key_may_come_back() {
+    let (a, b) = two();
+    a.session().run("DELETE FROM d.t WHERE id = 1");
+    b.session().run("DELETE FROM d.t WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM d.t"), ["0"]);
+    a.session().run("INSERT INTO d.t VALUES (1, 1)");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT id, v FROM d.t"), ["1|1"]);
+}
