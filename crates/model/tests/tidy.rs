@@ -17,11 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model", "block", "merge"]),
     ("sync", &["model", "block", "dag"]),
     ("engine", &["model", "block", "dag", "access", "merge", "sql", "store", "sync"]),
-    (
-        "node",
-        &["model", "block", "dag", "access", "merge", "sql", "mysql", "store", "sync", "engine"],
-    ),
-    ("testnet", &[]),
+    ("node", &["model", "block", "dag", "access", "merge", "sql", "mysql", "store", "sync", "engine"]),
+    ("testnet", &["mysql", "node"]),
 ];
 
 /// What only some rooms may know: (dependency, rooms).

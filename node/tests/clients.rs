@@ -1,0 +1,110 @@
+//! Clients that people use, against a real node: the `mariadb` program, PyMySQL, node's mysql2, Rust's mysql_async.
+//!
+//! `scripts/test` installs the first three and says where they are; without it they are looked for where a developer
+//! would have them. A client that is missing fails its test.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Node, text};
+use mysql_async::prelude::Queryable;
+use p2pdb_node::client_file::ClientFile;
+
+fn node() -> (tempfile::TempDir, Node) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = Node::start(&dir.path().join("node"), &[]);
+    (dir, node)
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+fn run_client(program: &mut Command, client: &ClientFile) {
+    let output = program
+        .args([&client.host, &client.port.to_string(), &client.user, &client.password])
+        .output()
+        .unwrap_or_else(|e| panic!("{program:?} does not start ({e}): run scripts/test, which installs it"));
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && out.trim() == "fine", "{out}\n{err}");
+}
+
+#[test]
+fn the_mariadb_program_loads_a_script_and_shows_tables() {
+    let (_dir, node) = node();
+    let defaults = format!("--defaults-file={}", node.dir.root().join("client.cnf").display());
+    let run = |args: &[&str], input: &str| {
+        use std::io::Write;
+        let mut child = Command::new("mariadb")
+            .arg(&defaults)
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the mariadb client is there: scripts/test installs it");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let script = "DROP DATABASE IF EXISTS shop; CREATE DATABASE shop; USE shop;\n\
+                  /*!40101 SET NAMES utf8 */;\n\
+                  CREATE TABLE till (id INT AUTO_INCREMENT PRIMARY KEY, name NVARCHAR(20)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;\n\
+                  INSERT INTO till (name) VALUES (N'apple'), (N'b\\'c');\n";
+    run(&[], script);
+    assert_eq!(run(&["-N", "shop"], "SELECT * FROM till ORDER BY id"), "1\tapple\n2\tb'c\n");
+    assert!(run(&["-t", "shop"], "SHOW TABLES").contains("| till           |"));
+    assert!(run(&["shop"], "STATUS").contains("8.0."));
+}
+
+#[test]
+fn pymysql_works() {
+    let (_dir, node) = node();
+    let python = std::env::var_os("P2PDB_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    run_client(Command::new(python).arg(script("pymysql_client.py")), &node.client_file());
+}
+
+#[test]
+fn node_mysql2_works() {
+    let (_dir, node) = node();
+    let mut program = Command::new("node");
+    if let Some(path) = std::env::var_os("P2PDB_TEST_NODE_PATH") {
+        program.env("NODE_PATH", path);
+    }
+    run_client(program.arg(script("mysql2_client.js")), &node.client_file());
+}
+
+#[test]
+fn mysql_async_works() {
+    let (_dir, node) = node();
+    let client = node.client_file();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let opts = mysql_async::OptsBuilder::default()
+            .ip_or_hostname(client.host)
+            .tcp_port(client.port)
+            .user(Some(client.user))
+            .pass(Some(client.password))
+            .prefer_socket(Some(false));
+        let mut c = mysql_async::Conn::new(opts).await.expect("a connection");
+        c.query_drop("CREATE DATABASE rs; ").await.expect("a database");
+        c.query_drop("CREATE TABLE rs.t (id BIGINT UNSIGNED PRIMARY KEY, name VARCHAR(9), d DECIMAL(20,10))")
+            .await
+            .expect("a table");
+        let big = u64::MAX;
+        c.exec_drop("INSERT INTO rs.t VALUES (?, ?, ?)", (big, "x", "1234567890.0123456789")).await.expect("a row");
+        let row: Option<(u64, String, String)> =
+            c.exec_first("SELECT id, name, d FROM rs.t WHERE id = ?", (big,)).await.expect("a query");
+        assert_eq!(row, Some((big, "x".to_owned(), "1234567890.0123456789".to_owned())));
+        let mut tx = c.start_transaction(mysql_async::TxOpts::default()).await.expect("a transaction");
+        tx.query_drop("DELETE FROM rs.t").await.expect("a delete");
+        assert_eq!(tx.affected_rows(), 1);
+        tx.rollback().await.expect("a rollback");
+        let n: Option<u64> = c.query_first("SELECT COUNT(*) FROM rs.t").await.expect("a count");
+        assert_eq!(n, Some(1));
+        c.disconnect().await.expect("the end");
+    });
+}

@@ -1,0 +1,39 @@
+"""What a program with PyMySQL does: host, port, user and password are its arguments."""
+import datetime
+import decimal
+import sys
+
+import pymysql
+
+host, port, user, password = sys.argv[1:5]
+c = pymysql.connect(host=host, port=int(port), user=user, password=password, autocommit=False)
+with c.cursor() as q:
+    q.execute("CREATE DATABASE IF NOT EXISTS py")
+    q.execute("USE py")
+    q.execute("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), price DECIMAL(8,2), day DATE,"
+              " at DATETIME(6), raw BLOB, flag BOOL)")
+    row = ("ä'\"\\", decimal.Decimal("12.50"), datetime.date(2026, 2, 28),
+           datetime.datetime(2026, 2, 28, 1, 2, 3, 456789), b"\x00\xff", True)
+    q.execute("INSERT INTO t (name, price, day, at, raw, flag) VALUES (%s, %s, %s, %s, %s, %s)", row)
+    assert q.lastrowid > 0, q.lastrowid
+    c.commit()
+    q.execute("SELECT name, price, day, at, raw, flag FROM t")
+    found = q.fetchone()
+    assert found == row[:5] + (1,), found
+    q.executemany("INSERT INTO t (name) VALUES (%s)", [(f"n{i}",) for i in range(100)])
+    assert q.rowcount == 100, q.rowcount
+    c.rollback()
+    q.execute("SELECT COUNT(*) FROM t")
+    assert q.fetchone() == (1,)
+    try:
+        q.execute("SELECT nosuch FROM t")
+        raise SystemExit("no error")
+    except pymysql.err.OperationalError as e:
+        assert e.args[0] == 1054, e
+    try:
+        q.execute("INSERT INTO t (id) SELECT id FROM t")
+        raise SystemExit("no error")
+    except pymysql.err.IntegrityError as e:
+        assert e.args[0] == 1062, e
+c.close()
+print("fine")
