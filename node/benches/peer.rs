@@ -323,7 +323,8 @@ async fn processes(figures: &mut Vec<(String, f64, &'static str)>, quick: bool) 
         on_a.query_drop(format!("INSERT INTO b.t (k, c, pad) VALUES {}", row(n))).await?;
         let committed = Instant::now();
         loop {
-            let seen: Option<u64> = on_b.query_first(format!("SELECT k FROM b.t WHERE k = {n} LIMIT 1")).await?;
+            let seen: Option<u64> =
+                on_b.query_first(format!("SELECT k FROM b.t WHERE k = {n} LIMIT 1")).await?;
             if seen.is_some() {
                 break;
             }
@@ -351,7 +352,8 @@ async fn processes(figures: &mut Vec<(String, f64, &'static str)>, quick: bool) 
         tasks.push(tokio::spawn(async move {
             let insert = conn.prep("INSERT INTO b.t (k, c, pad) VALUES (?, ?, ?)").await?;
             for n in (w..rows).step_by(writers as usize) {
-                conn.exec_drop(&insert, (n + 1_000_000, format!("{n:040}"), format!("{:020}", n * 7))).await?;
+                conn.exec_drop(&insert, (n + 1_000_000, format!("{n:040}"), format!("{:020}", n * 7)))
+                    .await?;
             }
             anyhow::Ok(())
         }));
@@ -359,7 +361,12 @@ async fn processes(figures: &mut Vec<(String, f64, &'static str)>, quick: bool) 
     for t in tasks {
         t.await??;
     }
-    note(figures, "durable single-row inserts, 64 clients", rows as f64 / start.elapsed().as_secs_f64(), "rows/s");
+    note(
+        figures,
+        "durable single-row inserts, 64 clients",
+        rows as f64 / start.elapsed().as_secs_f64(),
+        "rows/s",
+    );
     let after = disk_bytes(&a.dir)?;
     note(figures, "bytes on disk a row, writer", (after - before) as f64 / rows as f64, "B");
     let total = rows + rounds as u64;

@@ -95,7 +95,9 @@ fn mysql_async_works() {
             .await
             .expect("a table");
         let big = u64::MAX;
-        c.exec_drop("INSERT INTO rs.t VALUES (?, ?, ?)", (big, "x", "1234567890.0123456789")).await.expect("a row");
+        c.exec_drop("INSERT INTO rs.t VALUES (?, ?, ?)", (big, "x", "1234567890.0123456789"))
+            .await
+            .expect("a row");
         let row: Option<(u64, String, String)> =
             c.exec_first("SELECT id, name, d FROM rs.t WHERE id = ?", (big,)).await.expect("a query");
         assert_eq!(row, Some((big, "x".to_owned(), "1234567890.0123456789".to_owned())));
