@@ -373,6 +373,59 @@ fn statements_that_differ_in_lifted_literals_share_a_plan() {
     assert!(q.short && q.reads.keys.len() == 1 && q.reads.tables.is_empty(), "{:?}", q.reads);
 }
 
+#[test]
+fn comparisons_with_literals_of_other_types_use_indexes() {
+    let mut w = World::new();
+    for sql in [
+        "CREATE DATABASE d",
+        "USE d",
+        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(10), d DATE, c DECIMAL(10,2), b BIGINT UNSIGNED, e ENUM('x','y'), ts TIMESTAMP NULL)",
+        "CREATE TABLE u (v VARCHAR(10))",
+    ] {
+        w.run(sql).expect("schema");
+    }
+    let t = w.schema.catalog.table("d", "t").expect("table").clone();
+    for c in t.columns.iter().skip(1) {
+        let (name, table) = (c.physical(), t.physical());
+        w.db.execute_batch(&format!("CREATE INDEX i_{name} ON {table} ({name})")).expect("index");
+    }
+    for condition in [
+        "id = 1",
+        "id = '1'",
+        "id = 1.5",
+        "id > '3'",
+        "id IN (1, '2')",
+        "v = 'a'",
+        "v > 'a'",
+        "v IN ('a', 'b')",
+        "v BETWEEN 'a' AND 'c'",
+        "d = '2024-01-01'",
+        "d >= 20240101",
+        "c = 1.5",
+        "c = '1.50'",
+        "c > 1",
+        "b = 5",
+        "b > '18446744073709551614'",
+        "e = 'x'",
+        "ts < '2024-01-01'",
+        "v = (SELECT 'a')",
+        "v IN (SELECT v FROM u)",
+        "id = @x + 0",
+    ] {
+        let sql = format!("SELECT * FROM t WHERE {condition}");
+        let plan = w.compile(&sql).expect("compiles").plan;
+        let PlanKind::Query(q) = &plan.kind else { panic!("a query") };
+        let mut s = w.db.prepare(&format!("EXPLAIN QUERY PLAN {}", q.sql)).expect("plan");
+        let none = q.slots.iter().map(|_| Out(Value::Null)).collect::<Vec<_>>();
+        let rows: Vec<String> = s
+            .query_map(rusqlite::params_from_iter(none.iter()), |r| r.get(3))
+            .expect("rows")
+            .collect::<Result<_, _>>()
+            .expect("text");
+        assert!(rows.iter().any(|r| r.starts_with("SEARCH a1")), "{condition}: {rows:?} in {}", q.sql);
+    }
+}
+
 mod junk {
     use super::*;
     use quickcheck::{Arbitrary, Gen, QuickCheck};

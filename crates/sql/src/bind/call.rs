@@ -167,6 +167,7 @@ impl Binder<'_> {
             Ret::Int(n) => FieldType { length: n.max(2), ..FieldType::int() },
             Ret::UInt => FieldType::uint(),
             Ret::Bool => FieldType::boolean(),
+            Ret::Real if name == "PI" => FieldType { length: 8, decimals: 6, ..FieldType::double() },
             Ret::Real => FieldType::double(),
             Ret::Text(n) => text(n),
             Ret::Like(n) => text(first.saturating_mul(n)),

@@ -260,6 +260,10 @@ impl Binder<'_> {
         }
         let mut columns = Vec::new();
         let mut levels = Vec::new();
+        // Of equal rows UNION gives the first; SQLite's own UNION gives the last.
+        let first_wins = word == "UNION";
+        let word = if first_wins { "UNION ALL" } else { word };
+        let mut outer = Vec::new();
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for i in 0..a.columns.len() {
             let name = format!("c{i}");
@@ -268,7 +272,8 @@ impl Binder<'_> {
             if ty.class() == Class::Text {
                 ty.collation = self.common_collation(&[&l, &r], "UNION")?;
             }
-            let collate = if all { String::new() } else { collate_clause(&ty) };
+            let collate = if all || first_wins { String::new() } else { collate_clause(&ty) };
+            outer.push(format!("c{i}{} AS c{i}", collate_clause(&ty)));
             let (p, q) = (self.to(&l, &ty), self.to(&r, &ty));
             x.push(format!("{}{collate} AS c{i}", self.sql(&p)));
             y.push(format!("{}{collate} AS c{i}", self.sql(&q)));
@@ -285,7 +290,11 @@ impl Binder<'_> {
         let mut free = a.free;
         free.extend(b.free);
         Ok(BoundQuery {
-            sql: format!("SELECT {} FROM ({sql})", list.join(",")),
+            sql: if first_wins {
+                format!("SELECT DISTINCT {} FROM ({sql})", outer.join(","))
+            } else {
+                format!("SELECT {} FROM ({sql})", list.join(","))
+            },
             columns,
             coercibility: levels,
             single_row: false,
