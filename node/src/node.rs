@@ -34,6 +34,8 @@ pub const ROOT: &str = "root";
 /// The ticket of a node that is not a member yet.
 pub const TICKET_FILE: &str = "ticket";
 const TOKEN_FILE: &str = "admin.token";
+/// Left while the random password was made but not shown yet, because a start failed in between.
+const UNSEEN_FILE: &str = "password.unseen";
 /// Where a running node can be reached.
 pub const RUN_FILE: &str = "run.json";
 const PEERS_FILE: &str = "peers.json";
@@ -51,11 +53,11 @@ pub fn random_password() -> String {
         .collect()
 }
 
-/// Makes a realm of its own in this directory, with a `root` account; says its password.
+/// Makes a realm of its own in this directory, with a `root` account.
 ///
 /// # Errors
 /// When there is a node already or something cannot be written.
-pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
+pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
     if dir.is_initialised() {
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
@@ -72,18 +74,18 @@ pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
     })
     .with_context(|| format!("cannot make a realm in {}", dir.root().display()))?;
     dir.write_account_key(ROOT, &account_key)?;
-    let password = write_login(dir, config)?;
+    write_login(dir, config)?;
     // Last: with it the directory counts as a node's.
     dir.write_node_key(&node_key)?;
     info!(%realm, node = %node_id(&node_key), "made a realm");
-    Ok(password)
+    Ok(())
 }
 
-/// Makes a node that will join the ticket's realm; says its `root` password.
+/// Makes a node that will join the ticket's realm.
 ///
 /// # Errors
 /// When there is a node already or something cannot be written.
-pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::Result<String> {
+pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::Result<()> {
     if dir.is_initialised() {
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
@@ -92,9 +94,9 @@ pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::R
     create_joiner(dir.root(), ticket.realm)
         .with_context(|| format!("cannot make a store in {}", dir.root().display()))?;
     dir.write_secret(TICKET_FILE, ticket.encode().as_bytes())?;
-    let password = write_login(dir, config)?;
+    write_login(dir, config)?;
     dir.write_node_key(&node_key)?;
-    Ok(password)
+    Ok(())
 }
 
 /// A directory without a node key whose making broke off: its store is of no use to anybody.
@@ -111,15 +113,27 @@ fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_login(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
+fn write_login(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
     let password = random_password();
     Logins::open(dir)?.set_password(ROOT, &password)?;
-    let mut file =
-        ClientFile { host: String::new(), port: 0, user: ROOT.to_owned(), password: password.clone() };
+    let mut file = ClientFile { host: String::new(), port: 0, user: ROOT.to_owned(), password };
     file.set_address(config.mysql_listen);
     file.write(dir)?;
+    dir.write_secret(UNSEEN_FILE, b"")?;
     dir.write_secret("node.name", config.node_name.as_bytes())?;
-    Ok(password)
+    Ok(())
+}
+
+/// The random password, the first time this is asked.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn unseen_password(dir: &DataDir) -> anyhow::Result<Option<String>> {
+    if dir.read_text(UNSEEN_FILE)?.is_none() {
+        return Ok(None);
+    }
+    dir.remove(UNSEEN_FILE);
+    Ok(ClientFile::read(dir)?.map(|f| f.password))
 }
 
 /// The name given when the directory was made.
@@ -209,12 +223,7 @@ pub enum Until {
 ///
 /// # Errors
 /// When something that is needed cannot be had: a port, the store, the network.
-pub fn run(
-    dir: &DataDir,
-    config: &Config,
-    until: Until,
-    first_password: Option<String>,
-) -> anyhow::Result<()> {
+pub fn run(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.worker_threads > 0 {
         builder.worker_threads(config.worker_threads);
@@ -222,7 +231,7 @@ pub fn run(
     // A client that does not read its result blocks a thread for a while; never more than there are clients.
     builder.max_blocking_threads(config.max_connections + 64);
     let runtime = builder.enable_all().thread_name("p2pdb").build().context("cannot start the runtime")?;
-    let result = runtime.block_on(run_async(dir, config, until, first_password));
+    let result = runtime.block_on(run_async(dir, config, until));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -242,12 +251,7 @@ async fn bind(address: SocketAddr, what: &str, flag: &str) -> anyhow::Result<Tcp
     }
 }
 
-async fn run_async(
-    dir: &DataDir,
-    config: &Config,
-    until: Until,
-    first_password: Option<String>,
-) -> anyhow::Result<()> {
+async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
     let mysql = bind(config.mysql_listen, "MySQL clients", "mysql-listen").await?;
     let mysql_address = mysql.local_addr()?;
     let http = match config.http_listen {
@@ -340,7 +344,7 @@ async fn run_async(
         http: http_address.map(|a| a.to_string()),
     };
     dir.write_json(RUN_FILE, &run_info)?;
-    greet(dir, &app, first_password.as_deref());
+    greet(dir, &app, unseen_password(dir)?.as_deref());
 
     let result = wait_for_end(until, &app, dir).await;
 

@@ -153,7 +153,7 @@ impl Replication {
                 }
                 notice => {
                     // After the stop nobody listens, and nobody needs to.
-                    let _ = tell.send(Input::Notice(notice));
+                    let _ = tell.send(Input::Notice(Box::new(notice)));
                 }
             }
         })?;
@@ -205,7 +205,7 @@ impl Replication {
 }
 
 enum Input {
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// Blocks were applied.
     Applied,
     /// A block made here changes members.
@@ -300,7 +300,7 @@ impl Glue {
                     Some(Input::Members) => self.look_at_members().await,
                     Some(Input::Applied) if self.members_seen.elapsed() >= ENGINE_TICK => self.look_at_members().await,
                     Some(Input::Applied) => self.members_due = true,
-                    Some(Input::Notice(notice)) => self.on_notice(notice).await,
+                    Some(Input::Notice(notice)) => self.on_notice(*notice).await,
                 },
                 _ = engine_tick.tick() => self.on_tick().await,
                 _ = clock_check.tick() => self.check_clock(),

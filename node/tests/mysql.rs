@@ -44,11 +44,7 @@ fn statements_prepared_statements_and_several_results() {
         c.protocol().execute(statement_id, &[Param::Int(id)]);
         assert!(matches!(c.event().expect("an event"), ClientEvent::Columns(_)));
         let ClientEvent::BinaryRow(row) = c.event().expect("an event") else { panic!("no row for {id}") };
-        assert!(
-            format!("{:?}", row[0]).contains(&format!("{:?}", name.as_bytes())[1..5])
-                || matches!(&row[0], Param::Text(t) | Param::Bytes(t) if t == name.as_bytes()),
-            "{row:?}"
-        );
+        assert!(matches!(&row[0], Param::Text(t) | Param::Bytes(t) if t == name.as_bytes()), "{row:?}");
         assert!(matches!(c.event().expect("an event"), ClientEvent::Done(_)));
     }
 }

@@ -83,6 +83,9 @@ fn a_port_that_is_taken_is_named_with_a_way_out() {
     ];
     let error = run_err(&dir, &args);
     assert!(error.contains(&peer) && error.contains("--peer-listen"), "{error}");
+    // None of these starts came to show the password; the first one that succeeds does.
+    let node = Node::start(&dir, &[]);
+    assert!(node.log().contains(&node.client_file().password));
 }
 
 #[test]

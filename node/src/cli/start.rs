@@ -22,13 +22,16 @@ pub(super) struct Join {
 
 pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
     let _lock = c.dir.lock()?;
-    let password = if c.dir.is_initialised() { None } else { Some(node::init(&c.dir, &c.config)?) };
-    node::run(&c.dir, &c.config, Until::Stopped, password)
+    if !c.dir.is_initialised() {
+        node::init(&c.dir, &c.config)?;
+    }
+    node::run(&c.dir, &c.config, Until::Stopped)
 }
 
 pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
     let _lock = c.dir.lock()?;
-    let password = node::init(&c.dir, &c.config)?;
+    node::init(&c.dir, &c.config)?;
+    let password = node::unseen_password(&c.dir)?.unwrap_or_default();
     println!("made a node with a realm of its own in {}", c.dir.root().display());
     println!("  account  root, password {password}  (shown this once; kept in client.cnf)");
     println!("  next     p2pdb-node run --data-dir {}", c.dir.root().display());
@@ -52,13 +55,11 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
     let _lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
     let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == args.ticket.trim());
-    let password = if c.dir.is_initialised() && same {
-        None
-    } else {
-        Some(node::init_joiner(&c.dir, &config, &ticket)?)
-    };
+    if !(c.dir.is_initialised() && same) {
+        node::init_joiner(&c.dir, &config, &ticket)?;
+    }
     let until = if args.no_run { Until::Joined } else { Until::Stopped };
-    node::run(&c.dir, &config, until, password)?;
+    node::run(&c.dir, &config, until)?;
     if args.no_run {
         println!(
             "joined realm {} as {}; start it with: p2pdb-node run --data-dir {}",
