@@ -400,12 +400,16 @@ fn check(w: &mut Writer, core: &mut Core, mark: usize, ignore: bool) -> Result<(
     }
 }
 
+/// A table's name in SQLite, and per CHECK its name and the query that finds a violation.
+type LoweredChecks = (std::sync::Arc<str>, Vec<(String, String)>);
+
 /// The first CHECK that a written row violates (3819).
 fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
     let written: Vec<(std::sync::Arc<str>, i64)> = w.db.captured_since(mark, |all| {
         all.iter().filter(|c| c.op != CaptureOp::Delete).map(|c| (c.table.clone(), c.new_rowid)).collect()
     });
-    let mut last: Option<(std::sync::Arc<str>, Vec<(String, String)>)> = None;
+    // The last table's CHECKs: each constraint's name and the query that finds a violation.
+    let mut last: Option<LoweredChecks> = None;
     for (name, rowid) in written {
         if last.as_ref().is_none_or(|(n, _)| *n != name) {
             let table = catalog.tables().find(|t| t.physical() == *name);

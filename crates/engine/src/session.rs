@@ -736,8 +736,8 @@ impl Session {
                 self.next.1 = read_only.or(self.next.1);
             }
             SessionCommand::Savepoint(name) => self.savepoint(&name)?,
-            SessionCommand::RollbackTo(name) => self.to_savepoint(&name, true)?,
-            SessionCommand::Release(name) => self.to_savepoint(&name, false)?,
+            SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
+            SessionCommand::Release(name) => self.end_savepoint(&name, false)?,
             SessionCommand::Kill { id, query_only } => {
                 if !self.inner.kill(id, query_only) {
                     return Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}")));
@@ -808,12 +808,12 @@ impl Session {
     }
 
     /// ROLLBACK TO and RELEASE: `undo` says which.
-    fn to_savepoint(&mut self, name: &str, undo: bool) -> Result<(), SqlError> {
+    fn end_savepoint(&mut self, name: &str, undo: bool) -> Result<(), SqlError> {
         let unknown = || SqlError::new(1305, "42000", format!("SAVEPOINT {name} does not exist"));
         match &mut self.transaction {
             Transaction::Writing(lease) => {
                 let lease = *lease;
-                let found = self.at_writer(lease, |_, w| w.to_savepoint(name, undo))?;
+                let found = self.at_writer(lease, |_, w| w.end_savepoint(name, undo))?;
                 if found { Ok(()) } else { Err(unknown()) }
             }
             Transaction::Reading(s) => {

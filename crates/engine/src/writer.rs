@@ -427,7 +427,7 @@ impl Writer {
     }
 
     /// ROLLBACK TO (`undo`) or RELEASE; false when there is no such savepoint.
-    pub(crate) fn to_savepoint(&mut self, name: &str, undo: bool) -> Result<bool, SqlError> {
+    pub(crate) fn end_savepoint(&mut self, name: &str, undo: bool) -> Result<bool, SqlError> {
         let Some(leased) = &mut self.leased else { return Ok(false) };
         let Some(i) = leased.named.iter().position(|(n, _)| n.eq_ignore_ascii_case(name)) else {
             return Ok(false);
