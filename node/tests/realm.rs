@@ -25,7 +25,7 @@ fn a_node_joins_by_ticket_and_rows_travel_both_ways() {
     let members: Vec<MemberReport> = a.admin().get("members").expect("members");
     let names: Vec<(&str, &str)> = members.iter().map(|m| (m.name.as_str(), m.role.as_str())).collect();
     assert!(names.contains(&("b", "writer")), "{names:?}");
-    assert!(!b.dir.path("ticket").exists(), "the ticket is gone once it was used");
+    eventually("the ticket is gone once it was used", || (!b.dir.path("ticket").exists()).then_some(()));
 
     let log = run_ok(a.dir.root(), &["log", "-n", "5"]);
     assert!(log.contains("(head)") && log.contains("INSERT d.t") && log.starts_with('*'), "{log}");
