@@ -198,7 +198,10 @@ fn feed(a: &Local, b: &Local) -> Result<f64> {
         let batch: Result<Vec<Received>> = scan
             .blocks
             .into_iter()
-            .map(|w| Ok(Received { block: p2pdb_block::RawBlock(w.envelope).decode()?, bodies: w.bodies }))
+            .map(|w| {
+                let block = p2pdb_block::RawBlock(w.0.into_vec()).decode()?;
+                Ok(Received { block, bodies: w.1.into_iter().map(|b| b.into_vec()).collect() })
+            })
             .collect();
         let batch = batch?;
         let start = Instant::now();
