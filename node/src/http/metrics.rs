@@ -22,6 +22,7 @@ struct Reading {
     clients: usize,
     connections: (u64, u64, u64),
     bytes: (u64, u64),
+    net: (u64, u64),
     kinds: Vec<(&'static str, Vec<u64>, u64, u64)>,
     engine: [(&'static str, &'static str, u64); 7],
     peers: usize,
@@ -38,6 +39,7 @@ pub(super) fn render(app: &App) -> Result<String, Error> {
         clients: app.door().connected(),
         connections: stats.connections(),
         bytes: stats.bytes(),
+        net: app.link.bytes(),
         kinds: Kind::ALL
             .into_iter()
             .map(|k| {
@@ -93,6 +95,8 @@ impl Collector for Reading {
         counter(e, "mysql_logins_denied", "Logins denied", denied)?;
         counter(e, "mysql_received_bytes", "Bytes from MySQL clients", self.bytes.0)?;
         counter(e, "mysql_sent_bytes", "Bytes to MySQL clients", self.bytes.1)?;
+        counter(e, "net_received_bytes", "Bytes from peers, before transport framing", self.net.0)?;
+        counter(e, "net_sent_bytes", "Bytes to peers, before transport framing", self.net.1)?;
         let mut family = e.encode_descriptor(
             "statement_seconds",
             "Time of statements by kind",

@@ -7,6 +7,8 @@
 //! The thread ends when the network has stopped or [`Link::stop`] is called.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,9 +50,23 @@ enum Input {
 #[derive(Clone, Debug)]
 pub struct Link {
     inputs: Sender<Input>,
+    bytes: Arc<Bytes>,
+}
+
+/// Bytes of frames and gossip messages since the start.
+#[derive(Debug, Default)]
+struct Bytes {
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 impl Link {
+    /// Bytes received from peers and sent to them since the start: frames and gossip, before the transport's own
+    /// framing and encryption.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes.received.load(Ordering::Relaxed), self.bytes.sent.load(Ordering::Relaxed))
+    }
+
     /// Hands an event of the engine to sync. Does nothing after the end.
     pub fn event(&self, event: Event) {
         // An error means that the thread has ended: there is nobody to tell.
@@ -99,6 +115,7 @@ where
         // An error means that the thread has ended already.
         let _ = forward.send(Input::Stop);
     });
+    let bytes = Arc::<Bytes>::default();
     let driver = Driver {
         sync: Sync::new(config),
         net,
@@ -107,9 +124,10 @@ where
         start: Instant::now(),
         gossip: HashMap::new(),
         next_gossip: 0,
+        bytes: bytes.clone(),
     };
     let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(move || driver.run(&receiver))?;
-    Ok((Link { inputs }, thread))
+    Ok((Link { inputs, bytes }, thread))
 }
 
 struct Driver<S, F> {
@@ -121,6 +139,7 @@ struct Driver<S, F> {
     /// Messages whose verdict sync has not given yet.
     gossip: HashMap<u64, GossipId>,
     next_gossip: u64,
+    bytes: Arc<Bytes>,
 }
 
 impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
@@ -169,10 +188,12 @@ impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
             }
             NetEvent::Frame { node, lane, frame } => {
                 let (bytes, _budget) = frame.into_parts();
+                self.bytes.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 self.handle(Event::Frame { peer: node, lane: lane_of(lane), bytes });
             }
             NetEvent::Gossip { node, id, frame } => {
                 let (bytes, _budget) = frame.into_parts();
+                self.bytes.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 self.next_gossip += 1;
                 let number = self.next_gossip;
                 self.gossip.insert(number, id);
@@ -194,12 +215,16 @@ impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
     fn act(&mut self, action: Action, now: Now) {
         match action {
             Action::Send { peer, lane, bytes } => {
+                self.bytes.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if self.net.try_send(&peer, net_lane(lane), bytes) == Err(SendError::Full) {
                     tracing::debug!(%peer, ?lane, "the peer does not keep up");
                     self.sync.handle(Event::SendFailed { peer }, now, &self.source);
                 }
             }
-            Action::Publish { bytes } => self.command(Command::Publish(bytes)),
+            Action::Publish { bytes } => {
+                self.bytes.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                self.command(Command::Publish(bytes));
+            }
             Action::GossipVerdict { id, peer, forward } => {
                 let verdict = match forward {
                     Some(true) => Verdict::Accept,
