@@ -6,7 +6,8 @@ use support::{Node, converge};
 
 #[test]
 fn the_dump_loads_and_replicates() {
-    let Some(dump) = dump() else { return };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testnet/data/chinook.sql");
+    let dump = std::fs::read_to_string(path).expect("the dump is in the repository");
     let a = Node::begin(1);
     let b = a.join(2);
     let mut s = a.session();
@@ -26,10 +27,4 @@ fn the_dump_loads_and_replicates() {
     }
     assert_eq!(rows, 15_607);
     assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
-}
-
-/// The dump is 560 kB and not ours, so it is not in the repository; who has it names it.
-fn dump() -> Option<String> {
-    let path = std::env::var_os("P2PDB_TEST_CHINOOK")?;
-    Some(std::fs::read_to_string(path).expect("the dump that P2PDB_TEST_CHINOOK names"))
 }
