@@ -392,7 +392,7 @@ fn check(w: &mut Writer, core: &mut Core, mark: usize, ignore: bool) -> Result<(
     match error {
         None => Ok(()),
         Some(e) if ignore => {
-            // The statement's rows stay as they were before it: IGNORE of a set of rows is not taken apart.
+            // MySQL skips the row; here IGNORE does not reach references and CHECKs, and the statement fails.
             execute::context::warn(e.code, e.message.clone());
             Err(e)
         }

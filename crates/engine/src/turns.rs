@@ -111,7 +111,7 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// The INSERT behind CREATE TABLE … AS SELECT. When it fails, the table goes again, as in MySQL.
+    /// The INSERT behind CREATE TABLE … AS SELECT. When it fails, the empty table stays (MySQL drops it).
     fn then(&self, writer: &mut Writer, core: &mut Core, text: &str) -> Result<Outcome, SqlError> {
         let catalog = writer.catalog.clone();
         let statement = self.compile(text.into(), &core.state, &catalog, None)?;
