@@ -95,6 +95,7 @@ fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
         entropy: Arc::new(Counting(u64::from(node).into())),
         idle_transaction_ms: 10_000,
         lock_wait_ms: 50_000,
+        variables: Vec::new(),
     })?;
     let writer = engine.clone();
     std::thread::spawn(move || writer.run_writer());
@@ -127,6 +128,7 @@ fn merge(figures: &mut Vec<(String, f64, &'static str)>, rows: u64) -> Result<()
         let dir = tempfile::tempdir()?;
         create_realm(NewRealm {
             name: "bench",
+            node_name: "a",
             directory: dir.path(),
             node_key: &key(1),
             account_key: &key(99),

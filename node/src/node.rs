@@ -12,7 +12,7 @@ use p2pdb_access::admission_signature;
 use p2pdb_block::node_id;
 use p2pdb_block::sign::public_key;
 use p2pdb_engine::{Engine, EngineConfig, NewRealm, create_joiner, create_realm};
-use p2pdb_model::NodeId;
+use p2pdb_model::{NodeId, Value};
 use p2pdb_sync::AdmissionRequest;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
@@ -66,6 +66,7 @@ pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
     let account_key = SigningKey::from_bytes(&rand::random());
     let realm = create_realm(NewRealm {
         name: &config.realm_name,
+        node_name: &config.node_name,
         directory: dir.root(),
         node_key: &node_key,
         account_key: &account_key,
@@ -156,8 +157,20 @@ pub fn open_engine(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
         entropy: Arc::new(SystemEntropy),
         idle_transaction_ms: config.idle_transaction_timeout.as_millis() as u64,
         lock_wait_ms: config.lock_wait_timeout.as_millis() as u64,
+        variables: variables(config),
     });
     engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
+}
+
+/// Settings that clients see as system variables.
+fn variables(config: &Config) -> Vec<(&'static str, Value)> {
+    let wait = Value::from_u64(config.wait_timeout.as_secs().max(1));
+    vec![
+        ("wait_timeout", wait.clone()),
+        ("interactive_timeout", wait),
+        ("max_connections", Value::from_u64(config.max_connections as u64)),
+        ("max_allowed_packet", Value::from_u64(config.max_allowed_packet_bytes as u64)),
+    ]
 }
 
 /// The engine's writer on its thread.

@@ -323,10 +323,12 @@ impl Glue {
         match notice {
             Notice::Connected(node, access) => {
                 info!(peer = %node, ?access, "connected");
+                self.engine.set_connected(node, true);
                 self.ask_admission(node);
             }
             Notice::Disconnected(node) => {
                 info!(peer = %node, "disconnected");
+                self.engine.set_connected(node, false);
                 self.offsets.remove(&node);
             }
             Notice::Listening(address) => {

@@ -87,6 +87,45 @@ fn a_client_that_does_not_log_in_or_idles_is_cut() {
 }
 
 #[test]
+fn a_session_says_how_long_it_may_idle() {
+    let (_temp, node) = start(&["--wait-timeout", "20m"]);
+    let mut short = node.client(None);
+    let mut long = node.client(None);
+    assert_eq!(
+        query(&mut short, "SELECT @@wait_timeout, @@global.wait_timeout").expect("limits"),
+        [["1200", "1200"]]
+    );
+    query(&mut short, "SET SESSION wait_timeout = 1").expect("set");
+    query(&mut long, "SET SESSION interactive_timeout = 1").expect("set");
+    eventually("the short session is cut", || {
+        let rows = query(&mut long, "SELECT COUNT(*) FROM information_schema.PROCESSLIST").expect("rows");
+        (rows == [["1"]]).then_some(())
+    });
+    assert!(!matches!(short.run("SELECT 1"), Ok(Ok(_))));
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_writes_nothing() {
+    let (_temp, node) = start(&[]);
+    let mut holder = node.client(None);
+    for sql in
+        ["CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "BEGIN", "INSERT INTO d.t VALUES (1)"]
+    {
+        query(&mut holder, sql).expect("done");
+    }
+    let mut waiting = program();
+    waiting.args(["sql", "-e", "INSERT INTO d.t VALUES (2)", "--data-dir"]).arg(node.dir.root());
+    let mut waiting = waiting.spawn().expect("a client");
+    let running = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE info LIKE 'INSERT%'";
+    eventually("it waits", || (node.query(running).expect("rows") == [["1"]]).then_some(()));
+    waiting.kill().expect("killed");
+    waiting.wait().expect("gone");
+    eventually("it is gone", || (node.query(running).expect("rows") == [["0"]]).then_some(()));
+    query(&mut holder, "COMMIT").expect("committed");
+    assert_eq!(node.query("SELECT id FROM d.t").expect("rows"), [["1"]]);
+}
+
+#[test]
 fn a_client_that_sends_garbage_is_cut_and_others_go_on() {
     let (_temp, node) = start(&[]);
     let file = node.client_file();

@@ -24,7 +24,12 @@ fn a_node_joins_by_ticket_and_rows_travel_both_ways() {
     wait_equal(&[&a, &b]);
     let members: Vec<MemberReport> = a.admin().get("members").expect("members");
     let names: Vec<(&str, &str)> = members.iter().map(|m| (m.name.as_str(), m.role.as_str())).collect();
-    assert!(names.contains(&("b", "writer")), "{names:?}");
+    assert!(names.contains(&("b", "writer")) && names.contains(&("a", "owner")), "{names:?}");
+    eventually("each sees the other connected", || {
+        let connected = "SELECT name FROM p2pdb.members WHERE connected = 1";
+        let seen = [a.query(connected).expect("members"), b.query(connected).expect("members")];
+        (seen == [[["b"]], [["a"]]]).then_some(())
+    });
     eventually("the ticket is gone once it was used", || (!b.dir.path("ticket").exists()).then_some(()));
 
     let log = run_ok(a.dir.root(), &["log", "-n", "5"]);

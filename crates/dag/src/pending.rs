@@ -97,6 +97,11 @@ impl<T> Pending<T> {
         self.entries.contains_key(cid)
     }
 
+    /// The blocks that wait.
+    pub fn cids(&self) -> impl Iterator<Item = Cid> + '_ {
+        self.entries.keys().copied()
+    }
+
     /// What is kept for a block that waits.
     pub fn get_mut(&mut self, cid: &Cid) -> Option<&mut T> {
         self.entries.get_mut(cid).map(|e| &mut e.item)

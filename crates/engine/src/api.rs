@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use p2pdb_model::change::Role;
-use p2pdb_model::{AccountId, Cid, NodeId, RealmId, Stamp, ValueRef};
+use p2pdb_model::{AccountId, Cid, NodeId, RealmId, Stamp, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 
@@ -84,8 +84,10 @@ pub struct EngineConfig {
     pub entropy: Arc<dyn Entropy>,
     /// Milliseconds that a transaction may hold the writer without a statement before it is rolled back.
     pub idle_transaction_ms: u64,
-    /// Milliseconds that a statement waits for the writer (1205 after it).
+    /// Milliseconds that a statement waits for the writer (1205 after it); shown as `innodb_lock_wait_timeout`.
     pub lock_wait_ms: u64,
+    /// Global values of other system variables, where the node's settings say something else than MySQL's defaults.
+    pub variables: Vec<(&'static str, Value)>,
 }
 
 /// Frontier, heads and health, for `status`, metrics and the testnet.

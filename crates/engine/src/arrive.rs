@@ -103,6 +103,7 @@ impl Engine {
                 for (_, block) in due {
                     inner.take_one(writer, block, &mut arrived);
                 }
+                inner.note_waiting(writer);
                 Box::new(|_| ())
             };
             // If there is no room now there will be at the next tick.
@@ -154,6 +155,7 @@ impl Inner {
             self.take_one(writer, block, &mut arrived);
         }
         arrived.missing = writer.pending.wanted(MISSING_REPORTED_MAX);
+        self.note_waiting(writer);
         self.counters.blocks_refused.fetch_add(arrived.refused.len() as u64, Ordering::Relaxed);
         for (cid, why) in &arrived.refused {
             let block = cid.map_or_else(|| "a block".to_owned(), |c| format!("block {c}"));
@@ -165,6 +167,13 @@ impl Inner {
             }
             giver.give(arrived);
         })
+    }
+
+    /// Lets readers of the log know which blocks wait, so that sync does not ask for them again.
+    fn note_waiting(&self, writer: &Writer) {
+        let mut waiting = self.waiting.lock();
+        waiting.clear();
+        waiting.extend(writer.pending.cids());
     }
 
     /// One block, and those that it lets in.

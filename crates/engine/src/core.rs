@@ -50,6 +50,11 @@ impl Handle {
         self.kill_query.swap(false, Ordering::AcqRel)
     }
 
+    /// A KILL has come that no statement has answered yet.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.kill_query.load(Ordering::Acquire)
+    }
+
     pub(crate) fn connection_killed(&self) -> bool {
         self.kill_connection.load(Ordering::Acquire)
     }

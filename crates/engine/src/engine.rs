@@ -11,7 +11,7 @@ use lru::LruCache;
 use p2pdb_access::Access;
 use p2pdb_block::SigningKey;
 use p2pdb_dag::{Dag, Frontier, Head};
-use p2pdb_model::{Catalog, Cid, NodeId, RealmId};
+use p2pdb_model::{Catalog, Cid, NodeId, RealmId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Front, LiteralKind};
 use p2pdb_sql::plan::Plan;
@@ -130,6 +130,7 @@ pub(crate) struct Parts {
     pub(crate) readers: p2pdb_store::Options,
     pub(crate) idle_transaction_ms: u64,
     pub(crate) lock_wait_ms: u64,
+    pub(crate) variables: Vec<(&'static str, Value)>,
     pub(crate) account_keys: Vec<SigningKey>,
     pub(crate) clean: bool,
 }
@@ -144,9 +145,12 @@ impl Engine {
             readers,
             idle_transaction_ms,
             lock_wait_ms,
+            mut variables,
             account_keys,
             clean,
         } = parts;
+        // MySQL counts this one in whole seconds.
+        variables.push(("innodb_lock_wait_timeout", Value::from_u64((lock_wait_ms / 1_000).max(1))));
         crate::check::remove_leftovers(&directory);
         let started_us = clock.now_us();
         let inner = Inner {
@@ -169,7 +173,7 @@ impl Engine {
             waiting: Mutex::default(),
             connected: Mutex::default(),
             clean,
-            globals: Arc::new(Globals::default()),
+            globals: Arc::new(Globals::new(variables)),
             fronts: Default::default(),
             costs: (0..COSTS).map(|_| AtomicU64::new(0)).collect(),
             sessions: Mutex::default(),
@@ -252,6 +256,16 @@ impl Engine {
     /// This node.
     pub fn node(&self) -> NodeId {
         self.inner.node
+    }
+
+    /// A peer is connected from now on, or is not any more: `p2pdb.members` shows it.
+    pub fn set_connected(&self, peer: NodeId, connected: bool) {
+        let mut all = self.inner.connected.lock();
+        if connected {
+            all.insert(peer);
+        } else {
+            all.remove(&peer);
+        }
     }
 
     /// Open sessions.
@@ -368,8 +382,16 @@ impl Inner {
         let handle = self.sessions.lock().get(&id).cloned();
         handle.is_some_and(|h| {
             h.kill(query_only);
+            self.interrupt_wait(id);
             true
         })
+    }
+
+    /// Ends a session's wait for the writer, if it waits, with 1317.
+    pub(crate) fn interrupt_wait(&self, id: u64) {
+        if let Some(job) = self.queue.withdraw(id) {
+            job.fail(interrupted());
+        }
     }
 
     pub(crate) fn forget(&self, id: u64) {
@@ -385,4 +407,9 @@ impl Inner {
     pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
         self.connected.lock().contains(node)
     }
+}
+
+/// 1317: a KILL ended the statement.
+pub(crate) fn interrupted() -> SqlError {
+    SqlError::new(1317, "70100", "Query execution was interrupted")
 }

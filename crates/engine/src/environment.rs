@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
 use p2pdb_model::{Catalog, ObjectId, Value};
+use p2pdb_sql::error::SqlError;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side};
 
 use crate::engine::Inner;
+use crate::error::store_to_sql;
 use crate::logged::{self, Ancestry};
 use crate::words;
 
@@ -72,7 +74,7 @@ impl virtuals::Environment for Environment<'_> {
         self.inner.published.load().access.accounts().into_iter().map(|a| (a.name, a.host)).collect()
     }
 
-    fn p2pdb(&self, table: &str) -> Vec<Vec<Value>> {
+    fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError> {
         let rows = match table {
             "conflicts" => self.conflicts(),
             "members" => Ok(self.members()),
@@ -83,9 +85,9 @@ impl virtuals::Environment for Environment<'_> {
             "tickets" => Ok(self.tickets()),
             _ => Ok(Vec::new()),
         };
-        rows.unwrap_or_else(|e| {
+        rows.map_err(|e| {
             tracing::error!(error = %e, "p2pdb.{table} cannot be read");
-            Vec::new()
+            store_to_sql(&e)
         })
     }
 

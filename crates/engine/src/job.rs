@@ -1,9 +1,7 @@
 //! What waits for the writer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::plan::PlanKind;
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -16,19 +14,6 @@ use crate::writer::Writer;
 /// A session's core comes back with what became of its statement.
 pub(crate) type Done = (Box<Core>, Result<Outcome, SqlError>);
 
-/// Set when nobody waits for the job any more.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    pub(crate) fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// An autocommit statement.
 pub(crate) struct StatementJob {
     pub(crate) core: Box<Core>,
@@ -39,9 +24,10 @@ pub(crate) struct StatementJob {
 
 /// A transaction at its first write.
 pub(crate) struct LeaseJob {
+    /// The session's connection id.
+    pub(crate) session: u64,
     pub(crate) account: p2pdb_model::AccountId,
     pub(crate) deadline_us: u64,
-    pub(crate) cancel: Cancel,
     pub(crate) giver: Giver<Result<LeaseId, SqlError>>,
 }
 
@@ -64,6 +50,12 @@ impl Job {
         matches!(self, Job::Lease(_))
     }
 
+    /// Shares its group with nobody: CREATE TABLE … AS SELECT, which is taken back as a whole when its rows fail.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Job::Statement(j)
+            if matches!(&j.bound.statement.compiled().plan.kind, PlanKind::Ddl(d) if d.then.is_some()))
+    }
+
     pub(crate) fn deadline_us(&self) -> u64 {
         match self {
             Job::Statement(j) => j.deadline_us,
@@ -72,8 +64,13 @@ impl Job {
         }
     }
 
-    pub(crate) fn cancelled(&self) -> bool {
-        matches!(self, Job::Lease(j) if j.cancel.is_cancelled())
+    /// It belongs to the session with this connection id.
+    pub(crate) fn is_of(&self, session: u64) -> bool {
+        match self {
+            Job::Statement(j) => j.core.handle.id == session,
+            Job::Lease(j) => j.session == session,
+            Job::Task(_) => false,
+        }
     }
 
     /// Answers with this error, changing nothing.

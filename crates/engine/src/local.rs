@@ -22,6 +22,10 @@ use crate::writer::Writer;
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
 
+/// What a row may violate under IGNORE: it is skipped then (MySQL 8.0 Reference Manual, The Effect of IGNORE on
+/// Statement Execution).
+const IGNORED: [u16; 4] = [1062, 1451, 1452, 3819];
+
 /// Runs the statement. On an error the caller takes back what it did.
 pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
     let statement = bound.statement.clone();
@@ -145,7 +149,9 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
     if outcome.last_insert_id != 0 {
         core.state.last_insert_id = outcome.last_insert_id;
     }
-    check(w, core, start, plan.mode == InsertMode::Ignore)?;
+    if plan.mode != InsertMode::Ignore {
+        check(w, core, start)?;
+    }
     Ok(outcome)
 }
 
@@ -171,19 +177,30 @@ impl InsertRun<'_> {
             values.push(Value::Blob(random(w).to_vec()));
         }
         values.extend(self.extra.iter().cloned());
-        let mark = w.db.capture_mark();
         self.rows += 1;
-        match w.db.execute(&self.plan.sql, &values) {
-            Ok(_) => {}
-            Err(StoreError::Constraint(c)) => {
-                return Err(duplicate(self.table, &c, &self.plan.columns, &values[..written]));
+        let write = |w: &mut Writer, core: &mut Core| {
+            let mark = w.db.capture_mark();
+            match w.db.execute(&self.plan.sql, &values) {
+                Ok(_) => Ok(w.db.captured_since(mark, effect_of)),
+                Err(StoreError::Constraint(c)) if self.plan.upsert => Err(duplicate_seen(self.table, &c)),
+                Err(StoreError::Constraint(c)) => {
+                    Err(duplicate(self.table, &c, &self.plan.columns, &values[..written]))
+                }
+                Err(e) => Err(run::failed(&e, core)),
             }
-            Err(e) => return Err(run::failed(&e, core)),
-        }
+        };
+        let effect = if self.plan.mode == InsertMode::Ignore {
+            let Some(effect) = or_skip(w, core, write)? else {
+                self.skipped += 1;
+                return Ok(());
+            };
+            effect
+        } else {
+            write(w, core)?
+        };
         if let Some(id) = generated {
             w.note_generated(self.table.id, id);
         }
-        let effect = w.db.captured_since(mark, effect_of);
         match effect {
             Effect::None if self.plan.upsert => self.outcome.found += 1,
             Effect::None => {
@@ -277,6 +294,36 @@ fn effect_of(captured: &[Captured]) -> Effect {
     }
 }
 
+fn changed_rows(captured: &[Captured]) -> u64 {
+    captured.iter().filter(|c| c.op != CaptureOp::Update || c.old != c.new).count() as u64
+}
+
+/// Writes a row under IGNORE: when it violates a constraint it is taken back alone, with a warning.
+fn or_skip<T>(
+    w: &mut Writer,
+    core: &mut Core,
+    write: impl FnOnce(&mut Writer, &mut Core) -> Result<T, SqlError>,
+) -> Result<Option<T>, SqlError> {
+    let savepoint = w.db.savepoint().map_err(|e| store_to_sql(&e))?;
+    let mark = w.db.capture_mark();
+    let result = write(w, core).and_then(|t| check(w, core, mark).map(|()| t));
+    let skip = matches!(&result, Err(e) if IGNORED.contains(&e.code));
+    if skip {
+        w.db.rollback_to(savepoint).map_err(|e| store_to_sql(&e))?;
+    }
+    if w.db.check().is_ok() {
+        w.db.release(savepoint).map_err(|e| store_to_sql(&e))?;
+    }
+    match result {
+        Ok(t) => Ok(Some(t)),
+        Err(e) if skip => {
+            execute::context::warn(e.code, e.message);
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
 // ---- UPDATE and DELETE
 
 fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
@@ -317,27 +364,31 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
                 .collect(),
         };
         for values in sets {
-            match w.db.execute(&step.sql, &values) {
-                Ok(n) => outcome.found += n,
-                Err(StoreError::Constraint(c)) => {
-                    let catalog = w.catalog.clone();
-                    let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
-                    let error = duplicate(table, &c, &[], &[]);
-                    if plan.ignore {
-                        execute::context::warn(error.code, error.message);
-                    } else {
-                        return Err(error);
+            let write = |w: &mut Writer, core: &mut Core| {
+                let mark = w.db.capture_mark();
+                match w.db.execute(&step.sql, &values) {
+                    Ok(found) => Ok((found, w.db.captured_since(mark, changed_rows))),
+                    Err(StoreError::Constraint(c)) => {
+                        let table = w.catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+                        Err(duplicate_seen(table, &c))
                     }
+                    Err(e) => Err(run::failed(&e, core)),
                 }
-                Err(e) => return Err(run::failed(&e, core)),
-            }
+            };
+            let (found, changed) = if plan.ignore {
+                // The row was found, whether it is skipped or not.
+                or_skip(w, core, write)?.unwrap_or((1, 0))
+            } else {
+                write(w, core)?
+            };
+            outcome.found += found;
+            outcome.affected += changed;
         }
     }
-    let changed = w.db.captured_since(start, |all| {
-        all.iter().filter(|c| c.op != CaptureOp::Update || c.old != c.new).count() as u64
-    });
-    outcome.affected = changed;
-    check(w, core, start, plan.ignore)?;
+    let changed = outcome.affected;
+    if !plan.ignore {
+        check(w, core, start)?;
+    }
     if plan.update {
         outcome.info = format!(
             "Rows matched: {}  Changed: {changed}  Warnings: {}",
@@ -378,7 +429,7 @@ fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError>
 // ---- checks on what was captured
 
 /// References, claims of displaced rows and CHECKs over what the statement wrote since `mark`.
-fn check(w: &mut Writer, core: &mut Core, mark: usize, ignore: bool) -> Result<(), SqlError> {
+fn check(w: &mut Writer, core: &mut Core, mark: usize) -> Result<(), SqlError> {
     let catalog = w.catalog.clone();
     w.note_foreign_key_checks(core.state.foreign_key_checks);
     let violation = {
@@ -389,15 +440,7 @@ fn check(w: &mut Writer, core: &mut Core, mark: usize, ignore: bool) -> Result<(
         Some(v) => Some(words::violation(&catalog, &v)),
         None => checks(w, core, &catalog, mark)?,
     };
-    match error {
-        None => Ok(()),
-        Some(e) if ignore => {
-            // MySQL skips the row; here IGNORE does not reach references and CHECKs, and the statement fails.
-            execute::context::warn(e.code, e.message.clone());
-            Err(e)
-        }
-        Some(e) => Err(e),
-    }
+    error.map_or(Ok(()), Err)
 }
 
 /// A table's name in SQLite, and per CHECK its name and the query that finds a violation.
@@ -448,6 +491,14 @@ fn duplicate(
         Some(index) => words::duplicate(table, index, columns, values),
         None => SqlError::new(1062, "23000", format!("Duplicate entry for a unique key of '{}'", table.name)),
     }
+}
+
+/// The same for a row that is being updated: its values were noted on their way into the key.
+fn duplicate_seen(table: &Table, constraint: &p2pdb_store::ConstraintError) -> SqlError {
+    let seen = execute::context::read(|c| c.seen.clone());
+    let (columns, values): (Vec<_>, Vec<_>) =
+        seen.into_iter().filter_map(|(at, v)| Some((table.columns.get(at)?.tag, v))).unzip();
+    duplicate(table, constraint, &columns, &values)
 }
 
 /// The index that SQLite's message means: it names the columns.

@@ -77,10 +77,17 @@ impl Queue {
         Ok(())
     }
 
+    /// Takes out what this session waits with, if it does and nobody has begun with it.
+    pub(crate) fn withdraw(&self, session: u64) -> Option<Job> {
+        let mut s = self.state.lock();
+        let i = s.jobs.iter().position(|j| j.is_of(session))?;
+        s.jobs.remove(i)
+    }
+
     /// What to do now.
     pub(crate) fn next(&self, now_us: u64) -> Todo {
         let mut s = self.state.lock();
-        if let Some(i) = s.jobs.iter().position(|j| j.cancelled() || j.deadline_us() <= now_us)
+        if let Some(i) = s.jobs.iter().position(|j| j.deadline_us() <= now_us)
             && let Some(job) = s.jobs.remove(i)
         {
             return Todo::TimedOut(job);
@@ -121,7 +128,7 @@ impl Queue {
     pub(crate) fn next_of_group(&self, now_us: u64) -> Option<Job> {
         let mut s = self.state.lock();
         let front = s.jobs.front()?;
-        if front.is_lease() || front.cancelled() || front.deadline_us() <= now_us {
+        if front.is_lease() || front.is_alone() || front.deadline_us() <= now_us {
             return None;
         }
         s.jobs.pop_front()

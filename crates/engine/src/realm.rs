@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use p2pdb_access::{GenesisSpec, genesis_changes};
 use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
-use p2pdb_model::{Cid, RULES, RealmId, Stamp};
+use p2pdb_model::change::{AccessChange, Role};
+use p2pdb_model::{Change, Cid, RULES, RealmId, Stamp};
 use p2pdb_store::{self as store};
 
 use crate::api::{Clock, EngineConfig, Entropy};
@@ -28,6 +29,8 @@ const META_CLEAN: &str = "clean";
 pub struct NewRealm<'a> {
     /// Its name, for people.
     pub name: &'a str,
+    /// The name of the node that begins it, for people.
+    pub node_name: &'a str,
     /// The data directory; it exists.
     pub directory: &'a Path,
     /// The key of the node that begins it.
@@ -63,6 +66,16 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
     let (account, changes) = genesis_changes(spec, new.account_key);
     let mut body = BodyBuilder::new();
     body.push(account, &[], changes)?;
+    // The genesis change names the realm; the founder's own name comes with an admission, like everybody's.
+    let founder = AccessChange::Admit {
+        node,
+        role: Role::Owner,
+        ticket: None,
+        ids: None,
+        dealer_ids: None,
+        name: new.node_name.to_owned(),
+    };
+    body.push(account, &[], vec![Change::Access(founder)])?;
     let stamp = Stamp::next(Stamp(0), new.clock.now_ms());
     let draft = Draft { rules: RULES, seq: 1, prev: None, parents: Vec::new(), stamp };
     let genesis = seal(draft, body.finish(), new.node_key, None)?;
@@ -157,6 +170,7 @@ impl Engine {
             readers: options,
             idle_transaction_ms: config.idle_transaction_ms,
             lock_wait_ms: config.lock_wait_ms,
+            variables: config.variables,
             clean,
         });
         Ok(engine)

@@ -22,7 +22,7 @@ use crate::api::{Outcome, SessionOptions, Sink};
 use crate::core::{Core, Handle};
 use crate::engine::Inner;
 use crate::error::store_to_sql;
-use crate::job::{Cancel, Done, EndLease, Job, LeaseJob, StatementJob};
+use crate::job::{Done, EndLease, Job, LeaseJob, StatementJob};
 use crate::queue::LeaseId;
 use crate::read_set::Reads;
 use crate::run::{self, RunOn};
@@ -66,7 +66,7 @@ struct Snapshot {
 
 enum Waiting {
     Statement(Taker<Done>),
-    Lease { taker: Taker<Result<LeaseId, SqlError>>, cancel: Cancel, bound: Bound },
+    Lease { taker: Taker<Result<LeaseId, SqlError>>, bound: Bound },
     Commit { taker: Taker<Result<Option<String>, SqlError>>, then: Then },
 }
 
@@ -245,10 +245,10 @@ impl Session {
                 }
                 None => self.wait_on(&taker.clone(), Waiting::Statement(taker)),
             },
-            Some(Waiting::Lease { taker, cancel, bound }) => match taker.take() {
+            Some(Waiting::Lease { taker, bound }) => match taker.take() {
                 Some(Ok(lease)) => self.leased(lease, bound, sink),
                 Some(Err(e)) => self.finish(Err(e)),
-                None => self.wait_on(&taker.clone(), Waiting::Lease { taker, cancel, bound }),
+                None => self.wait_on(&taker.clone(), Waiting::Lease { taker, bound }),
             },
             Some(Waiting::Commit { taker, then }) => match taker.take() {
                 Some(Ok(gtid)) => self.committed(gtid, then, sink),
@@ -408,7 +408,10 @@ impl Session {
         let deadline_us = self.inner.lock_deadline_us(&core.state);
         let job = StatementJob { core, bound, deadline_us, giver };
         match self.inner.queue.push(Job::Statement(job)) {
-            Ok(()) => self.wait_on(&taker.clone(), Waiting::Statement(taker)),
+            Ok(()) => {
+                self.heed_kill();
+                self.wait_on(&taker.clone(), Waiting::Statement(taker))
+            }
             Err(job) => {
                 if let Job::Statement(job) = job {
                     self.core = Some(job.core);
@@ -424,13 +427,22 @@ impl Session {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
         }
         let (giver, taker) = handoff();
-        let cancel = Cancel::default();
         let deadline_us = self.inner.lock_deadline_us(&self.core().state);
         let account = self.core().account;
-        let job = LeaseJob { account, deadline_us, cancel: cancel.clone(), giver };
+        let job = LeaseJob { session: self.handle.id, account, deadline_us, giver };
         match self.inner.queue.push(Job::Lease(job)) {
-            Ok(()) => self.wait_on(&taker.clone(), Waiting::Lease { taker, cancel, bound }),
+            Ok(()) => {
+                self.heed_kill();
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+            }
             Err(_) => self.finish(Err(self.inner.no_room())),
+        }
+    }
+
+    /// A KILL may have come just before the job stood in the queue, where it looks for it.
+    fn heed_kill(&self) {
+        if self.handle.is_killed() {
+            self.inner.interrupt_wait(self.handle.id);
         }
     }
 
@@ -874,11 +886,13 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(Waiting::Lease { cancel, taker, .. }) = self.waiting.take() {
-            cancel.cancel();
-            if let Some(Ok(lease)) = taker.take() {
-                self.end(lease, false);
-            }
+        // What waits for its turn is not done any more.
+        let withdrawn = self.inner.queue.withdraw(self.handle.id).is_some();
+        if let Some(Waiting::Lease { taker, .. }) = self.waiting.take()
+            && !withdrawn
+            && let Ok(lease) = taker.wait()
+        {
+            self.end(lease, false);
         }
         self.rollback();
         self.inner.forget(self.handle.id);

@@ -35,9 +35,17 @@ impl Inner {
         let mut job = Some(first);
         let mut n = 0;
         while let Some(next) = job {
+            let alone = next.is_alone();
             match next {
                 Job::Statement(StatementJob { mut core, bound, giver, .. }) => {
                     let result = self.autocommit(&mut writer, &mut core, bound);
+                    if alone && result.is_err() {
+                        // Its first half may be sealed already.
+                        writer.rollback();
+                        drop(writer);
+                        giver.give((core, result));
+                        return;
+                    }
                     done.push((giver, (core, result)));
                 }
                 Job::Task(task) => afters.push((task.run)(&mut writer)),
@@ -45,7 +53,7 @@ impl Inner {
             }
             n += 1;
             // A fault took the SQLite transaction back: nobody may join it any more.
-            if writer.is_broken() || n >= GROUP_JOBS_MAX {
+            if alone || writer.is_broken() || n >= GROUP_JOBS_MAX {
                 break;
             }
             job = self.queue.next_of_group(self.clock.now_us());
@@ -111,7 +119,7 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// The INSERT behind CREATE TABLE … AS SELECT. When it fails, the empty table stays (MySQL drops it).
+    /// The INSERT behind CREATE TABLE … AS SELECT. It is alone in its group: when it fails, the table goes as well.
     fn then(&self, writer: &mut Writer, core: &mut Core, text: &str) -> Result<Outcome, SqlError> {
         let catalog = writer.catalog.clone();
         let statement = self.compile(text.into(), &core.state, &catalog, None)?;

@@ -178,11 +178,7 @@ impl Writer {
 
     /// The causal past of an applied block.
     pub(crate) fn past_of(&self, cid: &Cid) -> Result<Option<p2pdb_dag::Past>, store::StoreError> {
-        let logged = Logged(&self.db);
-        match self.dag.find(cid, &logged)? {
-            Some(found) => Ok(Some(self.dag.past(found.place, &logged)?)),
-            None => Ok(None),
-        }
+        past_of(&self.dag, &self.db, cid)
     }
 
     pub(crate) fn realm(&self) -> RealmId {
@@ -605,10 +601,12 @@ impl Writer {
         account: AccountId,
         changes: &[Change],
     ) -> Result<p2pdb_access::Judged, EngineError> {
-        let mut access = Access::clone(&self.access);
+        let Writer { access, dag, db, .. } = self;
+        // The first change after a commit copies what is published; those behind it change the copy. Should one fail
+        // half done, its group is broken and everything is read anew.
         let judged =
-            access.insert(Site::of(placed), transaction, account, changes, |cid| self.past_of(cid))?;
-        self.access = Arc::new(access);
+            Arc::make_mut(access)
+                .insert(Site::of(placed), transaction, account, changes, |cid| past_of(dag, db, cid))?;
         // The shares of AUTO_INCREMENT values may be others.
         self.ids.clear();
         Ok(judged)
@@ -688,6 +686,15 @@ impl Writer {
     /// Rows came from elsewhere: what was known of a table's ids is to be read again.
     pub(crate) fn forget_ids(&mut self, table: ObjectId) {
         self.ids.remove(&table);
+    }
+}
+
+/// The causal past of an applied block.
+fn past_of(dag: &Dag, db: &store::Writer, cid: &Cid) -> Result<Option<p2pdb_dag::Past>, store::StoreError> {
+    let logged = Logged(db);
+    match dag.find(cid, &logged)? {
+        Some(found) => Ok(Some(dag.past(found.place, &logged)?)),
+        None => Ok(None),
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 use p2pdb_block::{BodyBuilder, Draft, RawBlock, SigningKey, seal};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::{Change, ColumnTag, RULES, Stamp, Value};
-use p2pdb_sync::Received;
+use p2pdb_sync::{BlockSource, Received};
 use support::{Node, converge};
 
 fn two() -> (Node, Node) {
@@ -176,4 +176,37 @@ fn two_deletes_of_one_row_are_one_and_its_key_may_come_back() {
     a.session().run("INSERT INTO d.t VALUES (1, 1)");
     converge(&[&a, &b]);
     assert_eq!(b.session().rows("SELECT id, v FROM d.t"), ["1|1"]);
+}
+
+#[test]
+fn a_block_that_waits_is_known_but_not_held() {
+    let (a, b) = two();
+    b.session().run("INSERT INTO d.t VALUES (2, 20); INSERT INTO d.t VALUES (3, 30)");
+    let mut blocks = a.missing_from(&b);
+    let first = blocks.remove(0);
+    let late: Vec<_> = blocks.iter().map(|r| r.block.cid()).collect();
+    assert!(!late.is_empty());
+    assert_eq!(a.engine.ingest(blocks).block().waiting, late.len());
+    let view = a.engine.log_view().expect("a view of the log");
+    for cid in &late {
+        assert_eq!((view.knows(cid).expect("an answer"), view.holds(cid).expect("an answer")), (true, false));
+    }
+    assert_eq!(a.engine.ingest(vec![first]).block().applied.len(), late.len() + 1);
+    let view = a.engine.log_view().expect("a view of the log");
+    for cid in &late {
+        assert_eq!((view.knows(cid).expect("an answer"), view.holds(cid).expect("an answer")), (true, true));
+    }
+}
+
+#[test]
+fn members_have_their_own_names_and_say_who_is_connected() {
+    let (a, b) = two();
+    let mut s = a.session();
+    let members = "SELECT name, self, connected FROM p2pdb.members ORDER BY name";
+    assert_eq!(s.rows(members), ["founder|1|0", "node2|0|0"]);
+    a.engine.set_connected(b.engine.node(), true);
+    assert_eq!(s.rows(members), ["founder|1|0", "node2|0|1"]);
+    a.engine.set_connected(b.engine.node(), false);
+    assert_eq!(s.rows(members), ["founder|1|0", "node2|0|0"]);
+    assert_eq!(b.session().rows(members), ["founder|0|0", "node2|1|0"]);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use p2pdb_engine::Progress;
 use support::{Node, converge};
 
 fn table() -> Node {
@@ -196,4 +197,64 @@ fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts()
     assert_eq!(sum, [committed.to_string()], "an update was lost");
     converge(&[&a, &b]);
     assert_eq!(b.session().rows("SELECT SUM(v) FROM d.c"), [(committed + 400).to_string()]);
+}
+
+/// A statement that was begun and waits.
+fn begun(s: &mut support::TestSession, sql: &str) -> p2pdb_engine::Wait {
+    let statement = s.session.prepare(sql).expect("a statement");
+    match s.session.start(&statement, Vec::new(), &mut support::Rows::default()) {
+        Progress::Waiting(wait) => wait,
+        Progress::Done(r) => panic!("{sql} does not wait: {:?}", r.map(|o| o.affected)),
+    }
+}
+
+fn resumed(s: &mut support::TestSession) -> Result<u64, u16> {
+    match s.session.resume(&mut support::Rows::default()) {
+        Progress::Done(r) => r.map(|o| o.affected).map_err(|e| e.code),
+        Progress::Waiting(_) => panic!("still waits"),
+    }
+}
+
+#[test]
+fn kill_ends_a_wait_for_the_writer_at_once() {
+    let node = table();
+    let (mut holder, mut killer) = (node.session(), node.session());
+    holder.run("BEGIN; UPDATE d.t SET v = 11 WHERE id = 1");
+    for (begin, query_only) in [("", true), ("BEGIN", true), ("", false), ("BEGIN", false)] {
+        let mut waiting = node.session();
+        if !begin.is_empty() {
+            waiting.run(begin);
+            waiting.rows("SELECT v FROM d.t WHERE id = 2");
+        }
+        let id = waiting.rows("SELECT CONNECTION_ID()").remove(0);
+        let wait = begun(&mut waiting, "INSERT INTO d.t VALUES (7, 70)");
+        assert!(!wait.is_ready());
+        killer.run(&format!("KILL {} {id}", if query_only { "QUERY" } else { "CONNECTION" }));
+        assert!(wait.is_ready(), "the wait ends while the writer is still held");
+        assert_eq!(resumed(&mut waiting), Err(1317));
+        assert_eq!(
+            waiting.session.in_transaction(),
+            !begin.is_empty(),
+            "the statement ends, not the transaction"
+        );
+        assert_eq!(waiting.session.killed(), !query_only);
+        assert_eq!(waiting.rows("SELECT COUNT(*) FROM d.t WHERE id = 7"), ["0"]);
+    }
+    holder.run("COMMIT");
+    assert_eq!(killer.rows("SELECT id, v FROM d.t ORDER BY id"), ["1|11", "2|20"]);
+}
+
+#[test]
+fn a_session_that_goes_while_it_waits_writes_nothing() {
+    let node = table();
+    let mut holder = node.session();
+    holder.run("BEGIN; UPDATE d.t SET v = 11 WHERE id = 1");
+    let (mut alone, mut inside) = (node.session(), node.session());
+    let first = begun(&mut alone, "INSERT INTO d.t VALUES (7, 70)");
+    inside.run("BEGIN");
+    let second = begun(&mut inside, "INSERT INTO d.t VALUES (8, 80)");
+    assert!(!first.is_ready() && !second.is_ready());
+    drop((alone, inside));
+    holder.run("COMMIT; INSERT INTO d.t VALUES (9, 90)");
+    assert_eq!(holder.rows("SELECT id FROM d.t ORDER BY id"), ["1", "2", "9"]);
 }

@@ -243,6 +243,13 @@ impl Client<'_> {
             Ok(session) => {
                 self.session = Some(session);
                 self.control.idle(Instant::now());
+                if login.capabilities.contains(Capabilities::INTERACTIVE)
+                    && self.variable("interactive_timeout") != self.variable("wait_timeout")
+                    && let Err(e) = self.run_silently("SET wait_timeout = @@interactive_timeout").await
+                {
+                    debug!(id = self.id, "the client's idle limit was not taken: {e}");
+                }
+                self.note_wait();
                 if let Some(names) = set_names(login.charset) {
                     // A collation that the engine does not know leaves the session at its default, as in MySQL.
                     if let Err(e) = self.run_silently(names).await {
@@ -306,6 +313,7 @@ impl Client<'_> {
                 self.statements.clear();
                 if let Some(session) = &mut self.session {
                     tokio::task::block_in_place(|| session.reset());
+                    self.note_wait();
                 }
                 let ok = OkPacket { status: self.status(), ..OkPacket::default() };
                 self.connection.ok(&ok);
@@ -409,6 +417,9 @@ impl Client<'_> {
         }
         match result {
             Ok(outcome) => {
+                if outcome.variables_changed.iter().any(|(name, _)| name == "wait_timeout") {
+                    self.note_wait();
+                }
                 self.answer(&outcome, more);
                 Ok(true)
             }
@@ -452,7 +463,16 @@ impl Client<'_> {
                 Progress::Waiting(wait) => {
                     let control = self.control.clone();
                     wait.notify(Box::new(move || control.ready.notify_one()));
-                    self.control.ready.notified().await;
+                    let left = tokio::select! {
+                        biased;
+                        () = self.control.ready.notified() => false,
+                        () = answer.stream.closed() => true,
+                    };
+                    if left {
+                        // The caller drops the session, and with it what it waits for.
+                        let gone = io::Error::new(io::ErrorKind::ConnectionAborted, "the client left");
+                        return (Err(interrupted()), Some(Failure::Socket(gone)));
+                    }
                     progress = if long {
                         tokio::task::block_in_place(|| session.resume(&mut answer))
                     } else {
@@ -461,6 +481,16 @@ impl Client<'_> {
                 }
             }
         }
+    }
+
+    /// A system variable of the session, where it is a number.
+    fn variable(&self, name: &str) -> Option<u64> {
+        self.session.as_ref()?.sql_state().system_variable(name, false).ok()?.as_u64()
+    }
+
+    /// Tells the janitor how long this session may idle.
+    fn note_wait(&self) {
+        self.control.set_wait(self.variable("wait_timeout").unwrap_or(0));
     }
 
     /// Runs a statement of our own whose result nobody sees.
@@ -533,6 +563,10 @@ impl Client<'_> {
         }
         status
     }
+}
+
+fn interrupted() -> SqlError {
+    SqlError::new(1317, "70100", "Query execution was interrupted")
 }
 
 fn server_error(e: &SqlError) -> ServerError {

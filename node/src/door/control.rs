@@ -51,6 +51,8 @@ pub(super) struct Control {
     doing: AtomicU8,
     /// When `doing` changed last, milliseconds after `started`.
     since_ms: AtomicU64,
+    /// The session's `wait_timeout`, seconds; 0 before there is one.
+    wait_s: AtomicU64,
     started: Instant,
 }
 
@@ -62,8 +64,14 @@ impl Control {
             end: AtomicU8::new(0),
             doing: AtomicU8::new(CONNECTING),
             since_ms: AtomicU64::new(started.elapsed().as_millis() as u64),
+            wait_s: AtomicU64::new(0),
             started,
         }
+    }
+
+    /// The session's `wait_timeout` is this from now on.
+    pub(super) fn set_wait(&self, seconds: u64) {
+        self.wait_s.store(seconds, Ordering::Relaxed);
     }
 
     /// Asks the task to end; the first reason stands.
@@ -93,7 +101,10 @@ impl Control {
     pub(super) fn check_time(&self, now: Duration, connect: Duration, wait: Duration) {
         let (limit, why) = match self.doing.load(Ordering::Acquire) {
             CONNECTING => (connect, End::ConnectTimeout),
-            IDLE => (wait, End::Idle),
+            IDLE => match self.wait_s.load(Ordering::Relaxed) {
+                0 => (wait, End::Idle),
+                own => (Duration::from_secs(own), End::Idle),
+            },
             _ => return,
         };
         let since = Duration::from_millis(self.since_ms.load(Ordering::Relaxed));
@@ -129,5 +140,13 @@ mod tests {
         assert_eq!(control.ending(), Some(End::Idle));
         control.end(End::Killed);
         assert_eq!(control.ending(), Some(End::Idle), "the first reason stands");
+
+        let control = Control::new(started);
+        control.idle(started);
+        control.set_wait(100);
+        control.check_time(s(99), s(10), s(60));
+        assert_eq!(control.ending(), None, "the session's own limit counts");
+        control.check_time(s(101), s(10), s(60));
+        assert_eq!(control.ending(), Some(End::Idle));
     }
 }

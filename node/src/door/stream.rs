@@ -3,11 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+/// How often a socket with unread bytes is looked at for its end.
+const CLOSED_PERIOD: Duration = Duration::from_millis(100);
 
 /// A socket whose first bytes were read already.
 #[derive(Debug)]
@@ -35,6 +39,26 @@ impl Stream {
         let early = Early { bytes: early, read: 0, socket };
         *self = Stream::Tls(Box::new(acceptor.accept(early).await?));
         Ok(())
+    }
+
+    /// Ends when the client has closed its side. Takes nothing from the socket.
+    pub(super) async fn closed(&self) {
+        let socket = match self {
+            Stream::Plain(s) => s,
+            Stream::Tls(s) => &s.get_ref().0.socket,
+            Stream::Gone => return,
+        };
+        loop {
+            match socket.peek(&mut [0]).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            // The next commands, or the end of TLS; the end of the socket may stand behind them.
+            match socket.ready(Interest::READABLE).await {
+                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(CLOSED_PERIOD).await,
+                _ => return,
+            }
+        }
     }
 
     /// Writes what the socket takes now; says how much that was.

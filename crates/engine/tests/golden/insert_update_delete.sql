@@ -41,7 +41,7 @@ ok, 2 changed (Rows matched: 2  Changed: 2  Warnings: 0)
 ok, 0 changed (Rows matched: 2  Changed: 0  Warnings: 0)
 
 > UPDATE item SET name = 'apple' WHERE name = 'pear'
-ERROR 1062 (23000): Duplicate entry '?' for key 'item.by_name'
+ERROR 1062 (23000): Duplicate entry 'apple' for key 'item.by_name'
 
 > UPDATE item SET price = 0 ORDER BY id DESC LIMIT 1
 ok, 1 changed (Rows matched: 1  Changed: 1  Warnings: 0)

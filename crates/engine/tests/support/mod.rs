@@ -95,6 +95,7 @@ impl Node {
         let (key, account_key) = (key(seed, 1), key(seed, 2));
         create_realm(NewRealm {
             name: "test",
+            node_name: "founder",
             directory: &dir.0,
             node_key: &key,
             account_key: &account_key,
@@ -120,6 +121,7 @@ impl Node {
             entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed) << 8))),
             idle_transaction_ms: 1_000,
             lock_wait_ms: 50_000,
+            variables: Vec::new(),
         })
         .expect("an engine");
         let writer = std::thread::spawn({

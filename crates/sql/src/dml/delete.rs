@@ -47,7 +47,13 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
 
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
     let physical = table.physical();
-    let sql = if !order.is_empty() || limit.is_some() {
+    let mut collect = false;
+    let sql = if ignore {
+        // Each row can fail by itself.
+        collect = true;
+        b.read_table(table.id);
+        find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?
+    } else if !order.is_empty() || limit.is_some() {
         let found = find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
         b.read_table(table.id);
         format!("DELETE FROM {physical} WHERE rowid IN ({found})")
@@ -62,7 +68,13 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         format!("DELETE FROM {physical} AS {sql_alias}{condition}")
     };
     let done = b.finish();
-    let step = ModifyStep { table: table.id, sql, slots: done.slots, collect: None };
+    let (table, slots) = (table.id, done.slots);
+    let step = if collect {
+        let delete = format!("DELETE FROM {physical} WHERE rowid=?1");
+        ModifyStep { table, sql: delete, slots: Vec::new(), collect: Some((sql, slots)) }
+    } else {
+        ModifyStep { table, sql, slots, collect: None }
+    };
     let modify = Modify { steps: vec![step], update: false, ignore, truncate: false, reads: done.reads };
     Ok(with_notes(PlanKind::Modify(modify), done.notes))
 }

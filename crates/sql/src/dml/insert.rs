@@ -381,7 +381,7 @@ fn duplicate(
         }
     }
     let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
-    Ok(set_list(&set))
+    Ok(set_list(table, &table.physical(), &set))
 }
 
 /// Turns `VALUES(column)` into a column of the new row.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Check, Column, Table};
+use p2pdb_model::catalog::{Check, Column, Table, physical_column};
 use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, Value};
@@ -244,8 +244,37 @@ fn column_of<'t>(table: &'t Table, relation: &Relation, name: &[String]) -> Resu
     table.column(column).filter(|_| fits).ok_or_else(unknown)
 }
 
-fn set_list(all: &[(String, String)]) -> String {
-    all.iter().map(|(c, sql)| format!("{c}={sql}")).collect::<Vec<_>>().join(",")
+/// `column=value, …`. What becomes part of a unique key passes `p_seen`, so that error 1062 can name it; `row` is what
+/// SQLite calls the row that is changed.
+fn set_list(table: &Table, row: &str, all: &[(String, String)]) -> String {
+    let place = |physical: &str| table.columns.iter().position(|c| c.physical() == physical);
+    let mut keys: Vec<String> = Vec::new();
+    for index in table.indexes.iter().filter(|i| i.def.unique) {
+        let parts: Vec<String> = index.def.parts.iter().map(|p| physical_column(p.column)).collect();
+        if all.iter().any(|(c, _)| parts.contains(c)) {
+            keys.extend(parts);
+        }
+    }
+    // The rest of those keys comes from the row as it is.
+    let mut rest: Vec<String> = keys.clone();
+    rest.retain(|k| !all.iter().any(|(c, _)| c == k));
+    rest.sort_unstable();
+    rest.dedup();
+    let mut out = Vec::with_capacity(all.len());
+    for (c, sql) in all {
+        let Some(at) = place(c).filter(|_| keys.contains(c)) else {
+            out.push(format!("{c}={sql}"));
+            continue;
+        };
+        let mut call = format!("{c}=p_seen({at},{sql}");
+        for other in rest.drain(..) {
+            if let Some(at) = place(&other) {
+                call.push_str(&format!(",{at},{row}.{other}"));
+            }
+        }
+        out.push(call + ")");
+    }
+    out.join(",")
 }
 
 /// `[ORDER BY …] [LIMIT n]` of UPDATE and DELETE.

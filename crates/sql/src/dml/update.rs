@@ -40,15 +40,16 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
 
     let mut notes = Vec::new();
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
-    // With ORDER BY the rows are found first and changed in that order.
-    let ordered = !order.is_empty();
+    // With ORDER BY the rows are found first and changed in that order; with IGNORE each can fail by itself.
+    let ordered = !order.is_empty() || ignore;
     if ordered {
         b.reserve(1);
     }
     let sql_alias = b.alias('t');
     let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
     let set = bind_assignments(&mut b, &scope, 0, &table, all, ignore, &mut notes)?;
-    let head = format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&set));
+    let head =
+        format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&table, &sql_alias, &set));
     let (sql, collect) = if ordered {
         let mut finder = Binder::new(cx.catalog, cx.session, cx.source);
         let found = find(&mut finder, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
@@ -138,8 +139,11 @@ fn several(
             "SELECT {rowid}{} FROM {from} WHERE {condition}{rowid} IS NOT NULL GROUP BY {rowid}",
             list.concat()
         );
-        let places: Vec<_> = set.iter().enumerate().map(|(n, (c, _))| format!("{c}=?{}", n + 2)).collect();
-        let sql = format!("UPDATE {} SET {} WHERE rowid=?1", table.physical(), places.join(","));
+        let places: Vec<_> =
+            set.iter().enumerate().map(|(n, (c, _))| (c.clone(), format!("?{}", n + 2))).collect();
+        let physical = table.physical();
+        let list = set_list(&table, &physical, &places);
+        let sql = format!("UPDATE {physical} SET {list} WHERE rowid=?1");
         let done = b.finish();
         notes.extend(done.notes);
         if read == crate::plan::ReadSet::default() {

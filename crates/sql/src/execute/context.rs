@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use p2pdb_model::Value;
+
 use crate::error::SqlError;
 use crate::plan::{Note, NoteLevel};
 use crate::session::{SessionState, SqlMode, WARNINGS_MAX};
@@ -31,6 +33,8 @@ pub struct Context {
     pub warning_count: u64,
     /// The error that a function failed with.
     pub error: Option<SqlError>,
+    /// Of the row that is being updated, what is to be part of unique keys: places of columns in the table, and values.
+    pub seen: Vec<(usize, Value)>,
 }
 
 impl Default for Context {
@@ -47,6 +51,7 @@ impl Default for Context {
             warnings: Vec::new(),
             warning_count: 0,
             error: None,
+            seen: Vec::new(),
         }
     }
 }
@@ -82,6 +87,17 @@ pub fn leave() -> Context {
 /// Sets the number of the row that is being written.
 pub fn set_row(row: u64) {
     CURRENT.with(|c| c.borrow_mut().row = row);
+}
+
+/// Notes the value that the column at this place of the table is to have.
+pub fn seen(place: usize, value: Value) {
+    CURRENT.with(|c| {
+        let seen = &mut c.borrow_mut().seen;
+        match seen.iter_mut().find(|s| s.0 == place) {
+            Some(s) => s.1 = value,
+            None => seen.push((place, value)),
+        }
+    });
 }
 
 /// Leaves the error of a failing function for the engine.

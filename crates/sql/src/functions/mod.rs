@@ -52,7 +52,7 @@ pub fn all() -> &'static [ScalarFunction] {
             system::FUNCTIONS,
         ] {
             for (name, args, call) in list {
-                let deterministic = !matches!(*name, "p_rand" | "p_uuid" | "p_depth");
+                let deterministic = !matches!(*name, "p_rand" | "p_uuid" | "p_depth" | "p_seen");
                 out.push(ScalarFunction { name, args: *args, deterministic, call: *call });
             }
         }

@@ -16,6 +16,13 @@ use crate::types::{Class, TypeCode};
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_cv", 3, |a| convert::convert(a[0], TypeCode::unpack(int_of(&a[1])), TypeCode::unpack(int_of(&a[2])))),
     ("p_assign", 3, assign_column),
+    // A value on its way into a unique key, and (place of a column, value) of what else belongs to the key.
+    ("p_seen", -1, |a| {
+        for pair in a.chunks_exact(2) {
+            context::seen(int_of(&pair[0]) as usize, pair[1].to_value());
+        }
+        Ok(a[1].to_value())
+    }),
     ("p_enum", 2, |a| {
         Ok(match a[0] {
             ValueRef::Int(i) => {

@@ -934,7 +934,7 @@ fn keywords(_: &Cx<'_>) -> Vec<Row> {
 
 macro_rules! table {
     ($name:literal, $columns:expr, $rows:expr) => {
-        Def { database: SCHEMA, name: $name, columns: $columns, rows: $rows }
+        Def { database: SCHEMA, name: $name, columns: $columns, rows: Some($rows) }
     };
     ($name:literal, $columns:expr) => {
         table!($name, $columns, |_| Vec::new())

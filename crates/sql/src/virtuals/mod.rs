@@ -122,7 +122,10 @@ pub trait Environment {
     /// The accounts of the realm, as (user, host).
     fn accounts(&self) -> Vec<(String, String)>;
     /// Rows of a table of the database `p2pdb`, in the order of the columns of [`describe`].
-    fn p2pdb(&self, table: &str) -> Vec<Vec<Value>>;
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError>;
     /// Rows in a table, exact or estimated, and bytes that it takes.
     fn table_size(&self, table: p2pdb_model::ObjectId) -> (u64, u64);
     /// The next AUTO_INCREMENT value of a table.
@@ -185,7 +188,8 @@ pub(crate) struct Def {
     pub database: &'static str,
     pub name: &'static str,
     pub columns: &'static [Col],
-    pub rows: fn(&Cx<'_>) -> Vec<Row>,
+    /// None: the engine makes them ([`Environment::p2pdb`]).
+    pub rows: Option<fn(&Cx<'_>) -> Vec<Row>>,
 }
 
 /// Text as a value.
@@ -254,7 +258,10 @@ pub fn rows_json(
         show::rows(&cx, table)?
     } else {
         let def = find(database, table).ok_or_else(|| SqlError::no_table(database, table))?;
-        (def.rows)(&cx)
+        match def.rows {
+            Some(rows) => rows(&cx),
+            None => environment.p2pdb(def.name)?,
+        }
     };
     Ok(json(rows))
 }

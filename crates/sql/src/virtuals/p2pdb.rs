@@ -6,7 +6,7 @@ use Ty::{Int, Long, Text, UInt};
 
 macro_rules! table {
     ($name:literal, $columns:expr) => {
-        Def { database: "p2pdb", name: $name, columns: $columns, rows: |cx| cx.environment.p2pdb($name) }
+        Def { database: "p2pdb", name: $name, columns: $columns, rows: None }
     };
 }
 

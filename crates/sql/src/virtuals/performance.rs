@@ -70,7 +70,7 @@ fn users(cx: &Cx<'_>) -> Vec<Row> {
 
 macro_rules! table {
     ($database:literal, $name:literal, $columns:expr, $rows:expr) => {
-        Def { database: $database, name: $name, columns: $columns, rows: $rows }
+        Def { database: $database, name: $name, columns: $columns, rows: Some($rows) }
     };
 }
 

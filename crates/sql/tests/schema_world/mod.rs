@@ -43,8 +43,11 @@ impl Environment for Nobody {
     fn accounts(&self) -> Vec<(String, String)> {
         vec![("root".into(), "%".into())]
     }
-    fn p2pdb(&self, _: &str) -> Vec<Vec<Value>> {
-        Vec::new()
+    fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError> {
+        match table {
+            "voided" => Err(SqlError::new(1105, "HY000", "the disk is gone")),
+            _ => Ok(Vec::new()),
+        }
     }
     fn table_size(&self, _: ObjectId) -> (u64, u64) {
         (3, 300)
