@@ -228,8 +228,7 @@ fn a_stop_answers_clients_with_1053_and_loses_nothing() {
     query(&mut c, "INSERT INTO d.t VALUES (1), (2)").expect("rows");
     let waiting = std::thread::spawn(move || {
         // The node speaks first: the client waits for nothing it has asked.
-        c.protocol().query(b"SELECT SLEEP(0)");
-        let _ = c.event();
+        let _ = c.run("SELECT SLEEP(0)");
         std::thread::sleep(Duration::from_millis(500));
         c.run("SELECT 1")
     });

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use crate::api::{Clock, Entropy, SessionOptions};
 use crate::arrive::Announced;
+use crate::calls::Calls;
 use crate::core::{Core, Handle};
 use crate::error::EngineError;
 use crate::queue::{Queue, Todo};
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) published: ArcSwap<Published>,
     pub(crate) queue: Queue,
+    pub(crate) calls: Calls,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) readers: ReaderPool,
     pub(crate) hooks: Mutex<Vec<CommitHook>>,
@@ -161,6 +163,7 @@ impl Engine {
             entropy,
             published: ArcSwap::from_pointee(writer.to_publish()),
             queue: Queue::new(idle_transaction_ms.saturating_mul(1_000)),
+            calls: Calls::default(),
             writer: Mutex::new(writer),
             readers: ReaderPool::new(readers, READERS_MAX),
             hooks: Mutex::default(),
@@ -211,8 +214,15 @@ impl Engine {
     /// Does one thing at the writer, if there is one to do; never waits.
     pub fn step_writer(&self) -> Step {
         let inner = &self.inner;
-        match inner.queue.next(inner.clock.now_us()) {
-            Todo::Wait(until_us) => return Step::Idle(until_us),
+        let now_us = inner.clock.now_us();
+        let ring_us = inner.calls.ring(now_us);
+        match inner.queue.next(now_us) {
+            Todo::Wait(until_us) => {
+                return Step::Idle(match (until_us, ring_us) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                });
+            }
             Todo::Stop => return Step::Stopped,
             Todo::TimedOut(job) => {
                 inner.counters.lock_timeouts.fetch_add(1, Ordering::Relaxed);
@@ -387,8 +397,9 @@ impl Inner {
         })
     }
 
-    /// Ends a session's wait for the writer, if it waits, with 1317.
+    /// Ends what a session waits for, if it waits, with 1317.
     pub(crate) fn interrupt_wait(&self, id: u64) {
+        self.calls.interrupt(id);
         if let Some(job) = self.queue.withdraw(id) {
             job.fail(interrupted());
         }

@@ -7,6 +7,7 @@
 
 pub mod api;
 mod arrive;
+mod calls;
 mod car;
 mod check;
 mod core;

@@ -534,11 +534,10 @@ fn clashing<'t>(
                 sql.push_str(" AND ");
             }
             params.push(value.clone());
-            sql.push_str(&format!(
-                "{} = ?{}",
-                p2pdb_model::catalog::physical_column(part.column),
-                params.len()
-            ));
+            let column = p2pdb_model::catalog::physical_column(part.column);
+            let (own, given) =
+                (table.part_sql(part, &column), table.part_sql(part, &format!("?{}", params.len())));
+            sql.push_str(&format!("{own} = {given}"));
         }
         matches!(w.db.query_one(&sql, &params, |_| Ok(())), Ok(Some(())))
     })

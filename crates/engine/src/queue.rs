@@ -51,6 +51,8 @@ struct State {
     lease: Option<Lease>,
     leases: u64,
     stopping: bool,
+    /// Somebody has to be woken earlier than the sleeper was told.
+    nudged: bool,
 }
 
 /// See the module.
@@ -137,6 +139,9 @@ impl Queue {
     /// Blocks until there may be something to do; `until_us` is on the embedder's clock, `now_us` its reading.
     pub(crate) fn sleep(&self, now_us: u64, until_us: Option<u64>) {
         let mut s = self.state.lock();
+        if std::mem::take(&mut s.nudged) {
+            return;
+        }
         let ready = |s: &State| match &s.lease {
             Some(l) => l.end.is_some(),
             None => !s.jobs.is_empty() || s.stopping,
@@ -151,6 +156,12 @@ impl Queue {
                 self.wake.wait_for(&mut s, wait);
             }
         }
+    }
+
+    /// Ends the sleep, or the next one: there is an earlier time to wake at.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.wake.notify_one();
     }
 
     /// The session is about to use its lease: true when it still holds it.

@@ -14,11 +14,14 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{Field, FieldKind, FieldType};
 use p2pdb_sql::front::{Literal, LiteralKind};
-use p2pdb_sql::plan::{Note, NoteLevel, PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_sql::plan::{
+    Call, CallFunction, Note, NoteLevel, PlanKind, Query, ReadSet, Scalar, SessionCommand,
+};
 use p2pdb_sql::session::{Isolation, SessionState, UserVariable};
 use p2pdb_store::{PooledReader, TxNo};
 
 use crate::api::{Outcome, SessionOptions, Sink};
+use crate::calls;
 use crate::core::{Core, Handle};
 use crate::engine::Inner;
 use crate::error::store_to_sql;
@@ -28,6 +31,7 @@ use crate::read_set::Reads;
 use crate::run::{self, RunOn};
 use crate::statement::{Bound, Statement};
 use crate::wait::{Taker, Wait, handoff};
+use crate::words;
 
 /// Statements that a session may keep by PREPARE … FROM.
 pub const NAMED_STATEMENTS_MAX: usize = 1_024;
@@ -68,6 +72,7 @@ enum Waiting {
     Statement(Taker<Done>),
     Lease { taker: Taker<Result<LeaseId, SqlError>>, bound: Bound },
     Commit { taker: Taker<Result<Option<String>, SqlError>>, then: Then },
+    Call { taker: Taker<calls::Answer>, bound: Bound },
 }
 
 /// What to do after a COMMIT.
@@ -220,7 +225,65 @@ impl Session {
         if !bound.statement.compiled().plan.keeps_warnings {
             self.state().clear_warnings();
         }
+        self.state().calls.clear();
+        self.answer_calls(bound, sink)
+    }
+
+    /// Answers what the statement asks of the session (locks by name, SLEEP), one by one, then runs it.
+    fn answer_calls(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
+        let statement = bound.statement.clone();
+        while let Some(call) = statement.compiled().plan.calls.get(self.core().state.calls.len()) {
+            match self.call(call, &bound) {
+                Ok(Ok(value)) => self.state().calls.push(value),
+                Ok(Err(taker)) => {
+                    self.inner.queue.nudge();
+                    self.heed_kill();
+                    return self.wait_on(&taker.clone(), Waiting::Call { taker, bound });
+                }
+                Err(e) => return self.finish(Err(e)),
+            }
+        }
         self.run(bound, sink)
+    }
+
+    /// The answer to a call, or what it waits for.
+    fn call(&mut self, call: &Call, bound: &Bound) -> Result<Result<Value, Taker<calls::Answer>>, SqlError> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            let (value, ty) = self.scalar(arg, bound)?;
+            args.push((!value.is_null()).then(|| words::text(&ty, (&value).into())));
+        }
+        *self.handle.interrupt.lock() = None;
+        let mut args = args.into_iter();
+        let mut next = || args.next().flatten();
+        let (id, now_us) = (self.handle.id, self.inner.clock.now_us());
+        let after = |seconds: f64| now_us.saturating_add((seconds * 1e6) as u64);
+        let seconds = |text: Option<String>| text.map(|t| t.trim().parse::<f64>().unwrap_or(0.0));
+        let calls = &self.inner.calls;
+        Ok(match call.function {
+            CallFunction::Sleep => match seconds(next()) {
+                Some(0.0) => Ok(Value::Int(0)),
+                Some(s) if s > 0.0 => Err(calls.sleep(id, after(s))),
+                _ => return Err(SqlError::new(1210, "HY000", "Incorrect arguments to sleep.")),
+            },
+            CallFunction::GetLock => {
+                let name = calls::lock_name(next())?;
+                // Below zero is for ever.
+                let until_us = match seconds(next()).unwrap_or(0.0) {
+                    s if s < 0.0 => u64::MAX,
+                    s => after(s),
+                };
+                calls.lock(id, name, now_us, until_us)?
+            }
+            CallFunction::ReleaseLock => Ok(calls.unlock(id, &calls::lock_name(next())?)),
+            CallFunction::ReleaseAllLocks => Ok(Value::from_u64(calls.unlock_all(id))),
+            CallFunction::IsFreeLock => {
+                Ok(Value::Int(i64::from(calls.owner(&calls::lock_name(next())?).is_none())))
+            }
+            CallFunction::IsUsedLock => {
+                Ok(calls.owner(&calls::lock_name(next())?).map_or(Value::Null, Value::from_u64))
+            }
+        })
     }
 
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
@@ -249,6 +312,14 @@ impl Session {
                 Some(Ok(lease)) => self.leased(lease, bound, sink),
                 Some(Err(e)) => self.finish(Err(e)),
                 None => self.wait_on(&taker.clone(), Waiting::Lease { taker, bound }),
+            },
+            Some(Waiting::Call { taker, bound }) => match taker.take() {
+                Some(Ok(value)) => {
+                    self.state().calls.push(value);
+                    self.answer_calls(bound, sink)
+                }
+                Some(Err(e)) => self.finish(Err(e)),
+                None => self.wait_on(&taker.clone(), Waiting::Call { taker, bound }),
             },
             Some(Waiting::Commit { taker, then }) => match taker.take() {
                 Some(Ok(gtid)) => self.committed(gtid, then, sink),
@@ -297,7 +368,11 @@ impl Session {
         if inside && let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
         }
-        let result = self.query_on_reader(q, &bound, sink);
+        let result = if bound.statement.fields().is_empty() {
+            unseen(self.query_on_reader(q, &bound, &mut Unseen))
+        } else {
+            self.query_on_reader(q, &bound, sink)
+        };
         self.finish(result)
     }
 
@@ -351,6 +426,9 @@ impl Session {
             let catalog = writer.catalog.clone();
             let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
             let fields = bound.statement.fields();
+            if fields.is_empty() {
+                return unseen(run::rows(&on, core, q, fields, &bound, None, &mut Unseen));
+            }
             run::rows(&on, core, q, fields, &bound, None, sink)
         });
         self.finish(result)
@@ -594,6 +672,7 @@ impl Session {
     /// COM_RESET_CONNECTION: rolls back, forgets everything but who it is.
     pub fn reset(&mut self) {
         self.rollback();
+        self.inner.calls.forget(self.handle.id);
         self.named.clear();
         self.next = (None, None);
         self.state().reset();
@@ -605,6 +684,7 @@ impl Session {
     /// 1045 when the account may not be used at this node, 1049 for an unknown database.
     pub fn change_user(&mut self, options: &SessionOptions) -> Result<(), SqlError> {
         self.rollback();
+        self.inner.calls.forget(self.handle.id);
         self.named.clear();
         self.next = (None, None);
         let core = self.inner.new_core(options)?;
@@ -895,6 +975,7 @@ impl Drop for Session {
             self.end(lease, false);
         }
         self.rollback();
+        self.inner.calls.forget(self.handle.id);
         self.inner.forget(self.handle.id);
     }
 }
@@ -939,6 +1020,23 @@ fn literal(variable: Option<&UserVariable>) -> Literal {
             Some(n) => Literal::uint(n),
             None => Literal::bytes(b.clone()),
         },
+    }
+}
+
+/// The outcome of DO: its row is nobody's.
+fn unseen(result: Result<Outcome, SqlError>) -> Result<Outcome, SqlError> {
+    result.map(|o| Outcome { has_rows: false, ..o })
+}
+
+/// Lets rows go by.
+struct Unseen;
+
+impl Sink for Unseen {
+    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
+        Ok(())
+    }
+    fn row(&mut self, _: &[Field], _: &[ValueRef<'_>]) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }
 

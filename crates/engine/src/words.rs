@@ -51,7 +51,17 @@ pub(crate) fn duplicate(table: &Table, index: &Index, columns: &[ColumnTag], val
     let parts = index.def.parts.iter().map(|part| {
         let value = columns.iter().position(|c| *c == part.column).and_then(|i| values.get(i));
         match (value, table.column_by_tag(part.column)) {
-            (Some(v), Some(c)) => shown(v, &c.def.ty),
+            (Some(Value::Blob(b)), Some(c)) if part.prefix.is_some_and(|n| (n as usize) < b.len()) => {
+                let n = part.prefix.unwrap_or_default() as usize;
+                shown(&Value::Blob(b[..n].to_vec()), &c.def.ty)
+            }
+            (Some(v), Some(c)) => {
+                let text = shown(v, &c.def.ty);
+                match part.prefix {
+                    Some(n) => text.chars().take(n as usize).collect(),
+                    None => text,
+                }
+            }
             (Some(v), None) => plain(v),
             (None, _) => "?".to_owned(),
         }

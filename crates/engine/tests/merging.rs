@@ -173,3 +173,57 @@ fn a_node_that_starts_again_has_what_it_had() {
     a.session().run("INSERT INTO shop.till VALUES (9, 'fig', 1, 1)");
     converge(&[&a, &b]);
 }
+
+#[test]
+fn a_unique_prefix_holds_where_it_is_written_and_when_nodes_meet() {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, w VARCHAR(20), UNIQUE k (w(3)))");
+    let b = a.join(2);
+    s.run("INSERT INTO d.t VALUES (1, 'apple'), (2, 'banana'), (3, NULL), (4, NULL)");
+    let message = |s: &mut support::TestSession, sql: &str| match s.try_run(sql) {
+        Ok(_) => panic!("no error: {sql}"),
+        Err(e) => e.message,
+    };
+    let taken = "Duplicate entry 'APP' for key 't.k'";
+    assert_eq!(message(&mut s, "INSERT INTO d.t VALUES (5, 'APPLICATION')"), taken);
+    assert_eq!(message(&mut s, "UPDATE d.t SET w = 'APPLICATION' WHERE id = 2"), taken);
+    assert_eq!(s.run("INSERT IGNORE INTO d.t VALUES (5, 'apply'), (6, 'ap')").affected, 1);
+    assert_eq!(s.run("INSERT INTO d.t VALUES (7, 'bandit') ON DUPLICATE KEY UPDATE w = 'bank'").affected, 2);
+    assert_eq!(s.run("REPLACE INTO d.t VALUES (8, 'BANG')").affected, 2);
+    assert_eq!(
+        s.rows("SELECT id, w FROM d.t WHERE w IS NOT NULL ORDER BY id"),
+        ["1|apple", "6|ap", "8|BANG"]
+    );
+    s.run("CREATE TABLE d.u (id INT PRIMARY KEY, w TEXT)");
+    s.run("INSERT INTO d.u VALUES (1, 'abcd'), (2, 'ABCe')");
+    assert_eq!(s.error("ALTER TABLE d.u ADD UNIQUE (w(3))"), 1062);
+    s.run("ALTER TABLE d.u ADD UNIQUE (w(4))");
+    converge(&[&a, &b]);
+    // Both nodes write the prefix; the later row waits until it is free.
+    s.run("INSERT INTO d.t VALUES (20, 'cherry')");
+    b.clock.advance_ms(1_000);
+    let mut t = b.session();
+    t.run("INSERT INTO d.t VALUES (21, 'CHEESE')");
+    converge(&[&a, &b]);
+    for s in [&mut s, &mut t] {
+        assert_eq!(s.rows("SELECT id FROM d.t WHERE id >= 20"), ["20"]);
+        assert_eq!(s.rows("SELECT `row_key`, rule FROM p2pdb.conflicts"), ["21|unique"]);
+        assert_eq!(s.error("INSERT INTO d.t VALUES (22, 'chess')"), 1062);
+    }
+    s.run("UPDATE d.t SET w = 'plum' WHERE id = 20");
+    assert_eq!(s.rows("SELECT id FROM d.t WHERE id >= 20 ORDER BY id"), ["20", "21"]);
+    converge(&[&a, &b]);
+    assert_eq!(t.rows("SELECT id, w FROM d.t WHERE id >= 20 ORDER BY id"), ["20|plum", "21|CHEESE"]);
+}
+
+#[test]
+fn an_index_on_a_prefix_serves_lookups() {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, w VARCHAR(200), KEY k (w(10)))");
+    s.run("INSERT INTO d.t VALUES (1, 'a long text that goes on'), (2, 'A LONG TEXT THAT ENDS')");
+    let plan = s.rows("EXPLAIN SELECT id FROM d.t WHERE w = 'a long text that ENDS'").concat();
+    assert!(plan.contains("SEARCH"), "{plan}");
+    assert_eq!(s.rows("SELECT id FROM d.t WHERE w = 'a long text that ENDS'"), ["2"]);
+}

@@ -258,3 +258,73 @@ fn a_session_that_goes_while_it_waits_writes_nothing() {
     holder.run("COMMIT; INSERT INTO d.t VALUES (9, 90)");
     assert_eq!(holder.rows("SELECT id FROM d.t ORDER BY id"), ["1", "2", "9"]);
 }
+
+fn one(s: &mut support::TestSession) -> Result<String, u16> {
+    let mut rows = support::Rows::default();
+    match s.session.resume(&mut rows) {
+        Progress::Done(r) => r.map(|_| rows.rows.concat().join("|")).map_err(|e| e.code),
+        Progress::Waiting(_) => panic!("still waits"),
+    }
+}
+
+#[test]
+fn locks_by_name_wait_for_their_owner_and_go_with_it() {
+    let node = table();
+    let (mut a, mut b, mut c) = (node.session(), node.session(), node.session());
+    assert_eq!(a.rows("SELECT GET_LOCK('m', 0)"), ["1"]);
+    assert_eq!(b.rows("SELECT GET_LOCK('M', 0)"), ["0"]);
+    assert_eq!(b.rows("SELECT RELEASE_LOCK('m')"), ["0"]);
+    let first = begun(&mut b, "SELECT GET_LOCK('m', 100)");
+    let second = begun(&mut c, "SELECT GET_LOCK('m', 100)");
+    // Others work on, at the writer too.
+    node.session().run("UPDATE d.t SET v = 12 WHERE id = 1");
+    assert!(!first.is_ready() && !second.is_ready());
+    assert_eq!(a.rows("SELECT RELEASE_LOCK('m')"), ["1"]);
+    assert!(first.is_ready() && !second.is_ready());
+    assert_eq!(one(&mut b), Ok("1".to_owned()));
+    drop(b);
+    assert_eq!(one(&mut c), Ok("1".to_owned()));
+    assert_eq!(a.rows("SELECT IS_FREE_LOCK('m')"), ["0"]);
+    c.session.reset();
+    assert_eq!(a.rows("SELECT IS_FREE_LOCK('m')"), ["1"]);
+}
+
+#[test]
+fn a_wait_for_a_lock_ends_by_time_by_kill_and_as_a_deadlock() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.rows("SELECT GET_LOCK('x', 0)");
+    b.rows("SELECT GET_LOCK('y', 0)");
+    let wait = begun(&mut b, "SELECT GET_LOCK('x', 2), IS_USED_LOCK('x') IS NULL");
+    assert_eq!(a.error("SELECT GET_LOCK('y', 2)"), 3058);
+    node.clock.advance_ms(3_000);
+    // Whatever happens at the writer makes it look at the clock.
+    a.run("UPDATE d.t SET v = 12 WHERE id = 1");
+    wait.block();
+    assert_eq!(one(&mut b), Ok("0|0".to_owned()));
+    let id = b.rows("SELECT CONNECTION_ID()").remove(0);
+    let wait = begun(&mut b, "SELECT GET_LOCK('x', -1)");
+    a.run(&format!("KILL QUERY {id}"));
+    assert!(wait.is_ready());
+    assert_eq!(one(&mut b), Err(1317));
+    assert_eq!(b.rows("SELECT IS_USED_LOCK('y') = CONNECTION_ID()"), ["1"], "what it has it keeps");
+}
+
+#[test]
+fn sleep_lasts_its_time_or_until_it_is_killed_and_stalls_nobody() {
+    let node = table();
+    let (mut sleeper, mut other) = (node.session(), node.session());
+    let wait = begun(&mut sleeper, "SELECT SLEEP(2.5) AS slept, 7");
+    node.clock.advance_ms(2_000);
+    other.run("UPDATE d.t SET v = 12 WHERE id = 1");
+    assert!(!wait.is_ready());
+    node.clock.advance_ms(1_000);
+    other.run("UPDATE d.t SET v = 13 WHERE id = 1");
+    wait.block();
+    assert_eq!(one(&mut sleeper), Ok("0|7".to_owned()));
+    let id = sleeper.rows("SELECT CONNECTION_ID()").remove(0);
+    let wait = begun(&mut sleeper, "SELECT SLEEP(1000)");
+    other.run(&format!("KILL QUERY {id}"));
+    assert!(wait.is_ready());
+    assert_eq!(one(&mut sleeper), Ok("1".to_owned()));
+}

@@ -459,6 +459,19 @@ pub fn sqlite_collation(ty: &SqlType) -> Option<&'static str> {
     }
 }
 
+impl Table {
+    /// One part of a key of this table as SQLite text over `operand`, a value of its column; a prefix is cut out by
+    /// characters (bytes of a blob).
+    pub fn part_sql(&self, part: &IndexPart, operand: &str) -> String {
+        let collation = self.column_by_tag(part.column).and_then(|c| sqlite_collation(&c.def.ty));
+        match (part.prefix, collation) {
+            (Some(n), Some(c)) => format!("substr({operand}, 1, {n}) COLLATE \"{c}\""),
+            (Some(n), None) => format!("substr({operand}, 1, {n})"),
+            (None, _) => operand.to_owned(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

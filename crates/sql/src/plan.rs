@@ -24,8 +24,51 @@ pub struct Plan {
     pub fields: Arc<[Field]>,
     /// Warnings and notes found while compiling (level, code, message), to be raised at each execution.
     pub notes: Vec<Note>,
+    /// To be answered by the session, in this order, before the statement runs.
+    pub calls: Vec<Call>,
     /// The statement reads the warning list or the like and therefore does not clear it.
     pub keeps_warnings: bool,
+}
+
+/// A call of a function that may wait, or that asks for locks by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Which.
+    pub function: CallFunction,
+    /// Its arguments.
+    pub args: Vec<Scalar>,
+}
+
+/// Functions that the session answers itself (MySQL 8.0 Reference Manual, Locking Functions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFunction {
+    /// SLEEP(seconds): 0, or 1 when it was interrupted.
+    Sleep,
+    /// GET_LOCK(name, seconds): 1, or 0 after so long.
+    GetLock,
+    /// RELEASE_LOCK(name): 1, 0 when it is another session's, NULL when nobody has it.
+    ReleaseLock,
+    /// RELEASE_ALL_LOCKS(): how many.
+    ReleaseAllLocks,
+    /// IS_FREE_LOCK(name).
+    IsFreeLock,
+    /// IS_USED_LOCK(name): the connection that has it, or NULL.
+    IsUsedLock,
+}
+
+impl CallFunction {
+    /// By its name in capitals, with the number of its arguments.
+    pub fn named(name: &str) -> Option<(Self, usize)> {
+        Some(match name {
+            "SLEEP" => (CallFunction::Sleep, 1),
+            "GET_LOCK" => (CallFunction::GetLock, 2),
+            "RELEASE_LOCK" => (CallFunction::ReleaseLock, 1),
+            "RELEASE_ALL_LOCKS" => (CallFunction::ReleaseAllLocks, 0),
+            "IS_FREE_LOCK" => (CallFunction::IsFreeLock, 1),
+            "IS_USED_LOCK" => (CallFunction::IsUsedLock, 1),
+            _ => return None,
+        })
+    }
 }
 
 /// A warning or note.
@@ -354,6 +397,8 @@ pub enum Source {
     SessionInfo(SessionInfo),
     /// A random number or UUID per execution (RAND() without seed, UUID()).
     Random(RandomKind),
+    /// What the session answered to this one of [`Plan::calls`].
+    Call(usize),
     /// The rows of a virtual table (`information_schema.x`, SHOW …) as JSON text, an array of arrays.
     Virtual(String, Vec<Option<String>>),
 }

@@ -317,6 +317,8 @@ pub struct SessionState {
     pub row_count: i64,
     /// FOUND_ROWS() of the statement before.
     pub found_rows: u64,
+    /// What the calls of the running statement gave ([`crate::plan::Plan::calls`]).
+    pub calls: Vec<Value>,
     /// What SHOW WARNINGS shows.
     pub warnings: Vec<Note>,
     /// How many warnings there were, kept or not (`@@warning_count`).
@@ -361,6 +363,7 @@ impl SessionState {
             last_insert_id: 0,
             row_count: -1,
             found_rows: 0,
+            calls: Vec::new(),
             warnings: Vec::new(),
             warning_count: 0,
             user_variables: HashMap::new(),

@@ -127,7 +127,7 @@ impl Shape {
         let mut indexes = BTreeMap::new();
         let (name, displaced) = (t.physical(), t.physical_displaced());
         for i in &t.indexes {
-            let on = index_columns(t, &i.def.parts);
+            let on = index_columns(t, &i.def.parts, i.def.unique);
             let j = format!("j_{}", hex(&i.id.0[..8]));
             let over_displaced = format!("CREATE INDEX {j} ON {displaced} ({on})");
             let is_rowid = rowid.is_some() && i.name == "PRIMARY";
@@ -353,7 +353,7 @@ impl Run<'_> {
         let Some(plan) = self.plans.plan(self.db, table.id)? else { return Ok(()) };
         let plain: Vec<IndexPart> =
             parts.iter().map(|p| IndexPart { descending: false, ..p.clone() }).collect();
-        let list = index_columns(table, &plain);
+        let list = index_columns(table, &plain, true);
         let filled: Vec<String> =
             parts.iter().map(|p| format!("{} IS NOT NULL", physical_column(p.column))).collect();
         let t = table.physical();

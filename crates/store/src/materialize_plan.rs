@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use p2pdb_model::catalog::{
     COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
-    sqlite_collation,
 };
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{IndexPart, ReferentialAction};
+use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, Value};
 
 use crate::connection::Connection;
@@ -129,21 +129,27 @@ pub(crate) struct PlanSql {
     pub set_reason: String,
 }
 
-/// One key part as SQLite text over `column`; a prefix is cut out by characters (bytes of a blob).
-fn part_sql(table: &Table, part: &IndexPart, operand: &str) -> String {
-    let collation = table.column_by_tag(part.column).and_then(|c| sqlite_collation(&c.def.ty));
-    match (part.prefix, collation) {
-        (Some(n), Some(c)) => format!("substr({operand}, 1, {n}) COLLATE \"{c}\""),
-        (Some(n), None) => format!("substr({operand}, 1, {n})"),
-        (None, _) => operand.to_owned(),
-    }
-}
-
 /// The columns of an index, as CREATE INDEX takes them.
-pub(crate) fn index_columns(table: &Table, parts: &[IndexPart]) -> String {
+///
+/// An index that is not unique takes columns of bounded length whole: SQLite would not use one over a prefix, since
+/// under most collations equal texts need not have equal prefixes (`ß` = `ss`).
+pub(crate) fn index_columns(table: &Table, parts: &[IndexPart], unique: bool) -> String {
+    let bounded = |p: &IndexPart| {
+        table.column_by_tag(p.column).is_some_and(|c| {
+            matches!(
+                c.def.ty,
+                SqlType::Char { .. }
+                    | SqlType::VarChar { .. }
+                    | SqlType::Binary { .. }
+                    | SqlType::VarBinary { .. }
+            )
+        })
+    };
     let part = |p: &IndexPart| {
         let order = if p.descending { " DESC" } else { "" };
-        format!("{}{order}", part_sql(table, p, &physical_column(p.column)))
+        let column = physical_column(p.column);
+        let sql = if !unique && bounded(p) { column } else { table.part_sql(p, &column) };
+        format!("{sql}{order}")
     };
     parts.iter().map(part).collect::<Vec<_>>().join(", ")
 }
@@ -152,7 +158,7 @@ pub(crate) fn index_columns(table: &Table, parts: &[IndexPart]) -> String {
 fn equals(table: &Table, parts: &[IndexPart]) -> String {
     let one = |(n, p): (usize, &IndexPart)| {
         let column = physical_column(p.column);
-        format!("{} = {}", part_sql(table, p, &column), part_sql(table, p, &format!("?{}", n + 1)))
+        format!("{} = {}", table.part_sql(p, &column), table.part_sql(p, &format!("?{}", n + 1)))
     };
     parts.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
 }

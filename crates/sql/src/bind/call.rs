@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use p2pdb_model::Value;
+use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::Collation;
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
@@ -107,6 +108,38 @@ impl Binder<'_> {
             }
             SqlError { message: e.message.replace(&call.name, &call.written), ..e }
         })
+    }
+
+    /// DEFAULT(column).
+    fn default_of(&mut self, column: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let bound = self.expr(column, s)?;
+        let found = bound.field.as_ref().and_then(|f| {
+            let table = self.catalog.table(&f.database, &f.org_table)?;
+            table.column(&f.org_name)
+        });
+        let Some(column) = found else { return Err(SqlError::unsupported("DEFAULT of what is no column")) };
+        let constant = |source, coerce| Slot { source, coerce };
+        let slot = match &column.def.default {
+            Some(DefaultValue::Null) => constant(Source::Const(Value::Null), Coerce::None),
+            None if column.def.nullable => constant(Source::Const(Value::Null), Coerce::None),
+            None => return Err(SqlError::no_default(&column.name)),
+            Some(literal @ (DefaultValue::Literal(text) | DefaultValue::Bits(text))) => {
+                match crate::ddl::defaults::constant(&column.def) {
+                    Some(v) => constant(Source::Const(v), Coerce::None),
+                    None if matches!(literal, DefaultValue::Literal(_)) => {
+                        let target = super::column_target(column);
+                        constant(Source::Const(Value::Text(text.clone())), Coerce::Column(target))
+                    }
+                    None => return Err(SqlError::invalid_default(&column.name)),
+                }
+            }
+            Some(DefaultValue::Now(_) | DefaultValue::Expression(_)) => {
+                return Err(SqlError::unsupported("DEFAULT() of a default that is an expression"));
+            }
+        };
+        let mut b = Bound::slot(slot, FieldType::of_column(&column.def.ty));
+        b.coercibility = bound.coercibility;
+        Ok(b)
     }
 
     /// A function of bound arguments.
@@ -248,6 +281,14 @@ impl Binder<'_> {
             b.not_null = true;
             b
         };
+        if let Some(n) = name.strip_prefix(crate::statement::calls::CALL).and_then(|n| n.parse().ok()) {
+            let b = Bound::slot(Slot { source: Source::Call(n), coerce: Coerce::None }, FieldType::int());
+            return Ok(Some(b));
+        }
+        if name == "DEFAULT" {
+            let [column] = args.as_slice() else { return Err(wrong_count(name)) };
+            return self.default_of(column, s).map(Some);
+        }
         Ok(match name {
             "NOW" | "CURRENT_TIMESTAMP" | "LOCALTIME" | "LOCALTIMESTAMP" | "SYSDATE" => {
                 let fsp = self.fsp(args)?;

@@ -51,11 +51,12 @@ pub fn is_query(parser: &Parser<'_>) -> bool {
 /// # Errors
 /// 1064 and everything that binding can say.
 pub fn compile(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let query = parse_query(parser, cx)?;
+    let mut query = parse_query(parser, cx)?;
     if parser.peek_token_ref().token != Token::EOF {
         return Err(syntax_error(parser, cx.text));
     }
-    plan(&query, cx)
+    let calls = crate::statement::calls::take(&mut query, cx)?;
+    Ok(Plan { calls, ..plan(&query, cx)? })
 }
 
 /// Parses a query, with MySQL's syntax error.
@@ -110,6 +111,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         params: 0,
         fields: Arc::from(q.columns),
         notes: done.notes,
+        calls: Vec::new(),
         keeps_warnings,
     })
 }

@@ -8,10 +8,35 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Query, SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_relations, visit_relations_mut,
+    Query, SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
+    visit_relations, visit_relations_mut,
 };
 
+use crate::error::SqlError;
 use crate::schema_text::{literal, quote};
+
+/// Turns `||` as PIPES_AS_CONCAT has it into CONCAT(), which means the same in every mode.
+///
+/// # Errors
+/// None that a caller could cause.
+pub fn without_pipes(query: &mut Query) -> Result<(), SqlError> {
+    let concat = crate::statement::expression_text("concat(1,2)")?;
+    let _ = visit_expressions_mut(query, |e| {
+        if let Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } = e {
+            let mut call = concat.clone();
+            if let Expr::Function(f) = &mut call
+                && let FunctionArguments::List(l) = &mut f.args
+            {
+                l.args = [left, right]
+                    .map(|side| FunctionArg::Unnamed(FunctionArgExpr::Expr(side.as_ref().clone())))
+                    .to_vec();
+            }
+            *e = call;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(())
+}
 
 /// The canonical text of an expression.
 pub fn expression(e: &Expr) -> String {
@@ -53,6 +78,10 @@ pub fn expression(e: &Expr) -> String {
         }
         Expr::RLike { negated, expr, pattern, .. } => {
             format!("({} {}regexp {})", expression(expr), not(negated), expression(pattern))
+        }
+        // So that it means the same without PIPES_AS_CONCAT.
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+            format!("concat({},{})", expression(left), expression(right))
         }
         Expr::BinaryOp { left, op, right } => {
             let op = match op {

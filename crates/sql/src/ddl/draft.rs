@@ -254,7 +254,7 @@ impl<'a> Draft<'a> {
     /// Adds an index; without a name it takes its first column's.
     ///
     /// # Errors
-    /// 1061, 1068, 1072, 1060, 1070, 1089, 1170, 1171, 1280, 3152; 1235 for a unique prefix.
+    /// 1061, 1068, 1072, 1060, 1070, 1089, 1170, 1171, 1280, 3152; 1235 for a prefix in the primary key.
     pub fn add_index(
         &mut self,
         name: Option<String>,
@@ -279,8 +279,8 @@ impl<'a> Draft<'a> {
                 return Err(SqlError::duplicate_column(&c.name));
             }
             let prefix = key_prefix(c, p.prefix)?;
-            if prefix.is_some() && unique {
-                return Err(SqlError::unsupported("UNIQUE and PRIMARY KEY on a prefix of a column"));
+            if prefix.is_some() && primary {
+                return Err(SqlError::unsupported("PRIMARY KEY on a prefix of a column"));
             }
             resolved.push(IndexPart { column: c.id.tag(), prefix, descending: p.descending });
         }

@@ -1,6 +1,6 @@
 //! Indexes, foreign keys and CHECKs: reading them, naming them, tying them to tables.
 
-use p2pdb_model::catalog::{Table, physical_column, physical_table, same_name};
+use p2pdb_model::catalog::{Table, physical_column, physical_table, same_name, sqlite_collation};
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::SqlType;
@@ -399,7 +399,15 @@ impl Draft<'_> {
         if !i.def.unique || i.def.parts.iter().any(|p| old.column_by_tag(p.column).is_none()) {
             return None;
         }
-        let columns: Vec<_> = i.def.parts.iter().map(|p| physical_column(p.column)).collect();
+        // A prefix loses its column's collation, so that is said again.
+        let part = |p: &IndexPart| {
+            let column = physical_column(p.column);
+            let Some(n) = p.prefix else { return column };
+            let collation = self.by_tag(p.column).and_then(|c| sqlite_collation(&c.def.ty));
+            let collate = collation.map_or_else(String::new, |c| format!(" COLLATE \"{c}\""));
+            format!("substr({column},1,{n}){collate}")
+        };
+        let columns: Vec<_> = i.def.parts.iter().map(part).collect();
         let not_null: Vec<_> = columns.iter().map(|c| format!("{c} IS NOT NULL")).collect();
         let list = columns.join(",");
         let sql = format!(

@@ -296,11 +296,17 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -
     while c.mark() < behind {
         c.skip();
     }
-    if c.is("ignore") || c.is("replace") {
-        return Err(SqlError::unsupported("CREATE TABLE … IGNORE | REPLACE … SELECT"));
+    let verb = match c.eat_one(&["ignore", "replace"]).as_deref() {
+        Some("ignore") => "INSERT IGNORE",
+        Some(_) => "REPLACE",
+        None => "INSERT",
+    };
+    let as_select =
+        verb != "INSERT" || c.eat("as") || c.is("select") || c.is("with") || c.token(0) == &Token::LParen;
+    if as_select && verb != "INSERT" {
+        c.eat("as");
     }
-    let as_select = c.eat("as") || c.is("select") || c.is("with") || c.token(0) == &Token::LParen;
-    let then = if as_select { Some(select(c, cx, &mut draft)?) } else { None };
+    let then = if as_select { Some(select(c, cx, &mut draft, verb)?) } else { None };
     draft.validate()?;
     Ok(Ddl { changes: draft.changes(), checks: Vec::new(), then })
 }
@@ -420,7 +426,12 @@ fn copy<'a>(cx: &Context<'a>, source: &Table, database: (ObjectId, String), name
 }
 
 /// The SELECT of CREATE TABLE … SELECT: its columns come behind those that were written; the text of the INSERT.
-fn select(c: &mut Cursor<'_, '_>, cx: &Context<'_>, draft: &mut Draft<'_>) -> Result<String, SqlError> {
+fn select(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    draft: &mut Draft<'_>,
+    verb: &str,
+) -> Result<String, SqlError> {
     let text = c.rest().trim_end().trim_end_matches(';').to_owned();
     let query = c.query()?;
     let (_, fields) = compile_query(&query, cx)?;
@@ -451,7 +462,7 @@ fn select(c: &mut Cursor<'_, '_>, cx: &Context<'_>, draft: &mut Draft<'_>) -> Re
         return Err(SqlError::duplicate_column(twice[0].trim_matches('`')));
     }
     Ok(format!(
-        "INSERT INTO {}.{} ({}) {text}",
+        "{verb} INTO {}.{} ({}) {text}",
         quote(&draft.database.1),
         quote(&draft.name),
         names.join(",")

@@ -127,6 +127,7 @@ fn put(
         }
         None => {}
     }
+    canonical::without_pipes(&mut query)?;
     let (_, fields) = compile_query(&query, cx)?;
     if !columns.is_empty() && columns.len() != fields.len() {
         return Err(SqlError::new(

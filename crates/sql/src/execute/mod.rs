@@ -109,6 +109,7 @@ fn source_value(source: &Source, args: &Args<'_>) -> Result<(Value, FieldType), 
             None => (Value::Null, FieldType::null()),
         },
         Source::SessionInfo(SessionInfo::CurrentRole) => text("NONE".to_owned()),
+        Source::Call(n) => (session.calls.get(*n).cloned().unwrap_or(Value::Null), FieldType::int()),
         Source::Random(kind) => random(*kind, args),
         Source::Virtual(name, constraints) => text((args.virtuals)(name, constraints)?),
     })

@@ -23,6 +23,7 @@ use crate::front::dialect::P2pdbDialect;
 use crate::plan::{Note, NoteLevel, Plan, PlanKind, SessionCommand};
 use crate::session::{SessionState, SqlMode};
 
+pub(crate) mod calls;
 pub mod cursor;
 mod refuse;
 pub mod reserved;
@@ -95,6 +96,7 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         "update" => dml::update(c, cx),
         "delete" => dml::delete(c, cx),
         "truncate" => dml::truncate(c, cx),
+        "do" => calls::do_(c, cx),
         _ => refuse::refuse(c),
     }?;
     c.end()?;
@@ -180,7 +182,14 @@ pub(crate) fn commands(commands: Vec<SessionCommand>) -> Plan {
 
 /// A plan without parameters, fields or notes.
 pub(crate) fn plan(kind: PlanKind) -> Plan {
-    Plan { kind, params: 0, fields: Arc::from([]), notes: Vec::new(), keeps_warnings: false }
+    Plan {
+        kind,
+        params: 0,
+        fields: Arc::from([]),
+        notes: Vec::new(),
+        calls: Vec::new(),
+        keeps_warnings: false,
+    }
 }
 
 /// A note for the warning list.

@@ -32,7 +32,6 @@ const REFUSED: &[&str] = &[
     "create trigger",
     "create undo tablespace",
     "create user",
-    "do",
     "drop logfile group",
     "drop role",
     "drop server",

@@ -233,7 +233,7 @@ pub(crate) fn scalar(expr: &Expr, cx: &Context<'_>) -> Result<Scalar, SqlError> 
     if let Some(slot) = plain(expr) {
         return Ok(slot);
     }
-    let (query, fields) = compile_query(&select_of(expr.clone()), cx)?;
+    let (query, fields) = compile_query(&select_of(vec![expr.clone()]), cx)?;
     let [field] = fields.as_slice() else {
         return Err(SqlError::new(1241, "21000", "Operand should contain 1 column(s)"));
     };
@@ -283,11 +283,11 @@ fn plain(expr: &Expr) -> Option<Scalar> {
     Some(Scalar::Slot(Slot { source, coerce: Coerce::None }))
 }
 
-/// `SELECT expr`.
-fn select_of(expr: Expr) -> Query {
+/// `SELECT expr, …`.
+pub(super) fn select_of(all: Vec<Expr>) -> Query {
     let mut query = crate::statement::query_text("SELECT 1").unwrap_or_else(|_| unreachable!());
     if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = vec![SelectItem::UnnamedExpr(expr)];
+        select.projection = all.into_iter().map(SelectItem::UnnamedExpr).collect();
     }
     query
 }

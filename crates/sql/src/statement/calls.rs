@@ -1,0 +1,107 @@
+//! Calls that the session answers itself because they may wait: SLEEP and the locks by name; and DO.
+//!
+//! They are lifted out of a SELECT without tables and answered, from left to right, before SQLite runs what is left of
+//! it. That is right only where each of them is evaluated exactly once, whatever the others give: anywhere else (a
+//! SELECT with tables, inside of IF, CASE, AND, OR, in a statement that writes) the binder refuses them by name.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, Query, SelectItem, SetExpr,
+};
+
+use super::set::{scalar, select_of};
+use super::{Context, Cursor};
+use crate::error::SqlError;
+use crate::plan::{Call, CallFunction, Plan};
+
+/// What a call is named while it is bound, with its number behind; no name of MySQL begins like this.
+pub(crate) const CALL: &str = "\u{1}CALL";
+
+/// `DO expression, …`: a SELECT whose row nobody sees.
+pub(super) fn do_(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    c.expect("do")?;
+    let all = c.list(Cursor::expr)?;
+    let mut query = select_of(all);
+    let calls = take(&mut query, cx)?;
+    let plan = crate::bind::statement::plan(&query, cx)?;
+    Ok(Plan { fields: Arc::from([]), calls, ..plan })
+}
+
+/// Takes the calls out of a SELECT without tables.
+///
+/// # Errors
+/// 1582 and those of binding their arguments.
+pub(crate) fn take(query: &mut Query, cx: &Context<'_>) -> Result<Vec<Call>, SqlError> {
+    let mut calls = Vec::new();
+    let bare = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && bare
+        && select.from.is_empty()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && matches!(&select.group_by, GroupByExpr::Expressions(e, _) if e.is_empty())
+    {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } = item {
+                lift(e, cx, &mut calls)?;
+            }
+        }
+    }
+    Ok(calls)
+}
+
+fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), SqlError> {
+    match e {
+        Expr::Function(f) => {
+            let name = f.name.to_string().to_uppercase();
+            let Some((function, count)) = CallFunction::named(&name) else {
+                if let ("COALESCE" | "IFNULL", [first, ..]) = (name.as_str(), args_mut(f)) {
+                    return arg_mut(first).map_or(Ok(()), |e| lift(e, cx, calls));
+                }
+                return Ok(());
+            };
+            let args = args_mut(f);
+            if args.len() != count {
+                let message = format!("Incorrect parameter count in the call to native function '{name}'");
+                return Err(SqlError::new(1582, "42000", message));
+            }
+            let args =
+                args.iter_mut().filter_map(arg_mut).map(|e| scalar(e, cx)).collect::<Result<_, _>>()?;
+            f.name = ObjectName::from(vec![Ident::new(format!("{CALL}{}", calls.len()))]);
+            f.args = FunctionArguments::None;
+            calls.push(Call { function, args });
+            Ok(())
+        }
+        Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. } => Ok(()),
+        Expr::BinaryOp { left, right, .. } => {
+            lift(left, cx, calls)?;
+            lift(right, cx, calls)
+        }
+        Expr::Nested(e)
+        | Expr::UnaryOp { expr: e, .. }
+        | Expr::Cast { expr: e, .. }
+        | Expr::IsNull(e)
+        | Expr::IsNotNull(e)
+        | Expr::IsTrue(e)
+        | Expr::IsNotTrue(e)
+        | Expr::IsFalse(e)
+        | Expr::IsNotFalse(e) => lift(e, cx, calls),
+        _ => Ok(()),
+    }
+}
+
+fn args_mut(f: &mut Function) -> &mut [FunctionArg] {
+    match &mut f.args {
+        FunctionArguments::List(l) => &mut l.args,
+        _ => &mut [],
+    }
+}
+
+fn arg_mut(a: &mut FunctionArg) -> Option<&mut Expr> {
+    match a {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
+        _ => None,
+    }
+}
