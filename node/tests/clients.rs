@@ -61,6 +61,40 @@ fn the_mariadb_program_loads_a_script_and_shows_tables() {
 }
 
 #[test]
+fn a_dump_made_by_mariadb_dump_loads_again() {
+    let (_dir, node) = node();
+    let defaults = format!("--defaults-file={}", node.dir.root().join("client.cnf").display());
+    for sql in [
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.till (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), price DECIMAL(5,2))",
+        "INSERT INTO shop.till (name, price) VALUES ('apple', 1.50), ('b\\'c', NULL)",
+        "CREATE VIEW shop.dear AS SELECT id, name FROM shop.till WHERE price > 1",
+    ] {
+        node.query(sql).expect(sql);
+    }
+    for options in [&[][..], &["--single-transaction", "--routines", "--triggers", "--events"]] {
+        let dump = Command::new("mariadb-dump")
+            .arg(&defaults)
+            .args(options)
+            .args(["--databases", "shop"])
+            .output()
+            .expect("mariadb-dump is there: scripts/test installs it");
+        assert!(dump.status.success(), "{options:?}: {}", text(&dump.stderr));
+        node.query("DROP DATABASE shop").expect("dropped");
+        let mut load = Command::new("mariadb")
+            .arg(&defaults)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("the mariadb client is there: scripts/test installs it");
+        std::io::Write::write_all(&mut load.stdin.take().expect("piped"), &dump.stdout).expect("written");
+        assert!(load.wait().expect("it ends").success(), "{}", text(&dump.stdout));
+        let rows = node.query("SELECT id, name, price FROM shop.till ORDER BY id").expect("rows");
+        assert_eq!(rows, [["1", "apple", "1.50"], ["2", "b'c", "NULL"]]);
+        assert_eq!(node.query("SELECT * FROM shop.dear").expect("rows"), [["1", "apple"]]);
+    }
+}
+
+#[test]
 fn pymysql_works() {
     let (_dir, node) = node();
     let python = std::env::var_os("P2PDB_TEST_PYTHON").unwrap_or_else(|| "python3".into());

@@ -99,6 +99,8 @@ pub struct Session {
     isolation: Isolation,
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
+    /// LOCK TABLES is in force.
+    tables_locked: bool,
 }
 
 impl Session {
@@ -114,6 +116,7 @@ impl Session {
             next: (None, None),
             waiting: None,
             named: HashMap::new(),
+            tables_locked: false,
         }
     }
 
@@ -674,6 +677,7 @@ impl Session {
         self.rollback();
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
+        self.tables_locked = false;
         self.next = (None, None);
         self.state().reset();
     }
@@ -686,6 +690,7 @@ impl Session {
         self.rollback();
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
+        self.tables_locked = false;
         self.next = (None, None);
         let core = self.inner.new_core(options)?;
         self.handle = core.handle.clone();
@@ -717,6 +722,7 @@ impl Session {
                         commands.push_front(SessionCommand::Begin { read_only, snapshot });
                         return self.commit(Then::Commands(commands, bound), sink);
                     }
+                    self.tables_locked = false;
                     let mut fresh = self.fresh_snapshot(true);
                     fresh.read_only |= read_only;
                     self.transaction = Transaction::Reading(fresh);
@@ -730,9 +736,12 @@ impl Session {
                         commands.push_front(SessionCommand::Begin { read_only: false, snapshot: false });
                     }
                 }
+                // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
+                SessionCommand::UnlockTables if !self.tables_locked => {}
                 SessionCommand::LockTables { .. } | SessionCommand::UnlockTables
                     if !matches!(self.transaction, Transaction::None) =>
                 {
+                    self.tables_locked = matches!(command, SessionCommand::LockTables { .. });
                     return self.commit(
                         if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) },
                         sink,
@@ -866,7 +875,9 @@ impl Session {
                     return Err(SqlError::new(1243, "HY000", message));
                 }
             }
-            SessionCommand::LockTables { .. } | SessionCommand::UnlockTables | SessionCommand::Nothing => {}
+            SessionCommand::LockTables { .. } => self.tables_locked = true,
+            SessionCommand::UnlockTables => self.tables_locked = false,
+            SessionCommand::Nothing => {}
             SessionCommand::Fail(error) => return Err(error),
             SessionCommand::Begin { .. }
             | SessionCommand::Commit { .. }

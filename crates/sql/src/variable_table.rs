@@ -300,7 +300,7 @@ pub const VARIABLES: &[Variable] = &[
     v("sql_log_off", Both, false, Bool, Int(0)),
     v("sql_mode", Both, false, SqlMode, Text("ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION")),
     v("sql_notes", Both, false, Bool, Int(1)),
-    v("sql_quote_show_create", Both, true, Bool, Int(1)),
+    v("sql_quote_show_create", Both, false, Bool, Int(1)),
     v("sql_require_primary_key", Both, true, Bool, Int(0)),
     v("sql_safe_updates", Both, false, Bool, Int(0)),
     v("sql_select_limit", Both, false, Kind::Int { min: 0, max: u64::MAX }, Int(u64::MAX)),

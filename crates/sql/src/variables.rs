@@ -333,6 +333,10 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
     let word = if let Value::Text(t) = &value { t.as_str() } else { "" };
     match name {
         "autocommit" => s.autocommit = flag,
+        // Names are always quoted.
+        "sql_quote_show_create" if !flag => {
+            return Err(SqlError::unsupported("sql_quote_show_create = 0"));
+        }
         "character_set_client" => {
             let set = charset(word)?;
             s.charset_client = set;

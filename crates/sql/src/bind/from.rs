@@ -222,7 +222,9 @@ impl Binder<'_> {
             }
         }
         let (database, table) = self.split_name(name)?;
-        if let Some(database) = virtuals::database_name(&database) {
+        // SHOW … WHERE reads its rows like a table.
+        let behind_show = (database == virtuals::SHOW).then_some(virtuals::SHOW);
+        if let Some(database) = behind_show.or_else(|| virtuals::database_name(&database)) {
             let Some(v) = virtuals::describe(database, &table) else {
                 if database == "information_schema" {
                     let message = format!("Unknown table '{}' in information_schema", table.to_uppercase());

@@ -296,7 +296,7 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -
     while c.mark() < behind {
         c.skip();
     }
-    let verb = match c.eat_one(&["ignore", "replace"]).as_deref() {
+    let verb = match c.eat_one(&["ignore", "replace"]) {
         Some("ignore") => "INSERT IGNORE",
         Some(_) => "REPLACE",
         None => "INSERT",

@@ -928,6 +928,14 @@ pub(super) fn plugins(_: &Cx<'_>) -> Vec<Row> {
 
 const KEYWORDS: &[Col] = &[("WORD", Text(128), false), ("RESERVED", Int, false)];
 
+/// Histograms: nobody makes any.
+const COLUMN_STATISTICS: &[Col] = &[
+    ("SCHEMA_NAME", Text(64), true),
+    ("TABLE_NAME", Text(64), true),
+    ("COLUMN_NAME", Text(64), true),
+    ("HISTOGRAM", Long, true),
+];
+
 fn keywords(_: &Cx<'_>) -> Vec<Row> {
     crate::statement::reserved::words().iter().map(|w| vec![text(*w), Value::Int(1)]).collect()
 }
@@ -949,6 +957,7 @@ pub(super) const TABLES: &[Def] = &[
     table!("COLLATION_CHARACTER_SET_APPLICABILITY", APPLICABILITY, applicability),
     table!("COLUMNS", COLUMNS, columns),
     table!("COLUMN_PRIVILEGES", COLUMN_PRIVILEGES),
+    table!("COLUMN_STATISTICS", COLUMN_STATISTICS),
     table!("ENGINES", ENGINES, engines),
     table!("EVENTS", EVENTS),
     table!("FILES", FILES),
