@@ -21,10 +21,6 @@ pub const FILE: &str = "realm.db";
 /// First account of a realm.
 pub const ROOT: &str = "root";
 
-const META_REALM: &str = "realm";
-const META_CHAIN: &str = "chain";
-const META_CLEAN: &str = "clean";
-
 /// What a new realm begins with.
 pub struct NewRealm<'a> {
     /// Its name, for people.
@@ -43,7 +39,8 @@ pub struct NewRealm<'a> {
     pub entropy: Arc<dyn Entropy>,
 }
 
-fn options(directory: &Path) -> store::Options {
+/// How the engine opens the store in a directory: with MySQL's functions and collations.
+pub fn options(directory: &Path) -> store::Options {
     let mut options = store::Options::new(directory.join(FILE));
     options.functions = functions::all();
     options
@@ -89,8 +86,8 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
         ApplyError::Refused(why) => EngineError::State(format!("the genesis block is refused: {why}")),
     });
     applied.and_then(|()| {
-        writer.db.put_meta(META_REALM, &realm.0.to_bytes())?;
-        writer.db.put_meta(META_CLEAN, b"1")?;
+        writer.db.put_meta(store::meta::REALM, &realm.0.to_bytes())?;
+        writer.db.put_meta(store::meta::CLEAN, store::meta::SET)?;
         writer.commit()
     })?;
     Ok(realm)
@@ -103,8 +100,8 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
 pub fn create_joiner(directory: &Path, realm: RealmId) -> Result<(), EngineError> {
     let mut db = store::Writer::create(&options(directory))?;
     db.begin()?;
-    db.put_meta(META_REALM, &realm.0.to_bytes())?;
-    db.put_meta(META_CLEAN, b"1")?;
+    db.put_meta(store::meta::REALM, &realm.0.to_bytes())?;
+    db.put_meta(store::meta::CLEAN, store::meta::SET)?;
     db.commit()?;
     Ok(())
 }
@@ -112,8 +109,8 @@ pub fn create_joiner(directory: &Path, realm: RealmId) -> Result<(), EngineError
 /// Writes down which chain this node extends; inside a transaction.
 pub(crate) fn put_chain(db: &store::Writer, chain: Option<&Cid>) -> Result<(), EngineError> {
     match chain {
-        Some(cid) => db.put_meta(META_CHAIN, &cid.to_bytes())?,
-        None => db.remove_meta(META_CHAIN)?,
+        Some(cid) => db.put_meta(store::meta::CHAIN, &cid.to_bytes())?,
+        None => db.remove_meta(store::meta::CHAIN)?,
     }
     Ok(())
 }
@@ -135,15 +132,15 @@ pub(crate) fn load(
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Writer, bool), EngineError> {
     let mut db = store::Writer::open(options)?;
-    let realm = meta_cid(&db, META_REALM)?
+    let realm = meta_cid(&db, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
     let restored = db.meta(store::meta::RESTORED)?.is_some();
-    let chain = if restored { None } else { meta_cid(&db, META_CHAIN)? };
-    let clean = db.meta(META_CLEAN)?.is_some();
+    let chain = if restored { None } else { meta_cid(&db, store::meta::CHAIN)? };
+    let clean = db.meta(store::meta::CLEAN)?.is_some();
     db.begin()?;
-    db.remove_meta(META_CLEAN)?;
+    db.remove_meta(store::meta::CLEAN)?;
     if restored {
-        db.remove_meta(META_CHAIN)?;
+        db.remove_meta(store::meta::CHAIN)?;
         db.remove_meta(store::meta::RESTORED)?;
     }
     db.commit()?;
@@ -189,7 +186,7 @@ impl Engine {
     pub fn close(&self) -> Result<(), EngineError> {
         let mut writer = self.inner.writer.lock();
         writer.db.begin()?;
-        writer.db.put_meta(META_CLEAN, b"1")?;
+        writer.db.put_meta(store::meta::CLEAN, store::meta::SET)?;
         writer.db.commit()?;
         Ok(())
     }

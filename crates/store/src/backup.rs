@@ -96,7 +96,7 @@ pub fn restore(backup: &Path, to: &Options) -> Result<()> {
             e => e,
         })?;
         writer.begin()?;
-        writer.put_meta(RESTORED, b"1")?;
+        writer.put_meta(RESTORED, crate::meta::SET)?;
         writer.commit()?;
         // Closing the only connection moves the write-ahead log into the file.
         drop(writer);

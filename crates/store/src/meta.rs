@@ -5,6 +5,7 @@ use p2pdb_model::ValueRef;
 use crate::connection::Connection;
 use crate::connection_writer::Writer;
 use crate::error::Result;
+use crate::query::NEXT;
 
 pub(crate) const SCHEMA: &str = "CREATE TABLE meta (
     name TEXT PRIMARY KEY NOT NULL,
@@ -14,6 +15,18 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE meta (
 /// The file's format number, 8 bytes big-endian.
 pub const FORMAT: &str = "format";
 
+/// The realm's CID.
+pub const REALM: &str = "realm";
+
+/// CID of the first block of the chain that this node extends; absent before its first block.
+pub const CHAIN: &str = "chain";
+
+/// [`SET`] when the node was stopped properly.
+pub const CLEAN: &str = "clean";
+
+/// The value of a note that is only there or not.
+pub const SET: &[u8] = b"1";
+
 /// Present when the file was restored from a backup and no new chain has been begun since.
 pub const RESTORED: &str = "restored";
 
@@ -22,6 +35,18 @@ impl Connection {
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let params = [ValueRef::Text(name)];
         self.query_one("SELECT value FROM meta WHERE name = ?1", params, |r| Ok(r.blob(0)?.to_vec()))
+    }
+}
+
+impl Connection {
+    /// All notes: names and values.
+    pub(crate) fn notes(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut notes = Vec::new();
+        self.query("SELECT name, value FROM meta", (), |r| {
+            notes.push((r.text(0)?.to_owned(), r.blob(1)?.to_vec()));
+            Ok(NEXT)
+        })?;
+        Ok(notes)
     }
 }
 

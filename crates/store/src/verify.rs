@@ -49,6 +49,8 @@ pub enum Part {
     Table,
     /// A fingerprint.
     Fingerprint,
+    /// A fact about the store itself (`meta`).
+    Note,
 }
 
 impl Part {
@@ -65,6 +67,7 @@ impl Part {
             Part::Access => "access",
             Part::Table => "table",
             Part::Fingerprint => "fingerprint",
+            Part::Note => "note",
         }
     }
 }
@@ -161,12 +164,14 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
         report.stopped = true;
         return Ok(report);
     }
-    match integrity(c, &FINDINGS_MAX.to_string(), "file", &mut report) {
+    let mut whole = Report::default();
+    match integrity(c, &FINDINGS_MAX.to_string(), "file", &mut whole) {
+        // What it found before it gave up comes up again below, with a name.
         Err(StoreError::Corrupt(problem)) => report.add(Part::File, "file", problem),
         other => {
             other?;
-            name_pages(c, &mut report);
-            return Ok(report);
+            name_pages(c, &mut whole);
+            return Ok(whole);
         }
     }
     let tables = match names(c, "SELECT name FROM sqlite_schema WHERE type = 'table'") {
@@ -216,10 +221,14 @@ fn name_pages(c: &Connection, report: &mut Report) {
     }
 }
 
+/// What SQLite's check answers, as a row among others, when a damaged page made it give up.
+const GAVE_UP: &str = "database disk image is malformed";
+
 fn integrity(c: &Connection, argument: &str, subject: &str, report: &mut Report) -> Result<()> {
     let checked = c.query(&format!("PRAGMA integrity_check({argument})"), (), |r| {
         match r.get(0)? {
             ValueRef::Text("ok") => return Ok(STOP),
+            ValueRef::Text(t) if t == GAVE_UP => return Err(StoreError::Corrupt(t.to_owned())),
             // A message can have several lines.
             ValueRef::Text(t) => t.lines().for_each(|line| report.add(Part::File, subject, line)),
             _ => report.add(Part::File, subject, "an answer that is no text"),

@@ -13,6 +13,8 @@ use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::log::{BlockNo, SUMMED, body_no, digest, sum};
+use crate::meta;
+use crate::open::FORMAT;
 use crate::query::{NEXT, Row, STOP};
 
 /// Checks every block, body, transaction, branch and head.
@@ -45,6 +47,8 @@ pub fn verify_log(c: &Connection, realm: &RealmId, progress: OnProgress<'_>) -> 
     check.report.absorb(Part::Head, "table", done)?;
     let done = check.leftovers();
     check.report.absorb(Part::Block, "table", done)?;
+    let done = check.notes();
+    check.report.absorb(Part::Note, "table", done)?;
     Ok(check.report)
 }
 
@@ -501,5 +505,36 @@ impl<'a> Check<'a> {
             self.report.add(Part::Account, no, "no transaction names it");
         }
         Ok(())
+    }
+
+    /// The facts about the store itself: each is one that is known, and what it can only be.
+    fn notes(&mut self) -> Result<()> {
+        let notes = self.c.notes()?;
+        for (name, value) in &notes {
+            let right = match name.as_str() {
+                meta::FORMAT => value.as_slice() == FORMAT.to_be_bytes(),
+                meta::REALM => *value == self.realm.0.to_bytes(),
+                meta::CHAIN => self.begins_chain(value)?,
+                meta::CLEAN | meta::RESTORED => value == meta::SET,
+                _ => {
+                    self.report.add(Part::Note, name, "no such fact is kept");
+                    continue;
+                }
+            };
+            if !right {
+                self.report.add(Part::Note, name, "it is not what it can only be");
+            }
+        }
+        if !notes.iter().any(|(name, _)| name == meta::FORMAT) {
+            self.report.add(Part::Note, meta::FORMAT, "is missing");
+        }
+        Ok(())
+    }
+
+    /// Is this the CID of the first block of a chain? (The branches were looked at before.)
+    fn begins_chain(&self, cid: &[u8]) -> Result<bool> {
+        let Ok(cid) = Cid::try_from(cid) else { return Ok(false) };
+        let sql = "SELECT 1 FROM branch WHERE first = ?1 AND fork IS NULL";
+        Ok(self.c.query_one(sql, [ValueRef::Blob(digest(&cid))], |_| Ok(()))?.is_some())
     }
 }
