@@ -1,5 +1,6 @@
 //! Making a node, and running one.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -285,7 +286,14 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let bearer = bearer(dir, &engine, &name)?;
     let mut bootstrap = config.bootstrap.clone();
     bootstrap.extend(bearer.1);
-    let known: Vec<String> = dir.read_json(PEERS_FILE)?.unwrap_or_default();
+    // Only remembered for convenience: without them peers are found as at a first start.
+    let known: Vec<String> = dir
+        .read_json(PEERS_FILE)
+        .unwrap_or_else(|e| {
+            warn!("starting without the addresses of peers met before: {e}");
+            None
+        })
+        .unwrap_or_default();
     bootstrap.extend(known.iter().filter_map(|a| a.parse().ok()));
     bootstrap.dedup();
     let net_config = NetConfig {
@@ -347,17 +355,26 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         })
     });
 
-    if let Some(mut file) = ClientFile::read(dir)? {
-        file.set_address(mysql_address);
-        file.write(dir)?;
+    match ClientFile::read(dir)? {
+        // Written again it would be damaged for good.
+        Some(file) if file.password.is_empty() => warn!(
+            "{} is damaged: there is no password in it; put it back from a backup (clients that know the password are served)",
+            dir.client_cnf_path().display()
+        ),
+        Some(mut file) => {
+            file.set_address(mysql_address);
+            file.write(dir)?;
+        }
+        None => {}
     }
     let run_info = RunInfo {
         pid: std::process::id(),
         mysql: mysql_address.to_string(),
         http: http_address.map(|a| a.to_string()),
     };
-    dir.write_json(RUN_FILE, &run_info)?;
+    // Before the file by which others find that the node runs.
     greet(dir, &app, unseen_password(dir)?.as_deref());
+    dir.write_json(RUN_FILE, &run_info)?;
 
     let result = wait_for_end(until, &app, dir).await;
 
@@ -438,16 +455,23 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>) {
     let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned()).display().to_string();
     let client = absolute(&dir.client_cnf_path());
     let client = if client.contains(' ') { format!("'{client}'") } else { client };
-    println!("p2pdb-node {} · node {} · realm {}", env!("CARGO_PKG_VERSION"), app.name, app.engine.realm());
-    println!("  data     {}", absolute(dir.root()));
-    println!("  MySQL    {}", app.mysql);
+    let mut text = format!(
+        "p2pdb-node {} · node {} · realm {}\n",
+        env!("CARGO_PKG_VERSION"),
+        app.name,
+        app.engine.realm()
+    );
+    text += &format!("  data     {}\n", absolute(dir.root()));
+    text += &format!("  MySQL    {}\n", app.mysql);
     if let Some(http) = &app.http {
-        println!("  HTTP     http://{http}/metrics");
+        text += &format!("  HTTP     http://{http}/metrics\n");
     }
     if let Some(password) = first_password {
-        println!("  account  root, password {password}  (shown this once; kept in client.cnf)");
+        text += &format!("  account  root, password {password}  (shown this once; kept in client.cnf)\n");
     }
-    println!("  connect  mariadb --defaults-file={client}");
+    text += &format!("  connect  mariadb --defaults-file={client}\n");
+    // A greeting that nobody can take (a full disk behind it) is no reason not to serve.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Waits for a signal, the join's end, or the writer's.

@@ -54,6 +54,18 @@ fn a_second_process_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_node_whose_log_cannot_be_written_serves_on() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    // Every write to /dev/full fails as on a full disk.
+    std::os::unix::fs::symlink("/dev/full", dir.with_extension("log")).expect("a link");
+    let node = Node::start(&dir, &["--log-level", "debug"]);
+    node.query("CREATE DATABASE d").expect("a write");
+    assert_eq!(node.query("SELECT 1").expect("a read"), [["1"]]);
+    assert!(node.stop());
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_a_way_out() {
     let temp = tempfile::tempdir().expect("a directory");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

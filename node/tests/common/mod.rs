@@ -18,6 +18,9 @@ use p2pdb_node::node::RUN_FILE;
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// As much of a log as is looked at, bytes.
+const LOG_BYTES_MAX: u64 = 16 << 20;
+
 /// Every port is a free one, nothing leaves this machine.
 const QUIET: [&str; 12] = [
     "--mysql-listen",
@@ -105,6 +108,16 @@ impl Node {
 
     /// Starts the process and waits for nothing.
     pub fn spawn(dir: &Path, verb: &[&str], extra: &[&str]) -> Node {
+        Node::spawn_with(dir, verb, extra, &[])
+    }
+
+    /// The same with something in its environment.
+    pub fn spawn_with(
+        dir: &Path,
+        verb: &[&str],
+        extra: &[&str],
+        environment: &[(&str, &std::ffi::OsStr)],
+    ) -> Node {
         let data = DataDir::at(dir);
         data.remove(RUN_FILE);
         let log = dir.with_extension("log");
@@ -113,6 +126,7 @@ impl Node {
         // Given twice, the later flag would be an error: what a test sets replaces the quiet default.
         let quiet = QUIET.chunks(2).filter(|pair| !extra.contains(&pair[0])).flatten();
         let child = program()
+            .envs(environment.iter().copied())
             .args(verb)
             .arg("--data-dir")
             .arg(dir)
@@ -129,8 +143,8 @@ impl Node {
 
     pub fn log(&self) -> String {
         let mut text = String::new();
-        if let Ok(mut file) = std::fs::File::open(&self.log) {
-            let _ = file.read_to_string(&mut text);
+        if let Ok(file) = std::fs::File::open(&self.log) {
+            let _ = file.take(LOG_BYTES_MAX).read_to_string(&mut text);
         }
         text
     }
