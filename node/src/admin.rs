@@ -226,6 +226,13 @@ pub struct NodesRequest {
     pub nodes: Vec<String>,
 }
 
+/// Sets a node's clock wrong, in a test network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockRequest {
+    /// Milliseconds ahead of the machine's clock; less than 0 for behind, 0 for right.
+    pub ahead_ms: i64,
+}
+
 /// An error of the admin interface.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorReport {

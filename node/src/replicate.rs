@@ -23,13 +23,12 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info, warn};
 
+use crate::clock::SystemClock;
 use crate::net::link::{self, Link, Notice};
 use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
 
-/// How often the engine looks whether blocks that waited for their time are due.
+/// How often the engine looks whether blocks that waited for their time are due, and our clock is compared with peers'.
 const ENGINE_TICK: Duration = Duration::from_millis(500);
-/// How often the clocks of peers are compared with ours.
-const CLOCK_CHECK: Duration = Duration::from_secs(5);
 /// Least number of peers whose clocks outvote ours.
 const CLOCK_VOTES_MIN: usize = 2;
 /// How long writes wait after an unclean stop for a peer that knows this node's own chain.
@@ -175,11 +174,13 @@ impl Replication {
             join,
             clock_skew_max,
             clock_refusal: None,
-            offsets: HashMap::new(),
+            clocks: HashMap::new(),
+            started: Instant::now(),
             members: Vec::new(),
             members_seen: Instant::now(),
             members_due: true,
             asked: HashMap::new(),
+            unanswered: HashSet::new(),
             asking_tips: None,
         };
         let task = tokio::spawn(glue.run(receiver));
@@ -272,12 +273,16 @@ struct Glue {
     join: watch::Sender<Join>,
     clock_skew_max: Duration,
     clock_refusal: Option<String>,
-    offsets: HashMap<NodeId, i64>,
+    /// By how much each peer's clock is ahead of the time since our start, which nobody can set, in milliseconds.
+    clocks: HashMap<NodeId, i64>,
+    started: Instant,
     /// The members as last looked at, and when; whether blocks came since.
     members: Vec<(NodeId, bool)>,
     members_seen: Instant,
     members_due: bool,
     asked: HashMap<NodeId, Instant>,
+    /// Connected peers that have not answered a request for admission.
+    unanswered: HashSet<NodeId>,
     /// Since when peers are asked for blocks of our own.
     asking_tips: Option<Instant>,
 }
@@ -285,7 +290,6 @@ struct Glue {
 impl Glue {
     async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         let mut engine_tick = tokio::time::interval(ENGINE_TICK);
-        let mut clock_check = tokio::time::interval(CLOCK_CHECK);
         self.look_at_members().await;
         if !self.engine.stopped_cleanly() && self.members.len() > 1 {
             info!("the last stop was not a clean one: asking peers for blocks of our own before writing");
@@ -303,13 +307,19 @@ impl Glue {
                     Some(Input::Notice(notice)) => self.on_notice(*notice).await,
                 },
                 _ = engine_tick.tick() => self.on_tick().await,
-                _ = clock_check.tick() => self.check_clock(),
             }
         }
     }
 
     async fn on_tick(&mut self) {
         self.engine.tick();
+        self.check_clock();
+        // An answer may have been lost with the connection that carried it.
+        if self.bearer.is_some() {
+            for node in self.unanswered.clone() {
+                self.ask_admission(node);
+            }
+        }
         if self.members_due {
             self.look_at_members().await;
         }
@@ -324,12 +334,14 @@ impl Glue {
             Notice::Connected(node, access) => {
                 info!(peer = %node, ?access, "connected");
                 self.engine.set_connected(node, true);
+                self.unanswered.insert(node);
                 self.ask_admission(node);
             }
             Notice::Disconnected(node) => {
                 info!(peer = %node, "disconnected");
                 self.engine.set_connected(node, false);
-                self.offsets.remove(&node);
+                self.clocks.remove(&node);
+                self.unanswered.remove(&node);
             }
             Notice::Listening(address) => {
                 let mut listening = self.shared.listening.write();
@@ -353,7 +365,7 @@ impl Glue {
                 }
             }
             Action::ClockOffset { peer, offset_ms } => {
-                self.offsets.insert(peer, offset_ms);
+                self.clocks.insert(peer, offset_ms.saturating_add(self.own_clock()));
             }
             Action::CompareFingerprint { peer, state } => {
                 // The engine raises the alarm and logs it.
@@ -445,6 +457,7 @@ impl Glue {
     }
 
     async fn on_admission(&mut self, peer: NodeId, answer: AdmissionAnswer) {
+        self.unanswered.remove(&peer);
         match answer {
             AdmissionAnswer::Admitted { genesis } if genesis == self.engine.realm().0 => {
                 info!(%peer, "admitted to the realm; catching up");
@@ -479,10 +492,17 @@ impl Glue {
         self.engine.set_refuses_writes(self.clock_refusal.clone().or(asking));
     }
 
+    /// By how much our own clock is ahead of the time since our start, in milliseconds. It changes when somebody sets the
+    /// clock, so that is noticed at once and not only when the peers tell theirs again.
+    fn own_clock(&self) -> i64 {
+        SystemClock.wall_ms() as i64 - self.started.elapsed().as_millis() as i64
+    }
+
     /// Refuses writes while our clock disagrees with most peers'.
     fn check_clock(&mut self) {
         let limit = self.clock_skew_max.as_millis() as i64;
-        let offsets: Vec<i64> = self.offsets.values().copied().collect();
+        let own = self.own_clock();
+        let offsets: Vec<i64> = self.clocks.values().map(|c| c.saturating_sub(own)).collect();
         let skewed = clock_is_off(&offsets, limit);
         if skewed.is_some() == self.clock_refusal.is_some() {
             return;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use p2pdb_node::admin::{MemberReport, NodesRequest, StatusReport};
+use p2pdb_node::admin::{ClockRequest, MemberReport, NodesRequest, StatusReport};
 
 const TESTNET: [&str; 2] = ["--testnet", "true"];
 
@@ -107,6 +107,45 @@ fn a_partition_leaves_both_sides_writing_and_healing_merges_them() {
     }
     let log = run_ok(a.dir.root(), &["log"]);
     assert!(log.contains("|/"), "two lines of history meet in\n{log}");
+}
+
+#[test]
+fn a_node_whose_clock_disagrees_with_most_peers_refuses_writes_until_it_is_right() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let skew = [&TESTNET[..], &["--clock-skew-max", "60s"]].concat();
+    let a = Node::start(&temp.path().join("a"), &skew);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let ticket = a.ticket("writer", 2);
+    let b = Node::join(&temp.path().join("b"), &ticket, &skew);
+    let c = Node::join(&temp.path().join("c"), &ticket, &skew);
+    wait_equal(&[&a, &b, &c]);
+    eventually("all are linked", || {
+        (c.status().peers.len() == 2 && a.status().peers.len() == 2).then_some(())
+    });
+    for ahead_ms in [600_000, -600_000] {
+        let _: StatusReport = c.admin().post("clock", &ClockRequest { ahead_ms }).expect("set wrong");
+        let told = eventually("c notices", || c.status().refuses_writes);
+        assert!(told.contains("clock differs by") && told.contains("from most peers' clocks"), "{told}");
+        let insert = format!("INSERT INTO d.t VALUES ({ahead_ms})");
+        let error = c.query(&insert).expect_err("writes are refused");
+        assert_eq!(error.code, 1290);
+        assert!(error.message.contains("clock differs by"), "{error}");
+        assert!(c.log().contains("refusing writes: this machine's clock differs"), "{}", c.log());
+        let (status, body) = http_get(&c, "/readyz", None);
+        assert!(status == 503 && body.contains("clock differs by"), "{status} {body}");
+        assert!(run_ok(c.dir.root(), &["status"]).contains("clock differs by"));
+        // Reads go on; so does the majority, which one wrong clock does not impress.
+        assert!(c.query("SELECT COUNT(*) FROM d.t").is_ok());
+        a.query(&format!("INSERT INTO d.t VALUES ({})", 1 + ahead_ms)).expect("the others write on");
+        assert_eq!((a.status().refuses_writes, b.status().refuses_writes), (None, None));
+        let _: StatusReport = c.admin().post("clock", &ClockRequest { ahead_ms: 0 }).expect("set right");
+        eventually("c takes writes again", || c.status().refuses_writes.is_none().then_some(()));
+        assert!(c.log().contains("the clock agrees with the peers' again"));
+        c.query(&insert).expect("a write");
+    }
+    wait_equal(&[&a, &b, &c]);
+    assert_eq!(b.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["4"]]);
 }
 
 #[test]

@@ -110,10 +110,15 @@ pub const KEYS: &[Key] = &[
         "clock-skew-max",
         "TIME",
         "60s",
-        "Blocks stamped further in the future than this wait; a clock that differs more than this from most peers' stops writes",
+        "A clock that differs more than this from the clocks of more than half of the connected peers (two at least) stops writes until it is right again. Blocks stamped more than 60s in the future wait, whatever is set here",
     ),
     key("worker-threads", "N", "0", "Threads that serve clients and peers; 0: as many as cores"),
-    key("testnet", "BOOL", "false", "Allow partitions by the admin interface; for test networks only"),
+    key(
+        "testnet",
+        "BOOL",
+        "false",
+        "Allow partitions and a wrong clock by the admin interface; for test networks only",
+    ),
 ];
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use axum::{Json, Router};
 use p2pdb_model::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::{ErrorReport, InviteRequest, NodesRequest, PathRequest};
+use crate::admin::{ClockRequest, ErrorReport, InviteRequest, NodesRequest, PathRequest};
 use crate::app::App;
+use crate::clock::SystemClock;
 use crate::ops;
 
 /// Most blocks that `/admin/log` gives at once.
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/backup", post(backup))
         .route("/partition", post(partition))
         .route("/heal", post(heal))
+        .route("/clock", post(clock))
 }
 
 fn refused(status: StatusCode, error: impl std::fmt::Display) -> Response {
@@ -113,11 +115,25 @@ async fn heal(State(app): Shared) -> Response {
     set_blocked(app, Vec::new()).await
 }
 
+async fn clock(State(app): Shared, Json(request): Json<ClockRequest>) -> Response {
+    if let Some(refusal) = no_testnet(&app, "a wrong clock is") {
+        return refusal;
+    }
+    tracing::warn!(ahead_ms = request.ahead_ms, "the clock of this node is wrong on purpose");
+    SystemClock.set_wrong_by_ms(request.ahead_ms);
+    Json(app.status().await).into_response()
+}
+
+/// What is for test networks is refused elsewhere.
+fn no_testnet(app: &App, what: &str) -> Option<Response> {
+    let error =
+        || format!("this node does not run as part of a testnet; {what} possible with --testnet true only");
+    (!app.is_testnet()).then(|| refused(StatusCode::FORBIDDEN, error()))
+}
+
 async fn set_blocked(app: Arc<App>, nodes: Vec<NodeId>) -> Response {
-    if !app.is_testnet() {
-        let error =
-            "this node does not run as part of a testnet; partitions are possible with --testnet true only";
-        return refused(StatusCode::FORBIDDEN, error);
+    if let Some(refusal) = no_testnet(&app, "partitions are") {
+        return refusal;
     }
     match app.set_blocked(nodes).await {
         Ok(()) => Json(app.status().await).into_response(),

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use p2pdb_model::ids::NodeId;
 use p2pdb_sync::{Action, BlockSource, Config, Event, NodePeer, Now, PeerStatus, Sync};
 
 use super::{Access, Command, GossipId, Lane, Multiaddr, NetEvent, NetEvents, NetHandle, SendError, Verdict};
+use crate::clock::SystemClock;
 
 /// Longest sleep of the thread.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
@@ -168,8 +169,7 @@ impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
 
     fn now(&self) -> Now {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ms: ms(self.start.elapsed()), wall_ms: ms(wall) }
+        Now { mono_ms: ms(self.start.elapsed()), wall_ms: SystemClock.wall_ms() }
     }
 
     fn on_net(&mut self, event: NetEvent) {

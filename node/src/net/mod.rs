@@ -68,6 +68,8 @@ pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
 pub const STRANGERS_MAX: usize = 16;
 /// A stranger that was not admitted by then is cut.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A member that does not know yet that it is one may ask again for so long; longer than it waits between two requests.
+pub const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that does not take one frame in this time is cut.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A stream that is not negotiated in this time ends its connection.

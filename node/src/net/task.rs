@@ -26,8 +26,9 @@ use super::identity::{node_of, peer_of};
 use super::session::{self, Frame, Outbox, Outboxes, Outgoing};
 use super::streams::{HandlerEvent, StreamEvent};
 use super::{
-    Access, Command, GOSSIP_MESSAGE_BYTES_MAX, GOSSIP_WAITING_BYTES_MAX, Gate, GossipId, Lane, NetConfig,
-    NetError, NetEvent, PEERS_DIRECT_MAX, PeerInfo, STRANGER_TIMEOUT, STRANGERS_MAX, Verdict,
+    ASK_AGAIN_TIMEOUT, Access, Command, GOSSIP_MESSAGE_BYTES_MAX, GOSSIP_WAITING_BYTES_MAX, Gate, GossipId,
+    Lane, NetConfig, NetError, NetEvent, PEERS_DIRECT_MAX, PeerInfo, STRANGER_TIMEOUT, STRANGERS_MAX,
+    Verdict,
 };
 
 /// How often dials, time limits and bans are looked at.
@@ -375,11 +376,34 @@ impl Task {
             HandlerEvent::Opened(lane, stream) => self.on_opened(peer, connection, lane, stream),
             HandlerEvent::Accepted(lane, stream) => self.on_accepted(peer, lane, stream),
             HandlerEvent::OpenFailed(lane, reason) => {
-                // Not a member in the peer's eyes (yet), or failing: begin again with a new connection.
                 tracing::debug!(%peer, ?lane, reason, "stream not opened");
-                self.swarm.close_connection(connection);
+                if lane == Lane::Join || !self.be_asked(peer, connection) {
+                    self.swarm.close_connection(connection);
+                }
             }
         }
+    }
+
+    /// A member does not speak a member's lanes to us: it does not know yet that it was admitted, because the answer went
+    /// down with the connection that ended when its standing changed. For a while it may ask again, as a stranger does;
+    /// then a new connection is tried. (If the connection is failing, the lane to ask by fails as well.)
+    fn be_asked(&mut self, peer: PeerId, connection: ConnectionId) -> bool {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        let Some(c) = entry.connections.iter_mut().find(|c| c.id == connection) else {
+            return false;
+        };
+        if c.access != Access::Member {
+            return true;
+        }
+        c.access = Access::Stranger;
+        c.deadline = Some(Instant::now() + ASK_AGAIN_TIMEOUT);
+        if entry.session.as_ref().is_some_and(|s| s.connection == connection) {
+            self.end_session(peer);
+            self.begin_session(peer);
+        }
+        true
     }
 
     fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, lane: Lane, stream: Stream) {
