@@ -119,6 +119,10 @@ fn run(session: &mut p2pdb_engine::Session, sql: &str) -> Result<()> {
 const TABLE: &str = "CREATE TABLE b.t (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(40) NOT NULL, \
                      pad CHAR(20) NOT NULL)";
 
+/// Two unique values besides the key: each is looked up in every merged row.
+const UNIQUE: &str = "CREATE TABLE b.u (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL UNIQUE, c CHAR(40) NOT NULL, \
+                      pad CHAR(20) NOT NULL UNIQUE)";
+
 fn row(n: u64) -> String {
     format!("({n}, '{n:040}', '{:020}')", n * 7)
 }
@@ -154,15 +158,18 @@ fn merge(figures: &mut Vec<(String, f64, &'static str)>, rows: u64) -> Result<()
         let mut session = a.engine.session(&options)?;
         run(&mut session, "CREATE DATABASE b")?;
         run(&mut session, TABLE)?;
+        run(&mut session, UNIQUE)?;
         feed(&a, &b)?;
-        let mut n = 0;
-        while n < rows {
-            let values: Vec<String> = (n..n + per_block).map(row).collect();
-            run(&mut session, &format!("INSERT INTO b.t (k, c, pad) VALUES {}", values.join(",")))?;
-            n += per_block;
+        for (table, what) in [("t", "fresh rows"), ("u", "fresh rows with two unique keys")] {
+            let mut n = 0;
+            while n < rows {
+                let values: Vec<String> = (n..n + per_block).map(row).collect();
+                run(&mut session, &format!("INSERT INTO b.{table} (k, c, pad) VALUES {}", values.join(",")))?;
+                n += per_block;
+            }
+            let seconds = feed(&a, &b)?;
+            note(figures, &format!("merge, {what}, {per_block} a block"), rows as f64 / seconds, "rows/s");
         }
-        let seconds = feed(&a, &b)?;
-        note(figures, &format!("merge, fresh rows, {per_block} a block"), rows as f64 / seconds, "rows/s");
         let mut n = 0u64;
         while n < rows / 2 {
             let ids: Vec<String> = (0..per_block).map(|i| ((n + i) * 7_919 % rows + 1).to_string()).collect();

@@ -192,20 +192,6 @@ impl Node {
         true
     }
 
-    /// Many blocks in one SQLite transaction, all of which this node can apply in this order.
-    pub(crate) fn receive_all(&mut self, blocks: &[usize]) {
-        self.writer.begin().expect("begun");
-        for n in blocks {
-            let (no, _) = self.append(*n, Verdict::ACCEPTED);
-            let world = self.world.clone();
-            let world = world.borrow();
-            let block = &world.blocks[*n];
-            self.merging(|m, w, a| m.apply(w, a, no, block.body(), block.index()));
-        }
-        self.writer.commit().expect("committed");
-        self.merger.committed();
-    }
-
     /// Everything that another node holds, in its order.
     pub(crate) fn pull(&mut self, other: &Node) {
         for n in other.held.clone() {

@@ -447,28 +447,3 @@ fn the_history_of_a_row_names_every_version() {
     let verdicts: Vec<Verdict> = history.iter().map(|v| v.verdict).collect();
     assert_eq!(verdicts, [Verdict::ACCEPTED, VOID]);
 }
-
-/// Not a test: prints how fast rows are merged. `cargo test --release -p p2pdb-store -- --ignored speed --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_merging() {
-    // The world's DAG of sets is quadratic in blocks, so they are few.
-    for (per_block, rows) in [(100i64, 20_000i64), (1, 300)] {
-        let (world, mut a, _) = pair(&[]);
-        for first in (0..rows).step_by(per_block as usize) {
-            let sql: Vec<String> = (first..first + per_block)
-                .map(|id| {
-                    a.sql(&item(id, &id.to_string(), &format!("'some text that is {id} long enough'"), 1))
-                })
-                .collect();
-            let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
-            a.run(&sql).unwrap();
-        }
-        let mut b = Node::new(9, &world);
-        let start = std::time::Instant::now();
-        b.receive_all(&a.held);
-        let took = start.elapsed();
-        let per_row = took.as_micros() as f64 / rows as f64;
-        println!("blocks of {per_block}: {per_row:.1} us a row, two unique keys besides the primary");
-    }
-}

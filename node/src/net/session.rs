@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use libp2p::futures::{AsyncReadExt, AsyncWriteExt};
+use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::Stream;
 use p2pdb_model::ids::NodeId;
 use parking_lot::RwLock;
@@ -193,7 +193,7 @@ async fn within_stall_limit(write: impl Future<Output = io::Result<()>>) -> io::
 
 /// Reads frames until the peer closes the stream (`Ok`), it fails, or `deliver` says that nobody listens any more.
 pub(super) async fn read_frames(
-    mut stream: Stream,
+    mut stream: impl AsyncRead + Unpin,
     lane: Lane,
     budget: Arc<Semaphore>,
     mut deliver: impl FnMut(Frame) -> bool,
@@ -221,6 +221,63 @@ pub(super) async fn read_frames(
         }
         if !deliver(Frame::new(bytes, permits)) {
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::futures::io::Cursor;
+
+    use super::*;
+
+    /// Reads this as a stream's bytes; gives the frames and how it ended.
+    fn read(bytes: Vec<u8>, lane: Lane) -> (Vec<Vec<u8>>, io::Result<()>) {
+        let mut frames = Vec::new();
+        let budget = Arc::new(Semaphore::new(budget_bytes(lane)));
+        let ended = libp2p::futures::executor::block_on(read_frames(Cursor::new(bytes), lane, budget, |f| {
+            frames.push(f.bytes().to_vec());
+            true
+        }));
+        (frames, ended)
+    }
+
+    fn announced(len: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut all = (len as u32).to_be_bytes().to_vec();
+        all.extend(bytes);
+        all
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in() {
+        let stream = [announced(3, b"abc"), announced(0, b""), announced(1, b"d")].concat();
+        let (frames, ended) = read(stream, Lane::Join);
+        assert_eq!(frames, [&b"abc"[..], b"", b"d"]);
+        ended.expect("a stream may end between two frames");
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_ends_the_stream_before_a_byte_of_it_is_read() {
+        for lane in [Lane::Control, Lane::Bulk, Lane::Join] {
+            for len in [lane.frame_bytes_max() + 1, u32::MAX as usize] {
+                let stream = [announced(1, b"x"), announced(len, b"never looked at")].concat();
+                let (frames, ended) = read(stream, lane);
+                assert_eq!(frames, [b"x"]);
+                let error = ended.expect_err("too long");
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                assert!(error.to_string().contains(&format!("a frame of {len} bytes")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_breaks_off_is_not_delivered() {
+        for stream in [announced(5, b"abc"), vec![0, 0]] {
+            let cut_in_length = stream.len() == 2;
+            let (frames, ended) = read(stream, Lane::Control);
+            assert!(frames.is_empty());
+            // Inside a frame it is an error; inside a length nothing was said yet.
+            assert_eq!(ended.is_ok(), cut_in_length);
         }
     }
 }
