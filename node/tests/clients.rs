@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Node, text};
+use common::{Node, run_ok, text};
 use mysql_async::prelude::Queryable;
 use p2pdb_node::client_file::ClientFile;
 
@@ -109,6 +109,34 @@ fn node_mysql2_works() {
         program.env("NODE_PATH", path);
     }
     run_client(program.arg(script("mysql2_client.js")), &node.client_file());
+}
+
+#[test]
+fn ipfs_libraries_read_an_exported_log() {
+    let (dir, node) = node();
+    node.query("CREATE DATABASE d").expect("a database");
+    node.query("CREATE TABLE d.t (id INT PRIMARY KEY, x LONGTEXT)").expect("a table");
+    node.query("INSERT INTO d.t VALUES (1, 'a row'), (2, NULL)").expect("rows");
+    // Larger than a body: it travels in chunks.
+    node.query("INSERT INTO d.t VALUES (3, REPEAT('long ', 500000))").expect("a row");
+    let car = dir.path().join("log.car");
+    run_ok(node.dir.root(), &["export", car.to_str().expect("a path")]);
+    let status = node.status();
+    // Modules find their libraries beside themselves only, so both are put into one directory.
+    let modules = std::env::var_os("P2PDB_TEST_NODE_PATH").unwrap_or_else(|| {
+        panic!("P2PDB_TEST_NODE_PATH is not set: run scripts/test, which installs @ipld/car")
+    });
+    std::os::unix::fs::symlink(modules, dir.path().join("node_modules")).expect("a link");
+    let program = dir.path().join("car_reader.mjs");
+    std::fs::copy(script("car_reader.mjs"), &program).expect("a copy");
+    let output = Command::new("node").arg(&program).arg(&car).arg(status.heads.join(",")).output();
+    let output = output.expect("node is there: scripts/test installs it");
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let said: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(said["headers"], status.blocks, "{out}");
+    assert!(said["bodies"].as_u64() >= Some(status.blocks), "{out}");
+    assert!(said["genesis"] == status.realm.as_str(), "{out}");
 }
 
 #[test]
