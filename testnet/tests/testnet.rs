@@ -1,0 +1,281 @@
+//! The story that the testnet is made for, through its commands: a dump loaded on node 1 is on 2 and 3, both sides of a
+//! partition go on writing, healing loses nothing, a killed node comes back with all it held, and `down` leaves no process.
+//!
+//! One testnet for all of it: starting nodes is what costs time. Needs the `mariadb` client and the program p2pdb-node
+//! beside p2pdb-testnet, where `cargo test --workspace` puts it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use p2pdb_node::client_file::ClientFile;
+use p2pdb_node::datadir::DataDir;
+use p2pdb_node::mysql_client::MysqlClient;
+use serde_json::Value;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+const DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/chinook.sql");
+const TABLES: [(&str, u64); 11] = [
+    ("Album", 347),
+    ("Artist", 275),
+    ("Customer", 59),
+    ("Employee", 8),
+    ("Genre", 25),
+    ("Invoice", 412),
+    ("InvoiceLine", 2240),
+    ("MediaType", 5),
+    ("Playlist", 18),
+    ("PlaylistTrack", 8715),
+    ("Track", 3503),
+];
+
+/// A testnet in a directory of its own; whatever of it is left at the end is ended.
+struct Testnet {
+    dir: PathBuf,
+    _temp: tempfile::TempDir,
+}
+
+impl Testnet {
+    fn new() -> Testnet {
+        let temp = tempfile::tempdir().expect("a directory");
+        Testnet { dir: temp.path().join("net"), _temp: temp }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let program = Path::new(env!("CARGO_BIN_EXE_p2pdb-testnet"));
+        let node = program.with_file_name("p2pdb-node");
+        assert!(node.exists(), "there is no {}: cargo build -p p2pdb-node makes it", node.display());
+        let output = Command::new(program).args(args).arg("--dir").arg(&self.dir).output();
+        output.expect("the program starts")
+    }
+
+    /// Runs a command that must succeed; gives what it printed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{args:?}:\n{out}\n{err}");
+        out
+    }
+
+    /// Runs a command that must fail; gives what it complained of.
+    fn err(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(!output.status.success(), "{args:?} succeeded:\n{out}\n{err}");
+        assert!(err.starts_with("p2pdb-testnet: ") && !err.contains("panicked"), "{err}");
+        err
+    }
+
+    fn status(&self) -> Vec<Value> {
+        let json: Value = serde_json::from_str(&self.ok(&["status", "--json"])).expect("JSON");
+        json.as_array().expect("a list").clone()
+    }
+
+    /// Waits until the nodes' frontiers and fingerprints are equal.
+    fn wait_equal(&self, nodes: &[usize]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rows = self.status();
+            let state = |n: &usize| {
+                let s = &rows[n - 1]["status"];
+                (s["frontier_digest"].clone(), s["fingerprint"].clone())
+            };
+            let states: Vec<_> = nodes.iter().map(state).collect();
+            if states[0].0.is_string() && states.windows(2).all(|w| w[0] == w[1]) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{nodes:?} do not become equal: {}", self.ok(&["status"]));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn pid(&self, node: usize) -> Option<u64> {
+        self.status()[node - 1]["pid"].as_u64()
+    }
+
+    fn client_cnf(&self, node: usize) -> PathBuf {
+        self.dir.join(format!("node{node}/client.cnf"))
+    }
+
+    /// Runs a statement on a connection of its own; rows as text.
+    fn query(&self, node: usize, sql: &str) -> Vec<Vec<String>> {
+        let dir = DataDir::at(self.dir.join(format!("node{node}")));
+        let file = ClientFile::read(&dir).expect("readable").expect("a client file");
+        let mut client = MysqlClient::open(&file, None, "test").expect("a connection");
+        let rows = client.run(sql).expect("the connection holds").unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let cell = |c: Option<Vec<u8>>| c.map_or_else(|| "NULL".to_owned(), |b| text(&b));
+        rows.into_iter().map(|r| r.into_iter().map(cell).collect()).collect()
+    }
+}
+
+impl Drop for Testnet {
+    fn drop(&mut self) {
+        if self.dir.exists() {
+            let output = self.run(&["down"]);
+            if !output.status.success() {
+                eprintln!("down: {}", text(&output.stderr));
+            }
+            if std::thread::panicking() {
+                for n in 1..=3 {
+                    let log = std::fs::read_to_string(self.dir.join(format!("node{n}.log")));
+                    eprintln!("--- node{n}.log\n{}", log.unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A process of this id that is not merely waiting for its parent.
+fn lives(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_dump_a_partition_a_kill_and_the_end() {
+    let net = Testnet::new();
+    assert!(net.err(&["status"]).contains("there is no testnet"));
+    let out = net.ok(&["up", "3"]);
+    assert!(out.contains("all 3 nodes are ready and hold the same"), "{out}");
+    for n in 1..=3 {
+        let line = format!("connect to node {n}:  mariadb --defaults-file={}", net.client_cnf(n).display());
+        assert!(out.contains(&line), "{line}\nis not in\n{out}");
+    }
+    assert!(net.err(&["up", "3"]).contains("runs already"));
+    let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
+    assert!(pids.iter().all(|p| lives(*p)));
+
+    the_dump_is_on_all_nodes(&net);
+    both_sides_of_a_partition_write_and_nothing_is_lost(&net);
+    a_killed_node_comes_back(&net);
+
+    let out = net.ok(&["load", "--for", "1s", "--clients", "1", "--rate", "60"]);
+    assert!(out.contains("no errors"), "{out}");
+    net.wait_equal(&[1, 2, 3]);
+    let rows: u64 = net.query(3, "SELECT COUNT(*) FROM testnet.events")[0][0].parse().expect("a count");
+    assert!(out.contains(&format!("{rows} rows in ")), "{rows} rows, but\n{out}");
+
+    let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
+    let out = net.ok(&["down"]);
+    assert!(out.contains("no node is running"), "{out}");
+    assert!(pids.iter().all(|p| !lives(*p)), "a process is left");
+    assert!(net.status().iter().all(|r| r["pid"].is_null()));
+    // Everything is there after `up`.
+    net.ok(&["up"]);
+    net.wait_equal(&[1, 2, 3]);
+    assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
+    let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
+    net.ok(&["down", "--remove"]);
+    assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
+}
+
+fn the_dump_is_on_all_nodes(net: &Testnet) {
+    let dump = std::fs::File::open(DUMP).expect("the dump is in the repository");
+    let mariadb = Command::new("mariadb")
+        .arg(format!("--defaults-file={}", net.client_cnf(1).display()))
+        .stdin(dump)
+        .stdout(Stdio::null())
+        .output()
+        .expect("the mariadb client is there: scripts/test installs it");
+    assert!(mariadb.status.success(), "{}", text(&mariadb.stderr));
+    net.wait_equal(&[1, 2, 3]);
+    let counts: Vec<String> =
+        TABLES.iter().map(|(t, _)| format!("(SELECT COUNT(*) FROM Chinook_AutoIncrement.{t})")).collect();
+    let counts = format!("SELECT {}", counts.join(", "));
+    let want: Vec<String> = TABLES.iter().map(|(_, n)| n.to_string()).collect();
+    assert_eq!(TABLES.iter().map(|(_, n)| n).sum::<u64>(), 15_607);
+    for n in 1..=3 {
+        assert_eq!(net.query(n, &counts), [want.clone()], "node {n}");
+    }
+}
+
+fn both_sides_of_a_partition_write_and_nothing_is_lost(net: &Testnet) {
+    assert!(net.err(&["partition", "1,2"]).contains("every node must be in one"));
+    let out = net.ok(&["partition", "1,2|3"]);
+    assert!(out.contains("node 3: cut off from 1, 2"), "{out}");
+    // The links are cut, not only new ones refused: the lone node has none.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let rows = net.status();
+        let links = |n: usize| rows[n - 1]["status"]["peers"].as_array().map(Vec::len);
+        if links(3) == Some(0) && links(1) == Some(1) && links(2) == Some(1) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", net.ok(&["status"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let table = net.ok(&["status"]);
+    assert_eq!(table.matches("cut off").count(), 3, "{table}");
+    // Different columns of one row, the same column of another one, and different rows.
+    let c = "Chinook_AutoIncrement";
+    net.query(1, &format!("UPDATE {c}.Customer SET City = 'Bergen' WHERE CustomerId = 1"));
+    net.query(3, &format!("UPDATE {c}.Customer SET Phone = '+47 1' WHERE CustomerId = 1"));
+    net.query(2, &format!("UPDATE {c}.Artist SET Name = 'early' WHERE ArtistId = 1"));
+    std::thread::sleep(Duration::from_millis(5));
+    net.query(3, &format!("UPDATE {c}.Artist SET Name = 'late' WHERE ArtistId = 1"));
+    net.query(2, &format!("DELETE FROM {c}.PlaylistTrack WHERE PlaylistId = 18"));
+    net.query(1, &format!("INSERT INTO {c}.Genre (GenreId, Name) VALUES (1001, 'from one')"));
+    net.query(3, &format!("INSERT INTO {c}.Genre (GenreId, Name) VALUES (1003, 'from three')"));
+    net.query(3, &format!("INSERT INTO {c}.Track (Name, MediaTypeId, Milliseconds, UnitPrice) VALUES ('cut off', 1, 1, 0.99)"));
+    net.wait_equal(&[1, 2]);
+    let city = format!("SELECT City, Phone FROM {c}.Customer WHERE CustomerId = 1");
+    assert_eq!(net.query(2, &city), [["Bergen", "+55 (12) 3923-5555"]]);
+    assert_eq!(net.query(3, &city), [["São José dos Campos", "+47 1"]]);
+    let rows = net.status();
+    assert_ne!(rows[0]["status"]["frontier_digest"], rows[2]["status"]["frontier_digest"]);
+
+    net.ok(&["heal"]);
+    net.wait_equal(&[1, 2, 3]);
+    for n in 1..=3 {
+        assert_eq!(net.query(n, &city), [["Bergen", "+47 1"]], "node {n}");
+        let genres = net.query(n, &format!("SELECT Name FROM {c}.Genre WHERE GenreId > 1000 ORDER BY 1"));
+        assert_eq!(genres, [["from one"], ["from three"]], "node {n}");
+        let tracks = net.query(n, &format!("SELECT COUNT(*), SUM(Name = 'cut off') FROM {c}.Track"));
+        assert_eq!(tracks, [["3504", "1"]], "node {n}");
+        let left = net.query(n, &format!("SELECT COUNT(*) FROM {c}.PlaylistTrack WHERE PlaylistId = 18"));
+        assert_eq!(left, [["0"]], "node {n}");
+        assert_eq!(net.query(n, &format!("SELECT Name FROM {c}.Artist WHERE ArtistId = 1")), [["late"]]);
+        // The name that lost is not lost.
+        let kept = net.query(n, "SELECT * FROM p2pdb.conflicts");
+        assert!(kept.iter().flatten().any(|cell| cell.contains("early")), "node {n}: {kept:?}");
+    }
+}
+
+fn a_killed_node_comes_back(net: &Testnet) {
+    let insert = |n: u32| {
+        format!("INSERT INTO Chinook_AutoIncrement.MediaType (MediaTypeId, Name) VALUES ({n}, 'of node {n}')")
+    };
+    let pid = net.pid(2).expect("it runs");
+    net.query(2, &insert(1002));
+    let out = net.ok(&["kill", "2"]);
+    assert!(out.contains("node 2: killed") && !lives(pid), "{out}");
+    assert!(net.err(&["kill", "2"]).contains("does not run"));
+    let table = net.ok(&["status"]);
+    assert!(table.contains("stopped"), "{table}");
+    assert!(net.status()[1]["status"].is_null());
+    net.query(1, &insert(1001));
+    // A partition made while it is down holds when it comes back.
+    net.ok(&["partition", "2|1,3"]);
+    let out = net.ok(&["restart", "2"]);
+    assert!(out.contains("node 2: runs again"), "{out}");
+    assert_ne!(net.pid(2), Some(pid));
+    let media = |node: usize| {
+        let sql =
+            "SELECT MediaTypeId FROM Chinook_AutoIncrement.MediaType WHERE MediaTypeId > 1000 ORDER BY 1";
+        net.query(node, sql)
+    };
+    assert_eq!(media(2), [["1002"]]);
+    net.ok(&["heal"]);
+    net.wait_equal(&[1, 2, 3]);
+    for n in 1..=3 {
+        assert_eq!(media(n), [["1001"], ["1002"]], "node {n}");
+    }
+    let out = net.ok(&["kill", "--graceful", "3"]);
+    assert!(out.contains("node 3: stopped"), "{out}");
+    net.ok(&["restart", "3"]);
+}
