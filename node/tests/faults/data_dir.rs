@@ -1,0 +1,172 @@
+//! A data directory that cannot be written, and files in it that are cut off or damaged: one clear message each, and no
+//! start; or, where nothing is lost by it, a start that says so.
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::common::*;
+use crate::namespace;
+
+/// No port is asked for that could be taken.
+const RUN: [&str; 9] = [
+    "run",
+    "--mysql-listen",
+    "127.0.0.1:0",
+    "--http-listen",
+    "127.0.0.1:0",
+    "--peer-listen",
+    "/ip4/127.0.0.1/tcp/0",
+    "--mdns",
+    "false",
+];
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    namespace::run(&["--mount"], "data_dir::a_directory_that_cannot_be_written_is_named", || {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = temp.path().join("node");
+        run_ok(&dir, &["init"]);
+        let path = dir.display();
+        namespace::ok(&format!("mount --bind {path} {path}"));
+        namespace::ok(&format!("mount -o remount,bind,ro {path}"));
+        let error = run_err(&dir, &RUN);
+        assert!(error.contains("cannot use the data directory") && error.contains("--data-dir"), "{error}");
+        assert_eq!(error.matches("hint:").count(), 1, "{error}");
+        let error = run_err(&temp.path().join("node/below"), &["init"]);
+        assert!(error.contains("cannot use the data directory"), "{error}");
+        namespace::ok(&format!("mount -o remount,bind,rw {path}"));
+        assert!(Node::start(&dir, &[]).stop(), "nothing was harmed");
+    });
+}
+
+#[test]
+fn files_that_can_be_done_without_stop_nothing_and_others_are_named() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    run_ok(&dir, &["init"]);
+    std::fs::write(dir.join("peers.json"), "[\"/ip4/127.0").expect("written");
+    let node = Node::start(&dir, &[]);
+    let log = node.log();
+    assert!(log.contains("without the addresses of peers") && log.contains("peers.json is damaged"), "{log}");
+    assert!(node.stop());
+
+    let path = dir.join("client.cnf");
+    let good = std::fs::read_to_string(&path).expect("a client file");
+    let cut = good.split("password").next().expect("a beginning");
+    std::fs::write(&path, cut).expect("written");
+    let node = Node::start(&dir, &[]);
+    assert!(node.log().contains("client.cnf is damaged: there is no password in it"), "{}", node.log());
+    assert!(node.stop());
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), cut, "it is left as it is");
+    std::fs::write(&path, good).expect("written");
+
+    let path = dir.join("p2pdb.toml");
+    for text in ["mysql-listen = ", "mysql-listen = \"nowhere\"", "\u{0}\u{1}"] {
+        std::fs::write(&path, text).expect("written");
+        let error = run_err(&dir, &RUN[..1]);
+        assert!(error.contains("p2pdb.toml"), "{text:?}: {error}");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    let node = Node::start(&dir, &[]);
+    assert_eq!(node.query("SELECT 1").expect("the login holds"), [["1"]]);
+    assert!(node.stop());
+}
+
+#[test]
+fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the_rest() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("a");
+    let a = Node::start(&dir, &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY, x VARCHAR(200))").expect("a table");
+    let b = Node::join(&temp.path().join("b"), &a.ticket("writer", 1), &[]);
+    for n in 1..=60 {
+        a.query(&format!("INSERT INTO d.t VALUES ({n}, REPEAT('x', 200))")).expect("a row");
+    }
+    wait_equal(&[&a, &b]);
+    a.kill();
+    let wal = dir.join("realm.db-wal");
+    let good = std::fs::read(&wal).expect("there is one after a kill");
+    let file = std::fs::read(dir.join("realm.db")).expect("a file");
+    /// What is done to the file, given its length.
+    type Damage = fn(&Path, u64);
+    let damage: [(&str, Damage); 3] = [
+        ("cut off", |wal, length| {
+            let file = std::fs::File::options().write(true).open(wal).expect("opened");
+            file.set_len(length * 3 / 4 + 7).expect("cut off");
+        }),
+        ("a flipped bit", |wal, length| {
+            let file = std::fs::File::options().read(true).write(true).open(wal).expect("opened");
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, length * 3 / 4).expect("read");
+            file.write_all_at(&[byte[0] ^ 1], length * 3 / 4).expect("written");
+        }),
+        ("gone", |wal, _| std::fs::remove_file(wal).expect("removed")),
+    ];
+    let restore = || {
+        std::fs::write(&wal, &good).expect("written");
+        std::fs::write(dir.join("realm.db"), &file).expect("written");
+        let _ = std::fs::remove_file(dir.join("realm.db-shm"));
+    };
+    for (what, damage) in damage {
+        restore();
+        damage(&wal, good.len() as u64);
+        // Alone: a beginning of what was there, as a whole, or a message.
+        let alone = Node::spawn(&dir, &["run"], &["--mdns", "false"]);
+        let up = eventually("it starts, or says why not", || {
+            let client = p2pdb_node::admin_client::AdminClient::of(&alone.dir);
+            let up = client.and_then(|c| c.get::<p2pdb_node::admin::StatusReport>("status")).is_ok();
+            (up || alone.log().contains("p2pdb-node: ")).then_some(up)
+        });
+        if !up {
+            let log = alone.log();
+            assert!(!alone.wait_end().success() && log.contains("cannot open the store"), "{what}: {log}");
+            std::fs::remove_file(dir.with_extension("log")).expect("removed");
+            continue;
+        }
+        alone.kill();
+        let report = run_ok(&dir, &["verify"]);
+        assert!(report.contains("as the log says"), "{what}: {report}");
+    }
+    // With its peer again it gets back what it has lost, and goes on writing.
+    restore();
+    let cut = std::fs::File::options().write(true).open(&wal).expect("opened");
+    cut.set_len(good.len() as u64 * 3 / 4 + 7).expect("cut off");
+    let a = Node::start(&dir, &["--bootstrap", &b.status().listening[0]]);
+    wait_equal(&[&a, &b]);
+    assert_eq!(a.query("SELECT COUNT(*), MAX(id) FROM d.t").expect("a count"), [["60", "60"]]);
+    eventually("it writes again", || a.query("INSERT INTO d.t VALUES (61, 'after')").ok());
+    wait_equal(&[&a, &b]);
+    assert!(a.stop() && b.stop());
+    for name in ["a", "b"] {
+        assert!(run_ok(&temp.path().join(name), &["verify"]).contains("as the log says"));
+    }
+}
+
+#[test]
+fn a_damaged_database_file_is_found_by_verify_and_never_read_as_if_whole() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    node.query("CREATE DATABASE d").expect("a database");
+    node.query("CREATE TABLE d.t (id INT PRIMARY KEY, x VARCHAR(2000))").expect("a table");
+    let rows: Vec<String> = (0..300).map(|n| format!("({n}, REPEAT('{n:04}', 400))")).collect();
+    node.query(&format!("INSERT INTO d.t VALUES {}", rows.join(","))).expect("rows");
+    assert!(node.stop());
+    let path = dir.join("realm.db");
+    let good = std::fs::read(&path).expect("a file");
+    assert!(!dir.join("realm.db-wal").exists(), "a clean stop leaves all in one file");
+    // A page in the middle, one of the table's rows among them; and the file's second half gone.
+    let mut page = good.clone();
+    let at = good.len() / 2 / 4096 * 4096;
+    page[at..at + 4096].fill(0x5a);
+    for bad in [page, good[..good.len() / 2].to_vec()] {
+        std::fs::write(&path, bad).expect("written");
+        let output = run(&dir, &["verify"]);
+        assert!(!output.status.success());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("panicked") && (said.contains("damaged") || said.contains("table")), "{said}");
+    }
+    std::fs::write(&path, good).expect("written");
+    assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
+}

@@ -1,0 +1,112 @@
+//! A full disk under a real node: clients hear 1021, reads go on, nothing that was acknowledged is lost, what peers send
+//! waits at them, and with room again everything goes on by itself.
+//!
+//! The disk is a small tmpfs in a mount namespace of the test's own.
+
+use p2pdb_node::mysql_client::MysqlClient;
+
+use crate::common::*;
+use crate::namespace;
+
+/// Room at first; and after some has been made.
+const SMALL: &str = "size=12m";
+const LARGE: &str = "size=96m";
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_nothing() {
+    namespace::run(&["--mount"], "disk_full::a_full_disk_refuses_writes_and_loses_nothing", inside);
+}
+
+fn count(node: &Node, who: &str) -> u64 {
+    let rows = node.query(&format!("SELECT COUNT(*) FROM d.t WHERE who = '{who}'")).expect("reads go on");
+    rows[0][0].parse().expect("a count")
+}
+
+/// Writes rows of 20 kB until one is refused; gives how many were acknowledged, and the error.
+fn fill(node: &Node, from: u64) -> (u64, p2pdb_mysql::ServerError) {
+    let mut client = MysqlClient::open(&node.client_file(), Some("d".into()), "test").expect("a connection");
+    for n in from.. {
+        let sql = format!("INSERT INTO t VALUES ('a', {n}, REPEAT('{n:05}', 4000))");
+        match client.run(&sql).expect("the connection holds") {
+            Ok(_) => assert!(n < 10_000, "the disk does not fill up"),
+            Err(e) => return (n, e),
+        }
+    }
+    unreachable!()
+}
+
+fn inside() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let (small, roomy) = (temp.path().join("small"), temp.path().join("roomy"));
+    std::fs::create_dir(&small).expect("a directory");
+    namespace::ok(&format!("mount -t tmpfs -o {SMALL} tmpfs {}", small.display()));
+    let data = small.join("node");
+    // The test looks for words in the log, so that one is elsewhere.
+    std::os::unix::fs::symlink(temp.path().join("small.log"), data.with_extension("log")).expect("a link");
+    let a = Node::start(&data, &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (who CHAR(1), n INT, x LONGTEXT, PRIMARY KEY (who, n))").expect("a table");
+    let b = Node::join(&roomy, &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &b]);
+
+    let (acknowledged, error) = fill(&a, 0);
+    assert_eq!(error.code, 1021, "{error}");
+    assert!(
+        error.to_string().contains("Disk full") && error.to_string().contains("Free some space"),
+        "{error}"
+    );
+    assert!(acknowledged > 50, "{acknowledged}");
+    assert!(a.log().contains("disk is full"), "the log says so");
+    assert_eq!(count(&a, "a"), acknowledged, "what was acknowledged is there, and nothing else");
+    assert_eq!(http_get(&a, "/healthz", None).0, 200);
+
+    // What a peer writes meanwhile is not lost: it waits there.
+    for n in 0..40 {
+        b.query(&format!("INSERT INTO d.t VALUES ('b', {n}, REPEAT('{n:05}', 10000))")).expect("b has room");
+    }
+    eventually("the peer's blocks find no room", || {
+        a.log().contains("blocks could not be stored").then_some(())
+    });
+    assert!(count(&a, "b") < 40);
+    assert_eq!(count(&a, "a"), acknowledged);
+    assert_eq!(a.status().alarm, None);
+
+    // Killed and started on the full disk, it starts, or it says what is wrong.
+    a.kill();
+    let a = Node::spawn(&data, &["run"], &["--bootstrap", &b.status().listening[0]]);
+    let started = eventually("it starts, or says why not", || {
+        let client = p2pdb_node::admin_client::AdminClient::of(&a.dir);
+        let up = client.and_then(|c| c.get::<p2pdb_node::admin::StatusReport>("status")).is_ok();
+        let log = a.log();
+        let said = log.contains("disk is full") || log.contains("No space left");
+        (up || (said && log.contains("p2pdb-node: "))).then_some(up)
+    });
+    let a = match started {
+        true => a,
+        false => {
+            assert!(!a.wait_end().success());
+            Node::spawn(&data, &["run"], &["--bootstrap", &b.status().listening[0]])
+        }
+    };
+
+    // Room again.
+    namespace::ok(&format!("mount -o remount,{LARGE} {}", small.display()));
+    let a = match started {
+        true => a,
+        false => {
+            let _ = a.wait_end();
+            Node::start(&data, &["--bootstrap", &b.status().listening[0]])
+        }
+    };
+    a.wait_ready();
+    wait_equal(&[&a, &b]);
+    assert_eq!((count(&a, "a"), count(&a, "b")), (acknowledged, 40));
+    a.query(&format!("INSERT INTO d.t VALUES ('a', {acknowledged}, 'room')"))
+        .expect("writes are taken again");
+    wait_equal(&[&a, &b]);
+    assert!(a.stop());
+    let a = Node::start(&data, &[]);
+    assert_eq!(count(&a, "a"), acknowledged + 1);
+    assert!(a.stop());
+    assert!(run_ok(&data, &["verify"]).contains("as the log says"));
+}
