@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use lru::LruCache;
 use p2pdb_access::Access;
 use p2pdb_block::SigningKey;
-use p2pdb_dag::{Dag, Frontier, Head};
+use p2pdb_dag::{BlockNo, Branch, Dag, Frontier, Head};
 use p2pdb_model::{Catalog, Cid, NodeId, RealmId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Front, LiteralKind};
@@ -47,12 +47,53 @@ const PROOFS_MAX: NonZeroUsize = NonZeroUsize::new(1_000).expect("invariant: not
 pub(crate) struct Published {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) access: Arc<Access>,
-    pub(crate) frontier: Arc<Frontier>,
     pub(crate) heads: Arc<[Head]>,
     pub(crate) blocks: u64,
     pub(crate) pending: u64,
-    pub(crate) dag: Arc<Dag>,
-    pub(crate) frontier_digest: [u8; 32],
+    realm: RealmId,
+    branches: Vec<Branch>,
+    /// Made when somebody asks: there is a new state after each commit, and few are looked at.
+    dag: OnceLock<Dag>,
+    frontier: OnceLock<(Frontier, [u8; 32])>,
+}
+
+impl Published {
+    pub(crate) fn new(catalog: Arc<Catalog>, access: Arc<Access>, dag: &Dag, pending: u64) -> Self {
+        Published {
+            catalog,
+            access,
+            heads: dag.heads().copied().collect(),
+            blocks: dag.next_no().0 - 1,
+            pending,
+            realm: dag.realm(),
+            branches: dag.branches().to_vec(),
+            dag: OnceLock::new(),
+            frontier: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn dag(&self) -> &Dag {
+        self.dag.get_or_init(|| {
+            let next = BlockNo(self.blocks + 1);
+            Dag::load(self.realm, next, self.branches.clone(), self.heads.to_vec())
+        })
+    }
+
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier_and_digest().0
+    }
+
+    pub(crate) fn frontier_digest(&self) -> [u8; 32] {
+        self.frontier_and_digest().1
+    }
+
+    fn frontier_and_digest(&self) -> &(Frontier, [u8; 32]) {
+        self.frontier.get_or_init(|| {
+            let frontier = self.dag().frontier();
+            let digest = frontier.digest();
+            (frontier, digest)
+        })
+    }
 }
 
 /// Called after each commit that added blocks, with the blocks made here. Must not block.

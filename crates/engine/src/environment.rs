@@ -110,8 +110,8 @@ impl virtuals::Environment for Environment<'_> {
 
 impl Environment<'_> {
     fn conflicts(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
-        let dag = self.inner.published.load().dag.clone();
-        let ancestry = Ancestry::new(&dag, self.connection);
+        let published = self.inner.published.load_full();
+        let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::default_of())?;
         let mut rows = Vec::new();
@@ -185,7 +185,8 @@ impl Environment<'_> {
     }
 
     fn frontier(&self) -> Vec<Vec<Value>> {
-        let frontier = self.inner.published.load().frontier.clone();
+        let published = self.inner.published.load();
+        let frontier = published.frontier();
         let rows = |c: &ChainFrontier| {
             let (author, uuid) = (c.chain.author, c.chain.uuid());
             c.tips
@@ -215,7 +216,7 @@ impl Environment<'_> {
                 let verdict = self.connection.verdict(p2pdb_store::TxNo(tx))?;
                 void += u64::from(verdict.is_some_and(|v| !v.is_accepted()));
             }
-            let branch = published.dag.branch(p2pdb_dag::BranchNo(record.branch.0));
+            let branch = published.dag().branch(p2pdb_dag::BranchNo(record.branch.0));
             rows.push(vec![
                 text(record.cid),
                 text(record.author),
@@ -233,7 +234,7 @@ impl Environment<'_> {
 
     fn forks(&self) -> Vec<Vec<Value>> {
         let mut rows = Vec::new();
-        for fork in self.inner.published.load().dag.forks() {
+        for fork in self.inner.published.load().dag().forks() {
             let first = fork.branches.first().map(|b| b.1);
             for (shared, tip) in fork.branches.iter().skip(1) {
                 rows.push(vec![

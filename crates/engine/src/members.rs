@@ -34,8 +34,8 @@ impl Engine {
     pub fn members(&self) -> Vec<MemberInfo> {
         let published = self.inner.published.load();
         let info = |m: p2pdb_access::MemberView| {
-            let tips = published.frontier.chains().iter().filter(|c| c.chain.author == m.node);
-            let newest = published.dag.branches_of_author(m.node).max_by_key(|b| b.tip_stamp);
+            let tips = published.frontier().chains().iter().filter(|c| c.chain.author == m.node);
+            let newest = published.dag().branches_of_author(m.node).max_by_key(|b| b.tip_stamp);
             MemberInfo {
                 node: m.node,
                 name: m.name,

@@ -1,26 +1,53 @@
 //! What a transaction has read, and whether it still holds when the transaction comes to write.
 //!
 //! Rows that were looked up by their whole primary key are kept as keys: they hold when the row's hidden version is the
-//! same in the transaction's snapshot and in the newest state (or the row is absent in both). Everything else is kept
-//! as tables: they hold when no commit has touched them since. Bounded: past [`KEYS_MAX`] keys of one table the table
-//! itself is kept instead.
+//! same in the transaction's snapshot and in the newest state (or the row is absent in both). A query of one table with
+//! a condition is kept as that condition: it holds when it selects the same versions of the same rows in both
+//! (precision locking: Jordan, Banerjee, Batman, SIGMOD 1981). Everything else is kept as tables: they hold when no
+//! commit has touched them since. Bounded: past [`KEYS_MAX`] keys or [`CONDITIONS_MAX`] conditions of one table the
+//! table itself is kept instead, and so it is for a condition that selects more than [`ROWS_MAX`] rows.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION};
-use p2pdb_model::{Catalog, ObjectId, Value};
-use p2pdb_store::{Connection, StoreError, TxNo};
+use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
+use p2pdb_sql::plan::ConditionRead;
+use p2pdb_sql::session::{SessionState, SqlMode};
+use p2pdb_store::{Connection, NEXT, STOP, StoreError, TxNo};
 
 use crate::writer::Writer;
 
 /// Keys kept per table before the whole table counts as read.
 const KEYS_MAX: usize = 4_096;
+/// Conditions kept per table before the whole table counts as read.
+const CONDITIONS_MAX: usize = 256;
+/// Rows compared per condition; one that selects more holds only when its table was not touched.
+const ROWS_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Reads {
     keys: HashMap<ObjectId, HashSet<Vec<Value>>>,
+    conditions: HashMap<ObjectId, Vec<Condition>>,
     tables: HashSet<ObjectId>,
+}
+
+/// A condition as it was read.
+struct Condition {
+    sql: Arc<str>,
+    params: Vec<Value>,
+    meaning: Meaning,
+}
+
+/// What besides its parameters decides which rows a condition selects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Meaning(SqlMode, i32);
+
+impl Meaning {
+    fn of(session: &SessionState) -> Self {
+        Meaning(session.sql_mode, session.time_zone.offset_seconds)
+    }
 }
 
 impl Reads {
@@ -36,9 +63,24 @@ impl Reads {
         }
     }
 
+    /// The rows that a condition selects were read, with these parameters.
+    pub(crate) fn condition(&mut self, read: &ConditionRead, params: &[Value], session: &SessionState) {
+        if self.tables.contains(&read.table) {
+            return;
+        }
+        let Some(params) = params.get(..read.params) else { return self.table(read.table) };
+        let all = self.conditions.entry(read.table).or_default();
+        let meaning = Meaning::of(session);
+        all.push(Condition { sql: read.sql.clone(), params: params.to_vec(), meaning });
+        if all.len() > CONDITIONS_MAX {
+            self.table(read.table);
+        }
+    }
+
     /// Anything of this table may have been read.
     pub(crate) fn table(&mut self, table: ObjectId) {
         self.keys.remove(&table);
+        self.conditions.remove(&table);
         self.tables.insert(table);
     }
 
@@ -49,6 +91,7 @@ impl Reads {
         commit: TxNo,
         snapshot: &Connection,
         writer: &Writer,
+        session: &SessionState,
     ) -> Result<bool, StoreError> {
         if self.tables.iter().any(|t| writer.touched_since(*t, commit)) {
             return Ok(false);
@@ -82,6 +125,48 @@ impl Reads {
                 }
             }
         }
+        for (table, conditions) in &self.conditions {
+            if !writer.touched_since(*table, commit) {
+                continue;
+            }
+            // Its SQL is of the schema that it was read under.
+            if catalog.epoch != writer.catalog.epoch {
+                return Ok(false);
+            }
+            for condition in conditions {
+                if condition.meaning != Meaning::of(session) || !condition.holds(snapshot, &writer.db)? {
+                    return Ok(false);
+                }
+            }
+        }
         Ok(true)
+    }
+}
+
+impl Condition {
+    fn holds(&self, then: &Connection, now: &Connection) -> Result<bool, StoreError> {
+        let mut rows: Vec<Vec<Value>> = Vec::new();
+        then.query(&self.sql, &self.params, |row| {
+            rows.push(row.to_values()?);
+            Ok(if rows.len() > ROWS_MAX { STOP } else { NEXT })
+        })?;
+        if rows.len() > ROWS_MAX {
+            return Ok(false);
+        }
+        let mut seen = 0;
+        let mut equal = true;
+        now.query(&self.sql, &self.params, |row| {
+            let before = rows.get(seen);
+            seen += 1;
+            let Some(before) = before else {
+                equal = false;
+                return Ok(STOP);
+            };
+            for (i, value) in before.iter().enumerate() {
+                equal &= ValueRef::from(value) == row.get(i)?;
+            }
+            Ok(if equal { NEXT } else { STOP })
+        })?;
+        Ok(equal && seen == rows.len())
     }
 }

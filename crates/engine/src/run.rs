@@ -98,10 +98,10 @@ pub(crate) fn rows(
     q: &Query,
     fields: &[Field],
     bound: &Bound,
-    reads: Option<&mut Reads>,
+    mut reads: Option<&mut Reads>,
     sink: &mut dyn Sink,
 ) -> Result<Outcome, SqlError> {
-    if let Some(reads) = reads {
+    if let Some(reads) = &mut reads {
         for (table, key) in &q.reads.keys {
             reads.key(*table, bind(on, core, key, bound)?);
         }
@@ -116,6 +116,9 @@ pub(crate) fn rows(
         |_| (),
         |core| {
             let values = bind(on, core, &q.slots, bound)?;
+            if let Some(reads) = reads {
+                q.reads.conditions.iter().for_each(|c| reads.condition(c, &values, &core.state));
+            }
             sink.columns(fields)?;
             let n = fields.len();
             let mut sent = 0u64;

@@ -13,7 +13,7 @@ use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{Field, FieldKind, FieldType};
-use p2pdb_sql::front::{Literal, LiteralKind};
+use p2pdb_sql::front::{Literal, LiteralKind, Scope};
 use p2pdb_sql::plan::{
     Call, CallFunction, Note, NoteLevel, PlanKind, Query, ReadSet, Scalar, SessionCommand,
 };
@@ -205,10 +205,15 @@ impl Session {
         if let Some(reader) = &self.reader {
             reader.clear_interrupt();
         }
-        *self.handle.doing.lock() = (Some(statement.text().clone()), self.core().state.database.clone());
+        {
+            let mut doing = self.handle.doing.lock();
+            doing.0 = Some(statement.text().clone());
+            if doing.1 != self.core().state.database {
+                doing.1.clone_from(&self.core().state.database);
+            }
+        }
         self.handle.since_us.store(self.inner.clock.now_us(), Ordering::Relaxed);
         let mut bound = Bound { statement: statement.clone(), params: params.into() };
-        let kinds = bound.kinds();
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
             return self.finish(Err(deadlock("the transaction was idle for too long")));
@@ -218,12 +223,10 @@ impl Session {
         }
         // Compiled against another schema than this statement will see: once more.
         let catalog = self.catalog();
-        if statement.epoch() != catalog.epoch || kinds.is_some() {
-            let text = statement.text().clone();
-            match self.inner.compile(text, &self.core().state, &catalog, kinds.as_deref()) {
-                Ok(fresh) => bound.statement = fresh,
-                Err(e) => return self.finish(Err(e)),
-            }
+        match self.fitting(&bound, &catalog) {
+            Ok(Some(fitting)) => bound.statement = fitting,
+            Ok(None) => {}
+            Err(e) => return self.finish(Err(e)),
         }
         if !bound.statement.compiled().plan.keeps_warnings {
             self.state().clear_warnings();
@@ -287,6 +290,26 @@ impl Session {
                 Ok(calls.owner(&calls::lock_name(next())?).map_or(Value::Null, Value::from_u64))
             }
         })
+    }
+
+    /// The statement as these parameters and this catalog want it; `None`: as it is.
+    fn fitting(&self, bound: &Bound, catalog: &Catalog) -> Result<Option<Statement>, SqlError> {
+        let statement = &bound.statement;
+        let state = &self.core().state;
+        if bound.params.is_empty() {
+            if statement.epoch() == catalog.epoch {
+                return Ok(None);
+            }
+            return self.inner.compile(statement.text().clone(), state, catalog, None).map(Some);
+        }
+        let scope = Scope::of(state, catalog);
+        if let Some(typed) = statement.typed(&scope, &bound.params) {
+            return Ok(Some(typed));
+        }
+        let kinds = bound.kinds().unwrap_or_default();
+        let typed = self.inner.compile(statement.text().clone(), state, catalog, Some(&kinds))?;
+        statement.keep_typed(scope, kinds, &typed);
+        Ok(Some(typed))
     }
 
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
@@ -537,11 +560,14 @@ impl Session {
             && keeps_snapshot(self.isolation)
         {
             let reader = self.reader.take();
-            let still = self.at_writer(lease, |_, writer| match &reader {
-                Some(reader) => {
-                    reads.still_hold(&catalog, commit, reader, writer).map_err(|e| store_to_sql(&e))
-                }
-                None => Ok(true),
+            let now_us = self.inner.clock.now_us();
+            let still = self.at_writer(lease, |core, writer| {
+                let Some(reader) = &reader else { return Ok(true) };
+                // Conditions call functions that want a context; what they warn of was said when they were read.
+                execute::enter(execute::Context::new(&core.state, now_us as i64));
+                let hold = reads.still_hold(&catalog, commit, reader, writer, &core.state);
+                execute::leave();
+                hold.map_err(|e| store_to_sql(&e))
             });
             self.reader = reader;
             match still {

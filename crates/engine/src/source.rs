@@ -35,11 +35,11 @@ impl BlockSource for LogView {
     type Error = StoreError;
 
     fn frontier(&self) -> Result<Frontier, StoreError> {
-        Ok(Frontier::clone(&self.engine.inner.published.load().frontier))
+        Ok(self.engine.inner.published.load().frontier().clone())
     }
 
     fn frontier_digest(&self) -> Result<[u8; 32], StoreError> {
-        Ok(self.engine.inner.published.load().frontier_digest)
+        Ok(self.engine.inner.published.load().frontier_digest())
     }
 
     fn state(&self) -> Result<Option<StateProof>, StoreError> {
@@ -54,7 +54,7 @@ impl BlockSource for LogView {
 
     fn holds(&self, cid: &Cid) -> Result<bool, StoreError> {
         let published = self.engine.inner.published.load();
-        Ok(published.dag.find(cid, &Logged(&self.reader))?.is_some())
+        Ok(published.dag().find(cid, &Logged(&self.reader))?.is_some())
     }
 
     fn knows(&self, cid: &Cid) -> Result<bool, StoreError> {
@@ -62,20 +62,20 @@ impl BlockSource for LogView {
     }
 
     fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, StoreError> {
-        self.engine.inner.published.load().dag.wants(theirs, &Logged(&self.reader))
+        self.engine.inner.published.load().dag().wants(theirs, &Logged(&self.reader))
     }
 
     fn cover(&self, theirs: &Frontier) -> Result<Cover, StoreError> {
-        self.engine.inner.published.load().dag.cover(theirs, &Logged(&self.reader))
+        self.engine.inner.published.load().dag().cover(theirs, &Logged(&self.reader))
     }
 
     fn first_uncovered(&self, cover: &Cover) -> Result<Option<BlockNo>, StoreError> {
-        self.engine.inner.published.load().dag.first_uncovered(cover, &Logged(&self.reader))
+        self.engine.inner.published.load().dag().first_uncovered(cover, &Logged(&self.reader))
     }
 
     fn rungs(&self, chain: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, StoreError> {
         let published = self.engine.inner.published.load();
-        let dag = &published.dag;
+        let dag = published.dag();
         let logged = Logged(&self.reader);
         let mut rungs = Vec::new();
         let Some(found) = dag.find(&tip.cid, &logged)? else { return Ok(rungs) };

@@ -1,10 +1,14 @@
 //! Compiled statements as sessions hold them.
+//!
+//! A statement with parameters is typed anew by what it is executed with; what came of the last execution is kept with
+//! it, and serves the next one when nothing that the plan depends on is another.
 
 use std::sync::Arc;
 
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::front::{Compiled, Literal, LiteralKind};
+use p2pdb_sql::front::{Compiled, Literal, LiteralKind, Scope};
+use parking_lot::Mutex;
 
 /// A statement that a session has compiled; cheap to clone.
 #[derive(Clone)]
@@ -16,18 +20,50 @@ struct Inner {
     epoch: u64,
     /// A schema statement that is wrong: it commits what is open, as MySQL's does, and then fails so.
     fails: Option<SqlError>,
+    /// What it was typed for by its last execution with parameters.
+    last: Mutex<Option<Typed>>,
+}
+
+/// A statement typed for parameters.
+struct Typed {
+    scope: Scope<'static>,
+    kinds: Box<[LiteralKind]>,
+    statement: Statement,
 }
 
 impl Statement {
     pub(crate) fn new(text: Arc<str>, compiled: Compiled, epoch: u64) -> Self {
-        Statement(Arc::new(Inner { text, compiled, epoch, fails: None }))
+        Statement(Arc::new(Inner { text, compiled, epoch, fails: None, last: Mutex::default() }))
+    }
+
+    /// The same statement as it was last typed, if that was in this scope for parameters of these kinds.
+    pub(crate) fn typed(&self, scope: &Scope<'_>, params: &[Literal]) -> Option<Statement> {
+        let last = self.0.last.lock();
+        let typed = last.as_ref()?;
+        let fits = typed.scope == *scope && typed.kinds.iter().copied().eq(params.iter().map(|p| p.kind));
+        fits.then(|| typed.statement.clone())
+    }
+
+    /// Keeps what this statement was typed for. Not when user variables have a say in it, whose types may change.
+    pub(crate) fn keep_typed(&self, scope: Scope<'_>, kinds: Vec<LiteralKind>, statement: &Statement) {
+        if !self.0.text.contains('@') {
+            let typed =
+                Typed { scope: scope.into_owned(), kinds: kinds.into(), statement: statement.clone() };
+            *self.0.last.lock() = Some(typed);
+        }
     }
 
     /// This statement, as one that commits and then fails.
     pub(crate) fn failing(&self, fails: SqlError) -> Self {
         let Inner { text, compiled, epoch, .. } = &*self.0;
         let (text, compiled) = (text.clone(), compiled.clone());
-        Statement(Arc::new(Inner { text, compiled, epoch: *epoch, fails: Some(fails) }))
+        Statement(Arc::new(Inner {
+            text,
+            compiled,
+            epoch: *epoch,
+            fails: Some(fails),
+            last: Mutex::default(),
+        }))
     }
 
     pub(crate) fn fails(&self) -> Option<&SqlError> {

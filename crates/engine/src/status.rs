@@ -43,7 +43,7 @@ impl Inner {
         let mut reckoner = self.reckoner.lock();
         let epoch = published.catalog.epoch;
         if reckoner.as_ref().is_none_or(|(e, _)| *e != epoch) {
-            let ancestry = Ancestry::new(&published.dag, &reader);
+            let ancestry = Ancestry::new(published.dag(), &reader);
             let ask = |a, b| ancestry.ask(a, b);
             *reckoner = Some((epoch, Merger::load(&reader, &ask, crate::functions::default_of())?));
         }
@@ -55,7 +55,7 @@ impl Inner {
         reader.end()?;
         let all = schemas.iter().fold(Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
         let state = State {
-            frontier: published.frontier_digest,
+            frontier: published.frontier_digest(),
             fingerprint: all.to_bytes(),
             schemas: schemas.into_iter().map(|(n, f)| (n, f.to_bytes())).collect(),
         };
@@ -80,7 +80,7 @@ impl Engine {
             role: published.access.role(inner.node),
             blocks: published.blocks,
             heads: published.heads.iter().map(|h| h.cid).collect(),
-            gtid_executed: published.frontier.gtid_set(),
+            gtid_executed: published.frontier().gtid_set(),
             frontier_digest: hex(&state.frontier),
             fingerprint: hex(&state.fingerprint),
             fingerprints: state.schemas.into_iter().map(|(n, f)| (n, hex(&f))).collect(),
@@ -124,7 +124,7 @@ impl Engine {
         let published = self.inner.published.load();
         let ahead = tips.iter().any(|(chain, tip)| {
             chain.author == self.inner.node
-                && !published.frontier.tips(chain).iter().any(|t| t.seq >= tip.seq)
+                && !published.frontier().tips(chain).iter().any(|t| t.seq >= tip.seq)
         });
         if ahead {
             tracing::warn!("a peer holds blocks of this node that it has lost: it begins another chain");

@@ -33,12 +33,19 @@ impl Inner {
         let mut done: Vec<(Giver<Done>, Done)> = Vec::new();
         let mut afters: Vec<After> = Vec::new();
         let mut job = Some(first);
+        // The account of which was just found that it may write.
+        let mut may_write: Option<AccountId> = None;
         let mut n = 0;
         while let Some(next) = job {
             let alone = next.is_alone();
             match next {
                 Job::Statement(StatementJob { mut core, bound, giver, .. }) => {
-                    let result = self.autocommit(&mut writer, &mut core, bound);
+                    let result = match may_write {
+                        Some(account) if account == core.account => Ok(()),
+                        _ => self.may_write(&writer, core.account),
+                    };
+                    may_write = result.is_ok().then_some(core.account);
+                    let result = result.and_then(|()| self.autocommit(&mut writer, &mut core, bound));
                     if alone && result.is_err() {
                         // Its first half may be sealed already.
                         writer.rollback();
@@ -48,7 +55,10 @@ impl Inner {
                     }
                     done.push((giver, (core, result)));
                 }
-                Job::Task(task) => afters.push((task.run)(&mut writer)),
+                Job::Task(task) => {
+                    afters.push((task.run)(&mut writer));
+                    may_write = None;
+                }
                 Job::Lease(_) => unreachable!("a lease never joins a group"),
             }
             n += 1;
@@ -97,7 +107,6 @@ impl Inner {
 
     /// An autocommit statement inside the group.
     fn autocommit(&self, writer: &mut Writer, core: &mut Core, bound: Bound) -> Result<Outcome, SqlError> {
-        self.may_write(writer, core.account)?;
         if core.handle.take_kill() {
             return Err(SqlError::new(1317, "70100", "Query execution was interrupted"));
         }
@@ -106,7 +115,8 @@ impl Inner {
         if ddl {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }
-        let outcome = writer.transaction(core.account, |w| w.statement(core, &bound))?;
+        // Its only statement: what is taken back when it fails is the transaction.
+        let outcome = writer.transaction(core.account, |w| crate::local::run(w, core, &bound))?;
         if ddl {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use p2pdb_access::{Access, Site};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
-use p2pdb_dag::{Dag, Head, Pending, Placed};
+use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
@@ -76,7 +76,10 @@ pub(crate) struct Writer {
     /// DAG, access or schema have changed since the last commit.
     dirty: bool,
     epoch: u64,
+    /// Greatest AUTO_INCREMENT value in use of this node's share, per table.
     ids: HashMap<ObjectId, u64>,
+    /// This node's share, once somebody asked.
+    id_class: Option<Option<IdClass>>,
 }
 
 /// What identifies a transaction while it runs.
@@ -117,6 +120,7 @@ impl Writer {
             dirty: false,
             epoch: 0,
             ids: HashMap::new(),
+            id_class: None,
         };
         writer.reload()?;
         Ok(writer)
@@ -129,6 +133,7 @@ impl Writer {
         self.broken = false;
         self.made.clear();
         self.ids.clear();
+        self.id_class = None;
         self.dag = logged::load_dag(self.realm, &self.db)?;
         self.access = Arc::new(self.load_access()?);
         let ancestry = Ancestry::new(&self.dag, &self.db);
@@ -190,20 +195,7 @@ impl Writer {
     }
 
     pub(crate) fn to_publish(&self) -> Published {
-        let frontier = self.dag.frontier();
-        let frontier_digest = frontier.digest();
-        let heads: Vec<Head> = self.dag.heads().copied().collect();
-        let branches = self.dag.branches().to_vec();
-        Published {
-            catalog: self.catalog.clone(),
-            access: self.access.clone(),
-            frontier: Arc::new(frontier),
-            frontier_digest,
-            dag: Arc::new(Dag::load(self.realm, self.dag.next_no(), branches, heads.clone())),
-            heads: heads.into(),
-            blocks: self.dag.next_no().0 - 1,
-            pending: self.pending.len() as u64,
-        }
+        Published::new(self.catalog.clone(), self.access.clone(), &self.dag, self.pending.len() as u64)
     }
 
     /// True when a commit after transaction `tx` has changed this table.
@@ -609,6 +601,7 @@ impl Writer {
                 .insert(Site::of(placed), transaction, account, changes, |cid| past_of(dag, db, cid))?;
         // The shares of AUTO_INCREMENT values may be others.
         self.ids.clear();
+        self.id_class = None;
         Ok(judged)
     }
 
@@ -644,8 +637,8 @@ impl Writer {
 
     // ---- AUTO_INCREMENT
 
-    fn id_class(&self) -> Option<IdClass> {
-        self.access.ids(self.node).own
+    fn id_class(&mut self) -> Option<IdClass> {
+        *self.id_class.get_or_insert_with(|| self.access.ids(self.node).own)
     }
 
     /// This node's share of a table's AUTO_INCREMENT values: the greatest one in it that is taken, and its end.

@@ -62,6 +62,55 @@ fn a_table_that_was_scanned_and_changed_is_a_conflict() {
     assert_eq!(a.error("INSERT INTO d.t VALUES (5, 50)"), 1213);
 }
 
+/// What another session does after the first has read, and whether the first may still write.
+#[test]
+fn rows_that_a_condition_selects_conflict_when_they_change_and_others_do_not() {
+    let range = "SELECT SUM(v) FROM d.t WHERE id BETWEEN 1 AND 2";
+    let value = "SELECT id FROM d.t WHERE v = 20";
+    let name = "SELECT id FROM d.t WHERE name LIKE 'a%'";
+    for (read, change, conflict) in [
+        (range, "UPDATE d.t SET v = 31 WHERE id = 3", false),
+        (range, "INSERT INTO d.t VALUES (9, 90, 'x')", false),
+        (range, "DELETE FROM d.t WHERE id = 3", false),
+        (range, "UPDATE d.t SET v = 11 WHERE id = 1", true),
+        (range, "DELETE FROM d.t WHERE id = 1; UPDATE d.t SET id = 1 WHERE id = 3", true),
+        (range, "DELETE FROM d.t WHERE id = 2", true),
+        (range, "DELETE FROM d.t WHERE id = 2; INSERT INTO d.t VALUES (2, 20, 'b')", true),
+        (range, "UPDATE d.t SET id = 8 WHERE id = 2", true),
+        (value, "UPDATE d.t SET v = 21 WHERE id = 1", false),
+        (value, "UPDATE d.t SET v = 20 WHERE id = 3", true),
+        (value, "UPDATE d.t SET v = 21 WHERE id = 2", true),
+        (name, "UPDATE d.t SET name = 'z' WHERE id = 3", false),
+        (name, "UPDATE d.t SET name = 'Apfel' WHERE id = 3", true),
+        (name, "DROP TABLE d.t; CREATE TABLE d.t (id INT PRIMARY KEY, v INT, name VARCHAR(20))", true),
+        // Two places of one statement read the table: then all of it counts.
+        ("SELECT (SELECT MAX(v) FROM d.t) FROM d.t WHERE id = 1", "UPDATE d.t SET v = 31 WHERE id = 3", true),
+        ("SELECT a.id FROM d.t a JOIN d.t b ON a.v = b.v WHERE a.id = 1", "DELETE FROM d.t WHERE id = 3", true),
+    ] {
+        let node = table();
+        let (mut a, mut b) = (node.session(), node.session());
+        b.run("ALTER TABLE d.t ADD name VARCHAR(20); UPDATE d.t SET name = 'anna'");
+        b.run("INSERT INTO d.t VALUES (3, 30, 'c'); CREATE TABLE d.u (id INT PRIMARY KEY)");
+        a.run("BEGIN");
+        a.rows(read);
+        b.run(change);
+        let written = a.try_run("INSERT INTO d.u VALUES (1)").map_err(|e| e.code);
+        assert_eq!(written.err(), conflict.then_some(1213), "{read}; then {change}");
+    }
+}
+
+#[test]
+fn a_condition_that_selects_many_rows_counts_as_the_table() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    let rows: Vec<String> = (10..2000).map(|i| format!("({i}, 0)")).collect();
+    b.run(&format!("INSERT INTO d.t VALUES {}", rows.join(",")));
+    a.run("BEGIN");
+    a.rows("SELECT COUNT(*) FROM d.t WHERE id >= 10");
+    b.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    assert_eq!(a.error("UPDATE d.t SET v = 0 WHERE id = 2"), 1213);
+}
+
 #[test]
 fn read_committed_sees_each_commit_and_never_conflicts() {
     let node = table();

@@ -130,8 +130,21 @@ pub struct Query {
 pub struct ReadSet {
     /// Rows found by their whole primary key (table; the key's slots in key order). Only for lookups by equality.
     pub keys: Vec<(ObjectId, Vec<Slot>)>,
+    /// Rows that the only condition of a query on one table selects.
+    pub conditions: Vec<ConditionRead>,
     /// Tables read in any other way.
     pub tables: Vec<ObjectId>,
+}
+
+/// Rows of one table that a condition selects: they are the same rows as before when this query gives the same result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConditionRead {
+    /// The table.
+    pub table: ObjectId,
+    /// SQLite SQL: rowid and hidden columns of the rows, with the parameters of the query it belongs to.
+    pub sql: Arc<str>,
+    /// How many of the query's parameters it takes: the first ones.
+    pub params: usize,
 }
 
 /// A locking read.

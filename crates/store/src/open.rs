@@ -72,7 +72,8 @@ impl Options {
             path: path.into(),
             vfs: None,
             functions: Arc::default(),
-            writer_cache_bytes: 64 << 20,
+            // Not more: when a B-tree is balanced, SQLite looks through the whole cache at the commit.
+            writer_cache_bytes: 16 << 20,
             reader_cache_bytes: 8 << 20,
             mmap_bytes: 0,
             busy_timeout: Duration::from_secs(5),
@@ -215,6 +216,9 @@ fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connectio
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Plans do not depend on the values of parameters; otherwise a statement that may use a partial index is compiled
+    // again for each value.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if writes {
         let mode = connection.query_one("PRAGMA journal_mode = WAL", (), |r| Ok(r.text(0)?.to_owned()))?;
         if mode.as_deref() != Some("wal") {

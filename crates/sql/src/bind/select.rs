@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use p2pdb_model::catalog::same_name;
+use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, same_name};
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, JoinConstraint, JoinOperator, LimitClause, OrderBy, Select, SelectItem,
     SelectItemQualifiedWildcardKind, TableWithJoins, Value as Ast,
@@ -16,7 +16,7 @@ use super::scope::{Aliases, Group};
 use super::{Binder, Bound, Repr, Scope};
 use crate::error::SqlError;
 use crate::field::Field;
-use crate::plan::{Coerce, Slot};
+use crate::plan::{Coerce, ConditionRead, Slot, Source};
 use crate::session::SqlMode;
 use crate::types::Class;
 
@@ -78,7 +78,11 @@ impl Binder<'_> {
             let pin = std::mem::replace(&mut self.pin_literals, pinned);
             let s = from_scope.in_clause("where clause");
             short = self.key_lookup(e, &s)?;
-            conditions.push(self.condition(e, &s)?);
+            let condition = self.condition(e, &s)?;
+            if !short {
+                self.condition_read(&condition, &s);
+            }
+            conditions.push(condition);
             self.pin_literals = pin;
         }
         let base =
@@ -435,6 +439,27 @@ impl Binder<'_> {
         }
         self.reads.keys.push((table.id, slots));
         Ok(true)
+    }
+
+    /// Notes that of the only table only the rows that this condition selects are read.
+    fn condition_read(&mut self, condition: &str, s: &Scope) {
+        let [rel] = s.relations.as_slice() else { return };
+        let Some(table) = &rel.table else { return };
+        let random = |slot: &Slot| matches!(slot.source, Source::Random(_));
+        // With a second scope another part of the statement may read the table too.
+        if self.scopes != 1 || self.slots.iter().any(random) {
+            return;
+        }
+        let params = self.slots.len();
+        // SQLite counts parameters by the greatest that is named.
+        let named = if params > 0 { format!(" AND ?{params} IS ?{params}") } else { String::new() };
+        let sql = format!(
+            "SELECT {a}.rowid,{a}.{COLUMN_VERSION},{a}.{COLUMN_OVERRIDES} FROM {} AS {a} WHERE {condition}{named}",
+            table.physical(),
+            a = rel.sql
+        );
+        self.reads.tables.retain(|t| *t != table.id);
+        self.reads.conditions.push(ConditionRead { table: table.id, sql: sql.into(), params });
     }
 }
 

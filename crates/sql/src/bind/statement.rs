@@ -97,7 +97,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     }
     let keeps_warnings = b.keeps_warnings;
     let done = b.finish();
-    let short = done.reads.tables.is_empty();
+    let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
     let found_rows = q.found_rows.map(|sql| (sql, done.slots.clone()));
     Ok(Plan {
         kind: PlanKind::Query(Query {

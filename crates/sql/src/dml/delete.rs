@@ -164,7 +164,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         slots: Vec::new(),
         collect: None,
     };
-    let reads = ReadSet { keys: Vec::new(), tables: vec![table.id] };
+    let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
     let modify = Modify { steps: vec![step], update: false, ignore: false, truncate: true, reads };
     Ok(with_notes(PlanKind::Modify(modify), Vec::new()))
 }

@@ -322,6 +322,7 @@ fn select(
 
 fn merge(into: &mut ReadSet, from: ReadSet) {
     into.keys.extend(from.keys);
+    into.conditions.extend(from.conditions);
     for t in from.tables {
         if !into.tables.contains(&t) {
             into.tables.push(t);

@@ -8,6 +8,7 @@
 //! What a plan depends on besides its text is part of the key: the catalog's epoch, current database, sql_mode,
 //! collation of literals, `div_precision_increment` and the kinds of parameters.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -49,6 +50,52 @@ const PARSER_DEPTH_MAX: usize = 2000;
 const STACK_LEFT_BYTES: usize = 256 * 1024;
 /// Stack per level of nesting, bytes.
 const STACK_LEVEL_BYTES: usize = 16 * 1024;
+
+/// What a plan depends on besides the statement's text and the kinds of its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope<'a> {
+    epoch: u64,
+    sql_mode: u64,
+    collation: u16,
+    div_precision_increment: u8,
+    safe_updates: bool,
+    select_limit: u64,
+    database: Option<Cow<'a, str>>,
+}
+
+impl<'a> Scope<'a> {
+    /// That of this session, with this catalog.
+    pub fn of(session: &'a SessionState, catalog: &Catalog) -> Self {
+        Scope {
+            epoch: catalog.epoch,
+            sql_mode: session.sql_mode.0,
+            collation: session.collation.id(),
+            div_precision_increment: session.div_precision_increment,
+            safe_updates: session.safe_updates,
+            select_limit: session.select_limit,
+            database: session.database.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    /// The same, to keep.
+    pub fn into_owned(self) -> Scope<'static> {
+        let Scope { epoch, sql_mode, collation, div_precision_increment, safe_updates, select_limit, database } =
+            self;
+        let database = database.map(|d| Cow::Owned(d.into_owned()));
+        Scope { epoch, sql_mode, collation, div_precision_increment, safe_updates, select_limit, database }
+    }
+
+    fn push(&self, key: &mut Vec<u8>) {
+        key.extend_from_slice(&self.epoch.to_le_bytes());
+        key.extend_from_slice(&self.sql_mode.to_le_bytes());
+        key.extend_from_slice(&self.collation.to_le_bytes());
+        key.push(self.div_precision_increment);
+        key.push(u8::from(self.safe_updates));
+        key.extend_from_slice(&self.select_limit.to_le_bytes());
+        key.extend_from_slice(self.database.as_deref().unwrap_or("").as_bytes());
+        key.push(0);
+    }
+}
 
 /// A compiled statement with the values of its literals.
 #[derive(Clone, Debug)]
@@ -192,14 +239,7 @@ impl Head {
 }
 
 fn session_key(key: &mut Vec<u8>, session: &SessionState, catalog: &Catalog, params: Option<&[LiteralKind]>) {
-    key.extend_from_slice(&catalog.epoch.to_le_bytes());
-    key.extend_from_slice(&session.sql_mode.0.to_le_bytes());
-    key.extend_from_slice(&session.collation.id().to_le_bytes());
-    key.push(session.div_precision_increment);
-    key.push(u8::from(session.safe_updates));
-    key.extend_from_slice(&session.select_limit.to_le_bytes());
-    key.extend_from_slice(session.database.as_deref().unwrap_or("").as_bytes());
-    key.push(0);
+    Scope::of(session, catalog).push(key);
     for kind in params.unwrap_or_default() {
         key::push_kind(key, *kind);
     }

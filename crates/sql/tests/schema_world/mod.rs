@@ -205,7 +205,8 @@ impl World {
     fn reads(&self, r: &ReadSet) -> String {
         let name = |id| self.catalog.table_by_id(id).map(|t| t.name.clone()).unwrap_or_default();
         let keys = r.keys.iter().map(|(t, s)| format!("{}[{}]", name(*t), slots(s)));
-        let all: Vec<_> = keys.chain(r.tables.iter().map(|t| name(*t))).collect();
+        let conditions = r.conditions.iter().map(|c| format!("{} where", name(c.table)));
+        let all: Vec<_> = keys.chain(conditions).chain(r.tables.iter().map(|t| name(*t))).collect();
         if all.is_empty() { String::new() } else { format!("  reads {}\n", all.join(", ")) }
     }
 
