@@ -1,4 +1,4 @@
-//! What a transaction has read, and whether it still holds when the transaction comes to write.
+//! What a transaction has read, and whether it still holds when the transaction comes to write, or to read on.
 //!
 //! Rows that were looked up by their whole primary key are kept as keys: they hold when the row's hidden version is the
 //! same in the transaction's snapshot and in the newest state (or the row is absent in both). A query of one table with
@@ -14,7 +14,7 @@ use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION};
 use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
 use p2pdb_sql::plan::ConditionRead;
 use p2pdb_sql::session::{SessionState, SqlMode};
-use p2pdb_store::{Connection, NEXT, STOP, StoreError, TxNo};
+use p2pdb_store::{Connection, NEXT, Newer, STOP, StoreError, TxNo};
 
 use crate::writer::Writer;
 
@@ -143,7 +143,58 @@ impl Reads {
     }
 }
 
+impl Reads {
+    /// True when one of these rows, which were changed after the snapshot, is one that was read in it.
+    pub(crate) fn include(
+        &self,
+        rows: &[Newer],
+        catalog: &Catalog,
+        snapshot: &Connection,
+        session: &SessionState,
+    ) -> Result<bool, StoreError> {
+        for row in rows {
+            if self.tables.contains(&row.table)
+                || self.keys.get(&row.table).is_some_and(|keys| keys.contains(&row.key))
+            {
+                return Ok(true);
+            }
+            let Some(conditions) = self.conditions.get(&row.table) else { continue };
+            let Some(table) = catalog.table_by_id(row.table) else { return Ok(true) };
+            // Where the rowid is not the key, merging may have given the row another one.
+            let rowid = if table.rowid_column().is_some() || row.key.is_empty() {
+                Some(row.rowid)
+            } else {
+                let key: Vec<String> = table.primary_columns().iter().map(|c| c.physical()).collect();
+                let sql = format!(
+                    "SELECT rowid FROM {} WHERE {}",
+                    table.physical(),
+                    key.iter().zip(1..).map(|(c, n)| format!("{c} = ?{n}")).collect::<Vec<_>>().join(" AND ")
+                );
+                snapshot.query_one(&sql, &row.key, |r| r.int(0))?
+            };
+            let Some(rowid) = rowid else { continue };
+            for c in conditions {
+                if c.meaning != Meaning::of(session) || c.selects(rowid, snapshot)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Condition {
+    /// True also when it selects too many rows to look through.
+    fn selects(&self, rowid: i64, snapshot: &Connection) -> Result<bool, StoreError> {
+        let (mut found, mut seen) = (false, 0);
+        snapshot.query(&self.sql, &self.params, |row| {
+            seen += 1;
+            found = seen > ROWS_MAX || row.int(0)? == rowid;
+            Ok(if found { STOP } else { NEXT })
+        })?;
+        Ok(found)
+    }
+
     fn holds(&self, then: &Connection, now: &Connection) -> Result<bool, StoreError> {
         let mut rows: Vec<Vec<Value>> = Vec::new();
         then.query(&self.sql, &self.params, |row| {

@@ -87,6 +87,13 @@ enum Then {
     Commands(VecDeque<SessionCommand>, Bound),
 }
 
+/// See [`Session::prove`].
+struct Unproven {
+    catalog: Arc<Catalog>,
+    snapshot: TxNo,
+    reads: Reads,
+}
+
 /// A client's session.
 pub struct Session {
     inner: Arc<Inner>,
@@ -97,6 +104,9 @@ pub struct Session {
     /// SET TRANSACTION for the next one: isolation, read only.
     next: (Option<Isolation>, Option<bool>),
     isolation: Isolation,
+    /// What the open transaction read in its snapshot before it began to write, until that is proven to hold still. The
+    /// reader stays in the snapshot as long.
+    unproven: Option<Unproven>,
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
@@ -114,6 +124,7 @@ impl Session {
             reader: None,
             transaction: Transaction::None,
             next: (None, None),
+            unproven: None,
             waiting: None,
             named: HashMap::new(),
             tables_locked: false,
@@ -444,6 +455,9 @@ impl Session {
     }
 
     fn query_on_writer(&mut self, lease: LeaseId, bound: Bound, sink: &mut dyn Sink) -> Progress {
+        if let Err(e) = self.prove(lease) {
+            return self.abandon(e);
+        }
         let inner = self.inner.clone();
         let result = self.at_writer(lease, |core, writer| {
             let PlanKind::Query(q) = &bound.statement.compiled().plan.kind else {
@@ -556,33 +570,17 @@ impl Session {
         let Transaction::Reading(Snapshot { begun, reads, savepoints, .. }) = reading else {
             return self.abandon(SqlError::new(1105, "HY000", "the transaction ended while it waited"));
         };
-        if let Some((catalog, commit)) = begun
-            && keeps_snapshot(self.isolation)
-        {
-            let reader = self.reader.take();
-            let now_us = self.inner.clock.now_us();
-            let still = self.at_writer(lease, |core, writer| {
-                let Some(reader) = &reader else { return Ok(true) };
-                // Conditions call functions that want a context; what they warn of was said when they were read.
-                execute::enter(execute::Context::new(&core.state, now_us as i64));
-                let hold = reads.still_hold(&catalog, commit, reader, writer, &core.state);
-                execute::leave();
-                hold.map_err(|e| store_to_sql(&e))
-            });
-            self.reader = reader;
-            match still {
-                Ok(true) => {}
-                Ok(false) => {
-                    let error = deadlock("a row or table that it has read was changed meanwhile");
-                    return self.abandon(error);
+        match begun {
+            Some((catalog, snapshot)) if keeps_snapshot(self.isolation) => {
+                self.unproven = Some(Unproven { catalog, snapshot, reads });
+                // Otherwise when it reads on, and row by row when it writes.
+                if self.isolation == Isolation::Serializable
+                    && let Err(e) = self.prove(lease)
+                {
+                    return self.abandon(e);
                 }
-                Err(e) => return self.abandon(e),
             }
-        }
-        if let Some(reader) = &mut self.reader
-            && let Err(e) = reader.end()
-        {
-            return self.abandon(store_to_sql(&e));
+            _ => self.end_snapshot(),
         }
         for name in savepoints {
             if let Err(e) = self.at_writer(lease, |_, w| w.set_savepoint(&name)) {
@@ -606,8 +604,46 @@ impl Session {
     }
 
     fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound, _sink: &mut dyn Sink) -> Progress {
-        let result = self.at_writer(lease, |core, writer| writer.statement(core, bound));
+        let Some(unproven) = self.unproven.take() else {
+            let result = self.at_writer(lease, |core, writer| writer.statement(core, bound));
+            return self.finish(result);
+        };
+        let reader = self.reader.take();
+        let mut lost = false;
+        let result = self.at_writer(lease, |core, writer| {
+            let mark = writer.db.capture_mark();
+            let outcome = writer.statement(core, bound)?;
+            lost = writer.overwrote(mark, &unproven.reads, unproven.snapshot, reader.as_deref(), core)?;
+            Ok(outcome)
+        });
+        self.reader = reader;
+        if lost {
+            return self.abandon(deadlock("a row that it has read and now writes was changed meanwhile"));
+        }
+        match self.transaction {
+            Transaction::Writing(_) => self.unproven = Some(unproven),
+            _ => self.end_snapshot(),
+        }
         self.finish(result)
+    }
+
+    /// Before the transaction reads anything at the newest state: is all that it has read in its snapshot still so? From
+    /// then on it can only read what fits to it, since it holds the writer.
+    fn prove(&mut self, lease: LeaseId) -> Result<(), SqlError> {
+        let Some(Unproven { catalog, snapshot, reads }) = self.unproven.take() else { return Ok(()) };
+        let reader = self.reader.take();
+        let now_us = self.inner.clock.now_us();
+        let still = self.at_writer(lease, |core, writer| {
+            let Some(reader) = &reader else { return Ok(true) };
+            // Conditions call functions that want a context; what they warn of was said when they were read.
+            execute::enter(execute::Context::new(&core.state, now_us as i64));
+            let hold = reads.still_hold(&catalog, snapshot, reader, writer, &core.state);
+            execute::leave();
+            hold.map_err(|e| store_to_sql(&e))
+        });
+        self.reader = reader;
+        self.end_snapshot();
+        if still? { Ok(()) } else { Err(deadlock("what it has read was changed meanwhile")) }
     }
 
     /// Runs something at the writer that this session holds.
@@ -618,6 +654,7 @@ impl Session {
     ) -> Result<T, SqlError> {
         if !self.inner.queue.use_lease(lease) {
             self.transaction = Transaction::None;
+            self.end_snapshot();
             return Err(deadlock("the transaction was idle for too long"));
         }
         let inner = self.inner.clone();
@@ -638,6 +675,7 @@ impl Session {
         inner.queue.unuse_lease(lease, inner.clock.now_us());
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
+            self.end_snapshot();
             self.end(lease, false);
         }
         result
@@ -653,15 +691,13 @@ impl Session {
 
     /// Commits what is open, then does what follows.
     fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Progress {
+        self.end_snapshot();
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
                 None => self.finish(Err(deadlock("the transaction was idle for too long"))),
             },
-            Transaction::Reading(_) | Transaction::None => {
-                self.end_snapshot();
-                self.committed(None, then, sink)
-            }
+            Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
             Transaction::Lost => self.finish(Err(deadlock("the transaction was idle for too long"))),
         }
     }
@@ -681,6 +717,7 @@ impl Session {
     }
 
     fn end_snapshot(&mut self) {
+        self.unproven = None;
         if let Some(reader) = &mut self.reader
             && reader.end().is_err()
         {
@@ -985,6 +1022,8 @@ impl Session {
                 let fields = std::slice::from_ref(&q.field);
                 let result = match self.transaction {
                     Transaction::Writing(lease) => {
+                        // Not rolled back here: the next statement that reads or writes would find the same.
+                        self.prove(lease)?;
                         let inner = self.inner.clone();
                         self.at_writer(lease, |core, writer| {
                             let catalog = writer.catalog.clone();

@@ -15,6 +15,7 @@ use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
 use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
 
 use crate::api::{Clock, Entropy};
@@ -23,6 +24,7 @@ use crate::engine::Published;
 use crate::error::EngineError;
 use crate::functions;
 use crate::logged::{self, Ancestry, Logged};
+use crate::read_set::Reads;
 use crate::statement::Bound;
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
@@ -401,6 +403,26 @@ impl Writer {
             Ok(()) => result,
             Err(e) => Err(crate::error::store_to_sql(&e)),
         }
+    }
+
+    /// What was captured since `mark` overwrote a row that the transaction has read in its snapshot and that someone else has
+    /// changed since.
+    pub(crate) fn overwrote(
+        &mut self,
+        mark: usize,
+        reads: &Reads,
+        snapshot: TxNo,
+        reader: Option<&store::Reader>,
+        core: &Core,
+    ) -> Result<bool, SqlError> {
+        let own = self.tx_site().map_err(|e| e.to_sql())?.no;
+        let newer = self.merger.newer_than(&self.db, mark, snapshot, own);
+        let newer = newer.map_err(|e| crate::error::store_to_sql(&e))?;
+        let Some(reader) = reader.filter(|_| !newer.is_empty()) else { return Ok(false) };
+        execute::enter(execute::Context::new(&core.state, self.clock.now_us() as i64));
+        let read = reads.include(&newer, &self.catalog, reader, &core.state);
+        execute::leave();
+        read.map_err(|e| crate::error::store_to_sql(&e))
     }
 
     /// SAVEPOINT.

@@ -41,10 +41,13 @@ fn a_change_of_another_row_is_no_conflict() {
     assert_eq!(a.rows("SELECT id, v FROM d.t ORDER BY id"), ["1|11", "2|21", "3|30"]);
 }
 
+const SERIALIZABLE: &str = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+
 #[test]
-fn a_row_that_was_not_there_and_came_is_a_conflict() {
+fn serializable_a_row_that_was_not_there_and_came_is_a_conflict() {
     let node = table();
     let (mut a, mut b) = (node.session(), node.session());
+    a.run(SERIALIZABLE);
     a.run("BEGIN");
     assert!(a.rows("SELECT v FROM d.t WHERE id = 7").is_empty());
     b.run("INSERT INTO d.t VALUES (7, 70)");
@@ -52,9 +55,10 @@ fn a_row_that_was_not_there_and_came_is_a_conflict() {
 }
 
 #[test]
-fn a_table_that_was_scanned_and_changed_is_a_conflict() {
+fn serializable_a_table_that_was_scanned_and_changed_is_a_conflict() {
     let node = table();
     let (mut a, mut b) = (node.session(), node.session());
+    a.run(SERIALIZABLE);
     a.run("BEGIN");
     assert_eq!(a.rows("SELECT SUM(v) FROM d.t"), ["30"]);
     b.run("UPDATE d.t SET v = 21 WHERE id = 2");
@@ -64,7 +68,7 @@ fn a_table_that_was_scanned_and_changed_is_a_conflict() {
 
 /// What another session does after the first has read, and whether the first may still write.
 #[test]
-fn rows_that_a_condition_selects_conflict_when_they_change_and_others_do_not() {
+fn serializable_rows_that_a_condition_selects_conflict_when_they_change_and_others_do_not() {
     let range = "SELECT SUM(v) FROM d.t WHERE id BETWEEN 1 AND 2";
     let value = "SELECT id FROM d.t WHERE v = 20";
     let name = "SELECT id FROM d.t WHERE name LIKE 'a%'";
@@ -85,12 +89,17 @@ fn rows_that_a_condition_selects_conflict_when_they_change_and_others_do_not() {
         (name, "DROP TABLE d.t; CREATE TABLE d.t (id INT PRIMARY KEY, v INT, name VARCHAR(20))", true),
         // Two places of one statement read the table: then all of it counts.
         ("SELECT (SELECT MAX(v) FROM d.t) FROM d.t WHERE id = 1", "UPDATE d.t SET v = 31 WHERE id = 3", true),
-        ("SELECT a.id FROM d.t a JOIN d.t b ON a.v = b.v WHERE a.id = 1", "DELETE FROM d.t WHERE id = 3", true),
+        (
+            "SELECT a.id FROM d.t a JOIN d.t b ON a.v = b.v WHERE a.id = 1",
+            "DELETE FROM d.t WHERE id = 3",
+            true,
+        ),
     ] {
         let node = table();
         let (mut a, mut b) = (node.session(), node.session());
         b.run("ALTER TABLE d.t ADD name VARCHAR(20); UPDATE d.t SET name = 'anna'");
         b.run("INSERT INTO d.t VALUES (3, 30, 'c'); CREATE TABLE d.u (id INT PRIMARY KEY)");
+        a.run(SERIALIZABLE);
         a.run("BEGIN");
         a.rows(read);
         b.run(change);
@@ -99,12 +108,79 @@ fn rows_that_a_condition_selects_conflict_when_they_change_and_others_do_not() {
     }
 }
 
+/// What a transaction reads, what another session then commits, what the transaction does next, and what comes of it.
 #[test]
-fn a_condition_that_selects_many_rows_counts_as_the_table() {
+fn repeatable_read_writes_on_but_overwrites_nothing_that_it_has_read_and_never_sees_two_states() {
+    let one = "SELECT v FROM d.t WHERE id = 1";
+    let range = "SELECT SUM(v) FROM d.t WHERE id BETWEEN 1 AND 2";
+    let all = "SELECT COUNT(*) FROM d.t";
+    let change = "UPDATE d.t SET v = 11 WHERE id = 1";
+    for (read, change, next, conflict) in [
+        // Another row than the one that changed, or one that was not read: as in MySQL.
+        (one, change, "UPDATE d.t SET v = 0 WHERE id = 2", false),
+        (range, change, "UPDATE d.t SET v = 0 WHERE id = 2", false),
+        (all, change, "INSERT INTO d.t VALUES (9, 9, 9)", false),
+        ("SELECT v FROM d.t WHERE id = 2", change, "UPDATE d.t SET v = v + 1 WHERE id = 1", false),
+        ("SELECT v FROM d.t WHERE id = 7", "INSERT INTO d.t VALUES (7, 70, 7)", change, false),
+        // A change that it has not seen would be lost.
+        (one, change, "UPDATE d.t SET v = 99 WHERE id = 1", true),
+        (one, change, "UPDATE d.t SET v = 99", true),
+        (one, change, "DELETE FROM d.t WHERE id = 1", true),
+        (one, change, "REPLACE INTO d.t VALUES (1, 99, 1)", true),
+        (one, change, "INSERT INTO d.t VALUES (1, 1, 1) ON DUPLICATE KEY UPDATE v = 99", true),
+        (range, change, "UPDATE d.t SET v = 99 WHERE u = 1", true),
+        (all, change, "UPDATE d.t SET v = 99 WHERE id = 1", true),
+        (
+            "SELECT v FROM d.t WHERE id = 7",
+            "INSERT INTO d.t VALUES (7, 70, 7)",
+            "REPLACE INTO d.t VALUES (7, 0, 7)",
+            true,
+        ),
+        // Before it reads on, what it has read must still be so.
+        (one, change, "INSERT INTO d.t VALUES (9, 9, 9); SELECT v FROM d.t WHERE id = 1", true),
+        (one, change, "INSERT INTO d.t VALUES (9, 9, 9); SELECT v FROM d.t WHERE id = 2", true),
+        (one, change, "INSERT INTO d.t VALUES (9, 9, 9); SET @v = (SELECT v FROM d.t WHERE id = 2)", true),
+        (
+            one,
+            "UPDATE d.t SET v = 21 WHERE id = 2",
+            "INSERT INTO d.t VALUES (9, 9, 9); SELECT * FROM d.t",
+            false,
+        ),
+    ] {
+        let node = table();
+        let (mut a, mut b) = (node.session(), node.session());
+        b.run("ALTER TABLE d.t ADD u INT UNIQUE; UPDATE d.t SET u = id");
+        a.run("BEGIN");
+        a.rows(read);
+        b.run(change);
+        let came = next.split("; ").try_for_each(|one| a.try_run(one).map(drop)).map_err(|e| e.code);
+        assert_eq!(came.err(), conflict.then_some(1213), "{read}; then {change}; then {next}");
+        if !conflict {
+            a.run("COMMIT");
+        }
+    }
+}
+
+#[test]
+fn repeatable_read_sees_what_it_wrote_beside_what_it_has_read() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN");
+    assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+    b.run("UPDATE d.t SET v = 21 WHERE id = 2");
+    a.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    assert_eq!(a.rows("SELECT v FROM d.t ORDER BY id"), ["11", "21"]);
+    a.run("UPDATE d.t SET v = 22 WHERE id = 2; COMMIT");
+    assert_eq!(b.rows("SELECT v FROM d.t ORDER BY id"), ["11", "22"]);
+}
+
+#[test]
+fn serializable_a_condition_that_selects_many_rows_counts_as_the_table() {
     let node = table();
     let (mut a, mut b) = (node.session(), node.session());
     let rows: Vec<String> = (10..2000).map(|i| format!("({i}, 0)")).collect();
     b.run(&format!("INSERT INTO d.t VALUES {}", rows.join(",")));
+    a.run(SERIALIZABLE);
     a.run("BEGIN");
     a.rows("SELECT COUNT(*) FROM d.t WHERE id >= 10");
     b.run("UPDATE d.t SET v = 11 WHERE id = 1");

@@ -49,6 +49,7 @@ mod log_tests;
 mod materialize;
 mod materialize_plan;
 pub mod meta;
+mod newer;
 mod objects;
 mod open;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub use log::{
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
 pub use materialize::DefaultOf;
+pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
 

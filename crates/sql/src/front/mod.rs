@@ -79,8 +79,15 @@ impl<'a> Scope<'a> {
 
     /// The same, to keep.
     pub fn into_owned(self) -> Scope<'static> {
-        let Scope { epoch, sql_mode, collation, div_precision_increment, safe_updates, select_limit, database } =
-            self;
+        let Scope {
+            epoch,
+            sql_mode,
+            collation,
+            div_precision_increment,
+            safe_updates,
+            select_limit,
+            database,
+        } = self;
         let database = database.map(|d| Cow::Owned(d.into_owned()));
         Scope { epoch, sql_mode, collation, div_precision_increment, safe_updates, select_limit, database }
     }
