@@ -36,6 +36,9 @@ use crate::words;
 /// Statements that a session may keep by PREPARE … FROM.
 pub const NAMED_STATEMENTS_MAX: usize = 1_024;
 
+/// Steps of SQLite's machine in a microsecond, about: what statements that write cost is known as time only.
+const STEPS_PER_US: u64 = 50;
+
 /// What came of a call.
 pub enum Progress {
     /// The statement is over.
@@ -199,9 +202,13 @@ impl Session {
 
     /// The statement may run for long: better not on a thread that others need.
     pub fn is_long(&self, statement: &Statement) -> bool {
-        match &statement.compiled().plan.kind {
-            PlanKind::Query(q) => !q.short && self.inner.was_long(&statement.compiled().plan),
-            PlanKind::Insert(_) | PlanKind::Modify(_) => matches!(self.transaction, Transaction::Writing(_)),
+        let plan = statement.likely_plan();
+        match &plan.kind {
+            PlanKind::Query(q) => !q.short && self.inner.was_long(&plan),
+            // Outside of a transaction it runs in the writer's thread.
+            PlanKind::Insert(_) | PlanKind::Modify(_) => {
+                matches!(self.transaction, Transaction::Writing(_)) && self.inner.was_long(&plan)
+            }
             PlanKind::Ddl(_) | PlanKind::Session(_) => false,
         }
     }
@@ -327,8 +334,8 @@ impl Session {
         let statement = bound.statement.clone();
         match &statement.compiled().plan.kind {
             PlanKind::Query(q) => self.query(q, bound, sink),
-            PlanKind::Insert(_) => self.write(bound, sink),
-            PlanKind::Modify(m) if !m.truncate => self.write(bound, sink),
+            PlanKind::Insert(_) => self.write(bound),
+            PlanKind::Modify(m) if !m.truncate => self.write(bound),
             PlanKind::Modify(_) | PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
         }
@@ -503,11 +510,11 @@ impl Session {
 
     // ---- writing
 
-    fn write(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    fn write(&mut self, bound: Bound) -> Progress {
         match &self.transaction {
             Transaction::Writing(lease) => {
                 let lease = *lease;
-                self.write_on_lease(lease, &bound, sink)
+                self.write_on_lease(lease, &bound)
             }
             Transaction::Reading(s) if s.read_only => self.finish(Err(SqlError::new(
                 1792,
@@ -599,11 +606,19 @@ impl Session {
         }
         match &bound.statement.compiled().plan.kind {
             PlanKind::Query(_) => self.query_on_writer(lease, bound, sink),
-            _ => self.write_on_lease(lease, &bound, sink),
+            _ => self.write_on_lease(lease, &bound),
         }
     }
 
-    fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound, _sink: &mut dyn Sink) -> Progress {
+    fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
+        let begun_us = self.inner.clock.now_us();
+        let progress = self.write_proven_on_lease(lease, bound);
+        let took_us = self.inner.clock.now_us().saturating_sub(begun_us);
+        self.inner.note_cost(&bound.statement.compiled().plan, took_us.saturating_mul(STEPS_PER_US));
+        progress
+    }
+
+    fn write_proven_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
         let Some(unproven) = self.unproven.take() else {
             let result = self.at_writer(lease, |core, writer| writer.statement(core, bound));
             return self.finish(result);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::front::{Compiled, Literal, LiteralKind, Scope};
+use p2pdb_sql::plan::Plan;
 use parking_lot::Mutex;
 
 /// A statement that a session has compiled; cheap to clone.
@@ -83,6 +84,14 @@ impl Statement {
     /// Columns of its result set; empty when it has none.
     pub fn fields(&self) -> &[Field] {
         &self.0.compiled.plan.fields
+    }
+
+    /// The plan that its next execution will probably use: as last typed for parameters, if it was.
+    pub(crate) fn likely_plan(&self) -> Arc<Plan> {
+        match &*self.0.last.lock() {
+            Some(typed) => typed.statement.0.compiled.plan.clone(),
+            None => self.0.compiled.plan.clone(),
+        }
     }
 
     pub(crate) fn compiled(&self) -> &Compiled {

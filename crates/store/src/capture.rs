@@ -8,7 +8,7 @@
 //! What SQLite does, held by the tests: REPLACE reports a delete and an insert, an UPDATE of the primary key one
 //! update, an upsert the update that it became; ALTER reports nothing; the column that is the rowid shows it.
 //!
-//! This is the one file of the workspace with `unsafe`: the hook's C interface.
+//! With `collation` the only file of the workspace with `unsafe`: the hook's C interface.
 //! Not here: what a change means (engine), displaced rows and other tables of ours (they are derived).
 
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -106,8 +106,7 @@ impl Functions {
             db.create_window_function(f.name.as_str(), f.args, flags, glue)?;
         }
         for c in &self.collations {
-            let compare = c.compare.clone();
-            db.create_collation(c.name.as_str(), move |a: &str, b: &str| compare(a, b))?;
+            crate::collation::register(db, c)?;
         }
         Ok(())
     }

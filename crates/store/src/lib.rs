@@ -27,6 +27,7 @@ mod capture;
 #[cfg(test)]
 mod capture_tests;
 mod claims;
+mod collation;
 mod conflicts;
 mod connection;
 mod connection_reader;
