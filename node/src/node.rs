@@ -278,7 +278,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         TlsMode::Off => None,
         TlsMode::On | TlsMode::Required => Some(tls::acceptor(dir, &name)?),
     };
-    let logins = Arc::new(Logins::open(dir)?);
+    let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config)?;
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
 

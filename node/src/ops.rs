@@ -27,7 +27,7 @@ use crate::ticket::Ticket;
 pub type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// Files of a backup beside the store.
-const BACKUP_SECRETS: [&str; 4] = ["node.key", "accounts.json", "logins.json", "client.cnf"];
+const BACKUP_SECRETS: [&str; 5] = ["node.key", "accounts.json", "logins.json", "client.cnf", "node.name"];
 
 /// The members.
 pub fn members(engine: &Engine) -> Vec<MemberReport> {
@@ -263,6 +263,9 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// How long ago a moment was, for tables.
 pub fn ago(unix_ms: u64) -> String {
+    if unix_ms == 0 {
+        return "never".to_owned();
+    }
     let now = SystemClock.wall_ms();
     if unix_ms > now {
         return "in the future".to_owned();

@@ -66,8 +66,8 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
     let defaults = format!("--defaults-file={}", node.dir.root().join("client.cnf").display());
     for sql in [
         "CREATE DATABASE shop",
-        "CREATE TABLE shop.till (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), price DECIMAL(5,2))",
-        "INSERT INTO shop.till (name, price) VALUES ('apple', 1.50), ('b\\'c', NULL)",
+        "CREATE TABLE shop.till (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), price DECIMAL(5,2), raw BLOB)",
+        "INSERT INTO shop.till (name, price, raw) VALUES ('apple', 1.50, x'fffe275c000aff'), ('b\\'c', NULL, 'ä')",
         "CREATE VIEW shop.dear AS SELECT id, name FROM shop.till WHERE price > 1",
     ] {
         node.query(sql).expect(sql);
@@ -88,8 +88,8 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
             .expect("the mariadb client is there: scripts/test installs it");
         std::io::Write::write_all(&mut load.stdin.take().expect("piped"), &dump.stdout).expect("written");
         assert!(load.wait().expect("it ends").success(), "{}", text(&dump.stdout));
-        let rows = node.query("SELECT id, name, price FROM shop.till ORDER BY id").expect("rows");
-        assert_eq!(rows, [["1", "apple", "1.50"], ["2", "b'c", "NULL"]]);
+        let rows = node.query("SELECT id, name, price, HEX(raw) FROM shop.till ORDER BY id").expect("rows");
+        assert_eq!(rows, [["1", "apple", "1.50", "FFFE275C000AFF"], ["2", "b'c", "NULL", "C3A4"]]);
         assert_eq!(node.query("SELECT * FROM shop.dear").expect("rows"), [["1", "apple"]]);
     }
 }

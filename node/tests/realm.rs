@@ -193,3 +193,33 @@ fn a_removed_member_is_cut_off() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(!b.query("SHOW DATABASES").expect("rows").contains(&vec!["e".to_owned()]));
 }
+
+#[test]
+fn equal_logs_with_different_tables_raise_an_alarm() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &TESTNET);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    a.query("INSERT INTO d.t VALUES (1)").expect("a row");
+    let at = temp.path().join("b");
+    let b = Node::join(&at, &a.ticket("writer", 1), &TESTNET);
+    wait_equal(&[&a, &b]);
+    assert!(b.stop());
+    let db = rusqlite::Connection::open(p2pdb_engine::realm::file(&at)).expect("b's store");
+    let changed =
+        db.execute("UPDATE fingerprint SET value = randomblob(length(value))", ()).expect("changed");
+    assert!(changed > 0, "there is a fingerprint to change");
+    drop(db);
+    let b = Node::start(&at, &TESTNET);
+    for node in [&a, &b] {
+        let alarm = eventually("an alarm", || node.status().alarm);
+        assert!(alarm.contains("the tables differ"), "{alarm}");
+        let (code, body) = http_get(node, "/readyz", None);
+        assert!(code == 503 && body.contains("ALARM"), "{code} {body}");
+        let (_, metrics) = http_get(node, "/metrics", None);
+        assert!(metrics.lines().any(|l| l == "p2pdb_alarm 1"), "{metrics}");
+        assert!(node.log().contains("the tables differ"), "{}", node.log());
+    }
+    // It serves on.
+    a.query("SELECT COUNT(*) FROM d.t").expect("an answer");
+}

@@ -345,14 +345,14 @@ impl Inner {
             .into_iter()
             .find(|a| a.name == options.user && self.may_act(&published, a.id));
         let Some(account) = account else {
-            return Err(SqlError::new(
-                1045,
-                "28000",
-                format!(
-                    "Access denied for user '{}'@'{}' (this node may not act for that account)",
-                    options.user, options.host
-                ),
-            ));
+            let why = match published.access.role(self.node) {
+                None => {
+                    "this node is not a member of the realm yet: a member has to be reachable and answer its ticket"
+                }
+                Some(_) => "this node may not act for that account",
+            };
+            let message = format!("Access denied for user '{}'@'{}' ({why})", options.user, options.host);
+            return Err(SqlError::new(1045, "28000", message));
         };
         let name = format!("{}@{}", account.name, account.host);
         let globals = self.globals.clone();

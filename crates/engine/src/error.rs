@@ -49,6 +49,26 @@ pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
             "HY000",
             "Query execution was interrupted, maximum statement execution time exceeded",
         ),
-        e => SqlError::new(1105, "HY000", e.to_string()),
+        e => {
+            let text = e.to_string();
+            match TOO_LARGE.iter().any(|t| text.contains(t)) {
+                true => SqlError::new(
+                    1436,
+                    "HY000",
+                    "Thread stack overrun: the statement is too large. Send it in several, or put its values into a table",
+                ),
+                false => SqlError::new(1105, "HY000", text),
+            }
+        }
     }
 }
+
+/// How SQLite says that a statement has too many values, terms or levels.
+const TOO_LARGE: [&str; 6] = [
+    "variable number must be",
+    "Expression tree is too large",
+    "Recursion limit",
+    "parser stack overflow",
+    "too many terms",
+    "too many columns",
+];

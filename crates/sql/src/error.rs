@@ -27,6 +27,11 @@ impl SqlError {
         Self::new(1235, "42000", format!("This version of MySQL doesn't yet support '{what}'"))
     }
 
+    /// 1367 for a number that no double holds.
+    pub fn illegal_double(number: &str) -> Self {
+        Self::new(1367, "22007", format!("Illegal double '{number}' value found during parsing"))
+    }
+
     /// 1064 near this rest of the statement.
     pub fn syntax(near: &str, line: u64) -> Self {
         const NEAR_CHARS_MAX: usize = 80;

@@ -3,6 +3,7 @@
 //! A point select costs one read and one write of the socket, no timer, and no task switch: the loop reads, polls the
 //! protocol for commands, runs each in the session, and sends what has gathered.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use p2pdb_mysql::{
     ServerConfig, ServerError, SessionChange, StatusFlags, charset,
 };
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::front::Literal;
+use p2pdb_sql::front::{Literal, binary};
 use p2pdb_sql::session::SqlMode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -265,20 +266,16 @@ impl Client<'_> {
 
     async fn on_command(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Query(query) => {
-                let charset = self.charset();
-                match charset.decode(query.sql()) {
-                    Ok(sql) => self.query(&sql).await,
-                    Err(e) => {
-                        self.refuse(&e);
-                        Ok(())
-                    }
+            Command::Query(query) => match self.decode(query.sql()) {
+                Ok(sql) => self.query(&sql).await,
+                Err(e) => {
+                    self.refuse(&e);
+                    Ok(())
                 }
-            }
+            },
             Command::Execute(execute) => self.execute(execute).await,
             Command::Prepare(query) => {
-                let charset = self.charset();
-                match charset.decode(query.sql()) {
+                match self.decode(query.sql()) {
                     Ok(sql) => self.prepare(&sql),
                     Err(e) => self.refuse(&e),
                 }
@@ -546,6 +543,17 @@ impl Client<'_> {
 
     fn refuse(&mut self, error: &SqlError) {
         self.connection.error(&server_error(error));
+    }
+
+    /// A statement as text; literals that are bytes become hexadecimal ones.
+    fn decode<'t>(&self, bytes: &'t [u8]) -> std::result::Result<Cow<'t, str>, SqlError> {
+        let charset = self.charset();
+        let text = charset.decode(bytes);
+        if bytes.is_ascii() || (text.is_ok() && (charset == Charset::Utf8 || !binary::names_binary(bytes))) {
+            return text;
+        }
+        let mode = self.session.as_ref().map_or(SqlMode::DEFAULT, |s| s.sql_state().sql_mode);
+        binary::to_text(bytes, mode, &|piece| charset.decode(piece).map(Cow::into_owned)).map(Cow::Owned)
     }
 
     fn charset(&self) -> Charset {

@@ -30,6 +30,18 @@ pub struct Logins {
 }
 
 impl Logins {
+    /// Reads the file, which must be there.
+    ///
+    /// # Errors
+    /// Also when it is missing: nobody could log in.
+    pub fn load(dir: &DataDir) -> Result<Self, DataDirError> {
+        if dir.read_text(FILE)?.is_none() {
+            let reason = "it is missing, and nobody could log in; put it back from a backup".to_owned();
+            return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
+        }
+        Self::open(dir)
+    }
+
     /// Reads the file; none is an empty one.
     ///
     /// # Errors
@@ -98,6 +110,7 @@ mod tests {
         let dir = DataDir::at(temp.path());
         let logins = Logins::open(&dir).expect("empty");
         assert!(matches!(logins.credentials("root"), Credentials::Unknown));
+        assert!(matches!(Logins::load(&dir), Err(DataDirError::Damaged { .. })), "a running node needs it");
         logins.set_password("root", "geheim").expect("write");
         let again = Logins::open(&dir).expect("read");
         assert!(

@@ -87,6 +87,8 @@ pub(super) fn literal(param: Param, charset: Charset) -> Result<Literal, SqlErro
         Param::Null => Literal::null(),
         Param::Int(n) => Literal::int(n),
         Param::UInt(n) => Literal::uint(n),
+        Param::Float(n) if !n.is_finite() => return Err(wrong("FLOAT", &n.to_string())),
+        Param::Double(n) if !n.is_finite() => return Err(wrong("DOUBLE", &n.to_string())),
         Param::Float(n) => Literal::double(f64::from(n)),
         Param::Double(n) => Literal::double(n),
         Param::Decimal(bytes) => {

@@ -152,3 +152,28 @@ name | pay
 Ann | 100
 Cid | 90
 Dee | 90
+
+> SELECT SQL_CALC_FOUND_ROWS name FROM emp WHERE pay >= 90 ORDER BY name LIMIT 1
+name
+Ann
+
+> SELECT FOUND_ROWS()
+FOUND_ROWS()
+3
+
+> SELECT SQL_CALC_FOUND_ROWS name, 'x' FROM emp ORDER BY pay + 1, name LIMIT 1 OFFSET 1
+name | x
+Bob | x
+
+> SELECT FOUND_ROWS()
+FOUND_ROWS()
+5
+
+> SELECT 1e400
+ERROR 1367 (22007): Illegal double '1e400' value found during parsing
+
+> SELECT 1 WHERE -1e400 < 0
+ERROR 1367 (22007): Illegal double '1e400' value found during parsing
+
+> CREATE TABLE too_much (a DOUBLE DEFAULT 1e400)
+ERROR 1367 (22007): Illegal double '1e400' value found during parsing

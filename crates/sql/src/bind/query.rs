@@ -30,8 +30,8 @@ pub struct BoundQuery {
     pub free: Vec<Free>,
     /// FOR UPDATE, FOR SHARE.
     pub locking: Option<Locking>,
-    /// SQL_CALC_FOUND_ROWS: `SELECT count(*)` of it without LIMIT.
-    pub found_rows: Option<String>,
+    /// SQL_CALC_FOUND_ROWS: `SELECT count(*)` of it without LIMIT, and how many of the slots it takes.
+    pub found_rows: Option<(String, usize)>,
     /// Reads rows by their primary key only.
     pub by_key: bool,
 }
@@ -85,7 +85,7 @@ impl Binder<'_> {
         self.ctes.truncate(visible);
         if !with.is_empty() {
             out.sql = format!("{with}{}", out.sql);
-            out.found_rows = out.found_rows.map(|f| format!("{with}{f}"));
+            out.found_rows = out.found_rows.map(|(f, slots)| (format!("{with}{f}"), slots));
         }
         for lock in &q.locks {
             out.locking = Some(Locking {

@@ -208,6 +208,14 @@ impl Binder<'_> {
             let list: Vec<&str> = keys.iter().map(|k| k.0.as_str()).collect();
             sql += &format!(" ORDER BY {}", list.join(","));
         }
+        // SQLite counts parameters by the greatest that is named.
+        let before_limit = self.slots.len();
+        let named = if before_limit > 0 {
+            format!(" WHERE ?{before_limit} IS ?{before_limit}")
+        } else {
+            String::new()
+        };
+        let counted = format!("SELECT count(*) FROM ({unlimited}){named}");
         let mut single_row = (aggregated || from_sql.is_empty()) && recursion.is_none();
         if outer.is_some()
             && limits_to_one(limit)
@@ -228,7 +236,7 @@ impl Binder<'_> {
             single_row,
             free,
             locking: None,
-            found_rows: found.then(|| format!("SELECT count(*) FROM ({unlimited})")),
+            found_rows: found.then_some((counted, before_limit)),
             by_key: short,
         })
     }

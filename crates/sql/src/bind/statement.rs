@@ -98,7 +98,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let keeps_warnings = b.keeps_warnings;
     let done = b.finish();
     let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
-    let found_rows = q.found_rows.map(|sql| (sql, done.slots.clone()));
+    let found_rows = q.found_rows.map(|(sql, slots)| (sql, done.slots[..slots].to_vec()));
     Ok(Plan {
         kind: PlanKind::Query(Query {
             sql: q.sql,

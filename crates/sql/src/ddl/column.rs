@@ -258,7 +258,13 @@ fn literal(c: &mut Cursor<'_, '_>) -> Result<Literal, SqlError> {
             let n = if minus { format!("-{n}") } else { n.clone() };
             match n.parse::<i64>() {
                 Ok(n) => Literal::int(n),
-                Err(_) if n.contains(['e', 'E']) => Literal::double(n.parse().unwrap_or(0.0)),
+                Err(_) if n.contains(['e', 'E']) => {
+                    let value: f64 = n.parse().unwrap_or(0.0);
+                    if !value.is_finite() {
+                        return Err(SqlError::illegal_double(&n));
+                    }
+                    Literal::double(value)
+                }
                 Err(_) => {
                     let d = Decimal::parse_prefix(&n).0;
                     let scale = d.scale().min(30);

@@ -13,9 +13,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
-use p2pdb_model::Catalog;
+use p2pdb_model::{Catalog, Value};
 use sqlparser::parser::Parser;
 
+pub mod binary;
 pub mod dialect;
 pub mod key;
 pub mod lexer;
@@ -172,6 +173,7 @@ impl Front {
             if head.lifts {
                 self.key.clear();
                 key::shape(text, session, &mut self.key, &mut literals);
+                finite(&literals, text, quoting)?;
             }
             let (plan, _) = compile_now(text, session, catalog, &literals, params, head.lifts)?;
             return Ok(Compiled { plan: Arc::new(plan), literals });
@@ -180,6 +182,7 @@ impl Front {
         session_key(&mut self.key, session, catalog, params);
         let mut literals = Vec::new();
         key::shape(text, session, &mut self.key, &mut literals);
+        finite(&literals, text, quoting)?;
         if let Some(variants) = self.cache.get(self.key.as_slice()) {
             let fits = |v: &&Variant| v.pins.iter().all(|(n, l)| literals.get(*n) == Some(l));
             if let Some(v) = variants.iter().find(fits) {
@@ -220,6 +223,16 @@ impl Front {
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
     }
+}
+
+/// 1367 for a number too large for a double.
+fn finite(literals: &[Literal], text: &str, quoting: Quoting) -> Result<(), SqlError> {
+    if literals.iter().all(|l| !matches!(l.value, Value::Real(r) if !r.is_finite())) {
+        return Ok(());
+    }
+    let number = |t: &lexer::RawToken| text[t.start..t.end].parse().is_ok_and(|n: f64| !n.is_finite());
+    let found = Lexer::new(text, quoting).find(|t| t.kind == Raw::Float && number(t));
+    Err(SqlError::illegal_double(found.map_or("", |t| &text[t.start..t.end])))
 }
 
 fn is_failure(plan: &Plan) -> bool {
