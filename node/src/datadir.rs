@@ -239,10 +239,32 @@ impl DataDir {
     /// [`DataDirError::Empty`] when there is none; [`DataDirError::Damaged`] when it is not a key.
     pub fn read_node_key(&self) -> Result<SigningKey, DataDirError> {
         let text = self.read_text("node.key")?.ok_or_else(|| DataDirError::Empty(self.root.clone()))?;
+        self.make_private("node.key");
         key_from_text(&text).ok_or_else(|| DataDirError::Damaged {
             path: self.node_key_path(),
             reason: "it does not hold the 64 hexadecimal digits of an ed25519 key".into(),
         })
+    }
+
+    /// Takes a secret's rights away from everybody but its owner, and says so, when a copy or an editor gave them.
+    fn make_private(&self, name: &str) {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let path = self.path(name);
+            let Ok(meta) = path.metadata() else { return };
+            if meta.permissions().mode() & 0o077 == 0 {
+                return;
+            }
+            match fs::set_permissions(&path, fs::Permissions::from_mode(0o600)) {
+                Ok(()) => {
+                    tracing::warn!("{} was readable by others; now it is its owner's alone", path.display())
+                }
+                Err(e) => {
+                    tracing::warn!("{} is readable by others, and that cannot be mended: {e}", path.display())
+                }
+            }
+        }
     }
 
     /// The keystore's key of an account, by user name.

@@ -83,7 +83,7 @@ impl<R: Read> CarReader<R> {
         let n = read_varint(&mut input)?.ok_or_else(|| CarError::Invalid("an empty file".into()))?;
         let bytes = read_frame(&mut input, n, CAR_HEADER_BYTES_MAX)?;
         let header: CarHeader =
-            serde_ipld_dagcbor::from_slice(&bytes).map_err(|e| CarError::Invalid(e.to_string()))?;
+            serde_ipld_dagcbor::from_slice(&bytes).map_err(|_| CarError::Invalid("no CAR header".into()))?;
         if header.version != 1 {
             return Err(CarError::Invalid(format!("version {}", header.version)));
         }
@@ -158,6 +158,9 @@ fn read_frame(input: &mut impl Read, bytes: u64, max: usize) -> Result<Vec<u8>, 
         return Err(CarError::Invalid(format!("a frame of {bytes} bytes, at most {max} are allowed")));
     }
     let mut frame = vec![0; bytes as usize];
-    input.read_exact(&mut frame)?;
+    input.read_exact(&mut frame).map_err(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => CarError::Invalid("it ends in the middle of a block".into()),
+        _ => CarError::Io(e),
+    })?;
     Ok(frame)
 }

@@ -110,6 +110,8 @@ pub struct Session {
     /// What the open transaction read in its snapshot before it began to write, until that is proven to hold still. The
     /// reader stays in the snapshot as long.
     unproven: Option<Unproven>,
+    /// The statement at the writer is DROP DATABASE.
+    drops_database: bool,
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
@@ -128,6 +130,7 @@ impl Session {
             transaction: Transaction::None,
             next: (None, None),
             unproven: None,
+            drops_database: false,
             waiting: None,
             named: HashMap::new(),
             tables_locked: false,
@@ -336,7 +339,10 @@ impl Session {
             PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
-            PlanKind::Modify(_) | PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
+            PlanKind::Modify(_) | PlanKind::Ddl(_) => {
+                self.drops_database = drops_database(bound.statement.text());
+                self.commit(Then::Run(bound), sink)
+            }
             PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
         }
     }
@@ -348,6 +354,9 @@ impl Session {
             Some(Waiting::Statement(taker)) => match taker.take() {
                 Some((core, result)) => {
                     self.core = Some(core);
+                    if result.is_ok() && std::mem::take(&mut self.drops_database) {
+                        self.leave_dropped_database();
+                    }
                     self.finish(result)
                 }
                 None => self.wait_on(&taker.clone(), Waiting::Statement(taker)),
@@ -377,6 +386,15 @@ impl Session {
         let wait = Wait::on(taker);
         self.waiting = Some(waiting);
         Progress::Waiting(wait)
+    }
+
+    /// Without its current database after it was dropped here, as in MySQL.
+    fn leave_dropped_database(&mut self) {
+        let catalog = self.inner.published.load().catalog.clone();
+        let state = self.state();
+        if state.database.as_ref().is_some_and(|d| catalog.database(d).is_none()) {
+            state.database = None;
+        }
     }
 
     /// Every statement ends here: bookkeeping of what the next one may ask.
@@ -1073,6 +1091,14 @@ impl Drop for Session {
 
 /// MySQL's number for a syntax error, which commits nothing.
 const SYNTAX_ERROR: u16 = 1064;
+
+fn drops_database(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    words.next().is_some_and(|w| w.eq_ignore_ascii_case("drop"))
+        && words
+            .next()
+            .is_some_and(|w| w.eq_ignore_ascii_case("database") || w.eq_ignore_ascii_case("schema"))
+}
 
 /// Begins with a word that schema statements begin with.
 fn is_schema_statement(text: &str) -> bool {

@@ -209,6 +209,17 @@ impl Engine {
         let mut seen = 0;
         for batch in crate::car::batches(&mut car) {
             let batch = batch.map_err(car_error)?;
+            // Its other blocks would be refused one by one, as wrongly signed.
+            let begins = |r: &&p2pdb_sync::Received| {
+                r.block.header().prev.is_none() && r.block.header().parents.is_empty()
+            };
+            if let Some(other) = batch.iter().filter(begins).find(|r| r.block.cid() != self.inner.realm.0) {
+                return Err(EngineError::Refused(format!(
+                    "the CAR file is of the realm {}, this node's realm is {}",
+                    other.block.cid(),
+                    self.inner.realm
+                )));
+            }
             seen += batch.len() as u64;
             let arrived = self.ingest(batch).block();
             if let Some(fault) = arrived.fault {

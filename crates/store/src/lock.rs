@@ -22,8 +22,11 @@ impl DirLock {
     ///
     /// [`StoreError::Locked`] when another process holds it, [`StoreError::Unwritable`] when it cannot be made.
     pub fn acquire(path: &Path) -> Result<Self> {
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = open.map_err(StoreError::io("open the lock file", path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(StoreError::io("open the lock file", path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

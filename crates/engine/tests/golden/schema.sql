@@ -78,3 +78,19 @@ ERROR 3819 (HY000): Check constraint 'labelled_chk_1' is violated.
 > SELECT * FROM labelled
 id | label
 1 | ab
+
+> CREATE DATABASE gone
+ok, 0 changed
+
+> USE gone
+ok, 0 changed
+
+> DROP DATABASE gone
+ok, 0 changed
+
+> SELECT DATABASE(), CURRENT_USER, UTC_DATE = UTC_DATE(), UTC_TIMESTAMP >= UTC_DATE, UTC_TIME IS NULL
+DATABASE() | CURRENT_USER | UTC_DATE = UTC_DATE() | UTC_TIMESTAMP >= UTC_DATE | UTC_TIME IS NULL
+NULL | root@% | 1 | 1 | 0
+
+> SELECT * FROM nowhere
+ERROR 1046 (3D000): No database selected

@@ -177,3 +177,13 @@ ERROR 1367 (22007): Illegal double '1e400' value found during parsing
 
 > CREATE TABLE too_much (a DOUBLE DEFAULT 1e400)
 ERROR 1367 (22007): Illegal double '1e400' value found during parsing
+
+> SELECT _latin1'abc', _utf8mb4'é', HEX(_binary'é')
+_latin1'abc' | _utf8mb4'é' | HEX(_binary'é')
+abc | é | C3A9
+
+> SELECT _latin1'é'
+ERROR 1235 (42000): This version of MySQL doesn't yet support 'the introducer _latin1 before what is not ASCII'
+
+> SELECT _latin1'abd', _ascii x'e9'
+ERROR 1235 (42000): This version of MySQL doesn't yet support 'the introducer _ascii before what is not ASCII'

@@ -19,6 +19,9 @@ const STACK_LEFT_BYTES: usize = 128 * 1024;
 /// Stack that is added when it is not, bytes.
 const STACK_MORE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Functions that need no parentheses, which the parser takes for names (MySQL manual, 14.7 and 14.15).
+const CALLED_BARE: [&str; 4] = ["current_user", "utc_date", "utc_time", "utc_timestamp"];
+
 impl Binder<'_> {
     /// An expression in a scope.
     ///
@@ -39,6 +42,17 @@ impl Binder<'_> {
         match e {
             Expr::Identifier(i) if i.quote_style.is_none() && i.value.starts_with('@') => {
                 self.variable(&[i.value.as_str()])
+            }
+            // Reserved words that are functions also without parentheses.
+            Expr::Identifier(i)
+                if i.quote_style.is_none()
+                    && CALLED_BARE.iter().any(|name| i.value.eq_ignore_ascii_case(name)) =>
+            {
+                let call = format!("{}()", i.value);
+                let parsed = sqlparser::parser::Parser::new(&crate::front::dialect::P2pdbDialect)
+                    .try_with_sql(&call)
+                    .and_then(|mut p| p.parse_expr());
+                self.expr(&parsed.map_err(|_| SqlError::syntax(&i.value, 1))?, s)
             }
             Expr::Identifier(i) => s.resolve(&[&i.value]),
             Expr::CompoundIdentifier(parts) => {
@@ -397,8 +411,23 @@ impl Binder<'_> {
 
     /// `_utf8mb4'…'`, `N'…'`, `_binary x'…'`.
     fn introduced(&mut self, charset: &str, value: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
-        let b = self.expr(value, s)?;
-        match charset.trim_start_matches('_').to_ascii_lowercase().as_str() {
+        let charset = charset.trim_start_matches('_').to_ascii_lowercase();
+        if matches!(charset.as_str(), "latin1" | "ascii") {
+            // The text came in the client's character set; of ASCII the bytes are the same in both.
+            let ascii = matches!(super::compare::strip(value), Expr::Value(v)
+                if matches!(&v.value, ast::Value::SingleQuotedString(t) if t.is_ascii()));
+            if !ascii {
+                return Err(SqlError::unsupported(format!(
+                    "the introducer _{charset} before what is not ASCII"
+                )));
+            }
+        }
+        // Whether it is ASCII is the plan's business.
+        let pin = std::mem::replace(&mut self.pin_literals, true);
+        let b = self.expr(value, s);
+        self.pin_literals = pin;
+        let b = b?;
+        match charset.as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" | "ascii" | "latin1" => {
                 let ty = FieldType::text(b.ty.text_length(), Collation::Utf8mb4_0900AiCi);
                 Ok(self.to(&b, &ty))
