@@ -412,7 +412,8 @@ impl Binder<'_> {
     /// `_utf8mb4'…'`, `N'…'`, `_binary x'…'`.
     fn introduced(&mut self, charset: &str, value: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let charset = charset.trim_start_matches('_').to_ascii_lowercase();
-        if matches!(charset.as_str(), "latin1" | "ascii") {
+        let converts = matches!(charset.as_str(), "latin1" | "ascii");
+        if converts {
             // The text came in the client's character set; of ASCII the bytes are the same in both.
             let ascii = matches!(super::compare::strip(value), Expr::Value(v)
                 if matches!(&v.value, ast::Value::SingleQuotedString(t) if t.is_ascii()));
@@ -423,7 +424,8 @@ impl Binder<'_> {
             }
         }
         // Whether it is ASCII is the plan's business.
-        let pin = std::mem::replace(&mut self.pin_literals, true);
+        let pin = self.pin_literals;
+        self.pin_literals |= converts;
         let b = self.expr(value, s);
         self.pin_literals = pin;
         let b = b?;
