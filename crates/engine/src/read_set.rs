@@ -14,6 +14,7 @@ use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION};
 use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
 use p2pdb_sql::plan::ConditionRead;
 use p2pdb_sql::session::{SessionState, SqlMode};
+use p2pdb_sql::zone::Zone;
 use p2pdb_store::{Connection, NEXT, Newer, STOP, StoreError, TxNo};
 
 use crate::writer::Writer;
@@ -42,11 +43,11 @@ struct Condition {
 
 /// What besides its parameters decides which rows a condition selects.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Meaning(SqlMode, i32);
+struct Meaning(SqlMode, Zone);
 
 impl Meaning {
     fn of(session: &SessionState) -> Self {
-        Meaning(session.sql_mode, session.time_zone.offset_seconds)
+        Meaning(session.sql_mode, session.time_zone.zone)
     }
 }
 

@@ -7,6 +7,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, Context};
 use p2pdb_sql::field::Field;
 use p2pdb_sql::plan::{Query, Slot};
+use p2pdb_sql::session::UserVariable;
 use p2pdb_store::{Connection, NEXT, STOP, StoreError};
 
 use crate::api::{Outcome, Sink};
@@ -72,6 +73,10 @@ pub(crate) fn in_context<T>(
     for note in left.warnings {
         core.state.warn(note);
     }
+    for (name, value, code) in left.variables {
+        let ty = code.field_type(core.state.collation);
+        core.state.user_variables.insert(name, UserVariable { value, ty });
+    }
     result
 }
 
@@ -119,6 +124,9 @@ pub(crate) fn rows(
             if let Some(reads) = reads {
                 q.reads.conditions.iter().for_each(|c| reads.condition(c, &values, &core.state));
             }
+            if !q.into.is_empty() {
+                return into_variables(on, core, q, &values);
+            }
             sink.columns(fields)?;
             let n = fields.len();
             let mut sent = 0u64;
@@ -149,4 +157,32 @@ pub(crate) fn rows(
             Ok(Outcome { affected: 0, has_rows: true, ..Outcome::default() })
         },
     )
+}
+
+/// SELECT … INTO: the one row goes to user variables.
+fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) -> Result<Outcome, SqlError> {
+    let mut found: Option<Vec<Value>> = None;
+    let mut more = false;
+    let cost = on.connection.query(&q.sql, values, |row| {
+        if found.is_some() {
+            more = true;
+            return Ok(STOP);
+        }
+        found = Some(row.to_values()?);
+        Ok(NEXT)
+    });
+    cost.map_err(|e| failed(&e, core))?;
+    if more {
+        return Err(SqlError::new(1172, "42000", "Result consisted of more than one row"));
+    }
+    let Some(row) = found else {
+        execute::context::warn(1329, "No data - zero rows fetched, selected, or processed");
+        return Ok(Outcome::default());
+    };
+    for ((name, from), value) in q.into.iter().zip(row) {
+        let ty = from.of_variable();
+        let value = execute::convert::convert_typed(value, from, &ty)?;
+        core.state.user_variables.insert(name.clone(), UserVariable { value, ty });
+    }
+    Ok(Outcome { affected: 1, ..Outcome::default() })
 }

@@ -1050,6 +1050,7 @@ impl Session {
                     locking: None,
                     short: true,
                     found_rows: None,
+                    into: Vec::new(),
                 };
                 let mut first = OneValue(Value::Null);
                 let fields = std::slice::from_ref(&q.field);

@@ -8,6 +8,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::convert;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::present::{self, Cell};
+use p2pdb_sql::zone::Zone;
 use p2pdb_store::Violation;
 
 /// A value as an error message shows it.
@@ -20,7 +21,7 @@ pub(crate) fn shown(value: &Value, ty: &SqlType) -> String {
 
 /// A value in stored form as the text protocol shows it (in UTC); NULL as `NULL`, bytes that are no text lossily.
 pub fn text(ty: &FieldType, value: ValueRef<'_>) -> String {
-    match present::cell(ty, value, 0) {
+    match present::cell(ty, value, Zone::default()) {
         Cell::Null => "NULL".to_owned(),
         Cell::Int(n) => n.to_string(),
         Cell::UInt(n) => n.to_string(),

@@ -17,6 +17,11 @@ pub struct SqlError {
 }
 
 impl SqlError {
+    /// The same error with another word in its message.
+    pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
+        SqlError { message: self.message.replace(from, to), ..self }
+    }
+
     /// An error with this number, state and message.
     pub fn new(code: u16, state: &'static str, message: impl Into<String>) -> Self {
         Self { code, state, message: message.into() }

@@ -25,3 +25,4 @@ pub mod types;
 mod variable_table;
 pub mod variables;
 pub mod virtuals;
+pub mod zone;

@@ -123,6 +123,8 @@ pub struct Query {
     pub short: bool,
     /// SQL_CALC_FOUND_ROWS: the same statement without LIMIT, as `SELECT count(*)`, with its slots.
     pub found_rows: Option<(String, Vec<Slot>)>,
+    /// SELECT … INTO: the user variables that take the one row, with the types of its columns.
+    pub into: Vec<(String, crate::field::FieldType)>,
 }
 
 /// What a statement reads.
@@ -485,4 +487,6 @@ pub struct ColumnTarget {
     pub nullable: bool,
     /// It is the AUTO_INCREMENT column: NULL passes.
     pub auto_increment: bool,
+    /// One of several rows, or an UPDATE: where sql_mode is not strict, NULL becomes the type's zero.
+    pub lenient_null: bool,
 }

@@ -8,6 +8,7 @@ use p2pdb_model::temporal::{Date, DateTime, Time};
 use crate::execute::convert;
 use crate::field::{FieldKind, FieldType};
 use crate::types::Class;
+use crate::zone::Zone;
 
 /// One cell of a result row, ready for the text or the binary protocol.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +35,10 @@ pub enum Cell<'a> {
     Time(Time, u8),
 }
 
-/// The cell of this value of a column of type `ty`, in a session whose time is `zone_offset_seconds` ahead of UTC.
+/// The cell of this value of a column of type `ty`, in a session of this time zone.
 ///
 /// A value whose storage class does not fit its type (which only a fault of ours can make) is shown by its class.
-pub fn cell<'a>(ty: &'a FieldType, value: ValueRef<'a>, zone_offset_seconds: i32) -> Cell<'a> {
+pub fn cell<'a>(ty: &'a FieldType, value: ValueRef<'a>, zone: Zone) -> Cell<'a> {
     match (value, ty.class()) {
         (ValueRef::Null, _) => Cell::Null,
         (ValueRef::Int(i), Class::Int | Class::Null) => Cell::Int(i),
@@ -55,9 +56,7 @@ pub fn cell<'a>(ty: &'a FieldType, value: ValueRef<'a>, zone_offset_seconds: i32
         (ValueRef::Text(t), _) => Cell::Text(Cow::Borrowed(t)),
         (ValueRef::Int(i), Class::Date) => Cell::Date(DateTime::unpack(i).date()),
         (ValueRef::Int(i), Class::DateTime) => Cell::DateTime(DateTime::unpack(i), ty.fsp()),
-        (ValueRef::Int(i), Class::Timestamp) => {
-            Cell::DateTime(DateTime::unpack(i).shifted(zone_offset_seconds), ty.fsp())
-        }
+        (ValueRef::Int(i), Class::Timestamp) => Cell::DateTime(zone.to_local(DateTime::unpack(i)), ty.fsp()),
         (ValueRef::Int(i), Class::Time) => Cell::Time(Time(i), ty.fsp()),
         (ValueRef::Int(_) | ValueRef::Blob(_), Class::Bit) => {
             Cell::Bytes(Cow::Owned(convert::bit_bytes(value, ty.length.min(64) as u8)))

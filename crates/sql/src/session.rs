@@ -17,11 +17,10 @@ use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::plan::{Note, NoteLevel};
 use crate::variables::{self, Globals, Scope};
+use crate::zone::Zone;
 
 /// How many warnings of one statement are kept (`max_error_count`).
 pub const WARNINGS_MAX: usize = 1024;
-/// Bytes of a time zone's name.
-const ZONE_OFFSET_SECONDS_MAX: i32 = 14 * 3600;
 
 /// The bits of `sql_mode` (values of MySQL 8.0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,48 +164,27 @@ impl std::fmt::Display for SqlMode {
     }
 }
 
-/// A session's time zone. Zones by name need tables that MySQL does not load by default either; they are refused
-/// with 1298, but for UTC and GMT. `SYSTEM` is UTC, on every node alike.
+/// A session's time zone. `SYSTEM` is UTC, on every node alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeZone {
     /// As `@@time_zone` shows it.
     pub name: String,
-    /// Seconds to add to UTC.
-    pub offset_seconds: i32,
+    /// What it means.
+    pub zone: Zone,
 }
 
 impl TimeZone {
     /// `SYSTEM`.
     pub fn system() -> Self {
-        TimeZone { name: "SYSTEM".to_owned(), offset_seconds: 0 }
+        TimeZone { name: "SYSTEM".to_owned(), zone: Zone::default() }
     }
 
-    /// Parses `SYSTEM`, `UTC`, `GMT` or `±HH:MM` (-13:59 to +14:00).
+    /// See [`Zone::parse`].
     ///
     /// # Errors
-    /// 1298 for anything else.
+    /// 1298.
     pub fn parse(text: &str) -> Result<Self, SqlError> {
-        if ["SYSTEM", "UTC", "GMT"].iter().any(|n| n.eq_ignore_ascii_case(text)) {
-            return Ok(TimeZone { name: text.to_uppercase(), offset_seconds: 0 });
-        }
-        let wrong = || SqlError::new(1298, "HY000", format!("Unknown or incorrect time zone: '{text}'"));
-        let (sign, rest) = match text.as_bytes().first() {
-            Some(b'+') => (1, &text[1..]),
-            Some(b'-') => (-1, &text[1..]),
-            _ => return Err(wrong()),
-        };
-        let (h, m) = rest.split_once(':').ok_or_else(wrong)?;
-        let digits = |s: &str| (1..=2).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
-        if !digits(h) || !digits(m) || m.len() != 2 {
-            return Err(wrong());
-        }
-        let (h, m): (i32, i32) = (h.parse().map_err(|_| wrong())?, m.parse().map_err(|_| wrong())?);
-        let offset = sign * (h * 3600 + m * 60);
-        if m > 59 || offset > ZONE_OFFSET_SECONDS_MAX || offset <= -ZONE_OFFSET_SECONDS_MAX {
-            return Err(wrong());
-        }
-        let name = format!("{}{h:02}:{m:02}", if sign < 0 { '-' } else { '+' });
-        Ok(TimeZone { name, offset_seconds: offset })
+        Zone::parse(text).map(|(name, zone)| TimeZone { name, zone })
     }
 }
 
@@ -510,31 +488,5 @@ mod tests {
         );
         assert_eq!(SqlMode::parse("STRICT_ALL_TABLES,NO_SUCH"), Err("NO_SUCH".into()));
         assert_eq!(SqlMode::parse(" , ,"), Ok(SqlMode(0)));
-    }
-
-    #[test]
-    fn time_zones_are_offsets() {
-        for (text, want) in [
-            ("SYSTEM", Some(("SYSTEM", 0))),
-            ("utc", Some(("UTC", 0))),
-            ("+02:00", Some(("+02:00", 7200))),
-            ("-3:30", Some(("-03:30", -12600))),
-            ("+14:00", Some(("+14:00", 50400))),
-            ("+14:01", None),
-            ("-13:59", Some(("-13:59", -50340))),
-            ("-14:00", None),
-            ("Europe/Berlin", None),
-            ("+2", None),
-            ("+1:5", None),
-            ("", None),
-        ] {
-            let got = TimeZone::parse(text);
-            match want {
-                Some((name, offset_seconds)) => {
-                    assert_eq!(got, Ok(TimeZone { name: name.into(), offset_seconds }), "{text}")
-                }
-                None => assert_eq!(got.unwrap_err().code, 1298, "{text}"),
-            }
-        }
     }
 }

@@ -144,9 +144,40 @@ impl TypeCode {
     }
 }
 
+impl TypeCode {
+    /// A type whose values have this form: that of a user variable.
+    pub fn field_type(self, collation: Collation) -> FieldType {
+        match self.class {
+            Class::Null => FieldType::bytes(0),
+            Class::Int => FieldType::int(),
+            Class::UInt => FieldType::uint(),
+            Class::Real => FieldType::double(),
+            Class::Decimal => FieldType::decimal(DECIMAL_DIGITS_MAX, self.decimals),
+            Class::Bytes => FieldType::bytes(TEXT_LENGTH_UNKNOWN),
+            _ => FieldType::text(TEXT_LENGTH_UNKNOWN, collation),
+        }
+    }
+}
+
 impl FieldType {
     fn new(kind: FieldKind, unsigned: bool, length: u32, decimals: u8) -> Self {
         FieldType { kind, unsigned, length, decimals, collation: Collation::Binary, zerofill: false }
+    }
+
+    /// The type of a user variable that takes such a value: integer, decimal, double, bytes or text.
+    pub fn of_variable(&self) -> FieldType {
+        match self.class() {
+            Class::Int | Class::Year => Self::int(),
+            Class::UInt | Class::Bit => Self::uint(),
+            Class::Real | Class::Float => Self::double(),
+            Class::Decimal | Class::Bytes => self.clone(),
+            Class::Null => Self::bytes(0),
+            class => {
+                let collation =
+                    if class == Class::Text { self.collation } else { Collation::Utf8mb4_0900AiCi };
+                Self::text(TEXT_LENGTH_UNKNOWN, collation)
+            }
+        }
     }
 
     /// The type of NULL.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
 
 use p2pdb_model::Value;
+use p2pdb_model::decimal::Decimal;
 use p2pdb_model::types::Collation;
 
 use crate::error::SqlError;
@@ -396,6 +397,7 @@ fn whole_number(value: &Value, kind: &FieldKind) -> Option<i128> {
 fn number(value: &Value, kind: &FieldKind) -> Option<f64> {
     match value {
         Value::Real(r) => Some(*r),
+        Value::Blob(b) if matches!(kind, FieldKind::Decimal) => Some(Decimal::decode(b)?.to_f64()),
         _ => whole_number(value, kind).map(|n| n as f64),
     }
 }

@@ -1,7 +1,4 @@
 //! Queries by their answers: MySQL statements run through the lowered SQL in SQLite, against what MySQL answers.
-//!
-//! A script has statements after `> ` and their expected output below. `UPDATE_GOLDEN=1` writes what is, to be read
-//! before it is kept.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,6 +13,7 @@ use p2pdb_sql::front::{Compiled, Front, Literal, split_statements};
 use p2pdb_sql::functions::{self, Accumulator};
 use p2pdb_sql::plan::{Insert, InsertRows, Plan, PlanKind, Query, SessionCommand, Slot};
 use p2pdb_sql::present::{Cell, cell};
+use p2pdb_sql::zone::Zone;
 use p2pdb_sql::{collate, virtuals};
 use rusqlite::functions::{Aggregate, Context as Sql, FunctionFlags, WindowAggregate};
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef as Borrowed};
@@ -23,6 +21,7 @@ use rusqlite::{Connection, ToSql};
 
 #[allow(dead_code)]
 mod schema_world;
+mod script;
 use schema_world::World as Schema;
 
 /// 2024-05-06 07:08:09.123456 UTC.
@@ -265,7 +264,7 @@ impl World {
 }
 
 fn shown(f: &Field, v: &Value) -> String {
-    match cell(&f.ty, ValueRef::from(v), 0) {
+    match cell(&f.ty, ValueRef::from(v), Zone::default()) {
         Cell::Null => "NULL".to_owned(),
         Cell::Int(i) => i.to_string(),
         Cell::UInt(u) => u.to_string(),
@@ -287,51 +286,23 @@ fn shown(f: &Field, v: &Value) -> String {
     }
 }
 
-fn transcript(script: &str) -> String {
-    let mut world = World::new();
-    let mut out = String::new();
-    let mut statement = String::new();
-    for line in script.lines() {
-        if let Some(text) = line.strip_prefix("> ") {
-            statement.push_str(text);
-            statement.push('\n');
-            out.push_str(&format!("{line}\n"));
-            if !text.ends_with(';') {
-                continue;
-            }
-            let sql = std::mem::take(&mut statement);
-            for sql in split_statements(&sql, world.schema.session.sql_mode) {
-                // Twice: the second time from the cache.
-                let first = world.run(sql);
-                let select = sql.trim_start().get(..6).is_some_and(|w| w.eq_ignore_ascii_case("select"));
-                if select {
-                    let again = world.run(sql);
-                    assert_eq!(first, again, "{sql}");
-                }
-                match first {
-                    Ok(text) => out.push_str(&text),
-                    Err(e) => out.push_str(&format!("{e}\n")),
-                }
-            }
-        } else if line.starts_with('#') || line.is_empty() {
-            out.push_str(&format!("{line}\n"));
-        }
-    }
-    out
-}
-
 fn golden(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/query").join(name);
-    let before = fs::read_to_string(&path).expect("script");
-    let after = transcript(&before);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &after).expect("script is writable");
-        return;
-    }
-    for (n, (want, got)) in before.lines().zip(after.lines()).enumerate() {
-        assert_eq!(got, want, "{name}:{}", n + 1);
-    }
-    assert_eq!(after.lines().count(), before.lines().count(), "{name}");
+    let mut world = World::new();
+    script::golden(&format!("query/{name}"), |sqls| {
+        let mut out = String::new();
+        for sql in split_statements(sqls, world.schema.session.sql_mode) {
+            let first = world.run(sql);
+            if sql.trim_start().get(..6).is_some_and(|w| w.eq_ignore_ascii_case("select")) {
+                // The second time from the cache.
+                assert_eq!(world.run(sql), first, "{sql}");
+            }
+            match first {
+                Ok(text) => out.push_str(&text),
+                Err(e) => out.push_str(&format!("{e}\n")),
+            }
+        }
+        out
+    });
 }
 
 #[test]

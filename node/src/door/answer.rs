@@ -13,6 +13,7 @@ use p2pdb_model::ValueRef;
 use p2pdb_mysql::{Connection, EncodeError};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
+use p2pdb_sql::zone::Zone;
 use tokio::io::AsyncWriteExt;
 
 use super::params::Charset;
@@ -33,8 +34,9 @@ pub(super) struct Answer<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) stream: &'a mut Stream,
     pub(super) stats: &'a Stats,
-    pub(super) zone_offset_seconds: i32,
+    pub(super) zone: Zone,
     pub(super) charset: Charset,
+    pub(super) results: Option<u16>,
     pub(super) write_timeout: Duration,
     pub(super) failure: Option<Failure>,
 }
@@ -59,13 +61,13 @@ impl Answer<'_> {
 
 impl Sink for Answer<'_> {
     fn columns(&mut self, fields: &[Field]) -> Result<(), SqlError> {
-        self.connection.begin_rows(fields.iter().map(cells::column));
+        self.connection.begin_rows(fields.iter().map(|f| cells::column(f, self.results)));
         Ok(())
     }
 
     fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
         let mut rows = self.connection.rows();
-        cells::put_row(&mut rows, fields, row, self.zone_offset_seconds, self.charset);
+        cells::put_row(&mut rows, fields, row, self.zone, self.charset);
         let ended = rows.end();
         let full = rows.buffered_bytes() >= FLUSH_BYTES;
         drop(rows);

@@ -6,14 +6,16 @@ use p2pdb_model::ValueRef;
 use p2pdb_mysql::{Cell, ColumnDef, ColumnFlags, ColumnType, RowWriter, charset};
 use p2pdb_sql::field::{Field, FieldKind};
 use p2pdb_sql::present;
+use p2pdb_sql::zone::Zone;
 
 use super::params::Charset;
 
 /// Greatest number of bytes of a character in utf8mb4.
 const CHARACTER_BYTES_MAX: u32 = 4;
 
-/// The description of a result column.
-pub(super) fn column(field: &Field) -> ColumnDef<'_> {
+/// The description of a result column. Text is in the character set of results, under that set's own collation
+/// whatever the column's is; without one it keeps the column's.
+pub(super) fn column(field: &Field, results: Option<u16>) -> ColumnDef<'_> {
     use ColumnType as T;
     let (column_type, is_text) = match &field.ty.kind {
         FieldKind::Null => (T::Null, false),
@@ -59,7 +61,7 @@ pub(super) fn column(field: &Field) -> ColumnDef<'_> {
         org_table: &field.org_table,
         name: &field.name,
         org_name: &field.org_name,
-        charset: if is_text { field.ty.collation.id() } else { charset::BINARY },
+        charset: if is_text { results.unwrap_or(field.ty.collation.id()) } else { charset::BINARY },
         length,
         column_type,
         flags,
@@ -72,11 +74,11 @@ pub(super) fn put_row(
     rows: &mut RowWriter<'_>,
     fields: &[Field],
     row: &[ValueRef<'_>],
-    zone_offset_seconds: i32,
+    zone: Zone,
     charset: Charset,
 ) {
     for (field, value) in fields.iter().zip(row) {
-        let cell = present::cell(&field.ty, *value, zone_offset_seconds);
+        let cell = present::cell(&field.ty, *value, zone);
         match &cell {
             present::Cell::Null => rows.cell(Cell::Null),
             present::Cell::Int(n) => rows.cell(Cell::Int(*n)),

@@ -24,7 +24,7 @@ use tracing::{debug, error};
 
 use super::answer::{Answer, Failure};
 use super::control::{Control, End};
-use super::params::{Charset, literal};
+use super::params::{Charset, literal, results_collation};
 use super::stats::Kind;
 use super::stream::Stream;
 use super::{Door, FLUSH_BYTES, SERVER_VERSION, cells};
@@ -383,7 +383,8 @@ impl Client<'_> {
             Err(e) => return self.refuse(&e),
         };
         let params = (0..statement.params()).map(|_| ColumnDef::parameter());
-        let columns = statement.fields().iter().map(cells::column);
+        let results = results_collation(session.sql_state().charset_results);
+        let columns = statement.fields().iter().map(|f| cells::column(f, results));
         if let Some(id) = self.connection.prepared(params, columns, 0) {
             self.statements.insert(id, Prepared { statement, kind: Kind::of(text) });
         }
@@ -441,8 +442,9 @@ impl Client<'_> {
         };
         let long = session.is_long(statement);
         let mut answer = Answer {
-            zone_offset_seconds: state.time_zone.offset_seconds,
+            zone: state.time_zone.zone,
             charset: state.charset_results.map_or(Charset::Utf8, Charset::named),
+            results: results_collation(state.charset_results),
             connection: &mut self.connection,
             stream: &mut self.stream,
             stats: &self.door.stats,
@@ -534,8 +536,9 @@ impl Client<'_> {
         let session = self.session.as_mut().expect("invariant: commands come after the login");
         match session.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table))) {
             Ok(statement) => {
+                let results = results_collation(session.sql_state().charset_results);
                 let wanted = statement.fields().iter().filter(|f| matches_wildcard(&f.name, wildcard));
-                self.connection.field_list(wanted.map(|f| (cells::column(f), None)), status);
+                self.connection.field_list(wanted.map(|f| (cells::column(f, results), None)), status);
             }
             Err(e) => self.refuse(&e),
         }

@@ -26,6 +26,17 @@ const CP1252: [char; 32] = [
     '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
+/// The number of the default collation of `character_set_results`.
+pub(super) fn results_collation(name: Option<&str>) -> Option<u16> {
+    match name? {
+        "utf8mb4" => Some(255),
+        "utf8mb3" => Some(33),
+        "latin1" => Some(8),
+        "ascii" => Some(11),
+        _ => None,
+    }
+}
+
 impl Charset {
     pub(super) fn named(name: &str) -> Charset {
         match name {

@@ -49,7 +49,7 @@ ERROR 1265 (01000): Data truncated for column 'g' at row 1
 ERROR 1265 (01000): Data truncated for column 'h' at row 1
 
 > INSERT INTO s (i) VALUES ('{bad')
-ERROR 3140 (22032): Invalid JSON text: "Invalid value." at position 1 in value for column 'i'.
+ERROR 3140 (22032): Invalid JSON text: "Missing a name for object member." at position 1 in value for column 'i'.
 
 > SELECT i->'$.a[1]', i->>'$.b' FROM s
 i->'$.a[1]' | i->>'$.b'

@@ -42,6 +42,9 @@ pub(crate) fn is_aggregate(name: &str) -> bool {
 impl Binder<'_> {
     /// An aggregate without OVER.
     pub(crate) fn aggregate(&mut self, call: &Call<'_>, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        if call.name == "GROUPING" && !self.in_aggregate {
+            return self.grouping(call, s);
+        }
         if !s.aggregates || self.in_aggregate {
             return Err(SqlError::new(1111, "HY000", "Invalid use of group function"));
         }
@@ -105,7 +108,12 @@ impl Binder<'_> {
             }
             "MIN" | "MAX" => {
                 one(1)?;
-                let x = if matches!(x.class(), Class::Enum | Class::Set) { self.text_of(&x) } else { x };
+                let x = if matches!(x.class(), Class::Enum | Class::Set) {
+                    let text = self.text_of(&x);
+                    Bound { ty: FieldType { kind: crate::field::FieldKind::Char, ..text.ty.clone() }, ..text }
+                } else {
+                    x
+                };
                 let sql = self.sql(&x);
                 let f = name.to_lowercase();
                 let mut b = Bound::new(format!("{f}({sql}{}){over}", collate_clause(&x.ty)), x.ty.clone());
@@ -115,10 +123,24 @@ impl Binder<'_> {
             "GROUP_CONCAT" => self.group_concat(call, &args, distinct, s, over)?,
             "BIT_AND" | "BIT_OR" | "BIT_XOR" => {
                 one(1)?;
+                if super::arithmetic::is_binary(&x) {
+                    if !over.is_empty() {
+                        return Err(SqlError::unsupported("bit operations on binary strings over a window"));
+                    }
+                    let sql = self.sql(&x);
+                    let length = x.ty.text_length();
+                    let none = if name == "BIT_AND" { 0xff } else { 0 };
+                    let none = self.constant(Value::Blob(vec![none; length.min(511) as usize]));
+                    let sql = format!("coalesce(p_bytes_{}({sql}),{none})", name.to_lowercase());
+                    return Ok(Bound::new(sql, FieldType::bytes(length)).not_null(true));
+                }
                 let x = self.to(&x, &FieldType::uint());
                 let sql = self.sql(&x);
-                Bound::new(format!("p_{}({sql}){over}", name.to_lowercase()), FieldType::uint())
-                    .not_null(true)
+                Bound::new(
+                    format!("p_{}({sql}){over}", name.to_lowercase()),
+                    FieldType { length: 21, ..FieldType::uint() },
+                )
+                .not_null(true)
             }
             "STD" | "STDDEV" | "STDDEV_POP" | "STDDEV_SAMP" | "VARIANCE" | "VAR_POP" | "VAR_SAMP" => {
                 one(1)?;

@@ -40,6 +40,11 @@ fn kind(b: &Bound) -> Kind {
     }
 }
 
+/// Bit operations take it as a string of bits of its own length; `x'…'` alone is a number.
+pub(super) fn is_binary(b: &Bound) -> bool {
+    b.class() == Class::Bytes && !b.hex
+}
+
 impl Binder<'_> {
     fn int_operand(&mut self, b: &Bound) -> Bound {
         match b.class() {
@@ -56,8 +61,8 @@ impl Binder<'_> {
         if a.class() == Class::Null || b.class() == Class::Null {
             // Only the type matters; the value is NULL.
             let ty = match op {
-                Divide => FieldType::double(),
-                _ => FieldType::int(),
+                MyIntegerDivide => FieldType::int(),
+                _ => FieldType::double(),
             };
             let (x, y) = (self.sql(&a), self.sql(&b));
             let out = Bound::new(format!("(CASE WHEN {x} IS NULL OR {y} IS NULL THEN NULL END)"), ty);
@@ -236,9 +241,20 @@ impl Binder<'_> {
 
     /// `&`, `|`, `^`, `<<`, `>>`: on 64 unsigned bits.
     pub(crate) fn bits(&mut self, op: &BinaryOperator, a: Bound, b: Bound) -> Result<Bound, SqlError> {
-        let binary = |x: &Bound| x.class() == Class::Bytes && !x.hex;
-        if binary(&a) || binary(&b) {
-            return Err(SqlError::unsupported("bit operations on binary strings"));
+        let shift = matches!(op, BinaryOperator::PGBitwiseShiftLeft | BinaryOperator::PGBitwiseShiftRight);
+        let bytes = |x: &Bound| x.class() == Class::Bytes;
+        let both = shift || bytes(&a) && bytes(&b);
+        if both && (is_binary(&a) || !shift && is_binary(&b)) {
+            let (x, y) = (self.sql(&a), if shift { self.to(&b, &FieldType::int()) } else { b.clone() });
+            let y = self.sql(&y);
+            let sql = match op {
+                BinaryOperator::BitwiseAnd => format!("p_bytes_and({x},{y})"),
+                BinaryOperator::BitwiseOr => format!("p_bytes_or({x},{y})"),
+                BinaryOperator::BitwiseXor => format!("p_bytes_xor({x},{y})"),
+                BinaryOperator::PGBitwiseShiftLeft => format!("p_bytes_shift({x},{y},1)"),
+                _ => format!("p_bytes_shift({x},{y},0)"),
+            };
+            return Ok(Bound::new(sql, FieldType::bytes(a.ty.text_length())).with_parts([&a, &b]));
         }
         let name = match op {
             BinaryOperator::BitwiseAnd => "p_band",
@@ -255,6 +271,10 @@ impl Binder<'_> {
     }
 
     pub(crate) fn bit_not(&mut self, a: &Bound) -> Result<Bound, SqlError> {
+        if is_binary(a) {
+            let sql = format!("p_bytes_not({})", self.sql(a));
+            return Ok(Bound::new(sql, FieldType::bytes(a.ty.text_length())).with_parts([a]));
+        }
         let x = self.bits_operand(a);
         let mut out = Bound::new(format!("p_bnot({})", self.sql(&x)), FieldType::uint());
         out.not_null = a.not_null;

@@ -178,8 +178,16 @@ impl Binder<'_> {
             .filter(|(i, _)| matches!(letters[(*i).min(letters.len() - 1)], b't' | b's'))
             .map(|(_, a)| a)
             .collect();
+        let mut mixed = false;
         let collation = if sig.collated || matches!(sig.ret, Ret::Like(_) | Ret::Sum | Ret::Text(_)) {
-            self.common_collation(&texts, &name.to_lowercase())?
+            match self.common_collation(&texts, &name.to_lowercase()) {
+                // Where nothing is compared, the text of columns of several collations has none of its own.
+                Err(e) if e.code == 1267 && !sig.collated && e.message.matches("IMPLICIT").count() == 2 => {
+                    mixed = true;
+                    Collation::Utf8mb4Bin
+                }
+                other => other?,
+            }
         } else {
             self.session.collation
         };
@@ -190,6 +198,7 @@ impl Binder<'_> {
             sqls.push(id.to_string());
         }
         let fsp = match (sig.ret, args.first()) {
+            (Ret::Time, Some(a)) if name == "SEC_TO_TIME" => a.ty.fsp(),
             (Ret::DateTime | Ret::Time, Some(a)) => self.fsp_of(a),
             _ => 0,
         };
@@ -198,6 +207,19 @@ impl Binder<'_> {
         let first = args.first().map_or(0, |a| a.ty.text_length());
         let ty = match sig.ret {
             Ret::Int(n) => FieldType { length: n.max(2), ..FieldType::int() },
+            Ret::Text(_) if name == "ELT" => {
+                text(args[1..].iter().map(|a| a.ty.text_length()).max().unwrap_or(0))
+            }
+            Ret::Text(_) if name == "REPLACE" => {
+                let (from, to) = (args[1].ty.text_length(), args[2].ty.text_length());
+                text(first.saturating_mul(to.max(from.max(1)).div_ceil(from.max(1))))
+            }
+            Ret::Text(_) if matches!(name, "REPEAT" | "LPAD" | "RPAD" | "SPACE") => {
+                let count = args.get(usize::from(name != "SPACE")).and_then(|n| self.constant_int(n));
+                let each = if name == "REPEAT" { first } else { 1 };
+                let length = count.and_then(|n| u32::try_from(n.max(0)).ok());
+                text(length.map_or(65_535, |n| n.saturating_mul(each)))
+            }
             Ret::UInt => FieldType::uint(),
             Ret::Bool => FieldType::boolean(),
             Ret::Real if name == "PI" => FieldType { length: 8, decimals: 6, ..FieldType::double() },
@@ -225,6 +247,9 @@ impl Binder<'_> {
                 .min()
                 .unwrap_or(coercibility::LITERAL)
                 .min(coercibility::LITERAL);
+            if mixed {
+                b.coercibility = coercibility::NONE;
+            }
         }
         Ok(b.with_parts(&args))
     }
@@ -246,6 +271,19 @@ impl Binder<'_> {
             b'u' => self.to(a, &FieldType::uint()),
             b'r' => self.to(a, &FieldType::double()),
             b'd' => self.to(a, &FieldType::datetime(6)),
+            // A date whose month or day may be zero.
+            b'z' if a.class() == Class::Text => {
+                let sql = self.sql(a);
+                let ty = FieldType::datetime(6);
+                Bound {
+                    repr: Repr::Sql(format!("p_partial_date({sql})")),
+                    ty,
+                    not_null: false,
+                    field: None,
+                    ..a.clone()
+                }
+            }
+            b'z' => self.to(a, &FieldType::datetime(6)),
             b'D' => self.to(a, &FieldType::date()),
             b'T' => self.to(a, &FieldType::time(6)),
             b'n' => self.to(a, &FieldType::decimal(65, 30)),
@@ -299,8 +337,12 @@ impl Binder<'_> {
                 Some(slot(Source::Now(NowKind::Utc(fsp)), FieldType::datetime(fsp)))
             }
             "CURTIME" | "CURRENT_TIME" => {
-                let fsp = self.fsp(args)?;
-                Some(slot(Source::Now(NowKind::Time(fsp)), FieldType::time(fsp)))
+                let fsp = self.fsp(args).map_err(|e| e.renamed("'now'", "'curtime'"))?;
+                let ty = FieldType {
+                    length: 8 + if fsp > 0 { u32::from(fsp) + 1 } else { 0 },
+                    ..FieldType::time(fsp)
+                };
+                Some(slot(Source::Now(NowKind::Time(fsp)), ty))
             }
             "UTC_TIME" => {
                 let fsp = self.fsp(args)?;
@@ -348,24 +390,29 @@ impl Binder<'_> {
             }
             "UUID_SHORT" => none(Ok(slot(Source::Random(RandomKind::UuidShort), FieldType::uint())))?,
             "RAND" => {
-                let seed = match args.as_slice() {
-                    [] => slot(Source::Random(RandomKind::Seed), FieldType::int()),
+                let call = match args.as_slice() {
+                    [] => {
+                        let seed = slot(Source::Random(RandomKind::Seed), FieldType::int());
+                        format!("p_rand({})", self.sql(&seed))
+                    }
                     [e] => {
                         let b = self.expr(e, s)?;
-                        self.to(&b, &FieldType::int())
+                        let constant = u8::from(b.is_slot());
+                        let seed = self.to(&b, &FieldType::int());
+                        self.aliases += 1;
+                        let n = self.aliases;
+                        format!("p_rand_of({n},coalesce({},0),{constant})", self.sql(&seed))
                     }
                     _ => return Err(wrong_count(name)),
                 };
-                let given = i64::from(!args.is_empty());
-                let sql = self.sql(&seed);
-                Some(Bound::new(format!("p_rand({sql},{given})"), FieldType::double()).not_null(true))
+                Some(Bound::new(call, FieldType::double()).not_null(true))
             }
             "DATE_ADD" | "DATE_SUB" | "ADDDATE" | "SUBDATE" => Some(self.date_add(name, args, s)?),
             "TIMESTAMPADD" => Some(self.timestamp_add(args, s)?),
             "TIMESTAMPDIFF" => Some(self.timestamp_diff(args, s)?),
             "CHARSET" | "COLLATION" => {
                 let [e] = args.as_slice() else { return Err(wrong_count(name)) };
-                let b = self.expr(e, s)?;
+                let b = self.type_only(e, s)?;
                 let c = match b.class() {
                     c if c.is_text() => b.ty.collation,
                     _ => Collation::Binary,
@@ -376,7 +423,7 @@ impl Binder<'_> {
             }
             "COERCIBILITY" => {
                 let [e] = args.as_slice() else { return Err(wrong_count(name)) };
-                let b = self.expr(e, s)?;
+                let b = self.type_only(e, s)?;
                 Some(self.small(i64::from(b.coercibility)))
             }
             "VALUES" => {
@@ -395,6 +442,14 @@ impl Binder<'_> {
             "ROW" => return Err(super::expr::operand_columns(1)),
             _ => None,
         })
+    }
+
+    /// An expression of which only the type is asked for: its parameters are not kept.
+    fn type_only(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let kept = self.slots.len();
+        let b = self.expr(e, s)?;
+        self.slots.truncate(kept);
+        Ok(b)
     }
 
     /// The digits of `NOW(3)`.
@@ -520,6 +575,10 @@ impl Binder<'_> {
                 count(2)?;
                 self.arithmetic(&sqlparser::ast::BinaryOperator::Modulo, args[0].clone(), args[1].clone())?
             }
+            "BIT_COUNT" if args.len() == 1 && super::arithmetic::is_binary(&args[0]) => {
+                let sql = format!("p_bytes_count({})", self.sql(&args[0]));
+                Bound::new(sql, FieldType::int())
+            }
             "HEX" => {
                 count(1)?;
                 let a = &args[0];
@@ -591,7 +650,8 @@ impl Binder<'_> {
                 if args[0].class() == Class::Text && name != "TIMESTAMP" {
                     let (x, t) = (self.sql(&args[0]), self.sql(&t));
                     let sql = format!("p_addtime_text({x},{t},{sign})");
-                    Bound::new(sql, FieldType::text(26, self.session.collation))
+                    let ty = FieldType::text(29, self.session.collation);
+                    Bound::new(sql, FieldType { kind: crate::field::FieldKind::Char, ..ty })
                 } else if time {
                     let (x, t) = (self.sql(&args[0]), self.sql(&t));
                     Bound::new(format!("p_addtime({x},{t},{sign})"), FieldType::time(fsp))
@@ -610,7 +670,7 @@ impl Binder<'_> {
                     Bound::new(sql, FieldType::time(fsp))
                 } else if args.iter().all(|a| a.class() == Class::Text) {
                     let sql = format!("p_timediff_text({},{})", self.sql(&args[0]), self.sql(&args[1]));
-                    Bound::new(sql, FieldType::time(6))
+                    Bound::new(sql, FieldType::time(fsp))
                 } else {
                     let (x, y) = (self.argument(&args[0], b'T', name), self.argument(&args[1], b'T', name));
                     let sql = format!("p_timediff({},{})", self.sql(&x), self.sql(&y));
@@ -643,7 +703,7 @@ impl Binder<'_> {
                 if !(1..=2).contains(&args.len()) {
                     return Err(wrong_count(name));
                 }
-                let fsp = self.fsp_of(&args[0]);
+                let fsp = args[0].ty.fsp();
                 let x = self.to(&args[0], &FieldType::decimal(65, 6));
                 let t = Bound::new(format!("p_from_unixtime({})", self.sql(&x)), FieldType::datetime(fsp));
                 match args.get(1) {
@@ -692,7 +752,7 @@ impl Binder<'_> {
                 }
                 Bound::new(format!("p_json_object({})", sqls.join(",")), FieldType::json()).not_null(true)
             }
-            "JSON_SET" | "JSON_INSERT" | "JSON_REPLACE" | "JSON_ARRAY_APPEND" => {
+            "JSON_SET" | "JSON_INSERT" | "JSON_REPLACE" | "JSON_ARRAY_APPEND" | "JSON_ARRAY_INSERT" => {
                 if args.len() < 3 || args.len().is_multiple_of(2) {
                     return Err(wrong_count(name));
                 }
@@ -711,6 +771,29 @@ impl Binder<'_> {
                     });
                 }
                 Bound::new(format!("p_{}({})", name.to_lowercase(), sqls.join(",")), FieldType::json())
+            }
+            "JSON_CONTAINS_PATH" | "JSON_SEARCH" | "JSON_VALUE" | "JSON_OVERLAPS" => {
+                let (min, max) = match name {
+                    "JSON_CONTAINS_PATH" | "JSON_SEARCH" => (3, usize::MAX),
+                    _ => (2, 2),
+                };
+                if !(min..=max).contains(&args.len()) {
+                    return Err(wrong_count(name));
+                }
+                let mut sqls = Vec::new();
+                for (i, a) in args.iter().enumerate() {
+                    let json = i == 0 || name == "JSON_OVERLAPS";
+                    let a = if json { self.json_argument(a, name) } else { self.text_of(a) };
+                    sqls.push(self.sql(&a));
+                }
+                let ty = match name {
+                    "JSON_SEARCH" => FieldType::json(),
+                    "JSON_VALUE" => FieldType::text(512, Collation::Utf8mb4_0900AiCi),
+                    _ => FieldType::boolean(),
+                };
+                let mut b = Bound::new(format!("p_{}({})", name.to_lowercase(), sqls.join(",")), ty);
+                b.coercibility = coercibility::LITERAL;
+                b
             }
             "JSON_CONTAINS" | "MEMBER OF" => {
                 if !(2..=3).contains(&args.len()) {
@@ -750,8 +833,7 @@ impl Binder<'_> {
             _ => None,
         };
         let constant = d.as_ref().and_then(|d| self.constant_int(d));
-        let integer = matches!(a.class(), Class::Int | Class::UInt | Class::Year | Class::Null)
-            || a.class() == Class::Bit;
+        let integer = a.class().is_integer();
         let extra = match (&d, digits) {
             (Some(d), _) => {
                 let d = self.to(d, &FieldType::int());
@@ -793,7 +875,7 @@ impl Binder<'_> {
     }
 
     /// The value of an integer literal, which becomes part of the plan.
-    fn constant_int(&mut self, b: &Bound) -> Option<i64> {
+    pub(crate) fn constant_int(&mut self, b: &Bound) -> Option<i64> {
         match &b.repr {
             Repr::Slot(Slot { source: Source::Literal(n), .. }) => {
                 let text = self.text?;

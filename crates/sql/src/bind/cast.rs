@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
+use crate::session::SqlMode;
 use crate::types::Class;
 
 impl Binder<'_> {
@@ -122,8 +123,14 @@ impl Binder<'_> {
             }
             DataType::Custom(name, words) => match name.to_string().to_uppercase().as_str() {
                 "YEAR" => {
-                    let i = self.to(b, &FieldType::int());
-                    let sql = format!("p_year_of({})", self.sql(&i));
+                    let sql = if b.class().has_date() {
+                        let d = self.to(b, &FieldType::datetime(6));
+                        format!("p_year({})", self.sql(&d))
+                    } else {
+                        let text = b.class() == Class::Text;
+                        let i = if text { b.clone() } else { self.to(b, &FieldType::int()) };
+                        format!("p_year_of({},{})", self.sql(&i), u8::from(text))
+                    };
                     Bound::new(sql, FieldType::of_column(&p2pdb_model::SqlType::Year))
                 }
                 "SIGNED" => self.cast_integer(b, FieldType::int()),
@@ -226,7 +233,8 @@ impl Binder<'_> {
         let value = crate::execute::convert::convert(p2pdb_model::ValueRef::Text(&text), from, ty.code())?;
         // The warnings of the conversion belong to the error.
         let _ = crate::execute::context::drop_warnings_since(0);
-        if value.is_null() {
+        let zero = ty.class().has_date() && value == p2pdb_model::Value::Int(0);
+        if value.is_null() || zero && self.mode().has(SqlMode::NO_ZERO_DATE) {
             return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{text}'")));
         }
         let p = self.constant(value);

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use p2pdb_model::types::Collation;
-use sqlparser::ast::{BinaryOperator, Expr, Query};
+use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query};
 
 use super::expr::operand_columns;
 use super::{Binder, Bound, Repr, Scope, coercibility};
@@ -243,6 +243,11 @@ impl Binder<'_> {
         r: &Expr,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
+        let (rows, l, r) = ((row_call(l), row_call(r)), l, r);
+        if rows.0.is_some() || rows.1.is_some() {
+            let (l, r) = (rows.0.unwrap_or_else(|| l.clone()), rows.1.unwrap_or_else(|| r.clone()));
+            return self.comparison(&l, op, &r, s);
+        }
         match (strip(l), strip(r)) {
             (Expr::Tuple(a), Expr::Tuple(b)) => self.compare_rows(a, op, b, s),
             (Expr::Tuple(a), Expr::Subquery(q)) if matches!(op, BinaryOperator::Eq) => {
@@ -574,6 +579,21 @@ fn level_name(level: u8) -> &'static str {
 
 fn no_text_to_date(a: &Bound, b: &Bound) -> bool {
     a.class().is_temporal() == b.class().is_temporal()
+}
+
+/// `ROW(a, b)` as `(a, b)`.
+fn row_call(e: &Expr) -> Option<Expr> {
+    let Expr::Function(f) = strip(e) else { return None };
+    if !f.name.to_string().eq_ignore_ascii_case("row") {
+        return None;
+    }
+    let FunctionArguments::List(list) = &f.args else { return None };
+    let arg = |a: &FunctionArg| match a {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+        _ => None,
+    };
+    let all: Vec<Expr> = list.args.iter().map(arg).collect::<Option<_>>()?;
+    (all.len() > 1).then_some(Expr::Tuple(all))
 }
 
 /// Without parentheses.

@@ -30,10 +30,14 @@ impl Binder<'_> {
     pub fn expr(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let mut b = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || self.expr_inner(e, s))?;
         if let (Some(group), Repr::Sql(sql)) = (&s.group, &b.repr)
-            && !b.free.is_empty()
-            && group.expressions.contains(sql)
+            && (!b.free.is_empty() || group.rolled.is_some())
+            && let Some(at) = group.expressions.iter().position(|g| g == sql)
         {
             b.free.retain(|f| f.scope != s.id);
+            if group.rolled.is_some_and(|r| at >= r) {
+                b.repr = Repr::Sql("NULL".to_owned());
+                b.not_null = false;
+            }
         }
         Ok(b)
     }
@@ -142,8 +146,11 @@ impl Binder<'_> {
                 Some(v) => v.ty.clone(),
                 None => FieldType::text(types::TEXT_LENGTH_UNKNOWN, self.session.collation),
             };
+            if self.assigns {
+                return Ok(self.changing_variable(&name, ty));
+            }
             // The cache knows the classes of the variables that a plan assumes: see `Front`.
-            let ty = user_variable_type(ty);
+            let ty = ty.of_variable();
             let slot = Slot { source: Source::UserVariable(name), coerce: Coerce::Expression(ty.clone()) };
             let mut b = Bound::slot(slot, ty);
             b.coercibility = coercibility::LITERAL;
@@ -168,6 +175,42 @@ impl Binder<'_> {
         let mut b = Bound::slot(slot, ty);
         b.coercibility = coercibility::SYSTEM;
         Ok(b)
+    }
+
+    /// `@x` in a statement that assigns to variables: what it is when the row is made. Its type is that from before.
+    fn changing_variable(&mut self, name: &str, ty: FieldType) -> Bound {
+        let ty = ty.of_variable();
+        let source = Source::UserVariable(name.to_owned());
+        let before = self.parameter(Slot { source, coerce: Coerce::Expression(ty.clone()) });
+        let name = self.constant(Value::Text(name.to_owned()));
+        let mut b = Bound::new(format!("p_variable({name},{},{before})", ty.code().pack()), ty);
+        b.coercibility = coercibility::COLUMN;
+        b
+    }
+
+    /// `@x := e`.
+    fn assign_variable(&mut self, l: &Expr, r: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        let name = match l {
+            Expr::Identifier(i)
+                if i.quote_style.is_none() && i.value.starts_with('@') && !i.value.starts_with("@@") =>
+            {
+                i.value[1..].trim_matches(['`', '\'', '"']).to_lowercase()
+            }
+            _ => return Err(SqlError::syntax(&l.to_string(), 1)),
+        };
+        let b = self.expr(r, s)?;
+        let ty = b.ty.of_variable();
+        let value = if b.class() == Class::Null { b.clone() } else { self.to(&b, &ty) };
+        let (sql, name) = (self.sql(&value), self.constant(Value::Text(name)));
+        let out = Bound {
+            repr: Repr::Sql(format!("p_set_variable({name},{sql},{})", ty.code().pack())),
+            ty,
+            field: None,
+            hex: false,
+            coercibility: coercibility::COLUMN,
+            ..b.clone()
+        };
+        Ok(out)
     }
 
     /// A slot of the session.
@@ -295,6 +338,11 @@ impl Binder<'_> {
     fn is_null(&mut self, e: &Expr, negated: bool, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let b = self.expr(e, s)?;
         let sql = self.sql(&b);
+        if b.not_null && matches!(b.class(), Class::Date | Class::DateTime) && b.field.is_some() {
+            // The zero date of a NOT NULL column is found by IS NULL (for ODBC).
+            let op = if negated { "IS NOT NULL" } else { "=0" };
+            return Ok(self.boolean(format!("({sql} {op})"), &[&b]).not_null(true));
+        }
         let not = if negated { "NOT NULL" } else { "IS NULL" };
         Ok(self.boolean(format!("({sql} {not})"), &[&b]).not_null(true))
     }
@@ -366,7 +414,7 @@ impl Binder<'_> {
                 let extracted = self.call("JSON_EXTRACT", args)?;
                 self.call("JSON_UNQUOTE", vec![extracted])
             }
-            Assignment => Err(SqlError::unsupported("assignment to a variable inside of an expression")),
+            Assignment => self.assign_variable(l, r, s),
             other => Err(SqlError::unsupported(other)),
         }
     }
@@ -436,7 +484,7 @@ impl Binder<'_> {
             }
             "binary" => {
                 let ty = FieldType::bytes(b.ty.text_length());
-                Ok(self.to(&b, &ty))
+                Ok(Bound { hex: false, ..self.to(&b, &ty) })
             }
             other => Err(SqlError::unknown_charset(other)),
         }
@@ -531,15 +579,6 @@ pub(crate) fn is_interval(e: &Expr) -> bool {
 /// 1241.
 pub(crate) fn operand_columns(n: usize) -> SqlError {
     SqlError::new(1241, "21000", format!("Operand should contain {n} column(s)"))
-}
-
-/// The types of user variables that plans know: integer, decimal, double, bytes, text.
-fn user_variable_type(ty: FieldType) -> FieldType {
-    match ty.class() {
-        Class::Int | Class::UInt | Class::Real | Class::Decimal | Class::Bytes => ty,
-        Class::Null => FieldType::bytes(0),
-        _ => FieldType::text(types::TEXT_LENGTH_UNKNOWN, Collation::Utf8mb4_0900AiCi),
-    }
 }
 
 /// Values of both types look the same to SQLite.

@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Interval};
 
 use super::{Binder, Bound, Scope};
 use crate::error::SqlError;
-use crate::field::FieldType;
+use crate::field::{FieldKind, FieldType};
 use crate::front::tokens::COMPOUND_UNITS;
 use crate::functions::temporal::Unit;
 use crate::types::Class;
@@ -31,8 +31,10 @@ impl Binder<'_> {
 
     fn add_interval(&mut self, x: &Bound, n: &Bound, unit: Unit, minus: bool) -> Result<Bound, SqlError> {
         // The amount keeps its digits: text for compound units, a decimal for the rest.
+        let whole = n.class() == Class::Text && unit != Unit::Second;
+        let whole = if whole && !unit.is_compound() { self.to(n, &FieldType::int()) } else { n.clone() };
         let amount =
-            if unit.is_compound() { self.text_of(n) } else { self.to(n, &FieldType::decimal(65, 30)) };
+            if unit.is_compound() { self.text_of(n) } else { self.to(&whole, &FieldType::decimal(65, 30)) };
         let amount = self.sql(&amount);
         let fsp = if unit.has_micros() || unit == Unit::Second && n.ty.scale() > 0 { 6 } else { 0 };
         let fsp = x.ty.fsp().max(if unit == Unit::Second { n.ty.fsp().min(n.ty.scale()) } else { fsp });
@@ -46,10 +48,11 @@ impl Binder<'_> {
                 format!("p_time_add({},{amount},{code},{sign})", self.sql(x)),
                 FieldType::time(fsp),
             ),
-            Class::Text | Class::Null | Class::Bytes => {
+            c if c.is_number() || matches!(c, Class::Text | Class::Null | Class::Bytes) => {
                 let t = self.text_of(x);
                 let sql = format!("p_text_add({},{amount},{code},{sign})", self.sql(&t));
-                Bound::new(sql, FieldType::text(29, self.session.collation))
+                let ty = FieldType::text(29, self.session.collation);
+                Bound::new(sql, FieldType { kind: FieldKind::Char, ..ty })
             }
             _ => {
                 let t = self.to(x, &FieldType::datetime(6));

@@ -30,6 +30,7 @@ pub mod from;
 pub mod interval;
 pub mod literal;
 pub mod query;
+mod rollup;
 pub mod scope;
 pub mod select;
 pub mod signature;
@@ -200,6 +201,8 @@ pub struct Binder<'a> {
     pub(crate) recursion: Option<query::Recursion>,
     /// The statement reads the warning list.
     pub keeps_warnings: bool,
+    /// The statement assigns to user variables (`:=`), so that they change from row to row.
+    pub(crate) assigns: bool,
 }
 
 /// What a finished binder leaves.
@@ -216,7 +219,8 @@ pub struct Finished {
 impl<'a> Binder<'a> {
     /// A binder for one statement of this text.
     pub fn new(catalog: &'a Catalog, session: &'a SessionState, text: &'a Text<'a>) -> Self {
-        Binder { text: Some(text), ..Binder::without_text(catalog, session) }
+        let assigns = text.text.contains(":=");
+        Binder { text: Some(text), assigns, ..Binder::without_text(catalog, session) }
     }
 
     /// A binder for expressions that stand in the schema (defaults, checks, generated columns), whose literals are part of
@@ -238,6 +242,7 @@ impl<'a> Binder<'a> {
             in_aggregate: false,
             recursion: None,
             keeps_warnings: false,
+            assigns: false,
         }
     }
 
@@ -345,6 +350,10 @@ impl<'a> Binder<'a> {
 
     /// The SQL of a value that is assigned to a column: text for SQLite, with MySQL's strict errors at execution.
     pub fn assign(&mut self, b: &Bound, target: &Arc<ColumnTarget>) -> String {
+        if b.hex && is_number_type(&target.ty) {
+            let number = self.to(b, &FieldType::uint());
+            return self.assign(&number, target);
+        }
         if let Repr::Slot(slot) = &b.repr
             && slot.coerce == Coerce::None
         {
@@ -412,7 +421,13 @@ pub fn column_target(column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget>
         ty: column.def.ty.clone(),
         nullable: column.def.nullable,
         auto_increment: column.def.auto_increment,
+        lenient_null: false,
     })
+}
+
+/// The target of an UPDATE, or of one row of several.
+pub fn lenient(target: Arc<ColumnTarget>) -> Arc<ColumnTarget> {
+    Arc::new(ColumnTarget { lenient_null: true, ..(*target).clone() })
 }
 
 fn is_number_type(ty: &p2pdb_model::SqlType) -> bool {

@@ -30,8 +30,8 @@ pub struct BoundQuery {
     pub free: Vec<Free>,
     /// FOR UPDATE, FOR SHARE.
     pub locking: Option<Locking>,
-    /// SQL_CALC_FOUND_ROWS: `SELECT count(*)` of it without LIMIT, and how many of the slots it takes.
-    pub found_rows: Option<(String, usize)>,
+    /// SQL_CALC_FOUND_ROWS: `SELECT count(*)` of it without LIMIT.
+    pub found_rows: Option<String>,
     /// Reads rows by their primary key only.
     pub by_key: bool,
 }
@@ -85,7 +85,7 @@ impl Binder<'_> {
         self.ctes.truncate(visible);
         if !with.is_empty() {
             out.sql = format!("{with}{}", out.sql);
-            out.found_rows = out.found_rows.map(|(f, slots)| (format!("{with}{f}"), slots));
+            out.found_rows = out.found_rows.map(|f| format!("{with}{f}"));
         }
         for lock in &q.locks {
             out.locking = Some(Locking {
@@ -102,6 +102,9 @@ impl Binder<'_> {
         let mut parts = Vec::new();
         for cte in &w.cte_tables {
             let name = cte.alias.name.value.clone();
+            if w.cte_tables.iter().filter(|c| c.alias.name.value.eq_ignore_ascii_case(&name)).count() > 1 {
+                return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
+            }
             let names: Vec<String> = cte.alias.columns.iter().map(|c| c.name.value.clone()).collect();
             let sql_name = self.alias('w');
             let recursive = w.recursive && mentions(&cte.query, &name);
@@ -222,11 +225,37 @@ impl Binder<'_> {
         }
         chain.reverse();
         let mut out = self.set_expr(first, outer)?;
+        let mut operands = Vec::new();
         for (op, quantifier, right) in chain {
-            let right = self.set_expr(right, outer)?;
+            operands.push((op, quantifier, self.set_expr(right, outer)?));
+        }
+        if operands.len() > 1 && operands.iter().all(|o| o.2.columns.len() == out.columns.len()) {
+            // The type of a column follows from all of them at once.
+            for i in 0..out.columns.len() {
+                let mut all = vec![out.column(i, "")];
+                all.extend(operands.iter().map(|o| o.2.column(i, "")));
+                let ty = self.common_type(&all)?;
+                self.retype(&mut out, i, &ty);
+                operands.iter_mut().for_each(|o| self.retype(&mut o.2, i, &ty));
+            }
+        }
+        for (op, quantifier, right) in operands {
             out = self.combine(out, op, quantifier, right)?;
         }
         Ok(out)
+    }
+
+    /// Converts a column of a query, where the type is of another class.
+    fn retype(&mut self, q: &mut BoundQuery, column: usize, ty: &FieldType) {
+        if q.columns[column].ty.class() == ty.class() {
+            return;
+        }
+        let mut list: Vec<String> = (0..q.columns.len()).map(|i| format!("c{i}")).collect();
+        let b = q.column(column, &list[column]);
+        let b = self.to(&b, ty);
+        list[column] = format!("{} AS c{column}", self.sql(&b));
+        q.sql = format!("SELECT {} FROM ({})", list.join(","), q.sql);
+        q.columns[column].ty = b.ty;
     }
 
     fn combine(
@@ -246,9 +275,9 @@ impl Binder<'_> {
             (SetOperator::Union, false) => "UNION",
             (SetOperator::Except, false) => "EXCEPT",
             (SetOperator::Intersect, false) => "INTERSECT",
-            (SetOperator::Except | SetOperator::Intersect, true) => {
-                return Err(SqlError::unsupported("EXCEPT ALL / INTERSECT ALL"));
-            }
+            // Rows that are numbered among their equals are all different.
+            (SetOperator::Except, true) => "EXCEPT",
+            (SetOperator::Intersect, true) => "INTERSECT",
             (SetOperator::Minus, _) => return Err(SqlError::syntax("MINUS", 1)),
         };
         if a.columns.len() != b.columns.len() {
@@ -272,7 +301,7 @@ impl Binder<'_> {
             if ty.class() == Class::Text {
                 ty.collation = self.common_collation(&[&l, &r], "UNION")?;
             }
-            let collate = if all || first_wins { String::new() } else { collate_clause(&ty) };
+            let collate = if word == "UNION ALL" { String::new() } else { collate_clause(&ty) };
             outer.push(format!("c{i}{} AS c{i}", collate_clause(&ty)));
             let (p, q) = (self.to(&l, &ty), self.to(&r, &ty));
             x.push(format!("{}{collate} AS c{i}", self.sql(&p)));
@@ -284,8 +313,23 @@ impl Binder<'_> {
                 ..expression_field(&a.columns[i].name, &l)
             });
         }
-        let sql =
-            format!("SELECT {} FROM ({}) {word} SELECT {} FROM ({})", x.join(","), a.sql, y.join(","), b.sql);
+        let sql = if all && word != "UNION ALL" {
+            let numbered = |list: &[String], sql: &str| {
+                let n = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(i, f): (usize, &Field)| format!("c{i}{}", collate_clause(&f.ty)));
+                let n: Vec<String> = n.collect();
+                format!(
+                    "SELECT *,row_number() OVER (PARTITION BY {}) AS n FROM (SELECT {} FROM ({sql}))",
+                    n.join(","),
+                    list.join(",")
+                )
+            };
+            format!("{} {word} {}", numbered(&x, &a.sql), numbered(&y, &b.sql))
+        } else {
+            format!("SELECT {} FROM ({}) {word} SELECT {} FROM ({})", x.join(","), a.sql, y.join(","), b.sql)
+        };
         let list: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
         let mut free = a.free;
         free.extend(b.free);
@@ -414,6 +458,7 @@ impl Binder<'_> {
         // A parameter would be taken for a position by nobody, but a bare number in text would.
         let sql =
             if b.is_slot() || sql.bytes().all(|c| c.is_ascii_digit()) { format!("({sql}+0)") } else { sql };
+        let sql = sort_sql(&sql, &b.ty);
         Ok(format!("{sql}{}{desc}", collate_clause(&b.ty)))
     }
 
@@ -500,6 +545,11 @@ pub(crate) fn collate_clause(ty: &FieldType) -> String {
     } else {
         String::new()
     }
+}
+
+/// What a value sorts by.
+pub(crate) fn sort_sql(sql: &str, ty: &FieldType) -> String {
+    if ty.class() == Class::Json { format!("p_json_key({sql})") } else { sql.to_owned() }
 }
 
 /// The description of a result column that is an expression.

@@ -109,6 +109,8 @@ pub struct Group {
     pub expressions: Vec<String>,
     /// SQL of the columns that they determine.
     pub determined: HashSet<String>,
+    /// WITH ROLLUP: the grouping expressions from this one on are NULL.
+    pub rolled: Option<usize>,
 }
 
 /// Whether names of the select list are in sight, and before or after columns.

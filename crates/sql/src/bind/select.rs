@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, same_name};
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, JoinConstraint, JoinOperator, LimitClause, OrderBy, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableWithJoins, Value as Ast,
+    Distinct, Expr, GroupByExpr, GroupByWithModifier, JoinConstraint, JoinOperator, LimitClause, OrderBy,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, TableWithJoins, Value as Ast,
 };
 
 use super::compare::strip;
@@ -24,11 +24,11 @@ use crate::types::Class;
 const COLUMNS_MAX: usize = 2000;
 
 /// An item of the select list.
-struct Item<'e> {
-    name: String,
-    bound: Bound,
+pub(super) struct Item<'e> {
+    pub(super) name: String,
+    pub(super) bound: Bound,
     expr: Option<&'e Expr>,
-    alias: bool,
+    pub(super) alias: bool,
 }
 
 impl Binder<'_> {
@@ -99,7 +99,26 @@ impl Binder<'_> {
             let expressions: Vec<String> = groups.iter().map(|g| self.sql(g)).collect();
             let determined =
                 if only_full { determined(q, &from_scope, &expressions, self)? } else { HashSet::new() };
-            fields_scope.group = Some(Rc::new(Group { expressions, determined }));
+            if rolled_up(q) {
+                let group_by = self.group_list(&groups);
+                let levels = super::rollup::Levels {
+                    q,
+                    order,
+                    limit,
+                    from_sql: &from_sql,
+                    conditions: &conditions,
+                    base: fields_scope,
+                    groups: &groups,
+                    group_by: &group_by,
+                    expressions,
+                    determined,
+                    top: outer.is_none() && self.text.is_some(),
+                };
+                let out = self.rollup(levels);
+                self.pin_literals = pinned;
+                return out;
+            }
+            fields_scope.group = Some(Rc::new(Group { expressions, determined, rolled: None }));
         }
         let fields_scope = Rc::new(fields_scope);
         let items = self.items(q, &fields_scope, outer.is_none() && self.text.is_some())?;
@@ -115,7 +134,7 @@ impl Binder<'_> {
             Some(Distinct::Distinct) => true,
             Some(Distinct::On(_)) => return Err(SqlError::syntax("DISTINCT ON", 1)),
         };
-        let keys = self.order_keys(order, &items, &names, &fields_scope, distinct && only_full)?;
+        let mut keys = self.order_keys(order, &items, &names, &fields_scope, distinct && only_full)?;
         let aggregated = groups.is_empty()
             && (items.iter().any(|i| i.bound.aggregate)
                 || having.as_ref().is_some_and(|h| h.aggregate)
@@ -126,7 +145,15 @@ impl Binder<'_> {
                 check_group(&i.bound, from_scope.id, aggregated, texts(n), "SELECT list")?;
             }
             if let Some(h) = &having {
-                check_group(h, from_scope.id, aggregated, 1, "HAVING clause")?;
+                // HAVING sees the select list, the columns of GROUP BY and the queries around.
+                if let Some(f) = h.free.iter().find(|f| f.scope == from_scope.id) {
+                    let name = f.name.rsplit('.').next().unwrap_or(&f.name);
+                    return Err(SqlError::unknown_column(name, "having clause"));
+                }
+            }
+            if aggregated {
+                // One row needs no order.
+                keys.clear();
             }
             for (n, k) in keys.iter().enumerate() {
                 check_group(&k.1, from_scope.id, aggregated, texts(n), "ORDER BY")?;
@@ -188,34 +215,24 @@ impl Binder<'_> {
             tail += &format!(" WHERE {}", conditions.join(" AND "));
         }
         if !groups.is_empty() {
-            let list: Vec<String> = groups
-                .iter()
-                .map(|g| {
-                    let sql = self.sql(g);
-                    let sql = if g.is_slot() { format!("({sql}||'')") } else { sql };
-                    format!("{sql}{}", collate_clause(&g.ty))
-                })
-                .collect();
-            tail += &format!(" GROUP BY {}", list.join(","));
+            tail += &format!(" GROUP BY {}", self.group_list(&groups).join(","));
         }
         if let Some(h) = having_sql {
             tail += &format!(" HAVING {h}");
         }
         let word = if distinct { "SELECT DISTINCT" } else { "SELECT" };
-        let unlimited = format!("{word} {}{tail}", outputs.join(","));
+        let mut unlimited = format!("{word} {}{tail}", outputs.join(","));
+        if aggregated && having.is_some() && !items.iter().any(|i| i.bound.aggregate) {
+            // SQLite takes HAVING only beside an aggregate.
+            let list: Vec<String> = (0..items.len()).map(|i| format!("c{i}")).collect();
+            let inner = format!("SELECT {},count(*) AS n{tail}", outputs.join(","));
+            unlimited = format!("SELECT {} FROM ({inner})", list.join(","));
+        }
         let mut sql = unlimited.clone();
         if !keys.is_empty() {
             let list: Vec<&str> = keys.iter().map(|k| k.0.as_str()).collect();
             sql += &format!(" ORDER BY {}", list.join(","));
         }
-        // SQLite counts parameters by the greatest that is named.
-        let before_limit = self.slots.len();
-        let named = if before_limit > 0 {
-            format!(" WHERE ?{before_limit} IS ?{before_limit}")
-        } else {
-            String::new()
-        };
-        let counted = format!("SELECT count(*) FROM ({unlimited}){named}");
         let mut single_row = (aggregated || from_sql.is_empty()) && recursion.is_none();
         if outer.is_some()
             && limits_to_one(limit)
@@ -236,9 +253,19 @@ impl Binder<'_> {
             single_row,
             free,
             locking: None,
-            found_rows: found.then_some((counted, before_limit)),
+            found_rows: found.then(|| format!("SELECT count(*) FROM ({unlimited})")),
             by_key: short,
         })
+    }
+
+    /// Groups as GROUP BY names them.
+    fn group_list(&mut self, groups: &[Bound]) -> Vec<String> {
+        let one = |g: &Bound| {
+            let sql = self.sql(g);
+            let sql = if g.is_slot() { format!("({sql}||'')") } else { sql };
+            format!("{sql}{}", collate_clause(&g.ty))
+        };
+        groups.iter().map(one).collect()
     }
 
     /// The expressions of GROUP BY, with positions and names of the select list replaced.
@@ -246,8 +273,8 @@ impl Binder<'_> {
         let GroupByExpr::Expressions(all, modifiers) = &q.group_by else {
             return Err(SqlError::syntax("GROUP BY ALL", 1));
         };
-        if !modifiers.is_empty() {
-            return Err(SqlError::unsupported("WITH ROLLUP"));
+        if !modifiers.iter().all(|m| matches!(m, GroupByWithModifier::Rollup)) {
+            return Err(SqlError::syntax(&q.group_by.to_string(), 1));
         }
         let mut out = Vec::new();
         for e in all {
@@ -278,7 +305,12 @@ impl Binder<'_> {
         Ok(out)
     }
 
-    fn items<'e>(&mut self, q: &'e Select, s: &Rc<Scope>, top: bool) -> Result<Vec<Item<'e>>, SqlError> {
+    pub(super) fn items<'e>(
+        &mut self,
+        q: &'e Select,
+        s: &Rc<Scope>,
+        top: bool,
+    ) -> Result<Vec<Item<'e>>, SqlError> {
         let source = self.text;
         let texts = source.map(|t| t.select_items(q.select_token.0.span)).unwrap_or_default();
         let texts = if texts.len() == q.projection.len() { texts } else { Vec::new() };
@@ -378,7 +410,12 @@ impl Binder<'_> {
                     ""
                 };
                 // The number of a result column.
-                keys.push((format!("{}{}{desc}", n + 1, collate_clause(&b.ty)), b.clone()));
+                let key = if b.class() == Class::Json {
+                    super::query::sort_sql(&self.sql(&b.clone()), &b.ty)
+                } else {
+                    format!("{}{}", n + 1, collate_clause(&b.ty))
+                };
+                keys.push((format!("{key}{desc}"), b.clone()));
                 continue;
             }
             let how = if matches!(o.expr, Expr::Identifier(_)) { Aliases::First } else { Aliases::Last };
@@ -471,6 +508,11 @@ impl Binder<'_> {
     }
 }
 
+/// WITH ROLLUP.
+fn rolled_up(q: &Select) -> bool {
+    matches!(&q.group_by, GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty())
+}
+
 fn star_item<'e>(s: &Scope, r: usize, c: usize) -> Item<'e> {
     let bound = s.column(r, c);
     Item { name: s.relations[r].columns[c].name.clone(), bound, expr: None, alias: false }
@@ -516,7 +558,14 @@ fn refuse(q: &Select) -> Result<(), SqlError> {
     if odd { Err(SqlError::syntax(&q.to_string(), 1)) } else { Ok(()) }
 }
 
-fn check_group(b: &Bound, scope: usize, implicit: bool, n: usize, list: &str) -> Result<(), SqlError> {
+/// 1055, 1140: a column that GROUP BY does not determine.
+pub(super) fn check_group(
+    b: &Bound,
+    scope: usize,
+    implicit: bool,
+    n: usize,
+    list: &str,
+) -> Result<(), SqlError> {
     let Some(f) = b.free.iter().find(|f| f.scope == scope) else { return Ok(()) };
     Err(if implicit {
         SqlError::new(

@@ -4,7 +4,7 @@
 
 /// What an argument is converted to.
 ///
-/// `t` text, `s` text or bytes as they are, `b` bytes, `i` integer, `u` unsigned integer, `r` double, `d` DATETIME,
+/// `t` text, `s` text or bytes as they are, `b` bytes, `i` integer, `u` unsigned integer, `r` double, `d` DATETIME, `z` DATETIME whose month and day may be zero,
 /// `D` DATE, `T` TIME, `j` JSON, `n` DECIMAL. The last letter stands for all further arguments.
 pub type Letters = &'static str;
 
@@ -107,9 +107,9 @@ pub const SIGNATURES: &[Signature] = table! {
     ["ASCII"] "p_ascii" 1..1 "s" Int(3), total;
     ["ORD"] "p_ord" 1..1 "s" Int(21), total;
     ["UNHEX"] "p_unhex" 1..1 "t" Bytes(65_535);
-    ["BIN"] "p_bin" 1..1 "i" Text(64);
-    ["OCT"] "p_oct" 1..1 "i" Text(64);
-    ["CONV"] "p_conv" 3..3 "tii" Text(64);
+    ["BIN"] "p_bin" 1..1 "i" Text(65);
+    ["OCT"] "p_oct" 1..1 "i" Text(65);
+    ["CONV"] "p_conv" 3..3 "tii" Text(65);
     ["SPACE"] "p_space" 1..1 "i" Text(65_535);
     ["STRCMP"] "p_strcmp" 2..2 "tt" Int(2), collated, total;
     ["ELT"] "p_elt" 2..MANY "it" Text(65_535);
@@ -123,7 +123,16 @@ pub const SIGNATURES: &[Signature] = table! {
     ["SHA2"] "p_sha2" 2..2 "bi" Text(128);
     ["CRC32"] "p_crc32" 1..1 "b" UInt, total;
     ["INET_ATON"] "p_inet_aton" 1..1 "t" UInt;
-    ["INET_NTOA"] "p_inet_ntoa" 1..1 "u" Text(15);
+    ["INET_NTOA"] "p_inet_ntoa" 1..1 "u" Text(31);
+    ["INET6_ATON"] "p_inet6_aton" 1..1 "t" Bytes(16);
+    ["INET6_NTOA"] "p_inet6_ntoa" 1..1 "b" Text(39);
+    ["IS_IPV4"] "p_is_ipv4" 1..1 "t" Bool, total;
+    ["IS_IPV6"] "p_is_ipv6" 1..1 "t" Bool, total;
+    ["IS_IPV4_COMPAT"] "p_is_ipv4_compat" 1..1 "b" Bool, total;
+    ["IS_IPV4_MAPPED"] "p_is_ipv4_mapped" 1..1 "b" Bool, total;
+    ["MAKE_SET"] "p_make_set" 2..MANY "ut" Sum;
+    ["EXPORT_SET"] "p_export_set" 3..5 "utttu" Text(4096);
+    ["FORMAT_BYTES"] "p_format_bytes" 1..1 "r" Text(16);
     ["UUID_TO_BIN"] "p_uuid_to_bin" 1..2 "ti" Bytes(16);
     ["BIN_TO_UUID"] "p_bin_to_uuid" 1..2 "bi" Text(36);
     ["IS_UUID"] "p_is_uuid" 1..1 "t" Bool;
@@ -148,18 +157,18 @@ pub const SIGNATURES: &[Signature] = table! {
     ["LOG10"] "p_log10" 1..1 "r" Real;
     ["POW" | "POWER"] "p_pow" 2..2 "r" Real;
     ["PI"] "p_pi" 0..0 "r" Real, total;
-    ["SIGN"] "p_sign" 1..1 "r" Int(2), total;
+    ["SIGN"] "p_sign" 1..1 "r" Int(21), total;
     ["BIT_COUNT"] "p_bit_count" 1..1 "u" Int(21), total;
     ["DATE"] "p_date" 1..1 "d" Date;
-    ["YEAR"] "p_year" 1..1 "d" Int(4);
-    ["MONTH"] "p_month" 1..1 "d" Int(2);
-    ["DAY" | "DAYOFMONTH"] "p_day" 1..1 "d" Int(2);
-    ["HOUR"] "p_hour" 1..1 "T" Int(3);
-    ["MINUTE"] "p_minute" 1..1 "T" Int(2);
-    ["SECOND"] "p_second" 1..1 "T" Int(2);
-    ["MICROSECOND"] "p_microsecond" 1..1 "T" Int(6);
-    ["QUARTER"] "p_quarter" 1..1 "d" Int(1);
-    ["WEEK"] "p_week" 1..2 "di" Int(2);
+    ["YEAR"] "p_year" 1..1 "z" Int(4);
+    ["MONTH"] "p_month" 1..1 "z" Int(3);
+    ["DAY" | "DAYOFMONTH"] "p_day" 1..1 "z" Int(2);
+    ["HOUR"] "p_hour" 1..1 "T" Int(4);
+    ["MINUTE"] "p_minute" 1..1 "T" Int(3);
+    ["SECOND"] "p_second" 1..1 "T" Int(3);
+    ["MICROSECOND"] "p_microsecond" 1..1 "T" Int(21);
+    ["QUARTER"] "p_quarter" 1..1 "z" Int(1);
+    ["WEEK"] "p_week" 1..2 "di" Int(3);
     ["WEEKOFYEAR"] "p_weekofyear" 1..1 "d" Int(2);
     ["YEARWEEK"] "p_yearweek" 1..2 "di" Int(6);
     ["WEEKDAY"] "p_weekday" 1..1 "d" Int(1);
@@ -168,11 +177,11 @@ pub const SIGNATURES: &[Signature] = table! {
     ["DAYNAME"] "p_dayname" 1..1 "d" Text(9);
     ["MONTHNAME"] "p_monthname" 1..1 "d" Text(9);
     ["LAST_DAY"] "p_last_day" 1..1 "d" Date;
-    ["TO_DAYS"] "p_to_days" 1..1 "d" Int(6);
+    ["TO_DAYS"] "p_to_days" 1..1 "d" Int(8);
     ["FROM_DAYS"] "p_from_days" 1..1 "i" Date;
     ["TO_SECONDS"] "p_to_seconds" 1..1 "d" Int(21);
-    ["DATEDIFF"] "p_datediff" 2..2 "d" Int(7);
-    ["DATE_FORMAT"] "p_date_format" 2..2 "dt" Text(255);
+    ["DATEDIFF"] "p_datediff" 2..2 "d" Int(9);
+    ["DATE_FORMAT"] "p_date_format" 2..2 "zt" Text(255);
     ["TIME_FORMAT"] "p_time_format" 2..2 "Tt" Text(255);
     ["MAKEDATE"] "p_makedate" 2..2 "i" Date;
     ["SEC_TO_TIME"] "p_sec_to_time" 1..1 "n" Time;
@@ -184,9 +193,9 @@ pub const SIGNATURES: &[Signature] = table! {
     ["JSON_UNQUOTE"] "p_json_unquote" 1..1 "t" Text(65_535);
     ["JSON_QUOTE"] "p_json_quote" 1..1 "t" Text(65_535), total;
     ["JSON_VALID"] "p_json_valid" 1..1 "t" Bool, total;
-    ["JSON_TYPE"] "p_json_type" 1..1 "j" Text(51);
-    ["JSON_LENGTH"] "p_json_length" 1..2 "jt" Int(10);
-    ["JSON_DEPTH"] "p_json_depth" 1..1 "j" Int(10);
+    ["JSON_TYPE"] "p_json_type" 1..1 "j" Text(17);
+    ["JSON_LENGTH"] "p_json_length" 1..2 "jt" Int(21);
+    ["JSON_DEPTH"] "p_json_depth" 1..1 "j" Int(21);
     ["JSON_KEYS"] "p_json_keys" 1..2 "jt" Json;
     ["JSON_REMOVE"] "p_json_remove" 2..MANY "jt" Json;
     ["JSON_PRETTY"] "p_json_pretty" 1..1 "j" Text(65_535);
@@ -206,31 +215,18 @@ pub const KNOWN: &[&str] = &[
     "BENCHMARK",
     "CURRENT_ROLE",
     "DEFAULT",
-    "EXPORT_SET",
     "EXTRACTVALUE",
     "GET_FORMAT",
     "GET_LOCK",
     "GROUPING",
-    "INET6_ATON",
-    "INET6_NTOA",
     "IS_FREE_LOCK",
-    "IS_IPV4",
-    "IS_IPV4_COMPAT",
-    "IS_IPV4_MAPPED",
-    "IS_IPV6",
     "IS_USED_LOCK",
-    "JSON_ARRAY_INSERT",
-    "JSON_CONTAINS_PATH",
-    "JSON_OVERLAPS",
     "JSON_SCHEMA_VALID",
     "JSON_SCHEMA_VALIDATION_REPORT",
-    "JSON_SEARCH",
     "JSON_STORAGE_FREE",
     "JSON_STORAGE_SIZE",
     "JSON_TABLE",
-    "JSON_VALUE",
     "LOAD_FILE",
-    "MAKE_SET",
     "MASTER_POS_WAIT",
     "NAME_CONST",
     "RANDOM_BYTES",
@@ -256,7 +252,6 @@ pub const KNOWN: &[&str] = &[
     "ST_Y",
     "POINT",
     "ICU_VERSION",
-    "FORMAT_BYTES",
     "FORMAT_PICO_TIME",
     "PS_CURRENT_THREAD_ID",
     "PS_THREAD_ID",

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use sqlparser::ast::Query as Ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::Binder;
 use crate::error::SqlError;
+use crate::front::dialect::P2pdbDialect;
 use crate::plan::{Plan, PlanKind, Query};
 use crate::statement::Context;
 
@@ -51,6 +52,77 @@ pub fn is_query(parser: &Parser<'_>) -> bool {
 /// # Errors
 /// 1064 and everything that binding can say.
 pub fn compile(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    let Some((tokens, variables)) = into_variables(parser, cx)? else {
+        return compile_rows(parser, cx);
+    };
+    let mut rest = Parser::new(&P2pdbDialect).with_tokens_with_locations(tokens);
+    let mut plan = compile_rows(&mut rest, cx)?;
+    while parser.peek_token_ref().token != Token::EOF {
+        parser.advance_token();
+    }
+    let PlanKind::Query(query) = &mut plan.kind else { return Err(syntax_error(parser, cx.text)) };
+    if plan.fields.len() != variables.len() {
+        let message = "The used SELECT statements have a different number of columns";
+        return Err(SqlError::new(1222, "21000", message));
+    }
+    query.into = variables.into_iter().zip(plan.fields.iter().map(|f| f.ty.clone())).collect();
+    plan.fields = Arc::from([]);
+    Ok(plan)
+}
+
+/// The variables of `INTO @a, @b` in a SELECT, and its tokens without them.
+#[allow(clippy::type_complexity)]
+fn into_variables(
+    parser: &Parser<'_>,
+    cx: &Context<'_>,
+) -> Result<Option<(Vec<TokenWithSpan>, Vec<String>)>, SqlError> {
+    let at = |n: usize| parser.peek_nth_token_ref(n);
+    let word = |n: usize| match &at(n).token {
+        Token::Word(w) if w.quote_style.is_none() => Some(w),
+        _ => None,
+    };
+    let mut tokens = Vec::new();
+    let mut variables: Vec<String> = Vec::new();
+    let (mut n, mut depth) = (0, 0);
+    loop {
+        match &at(n).token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::EOF => break,
+            Token::Word(w) if depth == 0 && w.keyword == Keyword::INTO && w.quote_style.is_none() => {
+                if !variables.is_empty() {
+                    return Err(syntax_error(parser, cx.text));
+                }
+                let file = |w: &Word| ["outfile", "dumpfile"].iter().any(|f| w.value.eq_ignore_ascii_case(f));
+                if word(n + 1).is_some_and(file) {
+                    return Err(SqlError::unsupported("SELECT ... INTO OUTFILE"));
+                }
+                loop {
+                    let name = word(n + 1).and_then(|w| w.value.strip_prefix('@'));
+                    let Some(name) = name.filter(|w| !w.starts_with('@')) else {
+                        return Err(syntax_error(parser, cx.text));
+                    };
+                    variables.push(name.trim_matches(['`', '\'', '"']).to_lowercase());
+                    n += 2;
+                    if at(n).token != Token::Comma {
+                        break;
+                    }
+                }
+                continue;
+            }
+            _ => {}
+        }
+        tokens.push(at(n).clone());
+        n += 1;
+    }
+    if variables.is_empty() {
+        return Ok(None);
+    }
+    tokens.push(at(n).clone());
+    Ok(Some((tokens, variables)))
+}
+
+fn compile_rows(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let mut query = parse_query(parser, cx)?;
     if parser.peek_token_ref().token != Token::EOF {
         return Err(syntax_error(parser, cx.text));
@@ -98,7 +170,11 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let keeps_warnings = b.keeps_warnings;
     let done = b.finish();
     let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
-    let found_rows = q.found_rows.map(|(sql, slots)| (sql, done.slots[..slots].to_vec()));
+    let found_rows = q.found_rows.map(|sql| {
+        // Without LIMIT the last parameters may be missing.
+        let slots = done.slots[..parameters(&sql).min(done.slots.len())].to_vec();
+        (sql, slots)
+    });
     Ok(Plan {
         kind: PlanKind::Query(Query {
             sql: q.sql,
@@ -107,6 +183,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
             locking: q.locking,
             short,
             found_rows,
+            into: Vec::new(),
         }),
         params: 0,
         fields: Arc::from(q.columns),
@@ -114,4 +191,22 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         calls: Vec::new(),
         keeps_warnings,
     })
+}
+
+/// The greatest number of a parameter in SQL text.
+fn parameters(sql: &str) -> usize {
+    let mut quoted = None;
+    let mut most = 0;
+    for (i, c) in sql.char_indices() {
+        match (quoted, c) {
+            (None, '\'' | '"' | '`') => quoted = Some(c),
+            (Some(q), _) if q == c => quoted = None,
+            (None, '?') => {
+                let digits = sql[i + 1..].bytes().take_while(u8::is_ascii_digit).count();
+                most = most.max(sql[i + 1..i + 1 + digits].parse().unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    most
 }

@@ -58,6 +58,9 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported("DISTINCT in a window function"));
             }
             let mut b = self.aggregate_of(call, s, &over)?.with_parts(&parts);
+            if b.class() == Class::Int {
+                b.ty = FieldType { kind: crate::field::FieldKind::LongLong, ..b.ty };
+            }
             b.window = true;
             return Ok(b);
         }
@@ -73,6 +76,9 @@ impl Binder<'_> {
             }
             ("CUME_DIST" | "PERCENT_RANK", []) => {
                 Bound::new(format!("{f}(){over}"), FieldType::double()).not_null(true)
+            }
+            ("NTILE", [n]) if matches!(self.constant_int(n), Some(i) if i < 1) => {
+                return Err(SqlError::new(1210, "HY000", "Incorrect arguments to ntile"));
             }
             ("NTILE", [n]) => {
                 let n = self.sql(n);
@@ -122,6 +128,9 @@ impl Binder<'_> {
             }
             _ => return Err(wrong()),
         };
+        if b.class() == Class::Int {
+            b.ty = FieldType { kind: crate::field::FieldKind::LongLong, ..b.ty };
+        }
         b = b.with_parts(&args).with_parts(&parts);
         b.window = true;
         Ok(b)
@@ -207,6 +216,11 @@ impl Binder<'_> {
             let b = self.expr(e, s)?;
             Ok(format!("{} {word}", self.sql(&b)))
         };
+        if matches!(f.start_bound, WindowFrameBound::Following(None))
+            || matches!(f.end_bound, Some(WindowFrameBound::Preceding(None)))
+        {
+            return Err(SqlError::syntax("UNBOUNDED", 1));
+        }
         let start = bound(&f.start_bound)?;
         Ok(match &f.end_bound {
             Some(end) => format!("{units} BETWEEN {start} AND {}", bound(end)?),

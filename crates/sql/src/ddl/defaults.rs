@@ -25,7 +25,13 @@ fn converted(value: Value, from: &FieldType, to: &ColumnTarget, mode: SqlMode) -
 }
 
 fn target(ty: &SqlType) -> ColumnTarget {
-    ColumnTarget { name: String::new(), ty: ty.clone(), nullable: true, auto_increment: false }
+    ColumnTarget {
+        name: String::new(),
+        ty: ty.clone(),
+        nullable: true,
+        auto_increment: false,
+        lenient_null: false,
+    }
 }
 
 /// What the schema keeps for `DEFAULT literal` on a column of this type.

@@ -133,7 +133,7 @@ impl Reader<'_, '_, '_> {
                     "YEAR(4) is deprecated and will be removed in a future release. Use YEAR instead",
                 ),
                 Some(_) => {
-                    return Err(SqlError::new(1818, "HY000", "Supports only YEAR or YEAR(4) column."));
+                    return Err(SqlError::new(1818, "HY000", "Invalid display width. Use YEAR instead."));
                 }
             }
             return Ok(plain(SqlType::Year));

@@ -17,7 +17,7 @@ use super::{
     Assignment, Filled, Given, Target, assignments, bind_assignments, fill, filled_sql, given, set_list,
     target, with_notes,
 };
-use crate::bind::{Binder, Relation, Repr, Scope, column_target};
+use crate::bind::{Binder, Bound, Relation, Repr, Scope, column_target, lenient};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::plan::{self, Coerce, Insert, InsertMode, InsertRows, Note, Plan, PlanKind, ReadSet, Slot};
@@ -110,7 +110,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
                 let (sql, ty, coerce) = match targets.iter().position(|t| t.tag == column.tag) {
                     Some(i) => {
                         let value = bound.column(i, &format!("{alias}.c{i}"));
-                        let target = column_target(column);
+                        let target = lenient(column_target(column));
                         if matches!(value.class(), Class::Enum | Class::Set) {
                             // Members are turned into text, or their number, where they are known.
                             (b.assign(&value, &target), ty, Coerce::None)
@@ -232,14 +232,18 @@ fn values<'a>(
     notes: &mut Vec<Note>,
 ) -> Result<(InsertRows, ReadSet), SqlError> {
     enum Cell {
-        Slot(Slot),
+        /// With the value before it is made fit.
+        Slot(Slot, Option<Box<(Bound, Target)>>),
         Sql(String),
     }
     let scope = Rc::new(Scope::empty(0));
     let order: Vec<(Option<usize>, &Column, Target)> = table
         .columns
         .iter()
-        .map(|c| (targets.iter().position(|t| t.tag == c.tag), c, column_target(c)))
+        .map(|c| {
+            let target = if rows.len() > 1 { lenient(column_target(c)) } else { column_target(c) };
+            (targets.iter().position(|t| t.tag == c.tag), c, target)
+        })
         .collect();
     let mut all: Vec<Vec<Cell>> = Vec::with_capacity(rows.len());
     let mut plain = true;
@@ -250,9 +254,12 @@ fn values<'a>(
                 Some(Given::Expr(e)) => {
                     let bound = b.expr(e, &scope)?;
                     match &bound.repr {
-                        Repr::Slot(Slot { source, coerce: Coerce::None }) => {
+                        Repr::Slot(Slot { source, coerce: Coerce::None })
+                            if !(bound.hex && FieldType::of_column(&target.ty).class().is_number()) =>
+                        {
                             let coerce = Coerce::Column(target.clone());
-                            Cell::Slot(Slot { source: source.clone(), coerce })
+                            let slot = Slot { source: source.clone(), coerce };
+                            Cell::Slot(slot, Some(Box::new((bound, target.clone()))))
                         }
                         _ => Cell::Sql(b.assign(&bound, target)),
                     }
@@ -264,19 +271,19 @@ fn values<'a>(
                     own.retain(|n| !notes.contains(n));
                     notes.extend(own);
                     match filled {
-                        Filled::Slot(slot) => Cell::Slot(slot),
+                        Filled::Slot(slot) => Cell::Slot(slot, None),
                         Filled::Sql(sql) => Cell::Sql(sql),
                     }
                 }
             };
-            plain &= matches!(cell, Cell::Slot(_));
+            plain &= matches!(cell, Cell::Slot(..));
             cells.push(cell);
         }
         all.push(cells);
     }
     if plain {
         let slots = |row: Vec<Cell>| {
-            row.into_iter().filter_map(|c| if let Cell::Slot(s) = c { Some(s) } else { None }).collect()
+            row.into_iter().filter_map(|c| if let Cell::Slot(s, _) = c { Some(s) } else { None }).collect()
         };
         let rows = all.into_iter().map(slots).collect();
         let done = b.finish();
@@ -284,15 +291,21 @@ fn values<'a>(
         return Ok((InsertRows::Values(rows), done.reads));
     }
     let mut parts = Vec::new();
-    for row in all {
-        let list: Vec<_> = row
-            .into_iter()
-            .map(|cell| match cell {
-                Cell::Slot(slot) => b.parameter(slot),
+    for (n, row) in all.into_iter().enumerate() {
+        let mut list = Vec::with_capacity(row.len());
+        for cell in row {
+            list.push(match cell {
+                // Parameters are bound before any row; what can fail does so in its row.
+                Cell::Slot(_, Some(given)) => {
+                    let (mut value, target) = *given;
+                    value.repr = Repr::Sql(b.sql(&value));
+                    b.assign(&value, &target)
+                }
+                Cell::Slot(slot, None) => b.parameter(slot),
                 Cell::Sql(sql) => sql,
-            })
-            .collect();
-        parts.push(format!("SELECT {}", list.join(",")));
+            });
+        }
+        parts.push(format!("SELECT {} WHERE p_row({})", list.join(","), n + 1));
     }
     let made = table.columns.iter().map(|c| (FieldType::of_column(&c.def.ty), Coerce::None)).collect();
     Ok(select(b, parts.join(" UNION ALL "), made, notes))
@@ -314,6 +327,7 @@ fn select(
         locking: None,
         short: false,
         found_rows: None,
+        into: Vec::new(),
     };
     let (types, coerce) = made.into_iter().unzip();
     let rows = InsertRows::Select { query: Box::new(query), types, coerce };

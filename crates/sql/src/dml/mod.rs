@@ -20,7 +20,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Token;
 
-use crate::bind::{Binder, Relation, Repr, Scope, column_target};
+use crate::bind::{Binder, Relation, Repr, Scope, column_target, lenient};
 use crate::ddl::defaults;
 use crate::error::SqlError;
 use crate::execute::assign::implicit_default;
@@ -120,6 +120,15 @@ fn fill(
         }
         Some(literal @ (DefaultValue::Literal(text) | DefaultValue::Bits(text))) => {
             match defaults::constant(&column.def) {
+                // Whether a zero date may be stored depends on the mode.
+                Some(Value::Int(0))
+                    if matches!(
+                        column.def.ty,
+                        SqlType::Date | SqlType::DateTime { .. } | SqlType::Timestamp { .. }
+                    ) =>
+                {
+                    Ok(coerced(Source::Const(Value::Text(text.clone()))))
+                }
                 Some(v) => Ok(constant(v)),
                 None if matches!(literal, DefaultValue::Literal(_)) => {
                     Ok(coerced(Source::Const(Value::Text(text.clone()))))
@@ -185,7 +194,7 @@ fn bind_assignments(
     let mut out: Vec<(String, String)> = Vec::new();
     for a in all {
         let column = column_of(table, &scope.relations[at], &a.name)?;
-        let target = column_target(column);
+        let target = lenient(column_target(column));
         let here = Rc::new(scope.clone());
         let sql = match a.value {
             Given::Default => {

@@ -68,7 +68,11 @@ impl<'a> Assign<'a> {
         self.complain(1264, "22003", format!("Out of range value {}", self.place()))
     }
 
+    /// 1406 in strict mode; a value that is cut with a warning is 1265.
     fn too_long(&self) -> Result<(), SqlError> {
+        if !self.strict {
+            return self.truncated();
+        }
         self.complain(1406, "22001", format!("Data too long {}", self.place()))
     }
 
@@ -96,10 +100,15 @@ impl<'a> Assign<'a> {
                 return Ok(Value::Null);
             }
             let message = format!("Column '{}' cannot be null", self.to.name);
-            if context::read(|c| !c.ignore) {
+            let refused = !self.to.lenient_null || self.mode.strict();
+            if refused && context::read(|c| !c.ignore) {
                 return Err(SqlError::new(1048, "23000", message));
             }
             context::warn(1048, message);
+            if matches!(self.to.ty, SqlType::Enum { .. }) {
+                // The empty member, not the first.
+                return Ok(Value::Int(0));
+            }
             return Ok(implicit_default(&self.to.ty));
         }
         // ENUM and SET are text to everything but numbers.
@@ -285,7 +294,11 @@ impl<'a> Assign<'a> {
         match n.filter(|n| *n <= max) {
             Some(n) => Ok(Value::from_u64(n)),
             None => {
-                self.too_long()?;
+                if self.strict {
+                    self.too_long()?
+                } else {
+                    self.out_of_range()?
+                }
                 Ok(Value::from_u64(max))
             }
         }
@@ -295,7 +308,8 @@ impl<'a> Assign<'a> {
         let v = ValueRef::from(value);
         let (n, text) = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text) => {
-                (self.number_text(t, "integer")?.to_i128(), t.trim().len() < 4)
+                let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
+                (self.number_text(t, "integer")?.to_i128(), (1..4).contains(&digits))
             }
             (ValueRef::Int(i), class) if class.has_date() => {
                 (Some(i128::from(DateTime::unpack(i).year)), false)
@@ -336,7 +350,13 @@ impl<'a> Assign<'a> {
         };
         let shown = || convert::shown(v, code);
         let Some(t) = found.filter(|t| t.is_valid(rules)) else {
-            self.bad_time(kind, &shown())?;
+            if self.strict {
+                self.bad_time(kind, &shown())?;
+            } else if found.is_none() {
+                self.truncated()?;
+            } else {
+                self.out_of_range()?;
+            }
             return Ok(Value::Int(0));
         };
         if junk {
@@ -354,12 +374,28 @@ impl<'a> Assign<'a> {
         let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
         let t = if cut { Some(t.truncated(fsp)) } else { t.rounded(fsp) };
         if matches!(self.to.ty, SqlType::Timestamp { .. }) {
-            let zone = context::read(|c| c.zone_offset_seconds);
-            let Some(utc) = t.map(|t| t.shifted(-zone)) else { return Ok(self.packed(None)) };
+            let zone = context::zone();
+            let Some(t) = t else { return Ok(self.packed(None)) };
+            let utc = zone.to_utc(t);
+            if zone.skips(t) {
+                // The clocks skipped this time.
+                if self.strict {
+                    self.bad_time(kind, &shown())?
+                } else {
+                    context::warn(
+                        1299,
+                        format!("Invalid TIMESTAMP value in column '{}' at row {}", self.to.name, self.row),
+                    )
+                }
+            }
             let us = utc.unix_us();
             let range = 1_000_000..(1 << 31) * 1_000_000;
             if !utc.is_zero() && (!range.contains(&us) || utc.month == 0 || utc.day == 0) {
-                self.bad_time(kind, &shown())?;
+                if self.strict {
+                    self.bad_time(kind, &shown())?
+                } else {
+                    self.out_of_range()?
+                }
                 return Ok(Value::Int(0));
             }
             return Ok(self.packed(Some(utc)));
@@ -472,6 +508,11 @@ impl<'a> Assign<'a> {
         };
         match mask {
             Some(m) => Ok(Value::from_u64(m)),
+            None if from.class().is_number() => {
+                self.truncated()?;
+                let n = convert::to_wide(v, from.code())?.unwrap_or(0);
+                Ok(Value::from_u64(n as u64 & all))
+            }
             None => {
                 self.truncated()?;
                 let t = convert::to_text(v, from.code())?.unwrap_or_default();
@@ -500,7 +541,14 @@ impl<'a> Assign<'a> {
                 "22032",
                 "Cannot create a JSON value from a string with CHARACTER SET 'binary'.",
             )),
-            (v, _) => Ok(Value::Text(json::from_sql(ValueRef::from(v), from.code())?)),
+            _ => Err(SqlError::new(
+                3140,
+                "22032",
+                format!(
+                    "Invalid JSON text: \"not a JSON text, may need CAST\" at position 0 in value for column '{}'.",
+                    self.to.name
+                ),
+            )),
         }
     }
 }

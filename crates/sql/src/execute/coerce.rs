@@ -72,8 +72,7 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
                 let shown = convert::shown(v, code);
                 return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{shown}'")));
             };
-            let zone = context::read(|c| c.zone_offset_seconds);
-            let t = if with.class() == Class::Timestamp { t.shifted(-zone) } else { t };
+            let t = if with.class() == Class::Timestamp { context::zone().to_utc(t) } else { t };
             Ok(Value::Int(t.pack()))
         }
         Class::Time => match convert::to_time(v, code)? {
@@ -91,7 +90,13 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
         },
         Class::Set => match (&with.kind, v) {
             (FieldKind::Set(members), ValueRef::Text(t)) => {
-                Ok(set_mask(members, t, with).map_or(Value::Int(-1), Value::from_u64))
+                // A set equals its own text only: members in order, each once.
+                let cmp = collate::function(with.collation);
+                let own = |m: &u64| {
+                    let mask = Value::from_u64(*m);
+                    cmp(&convert::set_text(members, ValueRef::from(&mask)), t).is_eq()
+                };
+                Ok(set_mask(members, t, with).filter(own).map_or(Value::Int(-1), Value::from_u64))
             }
             _ => convert_typed(value, from, &FieldType::uint()),
         },
@@ -153,7 +158,10 @@ pub fn enum_index(members: &[String], text: &str, ty: &FieldType) -> Option<i64>
 pub fn set_mask(members: &[String], text: &str, ty: &FieldType) -> Option<u64> {
     let cmp = collate::function(ty.collation);
     let mut mask = 0;
-    for word in text.split(',').filter(|w| !w.is_empty()) {
+    if text.is_empty() {
+        return Some(0);
+    }
+    for word in text.split(',') {
         mask |= 1 << members.iter().take(64).position(|m| cmp(m, word).is_eq())?;
     }
     Some(mask)

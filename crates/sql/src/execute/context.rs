@@ -7,14 +7,16 @@ use p2pdb_model::Value;
 use crate::error::SqlError;
 use crate::plan::{Note, NoteLevel};
 use crate::session::{SessionState, SqlMode, WARNINGS_MAX};
+use crate::types::TypeCode;
+use crate::zone::Zone;
 
 /// What functions may ask about the running statement, and what they leave behind.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// `sql_mode`.
     pub sql_mode: SqlMode,
-    /// Seconds to add to UTC for the session's time.
-    pub zone_offset_seconds: i32,
+    /// The session's time zone.
+    pub zone: Zone,
     /// Microseconds since the Unix epoch, UTC.
     pub now_us: i64,
     /// `group_concat_max_len`, bytes.
@@ -35,13 +37,17 @@ pub struct Context {
     pub error: Option<SqlError>,
     /// Of the row that is being updated, what is to be part of unique keys: places of columns in the table, and values.
     pub seen: Vec<(usize, Value)>,
+    /// User variables that the statement assigned: name, value, type.
+    pub variables: Vec<(String, Value, TypeCode)>,
+    /// Where the sequences of RAND(seed) are, by call.
+    pub random: Vec<(i64, (u64, u64))>,
 }
 
 impl Default for Context {
     fn default() -> Self {
         Context {
             sql_mode: SqlMode::DEFAULT,
-            zone_offset_seconds: 0,
+            zone: Zone::default(),
             now_us: 0,
             group_concat_bytes_max: 1024,
             cte_depth_max: 1000,
@@ -52,6 +58,8 @@ impl Default for Context {
             warning_count: 0,
             error: None,
             seen: Vec::new(),
+            variables: Vec::new(),
+            random: Vec::new(),
         }
     }
 }
@@ -61,7 +69,7 @@ impl Context {
     pub fn new(session: &SessionState, now_us: i64) -> Self {
         Context {
             sql_mode: session.sql_mode,
-            zone_offset_seconds: session.time_zone.offset_seconds,
+            zone: session.time_zone.zone,
             now_us: session.timestamp_us.unwrap_or(now_us),
             group_concat_bytes_max: usize::try_from(session.group_concat_max_len).unwrap_or(usize::MAX),
             cte_depth_max: session.cte_max_recursion_depth,
@@ -84,9 +92,46 @@ pub fn leave() -> Context {
     CURRENT.with(|c| std::mem::take(&mut *c.borrow_mut()))
 }
 
+/// The session's time zone.
+pub fn zone() -> Zone {
+    read(|c| c.zone)
+}
+
 /// Sets the number of the row that is being written.
 pub fn set_row(row: u64) {
     CURRENT.with(|c| c.borrow_mut().row = row);
+}
+
+/// What the statement assigned to a user variable.
+pub fn variable(name: &str) -> Option<(Value, TypeCode)> {
+    read(|c| c.variables.iter().find(|(n, ..)| n == name).map(|(_, v, ty)| (v.clone(), *ty)))
+}
+
+/// Assigns to a user variable.
+pub fn set_variable(name: &str, value: Value, ty: TypeCode) {
+    CURRENT.with(|c| {
+        let mut c = c.borrow_mut();
+        match c.variables.iter_mut().find(|(n, ..)| n == name) {
+            Some((_, v, t)) => (*v, *t) = (value, ty),
+            None => c.variables.push((name.to_owned(), value, ty)),
+        }
+    });
+}
+
+/// Where the sequence of RAND(seed) of this call is.
+pub fn random_state(call: i64) -> Option<(u64, u64)> {
+    read(|c| c.random.iter().find(|(n, _)| *n == call).map(|(_, s)| *s))
+}
+
+/// Notes where the sequence of RAND(seed) of this call is.
+pub fn set_random_state(call: i64, state: (u64, u64)) {
+    CURRENT.with(|c| {
+        let mut c = c.borrow_mut();
+        match c.random.iter_mut().find(|(n, _)| *n == call) {
+            Some((_, s)) => *s = state,
+            None => c.random.push((call, state)),
+        }
+    });
 }
 
 /// Notes the value that the column at this place of the table is to have.

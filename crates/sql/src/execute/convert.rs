@@ -206,7 +206,7 @@ pub fn text_to_decimal(text: &str, kind: &str) -> Decimal {
 
 /// A TIMESTAMP's stored form in the session's time.
 pub fn local(packed: i64) -> DateTime {
-    DateTime::unpack(packed).shifted(context::read(|c| c.zone_offset_seconds))
+    context::zone().to_local(DateTime::unpack(packed))
 }
 
 /// As an integer of any sign: fractions of numbers are rounded, those of text cut.
@@ -405,8 +405,7 @@ pub fn parse_datetime(text: &str) -> Option<DateTime> {
         t = t.plus_us(1)?;
     }
     if let Some(offset) = p.offset_seconds {
-        let zone = context::read(|c| c.zone_offset_seconds);
-        t = t.plus_us(i64::from(zone - offset) * 1_000_000)?;
+        t = context::zone().to_local(t.plus_us(i64::from(-offset) * 1_000_000)?);
     }
     Some(t)
 }
@@ -437,11 +436,23 @@ pub fn to_datetime(v: ValueRef<'_>, from: TypeCode) -> Converted<DateTime> {
             None => None,
         },
     };
-    let found = found.filter(|t| t.is_valid(DateRules { no_zero_date: false, ..rules }));
+    let found = found.filter(|t| t.is_valid(rules));
     if found.is_none() {
         incorrect("datetime", &shown(v, from));
     }
     Ok(found)
+}
+
+/// A text as a date whose month and day may be zero. What is none is NULL with warning 1292.
+pub fn to_partial_date(t: &str) -> Option<DateTime> {
+    let rules = DateRules { no_zero_in_date: false, ..date_rules() };
+    let found = parse_datetime(t).filter(|t| t.is_valid(rules));
+    if found.is_none() {
+        incorrect("datetime", &shown(ValueRef::Text(t), TypeCode::of(Class::Text)));
+    } else if has_junk(t) {
+        truncated("datetime", t);
+    }
+    found
 }
 
 /// A number such as 20240131123000.5 as DATETIME.
@@ -454,8 +465,8 @@ pub fn number_to_datetime(d: &Decimal) -> Option<DateTime> {
 
 /// Midnight of the present day in the session's time.
 pub fn today() -> DateTime {
-    let (now, zone) = context::read(|c| (c.now_us, c.zone_offset_seconds));
-    DateTime::from_unix_us(now + i64::from(zone) * 1_000_000).date().midnight()
+    let (now_us, zone) = context::read(|c| (c.now_us, c.zone));
+    DateTime::from_unix_us(zone.local_us(now_us)).date().midnight()
 }
 
 /// As DATE.
@@ -539,10 +550,7 @@ pub fn convert(v: ValueRef<'_>, from: TypeCode, to: TypeCode) -> Result<Value, S
         Class::DateTime => or_null(to_datetime(v, from)?.map(|d| Value::Int(d.pack()))),
         Class::Timestamp => match from.class {
             Class::Timestamp => v.to_value(),
-            _ => {
-                let zone = context::read(|c| c.zone_offset_seconds);
-                or_null(to_datetime(v, from)?.map(|d| Value::Int(d.shifted(-zone).pack())))
-            }
+            _ => or_null(to_datetime(v, from)?.map(|d| Value::Int(context::zone().to_utc(d).pack()))),
         },
         Class::Time => or_null(to_time(v, from)?.map(|t| Value::Int(t.0))),
     })

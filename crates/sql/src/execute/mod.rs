@@ -127,7 +127,7 @@ fn type_of_value(v: &Value, session: &SessionState) -> FieldType {
 
 fn now(kind: NowKind, args: &Args<'_>) -> (Value, FieldType) {
     let utc_us = args.session.timestamp_us.unwrap_or(args.now_us);
-    let local_us = utc_us + i64::from(args.session.time_zone.offset_seconds) * 1_000_000;
+    let local_us = args.session.time_zone.zone.local_us(utc_us);
     let datetime = |us: i64, fsp| {
         (Value::Int(temporal::DateTime::from_unix_us(us).truncated(fsp).pack()), FieldType::datetime(fsp))
     };

@@ -3,6 +3,7 @@
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::{Value, ValueRef};
 
+use super::bits::ByteBits;
 use super::{Answer, bytes_of, number, real_of, str_of};
 use crate::error::SqlError;
 use crate::execute::context;
@@ -41,6 +42,9 @@ pub fn aggregates() -> &'static [AggregateFunction] {
         f("p_bit_and", 1, || Box::new(Bits { op: Op::And, ..Bits::default() })),
         f("p_bit_or", 1, || Box::new(Bits { op: Op::Or, ..Bits::default() })),
         f("p_bit_xor", 1, || Box::new(Bits { op: Op::Xor, ..Bits::default() })),
+        f("p_bytes_bit_and", 1, || Box::new(ByteBits { op: |x, y| x & y, state: None })),
+        f("p_bytes_bit_or", 1, || Box::new(ByteBits { op: |x, y| x | y, state: None })),
+        f("p_bytes_bit_xor", 1, || Box::new(ByteBits { op: |x, y| x ^ y, state: None })),
         f("p_var_pop", 1, || Box::new(Variance { sample: false, root: false, ..Variance::default() })),
         f("p_var_samp", 1, || Box::new(Variance { sample: true, root: false, ..Variance::default() })),
         f("p_stddev_pop", 1, || Box::new(Variance { sample: false, root: true, ..Variance::default() })),

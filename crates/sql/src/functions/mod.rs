@@ -9,8 +9,10 @@ use std::sync::LazyLock;
 use p2pdb_model::{Value, ValueRef};
 
 pub mod aggregate;
+mod bits;
 pub mod hash;
 pub mod json;
+mod network;
 pub mod number;
 pub mod pattern;
 pub mod system;
@@ -49,10 +51,22 @@ pub fn all() -> &'static [ScalarFunction] {
             temporal::FUNCTIONS,
             json::FUNCTIONS,
             hash::FUNCTIONS,
+            bits::FUNCTIONS,
+            network::FUNCTIONS,
             system::FUNCTIONS,
         ] {
             for (name, args, call) in list {
-                let deterministic = !matches!(*name, "p_rand" | "p_uuid" | "p_depth" | "p_seen");
+                let deterministic = !matches!(
+                    *name,
+                    "p_rand"
+                        | "p_rand_of"
+                        | "p_row"
+                        | "p_variable"
+                        | "p_set_variable"
+                        | "p_uuid"
+                        | "p_depth"
+                        | "p_seen"
+                );
                 out.push(ScalarFunction { name, args: *args, deterministic, call: *call });
             }
         }

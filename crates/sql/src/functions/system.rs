@@ -81,7 +81,27 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         Ok(Value::Blob(out))
     }),
-    ("p_rand", 2, |a| Ok(Value::Real(random(int_of(&a[0]) as u64, int_of(&a[1]) == 1)))),
+    ("p_rand", 1, |a| {
+        Ok(Value::Real((random_bits(int_of(&a[0]) as u64) >> 11) as f64 / (1u64 << 53) as f64))
+    }),
+    ("p_rand_of", 3, |a| Ok(Value::Real(rand_of(int_of(&a[0]), int_of(&a[1]), int_of(&a[2]) == 1)))),
+    // (name, type, value before the statement)
+    ("p_variable", 3, |a| {
+        let to = TypeCode::unpack(int_of(&a[1]));
+        match context::variable(str_of(&a[0])) {
+            Some((v, from)) => convert::convert(ValueRef::from(&v), from, to),
+            None => Ok(a[2].to_value()),
+        }
+    }),
+    // (name, value, type)
+    ("p_set_variable", 3, |a| {
+        context::set_variable(str_of(&a[0]), a[1].to_value(), TypeCode::unpack(int_of(&a[2])));
+        Ok(a[1].to_value())
+    }),
+    ("p_row", 1, |a| {
+        context::set_row(int_of(&a[0]) as u64);
+        Ok(Value::Int(1))
+    }),
     ("p_uuid", 1, |a| {
         let n = (random_bits(hash_text(str_of(&a[0]))), random_bits(1));
         let mut b = [0; 16];
@@ -143,8 +163,21 @@ fn random_bits(seed: u64) -> u64 {
     })
 }
 
-fn random(seed: u64, _given: bool) -> f64 {
-    (random_bits(seed) >> 11) as f64 / (1u64 << 53) as f64
+/// The next number of RAND(seed): MySQL's generator, so that a seed gives MySQL's numbers. Each call of the statement
+/// has its own sequence, which begins once where the seed is constant, else with each row.
+fn rand_of(call: i64, seed: i64, constant: bool) -> f64 {
+    const MAX: u64 = 0x3fff_ffff;
+    let begin = || {
+        let seed = seed as u32;
+        let first = seed.wrapping_mul(0x10001).wrapping_add(55_555_555);
+        (u64::from(first) % MAX, u64::from(seed.wrapping_mul(0x1000_0001)) % MAX)
+    };
+    let old = if constant { context::random_state(call) } else { None };
+    let (first, second) = old.unwrap_or_else(begin);
+    let first = (first * 3 + second) % MAX;
+    let second = (first + second + 33) % MAX;
+    context::set_random_state(call, (first, second));
+    first as f64 / MAX as f64
 }
 
 fn hash_text(t: &str) -> u64 {
@@ -205,7 +238,7 @@ fn type_of_code(code: TypeCode) -> FieldType {
 
 /// Writes a column as text: fields separated by NUL, its name last but the members.
 pub(crate) fn encode_target(t: &ColumnTarget) -> String {
-    let flags = u8::from(t.nullable) | u8::from(t.auto_increment) << 1;
+    let flags = u8::from(t.nullable) | u8::from(t.auto_increment) << 1 | u8::from(t.lenient_null) << 2;
     let (kind, a, b, c): (&str, u64, u64, u64) = match &t.ty {
         SqlType::Int { size, unsigned, .. } => ("i", *size as u64, u64::from(*unsigned), 0),
         SqlType::Decimal { precision, scale, unsigned } => {
@@ -281,7 +314,13 @@ fn decode_target(spec: &str) -> Option<ColumnTarget> {
         "j" => SqlType::Json,
         _ => return None,
     };
-    Some(ColumnTarget { name: name.to_owned(), ty, nullable: flags & 1 == 1, auto_increment: flags & 2 == 2 })
+    Some(ColumnTarget {
+        name: name.to_owned(),
+        ty,
+        nullable: flags & 1 == 1,
+        auto_increment: flags & 2 == 2,
+        lenient_null: flags & 4 == 4,
+    })
 }
 
 #[cfg(test)]
@@ -301,7 +340,13 @@ mod tests {
             SqlType::Timestamp { fsp: 3 },
             SqlType::Json,
         ] {
-            let t = ColumnTarget { name: "a\tb".into(), ty, nullable: true, auto_increment: false };
+            let t = ColumnTarget {
+                name: "a\tb".into(),
+                ty,
+                nullable: true,
+                auto_increment: false,
+                lenient_null: true,
+            };
             assert_eq!(decode_target(&encode_target(&t)), Some(t));
         }
     }

@@ -11,8 +11,8 @@ use p2pdb_model::{Value, ValueRef};
 use super::{Answer, Row, any_null, int_of, str_of, text};
 use crate::execute::{context, convert};
 use crate::field::FieldType;
-use crate::session::TimeZone;
 use crate::types::{Class, TypeCode};
+use crate::zone::Zone;
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
@@ -353,14 +353,14 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             if any_null(a) {
                 return Ok(Value::Null);
             }
-            let session = context::read(|c| c.zone_offset_seconds);
-            let offset = |v: &ValueRef<'_>| match str_of(v) {
-                s if s.eq_ignore_ascii_case("system") => Some(0),
-                s if s.eq_ignore_ascii_case("session") => Some(session),
-                s => TimeZone::parse(s).ok().map(|z| z.offset_seconds),
-            };
-            match (offset(&a[1]), offset(&a[2])) {
-                (Some(x), Some(y)) if whole(t) => int(t.shifted(y - x).pack()),
+            let zone = |v: &ValueRef<'_>| Zone::parse(str_of(v)).ok().map(|(_, z)| z);
+            match (zone(&a[1]), zone(&a[2])) {
+                (Some(x), Some(y)) if whole(t) => {
+                    // Outside of what a TIMESTAMP holds nothing is converted.
+                    let utc = x.to_utc(t);
+                    let held = (0..32_536_771_200 * SECOND_US).contains(&utc.unix_us());
+                    int(if held { y.to_local(utc).pack() } else { t.pack() })
+                }
                 _ => Ok(Value::Null),
             }
         }),
@@ -376,11 +376,10 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_from_unixtime", 1, |a| match super::number::dec(&a[0]) {
         Some(d) if d.signum() >= 0 => {
             let us = d.mul(&Decimal::new(1_000_000, 0)).to_i128().and_then(|n| i64::try_from(n).ok());
-            let zone = i64::from(context::read(|c| c.zone_offset_seconds)) * SECOND_US;
             Ok(match us {
                 // The year 3001 is the end (MySQL 8.0.28).
                 Some(us) if us < 32_536_771_200 * SECOND_US => {
-                    Value::Int(DateTime::from_unix_us(us + zone).pack())
+                    Value::Int(DateTime::from_unix_us(context::zone().local_us(us)).pack())
                 }
                 _ => Value::Null,
             })
@@ -536,7 +535,26 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             Ok(t.rounded(int_of(&a[1]) as u8).map_or(Value::Null, |t| Value::Int(t.pack())))
         }),
     ),
-    ("p_year_of", 1, |a| match a[0] {
+    ("p_partial_date", 1, |a| match a[0] {
+        ValueRef::Text(t) => Ok(convert::to_partial_date(t).map_or(Value::Null, |t| Value::Int(t.pack()))),
+        _ => Ok(Value::Null),
+    }),
+    ("p_year_of", 2, |a| match a[0] {
+        ValueRef::Text(t) => {
+            let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
+            let n: i64 = t.trim()[..digits].parse().unwrap_or(-1);
+            if digits < t.trim().len() || digits == 0 {
+                context::warn(1292, format!("Truncated incorrect YEAR value: '{t}'"));
+            }
+            Ok(match n {
+                0 if digits < 4 => Value::Int(2000),
+                0 => Value::Int(0),
+                1..=69 => Value::Int(2000 + n),
+                70..=99 => Value::Int(1900 + n),
+                1901..=2155 => Value::Int(n),
+                _ => Value::Null,
+            })
+        }
         ValueRef::Int(n) => Ok(match n {
             0 => Value::Int(0),
             1..=69 => Value::Int(2000 + n),
@@ -781,6 +799,9 @@ fn format_date(t: DateTime, format: &str) -> Option<String> {
     let mut out = String::new();
     let mut chars = format.chars();
     let hour12 = |h: u8| if h.is_multiple_of(12) { 12 } else { h % 12 };
+    if format.is_empty() {
+        return None;
+    }
     while let Some(c) = chars.next() {
         if c != '%' {
             out.push(c);
@@ -861,6 +882,8 @@ fn format_time(t: Time, format: &str) -> String {
             Some('p') => write!(out, "{half}"),
             Some('r') => write!(out, "{h12:02}:{:02}:{:02} {half}", t.minutes(), t.seconds()),
             Some('T') => write!(out, "{h:02}:{:02}:{:02}", t.minutes(), t.seconds()),
+            Some('Y') => write!(out, "0000"),
+            Some('y' | 'm' | 'd') => write!(out, "00"),
             Some(c) if c.is_ascii_alphabetic() => write!(out, "0"),
             Some(c) => write!(out, "{c}"),
             None => write!(out, "%"),

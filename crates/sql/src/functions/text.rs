@@ -41,7 +41,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         "p_lower",
         1,
         strict!(|a: &[ValueRef<'_>]| match a[0] {
-            ValueRef::Text(t) => text(t.to_lowercase()),
+            ValueRef::Text(t) => text(lower(t)),
             v => Ok(v.to_value()),
         }),
     ),
@@ -397,6 +397,11 @@ fn upper(t: &str) -> String {
             .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Lower case, letter by letter: a sigma at the end is like any other.
+fn lower(t: &str) -> String {
+    t.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
 fn pad(a: &[ValueRef<'_>], left: bool) -> Answer {

@@ -314,6 +314,7 @@ fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
         locking: None,
         short: false,
         found_rows: None,
+        into: Vec::new(),
     };
     Ok(Plan { fields: Arc::from(table.fields()), ..plan(PlanKind::Query(query)) })
 }

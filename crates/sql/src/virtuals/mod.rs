@@ -153,6 +153,8 @@ pub(crate) enum Ty {
     Int,
     /// BIGINT UNSIGNED.
     UInt,
+    /// INT.
+    Short,
     /// DATETIME.
     When,
 }
@@ -175,6 +177,7 @@ impl Ty {
             Ty::Long => text(FieldKind::Text, u32::MAX / 4),
             Ty::Int => of(FieldKind::LongLong, false, 20, 0),
             Ty::UInt => of(FieldKind::LongLong, true, 20, 0),
+            Ty::Short => of(FieldKind::Long, true, 4, 0),
             Ty::When => of(FieldKind::DateTime, false, 19, 0),
         }
     }

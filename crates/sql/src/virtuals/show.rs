@@ -16,7 +16,7 @@ use crate::plan::NoteLevel;
 use crate::schema_text;
 use crate::variables;
 
-use Ty::{Int, Long, Text, UInt, When};
+use Ty::{Int, Long, Short, Text, UInt, When};
 
 /// What is shown: a word and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -104,7 +104,7 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             ("Visible", Text(3)),
             ("Expression", Long),
         ],
-        "create table" => &[("Table", Text(64)), ("Create Table", Long)],
+        "create table" => &[("Table", Text(64)), ("Create Table", Text(1024))],
         "create view" => &[
             ("View", Text(64)),
             ("Create View", Long),
@@ -133,7 +133,7 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             ("Comment", Text(2048)),
         ],
         "variables" | "status" => VARIABLE,
-        "warnings" | "errors" => &[("Level", Text(7)), ("Code", UInt), ("Message", Text(512))],
+        "warnings" | "errors" => &[("Level", Text(7)), ("Code", Short), ("Message", Text(512))],
         "count warnings" => &[("@@session.warning_count", UInt)],
         "count errors" => &[("@@session.error_count", UInt)],
         "processlist" => &[

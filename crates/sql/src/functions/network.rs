@@ -1,0 +1,101 @@
+//! IP addresses: INET6_ATON and its family, and small functions of sets of bits.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use p2pdb_model::{Value, ValueRef};
+
+use super::{Answer, Row, any_null, bytes_of, int_of, str_of, text, truth};
+
+macro_rules! strict {
+    ($f:expr) => {
+        |a| if any_null(a) { Ok(Value::Null) } else { $f(a) }
+    };
+}
+
+pub(crate) const FUNCTIONS: &[Row] = &[
+    (
+        "p_inet6_aton",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(match str_of(&a[0]).parse() {
+            Ok(IpAddr::V4(ip)) => Value::Blob(ip.octets().to_vec()),
+            Ok(IpAddr::V6(ip)) => Value::Blob(ip.octets().to_vec()),
+            Err(_) => Value::Null,
+        })),
+    ),
+    (
+        "p_inet6_ntoa",
+        1,
+        strict!(|a: &[ValueRef<'_>]| match address(&a[0]) {
+            Some(ip) => text(ip.to_string()),
+            None => Ok(Value::Null),
+        }),
+    ),
+    ("p_is_ipv4", 1, |a| truth(str_of(&a[0]).parse::<Ipv4Addr>().is_ok())),
+    ("p_is_ipv6", 1, |a| truth(str_of(&a[0]).parse::<Ipv6Addr>().is_ok())),
+    ("p_is_ipv4_compat", 1, |a| {
+        let embedded = |ip: Ipv6Addr| ip.octets()[..12] == [0; 12] && u128::from(ip) > 1;
+        truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if embedded(ip)))
+    }),
+    ("p_is_ipv4_mapped", 1, |a| {
+        truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some()))
+    }),
+    ("p_make_set", -1, |a| {
+        if matches!(a[0], ValueRef::Null) {
+            return Ok(Value::Null);
+        }
+        let bits = int_of(&a[0]) as u64;
+        let chosen = a[1..].iter().take(64).enumerate();
+        let words: Vec<&str> = chosen
+            .filter(|(i, v)| bits >> i & 1 == 1 && !matches!(v, ValueRef::Null))
+            .map(|(_, v)| str_of(v))
+            .collect();
+        text(words.join(","))
+    }),
+    ("p_export_set", -1, strict!(export_set)),
+    (
+        "p_format_bytes",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+            let n = super::real_of(&a[0]);
+            text(match UNITS.iter().enumerate().rev().find(|(i, _)| n.abs() >= 1024f64.powi(*i as i32 + 1)) {
+                Some((i, unit)) => format!("{:.2} {unit}", n / 1024f64.powi(i as i32 + 1)),
+                None => format!("{n:4.0} bytes"),
+            })
+        }),
+    ),
+];
+
+fn address(v: &ValueRef<'_>) -> Option<IpAddr> {
+    let b = bytes_of(v);
+    match b.len() {
+        4 => <[u8; 4]>::try_from(b).ok().map(|b| IpAddr::V4(b.into())),
+        16 => <[u8; 16]>::try_from(b).ok().map(|b| IpAddr::V6(b.into())),
+        _ => None,
+    }
+}
+
+/// (bits, on, off, separator, number of bits)
+fn export_set(a: &[ValueRef<'_>]) -> Answer {
+    let bits = int_of(&a[0]) as u64;
+    let (on, off) = (str_of(&a[1]), str_of(&a[2]));
+    let separator = a.get(3).map_or(",", str_of);
+    let count = a.get(4).map_or(64, |n| usize::try_from(int_of(n)).map_or(64, |n| n.min(64)));
+    let words: Vec<&str> = (0..count).map(|i| if bits >> i & 1 == 1 { on } else { off }).collect();
+    text(words.join(separator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let f = FUNCTIONS.iter().find(|f| f.0 == "p_format_bytes").unwrap().2;
+        for (n, want) in
+            [(0.0, "   0 bytes"), (512.0, " 512 bytes"), (1024.0, "1.00 KiB"), (18e18, "15.61 EiB")]
+        {
+            assert_eq!(f(&[ValueRef::Real(n)]).unwrap(), Value::Text(want.to_owned()), "{n}");
+        }
+    }
+}
