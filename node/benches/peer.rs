@@ -88,6 +88,7 @@ fn key(n: u8) -> p2pdb_block::SigningKey {
 
 fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
     let engine = Engine::open(EngineConfig {
+        rules: p2pdb_model::RULES,
         directory: dir.path().to_owned(),
         node_key: key(node),
         account_keys: vec![key(99)],

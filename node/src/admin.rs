@@ -61,6 +61,8 @@ pub struct StatusReport {
     pub newest_ms: u64,
     /// Blocks that wait for their parents.
     pub pending_blocks: u64,
+    /// Blocks held but not applied: their rules number is not known to this program.
+    pub kept_blocks: u64,
     /// Why writes are refused, if they are.
     pub refuses_writes: Option<String>,
     /// A fingerprint differed, and where.
@@ -132,6 +134,8 @@ pub struct BlockReport {
     pub time_ms: u64,
     /// A head of the DAG.
     pub head: bool,
+    /// Kept unread: its rules number is not known to this program.
+    pub kept: bool,
     /// Its transactions.
     pub transactions: Vec<TransactionReport>,
 }

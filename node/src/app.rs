@@ -145,6 +145,7 @@ impl App {
             fingerprints: status.fingerprints,
             newest_ms: status.stamp.millis(),
             pending_blocks: status.pending_blocks,
+            kept_blocks: status.kept_blocks,
             refuses_writes: status.refuses_writes,
             alarm: status.alarm,
             clients: self.door.connected(),

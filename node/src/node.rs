@@ -151,6 +151,7 @@ pub fn open_engine(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
     dir.must_be_initialised()?;
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
     let engine = Engine::open(EngineConfig {
+        rules: p2pdb_model::RULES,
         directory: dir.root().to_owned(),
         node_key: dir.read_node_key()?,
         account_keys,

@@ -57,6 +57,7 @@ pub fn log(engine: &Engine, limit: usize) -> anyhow::Result<Vec<BlockReport>> {
         seq: b.seq,
         time_ms: b.stamp.millis(),
         head: b.head,
+        kept: b.kept,
         transactions: b
             .transactions
             .into_iter()

@@ -162,6 +162,8 @@ pub struct Access {
     /// Deals by dealer and by receiver.
     pub(crate) deals: HashMap<NodeId, Vec<Ref>>,
     pub(crate) rules: Vec<Ref>,
+    /// The rules number that the realm began with.
+    pub(crate) first_rules: u32,
 }
 
 impl Access {
@@ -181,7 +183,13 @@ impl Access {
             undelegations: HashMap::new(),
             deals: HashMap::new(),
             rules: Vec::new(),
+            first_rules: 1,
         }
+    }
+
+    /// The genesis block was written under this rules number.
+    pub fn begin_rules(&mut self, rules: u32) {
+        self.first_rules = rules;
     }
 
     /// The realm.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use p2pdb_dag::Past;
 use p2pdb_model::AccountId;
 use p2pdb_model::change::{AccessChange, Delegate, Role, WriteOrder};
 use p2pdb_model::ids::{NodeId, PublicKey};
@@ -334,13 +335,34 @@ impl Access {
         .collect()
     }
 
+    /// The rules number in force at a place. A switch counts by its own causal past alone: that its author was removed
+    /// elsewhere at the same time does not take it back, or the blocks written after it would stand on nothing.
     pub(crate) fn rules_at(&self, at: &At<'_>) -> u32 {
-        let switches = self.rules.iter().filter(|r| self.holds(**r, at));
-        let rules = switches.filter_map(|r| match self.item(*r).1.change {
+        let counts =
+            |r: &Ref| self.precedes(*r, at) && (at.current == Some(r.tx) || self.txs[r.tx].first.is_ok());
+        self.greatest_rules(counts)
+    }
+
+    /// The rules number that a block with these parents is under, given the parents' causal pasts.
+    pub fn rules_after(&self, parents: &[Past]) -> u32 {
+        let seen = |r: &Ref| {
+            let place = self.txs[r.tx].site.place();
+            self.txs[r.tx].first.is_ok() && parents.iter().any(|p| p.contains_or_is(place))
+        };
+        self.greatest_rules(seen)
+    }
+
+    /// True when somebody ever asked for other rules than the realm began with.
+    pub fn has_switches(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    fn greatest_rules(&self, counts: impl Fn(&Ref) -> bool) -> u32 {
+        let rules = self.rules.iter().filter(|r| counts(r)).filter_map(|r| match self.item(*r).1.change {
             AccessChange::Rules { rules } => Some(rules),
             _ => None,
         });
-        rules.max().unwrap_or(1)
+        rules.max().unwrap_or(self.first_rules).max(self.first_rules)
     }
 
     /// The AUTO_INCREMENT values that a node owns at this place.

@@ -179,6 +179,33 @@ fn what_a_removed_owner_gave_beyond_the_cut_falls_with_it_and_an_admission_unawa
 }
 
 #[test]
+fn a_switch_of_the_rules_stands_by_its_own_past_and_counts_where_it_is_known() {
+    let mut w = World::new();
+    let o = with_member(&mut w, 1, Role::Owner);
+    let m = with_member(&mut w, 2, Role::Writer);
+    let before = w.write(2, &[m], 0, row());
+    let switch = w.write(1, &[o], 0, access(&[AccessChange::Rules { rules: 4 }]));
+    let behind = w.write(2, &[switch], 0, row());
+    // Unaware: its author is removed, and somebody who may not switches further.
+    let r = w.remove(1, &[o]);
+    let r = w.write(0, &[before], 0, r);
+    let not_an_owner = w.write(2, &[], 0, access(&[AccessChange::Rules { rules: 9 }]));
+    expect(
+        &w,
+        &[
+            (switch, void(Reason::BeyondRemoval)),
+            (behind, OK),
+            (r, OK),
+            (not_an_owner, void(Reason::NotOwner)),
+        ],
+    );
+    let seen = Observer::run(&w, 1);
+    let rules = |i: usize| seen.access.rules_after(std::slice::from_ref(&seen.sites[&i].past));
+    assert_eq!([before, switch, behind, r, not_an_owner].map(rules), [1, 4, 4, 1, 4]);
+    assert_eq!(seen.access.rules(), 4);
+}
+
+#[test]
 fn two_owners_that_remove_each_other_are_both_out() {
     let mut w = World::new();
     let o = with_member(&mut w, 1, Role::Owner);

@@ -95,6 +95,13 @@ pub struct BodyPart {
     pub bytes: Vec<u8>,
 }
 
+/// A verified block with all its bodies, unread: what can be said of a block whose rules number is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WholeBlock {
+    block: VerifiedBlock,
+    parts: Vec<BodyPart>,
+}
+
 /// A verified block with all its bodies, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FullBlock {
@@ -114,6 +121,13 @@ impl Deref for DecodedBlock {
 impl Deref for VerifiedBlock {
     type Target = Block;
     fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl Deref for WholeBlock {
+    type Target = VerifiedBlock;
+    fn deref(&self) -> &VerifiedBlock {
         &self.block
     }
 }
@@ -189,23 +203,17 @@ impl VerifiedBlock {
         self.proof
     }
 
-    /// Puts the bodies to it, in the order of the header: lengths and hashes are checked, the body is decoded.
-    ///
-    /// A block under unknown rules gives [`Refusal::UnknownRules`]; it can be kept and relayed with
-    /// [`VerifiedBlock::check_bodies`] alone.
-    pub fn with_bodies(self, parts: Vec<Vec<u8>>) -> Result<FullBlock, Refusal> {
+    /// Puts the bodies to it, in the order of the header: lengths and hashes are checked.
+    pub fn with_parts(self, parts: Vec<Vec<u8>>) -> Result<WholeBlock, Refusal> {
         self.check_bodies(parts.iter().map(Vec::as_slice))?;
-        if !self.header.rules_known() {
-            return Err(Refusal::UnknownRules(self.header.rules));
-        }
-        let (body, index) = match parts.as_slice() {
-            [] => Default::default(),
-            [one] => decode_body(one)?,
-            chunks => decode_body(&chunks.concat())?,
-        };
         let parts = self.header.bodies.iter().zip(parts);
         let parts = parts.map(|(r, bytes)| BodyPart { cid: r.cid, bytes }).collect();
-        Ok(FullBlock { block: self, parts, body, index })
+        Ok(WholeBlock { block: self, parts })
+    }
+
+    /// Puts the bodies to it and decodes them.
+    pub fn with_bodies(self, parts: Vec<Vec<u8>>) -> Result<FullBlock, Refusal> {
+        self.with_parts(parts)?.decode()
     }
 
     /// Checks bodies against the header: number, lengths, hashes.
@@ -230,6 +238,28 @@ fn check_body(r: &BodyRef, bytes: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::WrongCid { should: r.cid });
     }
     Ok(())
+}
+
+impl WholeBlock {
+    /// Reads the transactions. Only for a block whose rules number is known: under another one the same bytes may mean
+    /// something else.
+    pub fn decode(self) -> Result<FullBlock, Refusal> {
+        let (body, index) = match self.parts.as_slice() {
+            [] => Default::default(),
+            [one] => decode_body(&one.bytes)?,
+            chunks => decode_body(&chunks.iter().flat_map(|p| &p.bytes).copied().collect::<Vec<u8>>())?,
+        };
+        let WholeBlock { block, parts } = self;
+        Ok(FullBlock { block, parts, body, index })
+    }
+    /// The body blocks, in order.
+    pub fn parts(&self) -> &[BodyPart] {
+        &self.parts
+    }
+    /// The block without its bodies.
+    pub fn verified(&self) -> &VerifiedBlock {
+        &self.block
+    }
 }
 
 impl FullBlock {

@@ -77,8 +77,8 @@ impl Header {
         self.bodies.iter().map(|b| u64::from(b.bytes)).sum()
     }
 
-    /// True when this build knows the block's rules.
-    pub fn rules_known(&self) -> bool {
+    /// True when the rules number is one for which nothing is reserved any more in the header.
+    fn rules_known(&self) -> bool {
         self.rules <= RULES
     }
 

@@ -4,14 +4,16 @@
 //! A block moves through types that cannot be skipped:
 //!
 //! ```text
-//! RawBlock ──decode──▶ DecodedBlock ──verify / vouched──▶ VerifiedBlock ──with_bodies──▶ FullBlock
-//!  any bytes            canonical,      signature holds,     signed by its author           bodies held, their
-//!                       CID known       or a successor's                                    CIDs checked, decoded
+//! RawBlock ──decode──▶ DecodedBlock ──verify / vouched──▶ VerifiedBlock ──with_parts──▶ WholeBlock ──decode──▶ FullBlock
+//!  any bytes            canonical,      signature holds,     signed by its author         bodies held,          and
+//!                       CID known       or a successor's                                  CIDs checked          decoded
 //! ```
 //!
 //! * [`DecodedBlock`]: the bytes are the one canonical encoding, within limits. Bodies may be missing.
 //! * [`VerifiedBlock`]: its author signed it, or signed a later block of the same chain that names it.
-//! * [`FullBlock`]: all bodies are here, hash to what the header says and decode canonically.
+//! * [`WholeBlock`]: all bodies are here and hash to what the header says. It can be kept and relayed, whatever rules
+//!   number it was written under.
+//! * [`FullBlock`]: its bodies decode canonically; for blocks under rules that are known.
 //!
 //! ```
 //! use p2pdb_block::{BuiltBody, Draft, RawBlock, SigningKey, seal};
@@ -44,7 +46,8 @@ mod refusal;
 pub mod sign;
 
 pub use block::{
-    Block, BodyPart, DecodedBlock, Draft, FullBlock, Proof, RawBlock, VerifiedBlock, seal, verify_runs,
+    Block, BodyPart, DecodedBlock, Draft, FullBlock, Proof, RawBlock, VerifiedBlock, WholeBlock, seal,
+    verify_runs,
 };
 pub use body::{
     BodyBuilder, BuiltBody, ChangeIndex, Span, decode_body, decode_change, decode_change_at, decode_layouts,

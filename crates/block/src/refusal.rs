@@ -20,9 +20,6 @@ pub enum Refusal {
     /// Another format than this build reads.
     #[error("unknown block format {0}")]
     UnknownFormat(u64),
-    /// A rules number that this build does not know; such a block can be stored and relayed, not applied.
-    #[error("the block follows rules {0}, which this version does not know")]
-    UnknownRules(u32),
     /// Something is longer or more than its limit.
     #[error("{what}: {is}, at most {max} are allowed")]
     TooLarge {

@@ -78,6 +78,8 @@ pub struct EngineConfig {
     pub node_key: SigningKey,
     /// Keys of accounts that this node holds; tickets made here delegate them.
     pub account_keys: Vec<SigningKey>,
+    /// The newest rules number that is understood: [`p2pdb_model::RULES`], but in tests of what happens behind it.
+    pub rules: u32,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -115,6 +117,8 @@ pub struct Status {
     pub stamp: Stamp,
     /// Blocks whose parents are missing.
     pub pending_blocks: u64,
+    /// Blocks held, and served, but not applied: the realm's rules number is newer than this program.
+    pub kept_blocks: u64,
     /// Writes are refused, and why.
     pub refuses_writes: Option<String>,
     /// A fingerprint differed from a peer's at an equal frontier, and where.
@@ -155,6 +159,8 @@ pub struct LogEntry {
     pub stamp: Stamp,
     /// Nothing held names it as a parent.
     pub head: bool,
+    /// It is kept unread, under a rules number that this program does not know.
+    pub kept: bool,
     /// One line a transaction: account, verdict, summary of the changes.
     pub transactions: Vec<LogTransaction>,
 }

@@ -4,13 +4,14 @@
 //! into the log with its verdicts, merged into the tables, and may let others in. Changes of members and accounts may
 //! turn verdicts on transactions that were applied before; those are merged anew.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_access::{Rejudge, Site};
-use p2pdb_block::{DecodedBlock, FullBlock, verify_runs};
+use p2pdb_block::{BodyPart, DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::Placed;
-use p2pdb_model::{Change, Cid, RULES};
+use p2pdb_model::{Change, Cid};
 use p2pdb_store::{self as store, NewTransaction, TxNo};
 use p2pdb_sync::Received;
 
@@ -19,7 +20,7 @@ use crate::error::EngineError;
 use crate::job::{After, Job, TaskJob};
 use crate::logged::{self, Ancestry, Logged};
 use crate::wait::{Giver, Taker, Wait, handoff};
-use crate::writer::Writer;
+use crate::writer::{Writer, access_positions};
 
 /// Blocks that were made here and are committed.
 pub struct Announced {
@@ -30,7 +31,7 @@ pub struct Announced {
 /// What became of a batch.
 #[derive(Clone, Debug, Default)]
 pub struct Arrived {
-    /// Blocks applied, by this batch or let in by it.
+    /// Blocks held from now on, by this batch or let in by it: applied, or kept (their rules number is not known).
     pub applied: Vec<Cid>,
     /// Blocks that were held already.
     pub known: usize,
@@ -40,6 +41,8 @@ pub struct Arrived {
     pub missing: Vec<Cid>,
     /// Blocks that are refused, each with the reason; every node refuses them.
     pub refused: Vec<(Option<Cid>, String)>,
+    /// How many of those are refused for their rules number: a peer with an older program passes them on in good faith.
+    pub misruled: usize,
     /// A fault of this node: nothing of the batch was committed.
     pub fault: Option<String>,
 }
@@ -114,7 +117,7 @@ impl Engine {
 
 impl Inner {
     /// Everything that can be checked without the log: bytes, bodies, signatures.
-    fn check(&self, batch: Vec<Received>, arrived: &mut Arrived) -> Vec<FullBlock> {
+    fn check(&self, batch: Vec<Received>, arrived: &mut Arrived) -> Vec<Arriving> {
         let mut decoded: Vec<DecodedBlock> = Vec::with_capacity(batch.len());
         let mut bodies = Vec::with_capacity(batch.len());
         for r in batch {
@@ -126,8 +129,13 @@ impl Inner {
             match verified {
                 Ok(v) => {
                     let cid = v.cid();
-                    match v.with_bodies(bodies) {
-                        Ok(f) => full.push(f),
+                    let whole =
+                        v.with_parts(bodies).and_then(|whole| match whole.header().rules <= self.rules {
+                            true => whole.decode().map(Arriving::Read),
+                            false => Ok(Arriving::Unread(whole)),
+                        });
+                    match whole {
+                        Ok(block) => full.push(block),
                         Err(e) => arrived.refused.push((Some(cid), e.to_string())),
                     }
                 }
@@ -140,7 +148,7 @@ impl Inner {
     fn take_in(
         &self,
         writer: &mut Writer,
-        full: Vec<FullBlock>,
+        full: Vec<Arriving>,
         mut arrived: Arrived,
         giver: Giver<Arrived>,
     ) -> After {
@@ -177,7 +185,7 @@ impl Inner {
     }
 
     /// One block, and those that it lets in.
-    fn take_one(&self, writer: &mut Writer, block: FullBlock, arrived: &mut Arrived) {
+    fn take_one(&self, writer: &mut Writer, block: Arriving, arrived: &mut Arrived) {
         let mut ready = vec![block];
         while let Some(block) = ready.pop() {
             let cid = block.cid();
@@ -209,10 +217,15 @@ impl Inner {
                     continue;
                 }
             }
-            match self.apply(writer, &block) {
-                Ok(()) => {
+            match writer.take(block) {
+                Ok(applied) => {
                     arrived.applied.push(cid);
-                    self.counters.blocks_applied.fetch_add(1, Ordering::Relaxed);
+                    self.counters.blocks_applied.fetch_add(u64::from(applied), Ordering::Relaxed);
+                }
+                Err(ApplyError::Misruled(why)) => {
+                    arrived.misruled += 1;
+                    arrived.refused.push((Some(cid), why));
+                    continue;
                 }
                 Err(ApplyError::Refused(why)) => {
                     arrived.refused.push((Some(cid), why));
@@ -226,23 +239,51 @@ impl Inner {
             ready.extend(writer.pending.arrived(&cid).into_iter().map(|(_, b)| b));
         }
     }
+}
 
-    fn apply(&self, writer: &mut Writer, block: &FullBlock) -> Result<(), ApplyError> {
-        if block.header().rules > RULES {
-            // Stored and relayed by the log, but not understood: this node must not apply anything from here on.
-            self.health.lock().refuses_writes = Some(format!(
-                "the realm has gone over to rules {}, this program knows rules up to {RULES}: use a newer p2pdb-node",
-                block.header().rules
-            ));
-            return Err(ApplyError::Refused(format!("rules {} are not known here", block.header().rules)));
+/// A block on its way into the log.
+pub(crate) enum Arriving {
+    /// Its body is read.
+    Read(FullBlock),
+    /// Its rules number is not known here, or it is read later.
+    Unread(WholeBlock),
+}
+
+impl Arriving {
+    pub(crate) fn verified(&self) -> &VerifiedBlock {
+        match self {
+            Arriving::Read(full) => full.verified(),
+            Arriving::Unread(whole) => whole.verified(),
         }
-        writer.apply_block(block)
+    }
+
+    pub(crate) fn parts(&self) -> &[BodyPart] {
+        match self {
+            Arriving::Read(full) => full.parts(),
+            Arriving::Unread(whole) => whole.parts(),
+        }
+    }
+
+    pub(crate) fn decode(self) -> Result<FullBlock, Refusal> {
+        match self {
+            Arriving::Read(full) => Ok(full),
+            Arriving::Unread(whole) => whole.decode(),
+        }
+    }
+}
+
+impl Deref for Arriving {
+    type Target = VerifiedBlock;
+    fn deref(&self) -> &VerifiedBlock {
+        self.verified()
     }
 }
 
 pub(crate) enum ApplyError {
     /// The block can never be part of the log.
     Refused(String),
+    /// Likewise, because it is under other rules than its causal past: who does not know the rules cannot tell.
+    Misruled(String),
     /// This node failed.
     Fault(EngineError),
 }
@@ -257,6 +298,9 @@ impl Writer {
     /// Logs, judges and merges a block whose parents are applied.
     pub(crate) fn apply_block(&mut self, block: &FullBlock) -> Result<(), ApplyError> {
         self.set_dirty();
+        if self.dag.is_empty() {
+            self.begin_rules(block);
+        }
         let placed = match self.dag.append(block.verified(), &Logged(&self.db)) {
             Ok(placed) => placed,
             Err(p2pdb_dag::Error::Fault(e)) => return Err(ApplyError::Fault(e.into())),
@@ -284,7 +328,8 @@ impl Writer {
             };
             transactions.push(NewTransaction { account, verdict: store::Verdict(verdict.code().into()) });
         }
-        self.log_placed(block, placed, &transactions)?;
+        let access = access_positions(block);
+        self.log_placed(block.verified(), block.parts(), placed, &transactions, &access)?;
         self.merge(placed, block)?;
         let last_tx = self.db.last_tx()?;
         for layout in body.layouts() {

@@ -6,7 +6,7 @@
 
 use p2pdb_store::{self as store, Flow, verify};
 
-use crate::arrive::ApplyError;
+use crate::arrive::{ApplyError, Arriving};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::writer::Writer;
@@ -51,14 +51,14 @@ impl Engine {
         // The key signs nothing: a replay makes no blocks.
         let key = p2pdb_block::SigningKey::from_bytes(&[0; 32]);
         let (clock, entropy) = (self.inner.clock.clone(), self.inner.entropy.clone());
-        let mut writer = Writer::load(db, self.inner.realm, key, None, clock, entropy)?;
+        let mut writer = Writer::load(db, self.inner.realm, key, None, self.inner.rules, clock, entropy)?;
         let mut report = Report::default();
         let total = live.last_block()?.0;
         writer.begin()?;
         for n in 1..=total {
             let no = store::BlockNo(n);
             let full = match live.block(no) {
-                Ok(Some(block)) => block.with_bodies(live.bodies(no)?),
+                Ok(Some(block)) => block.with_parts(live.bodies(no)?),
                 Ok(None) => {
                     report.add(verify::Part::Block, n, "is missing");
                     return Ok(report);
@@ -75,10 +75,10 @@ impl Engine {
                     return Ok(report);
                 }
             };
-            match writer.apply_block(&full) {
-                Ok(()) => {}
+            match writer.take(Arriving::Unread(full)) {
+                Ok(_) => {}
                 Err(ApplyError::Fault(e)) => return Err(e),
-                Err(ApplyError::Refused(why)) => {
+                Err(ApplyError::Refused(why) | ApplyError::Misruled(why)) => {
                     report.add(verify::Part::Block, n, format!("is refused when it is replayed: {why}"));
                     return Ok(report);
                 }

@@ -26,6 +26,7 @@ use crate::calls::Calls;
 use crate::core::{Core, Handle};
 use crate::error::EngineError;
 use crate::queue::{Queue, Todo};
+use crate::rules::Keeps;
 use crate::session::Session;
 use crate::statement::Statement;
 use crate::writer::Writer;
@@ -50,6 +51,8 @@ pub(crate) struct Published {
     pub(crate) heads: Arc<[Head]>,
     pub(crate) blocks: u64,
     pub(crate) pending: u64,
+    /// Blocks are not applied any more.
+    pub(crate) kept: Option<Keeps>,
     realm: RealmId,
     branches: Vec<Branch>,
     /// Made when somebody asks: there is a new state after each commit, and few are looked at.
@@ -58,8 +61,15 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    pub(crate) fn new(catalog: Arc<Catalog>, access: Arc<Access>, dag: &Dag, pending: u64) -> Self {
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        access: Arc<Access>,
+        dag: &Dag,
+        pending: u64,
+        kept: Option<Keeps>,
+    ) -> Self {
         Published {
+            kept,
             catalog,
             access,
             heads: dag.heads().copied().collect(),
@@ -125,6 +135,8 @@ pub(crate) struct Inner {
     pub(crate) connected: Mutex<HashSet<NodeId>>,
     /// Was closed properly before this start.
     pub(crate) clean: bool,
+    /// The newest rules number that is understood.
+    pub(crate) rules: u32,
     globals: Arc<Globals>,
     fronts: [Mutex<Front>; FRONTS],
     costs: Box<[AtomicU64]>,
@@ -203,6 +215,7 @@ impl Engine {
             clock,
             entropy,
             published: ArcSwap::from_pointee(writer.to_publish()),
+            rules: writer.rules_known,
             queue: Queue::new(idle_transaction_ms.saturating_mul(1_000)),
             calls: Calls::default(),
             writer: Mutex::new(writer),

@@ -22,6 +22,7 @@ mod members;
 mod queue;
 mod read_set;
 pub mod realm;
+mod rules;
 mod run;
 mod session;
 mod source;

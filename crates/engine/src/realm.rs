@@ -79,11 +79,13 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
     let realm = RealmId(genesis.cid());
     let db = store::Writer::create(&options(new.directory))?;
     let key = new.node_key.clone();
-    let mut writer = Writer::load(db, realm, key, None, new.clock, new.entropy)?;
+    let mut writer = Writer::load(db, realm, key, None, RULES, new.clock, new.entropy)?;
     writer.begin()?;
     let applied = writer.apply_block(&genesis).map_err(|e| match e {
         ApplyError::Fault(e) => e,
-        ApplyError::Refused(why) => EngineError::State(format!("the genesis block is refused: {why}")),
+        ApplyError::Refused(why) | ApplyError::Misruled(why) => {
+            EngineError::State(format!("the genesis block is refused: {why}"))
+        }
     });
     applied.and_then(|()| {
         writer.db.put_meta(store::meta::REALM, &realm.0.to_bytes())?;
@@ -128,6 +130,7 @@ fn meta_cid(db: &store::Writer, name: &str) -> Result<Option<Cid>, EngineError> 
 pub(crate) fn load(
     options: &store::Options,
     key: SigningKey,
+    rules: u32,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Writer, bool), EngineError> {
@@ -144,7 +147,9 @@ pub(crate) fn load(
         db.remove_meta(store::meta::RESTORED)?;
     }
     db.commit()?;
-    let writer = Writer::load(db, RealmId(realm), key, chain, clock, entropy)?;
+    let mut writer = Writer::load(db, RealmId(realm), key, chain, rules, clock, entropy)?;
+    let mut progress = |done| tracing::info!(blocks = done, "blocks under newer rules are taken in");
+    writer.retake(&mut progress)?;
     Ok((writer, clean && !restored))
 }
 
@@ -156,8 +161,13 @@ impl Engine {
     pub fn open(config: EngineConfig) -> Result<Engine, EngineError> {
         let options = options(&config.directory);
         let clock = config.clock.clone();
-        let (writer, clean) =
-            load(&options, config.node_key.clone(), config.clock.clone(), config.entropy.clone())?;
+        let (writer, clean) = load(
+            &options,
+            config.node_key.clone(),
+            config.rules,
+            config.clock.clone(),
+            config.entropy.clone(),
+        )?;
         let engine = Engine::from_parts(Parts {
             directory: config.directory,
             clock,

@@ -45,7 +45,9 @@ impl BlockSource for LogView {
     fn state(&self) -> Result<Option<StateProof>, StoreError> {
         // No proof is better than a wait: the next round brings one.
         let state = self.engine.inner.state().ok();
-        Ok(state.map(|s| StateProof { frontier: s.frontier, fingerprint: s.fingerprint }))
+        Ok(state
+            .filter(|s| s.comparable)
+            .map(|s| StateProof { frontier: s.frontier, fingerprint: s.fingerprint }))
     }
 
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {

@@ -17,6 +17,7 @@ use crate::api::{LogEntry, LogTransaction, Status};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::logged::Ancestry;
+use crate::rules::Keeps;
 
 /// What the tables are at a frontier.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) frontier: [u8; 32],
     pub(crate) fingerprint: [u8; 32],
     pub(crate) schemas: Vec<(String, [u8; 32])>,
+    /// All blocks of the frontier are applied, so that nodes with the same frontier must have the same fingerprint.
+    pub(crate) comparable: bool,
 }
 
 impl Inner {
@@ -58,8 +61,11 @@ impl Inner {
             frontier: published.frontier_digest(),
             fingerprint: all.to_bytes(),
             schemas: schemas.into_iter().map(|(n, f)| (n, f.to_bytes())).collect(),
+            comparable: published.kept.is_none(),
         };
-        self.proofs.lock().put(state.frontier, state.fingerprint);
+        if state.comparable {
+            self.proofs.lock().put(state.frontier, state.fingerprint);
+        }
         Ok(state)
     }
 }
@@ -86,7 +92,8 @@ impl Engine {
             fingerprints: state.schemas.into_iter().map(|(n, f)| (n, hex(&f))).collect(),
             stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
             pending_blocks: published.pending,
-            refuses_writes: health.refuses_writes.clone(),
+            kept_blocks: published.kept.as_ref().map_or(0, |k| k.blocks),
+            refuses_writes: published.kept.as_ref().map(Keeps::why).or_else(|| health.refuses_writes.clone()),
             alarm: health.alarm.clone(),
         }
     }
@@ -155,7 +162,11 @@ impl Engine {
         for record in records.into_iter().rev() {
             let Some(block) = reader.block(record.no)? else { continue };
             let header: &Header = block.header();
-            let body = reader.body(record.no)?;
+            let kept = published.kept.as_ref().is_some_and(|k| k.from.is_some_and(|from| record.no >= from));
+            let transactions = match kept {
+                true => Vec::new(),
+                false => transactions(&reader, &record, &*reader.body(record.no)?, &published.catalog)?,
+            };
             entries.push(LogEntry {
                 cid: record.cid,
                 parents: header.all_parents().copied().collect(),
@@ -167,7 +178,8 @@ impl Engine {
                 seq: record.seq,
                 stamp: record.stamp,
                 head: published.heads.iter().any(|h| h.cid == record.cid),
-                transactions: transactions(&reader, &record, &body, &published.catalog)?,
+                kept,
+                transactions,
             });
         }
         Ok(entries)

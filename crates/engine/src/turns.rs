@@ -156,6 +156,9 @@ impl Inner {
             );
             Err(SqlError::new(1290, "HY000", message))
         };
+        if let Some(keeps) = writer.keeps() {
+            return read_only(&keeps.why());
+        }
         if let Some(why) = &self.health.lock().refuses_writes {
             return read_only(why);
         }

@@ -9,16 +9,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_access::{Access, Site};
-use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
+use p2pdb_block::{BodyBuilder, BodyPart, Draft, FullBlock, SigningKey, VerifiedBlock, node_id, seal};
 use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
-use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RULES, RealmId, Stamp, Value};
+use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
 
 use crate::api::{Clock, Entropy};
+use crate::arrive::Arriving;
 use crate::core::Core;
 use crate::engine::Published;
 use crate::error::EngineError;
@@ -64,7 +65,7 @@ pub(crate) struct Writer {
     pub(crate) merger: Merger,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) pending: Pending<FullBlock>,
+    pub(crate) pending: Pending<Arriving>,
     key: SigningKey,
     node: NodeId,
     realm: RealmId,
@@ -82,6 +83,10 @@ pub(crate) struct Writer {
     ids: HashMap<ObjectId, u64>,
     /// This node's share, once somebody asked.
     id_class: Option<Option<IdClass>>,
+    /// The newest rules number that is understood.
+    pub(crate) rules_known: u32,
+    /// Where the log's end begins that is kept and not applied.
+    pub(crate) kept: Option<store::Kept>,
 }
 
 /// What identifies a transaction while it runs.
@@ -98,10 +103,13 @@ impl Writer {
         realm: RealmId,
         key: SigningKey,
         chain: Option<Cid>,
+        rules_known: u32,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, EngineError> {
         let mut writer = Writer {
+            rules_known,
+            kept: None,
             dag: Dag::new(realm),
             access: Arc::new(Access::new(realm)),
             merger: Merger::load(&db, &|_, _| Ok(false), functions::default_of())?,
@@ -136,6 +144,7 @@ impl Writer {
         self.made.clear();
         self.ids.clear();
         self.id_class = None;
+        self.kept = self.db.kept()?;
         self.dag = logged::load_dag(self.realm, &self.db)?;
         self.access = Arc::new(self.load_access()?);
         let ancestry = Ancestry::new(&self.dag, &self.db);
@@ -156,6 +165,9 @@ impl Writer {
 
     fn load_access(&self) -> Result<Access, EngineError> {
         let mut access = Access::new(self.realm);
+        if let Some(genesis) = self.db.block(store::BlockNo(1))? {
+            access.begin_rules(genesis.header().rules);
+        }
         let mut places: Vec<(store::BlockNo, u32)> = Vec::new();
         self.db.scan_access(|at| {
             if places.last() != Some(&(at.block, at.position.transaction)) {
@@ -197,7 +209,13 @@ impl Writer {
     }
 
     pub(crate) fn to_publish(&self) -> Published {
-        Published::new(self.catalog.clone(), self.access.clone(), &self.dag, self.pending.len() as u64)
+        Published::new(
+            self.catalog.clone(),
+            self.access.clone(),
+            &self.dag,
+            self.pending.len() as u64,
+            self.keeps(),
+        )
     }
 
     /// True when a commit after transaction `tx` has changed this table.
@@ -301,6 +319,9 @@ impl Writer {
 
     /// Begins a local transaction.
     pub(crate) fn enter(&mut self, account: AccountId) -> Result<(), EngineError> {
+        if let Some(keeps) = self.keeps() {
+            return Err(EngineError::Refused(keeps.why()));
+        }
         self.tx_site()?;
         let savepoint = self.db.savepoint()?;
         self.db.set_capture(true);
@@ -507,7 +528,7 @@ impl Writer {
     fn seal(&mut self, open: OpenBlock) -> Result<(), EngineError> {
         let tip = self.own_tip();
         let draft = Draft {
-            rules: RULES,
+            rules: self.access.rules(),
             seq: tip.map_or(1, |t| t.0 + 1),
             prev: tip.map(|t| t.1),
             parents: self.dag.heads().map(|h| h.cid).collect(),
@@ -545,16 +566,18 @@ impl Writer {
             p2pdb_dag::Error::Fault(e) => EngineError::Store(e),
             e => EngineError::State(e.to_string()),
         })?;
-        self.log_placed(full, &placed, transactions)?;
+        self.log_placed(full.verified(), full.parts(), &placed, transactions, &access_positions(full))?;
         Ok(placed)
     }
 
     /// Puts a block that has its place in the DAG into the log.
     pub(crate) fn log_placed(
         &mut self,
-        full: &FullBlock,
+        block: &VerifiedBlock,
+        bodies: &[BodyPart],
         placed: &Placed,
         transactions: &[NewTransaction],
+        access: &[Position],
     ) -> Result<(), EngineError> {
         if let Some(branch) = logged::new_branch(placed) {
             self.db.add_branch(&branch)?;
@@ -571,14 +594,14 @@ impl Writer {
         };
         self.db.append_block(&store::NewBlock {
             no: logged::no(placed.place.no),
-            block: full.verified(),
-            bodies: full.parts(),
+            block,
+            bodies,
             branch: store::BranchNo(placed.place.branch.0),
             unseen,
             heads_gone: &placed.heads_gone,
             arrived_ms: self.clock.now_ms(),
             transactions,
-            access: &access_positions(full),
+            access,
         })?;
         Ok(())
     }
@@ -645,7 +668,7 @@ impl Writer {
             let parents = groups.swap_remove(0);
             let own = self.own_tip();
             let draft = Draft {
-                rules: RULES,
+                rules: self.access.rules(),
                 seq: own.map_or(1, |t| t.0 + 1),
                 prev: own.map(|t| t.1),
                 parents,
@@ -714,7 +737,7 @@ fn past_of(dag: &Dag, db: &store::Writer, cid: &Cid) -> Result<Option<p2pdb_dag:
 }
 
 /// Where a block's changes of members, accounts and delegations are.
-fn access_positions(full: &FullBlock) -> Vec<Position> {
+pub(crate) fn access_positions(full: &FullBlock) -> Vec<Position> {
     let mut found = Vec::new();
     for (t, tx) in full.body().transactions().iter().enumerate() {
         for (c, change) in tx.changes().iter().enumerate() {

@@ -131,6 +131,20 @@ fn blocks_in_reverse_order_twice_and_with_a_hole_are_put_right() {
     converge(&[&a, &b]);
 }
 
+/// Blocks share their lists of what they had not seen as far as a program remembers them, and it forgets at its end.
+#[test]
+fn a_node_that_was_restarted_amid_concurrent_blocks_verifies_clean() {
+    let (a, b) = two();
+    a.session().run("INSERT INTO d.t VALUES (2, 20)");
+    b.session().run("INSERT INTO d.t VALUES (3, 30)");
+    a.fetch(&b);
+    let a = a.restart();
+    b.session().run("INSERT INTO d.t VALUES (4, 40)");
+    a.fetch(&b);
+    let report = a.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+    assert!(report.is_clean(), "{report:?}");
+}
+
 #[test]
 fn a_block_whose_bodies_are_not_the_named_ones_is_refused() {
     let (a, b) = two();

@@ -40,6 +40,7 @@ mod fingerprint;
 mod functions;
 mod index;
 mod index_ident;
+mod kept;
 mod lock;
 mod log;
 mod log_read;
@@ -81,6 +82,7 @@ pub use functions::{
 };
 pub use index::{IsAncestor, Origin};
 pub use index_ident::HIDDEN_KEY_BYTES;
+pub use kept::{CutBlock, Kept};
 pub use lock::DirLock;
 pub use log::{
     BlockNo, BlockRecord, BranchNo, BranchRecord, NewBlock, NewBranch, NewTransaction, TxNo, TxRecord,

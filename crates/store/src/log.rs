@@ -365,6 +365,12 @@ impl Writer {
         self.execute(sql, [no, ValueRef::Int(sum(&row))]).map(drop)
     }
 
+    /// The end of the log was cut off: its numbers are read from the tables again.
+    pub(crate) fn forget_log(&mut self) {
+        self.log.written = true;
+        self.log.next = None;
+    }
+
     fn account_no(&mut self, id: &AccountId) -> Result<i64> {
         if let Some(no) = self.log.accounts.get(id) {
             return Ok(*no);

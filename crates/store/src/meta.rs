@@ -27,6 +27,9 @@ pub const CLEAN: &str = "clean";
 /// The value of a note that is only there or not.
 pub const SET: &[u8] = b"1";
 
+/// Present when the end of the log is kept unread, its rules number being unknown: see [`crate::Kept`].
+pub const KEPT: &str = "kept";
+
 /// Present when the file was restored from a backup and no new chain has been begun since.
 pub const RESTORED: &str = "restored";
 

@@ -140,7 +140,9 @@ fn log_text(blocks: &[BlockReport]) -> String {
                 let void = t.void.as_ref().map(|v| format!("VOID ({v}) ")).unwrap_or_default();
                 text.push(format!("    {void}{}", if t.summary.is_empty() { "(empty)" } else { &t.summary }));
             }
-            if b.transactions.is_empty() {
+            if b.kept {
+                text.push("    kept unread: its rules are newer than this program".to_owned());
+            } else if b.transactions.is_empty() {
                 text.push("    ties heads together".to_owned());
             }
             // Older blocks than those shown have no line of their own.
@@ -164,6 +166,7 @@ mod tests {
             seq: 3,
             time_ms: 0,
             head,
+            kept: false,
             transactions: vec![crate::admin::TransactionReport {
                 account: String::new(),
                 void: None,

@@ -126,6 +126,12 @@ impl Collector for Reading {
         gauge(e, "peers", "Members connected", self.peers as u64)?;
         gauge(e, "blocks", "Blocks held", s.blocks)?;
         gauge(e, "pending_blocks", "Blocks that wait for their parents or their time", s.pending_blocks)?;
+        gauge(
+            e,
+            "kept_blocks",
+            "Blocks held but not applied: their rules number is not known to this program",
+            s.kept_blocks,
+        )?;
         gauge(e, "heads", "Heads of the DAG", s.heads.len() as u64)?;
         gauge(
             e,

@@ -249,6 +249,11 @@ pub fn judge_all(w: &World) -> BTreeMap<usize, Verdict> {
         assert_eq!(o.access.members(), first.access.members());
         assert_eq!(o.access.accounts(), first.access.accounts());
         assert_eq!(o.access.tickets(), first.access.tickets());
+        assert_eq!(o.access.rules(), first.access.rules());
+        for (i, site) in &o.sites {
+            let rules = |o: &Observer| o.access.rules_after(std::slice::from_ref(&o.sites[i].past));
+            assert_eq!(rules(&o), rules(&first), "behind block {i}, order {seed}, at {:?}", site.block);
+        }
     }
     first.verdicts
 }

@@ -12,9 +12,9 @@ use p2pdb_engine::{
     Admission, Arrived, Clock, Engine, EngineConfig, Entropy, NewRealm, Outcome, Progress, Session,
     SessionOptions, Sink, create_joiner, create_realm,
 };
-use p2pdb_model::ValueRef;
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::PublicKey;
+use p2pdb_model::{RULES, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sync::{BlockSource, Received};
@@ -80,6 +80,7 @@ pub struct Node {
     key: SigningKey,
     account_key: Option<SigningKey>,
     seed: u8,
+    rules: u32,
 }
 
 fn key(seed: u8, use_: u8) -> SigningKey {
@@ -103,7 +104,7 @@ impl Node {
             entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed)))),
         })
         .expect("a realm");
-        Node::open(dir, clock, key, Some(account_key), seed)
+        Node::open(dir, clock, key, Some(account_key), seed, RULES)
     }
 
     fn open(
@@ -112,8 +113,10 @@ impl Node {
         key: SigningKey,
         account_key: Option<SigningKey>,
         seed: u8,
+        rules: u32,
     ) -> Node {
         let engine = Engine::open(EngineConfig {
+            rules,
             directory: dir.0.clone(),
             node_key: key.clone(),
             account_keys: account_key.iter().cloned().collect(),
@@ -128,7 +131,7 @@ impl Node {
             let engine = engine.clone();
             move || engine.run_writer()
         });
-        Node { engine, clock, dir, writer: Some(writer), key, account_key, seed }
+        Node { engine, clock, dir, writer: Some(writer), key, account_key, seed, rules }
     }
 
     /// Another member of `self`'s realm, with everything `self` has.
@@ -146,19 +149,36 @@ impl Node {
         let signature = p2pdb_access::admission_signature(&ticket, &realm, &node);
         let name = format!("node{seed}");
         self.engine.admit(Admission { node, ticket: ticket_public, signature, name }).expect("admission");
-        let joined = Node::open(dir, clock, node_key, None, seed);
+        let joined = Node::open(dir, clock, node_key, None, seed, RULES);
         joined.fetch(self);
         joined
     }
 
     /// Stops and starts again on the same directory.
-    pub fn restart(mut self) -> Node {
+    pub fn restart(self) -> Node {
+        let rules = self.rules;
+        self.restart_knowing(rules)
+    }
+
+    /// Stops, lets somebody at the store, and starts again.
+    pub fn restart_after(mut self, between: impl FnOnce(PathBuf)) -> Node {
+        self.stop();
+        let dir = std::mem::replace(&mut self.dir, TestDir::new());
+        let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
+        let (seed, rules) = (self.seed, self.rules);
+        drop(self);
+        between(p2pdb_engine::realm::file(&dir.0));
+        Node::open(dir, clock, key, account_key, seed, rules)
+    }
+
+    /// Stops, and starts on the same directory a program that knows rules up to this number.
+    pub fn restart_knowing(mut self, rules: u32) -> Node {
         self.stop();
         let dir = std::mem::replace(&mut self.dir, TestDir::new());
         let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
         let seed = self.seed;
         drop(self);
-        Node::open(dir, clock, key, account_key, seed)
+        Node::open(dir, clock, key, account_key, seed, rules)
     }
 
     /// The same node on a store restored from this backup; `self` is gone.
@@ -169,9 +189,9 @@ impl Node {
         to.functions = std::sync::Arc::default();
         p2pdb_store::restore(backup, &to).expect("a restore");
         let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
-        let seed = self.seed;
+        let (seed, rules) = (self.seed, self.rules);
         drop(self);
-        Node::open(dir, clock, key, account_key, seed)
+        Node::open(dir, clock, key, account_key, seed, rules)
     }
 
     fn stop(&mut self) {

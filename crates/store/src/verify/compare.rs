@@ -20,6 +20,11 @@ use crate::sqlite::from_sql;
 pub const NODE_LOCAL: &[(&str, &str)] =
     &[("block", "arrived"), ("block", "checked"), ("block", "sum"), ("meta", "*")];
 
+/// A block's unseen list. Which of two blocks with the same list holds it, and which one points there, depends on
+/// when the node was started; the list does not.
+const UNSEEN: &str = "CASE typeof(unseen) WHEN 'integer'
+    THEN (SELECT holder.unseen FROM block AS holder WHERE holder.no = block.unseen) ELSE unseen END";
+
 /// How to compare.
 #[derive(Clone, Copy, Debug)]
 pub struct Compare<'a> {
@@ -109,8 +114,10 @@ fn plan(c: &Connection, table: &str, ignore: &[(&str, &str)]) -> Result<Plan> {
     let list: Vec<String> = columns.iter().map(|c| quote(c)).collect();
     // Binary, whatever the column's collation: two values that differ must not count as one.
     let order: Vec<String> = key.iter().map(|i| format!("{} COLLATE BINARY", list[*i])).collect();
+    let read: Vec<&str> =
+        list.iter().map(|c| if table == "block" && c == "\"unseen\"" { UNSEEN } else { c }).collect();
     let sql =
-        format!("SELECT {} FROM {} NOT INDEXED ORDER BY {}", list.join(", "), quote(table), order.join(", "));
+        format!("SELECT {} FROM {} NOT INDEXED ORDER BY {}", read.join(", "), quote(table), order.join(", "));
     Ok(Plan { sql, columns, key })
 }
 

@@ -75,6 +75,8 @@ struct Check<'a> {
     accounts: HashMap<i64, AccountId>,
     accounts_used: HashSet<i64>,
     accesses: u64,
+    /// From this block on nothing is applied, their rules being unknown to whoever wrote the file.
+    kept_from: Option<u64>,
 }
 
 impl<'a> Check<'a> {
@@ -91,6 +93,8 @@ impl<'a> Check<'a> {
             accounts: HashMap::new(),
             accounts_used: HashSet::new(),
             accesses: 0,
+            // A damaged note is found with the other notes.
+            kept_from: c.kept().ok().flatten().map(|k| k.from.0),
         };
         let mut found = Vec::new();
         let scan = c.query("SELECT no, id FROM account", (), |r| {
@@ -269,7 +273,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// The bodies against the header; the decoded content where this build knows the rules.
+    /// The bodies against the header; the decoded content where it was applied.
     fn body(&mut self, no: u64, block: &DecodedBlock) -> Result<Option<Body>> {
         let mut parts = match self.c.bodies(BlockNo(no)) {
             Ok(parts) => parts,
@@ -287,7 +291,7 @@ impl<'a> Check<'a> {
         if !parts.is_empty() && !self.numbered(no, parts.len())? {
             self.report.add(Part::Body, no, "its bodies are not numbered as they should be");
         }
-        if parts.is_empty() || !block.header().rules_known() {
+        if parts.is_empty() || self.kept_from.is_some_and(|from| no >= from) {
             return Ok(Some(Body::default()));
         }
         let bytes = if parts.len() == 1 { parts.remove(0) } else { parts.concat() };
@@ -515,6 +519,9 @@ impl<'a> Check<'a> {
                 meta::FORMAT => value.as_slice() == FORMAT.to_be_bytes(),
                 meta::REALM => *value == self.realm.0.to_bytes(),
                 meta::CHAIN => self.begins_chain(value)?,
+                meta::KEPT => self.c.kept()?.is_some_and(|k| {
+                    (1..self.expected_no).contains(&k.from.0) && k.heads.iter().all(|h| *h < k.from)
+                }),
                 meta::CLEAN | meta::RESTORED => value == meta::SET,
                 _ => {
                     self.report.add(Part::Note, name, "no such fact is kept");
