@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod datadir;
 pub mod door;
+pub mod explain;
 pub mod graph;
 mod http;
 pub mod logging;

@@ -8,7 +8,7 @@ fn main() -> std::process::ExitCode {
     match p2pdb_node::cli::main() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("p2pdb-node: {e:#}");
+            eprintln!("p2pdb-node: {}", p2pdb_node::explain::explain(&e));
             std::process::ExitCode::FAILURE
         }
     }

@@ -3,6 +3,9 @@
 use p2pdb_sql::error::SqlError;
 use p2pdb_store::StoreError;
 
+/// ER_DISK_FULL.
+pub(crate) const DISK_FULL: u16 = 1021;
+
 /// A failure of this node (not of a statement, not of a peer).
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -18,6 +21,9 @@ pub enum EngineError {
     /// The caller asked for something that the realm does not allow.
     #[error("{0}")]
     Refused(String),
+    /// The disk is full, as another statement of the group found; the words for a client.
+    #[error("{0}")]
+    Full(String),
     /// The engine is stopping.
     #[error("the node is shutting down")]
     Stopping,
@@ -28,6 +34,7 @@ impl EngineError {
     pub fn to_sql(&self) -> SqlError {
         match self {
             EngineError::Store(e) => store_to_sql(e),
+            EngineError::Full(text) => SqlError::new(DISK_FULL, "HY000", text.clone()),
             EngineError::Stopping => SqlError::new(1053, "08S01", "Server shutdown in progress"),
             EngineError::Block(_) | EngineError::State(_) => SqlError::new(1105, "HY000", self.to_string()),
             EngineError::Refused(why) => SqlError::new(1290, "HY000", why.clone()),
@@ -39,7 +46,7 @@ impl EngineError {
 pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
     match e {
         StoreError::Full(_) => SqlError::new(
-            1021,
+            DISK_FULL,
             "HY000",
             format!("Disk full ({e}); the statement changed nothing. Free some space, then try again"),
         ),

@@ -12,7 +12,7 @@ use crate::api::Outcome;
 use crate::arrive::Announced;
 use crate::core::Core;
 use crate::engine::Inner;
-use crate::error::EngineError;
+use crate::error::{DISK_FULL, EngineError};
 use crate::job::{After, Done, EndLease, Job, StatementJob};
 use crate::queue::LeaseId;
 use crate::statement::Bound;
@@ -70,9 +70,15 @@ impl Inner {
         }
         let committed = if writer.is_broken() {
             writer.rollback();
-            Err(EngineError::State(
-                "the statements that were to be committed together were rolled back; try again".to_owned(),
-            ))
+            // They fell with the one that met the fault, which is everybody's.
+            let fault = done.iter().find_map(|(_, (_, r))| r.as_ref().err().filter(|e| e.code == DISK_FULL));
+            match fault {
+                Some(e) => Err(EngineError::Full(e.message.clone())),
+                None => Err(EngineError::State(
+                    "the statements that were to be committed together were rolled back; try again"
+                        .to_owned(),
+                )),
+            }
         } else {
             writer.commit()
         };

@@ -200,7 +200,6 @@ impl Task {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 let address = address.with(Protocol::P2p(*self.swarm.local_peer_id()));
-                tracing::info!(%address, "listening for peers");
                 self.emit(NetEvent::Listening { address });
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {

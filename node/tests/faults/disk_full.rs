@@ -60,6 +60,21 @@ fn inside() {
     assert_eq!(count(&a, "a"), acknowledged, "what was acknowledged is there, and nothing else");
     assert_eq!(http_get(&a, "/healthz", None).0, 200);
 
+    // Those that were to be committed together with the one that met the full disk hear the same.
+    let node = &a;
+    let heard: Vec<_> = std::thread::scope(|s| {
+        let write = |n: u32| {
+            s.spawn(move || {
+                node.query(&format!("INSERT INTO d.t VALUES ('c', {n}, REPEAT('{n:05}', 40000))"))
+            })
+        };
+        let all: Vec<_> = (0..16).map(write).collect();
+        all.into_iter().map(|t| t.join().expect("no panic")).collect()
+    });
+    let codes: Vec<u16> = heard.iter().filter_map(|r| r.as_ref().err()).map(|e| e.code).collect();
+    assert!(!codes.is_empty() && codes.iter().all(|c| *c == 1021), "{codes:?}");
+    assert_eq!(count(&a, "c"), 16 - codes.len() as u64);
+
     // What a peer writes meanwhile is not lost: it waits there.
     for n in 0..40 {
         b.query(&format!("INSERT INTO d.t VALUES ('b', {n}, REPEAT('{n:05}', 10000))")).expect("b has room");

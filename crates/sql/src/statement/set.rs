@@ -30,7 +30,9 @@ pub(super) fn set(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlE
         return Ok(commands(set_transaction(c, None)?));
     }
     if c.is("password") || c.is("role") || c.is("default role") || c.is("resource group") {
-        let what = c.rest().split_whitespace().next().unwrap_or_default().to_uppercase();
+        // Only the word: what follows may be a password.
+        let what =
+            c.rest().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_uppercase();
         return Err(SqlError::unsupported(format!("SET {what}")));
     }
     let mut all = Vec::new();
