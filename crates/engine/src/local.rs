@@ -43,13 +43,19 @@ pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outc
     for note in &plan.notes {
         core.state.warn(note.clone());
     }
-    run::in_context(core, now_us, prepare, |core| match &plan.kind {
-        PlanKind::Insert(i) => insert(w, core, bound, i),
-        PlanKind::Modify(m) => modify(w, core, bound, m),
-        PlanKind::Ddl(d) => ddl(w, core, d),
-        PlanKind::Query(_) | PlanKind::Session(_) => {
-            Err(SqlError::new(1105, "HY000", "not a statement that writes"))
+    run::in_context(core, now_us, prepare, |core| {
+        let mut outcome = match &plan.kind {
+            PlanKind::Insert(i) => insert(w, core, bound, i),
+            PlanKind::Modify(m) => modify(w, core, bound, m),
+            PlanKind::Ddl(d) => ddl(w, core, d),
+            PlanKind::Query(_) | PlanKind::Session(_) => {
+                Err(SqlError::new(1105, "HY000", "not a statement that writes"))
+            }
+        }?;
+        if let Some(id) = execute::context::read(|c| c.last_insert_id) {
+            outcome.last_insert_id = id;
         }
+        Ok(outcome)
     })
 }
 
@@ -147,6 +153,8 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
         );
     }
     if outcome.last_insert_id != 0 {
+        // An id that was drawn counts more than LAST_INSERT_ID(n).
+        execute::context::forget_last_insert_id();
         core.state.last_insert_id = outcome.last_insert_id;
     }
     if plan.mode != InsertMode::Ignore {

@@ -73,6 +73,9 @@ pub(crate) fn in_context<T>(
     for note in left.warnings {
         core.state.warn(note);
     }
+    if let Some(id) = left.last_insert_id {
+        core.state.last_insert_id = id;
+    }
     for (name, value, code) in left.variables {
         let ty = code.field_type(core.state.collation);
         core.state.user_variables.insert(name, UserVariable { value, ty });

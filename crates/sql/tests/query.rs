@@ -487,4 +487,19 @@ mod junk {
         let chain = vec!["id = 1"; 1400].join(" OR ");
         assert!(w.run(&format!("SELECT id FROM t WHERE {chain}")).is_ok());
     }
+
+    #[test]
+    fn lists_may_hold_very_many_values() {
+        let mut w = world();
+        let many = |n: u32, item: &dyn Fn(u32) -> String| (1..=n).map(item).collect::<Vec<_>>().join(",");
+        for list in [
+            format!("id IN ({})", many(100_000, &|i| i.to_string())),
+            format!("CONCAT('v', id) IN ({})", many(100_000, &|i| format!("'v{i}'"))),
+            format!("(id, 1) IN ({})", many(20_000, &|i| format!("({i}, 1)"))),
+        ] {
+            let found = w.run(&format!("SELECT id FROM t WHERE {list}")).expect("runs");
+            let all = w.run("SELECT id FROM t WHERE id > 0").expect("runs");
+            assert_eq!(found, all, "{}", &list[..40]);
+        }
+    }
 }

@@ -179,7 +179,7 @@ ERROR 1367 (22007): Illegal double '1e400' value found during parsing
 ERROR 1367 (22007): Illegal double '1e400' value found during parsing
 
 > SELECT _latin1'abc', _utf8mb4'é', HEX(_binary'é')
-_latin1'abc' | _utf8mb4'é' | HEX(_binary'é')
+abc | é | HEX(_binary'é')
 abc | é | C3A9
 
 > SELECT _latin1'é'

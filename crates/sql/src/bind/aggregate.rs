@@ -83,24 +83,25 @@ impl Binder<'_> {
         let Some(x) = args.first().cloned() else { return Err(wrong()) };
         let out = match name {
             "COUNT" => {
-                let sql = if args.len() == 1 {
-                    let sql = self.sql(&x);
-                    if call.distinct { format!("{sql}{}", collate_clause(&x.ty)) } else { sql }
-                } else if call.distinct {
-                    let mut sqls = Vec::new();
-                    for a in &args {
-                        if a.class() == Class::Text && crate::collate::ignores_case(a.ty.collation) {
-                            return Err(SqlError::unsupported(
-                                "COUNT(DISTINCT) of several columns with a case-insensitive text",
-                            ));
-                        }
-                        sqls.push(self.sql(a));
+                let sql = match args.len() {
+                    1 if call.distinct => {
+                        format!("count(DISTINCT {}{})", self.sql(&x), collate_clause(&x.ty))
                     }
-                    format!("p_tuple({})", sqls.join(","))
-                } else {
-                    return Err(wrong());
+                    1 => format!("count({})", self.sql(&x)),
+                    _ if call.distinct => {
+                        let ids: Vec<String> = args
+                            .iter()
+                            .map(|a| match a.class() {
+                                Class::Text => a.ty.collation.id().to_string(),
+                                _ => "63".to_owned(),
+                            })
+                            .collect();
+                        let sqls: Vec<String> = args.iter().map(|a| self.sql(a)).collect();
+                        format!("p_count_rows('{}',{})", ids.join(" "), sqls.join(","))
+                    }
+                    _ => return Err(wrong()),
                 };
-                Bound::new(format!("count({distinct}{sql}){over}"), FieldType::int()).not_null(true)
+                Bound::new(format!("{sql}{over}"), FieldType::int()).not_null(true)
             }
             "SUM" | "AVG" => {
                 one(1)?;
@@ -186,7 +187,8 @@ impl Binder<'_> {
             | Class::Set => {
                 let x = self.to(x, &FieldType::double());
                 let sql = self.sql(&x);
-                Bound::new(format!("{}({distinct}{sql}){over}", name.to_lowercase()), FieldType::double())
+                let sum = format!("{}({distinct}{sql}){over}", name.to_lowercase());
+                Bound::new(format!("p_finite({sum})"), FieldType::double())
             }
             Class::Decimal => self.sum_decimal(name, x, distinct, over, more),
             c if c.is_temporal() => {

@@ -112,12 +112,26 @@ impl Binder<'_> {
 
     /// DEFAULT(column).
     fn default_of(&mut self, column: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
-        let bound = self.expr(column, s)?;
-        let found = bound.field.as_ref().and_then(|f| {
-            let table = self.catalog.table(&f.database, &f.org_table)?;
-            table.column(&f.org_name)
-        });
-        let Some(column) = found else { return Err(SqlError::unsupported("DEFAULT of what is no column")) };
+        let own = match column {
+            Expr::Identifier(i) if s.relations.is_empty() => {
+                self.insert_into.as_ref().and_then(|t| t.column(&i.value)).cloned()
+            }
+            _ => None,
+        };
+        let found = match own {
+            Some(c) => Some((c, coercibility::COLUMN)),
+            None => {
+                let bound = self.expr(column, s)?;
+                let column = bound.field.as_ref().and_then(|f| {
+                    let table = self.catalog.table(&f.database, &f.org_table)?;
+                    table.column(&f.org_name).cloned()
+                });
+                column.map(|c| (c, bound.coercibility))
+            }
+        };
+        let Some((column, level)) = found else {
+            return Err(SqlError::unsupported("DEFAULT of what is no column"));
+        };
         let constant = |source, coerce| Slot { source, coerce };
         let slot = match &column.def.default {
             Some(DefaultValue::Null) => constant(Source::Const(Value::Null), Coerce::None),
@@ -127,7 +141,7 @@ impl Binder<'_> {
                 match crate::ddl::defaults::constant(&column.def) {
                     Some(v) => constant(Source::Const(v), Coerce::None),
                     None if matches!(literal, DefaultValue::Literal(_)) => {
-                        let target = super::column_target(column);
+                        let target = super::column_target(&column);
                         constant(Source::Const(Value::Text(text.clone())), Coerce::Column(target))
                     }
                     None => return Err(SqlError::invalid_default(&column.name)),
@@ -138,7 +152,7 @@ impl Binder<'_> {
             }
         };
         let mut b = Bound::slot(slot, FieldType::of_column(&column.def.ty));
-        b.coercibility = bound.coercibility;
+        b.coercibility = level;
         Ok(b)
     }
 
@@ -375,7 +389,14 @@ impl Binder<'_> {
             "LAST_INSERT_ID" if args.is_empty() => {
                 Some(self.session_slot(Source::LastInsertId, FieldType::uint()))
             }
-            "LAST_INSERT_ID" => return Err(SqlError::unsupported("LAST_INSERT_ID(expr)")),
+            "LAST_INSERT_ID" => {
+                let [e] = args.as_slice() else { return Err(wrong_count(name)) };
+                let b = self.expr(e, s)?;
+                let id = self.to(&b, &FieldType::int());
+                let sql = format!("p_last_insert_id({})", self.sql(&id));
+                // Each row evaluates it.
+                Some(Bound::new(sql, FieldType::uint()).not_null(b.not_null).with_parts([&b]))
+            }
             "ROW_COUNT" => none(Ok(self.session_slot(Source::RowCount, FieldType::int())))?,
             "FOUND_ROWS" => none(Ok(self.session_slot(Source::FoundRows, FieldType::uint())))?,
             "UUID" => {
@@ -431,6 +452,20 @@ impl Binder<'_> {
                 Some(s.resolve(&["values()", &i.value]).map_err(|e| {
                     if e.code == 1054 { SqlError::unknown_column(&i.value, s.clause) } else { e }
                 })?)
+            }
+            "GET_FORMAT" => {
+                let [Expr::Identifier(kind), style] = args.as_slice() else { return Err(wrong_count(name)) };
+                let kind = match kind.value.to_ascii_uppercase().as_str() {
+                    "TIMESTAMP" => "DATETIME".to_owned(),
+                    kind @ ("DATE" | "TIME" | "DATETIME") => kind.to_owned(),
+                    other => return Err(SqlError::syntax(other, 1)),
+                };
+                let b = self.expr(style, s)?;
+                let style = self.text_of(&b);
+                let sql = format!("p_get_format('{kind}',{})", self.sql(&style));
+                let mut out = Bound::new(sql, FieldType::text(17, self.session.collation)).with_parts([&b]);
+                out.coercibility = coercibility::LITERAL;
+                Some(out)
             }
             "ANY_VALUE" => {
                 let [e] = args.as_slice() else { return Err(wrong_count(name)) };
@@ -604,9 +639,6 @@ impl Binder<'_> {
                 if !(2..=3).contains(&args.len()) {
                     return Err(wrong_count(name));
                 }
-                if args.len() == 3 {
-                    return Err(SqlError::unsupported("FORMAT with a locale"));
-                }
                 let x = if matches!(args[0].class(), Class::Real | Class::Float | Class::Text) {
                     self.to(&args[0], &FieldType::double())
                 } else {
@@ -614,7 +646,14 @@ impl Binder<'_> {
                 };
                 let x = self.to(&x, &FieldType::decimal(65, 30));
                 let d = self.to(&args[1], &FieldType::int());
-                let sql = format!("p_format({},{})", self.sql(&x), self.sql(&d));
+                let locale = match args.get(2) {
+                    Some(l) => {
+                        let l = self.text_of(l);
+                        self.sql(&l)
+                    }
+                    None => "'en_US'".to_owned(),
+                };
+                let sql = format!("p_format({},{},{locale})", self.sql(&x), self.sql(&d));
                 Bound::new(sql, FieldType::text(100, self.session.collation))
             }
             "FIELD" => {
@@ -631,7 +670,18 @@ impl Binder<'_> {
                 b.bits = 16;
                 b
             }
-            "INTERVAL" => return Err(SqlError::unsupported("INTERVAL()")),
+            "INTERVAL" => {
+                let Some((x, bounds)) = args.split_first() else { return Err(wrong_count(name)) };
+                let real = args.iter().any(|a| !a.class().is_integer());
+                let ty = if real { FieldType::double() } else { FieldType::int() };
+                let x = self.to(x, &ty);
+                let mut sqls = vec![self.sql(&x)];
+                for b in bounds {
+                    let b = self.to(b, &ty);
+                    sqls.push(self.sql(&b));
+                }
+                Bound::new(format!("p_interval({})", sqls.join(",")), FieldType::int()).not_null(true)
+            }
             "TIME" => {
                 count(1)?;
                 let fsp = self.fsp_of(&args[0]);

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use p2pdb_model::types::Collation;
 use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query};
 
-use super::expr::operand_columns;
+use super::expr::{balanced, operand_columns};
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
 use crate::field::FieldType;
@@ -364,7 +364,7 @@ impl Binder<'_> {
                 each.push(self.sql(&c));
                 parts.push(c);
             }
-            let sql = format!("({not}({}))", each.join(" OR "));
+            let sql = format!("({not}{})", balanced(&each, " OR "));
             return Ok(self.truth_value(sql, &parts, false));
         }
         let mut parts = vec![self.expr(e, s)?];
@@ -389,7 +389,7 @@ impl Binder<'_> {
                     let c = self.compare(x.clone(), &BinaryOperator::Eq, item.clone())?;
                     each.push(self.sql(&c));
                 }
-                format!("({not}({}))", each.join(" OR "))
+                format!("({not}{})", balanced(&each, " OR "))
             }
         };
         let not_null = parts.iter().all(|p| p.not_null);

@@ -562,7 +562,7 @@ impl Binder<'_> {
 }
 
 /// Operands joined by AND or OR as a tree of little depth.
-fn balanced(parts: &[String], word: &str) -> String {
+pub(super) fn balanced(parts: &[String], word: &str) -> String {
     const FLAT_MAX: usize = 16;
     if parts.len() <= FLAT_MAX {
         return format!("({})", parts.join(word));

@@ -12,6 +12,7 @@
 //! SQLite decides nothing here: where its own operators mean the same as MySQL's they are used, elsewhere a function of
 //! [`crate::functions`] is called.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub use scope::{RelColumn, Relation, Scope};
 use crate::error::SqlError;
 use crate::field::{Field, FieldKind, FieldType};
 use crate::front::Source as Text;
-use crate::plan::{Coerce, ColumnTarget, Note, ReadSet, Slot};
+use crate::plan::{Coerce, ColumnTarget, Note, ReadSet, Slot, Source};
 use crate::session::{SessionState, SqlMode};
 use crate::types::{Class, TypeCode, magnitude_bits};
 
@@ -185,6 +186,8 @@ pub struct Binder<'a> {
     pub(crate) text: Option<&'a Text<'a>>,
     /// Slots so far; `?n` is `slots[n - 1]`.
     pub slots: Vec<Slot>,
+    /// Where the slots of parameters (true) and literals are.
+    places: HashMap<(bool, usize), Vec<usize>>,
     /// Notes to raise at each execution.
     pub notes: Vec<Note>,
     /// What is read so far.
@@ -203,6 +206,8 @@ pub struct Binder<'a> {
     pub keeps_warnings: bool,
     /// The statement assigns to user variables (`:=`), so that they change from row to row.
     pub(crate) assigns: bool,
+    /// The table whose columns DEFAULT(column) names in the VALUES of an INSERT.
+    pub(crate) insert_into: Option<Arc<Table>>,
 }
 
 /// What a finished binder leaves.
@@ -231,6 +236,8 @@ impl<'a> Binder<'a> {
             session,
             text: None,
             slots: Vec::new(),
+            places: HashMap::new(),
+            insert_into: None,
             notes: Vec::new(),
             reads: ReadSet::default(),
             ctes: Vec::new(),
@@ -265,13 +272,23 @@ impl<'a> Binder<'a> {
 
     /// The parameter of a slot; equal slots share one.
     pub fn parameter(&mut self, slot: Slot) -> String {
-        let n = match self.slots.iter().position(|s| *s == slot) {
-            Some(n) => n,
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
+        // Of literals and parameters there may be hundreds of thousands.
+        let mut place = match slot.source {
+            Source::Literal(n) => Some(self.places.entry((false, n)).or_default()),
+            Source::Param(n) => Some(self.places.entry((true, n)).or_default()),
+            _ => None,
         };
+        let found = match &place {
+            Some(at) => at.iter().copied().find(|n| self.slots.get(*n) == Some(&slot)),
+            None => self.slots.iter().position(|s| *s == slot),
+        };
+        let n = found.unwrap_or_else(|| {
+            if let Some(at) = &mut place {
+                at.push(self.slots.len());
+            }
+            self.slots.push(slot);
+            self.slots.len() - 1
+        });
         format!("?{}", n + 1)
     }
 
@@ -281,7 +298,7 @@ impl<'a> Binder<'a> {
         let first = self.slots.len() + 1;
         for i in 0..n {
             // Distinct values keep them from being shared.
-            let source = crate::plan::Source::Const(Value::Text(format!("\0reserved {}", first + i)));
+            let source = Source::Const(Value::Text(format!("\0reserved {}", first + i)));
             self.slots.push(Slot { source, coerce: Coerce::None });
         }
         first
@@ -400,7 +417,7 @@ impl<'a> Binder<'a> {
 
     /// A parameter that holds this value.
     pub fn constant(&mut self, value: Value) -> String {
-        self.parameter(Slot { source: crate::plan::Source::Const(value), coerce: Coerce::None })
+        self.parameter(Slot { source: Source::Const(value), coerce: Coerce::None })
     }
 
     /// A view's definition, once more inside of views.

@@ -527,8 +527,11 @@ fn strip_value(e: &Expr) -> Option<&str> {
     match e {
         Expr::Value(v) => match &v.value {
             Ast::SingleQuotedString(s) => Some(s),
+            Ast::NationalStringLiteral(s) => Some(s),
             _ => None,
         },
+        // An introduced text is named by what it says.
+        Expr::Prefixed { value, .. } => strip_value(value),
         _ => None,
     }
 }

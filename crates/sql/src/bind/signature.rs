@@ -216,7 +216,6 @@ pub const KNOWN: &[&str] = &[
     "CURRENT_ROLE",
     "DEFAULT",
     "EXTRACTVALUE",
-    "GET_FORMAT",
     "GET_LOCK",
     "GROUPING",
     "IS_FREE_LOCK",

@@ -76,7 +76,19 @@ fn into_variables(
     parser: &Parser<'_>,
     cx: &Context<'_>,
 ) -> Result<Option<(Vec<TokenWithSpan>, Vec<String>)>, SqlError> {
-    let at = |n: usize| parser.peek_nth_token_ref(n);
+    // Most statements have none, and may have very many tokens.
+    if !cx.text.as_bytes().windows(4).any(|w| w.eq_ignore_ascii_case(b"into")) {
+        return Ok(None);
+    }
+    let all: Vec<TokenWithSpan> = (0..)
+        .map(|n| parser.peek_nth_token_no_skip(n))
+        .scan(false, |ended, t| {
+            let before = std::mem::replace(ended, t.token == Token::EOF);
+            (!before).then_some(t)
+        })
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .collect();
+    let at = |n: usize| &all[n.min(all.len() - 1)];
     let word = |n: usize| match &at(n).token {
         Token::Word(w) if w.quote_style.is_none() => Some(w),
         _ => None,

@@ -95,6 +95,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         _ => InsertMode::Plain,
     };
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    b.insert_into = Some(table.clone());
     let (rows, mut reads) = match rows {
         Rows::Values(all) => values(b, cx, &table, &targets, all, ignore, &mut notes)?,
         Rows::Query(q) => {

@@ -527,14 +527,13 @@ impl<'a> Assign<'a> {
             (Value::Text(t), Class::Json) => Ok(Value::Text(t.clone())),
             (Value::Text(t), _) => match json::normalise(t) {
                 Ok(t) => Ok(Value::Text(t)),
-                Err((what, at)) => Err(SqlError::new(
-                    3140,
-                    "22032",
-                    format!(
+                Err(wrong) => Err(json::refused(wrong, |what, at| {
+                    let message = format!(
                         "Invalid JSON text: \"{what}\" at position {at} in value for column '{}'.",
                         self.to.name
-                    ),
-                )),
+                    );
+                    SqlError::new(3140, "22032", message)
+                })),
             },
             (Value::Blob(_), Class::Bytes) => Err(SqlError::new(
                 3144,

@@ -39,6 +39,8 @@ pub struct Context {
     pub seen: Vec<(usize, Value)>,
     /// User variables that the statement assigned: name, value, type.
     pub variables: Vec<(String, Value, TypeCode)>,
+    /// What LAST_INSERT_ID(n) was called with last.
+    pub last_insert_id: Option<u64>,
     /// Where the sequences of RAND(seed) are, by call.
     pub random: Vec<(i64, (u64, u64))>,
 }
@@ -59,6 +61,7 @@ impl Default for Context {
             error: None,
             seen: Vec::new(),
             variables: Vec::new(),
+            last_insert_id: None,
             random: Vec::new(),
         }
     }
@@ -116,6 +119,16 @@ pub fn set_variable(name: &str, value: Value, ty: TypeCode) {
             None => c.variables.push((name.to_owned(), value, ty)),
         }
     });
+}
+
+/// LAST_INSERT_ID(n).
+pub fn set_last_insert_id(id: u64) {
+    CURRENT.with(|c| c.borrow_mut().last_insert_id = Some(id));
+}
+
+/// LAST_INSERT_ID(n) does not count.
+pub fn forget_last_insert_id() {
+    CURRENT.with(|c| c.borrow_mut().last_insert_id = None);
 }
 
 /// Where the sequence of RAND(seed) of this call is.

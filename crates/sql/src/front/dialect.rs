@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use sqlparser::ast::{CastKind, DataType, Expr, Statement};
+use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -46,24 +46,20 @@ impl Dialect for P2pdbDialect {
         expr: &Expr,
         precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
-        MYSQL.parse_infix(parser, expr, precedence)
+        super::forms::sounds_like(parser, expr, precedence)
+            .or_else(|| MYSQL.parse_infix(parser, expr, precedence))
     }
 
     fn supports_bang_not_operator(&self) -> bool {
         true
     }
 
-    /// `BINARY x` binds like a sign, not to the whole expression that follows.
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
-        if !parser.parse_keyword(Keyword::BINARY) {
-            return None;
-        }
-        Some(parser.parse_subexpr(self.prec_value(Precedence::MulDivModOp)).map(|expr| Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(expr),
-            data_type: DataType::Binary(None),
-            format: None,
-        }))
+        super::forms::prefix(parser, self.prec_value(Precedence::MulDivModOp))
+    }
+
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        super::forms::is_sounds_like(parser).then(|| Ok(self.prec_value(Precedence::Like)))
     }
 
     fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Result<Statement, ParserError>> {

@@ -1,10 +1,15 @@
 //! Aggregates: state machines that also go backwards, so that they serve as window functions.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
 use p2pdb_model::decimal::Decimal;
+use p2pdb_model::types::Collation;
 use p2pdb_model::{Value, ValueRef};
 
 use super::bits::ByteBits;
 use super::{Answer, bytes_of, number, real_of, str_of};
+use crate::collate;
 use crate::error::SqlError;
 use crate::execute::context;
 
@@ -52,9 +57,70 @@ pub fn aggregates() -> &'static [AggregateFunction] {
         f("p_gc", 1, || Box::new(Pieces::default())),
         f("p_json_arrayagg", 1, || Box::new(JsonArray::default())),
         f("p_json_objectagg", 2, || Box::new(JsonObject::default())),
+        f("p_count_rows", -1, || Box::new(DistinctRows::default())),
         f("p_one", 1, || Box::new(One::default())),
     ];
     ALL
+}
+
+/// COUNT(DISTINCT a, b, …): rows without NULL, equal where their texts are under the collations whose numbers come first.
+#[derive(Default)]
+struct DistinctRows(BTreeSet<Vec<Compared>>);
+
+/// A value with the collation that it is compared under.
+struct Compared(Value, Collation);
+
+impl Ord for Compared {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let class = |v: &Value| match v {
+            Value::Null => 0,
+            Value::Int(_) => 1,
+            Value::Real(_) => 2,
+            Value::Text(_) => 3,
+            Value::Blob(_) => 4,
+        };
+        match (&self.0, &other.0) {
+            (Value::Int(a), Value::Int(b)) => a.cmp(b),
+            (Value::Real(a), Value::Real(b)) => a.total_cmp(b),
+            (Value::Text(a), Value::Text(b)) => collate::function(self.1)(a, b),
+            (Value::Blob(a), Value::Blob(b)) => a.cmp(b),
+            (a, b) => class(a).cmp(&class(b)),
+        }
+    }
+}
+
+impl PartialOrd for Compared {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Compared {}
+
+impl Accumulator for DistinctRows {
+    fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        let Some((ids, values)) = args.split_first() else { return Ok(()) };
+        if super::any_null(values) {
+            return Ok(());
+        }
+        let ids = str_of(ids).split(' ').map(|n| collate::by_id(n.parse().unwrap_or_default()));
+        self.0.insert(values.iter().zip(ids).map(|(v, c)| Compared(v.to_value(), c)).collect());
+        Ok(())
+    }
+
+    fn inverse(&mut self, _: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        Err(SqlError::unsupported("DISTINCT in a window function"))
+    }
+
+    fn value(&self) -> Answer {
+        Ok(Value::Int(self.0.len() as i64))
+    }
 }
 
 /// SUM and AVG of integers and decimals, exact.

@@ -12,6 +12,7 @@ pub mod aggregate;
 mod bits;
 pub mod hash;
 pub mod json;
+mod locale;
 mod network;
 pub mod number;
 pub mod pattern;
@@ -63,6 +64,7 @@ pub fn all() -> &'static [ScalarFunction] {
                         | "p_row"
                         | "p_variable"
                         | "p_set_variable"
+                        | "p_last_insert_id"
                         | "p_uuid"
                         | "p_depth"
                         | "p_seen"

@@ -122,6 +122,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         [_, y] if real_of(y) == 0.0 => by_zero(),
         _ => reals(a, "%", |x, y| x % y),
     }),
+    ("p_finite", 1, real1!(|x: f64| x)),
     ("p_rneg", 1, real1!(|x: f64| -x)),
     ("p_rabs", 1, real1!(f64::abs)),
     ("p_rceil", 1, real1!(f64::ceil)),

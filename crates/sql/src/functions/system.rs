@@ -98,6 +98,29 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         context::set_variable(str_of(&a[0]), a[1].to_value(), TypeCode::unpack(int_of(&a[2])));
         Ok(a[1].to_value())
     }),
+    ("p_last_insert_id", 1, |a| {
+        let id = if any_null(a) { 0 } else { int_of(&a[0]) as u64 };
+        context::set_last_insert_id(id);
+        Ok(if any_null(a) { Value::Null } else { Value::from_u64(id) })
+    }),
+    // An integer, or the first double past which each bound is.
+    ("p_interval", -1, |a| {
+        let at = |v: &ValueRef<'_>| match v {
+            ValueRef::Int(i) => Some(*i as f64),
+            ValueRef::Real(r) => Some(*r),
+            _ => None,
+        };
+        let below = |x: &ValueRef<'_>, bound: &ValueRef<'_>| match (x, bound) {
+            (ValueRef::Int(x), ValueRef::Int(b)) => x < b,
+            _ => at(x).zip(at(bound)).is_some_and(|(x, b)| x < b),
+        };
+        let Some((x, bounds)) = a.split_first() else { return Ok(Value::Null) };
+        if matches!(x, ValueRef::Null) {
+            return Ok(Value::Int(-1));
+        }
+        let found = bounds.iter().position(|b| below(x, b)).unwrap_or(bounds.len());
+        Ok(Value::Int(found as i64))
+    }),
     ("p_row", 1, |a| {
         context::set_row(int_of(&a[0]) as u64);
         Ok(Value::Int(1))

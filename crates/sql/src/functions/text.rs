@@ -2,10 +2,9 @@
 
 use std::cmp::Ordering;
 
-use p2pdb_model::decimal::Decimal;
 use p2pdb_model::{Value, ValueRef};
 
-use super::{Answer, Row, any_null, bytes_of, int_of, str_of, text, truth};
+use super::{Answer, Row, any_null, bytes_of, int_of, locale, str_of, text, truth};
 use crate::collate;
 use crate::execute::context;
 
@@ -324,14 +323,13 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             Ok(Value::Blob(b))
         }),
     ),
-    (
-        "p_format",
-        2,
-        strict!(|a: &[ValueRef<'_>]| {
-            let Some(d) = super::number::dec(&a[0]) else { return Ok(Value::Null) };
-            text(grouped(&d, int_of(&a[1]).clamp(0, 30) as u8))
-        }),
-    ),
+    ("p_format", 3, |a: &[ValueRef<'_>]| {
+        if any_null(&a[..2]) {
+            return Ok(Value::Null);
+        }
+        let Some(d) = super::number::dec(&a[0]) else { return Ok(Value::Null) };
+        text(locale::grouped(&d, int_of(&a[1]).clamp(0, 30) as u8, str_of(&a[2])))
+    }),
     ("p_gcjoin", 2, strict!(|a: &[ValueRef<'_>]| group_join(&a[0], bytes_of(&a[1])))),
     ("p_like", 4, |a| {
         if any_null(a) {
@@ -514,23 +512,6 @@ fn soundex(t: &str) -> String {
         out.push('0');
     }
     out
-}
-
-fn grouped(d: &Decimal, scale: u8) -> String {
-    let t = d.to_text(scale);
-    let (sign, t) = match t.strip_prefix('-') {
-        Some(r) => ("-", r),
-        None => ("", t.as_str()),
-    };
-    let (whole, fraction) = t.split_once('.').map_or((t, String::new()), |(w, f)| (w, format!(".{f}")));
-    let mut out = String::new();
-    for (i, c) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    format!("{sign}{out}{fraction}")
 }
 
 /// Joins what the aggregate `p_gc` collected: a flag (text or bytes), then pieces with their lengths.

@@ -89,7 +89,8 @@ fn one(
         }
         None => {
             match c.eat_one(&["global", "persist", "persist_only", "session", "local"]) {
-                Some("global" | "persist" | "persist_only") => *global = true,
+                Some("persist" | "persist_only") => return Err(SqlError::unsupported("SET PERSIST")),
+                Some("global") => *global = true,
                 Some(_) => *global = false,
                 None => {}
             }
@@ -132,7 +133,8 @@ pub(super) fn eat_system_variable(
     let first = match first.split_once('.') {
         Some((scope, name)) => {
             let global = match scope.to_ascii_lowercase().as_str() {
-                "global" | "persist" | "persist_only" => true,
+                "global" => true,
+                "persist" | "persist_only" => return Err(SqlError::unsupported("SET PERSIST")),
                 "session" | "local" => false,
                 _ => return Err(SqlError::unknown_variable(first)),
             };
@@ -141,7 +143,8 @@ pub(super) fn eat_system_variable(
         None => first,
     };
     let scope = match first.to_ascii_lowercase().as_str() {
-        "global" | "persist" | "persist_only" => Some(true),
+        "global" => Some(true),
+        "persist" | "persist_only" => return Err(SqlError::unsupported("SET PERSIST")),
         "session" | "local" => Some(false),
         _ => None,
     };

@@ -12,6 +12,8 @@ use crate::types::{Class, TypeCode};
 
 /// Nesting of JSON documents.
 const DEPTH_MAX: usize = 100;
+/// What MySQL says of one that is nested deeper.
+const TOO_DEEP: &str = "The JSON document exceeds the maximum depth.";
 
 /// The normal form of a text, or what is wrong with it and where.
 ///
@@ -20,17 +22,26 @@ const DEPTH_MAX: usize = 100;
 pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     match serde_json::from_str::<Json>(t) {
         Ok(j) if depth(&j) <= DEPTH_MAX => Ok(write(&j)),
-        Ok(_) => Err(("The JSON document exceeds the maximum depth.".to_owned(), 0)),
+        Ok(_) => Err((TOO_DEEP.to_owned(), 0)),
         Err(e) => {
             let line_start: usize =
                 t.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len).sum();
             let back = usize::from(!e.is_eof());
             let at = (line_start + e.column().saturating_sub(back)).min(t.len());
-            let what =
-                if t.trim().is_empty() { "The document is empty." } else { complaint(&e.to_string(), t, at) };
+            let what = match e.to_string() {
+                m if m.starts_with("recursion limit") => TOO_DEEP,
+                _ if t.trim().is_empty() => "The document is empty.",
+                m => complaint(&m, t, at),
+            };
             Err((what.to_owned(), if t.trim().is_empty() { 0 } else { at }))
         }
     }
+}
+
+/// The error of a text that is no JSON: 3157 where it is nested too deeply, else what `worded` makes of what is wrong and where.
+pub fn refused(wrong: (String, usize), worded: impl FnOnce(&str, usize) -> SqlError) -> SqlError {
+    let (what, at) = wrong;
+    if what == TOO_DEEP { SqlError::new(3157, "22032", TOO_DEEP) } else { worded(&what, at) }
 }
 
 /// What MySQL says where serde_json says this about byte `at` of the text.

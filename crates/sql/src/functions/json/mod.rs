@@ -20,7 +20,7 @@ mod search;
 pub use compare::compare;
 use compare::{contains, merge_patch, merge_preserve, overlaps, sort_key};
 use form::{depth, key_order, pretty};
-pub use form::{from_sql, normalise, write};
+pub use form::{from_sql, normalise, refused, write};
 use path::{Leg, Path};
 
 macro_rules! strict {
@@ -45,14 +45,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         2,
         strict!(|a: &[ValueRef<'_>]| match normalise(str_of(&a[0])) {
             Ok(t) => text(t),
-            Err((what, at)) => Err(SqlError::new(
-                3141,
-                "22032",
-                format!(
-                    "Invalid JSON text in argument 1 to function {}: \"{what}\" at position {at}.",
-                    str_of(&a[1])
-                ),
-            )),
+            Err(wrong) => Err(no_json(wrong, str_of(&a[1]))),
         }),
     ),
     ("p_json_valid", 1, strict!(|a: &[ValueRef<'_>]| truth(normalise(str_of(&a[0])).is_ok()))),
@@ -349,12 +342,16 @@ fn one_or_all(v: &ValueRef<'_>, function: &str) -> Result<bool, SqlError> {
 }
 
 fn bad_text(function: &str, t: &str) -> SqlError {
-    let (what, at) = normalise(t).err().unwrap_or(("Invalid value.".to_owned(), 0));
-    SqlError::new(
-        3141,
-        "22032",
-        format!("Invalid JSON text in argument 1 to function {function}: \"{what}\" at position {at}."),
-    )
+    no_json(normalise(t).err().unwrap_or(("Invalid value.".to_owned(), 0)), function)
+}
+
+/// 3141.
+fn no_json(wrong: (String, usize), function: &str) -> SqlError {
+    form::refused(wrong, |what, at| {
+        let message =
+            format!("Invalid JSON text in argument 1 to function {function}: \"{what}\" at position {at}.");
+        SqlError::new(3141, "22032", message)
+    })
 }
 
 fn doc(v: &ValueRef<'_>) -> Result<Json, SqlError> {

@@ -272,6 +272,24 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
     v.is_valid(shape).then_some((v, rest.trim_start()))
 }
 
+/// GET_FORMAT: what a kind of value looks like by a standard's name.
+pub(super) fn named(kind: &str, style: &str) -> Option<&'static str> {
+    Some(match (kind, style.to_ascii_uppercase().as_str()) {
+        ("DATE", "EUR") => "%d.%m.%Y",
+        ("DATE", "USA") => "%m.%d.%Y",
+        ("DATE", "JIS" | "ISO") => "%Y-%m-%d",
+        ("DATE", "INTERNAL") => "%Y%m%d",
+        ("TIME", "EUR") => "%H.%i.%s",
+        ("TIME", "USA") => "%h:%i:%s %p",
+        ("TIME", "JIS" | "ISO") => "%H:%i:%s",
+        ("TIME", "INTERNAL") => "%H%i%s",
+        ("DATETIME", "EUR" | "USA") => "%Y-%m-%d %H.%i.%s",
+        ("DATETIME", "JIS" | "ISO") => "%Y-%m-%d %H:%i:%s",
+        ("DATETIME", "INTERNAL") => "%Y%m%d%H%i%s",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

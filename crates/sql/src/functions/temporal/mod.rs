@@ -167,6 +167,9 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             }
         }),
     ),
+    ("p_get_format", 2, |a| {
+        Ok(format::named(str_of(&a[0]), str_of(&a[1])).map_or(Value::Null, |f| Value::Text(f.to_owned())))
+    }),
     ("p_time_format", 2, |a| match a {
         [ValueRef::Int(i), ValueRef::Text(f)] => text(format_time(Time(*i), f)),
         _ => Ok(Value::Null),

@@ -1,0 +1,149 @@
+//! Forms of expressions that MySQL has and `sqlparser` does not read; each is read into the tree of an equal one.
+
+use sqlparser::ast::{
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, UnaryOperator,
+};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+type Parsed = Result<Expr, ParserError>;
+
+/// Reads one of the forms, or nothing. `sign` is how tightly a sign binds.
+pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
+    let (first, second) = (&parser.peek_token_ref().token, &parser.peek_nth_token_ref(1).token);
+    let paren = *second == Token::LParen;
+    let keyword = match first {
+        Token::ExclamationMark => {
+            parser.advance_token();
+            return Some(
+                parser
+                    .parse_subexpr(sign)
+                    .map(|e| Expr::UnaryOp { op: UnaryOperator::BangNot, expr: Box::new(e) }),
+            );
+        }
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => return None,
+    };
+    match keyword {
+        // `BINARY x` binds like a sign, not to the whole expression that follows.
+        Keyword::BINARY => {
+            parser.advance_token();
+            Some(parser.parse_subexpr(sign).map(|e| cast(e, DataType::Binary(None))))
+        }
+        Keyword::INTERVAL if paren => parser.maybe_parse(interval_call).transpose(),
+        Keyword::CHAR if paren => parser.maybe_parse(char_using).transpose(),
+        Keyword::CAST if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::AS)).transpose(),
+        Keyword::CONVERT if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::NoKeyword)).transpose(),
+        _ => None,
+    }
+}
+
+/// `x SOUNDS LIKE y`, after x.
+pub(super) fn sounds_like(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Parsed> {
+    if !is_sounds_like(parser) {
+        return None;
+    }
+    parser.advance_token();
+    parser.advance_token();
+    let soundex = |e: Expr| call("SOUNDEX", vec![e]);
+    Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp {
+        left: Box::new(soundex(left.clone())),
+        op: sqlparser::ast::BinaryOperator::Eq,
+        right: Box::new(soundex(right)),
+    }))
+}
+
+pub(super) fn is_sounds_like(parser: &Parser<'_>) -> bool {
+    let sounds = matches!(&parser.peek_token_ref().token,
+        Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("sounds"));
+    let like = matches!(&parser.peek_nth_token_ref(1).token, Token::Word(w) if w.keyword == Keyword::LIKE);
+    sounds && like
+}
+
+/// `INTERVAL(n, n1, …)`: with one argument it is `INTERVAL (n) DAY`.
+fn interval_call(parser: &mut Parser<'_>) -> Parsed {
+    let args = arguments(parser)?;
+    parser.expect_token(&Token::RParen)?;
+    if args.len() < 2 {
+        return Err(ParserError::ParserError("INTERVAL of one argument".to_owned()));
+    }
+    Ok(call("INTERVAL", args))
+}
+
+/// `CHAR(n, … USING charset)`.
+fn char_using(parser: &mut Parser<'_>) -> Parsed {
+    let args = arguments(parser)?;
+    parser.expect_keyword(Keyword::USING)?;
+    let charset = charset_name(parser)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(using(call("CHAR", args), charset))
+}
+
+/// `CAST(x AS CHAR CHARACTER SET c)` and `CONVERT(x, CHAR CHARACTER SET c)`.
+fn cast_charset(parser: &mut Parser<'_>, separator: Keyword) -> Parsed {
+    parser.advance_token();
+    parser.expect_token(&Token::LParen)?;
+    let e = parser.parse_expr()?;
+    match separator {
+        Keyword::NoKeyword => parser.expect_token(&Token::Comma).map(|_| ())?,
+        k => parser.expect_keyword(k).map(|_| ())?,
+    }
+    let ty = parser.parse_data_type()?;
+    let charset = if parser.parse_keyword(Keyword::BINARY) {
+        Ident::new("binary")
+    } else {
+        if !parser.parse_keyword(Keyword::CHARSET) {
+            parser.expect_keywords(&[Keyword::CHARACTER, Keyword::SET])?;
+        }
+        charset_name(parser)?
+    };
+    parser.expect_token(&Token::RParen)?;
+    let text = matches!(ty, DataType::Char(_) | DataType::Character(_));
+    if !text {
+        return Err(ParserError::ParserError("CHARACTER SET of what is no text".to_owned()));
+    }
+    Ok(using(cast(e, ty), charset))
+}
+
+/// The name and opening parenthesis of a call, and its arguments.
+fn arguments(parser: &mut Parser<'_>) -> Result<Vec<Expr>, ParserError> {
+    parser.advance_token();
+    parser.expect_token(&Token::LParen)?;
+    parser.parse_comma_separated(Parser::parse_expr)
+}
+
+fn charset_name(parser: &mut Parser<'_>) -> Result<Ident, ParserError> {
+    parser.parse_identifier()
+}
+
+fn cast(e: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(e), data_type, format: None }
+}
+
+fn using(e: Expr, charset: Ident) -> Expr {
+    Expr::Convert {
+        is_try: false,
+        expr: Box::new(e),
+        data_type: None,
+        charset: Some(ObjectName::from(vec![charset])),
+        target_before_value: false,
+        styles: Vec::new(),
+    }
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
+    let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
