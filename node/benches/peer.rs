@@ -100,6 +100,8 @@ fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
     })?;
     let writer = engine.clone();
     std::thread::spawn(move || writer.run_writer());
+    let syncer = engine.clone();
+    std::thread::spawn(move || syncer.run_syncer());
     Ok(Local { engine, dir })
 }
 

@@ -192,7 +192,14 @@ impl WriterThread {
         let (e, flag) = (engine.clone(), runs.clone());
         let thread = std::thread::Builder::new().name("p2pdb-writer".into()).spawn(move || {
             let end = EndFlag(flag);
-            e.run_writer();
+            // A commit waits for its sync on a thread of its own, if it can be had.
+            std::thread::scope(|s| {
+                let syncer = std::thread::Builder::new().name("p2pdb-sync-log".into());
+                if let Err(why) = syncer.spawn_scoped(s, || e.run_syncer()) {
+                    warn!("no thread for syncing, writes will be slower: {why}");
+                }
+                e.run_writer();
+            });
             drop(end);
         })?;
         Ok(Self { engine: engine.clone(), thread: Some(thread), runs })

@@ -8,7 +8,8 @@ use common::*;
 fn init_sql_and_status_work_from_the_command_line() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
-    let out = run_ok(&dir, &["init", "--realm-name", "shop"]);
+    // A port at which nobody listens, also where a MySQL or another node runs.
+    let out = run_ok(&dir, &["init", "--realm-name", "shop", "--mysql-listen", "127.0.0.1:1"]);
     assert!(out.contains("password"), "{out}");
     let error = run_err(&dir, &["init"]);
     assert!(error.contains("already holds a node"), "{error}");

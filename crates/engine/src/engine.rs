@@ -17,7 +17,7 @@ use p2pdb_sql::front::{Front, LiteralKind};
 use p2pdb_sql::plan::Plan;
 use p2pdb_sql::session::SessionState;
 use p2pdb_sql::variables::Globals;
-use p2pdb_store::{Merger, PooledReader, ReaderPool};
+use p2pdb_store::{LogSync, Merger, PooledReader, ReaderPool};
 use parking_lot::Mutex;
 
 use crate::api::{Clock, Entropy, SessionOptions};
@@ -29,6 +29,7 @@ use crate::queue::{Queue, Todo};
 use crate::rules::Keeps;
 use crate::session::Session;
 use crate::statement::Statement;
+use crate::syncs::Syncs;
 use crate::writer::Writer;
 
 /// Plan caches; a session uses the one that its id falls on.
@@ -115,7 +116,14 @@ pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// The state after the last commit: what readers of this node see.
     pub(crate) published: ArcSwap<Published>,
+    /// The state after the last commit that is durable: what peers hear of.
+    pub(crate) durable: ArcSwap<Published>,
+    pub(crate) syncs: Syncs,
+    pub(crate) log_sync: LogSync,
+    /// The disk has refused a sync, and how: nothing is written any more.
+    pub(crate) unsyncable: OnceLock<String>,
     pub(crate) queue: Queue,
     pub(crate) calls: Calls,
     pub(crate) writer: Mutex<Writer>,
@@ -208,13 +216,18 @@ impl Engine {
         variables.push(("innodb_lock_wait_timeout", Value::from_u64((lock_wait_ms / 1_000).max(1))));
         crate::check::remove_leftovers(&directory);
         let started_us = clock.now_us();
+        let published = Arc::new(writer.to_publish());
         let inner = Inner {
+            durable: ArcSwap::new(published.clone()),
+            syncs: Syncs::default(),
+            log_sync: writer.db.log_sync(),
+            unsyncable: OnceLock::new(),
             directory,
             realm: writer.realm(),
             node: writer.node(),
             clock,
             entropy,
-            published: ArcSwap::from_pointee(writer.to_publish()),
+            published: ArcSwap::new(published),
             rules: writer.rules_known,
             queue: Queue::new(idle_transaction_ms.saturating_mul(1_000)),
             calls: Calls::default(),
@@ -256,6 +269,7 @@ impl Engine {
 
     /// Runs the writer until [`Engine::stop`]; for a thread of its own.
     pub fn run_writer(&self) {
+        let _ended = self.inner.syncs.writer_runs();
         loop {
             match self.step_writer() {
                 Step::Did => {}

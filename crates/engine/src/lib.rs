@@ -28,6 +28,7 @@ mod session;
 mod source;
 mod statement;
 mod status;
+mod syncs;
 mod turns;
 mod wait;
 mod words;

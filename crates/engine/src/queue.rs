@@ -79,6 +79,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Somebody waits for the writer.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.state.lock().jobs.is_empty()
+    }
+
     /// Takes out what this session waits with, if it does and nobody has begun with it.
     pub(crate) fn withdraw(&self, session: u64) -> Option<Job> {
         let mut s = self.state.lock();

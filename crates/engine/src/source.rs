@@ -1,7 +1,7 @@
 //! The log as `sync` reads it.
 //!
-//! A view of the state after the last commit: the DAG's branches and heads from what was published, everything else from
-//! a read connection. It never waits for the writer.
+//! A view of the state after the last commit that is durable: the DAG's branches and heads from what was published,
+//! everything else from a read connection. It never waits for the writer.
 
 use p2pdb_block::Proof;
 use p2pdb_dag::{BlockNo, BranchNo, ChainId, Cover, Frontier, Place, Tip, Want};
@@ -35,11 +35,11 @@ impl BlockSource for LogView {
     type Error = StoreError;
 
     fn frontier(&self) -> Result<Frontier, StoreError> {
-        Ok(self.engine.inner.published.load().frontier().clone())
+        Ok(self.engine.inner.durable.load().frontier().clone())
     }
 
     fn frontier_digest(&self) -> Result<[u8; 32], StoreError> {
-        Ok(self.engine.inner.published.load().frontier_digest())
+        Ok(self.engine.inner.durable.load().frontier_digest())
     }
 
     fn state(&self) -> Result<Option<StateProof>, StoreError> {
@@ -51,11 +51,11 @@ impl BlockSource for LogView {
     }
 
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        Ok(self.engine.inner.published.load().heads.iter().map(|h| h.cid).collect())
+        Ok(self.engine.inner.durable.load().heads.iter().map(|h| h.cid).collect())
     }
 
     fn holds(&self, cid: &Cid) -> Result<bool, StoreError> {
-        let published = self.engine.inner.published.load();
+        let published = self.engine.inner.durable.load();
         Ok(published.dag().find(cid, &Logged(&self.reader))?.is_some())
     }
 
@@ -64,19 +64,19 @@ impl BlockSource for LogView {
     }
 
     fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, StoreError> {
-        self.engine.inner.published.load().dag().wants(theirs, &Logged(&self.reader))
+        self.engine.inner.durable.load().dag().wants(theirs, &Logged(&self.reader))
     }
 
     fn cover(&self, theirs: &Frontier) -> Result<Cover, StoreError> {
-        self.engine.inner.published.load().dag().cover(theirs, &Logged(&self.reader))
+        self.engine.inner.durable.load().dag().cover(theirs, &Logged(&self.reader))
     }
 
     fn first_uncovered(&self, cover: &Cover) -> Result<Option<BlockNo>, StoreError> {
-        self.engine.inner.published.load().dag().first_uncovered(cover, &Logged(&self.reader))
+        self.engine.inner.durable.load().dag().first_uncovered(cover, &Logged(&self.reader))
     }
 
     fn rungs(&self, chain: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, StoreError> {
-        let published = self.engine.inner.published.load();
+        let published = self.engine.inner.durable.load();
         let dag = published.dag();
         let logged = Logged(&self.reader);
         let mut rungs = Vec::new();
@@ -108,10 +108,14 @@ impl BlockSource for LogView {
         bytes_max: usize,
         blocks_max: usize,
     ) -> Result<Scan, StoreError> {
+        let durable = self.engine.inner.durable.load().blocks;
         let mut out = Scan::default();
         let mut bytes = 0;
         let mut found: Vec<Held> = Vec::new();
         self.reader.scan_blocks(logged::no(from), |b| {
+            if b.record.no.0 > durable {
+                return Ok(store::STOP);
+            }
             let place =
                 Place { no: BlockNo(b.record.no.0), branch: BranchNo(b.record.branch.0), seq: b.record.seq };
             if cover.covers(place) {

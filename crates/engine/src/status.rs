@@ -93,7 +93,12 @@ impl Engine {
             stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
             pending_blocks: published.pending,
             kept_blocks: published.kept.as_ref().map_or(0, |k| k.blocks),
-            refuses_writes: published.kept.as_ref().map(Keeps::why).or_else(|| health.refuses_writes.clone()),
+            refuses_writes: inner
+                .unsyncable
+                .get()
+                .cloned()
+                .or_else(|| published.kept.as_ref().map(Keeps::why))
+                .or_else(|| health.refuses_writes.clone()),
             alarm: health.alarm.clone(),
         }
     }

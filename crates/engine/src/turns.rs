@@ -9,7 +9,6 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::plan::PlanKind;
 
 use crate::api::Outcome;
-use crate::arrive::Announced;
 use crate::core::Core;
 use crate::engine::Inner;
 use crate::error::{DISK_FULL, EngineError};
@@ -26,7 +25,8 @@ impl Inner {
     /// Runs this job and those behind it that may share its group, then commits once.
     pub(crate) fn group(&self, first: Job) {
         let mut writer = self.writer.lock();
-        if let Err(e) = writer.begin() {
+        let unsyncable = self.unsyncable.get().map(|why| EngineError::Refused(why.clone()));
+        if let Err(e) = unsyncable.map_or_else(|| writer.begin(), Err) {
             first.fail(e.to_sql());
             return;
         }
@@ -80,33 +80,31 @@ impl Inner {
                 )),
             }
         } else {
-            writer.commit()
+            writer.commit_unsynced()
         };
-        match committed {
-            Ok(made) => {
-                let gtid = made.last().map(|b| self.gtid(&writer, b));
-                self.publish(&writer, made);
-                drop(writer);
-                for (giver, (core, mut result)) in done {
-                    if let Ok(outcome) = &mut result {
-                        outcome.gtid = gtid.clone();
-                    }
-                    giver.give((core, result));
-                }
-                for after in afters {
-                    after(Ok(()));
-                }
+        let gtid = match &committed {
+            Ok(made) => made.last().map(|b| self.gtid(&writer, b)),
+            Err(_) => None,
+        };
+        let tell: After = Box::new(move |synced| {
+            for (giver, (core, result)) in done {
+                let result = match synced {
+                    Ok(()) => result.map(|outcome| Outcome { gtid: gtid.clone(), ..outcome }),
+                    // Who failed anyway hears why it failed.
+                    Err(e) => Err(result.err().unwrap_or_else(|| e.to_sql())),
+                };
+                giver.give((core, result));
             }
+            for after in afters {
+                after(synced);
+            }
+        });
+        match committed {
+            Ok(made) => self.committed(writer, made, tell),
             Err(e) => {
                 drop(writer);
                 tracing::error!(error = %e, "a group could not be committed; nothing of it was");
-                for (giver, (core, result)) in done {
-                    // Who failed anyway hears why it failed.
-                    giver.give((core, Err(result.err().unwrap_or_else(|| e.to_sql()))));
-                }
-                for after in afters {
-                    after(Err(&e));
-                }
+                tell(Err(&e));
             }
         }
     }
@@ -162,6 +160,9 @@ impl Inner {
             );
             Err(SqlError::new(1290, "HY000", message))
         };
+        if let Some(why) = self.unsyncable.get() {
+            return read_only(why);
+        }
         if let Some(keeps) = writer.keeps() {
             return read_only(&keeps.why());
         }
@@ -220,7 +221,7 @@ impl Inner {
             return;
         }
         let ended = match writer.leave() {
-            Ok(()) => writer.commit(),
+            Ok(()) => writer.commit_unsynced(),
             Err(e) => {
                 writer.rollback();
                 Err(e)
@@ -230,9 +231,10 @@ impl Inner {
             Ok(made) => {
                 let gtid = made.last().map(|b| self.gtid(&writer, b));
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);
-                self.publish(&writer, made);
-                drop(writer);
-                end.giver.give(Ok(gtid));
+                let tell = move |synced: Result<(), &EngineError>| {
+                    end.giver.give(synced.map(|()| gtid).map_err(EngineError::to_sql));
+                };
+                self.committed(writer, made, Box::new(tell));
             }
             Err(e) => {
                 drop(writer);
@@ -255,19 +257,5 @@ impl Inner {
         let chain = writer.dag.find(&block.cid(), &crate::logged::Logged(&writer.db)).ok().flatten();
         let branch = chain.and_then(|f| writer.dag.branch(f.place.branch));
         branch.map_or_else(String::new, |b| format!("{}:{}", b.chain.uuid(), block.seq()))
-    }
-
-    /// Everybody sees the new state; the blocks made here go to the peers.
-    pub(crate) fn publish(&self, writer: &Writer, made: Vec<FullBlock>) {
-        self.published.store(Arc::new(writer.to_publish()));
-        self.counters.groups.fetch_add(1, Ordering::Relaxed);
-        if made.is_empty() {
-            return;
-        }
-        self.counters.blocks_made.fetch_add(made.len() as u64, Ordering::Relaxed);
-        let announced = Announced { made: made.into_iter().map(Arc::new).collect() };
-        for hook in &*self.hooks.lock() {
-            hook(&announced);
-        }
     }
 }

@@ -236,10 +236,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals what is open and commits with one fsync; gives the blocks made here. On an error nothing was committed, and
-    /// the state is that of the last commit.
+    /// Seals what is open and commits with one sync; gives the blocks made here.
     pub(crate) fn commit(&mut self) -> Result<Vec<FullBlock>, EngineError> {
-        match self.seal_open().and_then(|()| Ok(self.db.commit()?)) {
+        let made = self.commit_unsynced()?;
+        self.db.log_sync().sync()?;
+        Ok(made)
+    }
+
+    /// Seals what is open and commits; gives the blocks made here. Nobody may hear of it before the log is synced. On an
+    /// error nothing was committed, and the state is that of the last commit.
+    pub(crate) fn commit_unsynced(&mut self) -> Result<Vec<FullBlock>, EngineError> {
+        match self.seal_open().and_then(|()| Ok(self.db.commit_unsynced()?)) {
             Ok(()) => {
                 self.merger.committed();
                 self.dirty = false;

@@ -2,7 +2,8 @@
 //!
 //! One SQLite transaction at a time ([`Writer::begin`] … [`Writer::commit`]) holds a group of local transactions
 //! or a batch of blocks; inside it savepoints nest, one per local transaction and per statement. The capture
-//! follows both. [`Writer::commit`] returns after the write-ahead log was synced to disk.
+//! follows both. [`Writer::commit`] returns after the write-ahead log was synced to disk; after
+//! [`Writer::commit_unsynced`] that is left to a [`LogSync`].
 //!
 //! A fault that makes SQLite roll the whole transaction back (disk full, I/O error, interrupt) is noticed: from
 //! then on everything but [`Writer::rollback`] answers [`StoreError::RolledBack`].
@@ -16,6 +17,7 @@ use crate::lock::DirLock;
 use crate::log::LogState;
 use crate::open::{Checkpoints, Options};
 use crate::query::Params;
+use crate::sync::LogSync;
 
 /// The one writer of a realm's file.
 pub struct Writer {
@@ -24,6 +26,7 @@ pub struct Writer {
     /// Captured changes at each open savepoint, outermost first.
     savepoints: Vec<usize>,
     open: bool,
+    sync: LogSync,
     checkpoints: Checkpoints,
     pub(crate) log: LogState,
     _lock: Option<DirLock>,
@@ -48,7 +51,8 @@ impl Writer {
         log: LogState,
         lock: Option<DirLock>,
     ) -> Self {
-        Self { connection, options, savepoints: Vec::new(), open: false, checkpoints, log, _lock: lock }
+        let sync = LogSync::new(&options);
+        Self { sync, connection, options, savepoints: Vec::new(), open: false, checkpoints, log, _lock: lock }
     }
 
     /// Begins the SQLite transaction (`BEGIN IMMEDIATE`). First runs a checkpoint that is due, so that its cost
@@ -80,6 +84,18 @@ impl Writer {
     ///
     /// A sync that fails is reported as an error; whether the disk kept the data shows after the next start.
     pub fn commit(&mut self) -> Result<()> {
+        self.commit_unsynced()?;
+        self.sync.sync()
+    }
+
+    /// What makes unsynced commits durable.
+    pub fn log_sync(&self) -> LogSync {
+        self.sync.clone()
+    }
+
+    /// Commits: readers see it, and [`LogSync::sync`] makes it durable. On an error nothing was committed and the
+    /// transaction is over.
+    pub fn commit_unsynced(&mut self) -> Result<()> {
         self.check()?;
         if let Err(e) = self.capture().check() {
             self.rollback()?;

@@ -60,6 +60,7 @@ mod open_testing;
 mod open_tests;
 mod query;
 mod sqlite;
+mod sync;
 pub mod verify;
 #[cfg(test)]
 mod verify_tests;
@@ -93,6 +94,7 @@ pub use materialize::DefaultOf;
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
+pub use sync::LogSync;
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
 pub(crate) const SCHEMAS: &[&str] = &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, fingerprint::SCHEMA];

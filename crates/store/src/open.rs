@@ -95,6 +95,11 @@ impl Options {
     pub fn exists(&self) -> bool {
         self.path.metadata().is_ok_and(|m| m.len() > 0)
     }
+
+    /// Commits are made durable by [`crate::LogSync`], not by the commit itself.
+    pub(crate) fn syncs_apart(&self) -> bool {
+        self.durable && self.vfs.is_none()
+    }
 }
 
 /// How full the write-ahead log is.
@@ -184,6 +189,9 @@ fn finish(options: &Options, lock: DirLock, mut connection: Connection) -> Resul
     set(&connection, "cache_size", kibibytes(options.writer_cache_bytes))?;
     if let Some(pages) = options.pages_max {
         set(&connection, "max_page_count", i64::try_from(pages).unwrap_or(i64::MAX))?;
+    }
+    if options.syncs_apart() {
+        set(&connection, "synchronous", 1)?;
     }
     let checkpoints = Checkpoints::default();
     let pages = checkpoints.pages.clone();

@@ -7,7 +7,8 @@
  * likes: a cut leaves torn and reordered writes behind.
  *
  * $POWER_CUT_NO_SYNC makes every sync return at once without doing anything, as if the program never synced: the
- * proof that the test which uses this can fail.
+ * proof that the test which uses this can fail. While a file of the name in $POWER_CUT_FAIL exists, every sync fails
+ * with EIO, and what it should have written to the disk is dropped, as Linux drops it.
  *
  * Not modelled: names. Making, renaming and removing a file is on the disk at once, as on a file system with a journal
  * of its metadata. Writes through memory maps are not seen; SQLite makes them only to its -shm file, which is worth
@@ -48,6 +49,7 @@ static struct file *files;
 static struct file *open_files[FDS_MAX];
 static const char *dir, *disk;
 static int no_sync;
+static const char *refuse;
 static unsigned long long dice = 88172645463325252ULL;
 
 static int (*real_open)(const char *, int, ...);
@@ -84,6 +86,7 @@ __attribute__((constructor)) static void begin(void) {
   dir = getenv("POWER_CUT_DIR");
   disk = getenv("POWER_CUT_DISK");
   no_sync = getenv("POWER_CUT_NO_SYNC") != NULL;
+  refuse = getenv("POWER_CUT_FAIL");
   if (getenv("POWER_CUT_SEED")) dice ^= strtoull(getenv("POWER_CUT_SEED"), NULL, 10) * 0x9e3779b97f4a7c15ULL;
 }
 
@@ -280,6 +283,18 @@ int ftruncate64(int fd, off_t length) { return ftruncate(fd, length); }
 
 static int synced(int fd) {
   struct file *f = of(fd);
+  if (f && refuse && access(refuse, F_OK) == 0) {
+    pthread_mutex_lock(&lock);
+    while (f->first) {
+      struct change *next = f->first->next;
+      free(f->first);
+      f->first = next;
+    }
+    f->last = &f->first;
+    pthread_mutex_unlock(&lock);
+    errno = EIO;
+    return -1;
+  }
   if (f && !no_sync) {
     pthread_mutex_lock(&lock);
     flush(f);

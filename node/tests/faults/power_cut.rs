@@ -115,6 +115,42 @@ fn every_acknowledged_commit_survives_a_power_cut() {
     }
 }
 
+/// After a sync that failed nobody knows what the disk holds, and another one may succeed without having written anything:
+/// the node writes no more and says so, and what it had acknowledged before is there at the next start.
+#[test]
+fn a_disk_that_refuses_a_sync_ends_all_writing() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let library = library(temp.path());
+    let (live, disk, fail) = (temp.path().join("live"), temp.path().join("disk"), temp.path().join("fail"));
+    std::fs::create_dir(&disk).expect("a directory");
+    let environment = [
+        ("LD_PRELOAD", library.as_os_str()),
+        ("POWER_CUT_DIR", temp.path().as_os_str()),
+        ("POWER_CUT_DISK", disk.as_os_str()),
+        ("POWER_CUT_FAIL", fail.as_os_str()),
+    ];
+    let node = Node::spawn_with(&live, &["run"], &[], &environment);
+    node.wait_ready();
+    node.query("CREATE DATABASE d").expect("a database");
+    node.query("CREATE TABLE d.t (n INT PRIMARY KEY)").expect("a table");
+    node.query("INSERT INTO d.t VALUES (1)").expect("the disk works");
+    std::fs::write(&fail, "").expect("a file");
+    node.query("INSERT INTO d.t VALUES (2)").expect_err("the sync fails");
+    std::fs::remove_file(&fail).expect("it works again");
+    let error = node.query("INSERT INTO d.t VALUES (3)").expect_err("but nobody trusts it");
+    assert!(error.code == 1290 && error.to_string().contains("look after the disk"), "{error}");
+    assert!(node.log().contains("could not be synced"), "{}", node.log());
+    assert_eq!(node.query("SELECT 1").expect("reads go on"), [["1"]]);
+    assert_eq!(http_get(&node, "/readyz", None).0, 503);
+    assert!(node.status().refuses_writes.is_some());
+    node.kill();
+    let node = Node::start(&disk.join("live"), &[]);
+    assert_eq!(node.query("SELECT n FROM d.t").expect("rows"), [["1"]]);
+    node.query("INSERT INTO d.t VALUES (3)").expect("it writes on");
+    assert!(node.stop());
+    assert!(run_ok(&disk.join("live"), &["verify"]).contains("as the log says"));
+}
+
 #[test]
 fn without_syncs_the_same_cut_loses_commits() {
     let temp = tempfile::tempdir().expect("a directory");

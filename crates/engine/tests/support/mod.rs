@@ -129,7 +129,12 @@ impl Node {
         .expect("an engine");
         let writer = std::thread::spawn({
             let engine = engine.clone();
-            move || engine.run_writer()
+            move || {
+                std::thread::scope(|s| {
+                    s.spawn(|| engine.run_syncer());
+                    engine.run_writer();
+                });
+            }
         });
         Node { engine, clock, dir, writer: Some(writer), key, account_key, seed, rules }
     }
