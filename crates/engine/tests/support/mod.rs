@@ -89,22 +89,56 @@ fn key(seed: u8, use_: u8) -> SigningKey {
     SigningKey::from_bytes(&bytes)
 }
 
+fn realm(seed: u8) -> (TestDir, Arc<TestClock>, SigningKey, SigningKey) {
+    let (dir, clock) = (TestDir::new(), TestClock::new());
+    let (key, account_key) = (key(seed, 1), key(seed, 2));
+    create_realm(NewRealm {
+        name: "test",
+        node_name: "founder",
+        directory: &dir.0,
+        node_key: &key,
+        account_key: &account_key,
+        clock: clock.clone(),
+        entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed)))),
+    })
+    .expect("a realm");
+    (dir, clock, key, account_key)
+}
+
+fn engine(
+    dir: &TestDir,
+    clock: &Arc<TestClock>,
+    key: &SigningKey,
+    account_keys: Vec<SigningKey>,
+    seed: u8,
+    rules: u32,
+) -> Engine {
+    Engine::open(EngineConfig {
+        rules,
+        directory: dir.0.clone(),
+        node_key: key.clone(),
+        account_keys,
+        clock: clock.clone(),
+        entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed) << 8))),
+        idle_transaction_ms: 1_000,
+        lock_wait_ms: 50_000,
+        variables: Vec::new(),
+    })
+    .expect("an engine")
+}
+
 impl Node {
     /// A node with a realm of its own.
     pub fn begin(seed: u8) -> Node {
-        let (dir, clock) = (TestDir::new(), TestClock::new());
-        let (key, account_key) = (key(seed, 1), key(seed, 2));
-        create_realm(NewRealm {
-            name: "test",
-            node_name: "founder",
-            directory: &dir.0,
-            node_key: &key,
-            account_key: &account_key,
-            clock: clock.clone(),
-            entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed)))),
-        })
-        .expect("a realm");
+        let (dir, clock, key, account_key) = realm(seed);
         Node::open(dir, clock, key, Some(account_key), seed, RULES)
+    }
+
+    /// The same without a thread for the writer: whoever wants it to do something steps it.
+    pub fn begin_by_hand(seed: u8) -> Node {
+        let (dir, clock, key, account_key) = realm(seed);
+        let engine = engine(&dir, &clock, &key, vec![account_key.clone()], seed, RULES);
+        Node { engine, clock, dir, writer: None, key, account_key: Some(account_key), seed, rules: RULES }
     }
 
     fn open(
@@ -115,18 +149,7 @@ impl Node {
         seed: u8,
         rules: u32,
     ) -> Node {
-        let engine = Engine::open(EngineConfig {
-            rules,
-            directory: dir.0.clone(),
-            node_key: key.clone(),
-            account_keys: account_key.iter().cloned().collect(),
-            clock: clock.clone(),
-            entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed) << 8))),
-            idle_transaction_ms: 1_000,
-            lock_wait_ms: 50_000,
-            variables: Vec::new(),
-        })
-        .expect("an engine");
+        let engine = engine(&dir, &clock, &key, account_key.iter().cloned().collect(), seed, rules);
         let writer = std::thread::spawn({
             let engine = engine.clone();
             move || {
