@@ -40,6 +40,10 @@ const UNSEEN_FILE: &str = "password.unseen";
 /// Where a running node can be reached.
 pub const RUN_FILE: &str = "run.json";
 const PEERS_FILE: &str = "peers.json";
+/// Least time between two writes of that file.
+const PEERS_PAUSE: Duration = Duration::from_secs(1);
+/// Between two attempts when it cannot be written.
+const PEERS_RETRY: Duration = Duration::from_secs(60);
 /// Characters of a random password; no two that look alike, none that a shell or an option file minds.
 const PASSWORD_ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Length of a random password: 116 bits.
@@ -302,7 +306,9 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
             None
         })
         .unwrap_or_default();
-    bootstrap.extend(known.iter().filter_map(|a| a.parse().ok()));
+    let known: Vec<net::Multiaddr> = known.iter().filter_map(|a| a.parse().ok()).collect();
+    shared.remember(&known);
+    bootstrap.extend(known);
     bootstrap.dedup();
     let net_config = NetConfig {
         node_key: dir.read_node_key()?.to_bytes(),
@@ -330,6 +336,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     })
     .context("cannot start the sync thread")?;
 
+    let remembering = tokio::spawn(keep_peers(dir.clone(), shared.clone()));
     let door = Door::new(config, engine.clone(), logins, acceptor);
     let app = Arc::new(App {
         engine: engine.clone(),
@@ -394,7 +401,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     if let Some(task) = http_task {
         let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
     }
-    remember_peers(dir, &shared);
+    remembering.abort();
+    if let Err(e) = remember_peers(dir, &shared) {
+        warn!("{e}");
+    }
     net.shutdown().await;
     replication.stop().await;
     tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping failed")?;
@@ -450,13 +460,27 @@ pub fn read_admin_token(dir: &DataDir) -> Result<Option<String>, DataDirError> {
     Ok(dir.read_text(TOKEN_FILE)?.map(|t| t.trim().to_owned()))
 }
 
-fn remember_peers(dir: &DataDir, shared: &Shared) {
-    let addresses = shared.remembered();
-    if !addresses.is_empty()
-        && let Err(e) = dir.write_json(PEERS_FILE, &addresses)
-    {
-        warn!("{e}");
+/// Writes down where members are as soon as that changes: a node that is stopped hard must find them again.
+async fn keep_peers(dir: DataDir, shared: Arc<Shared>) {
+    loop {
+        shared.remembers().await;
+        loop {
+            let (dir, shared) = (dir.clone(), shared.clone());
+            match tokio::task::spawn_blocking(move || remember_peers(&dir, &shared)).await {
+                Ok(Ok(())) => break,
+                Ok(Err(e)) => warn!("the addresses of peers are not kept for the next start: {e}"),
+                // The runtime is going.
+                Err(_) => return,
+            }
+            tokio::time::sleep(PEERS_RETRY).await;
+        }
+        tokio::time::sleep(PEERS_PAUSE).await;
     }
+}
+
+fn remember_peers(dir: &DataDir, shared: &Shared) -> Result<(), DataDirError> {
+    let addresses = shared.remembered();
+    if addresses.is_empty() { Ok(()) } else { dir.write_json(PEERS_FILE, &addresses) }
 }
 
 fn greet(dir: &DataDir, app: &App, first_password: Option<&str>) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use libp2p::multiaddr::Protocol;
 use p2pdb_engine::{Admission, Arrived, Engine};
 use p2pdb_model::ids::NodeId;
 use p2pdb_model::{Change, Cid, RULES};
@@ -20,7 +21,7 @@ use p2pdb_sync::{
     WireBlock,
 };
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::clock::SystemClock;
@@ -31,8 +32,11 @@ use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
 const ENGINE_TICK: Duration = Duration::from_millis(500);
 /// Least number of peers whose clocks outvote ours.
 const CLOCK_VOTES_MIN: usize = 2;
-/// How long writes wait after an unclean stop for a peer that knows this node's own chain.
-const OWN_TIPS_WAIT: Duration = Duration::from_secs(2);
+/// How long writes wait after an unclean stop for a member that knows this node's own chain: enough for dials over a slow
+/// network, and for one that has only just been started.
+const OWN_TIPS_WAIT: Duration = Duration::from_secs(10);
+/// The same when the log knows of no other member that is left to ask; one that was removed may still tell.
+const OWN_TIPS_WAIT_ALONE: Duration = Duration::from_secs(2);
 /// Between two requests for admission.
 const ADMISSION_RETRY: Duration = Duration::from_secs(2);
 
@@ -50,6 +54,8 @@ pub struct Shared {
     listening: RwLock<Vec<Multiaddr>>,
     /// Addresses of members, for the next start.
     remembered: RwLock<HashMap<NodeId, Vec<Multiaddr>>>,
+    /// Told when those change.
+    remembers: Notify,
 }
 
 impl Shared {
@@ -58,14 +64,37 @@ impl Shared {
         self.listening.read().clone()
     }
 
-    /// Addresses of members met in this run, with their `/p2p/ID`.
+    /// Takes over what an earlier run has remembered; what members say in this one replaces it.
+    pub fn remember(&self, addresses: &[Multiaddr]) {
+        let mut all = self.remembered.write();
+        for address in addresses {
+            let mut bare = address.clone();
+            if let Some(Protocol::P2p(peer)) = bare.pop()
+                && let Some(node) = net::node_of(&peer)
+            {
+                all.entry(node).or_default().push(bare);
+            }
+        }
+    }
+
+    /// Addresses of members met in this run or remembered from earlier ones, with their `/p2p/ID`, in order.
     pub fn remembered(&self) -> Vec<String> {
         let all = self.remembered.read();
+        let removed = self.removed.read();
         let with_peer = |node: &NodeId, a: &Multiaddr| {
             let peer = net::peer_of(node)?;
             a.clone().with_p2p(peer).ok().map(|a| a.to_string())
         };
-        all.iter().flat_map(|(n, list)| list.iter().filter_map(move |a| with_peer(n, a))).collect()
+        let kept = all.iter().filter(|(n, _)| !removed.contains(*n));
+        let mut out: Vec<String> =
+            kept.flat_map(|(n, list)| list.iter().filter_map(move |a| with_peer(n, a))).collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// Waits until what is remembered has changed since this was asked last.
+    pub async fn remembers(&self) {
+        self.remembers.notified().await;
     }
 }
 
@@ -294,7 +323,11 @@ impl Glue {
         let mut engine_tick = tokio::time::interval(ENGINE_TICK);
         self.look_at_members().await;
         if !self.engine.stopped_cleanly() && self.members.len() > 1 {
-            info!("the last stop was not a clean one: asking peers for blocks of our own before writing");
+            info!(
+                members = self.others(),
+                wait_s = self.own_tips_wait().as_secs(),
+                "the last stop was not a clean one: asking peers for blocks of our own before writing"
+            );
             self.asking_tips = Some(Instant::now());
             self.refuse_or_take_writes();
             self.link.event(Event::AskTips { author: self.engine.node() });
@@ -325,10 +358,24 @@ impl Glue {
         if self.members_due {
             self.look_at_members().await;
         }
-        if self.asking_tips.is_some_and(|since| since.elapsed() >= OWN_TIPS_WAIT) {
-            info!("no peer has answered; taking writes");
+        let wait = self.own_tips_wait();
+        if self.asking_tips.is_some_and(|since| since.elapsed() >= wait) {
+            warn!(
+                waited_s = wait.as_secs(),
+                "no peer has answered what it holds of this node; taking writes (if this is an older copy of the node's directory, stop it and start it again with the others in reach)"
+            );
             self.stop_asking_tips();
         }
+    }
+
+    /// Members beside this node.
+    fn others(&self) -> usize {
+        let own = self.engine.node();
+        self.members.iter().filter(|(node, removed)| *node != own && !removed).count()
+    }
+
+    fn own_tips_wait(&self) -> Duration {
+        if self.others() > 0 { OWN_TIPS_WAIT } else { OWN_TIPS_WAIT_ALONE }
     }
 
     async fn on_notice(&mut self, notice: Notice) {
@@ -353,7 +400,10 @@ impl Glue {
                 }
             }
             Notice::Addresses(node, addresses) => {
-                self.shared.remembered.write().insert(node, addresses);
+                let before = self.shared.remembered.write().insert(node, addresses.clone());
+                if before.as_ref() != Some(&addresses) {
+                    self.shared.remembers.notify_one();
+                }
             }
             Notice::Sync(action) => self.on_action(action).await,
         }
@@ -378,7 +428,10 @@ impl Glue {
                 if author == self.engine.node() && self.asking_tips.is_some() {
                     // It waits for the writer.
                     match tokio::task::block_in_place(|| self.engine.peer_knows_own_tips(&tips)) {
-                        Ok(_) => self.stop_asking_tips(),
+                        Ok(_) => {
+                            info!(%peer, "a peer has told what it holds of this node; taking writes");
+                            self.stop_asking_tips();
+                        }
                         Err(e) => {
                             warn!(%peer, "cannot compare our chain with what a peer holds of it yet: {e}")
                         }

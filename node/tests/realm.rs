@@ -224,3 +224,96 @@ fn equal_logs_with_different_tables_raise_an_alarm() {
     // It serves on.
     a.query("SELECT COUNT(*) FROM d.t").expect("an answer");
 }
+
+/// A port that nobody uses for TCP or UDP now.
+fn free_port() -> u16 {
+    loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = tcp.local_addr().expect("an address").port();
+        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+#[test]
+fn nodes_that_were_all_killed_find_each_other_again() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |n: usize| temp.path().join(format!("n{n}"));
+    let listen: Vec<String> =
+        (0..3).map(|_| format!("/ip4/127.0.0.1/tcp/{},/ip4/127.0.0.1/udp/0/quic-v1", free_port())).collect();
+    let flags = |n: usize| ["--peer-listen", &listen[n]];
+    let a = Node::start(&path(0), &flags(0));
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let ticket = a.ticket("writer", 2);
+    let b = Node::join(&path(1), &ticket, &flags(1));
+    let c = Node::join(&path(2), &ticket, &flags(2));
+    wait_equal(&[&a, &b, &c]);
+    let nodes = [a, b, c];
+    eventually("each remembers somebody", || {
+        nodes.iter().all(|n| n.dir.path("peers.json").exists()).then_some(())
+    });
+    nodes.into_iter().for_each(Node::kill);
+
+    let nodes: Vec<Node> = (0..3).map(|n| Node::spawn(&path(n), &["run"], &flags(n))).collect();
+    nodes.iter().for_each(Node::wait_ready);
+    nodes[2].query("INSERT INTO d.t VALUES (1)").expect("a row");
+    for node in &nodes {
+        eventually("the row is there", || {
+            (node.query("SELECT COUNT(*) FROM d.t").expect("a count") == [["1"]]).then_some(())
+        });
+        assert!(!node.log().contains("no peer has answered"), "{}", node.log());
+    }
+    // A peer that stays away in one run is not forgotten by it.
+    let [a, b, c] = <[Node; 3]>::try_from(nodes).unwrap_or_else(|_| panic!("three"));
+    assert!(a.stop() && b.stop() && c.stop());
+    let lone = Node::start(&path(2), &flags(2));
+    assert!(lone.stop());
+    let kept = std::fs::read_to_string(path(2).join("peers.json")).expect("peers.json");
+    let port = |n: usize| listen[n].split(['/', ',']).nth(4).expect("a port").to_owned();
+    assert!(kept.contains(&port(0)) || kept.contains(&port(1)), "{kept}");
+}
+
+#[test]
+fn an_older_copy_of_a_killed_node_asks_for_its_own_blocks_over_quic_before_it_writes() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let quic: Vec<String> = (0..2).map(|_| format!("/ip4/127.0.0.1/udp/{}/quic-v1", free_port())).collect();
+    let a = Node::start(&temp.path().join("a"), &["--peer-listen", &quic[0]]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let at = temp.path().join("b");
+    let flags = ["--peer-listen", quic[1].as_str()];
+    let b = Node::join(&at, &a.ticket("writer", 1), &flags);
+    b.query("INSERT INTO d.t VALUES (0)").expect("a row");
+    wait_equal(&[&a, &b]);
+    eventually("b remembers a", || b.dir.path("peers.json").exists().then_some(()));
+    b.kill();
+    let copy = temp.path().join("copy");
+    let copied = std::process::Command::new("cp").arg("-a").arg(&at).arg(&copy).status();
+    assert!(copied.expect("cp runs").success());
+
+    let b = Node::start(&at, &flags);
+    for n in 1..=3 {
+        b.query(&format!("INSERT INTO d.t VALUES ({n})")).expect("a row");
+    }
+    wait_equal(&[&a, &b]);
+    b.kill();
+    std::fs::remove_dir_all(&at).expect("removed");
+    std::fs::rename(&copy, &at).expect("put back");
+
+    // It takes no writes before it has its own blocks.
+    let b = Node::start(&at, &flags);
+    assert!(b.log().contains("a peer has told what it holds of this node"), "{}", b.log());
+    assert!(!b.log().contains("no peer has answered"), "{}", b.log());
+    b.query("INSERT INTO d.t VALUES (4)").expect("a row");
+    wait_equal(&[&a, &b]);
+    for node in [&a, &b] {
+        assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["5"]]);
+        let own = |m: &&MemberReport| m.node == b.status().node;
+        let members: Vec<MemberReport> = node.admin().get("members").expect("members");
+        assert_eq!(members.iter().find(own).map(|m| m.removed), Some(false));
+    }
+    assert!(a.stop() && b.stop());
+    assert!(run_ok(&at, &["verify"]).contains("as the log says"));
+}

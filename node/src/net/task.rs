@@ -35,6 +35,10 @@ use super::{
 const TICK: Duration = Duration::from_millis(100);
 /// A stranger that was admitted should reconnect by itself; after this time its old connection is cut.
 const PROMOTION_GRACE: Duration = Duration::from_secs(3);
+/// A peer dials only when it has no connection. One that dials again, or although ours to it has stood for so long (two
+/// that dial each other at once make two), has lost the old one: it was killed, and over QUIC nothing says so before the
+/// idle timeout.
+const REPLACED_AFTER: Duration = Duration::from_secs(3);
 /// How long an orderly stop waits for the last frames and goodbyes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -100,6 +104,7 @@ struct Connection {
     access: Access,
     address: Multiaddr,
     ours: bool,
+    since: Instant,
     /// When it is cut, unless it is a member's.
     deadline: Option<Instant>,
 }
@@ -270,13 +275,20 @@ impl Task {
         }
         let node = entry.node;
         let private = self.config.private_addresses;
-        let addresses: Vec<Multiaddr> =
+        // Where we have reached it ourselves counts, too: it may not know how it is seen from here.
+        let mut reached: Vec<Multiaddr> =
+            entry.connections.iter().filter(|c| c.ours).map(|c| book::split(&c.address).0).collect();
+        let mut addresses: Vec<Multiaddr> =
             addresses.into_iter().filter(|a| private || is_global(a)).map(|a| book::split(&a).0).collect();
         for address in &addresses {
             self.swarm.behaviour_mut().members.inner.kad.add_address(&peer, address.clone());
         }
         self.book.add_heard(peer, addresses.iter().cloned(), Instant::now());
         self.book.connected(peer, None);
+        reached.append(&mut addresses);
+        reached.sort_unstable();
+        reached.dedup();
+        let addresses = reached;
         if !addresses.is_empty() {
             self.emit(NetEvent::Addresses { node, addresses });
         }
@@ -294,10 +306,32 @@ impl Task {
             return;
         }
         tracing::info!(%peer, %address, ?access, ours, "peer connected");
-        let deadline = (access != Access::Member).then(|| Instant::now() + STRANGER_TIMEOUT);
+        if !ours {
+            self.drop_replaced(peer);
+        }
+        let since = Instant::now();
+        let deadline = (access != Access::Member).then(|| since + STRANGER_TIMEOUT);
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node));
-        entry.connections.push(Connection { id, access, address, ours, deadline });
+        entry.connections.push(Connection { id, access, address, ours, since, deadline });
         self.begin_session(peer);
+    }
+
+    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one. (Or it has dialled
+    /// several addresses without knowing that they are one node's: the newest will do.)
+    fn drop_replaced(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let old = entry.connections.extract_if(.., |c| !c.ours || c.since.elapsed() >= REPLACED_AFTER);
+        let old: Vec<ConnectionId> = old.map(|c| c.id).collect();
+        let session = entry.session.as_ref().map(|s| s.connection);
+        if session.is_some_and(|s| old.contains(&s)) {
+            self.end_session(peer);
+        }
+        for connection in old {
+            tracing::debug!(%peer, %connection, "the peer has dialled anew: its old connection is given up");
+            self.swarm.close_connection(connection);
+        }
     }
 
     /// Begins a session on the peer's best connection: a member's, if there is one and no session on such a one yet.
