@@ -451,18 +451,19 @@ fn check(w: &mut Writer, core: &mut Core, mark: usize) -> Result<(), SqlError> {
     error.map_or(Ok(()), Err)
 }
 
-/// A table's name in SQLite, and per CHECK its name and the query that finds a violation.
-type LoweredChecks = (std::sync::Arc<str>, Vec<(String, String)>);
+/// A table's name in SQLite, the query whose evaluation fails where a generated column has no value that fits, and per
+/// CHECK its name and the query that finds a violation.
+type LoweredChecks = (std::sync::Arc<str>, Option<String>, Vec<(String, String)>);
 
-/// The first CHECK that a written row violates (3819).
+/// The first CHECK that a written row violates (3819); generated columns fail with the errors of an assignment.
 fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
     let written: Vec<(std::sync::Arc<str>, i64)> = w.db.captured_since(mark, |all| {
         all.iter().filter(|c| c.op != CaptureOp::Delete).map(|c| (c.table.clone(), c.new_rowid)).collect()
     });
     // The last table's CHECKs: each constraint's name and the query that finds a violation.
     let mut last: Option<LoweredChecks> = None;
-    for (name, rowid) in written {
-        if last.as_ref().is_none_or(|(n, _)| *n != name) {
+    for (row, (name, rowid)) in (1..).zip(written) {
+        if last.as_ref().is_none_or(|(n, ..)| *n != name) {
             let table = catalog.tables().find(|t| t.physical() == *name);
             let mut lowered = Vec::new();
             for c in
@@ -475,9 +476,21 @@ fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Opt
                     format!("SELECT 1 FROM {name} WHERE rowid = ?1 AND NOT ({sql})"),
                 ));
             }
-            last = Some((name.clone(), lowered));
+            let values = match table {
+                Some(t) => p2pdb_sql::bind::generated::errors_of(t, &name)?,
+                None => Vec::new(),
+            };
+            let values = (!values.is_empty())
+                .then(|| format!("SELECT {} FROM {name} WHERE rowid = ?1", values.join(",")));
+            last = Some((name.clone(), values, lowered));
         }
-        for (constraint, sql) in last.iter().flat_map(|(_, l)| l) {
+        let Some((_, values, lowered)) = &last else { continue };
+        if let Some(sql) = values {
+            execute::context::set_row(row);
+            let found = w.db.query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |row| row.to_values());
+            found.map_err(|e| run::failed(&e, core))?;
+        }
+        for (constraint, sql) in lowered {
             let violated = w.db.query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |_| Ok(()));
             if violated.map_err(|e| run::failed(&e, core))?.is_some() {
                 let message = format!("Check constraint '{constraint}' is violated.");

@@ -227,3 +227,28 @@ fn an_index_on_a_prefix_serves_lookups() {
     assert!(plan.contains("SEARCH"), "{plan}");
     assert_eq!(s.rows("SELECT id FROM d.t WHERE w = 'a long text that ENDS'"), ["2"]);
 }
+
+#[test]
+fn generated_columns_follow_what_was_merged() {
+    let a = Node::begin(1);
+    a.session().run(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE box (id INT PRIMARY KEY, w INT, h INT, area INT AS (w * h) STORED, \
+         label VARCHAR(20) AS (CONCAT(w, 'x', h)), KEY (area)); INSERT INTO box (id, w, h) VALUES (1, 2, 3), (2, 5, 5)",
+    );
+    let b = a.join(2);
+    a.session().run("UPDATE shop.box SET w = 20 WHERE id = 1");
+    b.session().run("UPDATE shop.box SET h = 30 WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        assert_eq!(s.rows("SELECT area, label FROM shop.box WHERE id = 1"), ["600|20x30"]);
+        assert_eq!(s.rows("SELECT id FROM shop.box WHERE area = 600"), ["1"]);
+    }
+    // A column that they name goes elsewhere while rows are written here.
+    a.session().run("ALTER TABLE shop.box DROP COLUMN label, DROP COLUMN area, DROP COLUMN h");
+    b.session().run("INSERT INTO shop.box (id, w, h) VALUES (3, 7, 7)");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        assert_eq!(n.session().rows("SELECT * FROM shop.box ORDER BY id"), ["1|20", "2|5", "3|7"]);
+    }
+}

@@ -489,4 +489,6 @@ pub struct ColumnTarget {
     pub auto_increment: bool,
     /// One of several rows, or an UPDATE: where sql_mode is not strict, NULL becomes the type's zero.
     pub lenient_null: bool,
+    /// What does not fit is made fit without error or warning.
+    pub quiet: bool,
 }

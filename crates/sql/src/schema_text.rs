@@ -128,13 +128,18 @@ fn fsp_of(ty: &SqlType) -> u8 {
     }
 }
 
+/// An expression as information_schema shows it.
+pub fn escaped(expression: &str) -> String {
+    expression.replace('\\', "\\\\").replace('\'', "\\'")
+}
+
 /// `COLUMN_DEFAULT` of information_schema and the Default of SHOW COLUMNS.
 pub fn default_raw(c: &Column) -> Option<String> {
     match c.def.default.as_ref()? {
         DefaultValue::Null => None,
         DefaultValue::Literal(t) | DefaultValue::Bits(t) => Some(t.clone()),
         DefaultValue::Now(fsp) => Some(now(*fsp)),
-        DefaultValue::Expression(e) => Some(e.clone()),
+        DefaultValue::Expression(e) => Some(escaped(e)),
     }
 }
 

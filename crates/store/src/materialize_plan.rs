@@ -25,7 +25,7 @@ pub(crate) const COLUMN_UNIT: &str = "_i";
 #[derive(Clone, Debug)]
 pub(crate) struct PlanColumn {
     pub tag: ColumnTag,
-    /// Holds values that statements give (a VIRTUAL generated column does not).
+    /// Holds values that statements give (a generated column does not).
     pub stored: bool,
     /// What a cell holds that no change ever wrote.
     pub unwritten: Value,
@@ -189,7 +189,7 @@ impl TablePlan {
             .iter()
             .map(|c| PlanColumn {
                 tag: c.tag,
-                stored: c.def.generated.as_ref().is_none_or(|g| g.stored),
+                stored: c.def.generated.is_none(),
                 unwritten: unwritten(c.id),
                 added: added.get(&i64::from(c.tag.0)).copied().unwrap_or_default(),
             })

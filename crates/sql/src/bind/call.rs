@@ -134,6 +134,7 @@ impl Binder<'_> {
         };
         let constant = |source, coerce| Slot { source, coerce };
         let slot = match &column.def.default {
+            _ if column.def.generated.is_some() => return Err(SqlError::no_default(&column.name)),
             Some(DefaultValue::Null) => constant(Source::Const(Value::Null), Coerce::None),
             None if column.def.nullable => constant(Source::Const(Value::Null), Coerce::None),
             None => return Err(SqlError::no_default(&column.name)),

@@ -28,6 +28,7 @@ pub mod cast;
 pub mod compare;
 pub mod expr;
 pub mod from;
+pub mod generated;
 pub mod interval;
 pub mod literal;
 pub mod query;
@@ -380,6 +381,12 @@ impl<'a> Binder<'a> {
         if fits_without_check(&b.ty, b, target) {
             return self.sql(b);
         }
+        self.assign_checked(b, target)
+    }
+
+    /// The same, always with the check at execution.
+    pub(crate) fn assign_checked(&mut self, b: &Bound, target: &Arc<ColumnTarget>) -> String {
+        let b = &if b.hex && is_number_type(&target.ty) { self.to(b, &FieldType::uint()) } else { b.clone() };
         let sql = self.sql(b);
         let sql = self.members_text(&sql, &b.ty, &target.ty);
         let spec = crate::functions::assign_spec(target);
@@ -439,6 +446,7 @@ pub fn column_target(column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget>
         nullable: column.def.nullable,
         auto_increment: column.def.auto_increment,
         lenient_null: false,
+        quiet: false,
     })
 }
 

@@ -87,13 +87,15 @@ impl Relation {
                 }
             })
             .collect();
-        Relation {
+        let mut relation = Relation {
             alias: alias.to_owned(),
             database: Some(table.database.clone()),
             sql: sql_alias.to_owned(),
             columns,
             table: Some(table.clone()),
-        }
+        };
+        super::generated::fill_in(&mut relation);
+        relation
     }
 
     /// The SQL of the hidden version column.

@@ -306,8 +306,13 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         )
     });
     // Foreign keys and checks first: columns and indexes may go once they are gone.
-    let (keys, others): (Vec<_>, Vec<_>) = drops.into_iter().partition(|a| {
+    let (keys, mut others): (Vec<_>, Vec<_>) = drops.into_iter().partition(|a| {
         matches!(a, Action::DropForeignKey(_) | Action::DropCheck(_) | Action::DropConstraint(_))
+    });
+    // Generated columns before the columns that they name.
+    others.sort_by_key(|a| {
+        let generated = |n: &String| t.column(n).is_some_and(|c| c.def.generated.is_some());
+        !matches!(a, Action::DropColumn(n) if generated(n))
     });
     for a in keys.into_iter().chain(others) {
         drop_part(&mut draft, a)?;
@@ -345,6 +350,10 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
             Action::SetDefault(name, value) => {
                 let table = draft.name.clone();
                 let at = draft.column(&name).ok_or_else(|| SqlError::unknown_column(&name, table))?;
+                if draft.columns[at].def.generated.is_some() {
+                    let message = "Incorrect usage of DEFAULT and generated column";
+                    return Err(SqlError::new(1221, "HY000", message));
+                }
                 draft.columns[at].def.default = value;
             }
             Action::Visible(name, visible) => {
@@ -491,6 +500,7 @@ fn rename_column(draft: &mut Draft<'_>, old: &str, new: &str) -> Result<(), SqlE
     }
     if draft.columns[at].name != new {
         draft.not_checked(old)?;
+        draft.not_generating(old)?;
         new.clone_into(&mut draft.columns[at].name);
     }
     Ok(())
@@ -509,7 +519,9 @@ fn change(
     let Some(at) = draft.column(new) else { return Ok(()) };
     let id = draft.columns[at].id;
     let mut def = spec.def.clone();
-    if let Some(was) = t.columns.iter().find(|c| c.id == id) {
+    let was = t.columns.iter().find(|c| c.id == id);
+    super::generated::stays(was, new, &def)?;
+    if let Some(was) = was.filter(|w| w.def.generated.is_none()) {
         convert(t, was, new, &mut def, checks)?;
         if was.def.nullable && !def.nullable {
             let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", t.physical(), was.physical());

@@ -49,12 +49,22 @@ pub fn expression(e: &Expr) -> String {
         // The table of a column in a CHECK or DEFAULT is the table itself.
         Expr::CompoundIdentifier(parts) => parts.last().map(|i| quote(&i.value)).unwrap_or_default(),
         Expr::Value(v) => match &v.value {
-            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => literal(s),
+            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => format!("_utf8mb4{}", literal(s)),
             Value::Boolean(b) => b.to_string(),
             Value::Null => "NULL".to_owned(),
             Value::HexStringLiteral(s) => format!("0x{}", s.to_uppercase()),
             other => other.to_string(),
         },
+        Expr::Prefixed { prefix, value } => {
+            let text = match value.as_ref() {
+                Expr::Value(v) => match &v.value {
+                    Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => literal(s),
+                    other => other.to_string(),
+                },
+                other => expression(other),
+            };
+            format!("{}{text}", prefix.value.to_lowercase())
+        }
         Expr::IsNull(x) => format!("({} is null)", expression(x)),
         Expr::IsNotNull(x) => format!("({} is not null)", expression(x)),
         Expr::IsTrue(x) => format!("({} is true)", expression(x)),
@@ -82,6 +92,12 @@ pub fn expression(e: &Expr) -> String {
         // So that it means the same without PIPES_AS_CONCAT.
         Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
             format!("concat({},{})", expression(left), expression(right))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Arrow, right } => {
+            format!("json_extract({},{})", expression(left), expression(right))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::LongArrow, right } => {
+            format!("json_unquote(json_extract({},{}))", expression(left), expression(right))
         }
         Expr::BinaryOp { left, op, right } => {
             let op = match op {
@@ -231,7 +247,8 @@ mod tests {
         for (text, want) in [
             ("a > 0", "(`a` > 0)"),
             ("a > 0 AND (b < 5 OR t.c IS NULL)", "((`a` > 0) and ((`b` < 5) or (`c` is null)))"),
-            ("status IN ('a', 'it''s')", "(`status` in ('a','it''s'))"),
+            ("status IN ('a', 'it''s')", "(`status` in (_utf8mb4'a',_utf8mb4'it''s'))"),
+            ("_binary'x' = doc->>'$.a'", "(_binary'x' = json_unquote(json_extract(`doc`,_utf8mb4'$.a')))"),
             ("x BETWEEN 1 AND 2", "(`x` between 1 and 2)"),
             ("NOT LENGTH(x) = 2", "(not((length(`x`) = 2)))"),
             ("-x + -1", "(-(`x`) + -1)"),

@@ -51,7 +51,7 @@ pub struct Under {
 /// Reads the definition of the column `name`, from its type on.
 ///
 /// # Errors
-/// 1064, 1067, 1101, 1171, 1294, those of types; 1235 for generated columns.
+/// 1064, 1067, 1101, 1171, 1294, those of types and of generated columns.
 pub fn read(
     c: &mut Cursor<'_, '_>,
     name: &str,
@@ -80,6 +80,7 @@ pub fn read(
         (spec.def.nullable, spec.def.auto_increment) = (false, true);
     }
     while attribute(c, name, under.mode, &mut spec, &mut null_given)? {}
+    super::generated::plain(&spec)?;
     let def = &mut spec.def;
     if def.auto_increment || spec.primary {
         if null_given == Some(true) && spec.primary {
@@ -137,8 +138,8 @@ fn attribute(
         def.invisible = true;
     } else if c.eat("visible") {
         def.invisible = false;
-    } else if c.is("generated") || c.is("as") {
-        return Err(SqlError::unsupported("generated columns"));
+    } else if c.eat("generated always as") || c.eat("as") {
+        def.generated = Some(super::generated::read(c, name)?);
     } else if c.is("check") || c.is("constraint") {
         let given = if c.eat("constraint") && !c.is("check") { Some(c.name()?) } else { None };
         c.expect("check")?;

@@ -31,6 +31,7 @@ fn target(ty: &SqlType) -> ColumnTarget {
         nullable: true,
         auto_increment: false,
         lenient_null: false,
+        quiet: false,
     }
 }
 
@@ -121,6 +122,9 @@ fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
 /// NULL, else the type's zero. A later change of the default does not change it, so it must be taken from the first
 /// definition of the column.
 pub fn unwritten(first: &ColumnDef) -> Value {
+    if first.generated.is_some() {
+        return Value::Null;
+    }
     let constant = first.default.as_ref().and_then(literal_of).and_then(|l| stored(&first.ty, l));
     match constant {
         Some(v) => v,

@@ -201,6 +201,7 @@ impl<'a> Draft<'a> {
         }
         self.not_referenced(tag, &name)?;
         self.not_checked(&name)?;
+        self.not_generating(&name)?;
         self.columns.remove(at);
         for i in &mut self.indexes {
             i.def.parts.retain(|p| p.column != tag);
@@ -277,6 +278,9 @@ impl<'a> Draft<'a> {
             let c = &self.columns[at];
             if resolved.iter().any(|r| r.column == c.id.tag()) {
                 return Err(SqlError::duplicate_column(&c.name));
+            }
+            if c.def.generated.is_some() && (unique || primary) {
+                return Err(SqlError::unsupported("a UNIQUE or PRIMARY KEY over a generated column"));
             }
             let prefix = key_prefix(c, p.prefix)?;
             if prefix.is_some() && primary {
@@ -380,6 +384,7 @@ impl<'a> Draft<'a> {
             ));
         }
         self.primary_is_not_null()?;
+        self.generated_columns()?;
         for i in &self.indexes {
             let bytes: u64 = i
                 .def

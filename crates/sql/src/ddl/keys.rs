@@ -264,6 +264,19 @@ impl Draft<'_> {
         for c in &spec.columns {
             let at = self.column(c).ok_or_else(|| SqlError::no_key_column(c))?;
             let c = &self.columns[at];
+            match &c.def.generated {
+                Some(g) if g.stored => {
+                    return Err(SqlError::unsupported("a foreign key over a generated column"));
+                }
+                Some(_) => {
+                    let message = format!(
+                        "Foreign key '{name}' uses virtual column '{}' which is not supported.",
+                        c.name
+                    );
+                    return fail(3733, message);
+                }
+                None => {}
+            }
             if columns.contains(&c.id.tag()) {
                 return Err(SqlError::duplicate_column(&c.name));
             }
@@ -455,7 +468,7 @@ fn comparable(a: &SqlType, b: &SqlType) -> bool {
 }
 
 /// Functions whose value is not that of their arguments.
-fn unstable(name: &str) -> bool {
+pub(super) fn unstable(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "benchmark",
         "connection_id",

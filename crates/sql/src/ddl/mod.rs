@@ -19,6 +19,7 @@ pub mod canonical;
 pub mod column;
 pub mod defaults;
 pub mod draft;
+pub mod generated;
 pub mod keys;
 mod rename;
 pub mod table;

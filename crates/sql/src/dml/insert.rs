@@ -109,6 +109,9 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
             for column in &table.columns {
                 let ty = FieldType::of_column(&column.def.ty);
                 let (sql, ty, coerce) = match targets.iter().position(|t| t.tag == column.tag) {
+                    Some(_) if column.def.generated.is_some() => {
+                        return Err(SqlError::generated_value(&column.name, &table.name));
+                    }
                     Some(i) => {
                         let value = bound.column(i, &format!("{alias}.c{i}"));
                         let target = lenient(column_target(column));
@@ -252,6 +255,9 @@ fn values<'a>(
         let mut cells = Vec::with_capacity(order.len());
         for (at, column, target) in &order {
             let cell = match at.map(|i| &row[i]) {
+                Some(Given::Expr(_)) if column.def.generated.is_some() => {
+                    return Err(SqlError::generated_value(&column.name, &table.name));
+                }
                 Some(Given::Expr(e)) => {
                     let bound = b.expr(e, &scope)?;
                     match &bound.repr {

@@ -99,7 +99,8 @@ fn fill(
     notes: &mut Vec<Note>,
 ) -> Result<Filled, SqlError> {
     let constant = |v| Filled::Slot(Slot { source: Source::Const(v), coerce: Coerce::None });
-    if column.def.auto_increment {
+    // Nothing is stored of a generated column.
+    if column.def.auto_increment || column.def.generated.is_some() {
         return Ok(constant(Value::Null));
     }
     let target = column_target(column);
@@ -200,6 +201,9 @@ fn bind_assignments(
             Given::Default => {
                 let f = fill(b, b.session, column, ignore, notes)?;
                 filled_sql(b, f)
+            }
+            Given::Expr(_) if column.def.generated.is_some() => {
+                return Err(SqlError::generated_value(&column.name, &table.name));
             }
             Given::Expr(e) => {
                 let bound = b.expr(&e, &here)?;
@@ -491,7 +495,7 @@ fn condition_text(
 }
 
 /// Puts constants in the place of parameters.
-fn inline(sql: &str, slots: &[Slot]) -> Result<String, SqlError> {
+pub(crate) fn inline(sql: &str, slots: &[Slot]) -> Result<String, SqlError> {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
     let mut quoted = None;

@@ -48,7 +48,7 @@ struct Assign<'a> {
 impl<'a> Assign<'a> {
     fn new(to: &'a ColumnTarget) -> Self {
         let (strict, mode, row) = context::read(|c| (c.sql_mode.strict() && !c.ignore, c.sql_mode, c.row));
-        Assign { to, strict, mode, row }
+        Assign { to, strict: strict && !to.quiet, mode, row }
     }
 
     /// An error in strict mode, else a warning.
@@ -56,7 +56,9 @@ impl<'a> Assign<'a> {
         if self.strict {
             return Err(SqlError::new(code, state, message));
         }
-        context::warn(code, message);
+        if !self.to.quiet {
+            context::warn(code, message);
+        }
         Ok(())
     }
 

@@ -261,7 +261,10 @@ fn type_of_code(code: TypeCode) -> FieldType {
 
 /// Writes a column as text: fields separated by NUL, its name last but the members.
 pub(crate) fn encode_target(t: &ColumnTarget) -> String {
-    let flags = u8::from(t.nullable) | u8::from(t.auto_increment) << 1 | u8::from(t.lenient_null) << 2;
+    let flags = u8::from(t.nullable)
+        | u8::from(t.auto_increment) << 1
+        | u8::from(t.lenient_null) << 2
+        | u8::from(t.quiet) << 3;
     let (kind, a, b, c): (&str, u64, u64, u64) = match &t.ty {
         SqlType::Int { size, unsigned, .. } => ("i", *size as u64, u64::from(*unsigned), 0),
         SqlType::Decimal { precision, scale, unsigned } => {
@@ -342,6 +345,7 @@ fn decode_target(spec: &str) -> Option<ColumnTarget> {
         ty,
         nullable: flags & 1 == 1,
         auto_increment: flags & 2 == 2,
+        quiet: flags & 8 == 8,
         lenient_null: flags & 4 == 4,
     })
 }
@@ -364,6 +368,7 @@ mod tests {
             SqlType::Json,
         ] {
             let t = ColumnTarget {
+                quiet: false,
                 name: "a\tb".into(),
                 ty,
                 nullable: true,

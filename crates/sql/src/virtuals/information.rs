@@ -210,7 +210,7 @@ fn column(t: &Table, n: usize, c: &Column) -> Row {
         text(show::extra(c)),
         text(PRIVILEGES),
         text(&c.def.comment),
-        text(c.def.generated.as_ref().map_or("", |g| &g.expression)),
+        text(c.def.generated.as_ref().map_or_else(String::new, |g| show::escaped(&g.expression))),
         Null,
     ]);
     row
@@ -507,7 +507,9 @@ const CHECK_CONSTRAINTS: &[Col] = &[
 fn check_constraints(cx: &Cx<'_>) -> Vec<Row> {
     let checks = sorted(cx).into_iter().flat_map(|t| t.checks.iter().map(move |k| (t, k)));
     checks
-        .map(|(t, k)| vec![text("def"), text(&t.database), text(&k.name), text(&k.def.expression)])
+        .map(|(t, k)| {
+            vec![text("def"), text(&t.database), text(&k.name), text(show::escaped(&k.def.expression))]
+        })
         .collect()
 }
 
