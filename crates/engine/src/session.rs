@@ -971,7 +971,7 @@ impl Session {
                     return Err(SqlError::new(1243, "HY000", message));
                 }
             }
-            SessionCommand::LockTables { .. } => self.tables_locked = true,
+            SessionCommand::LockTables { .. } | SessionCommand::ReadLock => self.tables_locked = true,
             SessionCommand::UnlockTables => self.tables_locked = false,
             SessionCommand::Nothing => {}
             SessionCommand::Fail(error) => return Err(error),

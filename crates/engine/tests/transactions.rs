@@ -453,3 +453,22 @@ fn sleep_lasts_its_time_or_until_it_is_killed_and_stalls_nobody() {
     assert!(wait.is_ready());
     assert_eq!(one(&mut sleeper), Ok("1".to_owned()));
 }
+
+#[test]
+fn flush_tables_with_read_lock_reads_one_snapshot_and_writes_nothing() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("FLUSH TABLES WITH READ LOCK");
+    b.run("INSERT INTO d.t VALUES (3, 30)");
+    assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["2"]);
+    assert_eq!(a.error("INSERT INTO d.t VALUES (4, 40)"), 1792);
+    a.run("UNLOCK TABLES");
+    assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["3"]);
+    a.run("INSERT INTO d.t VALUES (4, 40)");
+    // As dumps do: the lock is let go once the snapshot of the transaction is there.
+    a.run("FLUSH TABLES WITH READ LOCK; START TRANSACTION WITH CONSISTENT SNAPSHOT; UNLOCK TABLES");
+    b.run("DELETE FROM d.t");
+    assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["4"]);
+    a.run("COMMIT");
+    assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["0"]);
+}

@@ -343,6 +343,8 @@ pub enum SessionCommand {
         /// Any of them WRITE.
         write: bool,
     },
+    /// FLUSH TABLES WITH READ LOCK, behind the beginning of a snapshot.
+    ReadLock,
     /// UNLOCK TABLES.
     UnlockTables,
     /// FLUSH, and other statements that have nothing to do here.

@@ -119,7 +119,7 @@ ok, 0 changed
 ok, 0 changed
 
 > FLUSH TABLES WITH READ LOCK
-ERROR 1235 (42000): This version of MySQL doesn't yet support 'FLUSH TABLES WITH READ LOCK'
+ok, 0 changed
 
 > SET SQL_QUOTE_SHOW_CREATE=0
 ERROR 1235 (42000): This version of MySQL doesn't yet support 'sql_quote_show_create = 0'

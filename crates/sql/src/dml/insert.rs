@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use p2pdb_model::Value;
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
@@ -20,7 +21,9 @@ use super::{
 use crate::bind::{Binder, Bound, Relation, Repr, Scope, column_target, lenient};
 use crate::error::SqlError;
 use crate::field::FieldType;
-use crate::plan::{self, Coerce, Insert, InsertMode, InsertRows, Note, Plan, PlanKind, ReadSet, Slot};
+use crate::plan::{
+    self, Coerce, Insert, InsertMode, InsertRows, Note, NoteLevel, Plan, PlanKind, ReadSet, Slot,
+};
 use crate::statement::{Context, Cursor};
 use crate::types::Class;
 
@@ -110,7 +113,8 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
                 let ty = FieldType::of_column(&column.def.ty);
                 let (sql, ty, coerce) = match targets.iter().position(|t| t.tag == column.tag) {
                     Some(_) if column.def.generated.is_some() => {
-                        return Err(SqlError::generated_value(&column.name, &table.name));
+                        generated_given(cx, table.as_ref(), column, &mut notes)?;
+                        ("NULL".to_owned(), ty, Coerce::None)
                     }
                     Some(i) => {
                         let value = bound.column(i, &format!("{alias}.c{i}"));
@@ -175,6 +179,28 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         reads,
     };
     Ok(with_notes(PlanKind::Insert(insert), notes))
+}
+
+/// A value for a generated column: 3105, as MySQL. The dumps of MariaDB hold them, and are loaded under a sql_mode that is
+/// not strict: there it is ignored, with MariaDB's warning.
+fn generated_given(
+    cx: &Context<'_>,
+    table: &Table,
+    column: &Column,
+    notes: &mut Vec<Note>,
+) -> Result<(), SqlError> {
+    if cx.session.sql_mode.strict() {
+        return Err(SqlError::generated_value(&column.name, &table.name));
+    }
+    let message = format!(
+        "The value specified for generated column '{}' in table '{}' has been ignored",
+        column.name, table.name
+    );
+    let note = Note { level: NoteLevel::Warning, code: 1906, message };
+    if !notes.contains(&note) {
+        notes.push(note);
+    }
+    Ok(())
 }
 
 /// A column's name in the list of INSERT: the table may stand before it.
@@ -256,7 +282,8 @@ fn values<'a>(
         for (at, column, target) in &order {
             let cell = match at.map(|i| &row[i]) {
                 Some(Given::Expr(_)) if column.def.generated.is_some() => {
-                    return Err(SqlError::generated_value(&column.name, &table.name));
+                    generated_given(cx, table, column, notes)?;
+                    Cell::Slot(Slot { source: plan::Source::Const(Value::Null), coerce: Coerce::None }, None)
                 }
                 Some(Given::Expr(e)) => {
                     let bound = b.expr(e, &scope)?;

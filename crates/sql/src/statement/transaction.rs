@@ -97,7 +97,7 @@ pub(super) fn session(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, 
         }
         SessionCommand::UnlockTables
     } else if c.eat("flush") {
-        flush(c)?
+        return flush(c).map(commands);
     } else if c.eat("prepare") {
         let name = c.name()?.to_lowercase();
         c.expect("from")?;
@@ -151,20 +151,28 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     Ok(SessionCommand::LockTables { write })
 }
 
-fn flush(c: &mut Cursor<'_, '_>) -> Result<SessionCommand, SqlError> {
+/// FLUSH: nothing to do, but for FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
+/// UNLOCK TABLES.
+fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
     if c.eat_one(&["no_write_to_binlog", "local"]).is_some() && c.at_end() {
         return Err(c.error());
     }
     if c.eat("tables") || c.eat("table") {
         while !c.at_end() {
-            if c.eat("with read lock") || c.eat("for export") {
-                return Err(SqlError::unsupported("FLUSH TABLES WITH READ LOCK"));
+            if c.eat("with read lock") {
+                return Ok(vec![
+                    SessionCommand::Begin { read_only: true, snapshot: true },
+                    SessionCommand::ReadLock,
+                ]);
+            }
+            if c.eat("for export") {
+                return Err(SqlError::unsupported("FLUSH TABLES FOR EXPORT"));
             }
             if !c.eat_token(&Token::Comma) {
                 c.table_name()?;
             }
         }
-        return Ok(SessionCommand::Nothing);
+        return Ok(vec![SessionCommand::Nothing]);
     }
     const WORDS: [&str; 12] = [
         "privileges",
@@ -181,7 +189,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<SessionCommand, SqlError> {
         "optimizer_costs",
     ];
     c.list(|c| c.eat_one(&WORDS).map(|_| ()).ok_or_else(|| c.error()))?;
-    Ok(SessionCommand::Nothing)
+    Ok(vec![SessionCommand::Nothing])
 }
 
 /// `@name`, however it was cut into tokens; gives the name in lower case.
