@@ -36,7 +36,10 @@ impl Binder<'_> {
         let mut sql = Vec::new();
         for item in from {
             let mut s = Scope { outer: outer.cloned(), ..Scope::empty(id) };
-            let text = self.joined(item, &mut s)?;
+            let before = self.left.replace(all.clone());
+            let text = self.joined(item, &mut s);
+            self.left = before;
+            let text = text?;
             let right = item
                 .joins
                 .iter()
@@ -83,7 +86,17 @@ impl Binder<'_> {
             _ => return Err(SqlError::unsupported("this kind of join")),
         };
         let mut right = Scope { outer: s.outer.clone(), ..Scope::empty(s.id) };
-        let right_sql = self.factor(&join.relation, &mut right)?;
+        let before = self.left.clone();
+        let left = self.left.get_or_insert_with(|| Scope { outer: s.outer.clone(), ..Scope::empty(s.id) });
+        let base = left.relations.len();
+        left.relations.extend(s.relations.iter().cloned());
+        left.merged.extend(s.merged.iter().map(|(r, c)| (r + base, *c)));
+        let right_sql = self.factor(&join.relation, &mut right);
+        self.left = before;
+        let right_sql = right_sql?;
+        if word == "RIGHT JOIN" && is_lateral(&join.relation) {
+            return Err(SqlError::unsupported("RIGHT JOIN LATERAL"));
+        }
         let right_sql = if matches!(join.relation, TableFactor::NestedJoin { .. }) {
             format!("({right_sql})")
         } else {
@@ -153,17 +166,25 @@ impl Binder<'_> {
                 }
                 self.named(name, alias.as_ref(), s)
             }
-            TableFactor::Derived { lateral: true, .. } => Err(SqlError::unsupported("LATERAL")),
-            TableFactor::Derived { subquery, alias, .. } => {
+            TableFactor::Derived { subquery, alias, lateral, .. } => {
                 let Some(alias) = alias else {
                     let message = "Every derived table must have its own alias";
                     return Err(SqlError::new(1248, "42000", message));
                 };
-                // A derived table sees the queries around its own, not its neighbours.
-                let outer = s.outer.clone();
-                let q = self.query(subquery, outer.as_ref())?;
                 let names: Vec<String> = alias.columns.iter().map(|c| c.name.value.clone()).collect();
-                self.derived(q, &alias.name.value, None, &names, s)
+                if *lateral {
+                    // It sees its neighbours to the left as well.
+                    let left = self.left.take();
+                    let outer = left.clone().map(Rc::new).or_else(|| s.outer.clone());
+                    let q = self.query(subquery, outer.as_ref());
+                    self.left = left;
+                    return self.lateral(q?, &alias.name.value, &names, s);
+                }
+                // A derived table sees the queries around its own, not its neighbours.
+                let (outer, left) = (s.outer.clone(), self.left.take());
+                let q = self.query(subquery, outer.as_ref());
+                self.left = left;
+                self.derived(q?, &alias.name.value, None, &names, s)
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 let sql = self.joined(table_with_joins, s)?;
@@ -306,6 +327,29 @@ impl Binder<'_> {
         q.map_err(|e| if matches!(e.code, 1054 | 1146 | 1049 | 1305) { invalid() } else { e })
     }
 
+    /// SQLite joins no subquery that sees its neighbours, but table functions whose arguments do: the rows come as one
+    /// value, which json_each takes apart again.
+    fn lateral(
+        &mut self,
+        q: BoundQuery,
+        alias: &str,
+        names: &[String],
+        s: &mut Scope,
+    ) -> Result<String, SqlError> {
+        let list: Vec<String> = (0..q.columns.len()).map(|n| format!("c{n}")).collect();
+        let rows = format!("SELECT p_rows({}) FROM ({})", list.join(","), q.sql);
+        self.derived(q, alias, None, names, s)?;
+        let Some(mut relation) = s.relations.pop().map(|r| Relation::clone(&r)) else {
+            return Err(SqlError::unsupported("LATERAL"));
+        };
+        for (n, c) in relation.columns.iter_mut().enumerate() {
+            c.sql = format!("p_cell({}.value,{n})", relation.sql);
+        }
+        let sql_alias = relation.sql.clone();
+        s.relations.push(Rc::new(relation));
+        Ok(format!("json_each(({rows})) AS {sql_alias}"))
+    }
+
     fn derived(
         &mut self,
         q: BoundQuery,
@@ -373,6 +417,10 @@ impl Scope {
         }
         found.ok_or_else(|| SqlError::unknown_column(name, self.clause))
     }
+}
+
+fn is_lateral(f: &TableFactor) -> bool {
+    matches!(f, TableFactor::Derived { lateral: true, .. })
 }
 
 fn plain_name(name: &ObjectName) -> Result<String, SqlError> {

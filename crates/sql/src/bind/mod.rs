@@ -209,6 +209,8 @@ pub struct Binder<'a> {
     pub(crate) assigns: bool,
     /// The table whose columns DEFAULT(column) names in the VALUES of an INSERT.
     pub(crate) insert_into: Option<Arc<Table>>,
+    /// What stands to the left in FROM, for LATERAL.
+    pub(crate) left: Option<Scope>,
 }
 
 /// What a finished binder leaves.
@@ -239,6 +241,7 @@ impl<'a> Binder<'a> {
             slots: Vec::new(),
             places: HashMap::new(),
             insert_into: None,
+            left: None,
             notes: Vec::new(),
             reads: ReadSet::default(),
             ctes: Vec::new(),

@@ -8,6 +8,7 @@ use p2pdb_model::types::Collation;
 use p2pdb_model::{Value, ValueRef};
 
 use super::bits::ByteBits;
+use super::rows::Rows;
 use super::{Answer, bytes_of, number, real_of, str_of};
 use crate::collate;
 use crate::error::SqlError;
@@ -58,6 +59,7 @@ pub fn aggregates() -> &'static [AggregateFunction] {
         f("p_json_arrayagg", 1, || Box::new(JsonArray::default())),
         f("p_json_objectagg", 2, || Box::new(JsonObject::default())),
         f("p_count_rows", -1, || Box::new(DistinctRows::default())),
+        f("p_rows", -1, || Box::new(Rows::default())),
         f("p_one", 1, || Box::new(One::default())),
     ];
     ALL

@@ -16,6 +16,7 @@ mod locale;
 mod network;
 pub mod number;
 pub mod pattern;
+mod rows;
 pub mod system;
 pub mod temporal;
 pub mod text;

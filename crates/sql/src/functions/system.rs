@@ -64,23 +64,8 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         Ok(Value::Int(depth))
     }),
-    ("p_tuple", -1, |a| {
-        if any_null(a) {
-            return Ok(Value::Null);
-        }
-        let mut out = Vec::new();
-        for v in a {
-            let (tag, bytes) = match v {
-                ValueRef::Int(i) => (b'i', i.to_be_bytes().to_vec()),
-                ValueRef::Real(r) => (b'r', r.to_bits().to_be_bytes().to_vec()),
-                v => (b't', bytes_of(v).to_vec()),
-            };
-            out.push(tag);
-            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            out.extend_from_slice(&bytes);
-        }
-        Ok(Value::Blob(out))
-    }),
+    // A cell of a row of `p_rows`.
+    ("p_cell", 2, |a| Ok(super::rows::cell(str_of(&a[0]), int_of(&a[1])))),
     ("p_rand", 1, |a| {
         Ok(Value::Real((random_bits(int_of(&a[0]) as u64) >> 11) as f64 / (1u64 << 53) as f64))
     }),
