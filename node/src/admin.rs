@@ -223,6 +223,15 @@ pub struct ImportReport {
     pub refused: Vec<String>,
 }
 
+/// Sets a login's password.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PasswordRequest {
+    /// The login.
+    pub user: String,
+    /// Its new password.
+    pub password: String,
+}
+
 /// Names nodes, by public key (hexadecimal).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NodesRequest {

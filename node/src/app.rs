@@ -1,5 +1,6 @@
 //! What a running node knows of itself: for `/readyz`, metrics and the admin interface.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,7 +12,7 @@ use parking_lot::RwLock;
 
 use crate::admin::{PeerReport, StatusReport};
 use crate::datadir::DataDir;
-use crate::door::Door;
+use crate::door::{Door, Logins};
 use crate::net::link::Link;
 use crate::net::{Access, NetError, NetHandle, peer_of};
 use crate::replicate::{Join, Shared};
@@ -23,6 +24,7 @@ pub const BLOCKED_FILE: &str = "blocked.json";
 pub struct App {
     pub(crate) engine: Engine,
     pub(crate) door: Arc<Door>,
+    pub(crate) logins: Arc<Logins>,
     pub(crate) net: NetHandle,
     pub(crate) replication: Arc<Shared>,
     pub(crate) link: Link,
@@ -31,7 +33,7 @@ pub struct App {
     pub(crate) name: String,
     pub(crate) admin_token: String,
     pub(crate) testnet: bool,
-    pub(crate) mysql: String,
+    pub(crate) mysql: SocketAddr,
     pub(crate) http: Option<String>,
     pub(crate) writer_runs: Arc<AtomicBool>,
     pub(crate) stopping: AtomicBool,
@@ -45,6 +47,9 @@ impl App {
     }
     pub(crate) fn door(&self) -> &Arc<Door> {
         &self.door
+    }
+    pub(crate) fn set_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
+        crate::password::set(&self.dir, &self.logins, user, password, self.mysql)
     }
     pub(crate) fn replication(&self) -> &Shared {
         &self.replication
@@ -134,7 +139,7 @@ impl App {
             uptime_s: self.started.elapsed().as_secs(),
             ready: reasons.is_empty(),
             reasons,
-            mysql: self.mysql.clone(),
+            mysql: self.mysql.to_string(),
             http: self.http.clone(),
             listening: self.listening().iter().map(ToString::to_string).collect(),
             blocks: status.blocks,

@@ -50,8 +50,9 @@ impl ClientFile {
 
     fn text(&self) -> String {
         let Self { host, port, user, password } = self;
+        let password = password.replace('\\', r"\\").replace('"', r#"\""#);
         format!(
-            "# Written at every start by p2pdb-node. Use: mariadb --defaults-file=THIS-FILE\n\
+            "# Written by p2pdb-node, which sets the address at every start. Use: mariadb --defaults-file=THIS-FILE\n\
              [client]\nprotocol=tcp\nhost={host}\nport={port}\nuser={user}\npassword=\"{password}\"\n\n\
              # The certificate is the node's own; newer MariaDB clients would refuse it.\n\
              [client-mariadb]\ndisable-ssl-verify-server-cert\n"
@@ -67,7 +68,7 @@ impl ClientFile {
             if line.starts_with('[') {
                 ours = line == "[client]";
             } else if let (true, Some((key, value))) = (ours, line.split_once('=')) {
-                let value = value.trim().trim_matches('"').to_owned();
+                let value = unquote(value.trim());
                 match key.trim() {
                     "host" => file.host = value,
                     "port" => file.port = value.parse().unwrap_or(file.port),
@@ -81,6 +82,25 @@ impl ClientFile {
     }
 }
 
+/// A value without its quotes, with `\\` and `\"` resolved as clients do.
+fn unquote(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"').map(|v| v.strip_suffix('"').unwrap_or(v)) else {
+        return value.to_owned();
+    };
+    let mut out = String::new();
+    let mut chars = inner.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some(next @ ('\\' | '"'))) => {
+                out.push(*next);
+                chars.next();
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +112,9 @@ mod tests {
         file.set_address("0.0.0.0:3307".parse().expect("address"));
         assert_eq!((file.host.as_str(), file.port), ("127.0.0.1", 3307));
         assert_eq!(ClientFile::parse(&file.text()), file);
+        for password in [r#"a"b#c"#, r"back\slash\", "'", "päss 'word' "] {
+            file.password = password.to_owned();
+            assert_eq!(ClientFile::parse(&file.text()), file);
+        }
     }
 }

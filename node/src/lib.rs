@@ -18,6 +18,7 @@ pub mod mysql_client;
 pub mod net;
 pub mod node;
 pub mod ops;
+pub mod password;
 pub mod progress;
 pub mod replicate;
 pub mod table;

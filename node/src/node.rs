@@ -27,6 +27,7 @@ use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, DataDirError};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
+use crate::password;
 use crate::replicate::{self, Bearer, Join, Parts, Replication, Shared};
 use crate::ticket::Ticket;
 
@@ -35,8 +36,6 @@ pub const ROOT: &str = "root";
 /// The ticket of a node that is not a member yet.
 pub const TICKET_FILE: &str = "ticket";
 const TOKEN_FILE: &str = "admin.token";
-/// Left while the random password was made but not shown yet, because a start failed in between.
-const UNSEEN_FILE: &str = "password.unseen";
 /// Where a running node can be reached.
 pub const RUN_FILE: &str = "run.json";
 const PEERS_FILE: &str = "peers.json";
@@ -44,20 +43,6 @@ const PEERS_FILE: &str = "peers.json";
 const PEERS_PAUSE: Duration = Duration::from_secs(1);
 /// Between two attempts when it cannot be written.
 const PEERS_RETRY: Duration = Duration::from_secs(60);
-/// Characters of a random password; no two that look alike, none that a shell or an option file minds.
-const PASSWORD_ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-/// Length of a random password: 116 bits.
-const PASSWORD_CHARS: usize = 20;
-
-/// A random password.
-pub fn random_password() -> String {
-    use rand::RngExt;
-    let mut rng = rand::rng();
-    (0..PASSWORD_CHARS)
-        .map(|_| char::from(PASSWORD_ALPHABET[rng.random_range(0..PASSWORD_ALPHABET.len())]))
-        .collect()
-}
-
 /// Makes a realm of its own in this directory, with a `root` account.
 ///
 /// # Errors
@@ -120,26 +105,9 @@ fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
 }
 
 fn write_login(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
-    let password = random_password();
-    Logins::open(dir)?.set_password(ROOT, &password)?;
-    let mut file = ClientFile { host: String::new(), port: 0, user: ROOT.to_owned(), password };
-    file.set_address(config.mysql_listen);
-    file.write(dir)?;
-    dir.write_secret(UNSEEN_FILE, b"")?;
+    password::make(dir, config.mysql_listen)?;
     dir.write_secret("node.name", config.node_name.as_bytes())?;
     Ok(())
-}
-
-/// The random password, the first time this is asked.
-///
-/// # Errors
-/// When the files cannot be read.
-pub fn unseen_password(dir: &DataDir) -> anyhow::Result<Option<String>> {
-    if dir.read_text(UNSEEN_FILE)?.is_none() {
-        return Ok(None);
-    }
-    dir.remove(UNSEEN_FILE);
-    Ok(ClientFile::read(dir)?.map(|f| f.password))
 }
 
 /// The name given when the directory was made.
@@ -337,10 +305,11 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     .context("cannot start the sync thread")?;
 
     let remembering = tokio::spawn(keep_peers(dir.clone(), shared.clone()));
-    let door = Door::new(config, engine.clone(), logins, acceptor);
+    let door = Door::new(config, engine.clone(), logins.clone(), acceptor);
     let app = Arc::new(App {
         engine: engine.clone(),
         door: door.clone(),
+        logins,
         net: net.clone(),
         replication: shared.clone(),
         link: replication.link(),
@@ -349,7 +318,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         name: name.clone(),
         admin_token: admin_token(dir)?,
         testnet: config.testnet,
-        mysql: mysql_address.to_string(),
+        mysql: mysql_address,
         http: http_address.map(|a| a.to_string()),
         writer_runs: writer.runs(),
         stopping: AtomicBool::new(false),
@@ -370,25 +339,29 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         })
     });
 
-    match ClientFile::read(dir)? {
+    let known_password = match ClientFile::read(dir)? {
         // Written again it would be damaged for good.
-        Some(file) if file.password.is_empty() => warn!(
-            "{} is damaged: there is no password in it; put it back from a backup (clients that know the password are served)",
-            dir.client_cnf_path().display()
-        ),
+        Some(file) if file.password.is_empty() => {
+            warn!(
+                "{} is damaged: there is no password in it; put it back from a backup, or set a new password with `p2pdb-node password` (clients that know the password are served)",
+                dir.client_cnf_path().display()
+            );
+            false
+        }
         Some(mut file) => {
             file.set_address(mysql_address);
             file.write(dir)?;
+            true
         }
-        None => {}
-    }
+        None => false,
+    };
     let run_info = RunInfo {
         pid: std::process::id(),
         mysql: mysql_address.to_string(),
         http: http_address.map(|a| a.to_string()),
     };
     // Before the file by which others find that the node runs.
-    greet(dir, &app, unseen_password(dir)?.as_deref());
+    greet(dir, &app, password::unseen(dir)?.as_deref(), known_password);
     dir.write_json(RUN_FILE, &run_info)?;
 
     let result = wait_for_end(until, &app, dir).await;
@@ -483,10 +456,10 @@ fn remember_peers(dir: &DataDir, shared: &Shared) -> Result<(), DataDirError> {
     if addresses.is_empty() { Ok(()) } else { dir.write_json(PEERS_FILE, &addresses) }
 }
 
-fn greet(dir: &DataDir, app: &App, first_password: Option<&str>) {
+fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password: bool) {
     let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned()).display().to_string();
-    let client = absolute(&dir.client_cnf_path());
-    let client = if client.contains(' ') { format!("'{client}'") } else { client };
+    let quoted = |text: String| if text.contains(' ') { format!("'{text}'") } else { text };
+    let client = quoted(absolute(&dir.client_cnf_path()));
     let mut text = format!(
         "p2pdb-node {} · node {} · realm {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -501,7 +474,14 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>) {
     if let Some(password) = first_password {
         text += &format!("  account  root, password {password}  (shown this once; kept in client.cnf)\n");
     }
-    text += &format!("  connect  mariadb --defaults-file={client}\n");
+    if known_password {
+        text += &format!("  connect  mariadb --defaults-file={client}\n");
+    } else {
+        let root = quoted(absolute(dir.root()));
+        text += &format!(
+            "  account  there is no password in {client}; set a new one:  p2pdb-node password --data-dir {root}\n"
+        );
+    }
     // A greeting that nobody can take (a full disk behind it) is no reason not to serve.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

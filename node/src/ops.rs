@@ -21,6 +21,7 @@ use crate::admin::{
 };
 use crate::clock::SystemClock;
 use crate::datadir::DataDir;
+use crate::node::ROOT;
 use crate::ticket::Ticket;
 
 /// Told how far a long step has come: what, done, of how many (0: not known).
@@ -73,6 +74,7 @@ pub fn log(engine: &Engine, limit: usize) -> anyhow::Result<Vec<BlockReport>> {
 /// When the role does not exist, or this node may not invite.
 pub fn invite(
     engine: &Engine,
+    dir: &DataDir,
     request: &InviteRequest,
     listening: &[Multiaddr],
 ) -> anyhow::Result<InviteReport> {
@@ -81,6 +83,13 @@ pub fn invite(
     })?;
     if request.uses == 0 {
         bail!("a ticket that admits nobody is of no use: --uses must be at least 1");
+    }
+    // Only an account's key can delegate; without one the node that joins would be a writer that may write for nobody.
+    if role.writes() && engine.role() == Some(Role::Owner) && dir.read_account_key(ROOT)?.is_none() {
+        bail!(
+            "this node holds no account's key, so a node that it invites as {} could write for nobody\n  hint: invite on the node that made the realm, or on another that has the key in its accounts.json; if that file was lost here, put it back from a backup. This node may invite readers and relays",
+            role.name()
+        );
     }
     let mut addresses = Vec::new();
     for text in &request.addresses {
@@ -190,7 +199,9 @@ pub fn export(engine: &Engine, path: &Path, progress: OnProgress<'_>) -> anyhow:
 /// When the file cannot be read or is damaged, or the store fails.
 pub fn import(engine: &Engine, path: &Path, progress: OnProgress<'_>) -> anyhow::Result<ImportReport> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let arrived = engine.import_car(BufReader::new(file), |done| progress("blocks", done, 0))?;
+    let arrived = engine
+        .import_car(BufReader::new(file), |done| progress("blocks", done, 0))
+        .with_context(|| format!("cannot import {}", path.display()))?;
     let refused = |(cid, why): &(Option<p2pdb_model::Cid>, String)| match cid {
         Some(cid) => format!("{cid}: {why}"),
         None => why.clone(),
@@ -232,15 +243,30 @@ pub fn backup(engine: &Engine, dir: &DataDir, target: &Path) -> anyhow::Result<W
     }
 }
 
+/// Whether this directory is a backup; changes nothing.
+///
+/// # Errors
+/// When it is none.
+pub fn check_backup(backup: &Path) -> anyhow::Result<()> {
+    if !backup.exists() {
+        bail!("there is no {}\n  hint: name the directory that `p2pdb-node backup` wrote", backup.display());
+    }
+    if !backup.is_dir() {
+        bail!("{} is not a backup, which is a directory", backup.display());
+    }
+    if !DataDir::at(backup).is_initialised() {
+        bail!("{} is not a backup: it holds no node.key", backup.display());
+    }
+    Ok(())
+}
+
 /// Makes a data directory of a backup.
 ///
 /// # Errors
 /// When there is a node already, or the backup is none.
 pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
+    check_backup(backup)?;
     let from = DataDir::at(backup);
-    if !from.is_initialised() {
-        bail!("{} is not a backup: it holds no node.key", backup.display());
-    }
     if dir.is_initialised() {
         bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
     }

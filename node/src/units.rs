@@ -57,6 +57,11 @@ pub fn show_bytes(bytes: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// A number of things: `1 block`, `2 blocks`.
+pub fn counted(n: u64, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// A duration for eyes, in its greatest fitting unit: `340 ms`, `12 s`, `3 min`, `5 h`, `2 d`.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();

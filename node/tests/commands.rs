@@ -47,15 +47,24 @@ fn an_export_and_a_backup_of_a_running_node_can_be_used() {
     node.query("INSERT INTO d.t VALUES (2)").expect("a row");
     let after = node.status().fingerprint;
     assert!(run_ok(&dir, &["export", &path("later.car")]).contains("blocks"));
-    assert!(run_ok(&dir, &["import", &path("log.car")]).starts_with("0 blocks are new"));
+    assert!(run_ok(&dir, &["import", &path("log.car")]).contains(": 0 new, "));
+    std::fs::write(path("junk.car"), "no CAR file").expect("write");
+    for name in ["junk.car", "none.car"] {
+        assert!(run_err(&dir, &["import", &path(name)]).contains(&path(name)), "running: {name}");
+    }
     assert!(node.stop());
 
+    assert!(run_err(&dir, &["import", &path("junk.car")]).contains(&path("junk.car")), "stopped");
     let restored = temp.path().join("restored");
+    for (name, why) in [("nowhere", "there is no"), ("log.car", "a directory"), ("", "holds no node.key")] {
+        let error = run_err(&restored, &["restore", &path(name)]);
+        assert!(error.contains(why) && !restored.exists(), "{error}");
+    }
     run_ok(&restored, &["restore", &path("backup")]);
     assert!(run_err(&restored, &["restore", &path("backup")]).contains("already holds a node"));
     assert!(run_ok(&restored, &["verify"]).contains("as the log says"));
     let out = run_ok(&restored, &["import", &path("later.car")]);
-    assert!(!out.starts_with("0 blocks"), "{out}");
+    assert!(out.contains("block") && !out.contains(": 0 new"), "{out}");
     let node = Node::start(&restored, &[]);
     assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["2"]]);
     assert_eq!(node.status().fingerprint, after);
@@ -83,4 +92,82 @@ fn verify_finds_a_flipped_bit() {
     assert!(!output.status.success());
     let out = text(&output.stdout);
     assert!(out.contains("FOUND"), "{out}\n{}", text(&output.stderr));
+}
+
+#[test]
+fn a_password_is_changed_and_a_lost_client_file_comes_back() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    let before = node.client_file();
+    let out = run_ok(&dir, &["password"]);
+    let after = node.client_file();
+    assert_ne!(before.password, after.password);
+    assert!(out.contains(&format!("account  root, password {} ", after.password)), "{out}");
+    assert_eq!((&before.host, before.port), (&after.host, after.port));
+    assert_eq!(node.query("SELECT 1").expect("the new one"), [["1"]]);
+    let old = p2pdb_node::client_file::ClientFile { password: before.password, ..after };
+    let refused = p2pdb_node::mysql_client::MysqlClient::open(&old, None, "test");
+    assert!(refused.is_err(), "the old one is no longer taken");
+    assert!(run_err(&dir, &["password", "nobody"]).contains("no login 'nobody'"));
+    assert!(node.stop());
+
+    // Stopped, from standard input, with the file lost.
+    let file = dir.join("client.cnf");
+    std::fs::remove_file(&file).expect("removed");
+    let node = Node::start(&dir, &[]);
+    assert!(node.log().contains("p2pdb-node password --data-dir"), "{}", node.log());
+    assert!(!file.exists());
+    assert!(node.stop());
+    let mut child = program()
+        .args(["password", "--stdin", "--data-dir"])
+        .arg(&dir)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let word = r#"a "quoted" #word\ of its own"#;
+    std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), format!("{word}\nmore\n").as_bytes())
+        .expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && !text(&output.stdout).contains("quoted"), "{output:?}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("there").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let node = Node::start(&dir, &[]);
+    assert_eq!(node.client_file().password, word);
+    assert_eq!(node.query("SELECT 2").expect("it holds"), [["2"]]);
+    // Other clients read the file the same way.
+    let mariadb = std::process::Command::new("mariadb")
+        .arg(format!("--defaults-file={}", file.display()))
+        .args(["-N", "-e", "SELECT 3"])
+        .output()
+        .expect("the mariadb client is there: scripts/test installs it");
+    assert_eq!(text(&mariadb.stdout), "3\n", "{}", text(&mariadb.stderr));
+}
+
+#[test]
+fn an_invitation_gives_the_ticket_alone_and_says_the_rest_beside_it() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    run_ok(&dir, &["init", "--node-name", "one"]);
+    for wrong in ["3", "5x", "soon"] {
+        let error = run_err(&dir, &["invite", "--expires", wrong]);
+        assert!(error.contains("--expires") && error.contains(&format!("'{wrong}'")), "{error}");
+    }
+    // A stopped node whose ports are not known: nobody could find it.
+    let output = run(&dir, &["invite", "--role", "reader", "--uses", "2", "--expires", "3d"]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(out.starts_with("p2pdb-ticket-") && out.lines().count() == 1, "{out}");
+    for part in ["reader", "2 nodes", "UTC", "WARNING", "p2pdb-node join TICKET"] {
+        assert!(err.contains(part), "{part} is not in\n{err}");
+    }
+    let node = Node::start(&dir, &[]);
+    let output = run(&dir, &["invite"]);
+    let err = text(&output.stderr);
+    assert!(err.contains("writer") && err.contains("1 node\n") && !err.contains("WARNING"), "{err}");
+    let log = run_ok(&dir, &["log", "--limit", "2"]);
+    assert!(log.contains("2 newest blocks") && log.contains("--limit N"), "{log}");
+    assert!(!run_ok(&dir, &["log"]).contains("--limit"), "all are shown");
+    assert!(node.stop());
 }

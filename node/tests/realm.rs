@@ -51,7 +51,7 @@ fn a_ticket_admits_as_many_nodes_as_it_says() {
     let log = temp.path().join("c.log");
     assert!(!c.wait_end().success());
     let log = std::fs::read_to_string(log).expect("a log");
-    assert!(log.contains("not admitted"), "{log}");
+    assert!(log.contains("not admitted: the ticket"), "{log}");
     drop(b);
     let damaged = &ticket[..ticket.len() - 3];
     let error = run_err(&temp.path().join("d"), &["join", damaged]);
@@ -316,4 +316,22 @@ fn an_older_copy_of_a_killed_node_asks_for_its_own_blocks_over_quic_before_it_wr
     }
     assert!(a.stop() && b.stop());
     assert!(run_ok(&at, &["verify"]).contains("as the log says"));
+}
+
+#[test]
+fn an_owner_without_an_accounts_key_invites_no_writer_that_could_write_for_nobody() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let b = Node::join(&temp.path().join("b"), &a.ticket("owner", 1), &[]);
+    for role in ["owner", "writer"] {
+        let error = run_err(b.dir.root(), &["invite", "--role", role]);
+        assert!(error.contains("no account's key") && error.contains("accounts.json"), "{error}");
+    }
+    // What it may give works.
+    let c = Node::join(&temp.path().join("c"), &b.ticket("reader", 1), &[]);
+    assert!(a.stop());
+    std::fs::remove_file(temp.path().join("a/accounts.json")).expect("removed");
+    let error = run_err(&temp.path().join("a"), &["invite"]);
+    assert!(error.contains("no account's key") && error.contains("backup"), "{error}");
+    assert!(c.stop() && b.stop());
 }

@@ -111,6 +111,8 @@ fn a_directory_that_cannot_be_used_or_a_bad_setting_stops_the_start() {
     let dir = temp.path().join("node");
     let error = run_err(&dir, &["run", "--wait-timeout", "soon"]);
     assert!(error.contains("--wait-timeout") && error.contains("30s"), "{error}");
+    let error = run_err(&dir, &["run", "--log-level", "loud"]);
+    assert!(error.contains("--log-level") && error.contains("'loud'") && error.contains("warn"), "{error}");
     let config = temp.path().join("bad.toml");
     std::fs::write(&config, "colour = 1").expect("write");
     let error = run_err(&dir, &["run", "--config", config.to_str().expect("a path")]);

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{NodesRequest, StatusReport};
 use p2pdb_node::app::BLOCKED_FILE;
+use p2pdb_node::units::counted;
 
 use crate::groups;
 use crate::state::State;
@@ -68,7 +69,7 @@ pub(crate) fn restart(dir: &Path, number: u32) -> anyhow::Result<()> {
     state.node(number)?;
     state.start(number, None)?;
     let status = state.wait(number, "ready", |s| s.ready)?;
-    println!("node {number}: runs again (pid {}), holds {} blocks", status.pid, status.blocks);
+    println!("node {number}: runs again (pid {}), holds {}", status.pid, counted(status.blocks, "block"));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use p2pdb_node::admin::StatusReport;
 use p2pdb_node::table::Table;
-use p2pdb_node::units::show_duration;
+use p2pdb_node::units::{counted, show_duration};
 use serde::Serialize;
 
 use crate::state::State;
@@ -105,7 +105,11 @@ fn table(rows: &[Row]) -> Table {
                     (0, _) if r.differs == Some(true) => "other blocks".to_owned(),
                     (0, _) => "-".to_owned(),
                     (blocks, ms) => {
-                        format!("{blocks} blocks, {}", show_duration(std::time::Duration::from_millis(ms)))
+                        format!(
+                            "{}, {}",
+                            counted(blocks, "block"),
+                            show_duration(std::time::Duration::from_millis(ms))
+                        )
                     }
                 };
                 table.row([

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use p2pdb_block::Header;
 use p2pdb_block::car::{CarError, CarReader, CarWriter};
-use p2pdb_model::change::RowChange;
+use p2pdb_model::change::{AccessChange, RowChange};
 use p2pdb_model::ids::hex;
 use p2pdb_model::{Catalog, Change, Stamp};
 use p2pdb_store::{
@@ -305,6 +305,7 @@ fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
                 format!("{kind:?} {}", name.as_deref().unwrap_or("changed"))
             }
             Change::Schema(p2pdb_model::change::SchemaChange::Drop { .. }) => "DROP".to_owned(),
+            Change::Access(AccessChange::Rules { rules }) => format!("RULES {rules}"),
             Change::Access(a) => format!("{a:?}").split([' ', '{']).next().unwrap_or_default().to_uppercase(),
         };
         match counted.last_mut() {

@@ -500,8 +500,8 @@ impl Writer {
         let changes: Vec<Change> = changes.into_iter().map(Change::Access).collect();
         let now = Site::now(self.node, site.stamp);
         let verdict = self.access.would_be(&now, account, &changes, |cid| self.past_of(cid))?;
-        if !verdict.is_accepted() {
-            return Err(EngineError::Refused(verdict.to_string()));
+        if let p2pdb_access::Verdict::Void(reason) = verdict {
+            return Err(EngineError::Refused(reason.to_string()));
         }
         self.push(account, &[], changes, None)?;
         // The fold wants the real block.

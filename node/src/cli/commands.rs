@@ -10,7 +10,7 @@ use super::{Context_, print_json, print_out};
 use crate::admin::{ImportReport, PathRequest, VerifyReport, WrittenReport};
 use crate::ops;
 use crate::progress::Progress;
-use crate::units::show_bytes;
+use crate::units::{counted, show_bytes};
 
 /// `export`.
 #[derive(Debug, Args)]
@@ -82,7 +82,8 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     if !report.clean {
         let n = report.findings.len() as u64 + report.more;
         bail!(
-            "{n} findings: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member"
+            "{}: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member",
+            counted(n, "finding")
         );
     }
     Ok(())
@@ -101,7 +102,12 @@ pub(super) fn export(c: &Context_, args: &Export) -> anyhow::Result<()> {
         return print_json(&report);
     }
     let blocks = report.blocks.unwrap_or_default();
-    print_out(&format!("wrote {blocks} blocks ({}) to {}\n", show_bytes(report.bytes), report.path))
+    print_out(&format!(
+        "wrote {} ({}) to {}\n",
+        counted(blocks, "block"),
+        show_bytes(report.bytes),
+        report.path
+    ))
 }
 
 pub(super) fn import(c: &Context_, args: &Import) -> anyhow::Result<()> {
@@ -117,15 +123,19 @@ pub(super) fn import(c: &Context_, args: &Import) -> anyhow::Result<()> {
         print_json(&report)?;
     } else {
         print_out(&format!(
-            "{} blocks are new, {} were held already, {} wait for missing ones\n",
-            report.applied, report.known, report.waiting
+            "{}: {} new, {} held already, {} waiting for missing ones\n",
+            counted(report.applied + report.known + report.waiting, "block"),
+            report.applied,
+            report.known,
+            report.waiting
         ))?;
         for refused in report.refused.iter().take(20) {
             print_out(&format!("REFUSED  {refused}\n"))?;
         }
     }
     if !report.refused.is_empty() {
-        bail!("{} blocks were refused; every node refuses them", report.refused.len());
+        let n = counted(report.refused.len() as u64, "block");
+        bail!("{}: {n} refused, and every node refuses what is refused here", args.file.display());
     }
     Ok(())
 }
@@ -146,6 +156,8 @@ pub(super) fn backup(c: &Context_, args: &Backup) -> anyhow::Result<()> {
 }
 
 pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
+    // Before the lock, which makes the directory.
+    ops::check_backup(&args.directory)?;
     let _lock = c.dir.lock()?;
     ops::restore(&args.directory, &c.dir)?;
     print_out(&format!(

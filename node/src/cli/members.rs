@@ -8,12 +8,13 @@ use super::{Context_, print_json, print_out};
 use crate::admin::{InviteReport, InviteRequest, MemberReport, NodesRequest};
 use crate::ops;
 use crate::table::Table;
-use crate::units::{parse_duration, show_utc};
+use crate::units::{counted, parse_duration, show_utc};
 
 /// `invite`.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// What the joining node becomes: owner, writer, reader or relay
+    /// What the joining node becomes: owner, writer, reader or relay. Owners and writers are invited on a node that holds
+    /// an account's key, such as the one that made the realm
     #[arg(long, default_value = "writer")]
     role: String,
     /// How many nodes the ticket admits
@@ -52,6 +53,11 @@ enum MembersVerb {
 pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
     let expires_s = match args.expires.as_str() {
         "never" => None,
+        // Days, hours? Too different to guess.
+        text if text.trim().parse::<u64>().is_ok() => bail!(
+            "--expires: '{text}' has no unit; write a number with s, m, h or d, such as {}d, or never",
+            text.trim()
+        ),
         text => Some(parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?.as_secs().max(1)),
     };
     let request = InviteRequest {
@@ -72,22 +78,29 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
                     && !text.contains("/udp/0")
             };
             let listening: Vec<_> = c.config.peer_listen.iter().filter(fixed).cloned().collect();
-            ops::invite(&node.engine, &request, &listening)?
+            ops::invite(&node.engine, &c.dir, &request, &listening)?
         }
     };
     if args.json {
         return print_json(&report);
     }
     let until = report.expires_ms.map_or_else(|| "never".to_owned(), |ms| format!("{} UTC", show_utc(ms)));
-    let mut text = format!("{}\n", report.ticket);
-    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        text += &format!("\n  role {} · admits {} · expires {until}\n", report.role, report.uses);
-        if report.addresses.is_empty() {
-            text += "  no address is in it: start the node first, or add --address, or use `join … --peer`\n";
-        }
-        text += "  use it on the other machine:  p2pdb-node join TICKET\n  who has it can join: send it like a password\n";
+    // The ticket alone on standard output, so that a script can take it.
+    print_out(&format!("{}\n", report.ticket))?;
+    eprintln!(
+        "  role     {}\n  admits   {}\n  expires  {until}",
+        report.role,
+        counted(u64::from(report.uses), "node")
+    );
+    if report.addresses.is_empty() {
+        eprintln!(
+            "  WARNING  no address is in it: start the node before you invite, or add --address, or `join … --peer` there"
+        );
     }
-    print_out(&text)
+    eprintln!(
+        "  next     p2pdb-node join TICKET   (on the other machine; who has the ticket can join: send it like a password)"
+    );
+    Ok(())
 }
 
 pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {

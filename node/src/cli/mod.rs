@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod members;
+mod password;
 mod show;
 mod sql;
 mod start;
@@ -53,6 +54,8 @@ enum Verb {
     Backup(commands::Backup),
     /// Make the node's data directory from a backup
     Restore(commands::Restore),
+    /// Set a new password for a login of this node, and write it to client.cnf
+    Password(password::Password),
     /// Type SQL; with -e run some and leave
     Sql(sql::Sql),
 }
@@ -156,6 +159,7 @@ pub fn main() -> anyhow::Result<()> {
         Verb::Import(args) => commands::import(c, &args),
         Verb::Backup(args) => commands::backup(c, &args),
         Verb::Restore(args) => commands::restore(c, &args),
+        Verb::Password(args) => password::password(c, &args),
         Verb::Sql(args) => sql::run(c, &args),
     }
 }

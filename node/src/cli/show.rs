@@ -1,5 +1,7 @@
 //! `status` and `log`.
 
+use std::collections::HashSet;
+
 use clap::Args;
 
 use super::access::Access;
@@ -8,7 +10,7 @@ use crate::admin::{BlockReport, StatusReport};
 use crate::graph::{self, Node};
 use crate::ops;
 use crate::table::Table;
-use crate::units::{show_duration, show_utc};
+use crate::units::{counted, show_duration, show_utc};
 
 /// Characters of a CID that tell blocks apart: its end, as the beginning is the same for all.
 const CID_SHOWN: usize = 10;
@@ -63,7 +65,8 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
 
 fn aligned(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
-    lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    let below = format!("\n{:width$}  ", "");
+    lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", value.replace('\n', &below))).collect()
 }
 
 fn short(hex: &str) -> String {
@@ -83,9 +86,17 @@ fn status_text(s: &StatusReport) -> String {
         ("node", format!("{} · {}", s.name, s.node)),
         ("realm", s.realm.clone()),
         ("role", s.role.clone().unwrap_or_else(|| "not a member yet".to_owned())),
-        ("MySQL", format!("{} ({} clients, {} statements)", s.mysql, s.clients, s.statements)),
+        (
+            "MySQL",
+            format!(
+                "{} ({}, {})",
+                s.mysql,
+                counted(s.clients as u64, "client"),
+                counted(s.statements, "statement")
+            ),
+        ),
         ("HTTP", s.http.clone().unwrap_or_else(|| "off".to_owned())),
-        ("peers at", s.listening.join("\n          ")),
+        ("peers at", s.listening.join("\n")),
         ("blocks", format!("{} ({} waiting), newest {}", s.blocks, s.pending_blocks, ops::ago(s.newest_ms))),
         ("heads", heads.join(" ")),
         ("frontier", short(&s.frontier_digest)),
@@ -120,11 +131,22 @@ pub(super) fn log(c: &Context_, args: &Log) -> anyhow::Result<()> {
     if args.json {
         return print_json(&blocks);
     }
-    print_out(&log_text(&blocks))
+    print_out(&log_text(&blocks))?;
+    if is_cut(&blocks) {
+        let shown = blocks.len();
+        print_out(&format!("({shown} newest blocks; there are older ones: `--limit N` shows more)\n"))?;
+    }
+    Ok(())
+}
+
+/// There are older blocks than these: parents of theirs.
+fn is_cut(blocks: &[BlockReport]) -> bool {
+    let shown: HashSet<&str> = blocks.iter().map(|b| b.cid.as_str()).collect();
+    blocks.iter().flat_map(|b| &b.parents).any(|p| !shown.contains(p.as_str()))
 }
 
 fn log_text(blocks: &[BlockReport]) -> String {
-    let shown: std::collections::HashSet<&str> = blocks.iter().map(|b| b.cid.as_str()).collect();
+    let shown: HashSet<&str> = blocks.iter().map(|b| b.cid.as_str()).collect();
     let nodes: Vec<Node<String>> = blocks
         .iter()
         .map(|b| {
@@ -137,7 +159,11 @@ fn log_text(blocks: &[BlockReport]) -> String {
             let mut text =
                 vec![format!("{} {author} #{} {}{head}", short_cid(&b.cid), b.seq, show_utc(b.time_ms))];
             for t in &b.transactions {
-                let void = t.void.as_ref().map(|v| format!("VOID ({v}) ")).unwrap_or_default();
+                let void = t
+                    .void
+                    .as_ref()
+                    .map(|v| format!("VOID ({}) ", v.trim_start_matches("void: ")))
+                    .unwrap_or_default();
                 text.push(format!("    {void}{}", if t.summary.is_empty() { "(empty)" } else { &t.summary }));
             }
             if b.kept {
@@ -188,5 +214,13 @@ mod tests {
        INSERT shop.till
 ";
         assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn a_log_that_does_not_reach_the_beginning_is_known_as_cut() {
+        let mut blocks = vec![block("b", &["a"], true), block("a", &["0"], false)];
+        assert!(is_cut(&blocks));
+        blocks[1].parents.clear();
+        assert!(!is_cut(&blocks));
     }
 }

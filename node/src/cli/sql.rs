@@ -17,6 +17,7 @@ use super::{Context_, print_out};
 use crate::client_file::ClientFile;
 use crate::mysql_client::MysqlClient;
 use crate::table::Table;
+use crate::units::counted;
 
 /// Rows held to align a table; a longer result is shown in pieces.
 const TABLE_ROWS_MAX: usize = 10_000;
@@ -150,7 +151,8 @@ impl Connection {
                             print_rows(&columns, rows, out)?;
                             if out.framed && !out.json {
                                 print_out(&format!(
-                                    "{total} rows in set ({:.2} s)\n\n",
+                                    "{} in set ({:.2} s)\n\n",
+                                    counted(total, "row"),
                                     begun.elapsed().as_secs_f64()
                                 ))?;
                             }
@@ -183,11 +185,15 @@ fn print_done(done: &Done, took: Duration, out: &Output) -> anyhow::Result<()> {
     if !out.framed {
         return Ok(());
     }
-    let warnings = if done.warnings == 0 { String::new() } else { format!(", {} warnings", done.warnings) };
+    let warnings = if done.warnings == 0 {
+        String::new()
+    } else {
+        format!(", {}", counted(u64::from(done.warnings), "warning"))
+    };
     let info = if done.info.is_empty() { String::new() } else { format!("  {}", done.info) };
     print_out(&format!(
-        "OK, {} rows affected{warnings} ({:.2} s){info}\n\n",
-        done.affected_rows,
+        "OK, {} affected{warnings} ({:.2} s){info}\n\n",
+        counted(done.affected_rows, "row"),
         took.as_secs_f64()
     ))
 }

@@ -99,7 +99,7 @@ impl Config {
                 "off" => Ok(None),
                 t => loopback(t).map(Some),
             })?,
-            log_level: s.parse("log-level", |t| Ok(t.to_owned()))?,
+            log_level: s.parse("log-level", log_filter)?,
             log_format: s.parse("log-format", |t| match t {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),
@@ -158,6 +158,26 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A level, or levels of parts of the program. A word that is neither would be taken for a part and silence the rest.
+fn log_filter(text: &str) -> Result<String, String> {
+    let is_level = |t: &str| LEVELS.iter().any(|l| t.eq_ignore_ascii_case(l));
+    for word in text.split(',').map(str::trim) {
+        let good = match word.rsplit_once('=') {
+            Some((part, level)) => !part.is_empty() && !part.contains(char::is_whitespace) && is_level(level),
+            None => is_level(word),
+        };
+        if !good {
+            return Err(format!(
+                "'{word}' is no level; write {} or off, or PART=LEVEL with commas between, such as info,p2pdb_node=debug",
+                LEVELS[..5].join(", ")
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
 fn count(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let n: Option<u64> = text.parse().ok().filter(|n| (min..=max).contains(n));
     n.ok_or_else(|| format!("'{text}' is not a whole number between {min} and {max}"))
@@ -194,6 +214,14 @@ mod tests {
     }
 
     #[test]
+    fn levels_and_levels_of_parts_are_taken() {
+        for good in ["info", "WARN", "off", "info,p2pdb_node=debug", "libp2p_swarm=trace, error", "a::b=off"]
+        {
+            assert_eq!(log_filter(good).as_deref(), Ok(good));
+        }
+    }
+
+    #[test]
     fn the_stronger_source_wins_for_every_key() {
         for key in KEYS {
             let mut sources = Sources::default();
@@ -217,6 +245,10 @@ mod tests {
             ("http-listen", "0.0.0.0:7380", "this machine only"),
             ("peer-listen", "127.0.0.1:7306", "multiaddr"),
             ("mdns", "maybe", "neither true nor false"),
+            ("log-level", "loud", "'loud' is no level; write error, warn, info, debug, trace"),
+            ("log-level", "info,p2pdb_node", "PART=LEVEL"),
+            ("log-level", "info,p2pdb_node=loud", "PART=LEVEL"),
+            ("log-level", "", "is no level"),
             ("log-format", "xml", "neither text nor json"),
             ("mysql-tls", "maybe", "none of"),
             ("max-connections", "0", "between 1 and"),

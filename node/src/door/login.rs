@@ -36,7 +36,7 @@ impl Logins {
     /// Also when it is missing: nobody could log in.
     pub fn load(dir: &DataDir) -> Result<Self, DataDirError> {
         if dir.read_text(FILE)?.is_none() {
-            let reason = "it is missing, and nobody could log in; put it back from a backup".to_owned();
+            let reason = "it is missing, and nobody could log in; put it back from a backup, or set a new password with `p2pdb-node password`".to_owned();
             return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
         }
         Self::open(dir)
@@ -84,6 +84,11 @@ impl Logins {
         self.dir.write_json(FILE, &entries)?;
         *users = changed;
         Ok(())
+    }
+
+    /// The names of all logins.
+    pub fn users(&self) -> Vec<String> {
+        self.users.read().keys().cloned().collect()
     }
 
     /// What the protocol needs to check a login.

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use p2pdb_model::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::{ClockRequest, ErrorReport, InviteRequest, NodesRequest, PathRequest};
+use crate::admin::{ClockRequest, ErrorReport, InviteRequest, NodesRequest, PasswordRequest, PathRequest};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::ops;
@@ -32,6 +32,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/export", post(export))
         .route("/import", post(import))
         .route("/backup", post(backup))
+        .route("/password", post(password))
         .route("/partition", post(partition))
         .route("/heal", post(heal))
         .route("/clock", post(clock))
@@ -84,7 +85,7 @@ async fn remove(State(app): Shared, Json(request): Json<NodesRequest>) -> Respon
 
 async fn invite(State(app): Shared, Json(request): Json<InviteRequest>) -> Response {
     let listening = app.listening();
-    blocking(app, move |app| ops::invite(app.engine(), &request, &listening)).await
+    blocking(app, move |app| ops::invite(app.engine(), app.dir(), &request, &listening)).await
 }
 
 async fn verify(State(app): Shared) -> Response {
@@ -101,6 +102,10 @@ async fn import(State(app): Shared, Json(request): Json<PathRequest>) -> Respons
 
 async fn backup(State(app): Shared, Json(request): Json<PathRequest>) -> Response {
     blocking(app, move |app| ops::backup(app.engine(), app.dir(), &PathBuf::from(request.path))).await
+}
+
+async fn password(State(app): Shared, Json(request): Json<PasswordRequest>) -> Response {
+    blocking(app, move |app| app.set_password(&request.user, &request.password)).await
 }
 
 async fn partition(State(app): Shared, Json(request): Json<NodesRequest>) -> Response {

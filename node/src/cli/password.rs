@@ -1,0 +1,58 @@
+//! `password`.
+
+use std::io::BufRead;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{Context_, print_out};
+use crate::admin::PasswordRequest;
+use crate::admin_client::AdminClient;
+use crate::datadir::DataDirError;
+use crate::door::Logins;
+use crate::node::ROOT;
+use crate::password;
+
+/// `password`.
+#[derive(Debug, Args)]
+pub(super) struct Password {
+    /// The login
+    #[arg(default_value = ROOT)]
+    user: String,
+    /// Read the password from the first line of standard input instead of making a random one
+    #[arg(long)]
+    stdin: bool,
+}
+
+pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
+    c.dir.must_be_initialised()?;
+    let password = if args.stdin { read()? } else { password::random() };
+    match c.dir.lock() {
+        Ok(_lock) => {
+            password::set(&c.dir, &Logins::open(&c.dir)?, &args.user, &password, c.config.mysql_listen)?;
+        }
+        Err(DataDirError::Locked { .. }) => {
+            let request = PasswordRequest { user: args.user.clone(), password: password.clone() };
+            AdminClient::of(&c.dir)?.post::<()>("password", &request)?;
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let shown = if args.stdin { "set".to_owned() } else { format!("{password}  (shown this once") };
+    let kept = match (args.user == ROOT, args.stdin) {
+        (true, true) => "  (kept in client.cnf)",
+        (true, false) => "; kept in client.cnf)",
+        (false, true) => "",
+        (false, false) => ")",
+    };
+    print_out(&format!("  account  {}, password {shown}{kept}\n", args.user))
+}
+
+fn read() -> anyhow::Result<String> {
+    let mut line = String::new();
+    let n = std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
+    if n == 0 {
+        bail!("--stdin: there is no password on standard input");
+    }
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}

@@ -1,0 +1,111 @@
+//! Setting the password of a login of this node: at its making, and by `p2pdb-node password` on a running or a stopped one.
+//!
+//! The verifiers go to `logins.json`, the password itself to `client.cnf`, where local clients find it. Not here: accounts
+//! and what they may do, which stand in the log.
+
+use std::net::SocketAddr;
+
+use anyhow::bail;
+
+use crate::client_file::ClientFile;
+use crate::datadir::DataDir;
+use crate::door::Logins;
+use crate::node::ROOT;
+
+/// Characters of a random password; no two that look alike, none that a shell or an option file minds.
+const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Length of a random password: 116 bits.
+const CHARS: usize = 20;
+/// Longest password that is taken, bytes.
+const BYTES_MAX: usize = 256;
+/// Left while the random password was made but not shown yet, because a start failed in between.
+const UNSEEN_FILE: &str = "password.unseen";
+
+/// A random password.
+pub fn random() -> String {
+    use rand::RngExt;
+    let mut rng = rand::rng();
+    (0..CHARS).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+}
+
+/// The first account's login with a random password, which a later start shows.
+///
+/// # Errors
+/// When the files cannot be written.
+pub fn make(dir: &DataDir, mysql: SocketAddr) -> anyhow::Result<()> {
+    set(dir, &Logins::open(dir)?, ROOT, &random(), mysql)?;
+    Ok(dir.write_secret(UNSEEN_FILE, b"")?)
+}
+
+/// Gives a login another password, and writes it to the option file for clients that belongs to `root`.
+///
+/// # Errors
+/// When there is no such login, the password is of no use, or the files cannot be written.
+pub fn set(
+    dir: &DataDir,
+    logins: &Logins,
+    user: &str,
+    password: &str,
+    mysql: SocketAddr,
+) -> anyhow::Result<()> {
+    if user != ROOT && !logins.users().iter().any(|u| u == user) {
+        let known = logins.users().join(", ");
+        bail!(
+            "there is no login '{user}' on this node; there is: {}",
+            if known.is_empty() { ROOT } else { &known }
+        );
+    }
+    if password.is_empty() || password.len() > BYTES_MAX || password.chars().any(char::is_control) {
+        bail!("a password has 1 to {BYTES_MAX} bytes and no control characters");
+    }
+    logins.set_password(user, password)?;
+    if user == ROOT {
+        let password = password.to_owned();
+        let mut file = ClientFile { host: String::new(), port: 0, user: user.to_owned(), password };
+        file.set_address(mysql);
+        file.write(dir)?;
+    }
+    dir.remove(UNSEEN_FILE);
+    Ok(())
+}
+
+/// The random password, the first time this is asked.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn unseen(dir: &DataDir) -> anyhow::Result<Option<String>> {
+    if dir.read_text(UNSEEN_FILE)?.is_none() {
+        return Ok(None);
+    }
+    dir.remove(UNSEEN_FILE);
+    Ok(ClientFile::read(dir)?.map(|f| f.password).filter(|p| !p.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_kept_for_clients_and_what_is_of_no_use_changes_nothing() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path());
+        let logins = Logins::open(&dir).expect("empty");
+        let address: SocketAddr = "127.0.0.1:3307".parse().expect("an address");
+        make(&dir, address).expect("made");
+        assert!(unseen(&dir).expect("read").is_some_and(|p| p.len() == CHARS));
+        assert_eq!(unseen(&dir).expect("read"), None, "shown once");
+        let long = "x".repeat(BYTES_MAX);
+        for good in ["x", long.as_str(), r#"a"b#c\d 'e' "#, "päss"] {
+            set(&dir, &logins, ROOT, good, address).expect("set");
+            let file = ClientFile::read(&dir).expect("read").expect("there");
+            assert_eq!((file.password.as_str(), file.port), (good, 3307));
+            assert!(logins.check(ROOT, good.as_bytes()));
+        }
+        for bad in ["", "a\nb", &"x".repeat(BYTES_MAX + 1)] {
+            assert!(set(&dir, &logins, ROOT, bad, address).is_err(), "{bad:?}");
+        }
+        assert!(logins.check(ROOT, "päss".as_bytes()));
+        let error = set(&dir, &logins, "nobody", "x", address).expect_err("no login").to_string();
+        assert!(error.contains("'nobody'") && error.contains("root"), "{error}");
+    }
+}
