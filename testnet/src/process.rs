@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use p2pdb_node::admin::StatusReport;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::state::State;
+use crate::state::{State, private_dir};
 
 /// A node that is not ready by then has failed to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,8 +38,7 @@ impl State {
         }
         let dir = self.data_dir(number);
         dir.remove(p2pdb_node::node::RUN_FILE);
-        std::fs::create_dir_all(dir.root())
-            .with_context(|| format!("cannot make {}", dir.root().display()))?;
+        private_dir(dir.root())?;
         let node = self.node(number)?;
         let text = format!(
             "# Written by p2pdb-testnet.\nnode-name = \"node{number}\"\nrealm-name = \"testnet\"\n\

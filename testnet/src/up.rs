@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{InviteReport, InviteRequest, StatusReport};
+use p2pdb_node::net::PEERS_DIRECT_MAX;
+use p2pdb_node::units::counted;
 
-use crate::state::State;
+use crate::state::{State, private_dir};
 use crate::status;
 
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,14 +28,14 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
                     dir.display()
                 );
             }
-            println!("starting the {} nodes in {} again", state.nodes.len(), dir.display());
+            println!("starting the {} in {} again", counted(state.nodes.len() as u64, "node"), dir.display());
             state.binary = binary;
             start_again(&mut state)?;
             state
         }
         None => {
-            println!("making a testnet of {nodes} nodes in {}", dir.display());
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            println!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
+            private_dir(dir)?;
             let mut state = State::new(dir, binary);
             for _ in 0..nodes {
                 state.add()?;
@@ -49,7 +51,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             state
         }
     };
-    wait_equal(&mut state)?;
+    let outcome = wait_equal(&mut state);
     println!();
     status::status(dir, false)?;
     println!();
@@ -57,7 +59,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         let file = state.data_dir(node.number).client_cnf_path();
         println!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
     }
-    Ok(())
+    outcome
 }
 
 fn beside_this() -> anyhow::Result<PathBuf> {
@@ -80,7 +82,7 @@ fn make(state: &mut State) -> anyhow::Result<()> {
     if count == 1 {
         return Ok(());
     }
-    println!("node 1: inviting {} writers", count - 1);
+    println!("node 1: inviting {}", counted(u64::from(count - 1), "writer"));
     let request = InviteRequest {
         role: "writer".into(),
         expires_s: Some(3600),
@@ -111,29 +113,86 @@ fn start_again(state: &mut State) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every node has the same frontier and fingerprint.
+/// Waits until every two nodes that no partition keeps apart are linked, and all hold the same.
 fn wait_equal(state: &mut State) -> anyhow::Result<()> {
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    // Larger networks are no full mesh.
+    let mesh = numbers.len() <= PEERS_DIRECT_MAX;
     let deadline = Instant::now() + EQUAL_TIMEOUT;
     loop {
-        let mut seen: Vec<(String, String)> = Vec::new();
-        let mut blocked = false;
+        let mut seen: Vec<(u32, StatusReport)> = Vec::new();
         for number in &numbers {
-            let s: StatusReport = state.admin(*number)?.get("status")?;
-            blocked |= !s.blocked.is_empty();
-            seen.push((s.frontier_digest, s.fingerprint));
+            seen.push((*number, state.admin(*number)?.get("status")?));
         }
-        if seen.windows(2).all(|w| w[0] == w[1]) {
-            println!("all {} nodes are ready and hold the same", numbers.len());
+        let missing = missing_links(&seen);
+        let cut: Vec<(u32, u32)> = missing.iter().copied().filter(|p| !way(&seen, *p)).collect();
+        let blocked = seen.iter().any(|(_, s)| !s.blocked.is_empty());
+        let equal = seen.windows(2).all(|w| {
+            let (a, b) = (&w[0].1, &w[1].1);
+            a.frontier_digest == b.frontier_digest && a.fingerprint == b.fingerprint
+        });
+        let late = Instant::now() > deadline;
+        let linked = missing.is_empty() || (cut.is_empty() && (!mesh || late));
+        if linked && (equal || blocked) {
+            let all = counted(numbers.len() as u64, "node");
+            let same = if equal { ", and hold the same" } else { "" };
+            println!("all {all} are ready and linked{same}");
+            if mesh && !missing.is_empty() {
+                println!("there is no direct link between {}: others are between them", pairs(&missing));
+            }
+            if blocked {
+                println!("some are still partitioned (`p2pdb-testnet heal` undoes it)");
+            }
             return Ok(());
         }
-        if blocked {
-            println!("the nodes are ready; they are still partitioned (`p2pdb-testnet heal`)");
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("the nodes do not become equal; see `p2pdb-testnet status` and the logs");
+        if late {
+            let seconds = EQUAL_TIMEOUT.as_secs();
+            let why = if cut.is_empty() {
+                "the nodes are linked, but do not hold the same".to_owned()
+            } else {
+                format!("there is no link between {}", pairs(&cut))
+            };
+            bail!("{why} after {seconds} s; the nodes run on: see `p2pdb-testnet status` and the logs");
         }
         std::thread::sleep(POLL);
     }
+}
+
+fn pairs(pairs: &[(u32, u32)]) -> String {
+    pairs.iter().map(|(a, b)| format!("{a} and {b}")).collect::<Vec<_>>().join(", ")
+}
+
+fn linked(a: &StatusReport, b: &StatusReport) -> bool {
+    let sees =
+        |a: &StatusReport, b: &StatusReport| a.peers.iter().any(|p| p.node == b.node && p.access == "member");
+    sees(a, b) && sees(b, a)
+}
+
+/// Pairs of nodes without a link between members that no partition keeps apart.
+fn missing_links(seen: &[(u32, StatusReport)]) -> Vec<(u32, u32)> {
+    let mut missing = Vec::new();
+    for (i, (n, a)) in seen.iter().enumerate() {
+        for (m, b) in &seen[i + 1..] {
+            let apart = a.blocked.contains(&b.node) || b.blocked.contains(&a.node);
+            if !apart && !linked(a, b) {
+                missing.push((*n, *m));
+            }
+        }
+    }
+    missing
+}
+
+/// Whether links lead from one node to the other.
+fn way(seen: &[(u32, StatusReport)], (from, to): (u32, u32)) -> bool {
+    let mut reached = vec![from];
+    let mut next = 0;
+    while let Some(at) = reached.get(next).and_then(|n| seen.iter().find(|(m, _)| m == n)) {
+        for (n, s) in seen {
+            if !reached.contains(n) && linked(&at.1, s) {
+                reached.push(*n);
+            }
+        }
+        next += 1;
+    }
+    reached.contains(&to)
 }

@@ -4,6 +4,7 @@
 //! One testnet for all of it: starting nodes is what costs time. Needs the `mariadb` client and the program p2pdb-node
 //! beside p2pdb-testnet, where `cargo test --workspace` puts it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -141,7 +142,7 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     let net = Testnet::new();
     assert!(net.err(&["status"]).contains("there is no testnet"));
     let out = net.ok(&["up", "3"]);
-    assert!(out.contains("all 3 nodes are ready and hold the same"), "{out}");
+    assert!(out.contains("all 3 nodes are ready and linked, and hold the same"), "{out}");
     for n in 1..=3 {
         let line = format!("connect to node {n}:  mariadb --defaults-file={}", net.client_cnf(n).display());
         assert!(out.contains(&line), "{line}\nis not in\n{out}");
@@ -169,6 +170,7 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     net.ok(&["up"]);
     net.wait_equal(&[1, 2, 3]);
     assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
+    all_that_were_killed_meet_again(&net);
     let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
     net.ok(&["down", "--remove"]);
     assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
@@ -275,7 +277,25 @@ fn a_killed_node_comes_back(net: &Testnet) {
     for n in 1..=3 {
         assert_eq!(media(n), [["1001"], ["1002"]], "node {n}");
     }
+    for name in ["", "node1", "node1/tls"] {
+        let mode = std::fs::metadata(net.dir.join(name)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{name}");
+    }
     let out = net.ok(&["kill", "--graceful", "3"]);
     assert!(out.contains("node 3: stopped"), "{out}");
     net.ok(&["restart", "3"]);
+}
+
+fn all_that_were_killed_meet_again(net: &Testnet) {
+    for n in ["1", "2", "3"] {
+        net.ok(&["kill", n]);
+    }
+    let out = net.ok(&["up"]);
+    assert!(out.contains("ready and linked, and hold the same"), "{out}");
+    for row in net.status() {
+        assert_eq!(row["status"]["peers"].as_array().map(Vec::len), Some(2), "{row}");
+    }
+    net.query(2, "CREATE DATABASE after_all_were_killed");
+    net.wait_equal(&[1, 2, 3]);
+    assert_eq!(net.query(3, "SHOW DATABASES LIKE 'after%'"), [["after_all_were_killed"]]);
 }

@@ -1,5 +1,6 @@
 //! TLS for MySQL clients: a certificate of our own, made at first start, replaceable by a better one.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -48,7 +49,10 @@ pub fn acceptor(dir: &DataDir, node_name: &str) -> anyhow::Result<TlsAcceptor> {
 }
 
 fn make(dir: &DataDir, node_name: &str) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir.path("tls"))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir.path("tls"))
         .with_context(|| format!("cannot make {}", dir.path("tls").display()))?;
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if node_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
