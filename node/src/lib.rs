@@ -19,6 +19,7 @@ pub mod net;
 pub mod node;
 pub mod ops;
 pub mod password;
+pub mod ports;
 pub mod progress;
 pub mod replicate;
 pub mod table;

@@ -1,7 +1,6 @@
 //! Making a node, and running one.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +27,7 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
 use crate::password;
+use crate::ports::{self, bind};
 use crate::replicate::{self, Bearer, Join, Parts, Replication, Shared};
 use crate::ticket::Ticket;
 
@@ -230,21 +230,6 @@ pub fn run(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
     result
 }
 
-/// Takes a port, with a hint when it is taken.
-async fn bind(address: SocketAddr, what: &str, flag: &str) -> anyhow::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
-            let (ip, port) = (address.ip(), address.port());
-            let other = port.checked_add(1).unwrap_or(0);
-            bail!(
-                "port {port} for {what} is taken by another program (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {ip}:{other} (0 takes a free one)"
-            )
-        }
-        Err(e) => Err(e).with_context(|| format!("cannot listen on {address} for {what} (--{flag})")),
-    }
-}
-
 async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
     let mysql = bind(config.mysql_listen, "MySQL clients", "mysql-listen").await?;
     let mysql_address = mysql.local_addr()?;
@@ -287,7 +272,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         private_addresses: config.private_addresses,
     };
     let (net, events) = net::start(net_config, replicate::gate(engine.clone(), shared.clone()))
-        .context("hint: choose other ports with --peer-listen (port 0 takes a free one)")?;
+        .with_context(|| ports::peer_hint(&config.peer_listen))?;
     let blocked = if config.testnet { blocked(dir)? } else { Vec::new() };
     if !blocked.is_empty() {
         net.set_blocked(blocked.clone()).await?;
