@@ -278,9 +278,7 @@ fn outcome_of(peer: NodeId, arrived: Arrived) -> Outcome {
     if let Some((cid, reason)) = arrived.refused.first() {
         let cid = cid.map(|c| c.to_string()).unwrap_or_default();
         warn!(%peer, block = cid, refused = arrived.refused.len(), "a peer sent a block that every node refuses: {reason}");
-        if arrived.refused.len() > arrived.misruled {
-            return Outcome::Offence(reason.clone());
-        }
+        return Outcome::Refused { rules: arrived.refused_rules.unwrap_or(0), reason: reason.clone() };
     }
     Outcome::Done { waiting: arrived.missing }
 }

@@ -192,6 +192,20 @@ impl Access {
         self.first_rules = rules;
     }
 
+    /// The state of these transactions alone, which are in causal order and closed under it.
+    pub(crate) fn of<'a>(&self, txs: impl Iterator<Item = &'a Tx>) -> Access {
+        let mut access = Access { first_rules: self.first_rules, ..Access::new(self.realm) };
+        for tx in txs {
+            let id = access.txs.len();
+            access.index(id, tx);
+            access.by_order.insert(tx.order, id);
+            access.by_place.insert((tx.site.block, tx.order.position.transaction), id);
+            access.txs.push(tx.clone());
+        }
+        access.judge_all();
+        access
+    }
+
     /// The realm.
     pub fn realm(&self) -> RealmId {
         self.realm
@@ -343,13 +357,7 @@ impl Access {
             return Judged { verdict: self.txs[new].verdict, flips: Vec::new(), rejudge: Vec::new() };
         }
         let before: Vec<_> = self.txs.iter().map(|t| (t.first.is_ok(), t.verdict)).collect();
-        let order: Vec<usize> = self.by_order.values().copied().collect();
-        for &id in &order {
-            self.txs[id].first = self.evaluate(id, Pass::First);
-        }
-        for &id in &order {
-            self.txs[id].verdict = to_verdict(self.evaluate(id, Pass::Second));
-        }
+        self.judge_all();
         let mut judged = Judged { verdict: self.txs[new].verdict, flips: Vec::new(), rejudge: Vec::new() };
         for (id, (first, verdict)) in before.into_iter().enumerate() {
             let tx = &self.txs[id];
@@ -366,6 +374,16 @@ impl Access {
             }
         }
         judged
+    }
+
+    fn judge_all(&mut self) {
+        let order: Vec<usize> = self.by_order.values().copied().collect();
+        for &id in &order {
+            self.txs[id].first = self.evaluate(id, Pass::First);
+        }
+        for &id in &order {
+            self.txs[id].verdict = to_verdict(self.evaluate(id, Pass::Second));
+        }
     }
 
     /// Which transactions depend on this change.

@@ -273,7 +273,7 @@ impl Access {
             }
             AccessChange::Rules { rules } => {
                 require(owner, Reason::NotOwner)?;
-                require(*rules > self.rules_at(at), Reason::RulesNotNewer)
+                require(*rules == self.rules_at(at).saturating_add(1), Reason::RulesNotNext)
             }
             AccessChange::DealIds { node, ids, dealer_ids } => {
                 let writes = self.membership(*node, at).is_ok_and(|m| m.role.writes());
@@ -335,34 +335,29 @@ impl Access {
         .collect()
     }
 
-    /// The rules number in force at a place. A switch counts by its own causal past alone: that its author was removed
-    /// elsewhere at the same time does not take it back, or the blocks written after it would stand on nothing.
     pub(crate) fn rules_at(&self, at: &At<'_>) -> u32 {
-        let counts =
-            |r: &Ref| self.precedes(*r, at) && (at.current == Some(r.tx) || self.txs[r.tx].first.is_ok());
-        self.greatest_rules(counts)
+        let switches = self.rules.iter().filter(|r| self.holds(**r, at));
+        let rules = switches.filter_map(|r| match self.item(*r).1.change {
+            AccessChange::Rules { rules } => Some(rules),
+            _ => None,
+        });
+        rules.max().unwrap_or(self.first_rules)
     }
 
-    /// The rules number that a block with these parents is under, given the parents' causal pasts.
+    /// The rules number that a block with these parents is under, given the parents' causal pasts: as all that lies in
+    /// its past judges it, and nothing else. So it is the same on every node, whatever else that node holds; a switch
+    /// whose author was removed counts only where the removal is not known.
     pub fn rules_after(&self, parents: &[Past]) -> u32 {
-        let seen = |r: &Ref| {
-            let place = self.txs[r.tx].site.place();
-            self.txs[r.tx].first.is_ok() && parents.iter().any(|p| p.contains_or_is(place))
-        };
-        self.greatest_rules(seen)
+        let seen = |tx: &&Tx| parents.iter().any(|p| p.contains_or_is(tx.site.place()));
+        if !self.has_switches() || self.txs.iter().all(|tx| seen(&tx)) {
+            return self.rules();
+        }
+        self.of(self.txs.iter().filter(seen)).rules()
     }
 
     /// True when somebody ever asked for other rules than the realm began with.
     pub fn has_switches(&self) -> bool {
         !self.rules.is_empty()
-    }
-
-    fn greatest_rules(&self, counts: impl Fn(&Ref) -> bool) -> u32 {
-        let rules = self.rules.iter().filter(|r| counts(r)).filter_map(|r| match self.item(*r).1.change {
-            AccessChange::Rules { rules } => Some(rules),
-            _ => None,
-        });
-        rules.max().unwrap_or(self.first_rules).max(self.first_rules)
     }
 
     /// The AUTO_INCREMENT values that a node owns at this place.

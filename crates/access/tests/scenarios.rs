@@ -111,7 +111,7 @@ fn changes_of_access_need_the_right_role_account_or_signature() {
         access(&[AccessChange::Genesis { name: String::new(), nonce: [0; 16] }]),
         void(NotGenesis),
     );
-    by(&mut w, 0, 0, access(&[AccessChange::Rules { rules: 1 }]), void(RulesNotNewer));
+    by(&mut w, 0, 0, access(&[AccessChange::Rules { rules: 1 }]), void(RulesNotNext));
     let c = w.admit(6, Role::Writer, Some(3));
     by(&mut w, 1, 0, access(&[c]), void(UnknownTicket));
     let mixed = [w.remove(1, &[ann]), row()].concat();
@@ -179,17 +179,18 @@ fn what_a_removed_owner_gave_beyond_the_cut_falls_with_it_and_an_admission_unawa
 }
 
 #[test]
-fn a_switch_of_the_rules_stands_by_its_own_past_and_counts_where_it_is_known() {
+fn a_switch_of_the_rules_counts_where_it_is_known_and_its_authors_removal_is_not() {
     let mut w = World::new();
     let o = with_member(&mut w, 1, Role::Owner);
     let m = with_member(&mut w, 2, Role::Writer);
     let before = w.write(2, &[m], 0, row());
-    let switch = w.write(1, &[o], 0, access(&[AccessChange::Rules { rules: 4 }]));
+    let switch = w.write(1, &[o], 0, access(&[AccessChange::Rules { rules: 2 }]));
     let behind = w.write(2, &[switch], 0, row());
     // Unaware: its author is removed, and somebody who may not switches further.
     let r = w.remove(1, &[o]);
     let r = w.write(0, &[before], 0, r);
-    let not_an_owner = w.write(2, &[], 0, access(&[AccessChange::Rules { rules: 9 }]));
+    let not_an_owner = w.write(2, &[], 0, access(&[AccessChange::Rules { rules: 3 }]));
+    let both = w.write(0, &[behind], 0, row());
     expect(
         &w,
         &[
@@ -201,8 +202,27 @@ fn a_switch_of_the_rules_stands_by_its_own_past_and_counts_where_it_is_known() {
     );
     let seen = Observer::run(&w, 1);
     let rules = |i: usize| seen.access.rules_after(std::slice::from_ref(&seen.sites[&i].past));
-    assert_eq!([before, switch, behind, r, not_an_owner].map(rules), [1, 4, 4, 1, 4]);
-    assert_eq!(seen.access.rules(), 4);
+    assert_eq!([before, switch, behind, r, not_an_owner, both].map(rules), [1, 2, 2, 1, 2, 1]);
+    assert_eq!(seen.access.rules(), 1);
+}
+
+/// Of two uses of a ticket for one the earlier in write order holds; who has not heard of it builds on the later one.
+#[test]
+fn the_rules_of_a_block_do_not_depend_on_a_ticket_that_it_has_not_heard_of() {
+    let mut w = World::new();
+    let t = w.write(0, &[], 0, access(&[enrol(0, Role::Owner, 1, None)]));
+    let m = with_member(&mut w, 1, Role::Writer);
+    let early = w.admit(5, Role::Owner, Some(0));
+    let early = w.write(1, &[t, m], 0, access(&[early]));
+    let late = [w.admit(6, Role::Owner, Some(0)), w.delegate(0, Delegate::Node(node(6)), None)];
+    let late = w.write(0, &[t], 0, access(&late));
+    let switch = w.write(6, &[late], 0, access(&[AccessChange::Rules { rules: 2 }]));
+    let behind = w.write(0, &[switch], 0, row());
+    let heard = w.write(0, &[early], 0, row());
+    expect(&w, &[(early, OK), (behind, OK), (heard, OK)]);
+    let seen = Observer::run(&w, 1);
+    let rules = |i: usize| seen.access.rules_after(std::slice::from_ref(&seen.sites[&i].past));
+    assert_eq!([early, behind, heard].map(rules), [1, 2, 1]);
 }
 
 #[test]

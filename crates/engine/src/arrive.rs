@@ -41,10 +41,17 @@ pub struct Arrived {
     pub missing: Vec<Cid>,
     /// Blocks that are refused, each with the reason; every node refuses them.
     pub refused: Vec<(Option<Cid>, String)>,
-    /// How many of those are refused for their rules number: a peer with an older program passes them on in good faith.
-    pub misruled: usize,
+    /// The least rules number of those: a peer whose program does not know it passes them on in good faith.
+    pub refused_rules: Option<u32>,
     /// A fault of this node: nothing of the batch was committed.
     pub fault: Option<String>,
+}
+
+impl Arrived {
+    fn refuse(&mut self, cid: Option<Cid>, rules: u32, why: String) {
+        self.refused_rules = Some(self.refused_rules.map_or(rules, |r| r.min(rules)));
+        self.refused.push((cid, why));
+    }
 }
 
 /// The result of [`Engine::ingest`], when it is there.
@@ -128,18 +135,33 @@ impl Inner {
         for (verified, bodies) in verify_runs(decoded, &self.realm).into_iter().zip(bodies) {
             match verified {
                 Ok(v) => {
-                    let cid = v.cid();
-                    let whole =
-                        v.with_parts(bodies).and_then(|whole| match whole.header().rules <= self.rules {
-                            true => whole.decode().map(Arriving::Read),
-                            false => Ok(Arriving::Unread(whole)),
-                        });
-                    match whole {
+                    let (cid, rules) = (v.cid(), v.header().rules);
+                    if self.refused.lock().contains(&cid) {
+                        arrived.known += 1;
+                        continue;
+                    }
+                    let whole = match v.with_parts(bodies) {
+                        Ok(whole) => whole,
+                        // Bodies that are not the block's are the sender's doing, and say nothing about the block.
+                        Err(e) => {
+                            arrived.refuse(Some(cid), 0, e.to_string());
+                            continue;
+                        }
+                    };
+                    let read = match rules <= self.rules {
+                        true => whole.decode().map(Arriving::Read),
+                        false => Ok(Arriving::Unread(whole)),
+                    };
+                    match read {
                         Ok(block) => full.push(block),
-                        Err(e) => arrived.refused.push((Some(cid), e.to_string())),
+                        Err(e) => {
+                            self.refused.lock().put(cid, ());
+                            arrived.refuse(Some(cid), rules, e.to_string());
+                        }
                     }
                 }
-                Err((cid, e)) => arrived.refused.push((Some(cid), e.to_string())),
+                // What is signed does not depend on rules.
+                Err((cid, e)) => arrived.refuse(Some(cid), 0, e.to_string()),
             }
         }
         full
@@ -188,8 +210,17 @@ impl Inner {
     fn take_one(&self, writer: &mut Writer, block: Arriving, arrived: &mut Arrived) {
         let mut ready = vec![block];
         while let Some(block) = ready.pop() {
-            let cid = block.cid();
+            let (cid, rules) = (block.cid(), block.header().rules);
             let now_ms = self.clock.now_ms();
+            let refuse = |arrived: &mut Arrived, why: String| {
+                self.refused.lock().put(cid, ());
+                arrived.refuse(Some(cid), rules, why);
+            };
+            if let Some(parent) = block.header().all_parents().find(|p| self.refused.lock().contains(*p)) {
+                let why = format!("it builds on the block {parent}, which is refused");
+                refuse(arrived, why);
+                continue;
+            }
             match writer.dag.check(block.verified(), now_ms, &Logged(&writer.db)) {
                 Ok(waits) if waits.missing.is_empty() && waits.until_ms.is_none() => {}
                 Ok(waits) => {
@@ -213,7 +244,7 @@ impl Inner {
                     return;
                 }
                 Err(e) => {
-                    arrived.refused.push((Some(cid), e.to_string()));
+                    refuse(arrived, e.to_string());
                     continue;
                 }
             }
@@ -222,13 +253,8 @@ impl Inner {
                     arrived.applied.push(cid);
                     self.counters.blocks_applied.fetch_add(u64::from(applied), Ordering::Relaxed);
                 }
-                Err(ApplyError::Misruled(why)) => {
-                    arrived.misruled += 1;
-                    arrived.refused.push((Some(cid), why));
-                    continue;
-                }
                 Err(ApplyError::Refused(why)) => {
-                    arrived.refused.push((Some(cid), why));
+                    refuse(arrived, why);
                     continue;
                 }
                 Err(ApplyError::Fault(e)) => {
@@ -282,8 +308,7 @@ impl Deref for Arriving {
 pub(crate) enum ApplyError {
     /// The block can never be part of the log.
     Refused(String),
-    /// Likewise, because it is under other rules than its causal past: who does not know the rules cannot tell.
-    Misruled(String),
+
     /// This node failed.
     Fault(EngineError),
 }

@@ -78,7 +78,7 @@ impl Engine {
             match writer.take(Arriving::Unread(full)) {
                 Ok(_) => {}
                 Err(ApplyError::Fault(e)) => return Err(e),
-                Err(ApplyError::Refused(why) | ApplyError::Misruled(why)) => {
+                Err(ApplyError::Refused(why)) => {
                     report.add(verify::Part::Block, n, format!("is refused when it is replayed: {why}"));
                     return Ok(report);
                 }

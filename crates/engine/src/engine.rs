@@ -107,6 +107,9 @@ impl Published {
     }
 }
 
+/// Refused blocks remembered.
+const REFUSED_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("invariant: not zero");
+
 /// Called after each commit that added blocks, with the blocks made here. Must not block.
 pub type CommitHook = Box<dyn Fn(&Announced) + Send + Sync>;
 
@@ -139,6 +142,8 @@ pub(crate) struct Inner {
     pub(crate) reckoner: Mutex<Option<(u64, Merger)>>,
     /// Blocks that wait for parents or for their time.
     pub(crate) waiting: Mutex<HashSet<Cid>>,
+    /// Blocks that were refused for what is in them, so that they are not fetched again and again.
+    pub(crate) refused: Mutex<LruCache<Cid, ()>>,
     /// Members that are connected, as the node says.
     pub(crate) connected: Mutex<HashSet<NodeId>>,
     /// Was closed properly before this start.
@@ -217,6 +222,9 @@ impl Engine {
         crate::check::remove_leftovers(&directory);
         let started_us = clock.now_us();
         let published = Arc::new(writer.to_publish());
+        if let Some(keeps) = &published.kept {
+            tracing::error!("{}", keeps.why());
+        }
         let inner = Inner {
             durable: ArcSwap::new(published.clone()),
             syncs: Syncs::default(),
@@ -241,6 +249,7 @@ impl Engine {
             proofs: Mutex::new(LruCache::new(PROOFS_MAX)),
             reckoner: Mutex::default(),
             waiting: Mutex::default(),
+            refused: Mutex::new(LruCache::new(REFUSED_MAX)),
             connected: Mutex::default(),
             clean,
             globals: Arc::new(Globals::new(variables)),

@@ -83,11 +83,9 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
     writer.begin()?;
     let applied = writer.apply_block(&genesis).map_err(|e| match e {
         ApplyError::Fault(e) => e,
-        ApplyError::Refused(why) | ApplyError::Misruled(why) => {
-            EngineError::State(format!("the genesis block is refused: {why}"))
-        }
+        ApplyError::Refused(why) => EngineError::State(format!("the genesis block is refused: {why}")),
     });
-    applied.and_then(|()| {
+    applied.and_then(|()| writer.begin_chain(genesis.cid())).and_then(|()| {
         writer.db.put_meta(store::meta::REALM, &realm.0.to_bytes())?;
         writer.db.put_meta(store::meta::CLEAN, store::meta::SET)?;
         writer.commit()
@@ -117,7 +115,7 @@ pub(crate) fn put_chain(db: &store::Writer, chain: Option<&Cid>) -> Result<(), E
     Ok(())
 }
 
-fn meta_cid(db: &store::Writer, name: &str) -> Result<Option<Cid>, EngineError> {
+pub(crate) fn meta_cid(db: &store::Writer, name: &str) -> Result<Option<Cid>, EngineError> {
     match db.meta(name)? {
         None => Ok(None),
         Some(bytes) => Cid::try_from(bytes.as_slice())

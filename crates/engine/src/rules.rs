@@ -3,16 +3,16 @@
 //!
 //! A realm begins with the rules number of its genesis block; an owner's change switches a newer one on. A block is
 //! under the greatest number switched on in its causal past, and its header says so: one that says something else is
-//! refused by every node. A program that does not know the number in force goes on storing and serving blocks, but
-//! applies none from there on, whatever their number: the tables stay as they were. It refuses writes, and says so.
-//! A program that knows the number takes those blocks in anew when it opens the store.
+//! refused by every node. A program that does not know the number in force refuses writes, and says so. From the first
+//! block under such a number on it stores and serves blocks, but applies none, whatever their number: the tables stay as
+//! they were. A program that knows the number takes those blocks in anew when it opens the store.
 
 use std::sync::Arc;
 
 use p2pdb_block::{Block, BodyPart, RawBlock, VerifiedBlock};
 use p2pdb_dag::Placed;
-use p2pdb_model::AccountId;
 use p2pdb_model::change::AccessChange;
+use p2pdb_model::{AccountId, Cid};
 use p2pdb_store::{self as store, BlockNo};
 
 use crate::arrive::{ApplyError, Arriving};
@@ -59,11 +59,11 @@ impl Writer {
 
     /// Takes in a block whose parents are in the log: applies it, or keeps it. True when it was applied.
     pub(crate) fn take(&mut self, block: Arriving) -> Result<bool, ApplyError> {
-        let says = block.header().rules;
-        if self.keeps().is_none() {
+        if self.kept.is_none() {
+            let (says, author) = (block.header().rules, block.author());
             let rules = self.rules_of(&block)?;
             if says != rules {
-                return Err(ApplyError::Misruled(format!(
+                return Err(ApplyError::Refused(format!(
                     "it says that it is under rules {says}, but its causal past is under rules {rules}"
                 )));
             }
@@ -72,6 +72,12 @@ impl Writer {
                 self.apply_block(&full)?;
                 return Ok(true);
             }
+            if !self.dag.is_empty() && !self.access.is_member(author) {
+                // Who was removed cannot stop this node; a program that knows the rules may take it in.
+                return Err(ApplyError::Refused(format!(
+                    "it is under rules {says}, which are not known here, and its author is no member"
+                )));
+            }
         }
         self.keep(block.verified(), block.parts())?;
         Ok(false)
@@ -79,14 +85,22 @@ impl Writer {
 
     /// The rules number that a block, whose parents are all applied, is under. The first block says it itself.
     fn rules_of(&self, block: &Block) -> Result<u32, store::StoreError> {
-        if self.dag.is_empty() {
-            return Ok(block.header().rules);
+        match self.dag.is_empty() {
+            true => Ok(block.header().rules),
+            false => self.rules_behind(block.header().all_parents()),
         }
+    }
+
+    /// The rules number that a block with these parents is under.
+    pub(crate) fn rules_behind<'a>(
+        &self,
+        parents: impl Iterator<Item = &'a Cid>,
+    ) -> Result<u32, store::StoreError> {
         if !self.access.has_switches() {
             return Ok(self.access.rules());
         }
         let mut pasts = Vec::new();
-        for parent in block.header().all_parents() {
+        for parent in parents {
             pasts.extend(self.past_of(parent)?);
         }
         Ok(self.access.rules_after(&pasts))
@@ -118,9 +132,6 @@ impl Writer {
             let kept = store::Kept { from: logged::no(placed.place.no), heads };
             self.db.put_kept(&kept)?;
             self.kept = Some(kept);
-            if let Some(keeps) = self.keeps() {
-                tracing::error!("{}", keeps.why());
-            }
         }
         Ok(self.log_placed(block, bodies, placed, &[], &[])?)
     }
@@ -170,14 +181,11 @@ impl Writer {
     fn retake_block(&mut self, cut: store::CutBlock) -> Result<(), EngineError> {
         let no = cut.no.0;
         let whole = RawBlock(cut.envelope).decode().and_then(|b| b.trusted(cut.proof).with_parts(cut.bodies));
-        let taken = match whole {
-            Ok(whole) => self.take(Arriving::Unread(whole)),
-            Err(e) => return Err(store::StoreError::Corrupt(format!("the kept block {no}: {e}")).into()),
-        };
-        match taken {
+        let taken = whole.map_err(|e| ApplyError::Refused(e.to_string()));
+        match taken.and_then(|whole| self.take(Arriving::Unread(whole))) {
             Ok(_) => Ok(()),
-            // With its rules known it proves to be none of the log's.
-            Err(ApplyError::Refused(why) | ApplyError::Misruled(why)) => {
+            // With its rules known it proves to be none of the log's. (Were it damaged, the peers would give it again.)
+            Err(ApplyError::Refused(why)) => {
                 tracing::warn!("the kept block {no} is refused: {why}");
                 Ok(())
             }

@@ -54,17 +54,25 @@ impl BlockSource for LogView {
         Ok(self.engine.inner.durable.load().heads.iter().map(|h| h.cid).collect())
     }
 
+    fn serves(&self) -> bool {
+        self.engine.is_member(&self.engine.node())
+    }
+
     fn holds(&self, cid: &Cid) -> Result<bool, StoreError> {
         let published = self.engine.inner.durable.load();
         Ok(published.dag().find(cid, &Logged(&self.reader))?.is_some())
     }
 
     fn knows(&self, cid: &Cid) -> Result<bool, StoreError> {
-        Ok(self.engine.inner.waiting.lock().contains(cid) || self.holds(cid)?)
+        let inner = &self.engine.inner;
+        Ok(inner.waiting.lock().contains(cid) || inner.refused.lock().contains(cid) || self.holds(cid)?)
     }
 
     fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, StoreError> {
-        self.engine.inner.durable.load().dag().wants(theirs, &Logged(&self.reader))
+        let mut wants = self.engine.inner.durable.load().dag().wants(theirs, &Logged(&self.reader))?;
+        let refused = self.engine.inner.refused.lock();
+        wants.retain(|w| !refused.contains(&w.tip.cid));
+        Ok(wants)
     }
 
     fn cover(&self, theirs: &Frontier) -> Result<Cover, StoreError> {

@@ -128,8 +128,11 @@ impl Inner {
     /// A group is committed: readers see it now, everybody else when it is durable.
     pub(crate) fn committed(&self, writer: MutexGuard<'_, Writer>, made: Vec<FullBlock>, then: After) {
         let published = Arc::new(writer.to_publish());
-        self.published.store(published.clone());
+        let before = self.published.swap(published.clone());
         drop(writer);
+        if let (Some(keeps), None) = (&published.kept, &before.kept) {
+            tracing::error!("{}", keeps.why());
+        }
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         let group = Unsynced { published, made, then };
         if let Err(group) = self.syncs.push(group, self.queue.is_waited_for()) {

@@ -145,6 +145,7 @@ impl Writer {
         self.ids.clear();
         self.id_class = None;
         self.kept = self.db.kept()?;
+        self.chain = crate::realm::meta_cid(&self.db, store::meta::CHAIN)?;
         self.dag = logged::load_dag(self.realm, &self.db)?;
         self.access = Arc::new(self.load_access()?);
         let ancestry = Ancestry::new(&self.dag, &self.db);
@@ -574,6 +575,9 @@ impl Writer {
             e => EngineError::State(e.to_string()),
         })?;
         self.log_placed(full.verified(), full.parts(), &placed, transactions, &access_positions(full))?;
+        if self.chain.is_none() {
+            self.begin_chain(placed.chain.first)?;
+        }
         Ok(placed)
     }
 
@@ -588,10 +592,6 @@ impl Writer {
     ) -> Result<(), EngineError> {
         if let Some(branch) = logged::new_branch(placed) {
             self.db.add_branch(&branch)?;
-            if placed.author == self.node && self.chain.is_none() {
-                self.chain = Some(placed.chain.first);
-                crate::realm::put_chain(&self.db, self.chain.as_ref())?;
-            }
         }
         let list = placed.unseen.to_bytes();
         let unseen = match placed.unseen_same_as {
@@ -657,6 +657,12 @@ impl Writer {
         Ok(judged)
     }
 
+    /// The chain that this node extends from now on. Blocks of its own that come from others, after a restore, begin none.
+    pub(crate) fn begin_chain(&mut self, first: Cid) -> Result<(), EngineError> {
+        self.chain = Some(first);
+        crate::realm::put_chain(&self.db, self.chain.as_ref())
+    }
+
     /// The next local block begins another chain.
     pub(crate) fn leave_chain(&mut self) -> Result<(), EngineError> {
         self.chain = None;
@@ -674,8 +680,10 @@ impl Writer {
             }
             let parents = groups.swap_remove(0);
             let own = self.own_tip();
+            // It names some heads only, and may stand before a switch that others name.
+            let rules = self.rules_behind(parents.iter().chain(own.as_ref().map(|o| &o.1)))?;
             let draft = Draft {
-                rules: self.access.rules(),
+                rules,
                 seq: own.map_or(1, |t| t.0 + 1),
                 prev: own.map(|t| t.1),
                 parents,

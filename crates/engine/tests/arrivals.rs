@@ -180,6 +180,64 @@ fn a_chain_that_forked_after_a_restore_converges() {
     }
 }
 
+/// The peers hold a part of what the node wrote after the backup; the rest is lost, and its numbers may not come again.
+#[test]
+fn a_restored_node_begins_another_chain_though_it_has_fetched_its_old_one() {
+    let (a, b) = two();
+    let backup = a.path().join("backup.db");
+    b.engine.backup(&backup).expect("a backup");
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    a.fetch(&b);
+    b.session().run("INSERT INTO d.t VALUES (3, 30)");
+    let lost = a.missing_from(&b);
+    let c = b.restored_from(&backup);
+    c.fetch(&a);
+    c.session().run("INSERT INTO d.t VALUES (4, 40)");
+    a.fetch(&c);
+    // Somebody finds the old disk.
+    assert_eq!(a.engine.ingest(lost).block().applied.len(), 1);
+    converge(&[&a, &c]);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM p2pdb.forks"), ["0"]);
+    assert_eq!(a.session().rows("SELECT id FROM d.t ORDER BY id"), ["1", "2", "3", "4"]);
+}
+
+/// What is refused for what is in it is not asked for again, nor what builds on it.
+#[test]
+fn a_refused_block_is_remembered_but_one_that_came_with_wrong_bodies_is_not() {
+    let (a, b) = two();
+    b.session().run("INSERT INTO d.t VALUES (2, 20)");
+    let good = a.missing_from(&b).remove(0);
+    let mut wrong = good.clone();
+    wrong.bodies[0][5] ^= 1;
+    assert_eq!(a.engine.ingest(vec![wrong]).block().refused.len(), 1);
+    let view = a.engine.log_view().expect("a view");
+    assert!(!view.knows(&good.block.cid()).expect("an answer"), "its sender is to blame, not the block");
+    // A body that hashes right and is no body.
+    let status = a.engine.status();
+    let mut draft =
+        Draft { rules: RULES, seq: 1, prev: None, parents: status.heads, stamp: Stamp(status.stamp.0 + 1) };
+    let key = SigningKey::from_bytes(&[77; 32]);
+    let mut seal_next = |rules: u32| {
+        draft.rules = rules;
+        let full =
+            seal(draft.clone(), BodyBuilder::new().finish(), &key, Some(&a.engine.realm())).expect("a block");
+        (draft.seq, draft.prev, draft.parents) = (draft.seq + 1, Some(full.cid()), Vec::new());
+        draft.stamp = Stamp(draft.stamp.0 + 1);
+        Received { block: RawBlock(full.bytes().to_vec()).decode().expect("a block"), bodies: Vec::new() }
+    };
+    let (bad, behind) = (seal_next(7), seal_next(RULES));
+    let arrived = a.engine.ingest(vec![bad.clone(), behind.clone()]).block();
+    assert_eq!((arrived.refused.len(), arrived.waiting), (2, 0));
+    assert!(arrived.refused[1].1.contains("builds on"), "{arrived:?}");
+    assert_eq!(arrived.refused_rules, Some(RULES));
+    for block in [&bad, &behind] {
+        assert!(view.knows(&block.block.cid()).expect("an answer"));
+    }
+    assert_eq!(a.engine.ingest(vec![bad]).block().known, 1);
+    assert_eq!(a.engine.ingest(vec![good]).block().applied.len(), 1);
+    still_works(&a);
+}
+
 #[test]
 fn two_deletes_of_one_row_are_one_and_its_key_may_come_back() {
     let (a, b) = two();

@@ -16,10 +16,13 @@ use crate::meta;
 use crate::query::{NEXT, STOP};
 
 const TABLES: &str =
-    "CREATE TABLE kept (no INTEGER PRIMARY KEY, checked INTEGER NOT NULL, envelope BLOB NOT NULL);
-CREATE TABLE kept_body (no INTEGER PRIMARY KEY, bytes BLOB NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS kept (no INTEGER PRIMARY KEY, checked INTEGER NOT NULL, envelope BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS kept_body (no INTEGER PRIMARY KEY, bytes BLOB NOT NULL);";
 
 /// Where the kept end of the log begins.
+///
+/// There may be blocks in those tables, too: an older program came between two starts of a newer one, and has taken a
+/// part of them back into the log. Their numbers are greater than those in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its first block.

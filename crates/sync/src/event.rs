@@ -128,6 +128,14 @@ pub enum Outcome {
     },
     /// The peer sent what no correct node sends.
     Offence(String),
+    /// It sent blocks that are refused, the least of whose rules numbers is this: an offence when the peer knows that
+    /// number; otherwise it passed on in good faith what it could not read.
+    Refused {
+        /// The rules number.
+        rules: u32,
+        /// Why the first of them is refused.
+        reason: String,
+    },
     /// This node could not (its disk, its memory); not the peer's doing.
     Fault(String),
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_dag::{ChainFrontier, ChainId, Frontier, Tip, Want, ladder};
-use p2pdb_model::ids::NodeId;
+use p2pdb_model::ids::{Cid, NodeId};
 
 use crate::bundle::Assembler;
 use crate::event::{Action, Delivery, Now, Outcome, Token};
@@ -278,7 +278,11 @@ impl Sync {
         if let DeliveryKind::Push(bytes) = delivery.kind {
             p.pushed_bytes = p.pushed_bytes.saturating_sub(bytes);
         }
+        let knows = p.rules;
         match outcome {
+            Outcome::Refused { rules, reason } if rules <= knows => {
+                self.offence(peer, POINTS_GARBAGE, reason, now);
+            }
             Outcome::Offence(reason) => self.offence(peer, POINTS_GARBAGE, reason, now),
             Outcome::Fault(reason) => {
                 self.actions.push_back(Action::Fault { reason });
@@ -286,10 +290,22 @@ impl Sync {
                     self.break_off(peer, now);
                 }
             }
-            Outcome::Done { waiting } => match delivery.kind {
-                DeliveryKind::Push(_) => self.await_blocks(peer, waiting, now),
-                DeliveryKind::Round(round) => self.go_on(peer, round, now, source),
-            },
+            Outcome::Refused { .. } => self.consumed(peer, delivery.kind, Vec::new(), now, source),
+            Outcome::Done { waiting } => self.consumed(peer, delivery.kind, waiting, now, source),
+        }
+    }
+
+    fn consumed<S: BlockSource>(
+        &mut self,
+        peer: NodeId,
+        kind: DeliveryKind,
+        waiting: Vec<Cid>,
+        now: Now,
+        source: &S,
+    ) {
+        match kind {
+            DeliveryKind::Push(_) => self.await_blocks(peer, waiting, now),
+            DeliveryKind::Round(round) => self.go_on(peer, round, now, source),
         }
     }
 

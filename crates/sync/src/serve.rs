@@ -25,6 +25,9 @@ impl Sync {
         now: Now,
         source: &S,
     ) {
+        if !source.serves() {
+            return self.send(peer, &Message::Stop { round, server: true });
+        }
         let Some(p) = self.peers.get(&peer) else {
             return;
         };

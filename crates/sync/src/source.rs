@@ -30,12 +30,17 @@ pub trait BlockSource {
     /// True when this block is held.
     fn holds(&self, cid: &Cid) -> Result<bool, Self::Error>;
 
-    /// True when this block is held or waits here (for parents or the clock): it need not come again.
+    /// False while this node is no member in its own view of the log: it cannot tell who is one, so it gives nothing away.
+    fn serves(&self) -> bool {
+        true
+    }
+
+    /// True when this block is held, waits here (for parents or the clock), or is refused: it need not come again.
     fn knows(&self, cid: &Cid) -> Result<bool, Self::Error> {
         self.holds(cid)
     }
 
-    /// `Dag::wants`: tips of the other side that are not held.
+    /// `Dag::wants`: tips of the other side that are neither held nor refused.
     fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, Self::Error>;
 
     /// `Dag::cover`: which of our blocks the holder of these tips has.
