@@ -29,6 +29,9 @@ pub struct StatusReport {
     pub name: String,
     /// Its role; none until it has been admitted and knows it.
     pub role: Option<String>,
+    /// It was removed from the realm, as far as it has heard.
+    #[serde(default)]
+    pub removed: bool,
     /// Version of the program.
     pub version: String,
     /// Process id.

@@ -41,7 +41,16 @@ pub struct App {
     pub(crate) started: Instant,
 }
 
+/// What a node says of itself that was removed.
+pub(crate) const REMOVED: &str = "this node was removed from the realm: members refuse it, and what it writes is void; to come back, join with a ticket in a new directory";
+/// What a node says of itself that is no member and has no ticket.
+pub(crate) const NOT_THE_KEY: &str = "not a member: the log knows no node with the key in node.key, and there is no ticket; if the file was replaced, put the right one back from a backup, or join with a ticket in a new directory";
+
 impl App {
+    pub(crate) fn is_removed(&self) -> bool {
+        let own = self.engine.node();
+        self.engine.members().iter().any(|m| m.node == own && m.removed)
+    }
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -86,7 +95,10 @@ impl App {
         }
         let status = self.engine.status();
         if status.role.is_none() {
-            reasons.push(match &*self.join.borrow() {
+            let join = self.join.borrow();
+            reasons.push(match &*join {
+                _ if self.is_removed() => REMOVED.to_owned(),
+                Join::NoTicket => NOT_THE_KEY.to_owned(),
                 Join::Asking => "not a member yet: no member has answered the ticket".to_owned(),
                 Join::Admitted => "admitted; catching up for the first time".to_owned(),
                 Join::Refused(why) => format!("not a member: {why}"),
@@ -134,6 +146,7 @@ impl App {
             peer_id: peer_of(&status.node).map(|p| p.to_string()).unwrap_or_default(),
             name: self.name.clone(),
             role: status.role.map(|r| r.name().to_owned()),
+            removed: status.role.is_none() && self.is_removed(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),

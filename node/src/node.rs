@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::admin::RunInfo;
-use crate::app::{App, BLOCKED_FILE};
+use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
@@ -263,6 +263,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     shared.remember(&known);
     bootstrap.extend(known);
     bootstrap.dedup();
+    if engine.role().is_none() && bearer.0.is_none() {
+        let removed = engine.members().iter().any(|m| m.node == engine.node() && m.removed);
+        warn!("{}", if removed { REMOVED } else { NOT_THE_KEY });
+    }
     let net_config = NetConfig {
         node_key: dir.read_node_key()?.to_bytes(),
         listen: config.peer_listen.clone(),
@@ -277,7 +281,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     if !blocked.is_empty() {
         net.set_blocked(blocked.clone()).await?;
     }
-    let (join_tx, join) = tokio::sync::watch::channel(Join::Asking);
+    let (join_tx, join) = tokio::sync::watch::channel(match bearer.0 {
+        Some(_) => Join::Asking,
+        None => Join::NoTicket,
+    });
     let replication = Replication::start(Parts {
         engine: engine.clone(),
         net: net.clone(),

@@ -37,6 +37,8 @@ const CLOCK_VOTES_MIN: usize = 2;
 const OWN_TIPS_WAIT: Duration = Duration::from_secs(10);
 /// The same when the log knows of no other member that is left to ask; one that was removed may still tell.
 const OWN_TIPS_WAIT_ALONE: Duration = Duration::from_secs(2);
+/// How long a connected member that was removed is left to hear of it.
+const REMOVAL_GRACE: Duration = Duration::from_millis(300);
 /// Between two requests for admission.
 const ADMISSION_RETRY: Duration = Duration::from_secs(2);
 
@@ -108,6 +110,8 @@ pub struct Bearer {
 /// How a join stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Join {
+    /// There is no ticket: nobody is asked.
+    NoTicket,
     /// Nobody has answered yet.
     Asking,
     /// Admitted; catching up.
@@ -208,6 +212,7 @@ impl Replication {
             members: Vec::new(),
             members_seen: Instant::now(),
             members_due: true,
+            recheck_at: None,
             asked: HashMap::new(),
             unanswered: HashSet::new(),
             asking_tips: None,
@@ -309,6 +314,8 @@ struct Glue {
     members: Vec<(NodeId, bool)>,
     members_seen: Instant,
     members_due: bool,
+    /// When connections of members that were removed are cut.
+    recheck_at: Option<Instant>,
     asked: HashMap<NodeId, Instant>,
     /// Connected peers that have not answered a request for admission.
     unanswered: HashSet<NodeId>,
@@ -355,6 +362,10 @@ impl Glue {
         }
         if self.members_due {
             self.look_at_members().await;
+        }
+        if self.recheck_at.is_some_and(|at| at <= Instant::now()) {
+            self.recheck_at = None;
+            let _ = self.net.recheck().await;
         }
         let wait = self.own_tips_wait();
         if self.asking_tips.is_some_and(|since| since.elapsed() >= wait) {
@@ -466,8 +477,15 @@ impl Glue {
             self.engine.members().iter().map(|m| (m.node, m.removed)).collect();
         if members != self.members {
             *self.shared.removed.write() = members.iter().filter(|m| m.1).map(|m| m.0).collect();
+            let was = |node: &NodeId| self.members.iter().any(|m| m.0 == *node && !m.1);
+            let removes = members.iter().any(|m| m.1 && was(&m.0));
             self.members = members;
-            let _ = self.net.recheck().await;
+            if removes {
+                // The block that says so is on its way to the removed one; new connections are refused already.
+                self.recheck_at = Some(Instant::now() + REMOVAL_GRACE);
+            } else {
+                let _ = self.net.recheck().await;
+            }
         }
     }
 

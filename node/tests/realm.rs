@@ -192,6 +192,22 @@ fn a_removed_member_is_cut_off() {
     a.query("CREATE DATABASE e").expect("a goes on");
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(!b.query("SHOW DATABASES").expect("rows").contains(&vec!["e".to_owned()]));
+    // It has heard of it, and says so.
+    let (status, body) = http_get(&b, "/readyz", None);
+    assert!(status == 503 && body.contains("removed from the realm"), "{status} {body}");
+    let text = run_ok(b.dir.root(), &["status"]);
+    assert!(
+        text.contains("NOT READY: this node was removed") && text.contains("role         removed"),
+        "{text}"
+    );
+    assert!(b.query("CREATE DATABASE f").is_err());
+    // Also after a restart.
+    let at = b.dir.root().to_owned();
+    assert!(b.stop());
+    let b = Node::spawn(&at, &["run"], &[]);
+    let status = b.status();
+    assert!(!status.ready && status.removed, "{:?}", status.reasons);
+    assert!(b.log().contains("this node was removed from the realm"));
 }
 
 #[test]

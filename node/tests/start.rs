@@ -160,6 +160,28 @@ fn damaged_files_are_named() {
 }
 
 #[test]
+fn a_node_with_another_key_than_its_own_says_so() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    run_ok(&dir, &["init"]);
+    std::fs::write(dir.join("node.key"), "42".repeat(32)).expect("write");
+    let node = Node::spawn(&dir, &["run"], &[]);
+    let status = node.status();
+    let said = status.reasons.join("; ");
+    assert!(!status.ready && said.contains("node.key") && !said.contains("answered the ticket"), "{said}");
+    assert!(node.log().contains("WARN not a member"), "{}", node.log());
+    assert!(node.stop());
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_named() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let output = program().env("P2PDB_MDN", "x").args(["status", "--data-dir"]).arg(temp.path()).output();
+    let text = text(&output.expect("it starts").stderr);
+    assert!(text.contains("P2PDB_MDN is no setting"), "{text}");
+}
+
+#[test]
 fn health_readiness_and_metrics_are_open_and_the_admin_interface_is_not() {
     let temp = tempfile::tempdir().expect("a directory");
     let node = Node::start(&temp.path().join("node"), &[]);

@@ -48,7 +48,7 @@ pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
         StoreError::Full(_) => SqlError::new(
             DISK_FULL,
             "HY000",
-            format!("Disk full ({e}); the statement changed nothing. Free some space, then try again"),
+            "Disk full; the statement changed nothing. Free some space, then try again",
         ),
         StoreError::Interrupted => SqlError::new(1317, "70100", "Query execution was interrupted"),
         StoreError::StepBudget(_) => SqlError::new(

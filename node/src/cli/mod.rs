@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, KEYS, Source, Sources, env_name};
+use crate::config::{CONFIG_VARIABLE, Config, KEYS, Source, Sources, env_name};
 use crate::datadir::DataDir;
 use crate::logging;
 
@@ -68,12 +68,35 @@ struct Json {
     json: bool,
 }
 
+/// Settings that every command shows in its help; the others only those that run a node.
+const SHOWN_EVERYWHERE: [&str; 3] = ["data-dir", "config", "log-level"];
+/// Commands that run a node or make one, and show every setting.
+const WITH_SETTINGS: [&str; 3] = ["run", "init", "join"];
+
 fn command() -> Command {
-    let mut command = Cli::command().arg(
+    let mut command = with_settings(Cli::command(), true);
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for name in names {
+        let all = WITH_SETTINGS.contains(&name.as_str());
+        command = command.mut_subcommand(&name, |sub| {
+            let sub = with_settings(sub, all);
+            let below: Vec<String> = sub.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+            let sub = below.iter().fold(sub, |s, n| s.mut_subcommand(n, |b| with_settings(b, false)));
+            if all { sub } else { sub.after_help("Every setting: p2pdb-node --help") }
+        });
+    }
+    command.after_help(
+        "Flags are stronger than the environment, the environment than the TOML file. Use --help for every key.",
+    )
+}
+
+/// The command with a flag for each setting; `all` of them shown in its long help, or only what matters everywhere.
+fn with_settings(command: Command, all: bool) -> Command {
+    let hidden = |name: &str| !all && !SHOWN_EVERYWHERE.contains(&name);
+    let mut command = command.arg(
         Arg::new("config")
             .long("config")
             .value_name("FILE")
-            .global(true)
             .hide_short_help(true)
             .help_heading("Configuration")
             .help("TOML file to read; default: p2pdb.toml in the data directory, if there is one [env: P2PDB_CONFIG]"),
@@ -84,25 +107,24 @@ fn command() -> Command {
         let arg = Arg::new(key.name)
             .long(key.name)
             .value_name(key.value)
-            .global(true)
+            .hide(hidden(key.name))
             .hide_short_help(key.name != "data-dir")
             .help_heading("Configuration")
             .help(format!("{}{default} [env: {}]", key.help, env_name(key.name)));
         command = command.arg(if key.list { arg.action(ArgAction::Append) } else { arg });
     }
-    command.after_help(
-        "Flags are stronger than the environment, the environment than the TOML file. Use --help for every key.",
-    )
+    command
 }
 
 fn sources(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> anyhow::Result<Sources> {
-    let mut innermost = matches;
-    while let Some((_, sub)) = innermost.subcommand() {
-        innermost = sub;
+    // A flag may stand behind the command or before it; the innermost counts.
+    let mut levels = vec![matches];
+    while let Some((_, sub)) = levels[0].subcommand() {
+        levels.insert(0, sub);
     }
     let mut sources = Sources::default();
     for key in KEYS {
-        let given = [innermost, matches].into_iter().find_map(|m| {
+        let given = levels.iter().find_map(|m| {
             let typed = m.value_source(key.name) == Some(ValueSource::CommandLine);
             let values = m.get_many::<String>(key.name)?;
             typed.then(|| values.cloned().collect::<Vec<_>>().join(","))
@@ -112,8 +134,8 @@ fn sources(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> anyhow
         }
     }
     sources.read_environment(&env);
-    let named = innermost.get_one::<String>("config").or_else(|| matches.get_one("config")).cloned();
-    match named.or_else(|| env("P2PDB_CONFIG").filter(|f| !f.is_empty())) {
+    let named = levels.iter().find_map(|m| m.get_one::<String>("config")).cloned();
+    match named.or_else(|| env(CONFIG_VARIABLE).filter(|f| !f.is_empty())) {
         Some(file) => sources.read_file(&PathBuf::from(file))?,
         None => {
             let file = PathBuf::from(sources.get("data-dir").0).join(CONFIG_FILE);
@@ -144,6 +166,12 @@ pub fn main() -> anyhow::Result<()> {
     // Commands that answer and leave log only what goes wrong, unless told otherwise.
     let quiet = !matches!(verb, Verb::Run | Verb::Join(_)) && sources.get("log-level").1 == Source::Default;
     logging::start(if quiet { "warn" } else { &config.log_level }, config.log_format)?;
+    let names = std::env::vars_os().filter_map(|(n, _)| n.into_string().ok());
+    for name in Sources::unknown_variables(names) {
+        tracing::warn!(
+            "the environment variable {name} is no setting and is ignored; `p2pdb-node --help` lists them"
+        );
+    }
     let context = Context_ { dir: DataDir::at(&config.data_dir), config };
     let c = &context;
     match verb {
@@ -208,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_taken_at_every_level_of_a_command() {
+        for args in [
+            &["--data-dir", "/x", "members", "remove", "m"][..],
+            &["members", "--data-dir", "/x", "remove", "m"],
+            &["members", "remove", "m", "--data-dir", "/x"],
+            &["status", "--data-dir", "/x", "--mysql-listen", "127.0.0.1:1"],
+        ] {
+            assert_eq!(parse(args, &[]).0.get("data-dir").0, "/x", "{args:?}");
+        }
+    }
+
+    #[test]
     fn lists_may_be_repeated() {
         let (sources, cli) =
             parse(&["join", "T", "--bootstrap", "a", "--bootstrap", "b"], &[("P2PDB_DATA_DIR", "/nowhere")]);
@@ -236,6 +276,17 @@ mod tests {
                 key.name
             );
         }
+        let help_of = |verb: &str| {
+            let mut command = command();
+            command.find_subcommand_mut(verb).expect("a command").render_long_help().to_string()
+        };
+        for verb in WITH_SETTINGS {
+            assert!(help_of(verb).contains("--wait-timeout"), "{verb}");
+        }
+        let help = help_of("invite");
+        assert!(
+            help.contains("--expires") && help.contains("--data-dir") && !help.contains("--wait-timeout")
+        );
         let short = command().render_help().to_string();
         assert!(!short.contains("--wait-timeout") && short.contains("--data-dir"));
     }

@@ -48,11 +48,13 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
                 }));
             }
             let heads: Vec<String> = s.heads.iter().map(|h| short_cid(&h.to_string())).collect();
+            let removed = node.engine.members().iter().any(|m| m.node == s.node && m.removed);
+            let stopped_role = if removed { "removed" } else { "not a member" };
             let lines = [
                 ("state", "stopped".to_owned()),
                 ("realm", s.realm.to_string()),
                 ("node", s.node.to_hex()),
-                ("role", s.role.map_or("not a member yet", |r| r.name()).to_owned()),
+                ("role", s.role.map_or(stopped_role, |r| r.name()).to_owned()),
                 ("blocks", s.blocks.to_string()),
                 ("heads", heads.join(" ")),
                 ("frontier", short(&s.frontier_digest)),
@@ -85,7 +87,10 @@ fn status_text(s: &StatusReport) -> String {
         ("state", format!("{state} (pid {}, up {uptime}, version {})", s.pid, s.version)),
         ("node", format!("{} · {}", s.name, s.node)),
         ("realm", s.realm.clone()),
-        ("role", s.role.clone().unwrap_or_else(|| "not a member yet".to_owned())),
+        (
+            "role",
+            s.role.clone().unwrap_or_else(|| if s.removed { "removed" } else { "not a member" }.to_owned()),
+        ),
         (
             "MySQL",
             format!(

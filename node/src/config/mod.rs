@@ -14,7 +14,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 
 pub use keys::{KEYS, Key, env_name};
-pub use sources::{ConfigError, Source, Sources};
+pub use sources::{CONFIG_VARIABLE, ConfigError, Source, Sources};
 
 use crate::units::{parse_bytes, parse_duration};
 

@@ -8,6 +8,12 @@ use super::keys::{KEYS, Key, env_name};
 /// Longest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Names the file.
+pub const CONFIG_VARIABLE: &str = "P2PDB_CONFIG";
+const PREFIX: &str = "P2PDB_";
+/// Variables of the project's own tests.
+const TEST_PREFIX: &str = "P2PDB_TEST_";
+
 /// Where a value comes from, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -78,6 +84,16 @@ impl Sources {
                 self.values.insert((key.name, Source::Environment), value);
             }
         }
+    }
+
+    /// Those of these names that look like settings and are none: typos, most likely.
+    pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+        let known = |n: &String| {
+            n == CONFIG_VARIABLE || n.starts_with(TEST_PREFIX) || KEYS.iter().any(|k| env_name(k.name) == *n)
+        };
+        let mut unknown: Vec<String> = names.filter(|n| n.starts_with(PREFIX) && !known(n)).collect();
+        unknown.sort_unstable();
+        unknown
     }
 
     /// Takes what a file says.
@@ -225,6 +241,21 @@ mod tests {
         });
         assert_eq!(sources.get("mdns"), ("false".into(), Source::Environment));
         assert_eq!(sources.get("testnet").1, Source::Default);
+    }
+
+    #[test]
+    fn variables_that_are_no_settings_are_found() {
+        let names = [
+            "P2PDB_MDN",
+            "P2PDB_MDNS",
+            "P2PDB_CONFIG",
+            "P2PDB_TESTNET",
+            "P2PDB_TEST_X",
+            "PATH",
+            "P2PDB_mdns",
+        ];
+        let unknown = Sources::unknown_variables(names.iter().map(|n| (*n).to_owned()));
+        assert_eq!(unknown, ["P2PDB_MDN", "P2PDB_mdns"]);
     }
 
     #[test]
