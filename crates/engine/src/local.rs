@@ -78,6 +78,7 @@ fn args<'a>(w: &Writer, core: &'a Core, bound: &'a Bound, random: [u8; 16]) -> A
         session: &core.state,
         now_us: w.clock.now_us() as i64,
         random,
+        drawn: Default::default(),
         virtuals: &run::no_virtuals,
     }
 }
@@ -102,7 +103,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
             for row in rows {
                 execute::context::set_row(run.rows + 1);
                 let values = {
-                    let args = args(w, core, bound, seed);
+                    let args = args(w, core, bound, execute::nth_random(seed, run.rows));
                     let values: Result<Vec<Value>, SqlError> =
                         row.iter().map(|slot| execute::bind_slot(slot, &args)).collect();
                     values?

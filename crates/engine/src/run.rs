@@ -53,6 +53,7 @@ pub(crate) fn bind(
         session: &core.state,
         now_us: on.inner.clock.now_us() as i64,
         random: on.inner.random(),
+        drawn: Default::default(),
         virtuals: &virtuals,
     };
     slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()

@@ -1038,6 +1038,7 @@ impl Session {
                     session: &core.state,
                     now_us: self.inner.clock.now_us() as i64,
                     random,
+                    drawn: Default::default(),
                     virtuals: &virtuals,
                 };
                 execute::bind_typed(slot, &args)

@@ -476,6 +476,8 @@ pub enum Coerce {
     /// To a form that compares, in SQLite, with expressions of this type as MySQL compares them: text that is no date is
     /// error 1525, numbers keep their whole value.
     Compare(crate::field::FieldType),
+    /// To a type of expression, then to a column.
+    Through(crate::field::FieldType, Arc<ColumnTarget>),
 }
 
 /// A column as the target of an assignment.

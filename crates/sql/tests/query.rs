@@ -141,6 +141,7 @@ impl World {
             session: &self.schema.session,
             now_us: NOW_US,
             random: [7; 16],
+            drawn: Default::default(),
             virtuals: &rows,
         };
         slots.iter().map(|s| bind_slot(s, &args).map(Out)).collect()

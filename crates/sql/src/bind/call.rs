@@ -403,7 +403,7 @@ impl Binder<'_> {
             "UUID" => {
                 let mut b =
                     slot(Source::Random(RandomKind::Uuid), FieldType::text(36, Collation::Utf8mb4GeneralCi));
-                if !s.relations.is_empty() {
+                if self.per_row || !s.relations.is_empty() {
                     // One per row.
                     let seed = self.sql(&b);
                     b.repr = Repr::Sql(format!("p_uuid({seed})"));

@@ -211,6 +211,8 @@ pub struct Binder<'a> {
     pub(crate) insert_into: Option<Arc<Table>>,
     /// What stands to the left in FROM, for LATERAL.
     pub(crate) left: Option<Scope>,
+    /// What is bound is evaluated for many rows, though no table is in sight.
+    pub(crate) per_row: bool,
 }
 
 /// What a finished binder leaves.
@@ -242,6 +244,7 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             insert_into: None,
             left: None,
+            per_row: false,
             notes: Vec::new(),
             reads: ReadSet::default(),
             ctes: Vec::new(),
@@ -283,6 +286,8 @@ impl<'a> Binder<'a> {
             _ => None,
         };
         let found = match &place {
+            // Every call is another.
+            None if matches!(slot.source, Source::Random(_)) => None,
             Some(at) => at.iter().copied().find(|n| self.slots.get(*n) == Some(&slot)),
             None => self.slots.iter().position(|s| *s == slot),
         };

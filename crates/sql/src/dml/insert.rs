@@ -107,6 +107,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
                 return Err(SqlError::value_count(1));
             }
             let alias = b.alias('q');
+            b.per_row = true;
             let mut list = Vec::new();
             let mut made = Vec::new();
             for column in &table.columns {
@@ -295,6 +296,12 @@ fn values<'a>(
                             let slot = Slot { source: source.clone(), coerce };
                             Cell::Slot(slot, Some(Box::new((bound, target.clone()))))
                         }
+                        // `_binary'…'`, as dumps write it.
+                        Repr::Slot(Slot { source, coerce: Coerce::Expression(ty) }) if !bound.hex => {
+                            let coerce = Coerce::Through(ty.clone(), target.clone());
+                            let slot = Slot { source: source.clone(), coerce };
+                            Cell::Slot(slot, Some(Box::new((bound, target.clone()))))
+                        }
                         _ => Cell::Sql(b.assign(&bound, target)),
                     }
                 }
@@ -342,7 +349,17 @@ fn values<'a>(
         parts.push(format!("SELECT {} WHERE p_row({})", list.join(","), n + 1));
     }
     let made = table.columns.iter().map(|c| (FieldType::of_column(&c.def.ty), Coerce::None)).collect();
-    Ok(select(b, parts.join(" UNION ALL "), made, notes))
+    Ok(select(b, union_all(parts), made, notes))
+}
+
+/// All the rows of these queries, however many there are: SQLite takes some hundreds in one UNION.
+fn union_all(mut parts: Vec<String>) -> String {
+    const PARTS_MAX: usize = 400;
+    while parts.len() > PARTS_MAX {
+        let group = |p: &[String]| format!("SELECT * FROM ({})", p.join(" UNION ALL "));
+        parts = parts.chunks(PARTS_MAX).map(group).collect();
+    }
+    parts.join(" UNION ALL ")
 }
 
 /// Rows of a query, with the type and coercion of each column.

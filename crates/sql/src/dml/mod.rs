@@ -111,6 +111,7 @@ fn fill(
         Some(DefaultValue::Expression(text)) => {
             let expr = expression_text(text)?;
             let mut own = Binder::without_text(b.catalog, b.session);
+            own.per_row = b.per_row;
             let bound = own.expr(&expr, &Rc::new(Scope::empty(0)))?;
             if let Repr::Slot(Slot { source, coerce: Coerce::None }) = &bound.repr {
                 return Ok(coerced(source.clone()));

@@ -23,6 +23,7 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
         Coerce::Column(target) => assign::assign(value, from, target),
         Coerce::Expression(to) => convert_typed(value, from, to),
         Coerce::Compare(to) => compare(value, from, to),
+        Coerce::Through(to, target) => assign::assign(convert_typed(value, from, to)?, to, target),
     }
 }
 

@@ -11,6 +11,8 @@ pub mod coerce;
 pub mod context;
 pub mod convert;
 
+use std::cell::Cell;
+
 use p2pdb_model::Value;
 use p2pdb_model::temporal;
 
@@ -38,6 +40,8 @@ pub struct Args<'a> {
     pub now_us: i64,
     /// Randomness for RAND() and UUID(), fresh for each execution.
     pub random: [u8; 16],
+    /// How often it was drawn from: every call of UUID() is another.
+    pub drawn: Cell<u64>,
     /// Virtual tables.
     pub virtuals: &'a VirtualRows<'a>,
 }
@@ -65,7 +69,7 @@ pub fn bind_typed(slot: &Slot, args: &Args<'_>) -> Result<(Value, FieldType), Sq
     let (value, from) = source_value(&slot.source, args)?;
     let to = match &slot.coerce {
         Coerce::Expression(to) | Coerce::Compare(to) => to.clone(),
-        Coerce::None | Coerce::Column(_) => from.clone(),
+        Coerce::None | Coerce::Column(_) | Coerce::Through(..) => from.clone(),
     };
     Ok((coerce::apply(&slot.coerce, value, &from)?, to))
 }
@@ -147,8 +151,28 @@ fn now(kind: NowKind, args: &Args<'_>) -> (Value, FieldType) {
     }
 }
 
+/// The n-th 16 bytes that follow from a random seed; the first are the seed itself.
+pub fn nth_random(seed: [u8; 16], n: u64) -> [u8; 16] {
+    /// SplitMix64 (Steele, Lea, Flood 2014).
+    fn mixed(x: u64) -> u64 {
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+    if n == 0 {
+        return seed;
+    }
+    let all = u128::from_be_bytes(seed);
+    let step = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (high, low) = ((all >> 64) as u64, all as u64);
+    let (high, low) = (mixed(high.wrapping_add(step)), mixed(low.wrapping_add(step)));
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+}
+
 fn random(kind: RandomKind, args: &Args<'_>) -> (Value, FieldType) {
-    let mut b = args.random;
+    let n = args.drawn.get();
+    args.drawn.set(n + 1);
+    let mut b = nth_random(args.random, n);
     match kind {
         RandomKind::Uuid => {
             // RFC 9562, version 4.

@@ -111,7 +111,8 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         Ok(Value::Int(1))
     }),
     ("p_uuid", 1, |a| {
-        let n = (random_bits(hash_text(str_of(&a[0]))), random_bits(1));
+        let seed = hash_text(str_of(&a[0]));
+        let n = (random_bits(seed), random_bits(seed));
         let mut b = [0; 16];
         b[..8].copy_from_slice(&n.0.to_be_bytes());
         b[8..].copy_from_slice(&n.1.to_be_bytes());
@@ -150,21 +151,29 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
 }
 
 thread_local! {
-    /// (seed of the statement, state): RAND's sequence.
-    static RANDOM: RefCell<(u64, u64)> = const { RefCell::new((0, 0)) };
+    /// (seed of the call, state): the sequences of RAND() and UUID(), the newest last.
+    static RANDOM: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
     /// The column that `p_assign` met last.
     static TARGET: RefCell<Option<(String, Arc<ColumnTarget>)>> = const { RefCell::new(None) };
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014), seeded by the statement's seed.
+/// Sequences of random numbers that are remembered: calls of RAND() and UUID() in a statement.
+const SEQUENCES_MAX: usize = 256;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the next number of the sequence that began with this seed.
 fn random_bits(seed: u64) -> u64 {
     RANDOM.with(|r| {
-        let mut r = r.borrow_mut();
-        if r.0 != seed && seed != 1 {
-            *r = (seed, seed);
-        }
-        r.1 = r.1.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = r.1;
+        let mut all = r.borrow_mut();
+        let at = all.iter().rposition(|s| s.0 == seed).unwrap_or_else(|| {
+            if all.len() >= SEQUENCES_MAX {
+                all.remove(0);
+            }
+            all.push((seed, seed));
+            all.len() - 1
+        });
+        let state = &mut all[at].1;
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
