@@ -371,7 +371,7 @@ pub fn create_database(db: &Database, if_not_exists: bool) -> String {
 }
 
 /// The text of SHOW CREATE VIEW.
-pub fn create_view(v: &View) -> String {
+pub fn create_view(v: &View, current: Option<&str>) -> String {
     let (user, host) = v.def.definer.rsplit_once('@').unwrap_or((&v.def.definer, "%"));
     let columns: Vec<_> = v.def.columns.iter().map(|c| quote(c)).collect();
     let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(",")) };
@@ -385,6 +385,68 @@ pub fn create_view(v: &View) -> String {
         quote(host),
         if v.def.invoker { "INVOKER" } else { "DEFINER" },
         quote(&v.name),
-        v.def.select
+        match current == Some(v.database.as_str()) {
+            true => without_database(&v.def.select, &v.database),
+            false => v.def.select.clone(),
+        }
     )
+}
+
+/// The text without this database in front of its tables, as MySQL shows a view of the current database: so that a dump
+/// can be loaded into another one.
+fn without_database(select: &str, database: &str) -> String {
+    let qualifier = format!("{}.", quote(database));
+    let mut out = String::with_capacity(select.len());
+    let mut rest = select;
+    while let Some(c) = rest.chars().next() {
+        if !out.ends_with('.')
+            && let Some(behind) = rest.strip_prefix(&qualifier)
+        {
+            rest = behind;
+            continue;
+        }
+        let length = match c {
+            '\'' | '"' | '`' => quoted_bytes(rest, c),
+            c => c.len_utf8(),
+        };
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// Bytes of the quoted text at the beginning, both quotes included; a doubled quote is part of it, and so is what a
+/// backslash escapes, but in a name.
+fn quoted_bytes(text: &str, quote: char) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' if quote != '`' => drop(chars.next()),
+            c if c == quote => match chars.peek() {
+                Some((_, next)) if *next == quote => drop(chars.next()),
+                _ => return at + 1,
+            },
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_database;
+
+    #[test]
+    fn a_views_own_database_is_left_out_of_names_and_of_nothing_else() {
+        for (with, without) in [
+            ("SELECT `d`.`t`.`a` FROM `d`.t JOIN `e`.`d`.x", "SELECT `t`.`a` FROM t JOIN `e`.`d`.x"),
+            (
+                r"SELECT '`d`.', 'it''s `d`.', 'a\'`d`.' FROM `d`.`t`",
+                r"SELECT '`d`.', 'it''s `d`.', 'a\'`d`.' FROM `t`",
+            ),
+            ("SELECT `a``d`.b, `d` FROM `dd`.t, `d`.é", "SELECT `a``d`.b, `d` FROM `dd`.t, é"),
+        ] {
+            assert_eq!(without_database(with, "d"), without);
+        }
+    }
 }

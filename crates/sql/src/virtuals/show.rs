@@ -282,7 +282,7 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         "create view" => {
             let v =
                 cx.catalog.view(s.arg(0), s.arg(1)).ok_or_else(|| SqlError::no_table(s.arg(0), s.arg(1)))?;
-            let sql = schema_text::create_view(v);
+            let sql = schema_text::create_view(v, cx.session.database.as_deref());
             vec![vec![text(&v.name), text(sql), text("utf8mb4"), text("utf8mb4_0900_ai_ci")]]
         }
         "create database" => vec![vec![text(s.arg(0)), text(create_database(cx, s)?)]],
