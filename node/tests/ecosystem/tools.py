@@ -39,14 +39,35 @@ class Suite:
         self.database = "eco_" + re.sub(r"\W", "_", suite)
         self.environment = server.environment(self.database)
 
+    def noted(self):
+        """The result as JSON has it; whether a failure is known is judged anew when it is read."""
+        fields = {name: getattr(self, name) for name in ("suite", "version", "passed", "skipped", "seconds")}
+        return fields | {"failed": self.observed}
+
+    @classmethod
+    def from_noted(cls, noted):
+        result = cls(noted["suite"], Server("", 0, "", ""), False)
+        for name in ("version", "passed", "skipped", "seconds", "date", "commit"):
+            setattr(result, name, noted[name])
+        result.failed = [tuple(failure) for failure in noted["failed"]]
+        result.judge()
+        return result
+
     def fail(self, test, reason):
         self.failed.append((test, one_line(reason)))
+
+    def expect(self, test, holds, reason):
+        if holds:
+            self.passed += 1
+        else:
+            self.fail(test, reason)
 
     def judge(self):
         """Parts the failures into known ones and others. A pattern that matched nothing is stale, in a full run."""
         patterns = known_failures(self.suite)
         unmatched = set(patterns)
         failed, self.failed = self.failed, []
+        self.observed = failed
         for test, reason in failed:
             pattern = next((p for p in patterns if matches(p, test)), None)
             unmatched.discard(pattern)
@@ -63,6 +84,9 @@ class Suite:
         server = self.server
         return [program, f"--host={server.host}", f"--port={server.port}", f"--user={server.user}",
                 f"--password={server.password}", *arguments]
+
+    def client_version(self, program):
+        return run([program, "--version"]).stdout
 
     def sql(self, text, database=None):
         """Runs SQL by the command-line client; its output as tab-separated text."""
