@@ -97,7 +97,8 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
     let seed = random(w);
     let extra = bind(w, core, &plan.extra, bound, seed)?;
     let start = w.db.capture_mark();
-    let mut run = InsertRun { plan, table, extra, outcome: Outcome::default(), skipped: 0, rows: 0 };
+    let outcome = Outcome::default();
+    let mut run = InsertRun { plan, table, extra, outcome, skipped: 0, rows: 0, last_id: 0 };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -157,6 +158,9 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
         // An id that was drawn counts more than LAST_INSERT_ID(n).
         execute::context::forget_last_insert_id();
         core.state.last_insert_id = outcome.last_insert_id;
+    } else {
+        // Only for the client's mysql_insert_id(): LAST_INSERT_ID() stays what it was.
+        outcome.last_insert_id = run.last_id;
     }
     if plan.mode != InsertMode::Ignore {
         check(w, core, start)?;
@@ -171,6 +175,8 @@ struct InsertRun<'a> {
     outcome: Outcome,
     skipped: u64,
     rows: u64,
+    /// The AUTO_INCREMENT value of the last row that was written, drawn or given; 0 if there is none.
+    last_id: u64,
 }
 
 impl InsertRun<'_> {
@@ -190,7 +196,9 @@ impl InsertRun<'_> {
         let write = |w: &mut Writer, core: &mut Core| {
             let mark = w.db.capture_mark();
             match w.db.execute(&self.plan.sql, &values) {
-                Ok(_) => Ok(w.db.captured_since(mark, effect_of)),
+                Ok(_) => {
+                    Ok(w.db.captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
+                }
                 Err(StoreError::Constraint(c)) if self.plan.upsert => Err(duplicate_seen(self.table, &c)),
                 Err(StoreError::Constraint(c)) => {
                     Err(duplicate(self.table, &c, &self.plan.columns, &values[..written]))
@@ -198,7 +206,7 @@ impl InsertRun<'_> {
                 Err(e) => Err(run::failed(&e, core)),
             }
         };
-        let effect = if self.plan.mode == InsertMode::Ignore {
+        let (effect, rowid) = if self.plan.mode == InsertMode::Ignore {
             let Some(effect) = or_skip(w, core, write)? else {
                 self.skipped += 1;
                 return Ok(());
@@ -209,6 +217,13 @@ impl InsertRun<'_> {
         };
         if let Some(id) = generated {
             w.note_generated(self.table.id, id);
+        }
+        if let Some(i) = self.plan.auto_increment {
+            match effect {
+                Effect::None => {}
+                Effect::Updated => self.last_id = self.id_of(w, core, i, rowid)?,
+                _ => self.last_id = values[i].as_u64().unwrap_or(0),
+            }
         }
         match effect {
             Effect::None if self.plan.upsert => self.outcome.found += 1,
@@ -236,6 +251,15 @@ impl InsertRun<'_> {
             self.outcome.last_insert_id = id;
         }
         Ok(())
+    }
+
+    /// The AUTO_INCREMENT value of a row that was there and was updated.
+    fn id_of(&self, w: &Writer, core: &Core, column: usize, rowid: Option<i64>) -> Result<u64, SqlError> {
+        let column = p2pdb_model::catalog::physical_column(self.plan.columns[column]);
+        let sql = format!("SELECT {column} FROM {} WHERE rowid = ?1", self.table.physical());
+        let rowid = p2pdb_model::ValueRef::Int(rowid.unwrap_or(0));
+        let id = w.db.query_one(&sql, [rowid], |row| Ok(row.to_values()?.first().and_then(Value::as_u64)));
+        Ok(id.map_err(|e| run::failed(&e, core))?.flatten().unwrap_or(0))
     }
 
     /// NULL and 0 draw an id; a value that is given raises the floor. Gives the id that was drawn.

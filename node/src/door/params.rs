@@ -114,10 +114,8 @@ pub(super) fn literal(param: Param, charset: Charset) -> Result<Literal, SqlErro
         Param::Text(bytes) => match charset {
             Charset::Utf8 => match String::from_utf8(bytes) {
                 Ok(text) => Literal::text(text),
-                Err(e) => {
-                    let at = e.utf8_error().valid_up_to();
-                    return Err(invalid("utf8mb4", &e.as_bytes()[at..]));
-                }
+                // Bytes in the guise of a string, as PHP and Java send them: whether they may be stored is the column's matter.
+                Err(e) => Literal::bytes(e.into_bytes()),
             },
             other => Literal::text(other.decode(&bytes)?.into_owned()),
         },
@@ -185,7 +183,7 @@ mod tests {
             (1300, "Invalid utf8mb4 character string: '\\xFF\\xFE'")
         );
         assert_eq!(Charset::Ascii.decode(b"\xe9").expect_err("no ASCII").code, 1300);
-        assert_eq!(literal(Param::Text(vec![0xff]), Charset::Utf8).expect_err("no UTF-8").code, 1300);
+        assert_eq!(literal(Param::Text(vec![0xff]), Charset::Utf8), Ok(Literal::bytes(vec![0xff])));
     }
 
     #[test]

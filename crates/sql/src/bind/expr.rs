@@ -518,7 +518,18 @@ impl Binder<'_> {
         for w in whens {
             let c = self.expr(&w.condition, s)?;
             let c = match &operand {
-                Some(o) => self.compare(o.clone(), &BinaryOperator::Eq, c)?,
+                // Beside a text JSON is its text here, and is not compared as JSON.
+                Some(o) => match (o.class(), c.class()) {
+                    (Class::Json, Class::Text) => {
+                        let o = self.text_of(o);
+                        self.compare(o, &BinaryOperator::Eq, c)?
+                    }
+                    (Class::Text, Class::Json) => {
+                        let c = self.text_of(&c);
+                        self.compare(o.clone(), &BinaryOperator::Eq, c)?
+                    }
+                    _ => self.compare(o.clone(), &BinaryOperator::Eq, c)?,
+                },
                 None => c,
             };
             conditions.push(self.truth(&c));

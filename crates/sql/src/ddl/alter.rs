@@ -411,7 +411,10 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
 
 /// Rows that are there would need a value that only a statement can make.
 fn not_filled(t: &Table, name: &str, spec: &ColumnSpec, checks: &mut Vec<(String, SqlError)>) {
-    let varies = matches!(spec.def.default, Some(DefaultValue::Now(_) | DefaultValue::Expression(_)));
+    let varies = match &spec.def.default {
+        Some(default @ DefaultValue::Expression(_)) => super::defaults::literal_of(default).is_none(),
+        _ => false,
+    };
     if varies || spec.def.auto_increment {
         let what = if varies { "a default that is not constant" } else { "AUTO_INCREMENT" };
         let what = format!("ADD COLUMN {name} with {what} in a table that has rows");

@@ -1,7 +1,9 @@
 //! Column defaults: from the text of a statement to what the schema keeps, and from there to stored values.
 
+use p2pdb_model::Stamp;
 use p2pdb_model::Value;
 use p2pdb_model::schema::{ColumnDef, DefaultValue};
+use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::SqlType;
 
 use crate::error::SqlError;
@@ -106,7 +108,47 @@ pub fn literal_of(default: &DefaultValue) -> Option<Literal> {
             let bytes = crate::front::tokens::bits(text)?;
             Some(Literal { kind: LiteralKind::Hex, value: Value::Blob(bytes) })
         }
-        DefaultValue::Now(_) | DefaultValue::Expression(_) => None,
+        DefaultValue::Expression(text) => literal_expression(text),
+        DefaultValue::Now(_) => None,
+    }
+}
+
+/// The literal that an expression default consists of: `('')`, `(_binary'abc')`, `(-1)`.
+fn literal_expression(text: &str) -> Option<Literal> {
+    use sqlparser::ast::{Expr, UnaryOperator, Value as Token};
+    let number = |n: &str| match n.parse::<i64>() {
+        Ok(n) => Some(Literal::int(n)),
+        // Exact or not: as text it keeps its digits until the column's type is known.
+        Err(_) => Some(Literal::text(n.to_owned())),
+    };
+    let mut expr = crate::statement::expression_text(text).ok()?;
+    while let Expr::Nested(inner) = expr {
+        expr = *inner;
+    }
+    match expr {
+        Expr::Value(v) => match v.value {
+            Token::SingleQuotedString(s) => Some(Literal::text(s)),
+            Token::Number(n, _) => number(&n),
+            Token::Null => Some(Literal::null()),
+            Token::Boolean(b) => Some(Literal::int(i64::from(b))),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match *expr {
+            Expr::Value(v) => match v.value {
+                Token::Number(n, _) => number(&format!("-{n}")),
+                _ => None,
+            },
+            _ => None,
+        },
+        Expr::Prefixed { prefix, value } => match *value {
+            Expr::Value(v) => match (prefix.value.to_lowercase().as_str(), v.value) {
+                ("_utf8mb4" | "_utf8mb3" | "_utf8", Token::SingleQuotedString(s)) => Some(Literal::text(s)),
+                ("_binary", Token::SingleQuotedString(s)) => Some(Literal::bytes(s.into_bytes())),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -118,12 +160,16 @@ fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
     converted(literal.value, &from, &target(ty), SqlMode(0))
 }
 
-/// What a row written before the column existed shows in it: the constant default the column was **added** with, else
-/// NULL, else the type's zero. A later change of the default does not change it, so it must be taken from the first
-/// definition of the column.
-pub fn unwritten(first: &ColumnDef) -> Value {
+/// What a row written before the column existed shows in it: the constant default the column was **added** with, for
+/// CURRENT_TIMESTAMP the time of that (`added`, in UTC), else NULL, else the type's zero. A later change of the default
+/// does not change it, so it must be taken from the first definition of the column.
+pub fn unwritten(first: &ColumnDef, added: Stamp) -> Value {
     if first.generated.is_some() {
         return Value::Null;
+    }
+    if let Some(DefaultValue::Now(fsp)) = first.default {
+        let us = i64::try_from(added.millis() * 1000).unwrap_or(i64::MAX);
+        return Value::Int(DateTime::from_unix_us(us).truncated(fsp).pack());
     }
     let constant = first.default.as_ref().and_then(literal_of).and_then(|l| stored(&first.ty, l));
     match constant {

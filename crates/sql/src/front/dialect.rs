@@ -66,6 +66,10 @@ impl Dialect for P2pdbDialect {
         MYSQL.parse_statement(parser)
     }
 
+    fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
+        *kw != Keyword::FOR && MYSQL.is_column_alias(kw, parser)
+    }
+
     fn is_table_factor_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
         MYSQL.is_table_factor_alias(explicit, kw, parser)
     }

@@ -194,6 +194,18 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
                 push(&mut out, Token::make_keyword("FOR"), start, at.locate(t.end), t.start, t.end, None);
                 Token::make_keyword("SHARE")
             }
+            Raw::Word if is_locked_table_list(before, &raw[i..], text) => {
+                // `FOR UPDATE OF a, b`: the parser knows one name.
+                take = locked_tables(&raw[i..], text);
+                end = raw[i + take - 1].end;
+                push(&mut out, Token::make_keyword("OF"), start, at.locate(t.end), t.start, t.end, None);
+                let first = &raw[i + 1];
+                let name = &text[first.start..first.end];
+                match first.kind {
+                    Raw::Quoted => Token::make_word(&unquote(name, false), name.chars().next()),
+                    _ => Token::make_word(name, None),
+                }
+            }
             Raw::Word => unit_word(s).unwrap_or_else(|| Token::make_word(s, None)),
             Raw::Quoted => Token::make_word(&unquote(s, false), s.chars().next()),
             Raw::Variable => Token::Word(Word {
@@ -352,6 +364,28 @@ fn is_lock_in_share_mode(raw: &[RawToken], text: &str) -> bool {
             .iter()
             .zip(raw)
             .all(|(w, t)| t.kind == Raw::Word && text[t.start..t.end].eq_ignore_ascii_case(w))
+}
+
+/// `OF` after FOR UPDATE or FOR SHARE, before a name.
+fn is_locked_table_list(before: Option<&RawToken>, raw: &[RawToken], text: &str) -> bool {
+    let word = |t: &RawToken, w: &str| t.kind == Raw::Word && text[t.start..t.end].eq_ignore_ascii_case(w);
+    raw.len() >= 2
+        && word(&raw[0], "of")
+        && before.is_some_and(|b| word(b, "update") || word(b, "share"))
+        && matches!(raw[1].kind, Raw::Word | Raw::Quoted)
+}
+
+/// How many tokens `OF a, b, …` are.
+fn locked_tables(raw: &[RawToken], text: &str) -> usize {
+    let mut n = 2;
+    while let (Some(comma), Some(name)) = (raw.get(n), raw.get(n + 1)) {
+        let list = &text[comma.start..comma.end] == "," && matches!(name.kind, Raw::Word | Raw::Quoted);
+        if !list {
+            break;
+        }
+        n += 2;
+    }
+    n
 }
 
 fn bad(text: &str, t: &RawToken, at: Location) -> SqlError {
