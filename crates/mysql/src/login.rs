@@ -10,7 +10,9 @@
 //! Invariants: an account that does not exist goes through the same steps as one that does; every path ends in
 //! one verdict; the password itself is only asked for over TLS.
 
-use crate::auth::{AuthPlugin, Password, SALT_BYTES, Verifiers, check_native, check_sha2};
+use crate::auth::{
+    AuthPlugin, Password, SALT_BYTES, Verifiers, check_native, check_sha2, check_sha2_salt_first,
+};
 use crate::constants::Capabilities;
 use crate::error::ProtocolError;
 use crate::handshake::{Login, LoginPacket};
@@ -150,6 +152,7 @@ impl Exchange {
 
     fn on_response(&mut self, plugin: AuthPlugin, salt: &[u8; SALT_BYTES]) -> Step {
         let response = &self.response;
+        let mut fast = plugin == AuthPlugin::CachingSha2 && !is_empty(response);
         let proven = match (&self.credentials, plugin) {
             (Credentials::NoPassword, _) => is_empty(response),
             (_, _) if is_empty(response) => false,
@@ -158,6 +161,11 @@ impl Exchange {
                 verifiers.native.is_some_and(|verifier| check_native(response, salt, &verifier))
             }
             (Credentials::Password { verifiers, .. }, AuthPlugin::CachingSha2) => match verifiers.sha2 {
+                Some(verifier) if check_sha2_salt_first(response, salt, &verifier) => {
+                    // Such a client reads nothing but OK after its proof.
+                    fast = false;
+                    true
+                }
                 Some(verifier) => check_sha2(response, salt, &verifier),
                 None => {
                     self.stage = Stage::AwaitPassword;
@@ -165,7 +173,6 @@ impl Exchange {
                 }
             },
         };
-        let fast = plugin == AuthPlugin::CachingSha2 && !is_empty(response);
         self.end(if proven { Step::Proven { fast } } else { Step::Denied })
     }
 

@@ -26,13 +26,13 @@ Level | Code | Message
 Warning | 1062 | Duplicate entry 'apple' for key 'item.by_name'
 
 > INSERT INTO item (name, price) VALUES ('fig', 9) ON DUPLICATE KEY UPDATE price = VALUES(price)
-ok, 2 changed
+ok, 2 changed, id 6
 
 > INSERT INTO item (name, price) VALUES ('fig', 9) AS new ON DUPLICATE KEY UPDATE price = new.price + 1
-ok, 2 changed
+ok, 2 changed, id 6
 
 > REPLACE INTO item (id, name, price) VALUES (1, 'apple', 7)
-ok, 2 changed
+ok, 2 changed, id 1
 
 > UPDATE item SET price = price * 2 WHERE id <= 2
 ok, 2 changed (Rows matched: 2  Changed: 2  Warnings: 0)
