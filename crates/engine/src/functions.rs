@@ -46,7 +46,7 @@ fn build() -> Functions {
 
 /// What cells hold that nothing was ever written to.
 pub(crate) fn default_of() -> p2pdb_store::DefaultOf {
-    Arc::new(|column, added| p2pdb_sql::ddl::defaults::unwritten(column, added))
+    Arc::new(p2pdb_sql::ddl::defaults::unwritten)
 }
 
 fn boxed(e: SqlError) -> FunctionError {
