@@ -185,8 +185,14 @@ impl Session {
     /// Compiles one statement.
     ///
     /// # Errors
-    /// Whatever is wrong with the text: syntax, names, types; 1235 for what is not supported.
+    /// Whatever is wrong with the text: syntax (also a second statement), names, types; 1235 for what is not supported.
     pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
+        if text.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).contains(';')
+            && let [_, second, ..] = self.split(text)[..]
+        {
+            let at = second.as_ptr() as usize - text.as_ptr() as usize;
+            return Err(SqlError::syntax(second, 1 + text[..at].matches('\n').count() as u64));
+        }
         let catalog = self.catalog();
         match self.inner.compile(text.into(), &self.core().state, &catalog, None) {
             // A schema statement commits what is open also when it fails.

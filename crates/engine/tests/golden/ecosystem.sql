@@ -37,3 +37,12 @@ ok, 0 changed
 > SELECT id, txt, bin, j, m, at IS NOT NULL AS filled FROM t WHERE id = 5
 id | txt | bin | j | m | filled
 5 |  | abc | [1] | -12 | 1
+
+> SELECT 17;
+  SELECT 2
+ERROR 1064 (42000): You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the right syntax to use near 'SELECT 2' at line 2
+
+> SELECT ';', 1 -- one; statement
+  ; ;
+; | 1
+; | 1
