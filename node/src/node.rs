@@ -263,9 +263,14 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     shared.remember(&known);
     bootstrap.extend(known);
     bootstrap.dedup();
-    if engine.role().is_none() && bearer.0.is_none() {
+    if engine.role().is_none() {
+        // A ticket that was used may still lie there.
         let removed = engine.members().iter().any(|m| m.node == engine.node() && m.removed);
-        warn!("{}", if removed { REMOVED } else { NOT_THE_KEY });
+        if removed {
+            warn!("{REMOVED}");
+        } else if bearer.0.is_none() {
+            warn!("{NOT_THE_KEY}");
+        }
     }
     let net_config = NetConfig {
         node_key: dir.read_node_key()?.to_bytes(),
