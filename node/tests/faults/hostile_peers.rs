@@ -264,7 +264,8 @@ fn too_early_or_without_right(runtime: &tokio::runtime::Runtime, a: &Node, ticke
 
     // A stranger's block, brought by a member: in the log, and void.
     let stranger = Impostor { key: SigningKey::from_bytes(&[222; 32]), ..me };
-    let block = stranger.block(1, None, &heads(a), now_ms(), &stranger.realm);
+    // Its parents are stamped up to 10 ms ahead.
+    let block = stranger.block(1, None, &heads(a), now_ms() + 20, &stranger.realm);
     stranger.push(&[&block]);
     eventually("it is void", || void().iter().any(|v| v.contains("member")).then_some(()));
     runtime.block_on(stranger.net.shutdown());
