@@ -157,28 +157,40 @@ impl Access {
         account: AccountId,
         at: &At<'_>,
     ) -> Result<(), Reason> {
-        let mut reason = Reason::NoDelegation;
+        // The complaint is the greatest, so that it does not depend on which delegation arrived first.
+        let mut complaint = Reason::NoDelegation;
         for &d in self.delegations.get(&account).into_iter().flatten() {
             let AccessChange::Delegate { to, until_ms, .. } = &self.item(d).1.change else { continue };
             if !self.reaches(to, node, member) || !self.holds(d, at) {
                 continue;
             }
-            if until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
-                reason = Reason::DelegationExpired;
-                continue;
-            }
-            let cut = self.undelegations.get(&account).into_iter().flatten().find_map(|u| {
-                let AccessChange::Undelegate { from, .. } = &self.item(*u).1.change else { return None };
-                let concerns = from == to || *from == Delegate::Node(node);
-                (concerns && !self.before(*u, d)).then(|| self.cut(*u, at)).flatten()
-            });
-            match cut {
+            let against = match until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
+                true => Some(Reason::DelegationExpired),
+                false => self.withdrawn(d, account, to, node, at).map(Cut::of_delegation),
+            };
+            match against {
                 None => return Ok(()),
-                Some(Cut::Known) => reason = Reason::Undelegated,
-                Some(Cut::Beyond) => reason = Reason::BeyondUndelegation,
+                Some(reason) => complaint = complaint.max(reason),
             }
         }
-        Err(reason)
+        Err(complaint)
+    }
+
+    /// What undelegations do to a delegation at this place; a known one outweighs those beyond the horizon.
+    fn withdrawn(
+        &self,
+        delegation: Ref,
+        account: AccountId,
+        to: &Delegate,
+        node: NodeId,
+        at: &At<'_>,
+    ) -> Option<Cut> {
+        let cuts = self.undelegations.get(&account).into_iter().flatten().filter_map(|u| {
+            let AccessChange::Undelegate { from, .. } = &self.item(*u).1.change else { return None };
+            let concerns = from == to || *from == Delegate::Node(node);
+            (concerns && !self.before(*u, delegation)).then(|| self.cut(*u, at)).flatten()
+        });
+        cuts.min()
     }
 
     /// The delegation names the node, or a ticket that one of its admissions used.
@@ -348,10 +360,13 @@ impl Access {
     /// its past judges it, and nothing else. So it is the same on every node, whatever else that node holds; a switch
     /// whose author was removed counts only where the removal is not known.
     pub fn rules_after(&self, parents: &[Past]) -> u32 {
-        let seen = |tx: &&Tx| parents.iter().any(|p| p.contains_or_is(tx.site.place()));
-        if !self.has_switches() || self.txs.iter().all(|tx| seen(&tx)) {
+        // They stand in causal order, so who has seen everything up to the last one has seen all.
+        let last = self.txs.last().map(|tx| tx.site.place().no);
+        let all = |p: &Past| p.is_everything_before() && last.is_none_or(|last| last <= p.no());
+        if !self.has_switches() || parents.iter().any(all) {
             return self.rules();
         }
+        let seen = |tx: &&Tx| parents.iter().any(|p| p.contains_or_is(tx.site.place()));
         self.of(self.txs.iter().filter(seen)).rules()
     }
 
@@ -391,10 +406,19 @@ impl Access {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cut {
     /// The removal is in the past.
     Known,
     /// The place lies beyond what the removal had seen.
     Beyond,
+}
+
+impl Cut {
+    fn of_delegation(self) -> Reason {
+        match self {
+            Cut::Known => Reason::Undelegated,
+            Cut::Beyond => Reason::BeyondUndelegation,
+        }
+    }
 }

@@ -109,7 +109,7 @@ reasons! {
     BadDelegation = 26, "the delegation is not signed by the account";
     /// AUTO_INCREMENT values that are not the dealer's.
     IdsNotTheDealers = 27, "the AUTO_INCREMENT values are not the dealer's to give";
-    /// The rules number is not greater than the present one.
+    /// The rules number is not the one after the present one.
     RulesNotNext = 28, "the rules number is not the next one";
     /// Ids are dealt to members that write.
     DealtToStranger = 29, "AUTO_INCREMENT values dealt to a node that does not write";

@@ -359,6 +359,23 @@ fn an_undelegation_cuts_the_account_and_leaves_the_member() {
 }
 
 #[test]
+fn of_two_undelegations_the_known_one_is_the_reason() {
+    let mut w = World::new();
+    let m = with_member(&mut w, 1, Role::Writer);
+    let m = [m, with_member(&mut w, 2, Role::Writer)];
+    let from = Delegate::Node(node(1));
+    let mut undelegate = |by| {
+        let u = AccessChange::Undelegate { account: account(0), from, seen: vec![] };
+        w.write(by, &m, 0, access(&[u]))
+    };
+    let (known, unknown) = (undelegate(0), undelegate(2));
+    let a = w.write(1, &[known], 0, row());
+    let b = w.write(1, &[], 0, row());
+    let why = void(Reason::Undelegated);
+    expect(&w, &[(known, OK), (unknown, OK), (a, why), (b, why)]);
+}
+
+#[test]
 fn a_delegation_ends_when_it_says() {
     let mut w = World::new();
     // The genesis stands at 1,000 ms and each block a millisecond after what it was written on.
