@@ -105,8 +105,7 @@ pub struct WholeBlock {
 /// A verified block with all its bodies, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FullBlock {
-    block: VerifiedBlock,
-    parts: Vec<BodyPart>,
+    whole: WholeBlock,
     body: Body,
     index: ChangeIndex,
 }
@@ -133,9 +132,9 @@ impl Deref for WholeBlock {
 }
 
 impl Deref for FullBlock {
-    type Target = VerifiedBlock;
-    fn deref(&self) -> &VerifiedBlock {
-        &self.block
+    type Target = WholeBlock;
+    fn deref(&self) -> &WholeBlock {
+        &self.whole
     }
 }
 
@@ -247,10 +246,9 @@ impl WholeBlock {
         let (body, index) = match self.parts.as_slice() {
             [] => Default::default(),
             [one] => decode_body(&one.bytes)?,
-            chunks => decode_body(&chunks.iter().flat_map(|p| &p.bytes).copied().collect::<Vec<u8>>())?,
+            chunks => decode_body(&chunks.iter().map(|p| p.bytes.as_slice()).collect::<Vec<_>>().concat())?,
         };
-        let WholeBlock { block, parts } = self;
-        Ok(FullBlock { block, parts, body, index })
+        Ok(FullBlock { whole: self, body, index })
     }
     /// The body blocks, in order.
     pub fn parts(&self) -> &[BodyPart] {
@@ -271,17 +269,9 @@ impl FullBlock {
     pub fn index(&self) -> &ChangeIndex {
         &self.index
     }
-    /// The body blocks, in order.
-    pub fn parts(&self) -> &[BodyPart] {
-        &self.parts
-    }
-    /// The block without its bodies.
-    pub fn verified(&self) -> &VerifiedBlock {
-        &self.block
-    }
     /// Takes it apart: block, body blocks, transactions, where their changes lie.
     pub fn into_parts(self) -> (VerifiedBlock, Vec<BodyPart>, Body, ChangeIndex) {
-        (self.block, self.parts, self.body, self.index)
+        (self.whole.block, self.whole.parts, self.body, self.index)
     }
 }
 
@@ -348,7 +338,7 @@ pub fn seal(
     let block = Block { cid: cid::of_dag_cbor(&bytes), header, bytes };
     debug_assert_eq!(block.cid.encoded_len(), CID_BYTES);
     let block = VerifiedBlock { block, proof: Proof::Signature };
-    Ok(FullBlock { block, parts, body, index })
+    Ok(FullBlock { whole: WholeBlock { block, parts }, body, index })
 }
 
 /// Verifies a batch from catch-up with as few signatures as possible: only the last block of each chain's run

@@ -77,7 +77,7 @@ impl Header {
         self.bodies.iter().map(|b| u64::from(b.bytes)).sum()
     }
 
-    /// True when the rules number is one for which nothing is reserved any more in the header.
+    /// True under the rules that this code was written for: there, what the format reserves must be unused.
     fn rules_known(&self) -> bool {
         self.rules <= RULES
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_access::{Rejudge, Site};
-use p2pdb_block::{BodyPart, DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
+use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::Placed;
 use p2pdb_model::{Change, Cid};
 use p2pdb_store::{self as store, NewTransaction, TxNo};
@@ -216,7 +216,10 @@ impl Inner {
                 self.refused.lock().put(cid, ());
                 arrived.refuse(Some(cid), rules, why);
             };
-            if let Some(parent) = block.header().all_parents().find(|p| self.refused.lock().contains(*p)) {
+            let refused = self.refused.lock();
+            let parent = block.header().all_parents().find(|p| refused.contains(*p)).copied();
+            drop(refused);
+            if let Some(parent) = parent {
                 let why = format!("it builds on the block {parent}, which is refused");
                 refuse(arrived, why);
                 continue;
@@ -276,20 +279,6 @@ pub(crate) enum Arriving {
 }
 
 impl Arriving {
-    pub(crate) fn verified(&self) -> &VerifiedBlock {
-        match self {
-            Arriving::Read(full) => full.verified(),
-            Arriving::Unread(whole) => whole.verified(),
-        }
-    }
-
-    pub(crate) fn parts(&self) -> &[BodyPart] {
-        match self {
-            Arriving::Read(full) => full.parts(),
-            Arriving::Unread(whole) => whole.parts(),
-        }
-    }
-
     pub(crate) fn decode(self) -> Result<FullBlock, Refusal> {
         match self {
             Arriving::Read(full) => Ok(full),
@@ -299,16 +288,18 @@ impl Arriving {
 }
 
 impl Deref for Arriving {
-    type Target = VerifiedBlock;
-    fn deref(&self) -> &VerifiedBlock {
-        self.verified()
+    type Target = WholeBlock;
+    fn deref(&self) -> &WholeBlock {
+        match self {
+            Arriving::Read(full) => full,
+            Arriving::Unread(whole) => whole,
+        }
     }
 }
 
 pub(crate) enum ApplyError {
     /// The block can never be part of the log.
     Refused(String),
-
     /// This node failed.
     Fault(EngineError),
 }
@@ -322,17 +313,26 @@ impl<E: Into<EngineError>> From<E> for ApplyError {
 impl Writer {
     /// Logs, judges and merges a block whose parents are applied.
     pub(crate) fn apply_block(&mut self, block: &FullBlock) -> Result<(), ApplyError> {
+        self.place(block, |w, placed| w.apply_placed(block, placed))
+    }
+
+    /// Gives a block its place in the DAG, and `log` what follows from it.
+    pub(crate) fn place(
+        &mut self,
+        block: &VerifiedBlock,
+        log: impl FnOnce(&mut Writer, &Placed) -> Result<(), ApplyError>,
+    ) -> Result<(), ApplyError> {
         self.set_dirty();
         if self.dag.is_empty() {
             self.begin_rules(block);
         }
-        let placed = match self.dag.append(block.verified(), &Logged(&self.db)) {
+        let placed = match self.dag.append(block, &Logged(&self.db)) {
             Ok(placed) => placed,
             Err(p2pdb_dag::Error::Fault(e)) => return Err(ApplyError::Fault(e.into())),
             Err(e) => return Err(ApplyError::Refused(e.to_string())),
         };
         // The DAG has it now: if anything fails from here on, only a rollback of the group mends that.
-        self.apply_placed(block, &placed).inspect_err(|_| self.set_broken())
+        log(self, &placed).inspect_err(|_| self.set_broken())
     }
 
     fn apply_placed(&mut self, block: &FullBlock, placed: &Placed) -> Result<(), ApplyError> {
@@ -354,7 +354,7 @@ impl Writer {
             transactions.push(NewTransaction { account, verdict: store::Verdict(verdict.code().into()) });
         }
         let access = access_positions(block);
-        self.log_placed(block.verified(), block.parts(), placed, &transactions, &access)?;
+        self.log_placed(block, placed, &transactions, &access)?;
         self.merge(placed, block)?;
         let last_tx = self.db.last_tx()?;
         for layout in body.layouts() {

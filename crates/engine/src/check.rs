@@ -51,7 +51,7 @@ impl Engine {
         // The key signs nothing: a replay makes no blocks.
         let key = p2pdb_block::SigningKey::from_bytes(&[0; 32]);
         let (clock, entropy) = (self.inner.clock.clone(), self.inner.entropy.clone());
-        let mut writer = Writer::load(db, self.inner.realm, key, None, self.inner.rules, clock, entropy)?;
+        let mut writer = Writer::load(db, self.inner.realm, key, self.inner.rules, clock, entropy)?;
         let mut report = Report::default();
         let total = live.last_block()?.0;
         writer.begin()?;

@@ -160,7 +160,7 @@ impl Engine {
     /// Switches newer rules on, for the whole realm and for good: nodes whose program does not know them stop applying.
     ///
     /// # Errors
-    /// When this node is not an owner, the number is not newer than the one in force, or not known to this program.
+    /// When this node is not an owner, or the number is not the one after that in force, or not known to this program.
     pub fn switch_rules(&self, rules: u32) -> Result<(), EngineError> {
         self.command(move |w, account| w.switch_rules(account, rules))
     }
@@ -174,12 +174,11 @@ impl Engine {
         let inner = self.inner.clone();
         let run = move |w: &mut Writer| -> After {
             let now = Stamp::next(w.dag.stamp_floor(), inner.clock.now_ms());
-            let result = match (w.keeps(), acting_account(&w.access, w.node(), now)) {
-                (Some(keeps), _) => Err(EngineError::Refused(keeps.why())),
-                (None, None) => Err(EngineError::Refused(
+            let result = match acting_account(&w.access, w.node(), now) {
+                None => Err(EngineError::Refused(
                     "no account has delegated to this node, so it cannot write".to_owned(),
                 )),
-                (None, Some(account)) => f(w, account),
+                Some(account) => f(w, account),
             };
             Box::new(move |committed| {
                 giver.give(match (result, committed) {

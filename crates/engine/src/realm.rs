@@ -79,7 +79,7 @@ pub fn create_realm(new: NewRealm<'_>) -> Result<RealmId, EngineError> {
     let realm = RealmId(genesis.cid());
     let db = store::Writer::create(&options(new.directory))?;
     let key = new.node_key.clone();
-    let mut writer = Writer::load(db, realm, key, None, RULES, new.clock, new.entropy)?;
+    let mut writer = Writer::load(db, realm, key, RULES, new.clock, new.entropy)?;
     writer.begin()?;
     let applied = writer.apply_block(&genesis).map_err(|e| match e {
         ApplyError::Fault(e) => e,
@@ -136,7 +136,6 @@ pub(crate) fn load(
     let realm = meta_cid(&db, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
     let restored = db.meta(store::meta::RESTORED)?.is_some();
-    let chain = if restored { None } else { meta_cid(&db, store::meta::CHAIN)? };
     let clean = db.meta(store::meta::CLEAN)?.is_some();
     db.begin()?;
     db.remove_meta(store::meta::CLEAN)?;
@@ -145,7 +144,7 @@ pub(crate) fn load(
         db.remove_meta(store::meta::RESTORED)?;
     }
     db.commit()?;
-    let mut writer = Writer::load(db, RealmId(realm), key, chain, rules, clock, entropy)?;
+    let mut writer = Writer::load(db, RealmId(realm), key, rules, clock, entropy)?;
     let mut progress = |done| tracing::info!(blocks = done, "blocks under newer rules are taken in");
     writer.retake(&mut progress)?;
     Ok((writer, clean && !restored))

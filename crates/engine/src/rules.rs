@@ -9,15 +9,14 @@
 
 use std::sync::Arc;
 
-use p2pdb_block::{Block, BodyPart, RawBlock, VerifiedBlock};
-use p2pdb_dag::Placed;
+use p2pdb_block::{Block, RawBlock, WholeBlock};
 use p2pdb_model::change::AccessChange;
 use p2pdb_model::{AccountId, Cid};
 use p2pdb_store::{self as store, BlockNo};
 
 use crate::arrive::{ApplyError, Arriving};
 use crate::error::EngineError;
-use crate::logged::{self, Logged};
+use crate::logged;
 use crate::writer::Writer;
 
 /// Bytes of blocks that are taken in anew with one commit.
@@ -33,7 +32,7 @@ pub(crate) struct Keeps {
     /// How many blocks are kept.
     pub(crate) blocks: u64,
     /// The first of them; none came yet after the switch.
-    pub(crate) from: Option<BlockNo>,
+    from: Option<BlockNo>,
 }
 
 impl Keeps {
@@ -44,6 +43,11 @@ impl Keeps {
             "the realm has gone over to rules {rules}, this program knows rules up to {known}: {blocks} blocks are kept \
              and not applied until a newer p2pdb-node is started here"
         )
+    }
+
+    /// True for a block of the log that is kept.
+    pub(crate) fn contains(&self, no: BlockNo) -> bool {
+        self.from.is_some_and(|from| no >= from)
     }
 }
 
@@ -79,7 +83,7 @@ impl Writer {
                 )));
             }
         }
-        self.keep(block.verified(), block.parts())?;
+        self.keep(&block)?;
         Ok(false)
     }
 
@@ -107,33 +111,16 @@ impl Writer {
     }
 
     /// Puts a block into the log that is not read.
-    fn keep(&mut self, block: &VerifiedBlock, bodies: &[BodyPart]) -> Result<(), ApplyError> {
-        self.set_dirty();
+    fn keep(&mut self, block: &WholeBlock) -> Result<(), ApplyError> {
         let heads: Vec<BlockNo> = self.dag.heads().map(|h| logged::no(h.place.no)).collect();
-        if self.dag.is_empty() {
-            self.begin_rules(block);
-        }
-        let placed = match self.dag.append(block, &Logged(&self.db)) {
-            Ok(placed) => placed,
-            Err(p2pdb_dag::Error::Fault(e)) => return Err(ApplyError::Fault(e.into())),
-            Err(e) => return Err(ApplyError::Refused(e.to_string())),
-        };
-        self.log_kept(block, bodies, &placed, heads).inspect_err(|_| self.set_broken())
-    }
-
-    fn log_kept(
-        &mut self,
-        block: &VerifiedBlock,
-        bodies: &[BodyPart],
-        placed: &Placed,
-        heads: Vec<BlockNo>,
-    ) -> Result<(), ApplyError> {
-        if self.kept.is_none() {
-            let kept = store::Kept { from: logged::no(placed.place.no), heads };
-            self.db.put_kept(&kept)?;
-            self.kept = Some(kept);
-        }
-        Ok(self.log_placed(block, bodies, placed, &[], &[])?)
+        self.place(block, |w, placed| {
+            if w.kept.is_none() {
+                let kept = store::Kept { from: logged::no(placed.place.no), heads };
+                w.db.put_kept(&kept)?;
+                w.kept = Some(kept);
+            }
+            Ok(w.log_placed(block, placed, &[], &[])?)
+        })
     }
 
     /// The genesis block says which rules the realm begins with.

@@ -59,8 +59,8 @@ impl BlockSource for LogView {
     }
 
     fn holds(&self, cid: &Cid) -> Result<bool, StoreError> {
-        let published = self.engine.inner.durable.load();
-        Ok(published.dag().find(cid, &Logged(&self.reader))?.is_some())
+        let durable = self.engine.inner.durable.load();
+        Ok(durable.dag().find(cid, &Logged(&self.reader))?.is_some())
     }
 
     fn knows(&self, cid: &Cid) -> Result<bool, StoreError> {
@@ -84,8 +84,8 @@ impl BlockSource for LogView {
     }
 
     fn rungs(&self, chain: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, StoreError> {
-        let published = self.engine.inner.durable.load();
-        let dag = published.dag();
+        let durable = self.engine.inner.durable.load();
+        let dag = durable.dag();
         let logged = Logged(&self.reader);
         let mut rungs = Vec::new();
         let Some(found) = dag.find(&tip.cid, &logged)? else { return Ok(rungs) };

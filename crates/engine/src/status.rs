@@ -30,6 +30,12 @@ pub(crate) struct State {
 }
 
 impl Inner {
+    /// Why nobody may write here, if so; the gravest reason.
+    pub(crate) fn refuses_writes(&self, keeps: Option<Keeps>) -> Option<String> {
+        let unsyncable = self.unsyncable.get().cloned();
+        unsyncable.or_else(|| keeps.map(|k| k.why())).or_else(|| self.health.lock().refuses_writes.clone())
+    }
+
     /// The fingerprint of the tables with the frontier that it belongs to, of one and the same commit.
     pub(crate) fn state(&self) -> Result<State, EngineError> {
         let mut reader = self.reader()?;
@@ -79,7 +85,6 @@ impl Engine {
             State::default()
         });
         let published = inner.published.load();
-        let health = inner.health.lock();
         Status {
             realm: inner.realm,
             node: inner.node,
@@ -92,14 +97,9 @@ impl Engine {
             fingerprints: state.schemas.into_iter().map(|(n, f)| (n, hex(&f))).collect(),
             stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
             pending_blocks: published.pending,
-            kept_blocks: published.kept.as_ref().map_or(0, |k| k.blocks),
-            refuses_writes: inner
-                .unsyncable
-                .get()
-                .cloned()
-                .or_else(|| published.kept.as_ref().map(Keeps::why))
-                .or_else(|| health.refuses_writes.clone()),
-            alarm: health.alarm.clone(),
+            kept_blocks: published.kept.map_or(0, |k| k.blocks),
+            refuses_writes: inner.refuses_writes(published.kept),
+            alarm: inner.health.lock().alarm.clone(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Engine {
         for record in records.into_iter().rev() {
             let Some(block) = reader.block(record.no)? else { continue };
             let header: &Header = block.header();
-            let kept = published.kept.as_ref().is_some_and(|k| k.from.is_some_and(|from| record.no >= from));
+            let kept = published.kept.is_some_and(|k| k.contains(record.no));
             let transactions = match kept {
                 true => Vec::new(),
                 false => transactions(&reader, &record, &*reader.body(record.no)?, &published.catalog)?,

@@ -160,14 +160,8 @@ impl Inner {
             );
             Err(SqlError::new(1290, "HY000", message))
         };
-        if let Some(why) = self.unsyncable.get() {
-            return read_only(why);
-        }
-        if let Some(keeps) = writer.keeps() {
-            return read_only(&keeps.why());
-        }
-        if let Some(why) = &self.health.lock().refuses_writes {
-            return read_only(why);
+        if let Some(why) = self.refuses_writes(writer.keeps()) {
+            return read_only(&why);
         }
         let now = p2pdb_model::Stamp::next(writer.dag.stamp_floor(), self.clock.now_ms());
         match writer.access.role(self.node) {

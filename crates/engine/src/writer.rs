@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_access::{Access, Site};
-use p2pdb_block::{BodyBuilder, BodyPart, Draft, FullBlock, SigningKey, VerifiedBlock, node_id, seal};
+use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, WholeBlock, node_id, seal};
 use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
@@ -102,7 +102,6 @@ impl Writer {
         db: store::Writer,
         realm: RealmId,
         key: SigningKey,
-        chain: Option<Cid>,
         rules_known: u32,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -121,7 +120,7 @@ impl Writer {
             entropy,
             key,
             realm,
-            chain,
+            chain: None,
             open: None,
             leased: None,
             made: Vec::new(),
@@ -285,6 +284,9 @@ impl Writer {
             self.seal_open()?;
         }
         if self.open.is_none() {
+            if let Some(keeps) = self.keeps() {
+                return Err(EngineError::Refused(keeps.why()));
+            }
             // Before its stamp is drawn: the block comes after the blocks that tie heads.
             self.tie_heads()?;
             let (_, first_tx) = self.db.next_numbers()?;
@@ -327,9 +329,6 @@ impl Writer {
 
     /// Begins a local transaction.
     pub(crate) fn enter(&mut self, account: AccountId) -> Result<(), EngineError> {
-        if let Some(keeps) = self.keeps() {
-            return Err(EngineError::Refused(keeps.why()));
-        }
         self.tx_site()?;
         let savepoint = self.db.savepoint()?;
         self.db.set_capture(true);
@@ -574,7 +573,7 @@ impl Writer {
             p2pdb_dag::Error::Fault(e) => EngineError::Store(e),
             e => EngineError::State(e.to_string()),
         })?;
-        self.log_placed(full.verified(), full.parts(), &placed, transactions, &access_positions(full))?;
+        self.log_placed(full, &placed, transactions, &access_positions(full))?;
         if self.chain.is_none() {
             self.begin_chain(placed.chain.first)?;
         }
@@ -584,8 +583,7 @@ impl Writer {
     /// Puts a block that has its place in the DAG into the log.
     pub(crate) fn log_placed(
         &mut self,
-        block: &VerifiedBlock,
-        bodies: &[BodyPart],
+        block: &WholeBlock,
         placed: &Placed,
         transactions: &[NewTransaction],
         access: &[Position],
@@ -601,8 +599,8 @@ impl Writer {
         };
         self.db.append_block(&store::NewBlock {
             no: logged::no(placed.place.no),
-            block,
-            bodies,
+            block: block.verified(),
+            bodies: block.parts(),
             branch: store::BranchNo(placed.place.branch.0),
             unseen,
             heads_gone: &placed.heads_gone,
