@@ -46,11 +46,12 @@ pub(crate) const REMOVED: &str = "this node was removed from the realm: members 
 /// What a node says of itself that is no member and has no ticket.
 pub(crate) const NOT_THE_KEY: &str = "not a member: the log knows no node with the key in node.key, and there is no ticket; if the file was replaced, put the right one back from a backup, or join with a ticket in a new directory";
 
+/// True when the members say that this node was one of them and was removed.
+pub(crate) fn is_removed(engine: &Engine) -> bool {
+    engine.members().iter().any(|m| m.node == engine.node() && m.removed)
+}
+
 impl App {
-    pub(crate) fn is_removed(&self) -> bool {
-        let own = self.engine.node();
-        self.engine.members().iter().any(|m| m.node == own && m.removed)
-    }
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -97,7 +98,7 @@ impl App {
         if status.role.is_none() {
             let join = self.join.borrow();
             reasons.push(match &*join {
-                _ if self.is_removed() => REMOVED.to_owned(),
+                _ if is_removed(&self.engine) => REMOVED.to_owned(),
                 Join::NoTicket => NOT_THE_KEY.to_owned(),
                 Join::Asking => "not a member yet: no member has answered the ticket".to_owned(),
                 Join::Admitted => "admitted; catching up for the first time".to_owned(),
@@ -146,7 +147,7 @@ impl App {
             peer_id: peer_of(&status.node).map(|p| p.to_string()).unwrap_or_default(),
             name: self.name.clone(),
             role: status.role.map(|r| r.name().to_owned()),
-            removed: status.role.is_none() && self.is_removed(),
+            removed: status.role.is_none() && is_removed(&self.engine),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),

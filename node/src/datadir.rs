@@ -79,6 +79,15 @@ pub struct Lock {
     _file: File,
 }
 
+/// Makes a directory for its owner alone (mode 0700), and those above it if need be: keys and passwords are in it.
+///
+/// # Errors
+/// [`DataDirError::Unusable`].
+pub fn private_dir(path: &Path) -> Result<(), DataDirError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| DataDirError::Unusable { path: path.to_owned(), source })
+}
+
 impl DataDir {
     /// The directory at this path, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
@@ -117,7 +126,7 @@ impl DataDir {
     pub fn lock(&self) -> Result<Lock, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: self.root.clone(), source };
         if !self.root.is_dir() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unusable)?;
+            private_dir(&self.root)?;
         }
         let path = self.path("LOCK");
         let mut file = OpenOptions::new()

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::admin::RunInfo;
-use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED};
+use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED, is_removed};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
@@ -265,8 +265,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     bootstrap.dedup();
     if engine.role().is_none() {
         // A ticket that was used may still lie there.
-        let removed = engine.members().iter().any(|m| m.node == engine.node() && m.removed);
-        if removed {
+        if is_removed(&engine) {
             warn!("{REMOVED}");
         } else if bearer.0.is_none() {
             warn!("{NOT_THE_KEY}");

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::StatusReport;
+use p2pdb_node::datadir::private_dir;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::state::{State, private_dir};
+use crate::state::State;
 
 /// A node that is not ready by then has failed to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,7 +1,6 @@
 //! What the testnet remembers between commands: `testnet.json`.
 
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -99,12 +98,6 @@ impl State {
     pub(crate) fn client_file(&self, number: u32) -> anyhow::Result<ClientFile> {
         ClientFile::read(&self.data_dir(number))?.with_context(|| format!("node {number} has no client.cnf"))
     }
-}
-
-/// Makes a directory for its owner alone: keys and passwords are in it.
-pub(crate) fn private_dir(path: &Path) -> anyhow::Result<()> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("cannot make {}", path.display()))
 }
 
 /// The preferred port if nobody uses it for TCP or UDP, else one that the system picks.

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{InviteReport, InviteRequest, StatusReport};
+use p2pdb_node::datadir::private_dir;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
 use p2pdb_node::units::counted;
 
-use crate::state::{State, private_dir};
+use crate::state::State;
 use crate::status;
 
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@
 //! later, when the transaction ends.
 
 use p2pdb_model::catalog::{Index, Table};
-use p2pdb_model::{Catalog, Value};
+use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
 use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, Slot};
@@ -98,7 +98,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
     let extra = bind(w, core, &plan.extra, bound, seed)?;
     let start = w.db.capture_mark();
     let outcome = Outcome::default();
-    let mut run = InsertRun { plan, table, extra, outcome, skipped: 0, rows: 0, last_id: 0 };
+    let mut run = InsertRun { plan, table, extra, outcome, skipped: 0, rows: 0, last_id: LastId::Value(0) };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -141,6 +141,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
             }
         }
     }
+    let last_id = run.last_id(w, core)?;
     let mut outcome = run.outcome;
     if run.rows > 1 || matches!(plan.rows, InsertRows::Select { .. }) {
         let duplicates = match plan.mode {
@@ -160,7 +161,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
         core.state.last_insert_id = outcome.last_insert_id;
     } else {
         // Only for the client's mysql_insert_id(): LAST_INSERT_ID() stays what it was.
-        outcome.last_insert_id = run.last_id;
+        outcome.last_insert_id = last_id;
     }
     if plan.mode != InsertMode::Ignore {
         check(w, core, start)?;
@@ -175,8 +176,15 @@ struct InsertRun<'a> {
     outcome: Outcome,
     skipped: u64,
     rows: u64,
-    /// The AUTO_INCREMENT value of the last row that was written, drawn or given; 0 if there is none.
-    last_id: u64,
+    last_id: LastId,
+}
+
+/// The AUTO_INCREMENT value of the last row that was written.
+enum LastId {
+    /// Drawn or given; 0 if there is none.
+    Value(u64),
+    /// That of a row that was there and was updated: the column's place in the plan, and SQLite's rowid.
+    OfRow(usize, i64),
 }
 
 impl InsertRun<'_> {
@@ -221,8 +229,8 @@ impl InsertRun<'_> {
         if let Some(i) = self.plan.auto_increment {
             match effect {
                 Effect::None => {}
-                Effect::Updated => self.last_id = self.id_of(w, core, i, rowid)?,
-                _ => self.last_id = values[i].as_u64().unwrap_or(0),
+                Effect::Updated => self.last_id = LastId::OfRow(i, rowid.unwrap_or(0)),
+                _ => self.last_id = LastId::Value(values[i].as_u64().unwrap_or(0)),
             }
         }
         match effect {
@@ -253,11 +261,13 @@ impl InsertRun<'_> {
         Ok(())
     }
 
-    /// The AUTO_INCREMENT value of a row that was there and was updated.
-    fn id_of(&self, w: &Writer, core: &Core, column: usize, rowid: Option<i64>) -> Result<u64, SqlError> {
-        let column = p2pdb_model::catalog::physical_column(self.plan.columns[column]);
+    fn last_id(&self, w: &Writer, core: &Core) -> Result<u64, SqlError> {
+        let (column, rowid) = match self.last_id {
+            LastId::Value(id) => return Ok(id),
+            LastId::OfRow(column, rowid) => (self.plan.columns[column], ValueRef::Int(rowid)),
+        };
+        let column = p2pdb_model::catalog::physical_column(column);
         let sql = format!("SELECT {column} FROM {} WHERE rowid = ?1", self.table.physical());
-        let rowid = p2pdb_model::ValueRef::Int(rowid.unwrap_or(0));
         let id = w.db.query_one(&sql, [rowid], |row| Ok(row.to_values()?.first().and_then(Value::as_u64)));
         Ok(id.map_err(|e| run::failed(&e, core))?.flatten().unwrap_or(0))
     }

@@ -321,14 +321,12 @@ impl Client<'_> {
     }
 
     async fn query(&mut self, text: &str) -> Result<()> {
-        let several = self.connection.capabilities().contains(Capabilities::MULTI_STATEMENTS)
-            && text.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).contains(';');
-        if !several {
-            return self.run_text(text, false).await.map(|_| ());
-        }
         let session = self.session.as_ref().expect("invariant: commands come after the login");
-        let parts: Vec<String> = session.split(text).into_iter().map(str::to_owned).collect();
-        if parts.is_empty() {
+        let parts = match self.connection.capabilities().contains(Capabilities::MULTI_STATEMENTS) {
+            true => session.split(text),
+            false => Vec::new(),
+        };
+        if parts.len() < 2 {
             return self.run_text(text, false).await.map(|_| ());
         }
         for (i, part) in parts.iter().enumerate() {

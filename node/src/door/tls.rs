@@ -1,6 +1,5 @@
 //! TLS for MySQL clients: a certificate of our own, made at first start, replaceable by a better one.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +9,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::datadir::DataDir;
+use crate::datadir::{DataDir, private_dir};
 
 const CERTIFICATE: &str = "tls/cert.pem";
 const KEY: &str = "tls/key.pem";
@@ -49,11 +48,7 @@ pub fn acceptor(dir: &DataDir, node_name: &str) -> anyhow::Result<TlsAcceptor> {
 }
 
 fn make(dir: &DataDir, node_name: &str) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir.path("tls"))
-        .with_context(|| format!("cannot make {}", dir.path("tls").display()))?;
+    private_dir(&dir.path("tls"))?;
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if node_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
         names.push(node_name.to_owned());

@@ -1,0 +1,328 @@
+//! Commands on the session and its transaction (BEGIN, SET, USE, PREPARE, SAVEPOINT …) and the single values they ask for.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use p2pdb_model::{Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
+use p2pdb_sql::field::{Field, FieldKind, FieldType};
+use p2pdb_sql::front::{Literal, LiteralKind};
+use p2pdb_sql::plan::{PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_sql::session::{Isolation, UserVariable};
+
+use super::{NAMED_STATEMENTS_MAX, Progress, Session, Then, Transaction};
+use crate::api::{Outcome, Sink};
+use crate::run::{self, RunOn};
+use crate::statement::Bound;
+
+impl Session {
+    pub(super) fn commands(
+        &mut self,
+        mut commands: VecDeque<SessionCommand>,
+        bound: Bound,
+        sink: &mut dyn Sink,
+    ) -> Progress {
+        let mut outcome = Outcome::default();
+        while let Some(command) = commands.pop_front() {
+            match command {
+                SessionCommand::Commit { chain, release: _ } => {
+                    if chain {
+                        commands.push_front(SessionCommand::Begin { read_only: false, snapshot: false });
+                    }
+                    let then =
+                        if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) };
+                    return self.commit(then, sink);
+                }
+                SessionCommand::Begin { read_only, snapshot } => {
+                    if !matches!(self.transaction, Transaction::None) {
+                        commands.push_front(SessionCommand::Begin { read_only, snapshot });
+                        return self.commit(Then::Commands(commands, bound), sink);
+                    }
+                    self.tables_locked = false;
+                    let mut fresh = self.fresh_snapshot(true);
+                    fresh.read_only |= read_only;
+                    self.transaction = Transaction::Reading(fresh);
+                    if snapshot && let Err(e) = self.open_reader().and_then(|()| self.open_snapshot()) {
+                        return self.abandon(e);
+                    }
+                }
+                SessionCommand::Rollback { chain, release: _ } => {
+                    self.rollback();
+                    if chain {
+                        commands.push_front(SessionCommand::Begin { read_only: false, snapshot: false });
+                    }
+                }
+                // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
+                SessionCommand::UnlockTables if !self.tables_locked => {}
+                SessionCommand::LockTables { .. } | SessionCommand::UnlockTables
+                    if !matches!(self.transaction, Transaction::None) =>
+                {
+                    self.tables_locked = matches!(command, SessionCommand::LockTables { .. });
+                    return self.commit(
+                        if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) },
+                        sink,
+                    );
+                }
+                SessionCommand::Execute { name, using } => return self.execute(&name, &using, sink),
+                SessionCommand::SetVariable { global: false, ref name, .. }
+                    if name == "autocommit" && self.in_transaction() && !self.core().state.autocommit =>
+                {
+                    // Turning autocommit on commits.
+                    self.state().autocommit = true;
+                    commands.push_front(command);
+                    return self.commit(Then::Commands(commands, bound), sink);
+                }
+                other => {
+                    if let Err(e) = self.command(other, &bound, &mut outcome) {
+                        return self.finish(Err(e));
+                    }
+                }
+            }
+        }
+        self.finish(Ok(outcome))
+    }
+
+    pub(super) fn execute(&mut self, name: &str, using: &[String], sink: &mut dyn Sink) -> Progress {
+        let Some(statement) = self.named.get(name).cloned() else {
+            let message = format!("Unknown prepared statement handler ({name}) given to EXECUTE");
+            return self.finish(Err(SqlError::new(1243, "HY000", message)));
+        };
+        let state = &self.core().state;
+        let params: Vec<Literal> = using.iter().map(|v| literal(state.user_variables.get(v))).collect();
+        if let PlanKind::Session(commands) = &statement.compiled().plan.kind
+            && commands.iter().any(|c| matches!(c, SessionCommand::Execute { .. }))
+        {
+            return self.finish(Err(SqlError::new(
+                1295,
+                "HY000",
+                "This command is not supported in the prepared statement protocol yet",
+            )));
+        }
+        self.start(&statement, params, sink)
+    }
+
+    pub(super) fn command(
+        &mut self,
+        command: SessionCommand,
+        bound: &Bound,
+        outcome: &mut Outcome,
+    ) -> Result<(), SqlError> {
+        match command {
+            SessionCommand::Use(name) => {
+                let catalog = self.catalog();
+                self.state().use_database(&catalog, &name)?;
+                outcome.schema_changed = self.state().database.clone();
+            }
+            SessionCommand::SetVariable { global, name, value } => {
+                let value = match value {
+                    Some(scalar) => Some(self.scalar(&scalar, bound)?),
+                    None => None,
+                };
+                let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
+                let notes = self.state().set_variable(global, &name, value)?;
+                for note in notes {
+                    self.state().warn(note);
+                }
+                if !global {
+                    let shown = match self.state().system_variable(&name, false)? {
+                        Value::Text(t) => t,
+                        Value::Int(n) => n.to_string(),
+                        _ => String::new(),
+                    };
+                    outcome.variables_changed.push((name, shown));
+                }
+            }
+            SessionCommand::SetUser { name, value } => {
+                let (value, ty) = self.scalar(&value, bound)?;
+                self.state().set_user_variable(&name, value, ty);
+            }
+            SessionCommand::SetNames(charset, collation) => {
+                self.state().set_names(&charset, collation.as_deref())?;
+            }
+            SessionCommand::NextTransaction { isolation, read_only } => {
+                if self.in_transaction() {
+                    return Err(SqlError::new(
+                        1568,
+                        "25001",
+                        "Transaction characteristics can't be changed while a transaction is in progress",
+                    ));
+                }
+                if let Some(level) = isolation.as_deref().and_then(Isolation::from_name) {
+                    self.next.0 = Some(level);
+                }
+                self.next.1 = read_only.or(self.next.1);
+            }
+            SessionCommand::Savepoint(name) => self.savepoint(&name)?,
+            SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
+            SessionCommand::Release(name) => self.end_savepoint(&name, false)?,
+            SessionCommand::Kill { id, query_only } => {
+                if !self.inner.kill(id, query_only) {
+                    return Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}")));
+                }
+                if id == self.handle.id {
+                    return Err(SqlError::new(1317, "70100", "Query execution was interrupted"));
+                }
+            }
+            SessionCommand::Prepare { name, text } => {
+                let (Value::Text(text), _) = self.scalar(&text, bound)? else {
+                    return Err(SqlError::new(
+                        1064,
+                        "42000",
+                        "You have an error in your SQL syntax near 'NULL'",
+                    ));
+                };
+                self.named.remove(&name);
+                if self.named.len() >= NAMED_STATEMENTS_MAX {
+                    return Err(SqlError::new(
+                        1461,
+                        "42000",
+                        format!(
+                            "Can't create more than max_prepared_stmt_count statements (current value: {NAMED_STATEMENTS_MAX})"
+                        ),
+                    ));
+                }
+                let statement = self.prepare(&text)?;
+                self.named.insert(name, statement);
+            }
+            SessionCommand::Deallocate(name) => {
+                if self.named.remove(&name).is_none() {
+                    let message =
+                        format!("Unknown prepared statement handler ({name}) given to DEALLOCATE PREPARE");
+                    return Err(SqlError::new(1243, "HY000", message));
+                }
+            }
+            SessionCommand::LockTables { .. } | SessionCommand::ReadLock => self.tables_locked = true,
+            SessionCommand::UnlockTables => self.tables_locked = false,
+            SessionCommand::Nothing => {}
+            SessionCommand::Fail(error) => return Err(error),
+            SessionCommand::Begin { .. }
+            | SessionCommand::Commit { .. }
+            | SessionCommand::Rollback { .. }
+            | SessionCommand::Execute { .. } => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {
+        let autocommit = self.core().state.autocommit;
+        match &mut self.transaction {
+            Transaction::Writing(lease) => {
+                let lease = *lease;
+                self.at_writer(lease, |_, w| w.set_savepoint(name))
+            }
+            Transaction::Reading(s) => {
+                s.savepoints.retain(|n| !n.eq_ignore_ascii_case(name));
+                s.savepoints.push(name.to_owned());
+                Ok(())
+            }
+            Transaction::None if !autocommit => {
+                let mut snapshot = self.fresh_snapshot(false);
+                snapshot.savepoints.push(name.to_owned());
+                self.transaction = Transaction::Reading(snapshot);
+                Ok(())
+            }
+            // As MySQL: each statement is a transaction, so the savepoint is gone at once.
+            Transaction::None | Transaction::Lost => Ok(()),
+        }
+    }
+
+    /// ROLLBACK TO and RELEASE: `undo` says which.
+    pub(super) fn end_savepoint(&mut self, name: &str, undo: bool) -> Result<(), SqlError> {
+        let unknown = || SqlError::new(1305, "42000", format!("SAVEPOINT {name} does not exist"));
+        match &mut self.transaction {
+            Transaction::Writing(lease) => {
+                let lease = *lease;
+                let found = self.at_writer(lease, |_, w| w.end_savepoint(name, undo))?;
+                if found { Ok(()) } else { Err(unknown()) }
+            }
+            Transaction::Reading(s) => {
+                let i = s.savepoints.iter().position(|n| n.eq_ignore_ascii_case(name)).ok_or_else(unknown)?;
+                s.savepoints.truncate(if undo { i + 1 } else { i });
+                Ok(())
+            }
+            Transaction::None | Transaction::Lost => Err(unknown()),
+        }
+    }
+
+    pub(super) fn scalar(&mut self, scalar: &Scalar, bound: &Bound) -> Result<(Value, FieldType), SqlError> {
+        match scalar {
+            Scalar::Slot(slot) => {
+                let core = self.core();
+                let random = self.inner.random();
+                let virtuals = run::no_virtuals;
+                let args = execute::Args {
+                    literals: &bound.statement.compiled().literals,
+                    params: &bound.params,
+                    session: &core.state,
+                    now_us: self.inner.clock.now_us() as i64,
+                    random,
+                    drawn: Default::default(),
+                    virtuals: &virtuals,
+                };
+                execute::bind_typed(slot, &args)
+            }
+            Scalar::Query(q) => {
+                let query = Query {
+                    sql: q.sql.clone(),
+                    slots: q.slots.clone(),
+                    reads: ReadSet::default(),
+                    locking: None,
+                    short: true,
+                    found_rows: None,
+                    into: Vec::new(),
+                };
+                let mut first = OneValue(Value::Null);
+                let fields = std::slice::from_ref(&q.field);
+                let result = match self.transaction {
+                    Transaction::Writing(lease) => {
+                        // Not rolled back here: the next statement that reads or writes would find the same.
+                        self.prove(lease)?;
+                        let inner = self.inner.clone();
+                        self.at_writer(lease, |core, writer| {
+                            let catalog = writer.catalog.clone();
+                            let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
+                            run::rows(&on, core, &query, fields, bound, None, &mut first)
+                        })
+                    }
+                    _ => self.rows_on_reader(&query, fields, bound, &mut first),
+                };
+                result?;
+                Ok((first.0, q.field.ty.clone()))
+            }
+        }
+    }
+}
+
+/// A user variable as a parameter.
+fn literal(variable: Option<&UserVariable>) -> Literal {
+    let Some(v) = variable else { return Literal::null() };
+    match (&v.value, &v.ty.kind) {
+        (Value::Null, _) => Literal::null(),
+        (Value::Int(n), _) => Literal::int(*n),
+        (Value::Real(n), _) => Literal::double(*n),
+        (Value::Text(t), _) => Literal::text(t.clone()),
+        (Value::Blob(b), FieldKind::Decimal) => {
+            let digits = |n: u32| u8::try_from(n).unwrap_or(65).min(65);
+            let kind = LiteralKind::Decimal(digits(v.ty.length), v.ty.decimals.min(30));
+            Literal { kind, value: Value::Blob(b.clone()) }
+        }
+        (Value::Blob(b), _) => match v.value.as_u64().filter(|_| v.ty.unsigned) {
+            Some(n) => Literal::uint(n),
+            None => Literal::bytes(b.clone()),
+        },
+    }
+}
+
+/// Keeps the first column of the last row.
+struct OneValue(Value);
+
+impl Sink for OneValue {
+    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
+        Ok(())
+    }
+    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
+        self.0 = row.first().map_or(Value::Null, |v| v.to_value());
+        ControlFlow::Continue(())
+    }
+}

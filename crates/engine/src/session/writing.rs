@@ -1,0 +1,271 @@
+//! Statements that write, the lease of the writer that a transaction holds from its first write on, and how a
+//! transaction ends.
+
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
+use p2pdb_sql::plan::PlanKind;
+use p2pdb_sql::session::Isolation;
+
+use super::reading::keeps_snapshot;
+use super::{Progress, STEPS_PER_US, Session, Snapshot, Then, Transaction, Unproven, Waiting};
+use crate::api::{Outcome, Sink};
+use crate::core::Core;
+use crate::error::store_to_sql;
+use crate::job::{EndLease, Job, LeaseJob, StatementJob};
+use crate::queue::LeaseId;
+use crate::statement::Bound;
+use crate::wait::{Taker, handoff};
+use crate::writer::Writer;
+
+impl Session {
+    pub(super) fn write(&mut self, bound: Bound) -> Progress {
+        match &self.transaction {
+            Transaction::Writing(lease) => {
+                let lease = *lease;
+                self.write_on_lease(lease, &bound)
+            }
+            Transaction::Reading(s) if s.read_only => self.finish(Err(SqlError::new(
+                1792,
+                "25006",
+                "Cannot execute statement in a READ ONLY transaction.",
+            ))),
+            Transaction::None if self.core().state.autocommit => self.submit(bound),
+            _ => self.lease(bound),
+        }
+    }
+
+    /// Hands an autocommit statement to the writer.
+    pub(super) fn submit(&mut self, bound: Bound) -> Progress {
+        let (giver, taker) = handoff();
+        let core = self.core.take().expect("invariant: the core is here while a statement begins");
+        let deadline_us = self.inner.lock_deadline_us(&core.state);
+        let job = StatementJob { core, bound, deadline_us, giver };
+        match self.inner.queue.push(Job::Statement(job)) {
+            Ok(()) => {
+                self.heed_kill();
+                self.wait_on(&taker.clone(), Waiting::Statement(taker))
+            }
+            Err(job) => {
+                if let Job::Statement(job) = job {
+                    self.core = Some(job.core);
+                }
+                self.finish(Err(self.inner.no_room()))
+            }
+        }
+    }
+
+    /// Asks for the writer; the statement goes on when it is granted.
+    pub(super) fn lease(&mut self, bound: Bound) -> Progress {
+        if let Transaction::None = self.transaction {
+            self.transaction = Transaction::Reading(self.fresh_snapshot(false));
+        }
+        let (giver, taker) = handoff();
+        let deadline_us = self.inner.lock_deadline_us(&self.core().state);
+        let account = self.core().account;
+        let job = LeaseJob { session: self.handle.id, account, deadline_us, giver };
+        match self.inner.queue.push(Job::Lease(job)) {
+            Ok(()) => {
+                self.heed_kill();
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+            }
+            Err(_) => self.finish(Err(self.inner.no_room())),
+        }
+    }
+
+    /// A KILL may have come just before the job stood in the queue, where it looks for it.
+    pub(super) fn heed_kill(&self) {
+        if self.handle.is_killed() {
+            self.inner.interrupt_wait(self.handle.id);
+        }
+    }
+
+    /// The writer is ours: is what the transaction has read still so?
+    pub(super) fn leased(&mut self, lease: LeaseId, bound: Bound, sink: &mut dyn Sink) -> Progress {
+        let reading = std::mem::replace(&mut self.transaction, Transaction::Writing(lease));
+        let Transaction::Reading(Snapshot { begun, reads, savepoints, .. }) = reading else {
+            return self.abandon(SqlError::new(1105, "HY000", "the transaction ended while it waited"));
+        };
+        match begun {
+            Some((catalog, snapshot)) if keeps_snapshot(self.isolation) => {
+                self.unproven = Some(Unproven { catalog, snapshot, reads });
+                // Otherwise when it reads on, and row by row when it writes.
+                if self.isolation == Isolation::Serializable
+                    && let Err(e) = self.prove(lease)
+                {
+                    return self.abandon(e);
+                }
+            }
+            _ => self.end_snapshot(),
+        }
+        for name in savepoints {
+            if let Err(e) = self.at_writer(lease, |_, w| w.set_savepoint(&name)) {
+                return self.abandon(e);
+            }
+        }
+        // The newest schema counts from here on.
+        let catalog = self.inner.published.load().catalog.clone();
+        let mut bound = bound;
+        if bound.statement.epoch() != catalog.epoch {
+            let (text, kinds) = (bound.statement.text().clone(), bound.kinds());
+            match self.inner.compile(text, &self.core().state, &catalog, kinds.as_deref()) {
+                Ok(fresh) => bound.statement = fresh,
+                Err(e) => return self.finish(Err(e)),
+            }
+        }
+        match &bound.statement.compiled().plan.kind {
+            PlanKind::Query(_) => self.query_on_writer(lease, bound, sink),
+            _ => self.write_on_lease(lease, &bound),
+        }
+    }
+
+    pub(super) fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
+        let begun_us = self.inner.clock.now_us();
+        let progress = self.write_proven_on_lease(lease, bound);
+        let took_us = self.inner.clock.now_us().saturating_sub(begun_us);
+        self.inner.note_cost(&bound.statement.compiled().plan, took_us.saturating_mul(STEPS_PER_US));
+        progress
+    }
+
+    pub(super) fn write_proven_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
+        let Some(unproven) = self.unproven.take() else {
+            let result = self.at_writer(lease, |core, writer| writer.statement(core, bound));
+            return self.finish(result);
+        };
+        let reader = self.reader.take();
+        let mut lost = false;
+        let result = self.at_writer(lease, |core, writer| {
+            let mark = writer.db.capture_mark();
+            let outcome = writer.statement(core, bound)?;
+            lost = writer.overwrote(mark, &unproven.reads, unproven.snapshot, reader.as_deref(), core)?;
+            Ok(outcome)
+        });
+        self.reader = reader;
+        if lost {
+            return self.abandon(deadlock("a row that it has read and now writes was changed meanwhile"));
+        }
+        match self.transaction {
+            Transaction::Writing(_) => self.unproven = Some(unproven),
+            _ => self.end_snapshot(),
+        }
+        self.finish(result)
+    }
+
+    /// Before the transaction reads anything at the newest state: is all that it has read in its snapshot still so? From
+    /// then on it can only read what fits to it, since it holds the writer.
+    pub(super) fn prove(&mut self, lease: LeaseId) -> Result<(), SqlError> {
+        let Some(Unproven { catalog, snapshot, reads }) = self.unproven.take() else { return Ok(()) };
+        let reader = self.reader.take();
+        let now_us = self.inner.clock.now_us();
+        let still = self.at_writer(lease, |core, writer| {
+            let Some(reader) = &reader else { return Ok(true) };
+            // Conditions call functions that want a context; what they warn of was said when they were read.
+            execute::enter(execute::Context::new(&core.state, now_us as i64));
+            let hold = reads.still_hold(&catalog, snapshot, reader, writer, &core.state);
+            execute::leave();
+            hold.map_err(|e| store_to_sql(&e))
+        });
+        self.reader = reader;
+        self.end_snapshot();
+        if still? { Ok(()) } else { Err(deadlock("what it has read was changed meanwhile")) }
+    }
+
+    /// Runs something at the writer that this session holds.
+    pub(super) fn at_writer<T>(
+        &mut self,
+        lease: LeaseId,
+        f: impl FnOnce(&mut Core, &mut Writer) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        if !self.inner.queue.use_lease(lease) {
+            self.transaction = Transaction::None;
+            self.end_snapshot();
+            return Err(deadlock("the transaction was idle for too long"));
+        }
+        let inner = self.inner.clone();
+        let mut core = self.core.take().expect("invariant: the core is here while a statement runs");
+        let result = {
+            let mut writer = inner.writer.lock();
+            *self.handle.interrupt.lock() = Some(writer.db.interrupt_handle());
+            let result = f(&mut core, &mut writer);
+            *self.handle.interrupt.lock() = None;
+            writer.db.clear_interrupt();
+            if writer.db.check().is_err() {
+                // SQLite took the whole transaction back (disk full, interrupt): so do we.
+                self.transaction = Transaction::Lost;
+            }
+            result
+        };
+        self.core = Some(core);
+        inner.queue.unuse_lease(lease, inner.clock.now_us());
+        if let Transaction::Lost = self.transaction {
+            self.transaction = Transaction::None;
+            self.end_snapshot();
+            self.end(lease, false);
+        }
+        result
+    }
+
+    /// Rolls back and reports why.
+    pub(super) fn abandon(&mut self, error: SqlError) -> Progress {
+        self.rollback();
+        self.finish(Err(error))
+    }
+
+    /// Commits what is open, then does what follows.
+    pub(super) fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Progress {
+        self.end_snapshot();
+        match std::mem::replace(&mut self.transaction, Transaction::None) {
+            Transaction::Writing(lease) => match self.end(lease, true) {
+                Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
+                None => self.finish(Err(deadlock("the transaction was idle for too long"))),
+            },
+            Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
+            Transaction::Lost => self.finish(Err(deadlock("the transaction was idle for too long"))),
+        }
+    }
+
+    pub(super) fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Progress {
+        match then {
+            Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
+            Then::Fail(e) => self.finish(Err(e)),
+            Then::Run(bound) => self.submit(bound),
+            Then::Commands(commands, bound) => self.commands(commands, bound, sink),
+        }
+    }
+
+    pub(super) fn end(
+        &mut self,
+        lease: LeaseId,
+        commit: bool,
+    ) -> Option<Taker<Result<Option<String>, SqlError>>> {
+        let (giver, taker) = handoff();
+        self.inner.queue.end_lease(lease, EndLease { commit, giver }).ok().map(|()| taker)
+    }
+
+    pub(super) fn end_snapshot(&mut self) {
+        self.unproven = None;
+        if let Some(reader) = &mut self.reader
+            && reader.end().is_err()
+        {
+            // A connection that cannot end its snapshot is not used again.
+            self.reader = None;
+        }
+    }
+
+    /// Rolls the open transaction back. Never fails: what cannot be undone here is undone by the writer.
+    pub(super) fn rollback(&mut self) {
+        if let Transaction::Writing(lease) = std::mem::replace(&mut self.transaction, Transaction::None) {
+            // The writer rolls back when it sees this; nobody has to wait for it.
+            self.end(lease, false);
+        }
+        self.end_snapshot();
+    }
+}
+
+/// 1213: the transaction was rolled back; a retry will do.
+pub(crate) fn deadlock(why: &str) -> SqlError {
+    SqlError::new(
+        1213,
+        "40001",
+        format!("Deadlock found when trying to get lock; try restarting transaction ({why})"),
+    )
+}
