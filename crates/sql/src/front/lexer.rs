@@ -349,10 +349,9 @@ pub fn unquote(token: &str, backslash: bool) -> String {
 /// stay with it.
 pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
     let mut out = Vec::new();
-    // One statement, as nearly always: no need to read it for its quotes and comments.
-    let one = text.trim().trim_end_matches(';');
-    if !one.contains([';', '#', '*']) && !one.contains("--") {
-        out.extend((!one.is_empty()).then_some(one.trim()));
+    // One statement, as nearly always: no need to read it to its end.
+    if !text.contains(';') {
+        out.extend(Lexer::new(text, mode.into()).next().map(|_| text.trim()));
         return out;
     }
     let (mut from, mut any) = (0, false);
