@@ -196,7 +196,7 @@ fn type_in_results(column_type: ColumnType) -> (ColumnType, ColumnFlags) {
         Time2 => (Time, none),
         Enum => (String, ColumnFlags::ENUM),
         Set => (String, ColumnFlags::SET),
-        TinyBlob | MediumBlob | LongBlob => (Blob, ColumnFlags::BLOB),
+        TinyBlob | MediumBlob => (Blob, ColumnFlags::BLOB),
         other => (other, none),
     }
 }

@@ -16,6 +16,8 @@ pub const DECIMALS_NOT_FIXED: u8 = 31;
 pub const DECIMAL_DIGITS_MAX: u32 = 65;
 /// Greatest number of digits after the point of a DECIMAL.
 pub const DECIMAL_SCALE_MAX: u8 = 30;
+/// Length in bytes of a user variable that holds none but NULL or bytes.
+const VARIABLE_BYTES: u32 = 16_777_215;
 /// Length in characters of text whose length is not known.
 pub const TEXT_LENGTH_UNKNOWN: u32 = 65_535;
 
@@ -148,12 +150,12 @@ impl TypeCode {
     /// A type whose values have this form: that of a user variable.
     pub fn field_type(self, collation: Collation) -> FieldType {
         match self.class {
-            Class::Null => FieldType::bytes(0),
+            Class::Null => FieldType::bytes(VARIABLE_BYTES),
             Class::Int => FieldType::int(),
             Class::UInt => FieldType::uint(),
             Class::Real => FieldType::double(),
             Class::Decimal => FieldType::decimal(DECIMAL_DIGITS_MAX, self.decimals),
-            Class::Bytes => FieldType::bytes(TEXT_LENGTH_UNKNOWN),
+            Class::Bytes => FieldType::bytes(VARIABLE_BYTES),
             _ => FieldType::text(TEXT_LENGTH_UNKNOWN, collation),
         }
     }
@@ -170,14 +172,21 @@ impl FieldType {
             Class::Int | Class::Year => Self::int(),
             Class::UInt | Class::Bit => Self::uint(),
             Class::Real | Class::Float => Self::double(),
-            Class::Decimal | Class::Bytes => self.clone(),
-            Class::Null => Self::bytes(0),
+            Class::Decimal => self.clone(),
+            Class::Bytes => Self::bytes(VARIABLE_BYTES),
+            Class::Null => Self::bytes(VARIABLE_BYTES),
             class => {
                 let collation =
                     if class == Class::Text { self.collation } else { Collation::Utf8mb4_0900AiCi };
                 Self::text(TEXT_LENGTH_UNKNOWN, collation)
             }
         }
+    }
+
+    /// The same as an expression that is no column: the digits of a text are not fixed.
+    pub fn of_expression(self) -> Self {
+        let decimals = if self.class() == Class::Text { DECIMALS_NOT_FIXED } else { self.decimals };
+        FieldType { decimals, ..self }
     }
 
     /// The type of NULL.
@@ -197,7 +206,7 @@ impl FieldType {
 
     /// BIGINT UNSIGNED.
     pub fn uint() -> Self {
-        Self::new(FieldKind::LongLong, true, 20, 0)
+        Self::new(FieldKind::LongLong, true, 21, 0)
     }
 
     /// DOUBLE.
@@ -375,7 +384,8 @@ impl FieldType {
                 FieldKind::Short => 5,
                 FieldKind::Int24 => 8,
                 FieldKind::Long => 10,
-                _ => self.length.min(20),
+                _ if self.unsigned => self.length.min(20),
+                _ => self.length.saturating_sub(1).clamp(1, 20),
             },
             Class::Year => 4,
             Class::Date => 8,
@@ -460,7 +470,11 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
                 if magnitude_bits(u) < 64 {
                     let kind =
                         if magnitude_bits(u) >= magnitude_bits(s) { &FieldKind::LongLong } else { &s.kind };
-                    FieldType { kind: kind.clone(), ..FieldType::int() }
+                    let length = match kind {
+                        FieldKind::LongLong => 21,
+                        _ => s.length.max(u.length + 1),
+                    };
+                    FieldType { kind: kind.clone(), length, ..FieldType::int() }
                 } else {
                     FieldType::decimal(20, 0)
                 }
@@ -491,12 +505,17 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
         (x, y) => {
             let length = a.text_length().max(b.text_length());
             if x == Class::Bytes || y == Class::Bytes || x == Class::Bit || y == Class::Bit {
-                FieldType::bytes(length)
+                let lob = a.kind == FieldKind::Blob || b.kind == FieldKind::Blob;
+                let ty = FieldType::bytes(length);
+                if lob { FieldType { kind: FieldKind::Blob, ..ty } } else { ty }
             } else {
                 let collation = if x.is_text() { a.collation } else { b.collation };
                 let collation =
                     if collation == Collation::Binary { Collation::Utf8mb4_0900AiCi } else { collation };
-                FieldType::text(length, collation)
+                let ty = FieldType::text(length, collation);
+                let fixed =
+                    |k: &FieldKind| matches!(k, FieldKind::Char | FieldKind::Enum(_) | FieldKind::Set(_));
+                if fixed(&a.kind) && fixed(&b.kind) { FieldType { kind: FieldKind::Char, ..ty } } else { ty }
             }
         }
     }

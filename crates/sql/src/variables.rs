@@ -72,7 +72,7 @@ pub fn field_type(v: &Variable) -> FieldType {
         Kind::Bool => (FieldKind::LongLong, false, 1, 0),
         Kind::Int { .. } => (FieldKind::LongLong, true, 21, 0),
         Kind::Real { .. } => (FieldKind::Double, false, 23, 6),
-        _ => (FieldKind::VarChar, false, 65_535 / 4, 31),
+        _ => (FieldKind::VarChar, false, 65_535 / 3, 31),
     };
     let text = kind == FieldKind::VarChar;
     let collation = if text { Collation::Utf8mb4_0900AiCi } else { Collation::Binary };

@@ -35,13 +35,16 @@ pub(super) fn column(field: &Field, results: Option<u16>) -> ColumnDef<'_> {
         FieldKind::Timestamp => (T::Timestamp, false),
         FieldKind::Char => (T::String, true),
         FieldKind::VarChar => (T::VarString, true),
+        FieldKind::Text if field.org_name.is_empty() => (T::LongBlob, true),
         FieldKind::Text => (T::Blob, true),
         FieldKind::Binary => (T::String, false),
         FieldKind::VarBinary => (T::VarString, false),
+        FieldKind::Blob if field.org_name.is_empty() => (T::LongBlob, false),
         FieldKind::Blob => (T::Blob, false),
         FieldKind::Enum(_) => (T::Enum, true),
         FieldKind::Set(_) => (T::Set, true),
-        FieldKind::Json => (T::Json, false),
+        // A column of JSON is bytes, an expression is text.
+        FieldKind::Json => (T::Json, field.org_name.is_empty()),
     };
     let mut flags = ColumnFlags::empty();
     flags.set(ColumnFlags::NOT_NULL, field.not_null);
@@ -52,9 +55,15 @@ pub(super) fn column(field: &Field, results: Option<u16>) -> ColumnDef<'_> {
     flags.set(ColumnFlags::UNSIGNED, field.ty.unsigned || column_type == T::Year);
     flags.set(ColumnFlags::ZEROFILL, field.ty.zerofill || column_type == T::Year);
     flags.set(ColumnFlags::BINARY, !is_text);
-    flags.set(ColumnFlags::BLOB, matches!(column_type, T::Blob | T::Json));
+    flags.set(ColumnFlags::BLOB, matches!(column_type, T::Blob | T::LongBlob | T::Json));
     flags.set(ColumnFlags::TIMESTAMP, column_type == T::Timestamp);
-    let length = if is_text { field.ty.length.saturating_mul(CHARACTER_BYTES_MAX) } else { field.ty.length };
+    let length = match column_type {
+        T::Json if !is_text => u32::MAX,
+        // LONGTEXT ends at the same number of bytes as LONGBLOB.
+        T::Blob | T::LongBlob if is_text && field.ty.length == u32::MAX / CHARACTER_BYTES_MAX => u32::MAX,
+        _ if is_text => field.ty.length.saturating_mul(CHARACTER_BYTES_MAX),
+        _ => field.ty.length,
+    };
     ColumnDef {
         schema: &field.database,
         table: &field.table,
@@ -65,7 +74,7 @@ pub(super) fn column(field: &Field, results: Option<u16>) -> ColumnDef<'_> {
         length,
         column_type,
         flags,
-        decimals: field.ty.decimals,
+        decimals: if column_type == T::Json && !is_text { 0 } else { field.ty.decimals },
     }
 }
 

@@ -9,7 +9,10 @@ use super::query::collate_clause;
 use super::{Binder, Bound, Scope, coercibility};
 use crate::error::SqlError;
 use crate::field::FieldType;
-use crate::types::{Class, TEXT_LENGTH_UNKNOWN};
+use crate::types::Class;
+
+/// As MySQL declares the length of GROUP_CONCAT.
+const GROUP_CONCAT_CHARS_PER_BYTE: u32 = 16;
 
 /// Names of aggregate functions.
 const NAMES: [&str; 20] = [
@@ -117,7 +120,10 @@ impl Binder<'_> {
                 };
                 let sql = self.sql(&x);
                 let f = name.to_lowercase();
-                let mut b = Bound::new(format!("{f}({sql}{}){over}", collate_clause(&x.ty)), x.ty.clone());
+                let mut b = Bound::new(
+                    format!("{f}({sql}{}){over}", collate_clause(&x.ty)),
+                    x.ty.clone().of_expression(),
+                );
                 b.coercibility = x.coercibility;
                 b
             }
@@ -227,6 +233,15 @@ impl Binder<'_> {
         Bound::new(format!("p_avg({sql},{scale},{more})"), ty)
     }
 
+    /// The greatest number of characters of GROUP_CONCAT.
+    fn group_concat_length(&self) -> u32 {
+        let bytes = match self.session.system_variable("group_concat_max_len", false) {
+            Ok(Value::Int(n)) => u32::try_from(n).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        bytes.saturating_mul(GROUP_CONCAT_CHARS_PER_BYTE)
+    }
+
     fn group_concat(
         &mut self,
         call: &Call<'_>,
@@ -257,10 +272,11 @@ impl Binder<'_> {
         let separator = self.constant(Value::Text(separator));
         let collate = if distinct.is_empty() { String::new() } else { collate_clause(&text.ty) };
         let sql = format!("p_gcjoin(p_gc({distinct}{sql}{collate}{order}),{separator})");
-        let ty = if text.class() == Class::Bytes {
-            FieldType::bytes(TEXT_LENGTH_UNKNOWN)
+        let length = self.group_concat_length();
+        let ty = if matches!(all.class(), Class::Bytes | Class::Null) {
+            FieldType::bytes(length.saturating_mul(4))
         } else {
-            FieldType::text(TEXT_LENGTH_UNKNOWN, text.ty.collation)
+            FieldType::text(length, text.ty.collation)
         };
         let mut b = Bound::new(sql, ty);
         b.coercibility = text.coercibility.max(coercibility::COLUMN);

@@ -110,9 +110,9 @@ impl Binder<'_> {
             _ => unsigned && !free_minus,
         };
         let length = match op {
-            Multiply => (x.ty.precision() + y.ty.precision()).min(20),
+            Multiply => x.ty.precision() + y.ty.precision(),
             Modulo => digits,
-            _ => (digits + 1).min(20),
+            _ => digits + 1,
         };
         let ty = if result_unsigned { FieldType::uint() } else { FieldType::int() };
         let ty = FieldType { length: length + u32::from(!result_unsigned), ..ty };
@@ -192,6 +192,14 @@ impl Binder<'_> {
     fn integer_division(&mut self, kind: Kind, a: &Bound, b: &Bound) -> Bound {
         let unsigned = a.ty.unsigned || b.ty.unsigned;
         let ty = if unsigned { FieldType::uint() } else { FieldType::int() };
+        let ty = match kind {
+            Kind::Int => FieldType { length: a.ty.length, ..ty },
+            Kind::Decimal => {
+                let whole = a.ty.precision().saturating_sub(u32::from(a.ty.scale()));
+                FieldType { length: whole + 1, ..ty }
+            }
+            Kind::Real => ty,
+        };
         if kind == Kind::Int {
             let (x, y) = (self.int_operand(a), self.int_operand(b));
             let sql = format!("p_idiv({},{},{})", self.sql(&x), self.sql(&y), u8::from(unsigned));
@@ -214,7 +222,7 @@ impl Binder<'_> {
                 let sql = self.sql(&x);
                 let inline = x.bits <= SAFE_BITS;
                 let sql = if inline { format!("(-{sql})") } else { format!("p_ineg({sql})") };
-                let mut out = Bound::new(sql, FieldType { length: x.ty.length + 1, ..FieldType::int() });
+                let mut out = Bound::new(sql, FieldType { length: x.ty.precision() + 1, ..FieldType::int() });
                 out.bits = x.bits;
                 out
             }

@@ -72,7 +72,7 @@ impl Binder<'_> {
                 self.plain(b, FieldType::double())
             }
             DataType::Float(_) => {
-                let float = FieldType { kind: FieldKind::Float, length: 12, ..FieldType::double() };
+                let float = FieldType { kind: FieldKind::Float, ..FieldType::double() };
                 let d = self.to(b, &FieldType::double());
                 let sql = format!("p_single({})", self.sql(&d));
                 Bound::new(sql, float)
@@ -147,7 +147,12 @@ impl Binder<'_> {
         let mut out = out.with_parts([b]);
         out.field = None;
         out.hex = false;
-        out.not_null = b.not_null && !out.class().is_temporal();
+        let may_be_cut = matches!(out.class(), Class::Text | Class::Bytes | Class::Json);
+        out.not_null = b.not_null
+            && !out.class().is_temporal()
+            && out.class() != Class::Year
+            && !(may_be_cut && self.mode().strict());
+        out.ty = out.ty.of_expression();
         if out.class() == Class::Text {
             // A cast's text is in the connection's collation, as strong as a column's.
             out.coercibility = coercibility::COLUMN;

@@ -462,6 +462,7 @@ impl Binder<'_> {
             format!("(SELECT p_one(c0) FROM ({}))", sub.sql)
         };
         let mut out = sub.column(0, &sql);
+        out.ty = out.ty.of_expression();
         out.not_null = false;
         out.field = None;
         out.free = sub.free;

@@ -9,6 +9,7 @@ use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
+use crate::front::Literal;
 use crate::functions::members_spec;
 use crate::plan::{Coerce, SessionInfo, Slot, Source};
 use crate::session::SqlMode;
@@ -18,6 +19,17 @@ use crate::types::{self, Class, TypeCode};
 const STACK_LEFT_BYTES: usize = 128 * 1024;
 /// Stack that is added when it is not, bytes.
 const STACK_MORE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Character sets of MySQL whose collations cannot be given to text in utf8mb4.
+const OTHER_CHARSETS: [&str; 38] = [
+    "armscii8", "ascii", "big5", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "cp932",
+    "dec8", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "geostd8", "greek", "hebrew", "hp8", "keybcs2",
+    "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman", "sjis", "swe7", "tis620",
+    "ucs2", "ujis", "utf16", "utf16le", "utf32",
+];
+
+/// Length of a user variable that was never set, bytes.
+const MISSING_VARIABLE_BYTES: u32 = 65_532;
 
 /// Functions that need no parentheses, which the parser takes for names (MySQL manual, 14.7 and 14.15).
 const CALLED_BARE: [&str; 4] = ["current_user", "utc_date", "utc_time", "utc_timestamp"];
@@ -144,16 +156,17 @@ impl Binder<'_> {
             let name = first.trim_start_matches('@').to_lowercase();
             let ty = match self.session.user_variables.get(&name) {
                 Some(v) => v.ty.clone(),
-                None => FieldType::text(types::TEXT_LENGTH_UNKNOWN, self.session.collation),
+                None => FieldType::null(),
             };
+            let missing = !self.session.user_variables.contains_key(&name);
             if self.assigns {
                 return Ok(self.changing_variable(&name, ty));
             }
             // The cache knows the classes of the variables that a plan assumes: see `Front`.
-            let ty = ty.of_variable();
+            let ty = if missing { FieldType::bytes(MISSING_VARIABLE_BYTES) } else { ty.of_variable() };
             let slot = Slot { source: Source::UserVariable(name), coerce: Coerce::Expression(ty.clone()) };
             let mut b = Bound::slot(slot, ty);
-            b.coercibility = coercibility::LITERAL;
+            b.coercibility = coercibility::COLUMN;
             return Ok(b);
         };
         let (global, name) = match (name.to_ascii_lowercase().as_str(), parts.get(1)) {
@@ -165,12 +178,18 @@ impl Binder<'_> {
         if matches!(name.as_str(), "warning_count" | "error_count") {
             self.keeps_warnings = true;
         }
-        let ty = match self.session.system_variable(&name, global)? {
+        let declared = crate::variables::find(&name).map(crate::variables::field_type);
+        let by_value = match self.session.system_variable(&name, global)? {
             Value::Int(_) => FieldType::int(),
             Value::Blob(_) => FieldType::uint(),
             Value::Real(_) => FieldType::double(),
             _ => FieldType::text(1024, Collation::Utf8mb4GeneralCi),
         };
+        let fits = |ty: &FieldType| match by_value.class() {
+            Class::Int | Class::UInt => ty.class().is_integer(),
+            class => ty.class() == class,
+        };
+        let ty = declared.filter(fits).unwrap_or(by_value);
         let slot = Slot { source: Source::SystemVariable { name, global }, coerce: Coerce::None };
         let mut b = Bound::slot(slot, ty);
         b.coercibility = coercibility::SYSTEM;
@@ -371,6 +390,15 @@ impl Binder<'_> {
                     return Ok(self.constant_literal(&l));
                 }
                 let b = self.expr(e, s)?;
+                // -9223372036854775808 is a number, though what follows the sign is greater than every BIGINT.
+                if let (Class::UInt, Repr::Slot(Slot { source: Source::Literal(n), coerce: Coerce::None })) =
+                    (b.class(), &b.repr)
+                    && let Some(l) = self.text.and_then(|t| t.literal(*n))
+                    && l.value == Value::from_u64(1 << 63)
+                {
+                    self.text.inspect(|t| t.pin(*n));
+                    return Ok(self.constant_literal(&Literal::int(i64::MIN)));
+                }
                 self.negate(&b)
             }
             UnaryOperator::BitwiseNot => {
@@ -405,6 +433,7 @@ impl Binder<'_> {
                 let args = vec![self.expr(l, s)?, self.expr(r, s)?];
                 self.call("CONCAT", args)
             }
+            Arrow | LongArrow if !is_column(l) => Err(SqlError::syntax(&op.to_string(), 1)),
             Arrow => {
                 let args = vec![self.expr(l, s)?, self.expr(r, s)?];
                 self.call("JSON_EXTRACT", args)
@@ -444,7 +473,14 @@ impl Binder<'_> {
 
     fn collate(&mut self, e: &Expr, name: &str, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let name = name.trim_matches(['`', '"', '\'']);
-        let collation = Collation::from_name(name).ok_or_else(|| SqlError::unknown_collation(name))?;
+        let Some(collation) = Collation::from_name(name) else {
+            let set = name.split('_').next().unwrap_or_default().to_ascii_lowercase();
+            if OTHER_CHARSETS.contains(&set.as_str()) {
+                let message = format!("COLLATION '{name}' is not valid for CHARACTER SET 'utf8mb4'");
+                return Err(SqlError::new(1253, "42000", message));
+            }
+            return Err(SqlError::unknown_collation(name));
+        };
         let b = self.expr(e, s)?;
         let mut b = self.text_of(&b);
         if collation == Collation::Binary && b.class() != Class::Bytes {
@@ -580,6 +616,12 @@ pub(super) fn balanced(parts: &[String], word: &str) -> String {
     }
     let (a, b) = parts.split_at(parts.len() / 2);
     format!("({}{word}{})", balanced(a, word), balanced(b, word))
+}
+
+/// A column stands left of `->`, nothing else.
+fn is_column(e: &Expr) -> bool {
+    matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        || matches!(e, Expr::BinaryOp { op: BinaryOperator::Arrow | BinaryOperator::LongArrow, .. })
 }
 
 /// INTERVAL n unit.

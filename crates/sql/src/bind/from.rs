@@ -91,12 +91,29 @@ impl Binder<'_> {
         let base = left.relations.len();
         left.relations.extend(s.relations.iter().cloned());
         left.merged.extend(s.merged.iter().map(|(r, c)| (r + base, *c)));
-        let right_sql = self.factor(&join.relation, &mut right);
+        let right_sql = match &join.relation {
+            TableFactor::Derived { lateral: true, alias: Some(alias), .. } if word == "RIGHT JOIN" => {
+                // All of its rows come, so it can see nothing to its left.
+                let mut own = Scope { outer: s.outer.clone(), ..Scope::empty(s.id) };
+                let bound = self.factor(&not_lateral(&join.relation), &mut own);
+                match bound {
+                    Err(e) if e.code == 1054 && self.factor(&join.relation, &mut right).is_ok() => {
+                        let name = &alias.name.value;
+                        let message = format!(
+                            "INNER or LEFT JOIN must be used for LATERAL references made by '{name}'"
+                        );
+                        Err(SqlError::new(3668, "HY000", message))
+                    }
+                    bound => {
+                        right = own;
+                        bound
+                    }
+                }
+            }
+            relation => self.factor(relation, &mut right),
+        };
         self.left = before;
         let right_sql = right_sql?;
-        if word == "RIGHT JOIN" && is_lateral(&join.relation) {
-            return Err(SqlError::unsupported("RIGHT JOIN LATERAL"));
-        }
         let right_sql = if matches!(join.relation, TableFactor::NestedJoin { .. }) {
             format!("({right_sql})")
         } else {
@@ -419,8 +436,12 @@ impl Scope {
     }
 }
 
-fn is_lateral(f: &TableFactor) -> bool {
-    matches!(f, TableFactor::Derived { lateral: true, .. })
+fn not_lateral(f: &TableFactor) -> TableFactor {
+    let mut f = f.clone();
+    if let TableFactor::Derived { lateral, .. } = &mut f {
+        *lateral = false;
+    }
+    f
 }
 
 fn plain_name(name: &ObjectName) -> Result<String, SqlError> {

@@ -100,7 +100,25 @@ impl Binder<'_> {
             ("p_extract_time", self.to(&b, &FieldType::time(6)))
         };
         let sql = format!("{f}({},{})", unit as i64, self.sql(&x));
-        Ok(Bound::new(sql, FieldType { length: 21, ..FieldType::int() }).with_parts([&b]))
+        Ok(Bound::new(sql, FieldType { length: extract_length(unit), ..FieldType::int() }).with_parts([&b]))
+    }
+}
+
+/// Digits that EXTRACT can give, and a sign.
+fn extract_length(unit: Unit) -> u32 {
+    match unit {
+        Unit::Quarter => 2,
+        Unit::Month | Unit::Week | Unit::Day | Unit::Minute | Unit::Second => 3,
+        Unit::Hour => 4,
+        Unit::Year | Unit::MinuteSecond => 5,
+        Unit::HourMinute => 6,
+        Unit::YearMonth | Unit::Microsecond => 7,
+        Unit::HourSecond => 8,
+        Unit::DayHour | Unit::SecondMicrosecond => 9,
+        Unit::DayMinute | Unit::MinuteMicrosecond => 11,
+        Unit::DaySecond => 13,
+        Unit::HourMicrosecond => 14,
+        Unit::DayMicrosecond => 20,
     }
 }
 

@@ -300,6 +300,8 @@ impl Binder<'_> {
             let mut ty = types::unify(&l.ty, &r.ty);
             if ty.class() == Class::Text {
                 ty.collation = self.common_collation(&[&l, &r], "UNION")?;
+                // As of a column.
+                ty.decimals = 0;
             }
             let collate = if word == "UNION ALL" { String::new() } else { collate_clause(&ty) };
             outer.push(format!("c{i}{} AS c{i}", collate_clause(&ty)));

@@ -14,7 +14,8 @@ use super::query::{BoundQuery, collate_clause, expression_field, order_expressio
 use super::scope::{Aliases, Group};
 use super::{Binder, Bound, Repr, Scope};
 use crate::error::SqlError;
-use crate::field::{Field, FieldType};
+use crate::field::{Field, FieldKind, FieldType};
+use crate::types::Class;
 
 /// Columns that GROUPING() takes.
 const GROUPING_MAX: usize = 64;
@@ -70,6 +71,9 @@ impl Binder<'_> {
                     };
                     // The totals have NULL.
                     f.not_null &= i.bound.aggregate;
+                    if l.order.is_some() && i.bound.class() == Class::Int && !i.bound.aggregate {
+                        f.ty.kind = FieldKind::LongLong;
+                    }
                     columns.push(f);
                     levels.push(i.bound.coercibility);
                     free.extend(i.bound.free.iter().filter(|f| f.scope != l.base.id).cloned());

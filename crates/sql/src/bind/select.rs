@@ -206,7 +206,21 @@ impl Binder<'_> {
             if aggregated || !groups.is_empty() {
                 having_sql = Some(sql);
             } else if h.window {
-                return Err(SqlError::unsupported("window functions in HAVING"));
+                let written = q.having.as_ref().map(ToString::to_string).unwrap_or_default();
+                let alias = items.iter().find(|i| i.bound.window && i.alias && written.contains(&i.name));
+                return Err(match alias {
+                    Some(i) => {
+                        let message = format!(
+                            "You cannot use the alias '{}' of an expression containing a window function in this \
+                             context.'",
+                            i.name
+                        );
+                        SqlError::new(3594, "HY000", message)
+                    }
+                    None => {
+                        SqlError::new(3593, "HY000", "You cannot use a window function in this context.'")
+                    }
+                });
             } else {
                 conditions.push(sql);
             }

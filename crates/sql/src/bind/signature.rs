@@ -85,8 +85,8 @@ use Ret::*;
 pub const SIGNATURES: &[Signature] = table! {
     ["CONCAT"] "p_concat" 1..MANY "s" Sum, total;
     ["CONCAT_WS"] "p_concat_ws" 2..MANY "s" Sum;
-    ["LENGTH" | "OCTET_LENGTH"] "p_length" 1..1 "s" Int(10), total;
-    ["CHAR_LENGTH" | "CHARACTER_LENGTH"] "p_char_length" 1..1 "s" Int(10), total;
+    ["LENGTH" | "OCTET_LENGTH"] "p_length" 1..1 "s" Int(11), total;
+    ["CHAR_LENGTH" | "CHARACTER_LENGTH"] "p_char_length" 1..1 "s" Int(11), total;
     ["BIT_LENGTH"] "p_bit_length" 1..1 "s" Int(11), total;
     ["LOWER" | "LCASE"] "p_lower" 1..1 "s" Like(1), total;
     ["UPPER" | "UCASE"] "p_upper" 1..1 "s" Like(1), total;
@@ -104,7 +104,7 @@ pub const SIGNATURES: &[Signature] = table! {
     ["INSERT"] "p_insert" 4..4 "tiit" Sum, total;
     ["INSTR"] "p_instr" 2..2 "tt" Int(11), collated, total;
     ["LOCATE"] "p_locate" 2..3 "tti" Int(11), collated, total;
-    ["ASCII"] "p_ascii" 1..1 "s" Int(3), total;
+    ["ASCII"] "p_ascii" 1..1 "s" Int(4), total;
     ["ORD"] "p_ord" 1..1 "s" Int(21), total;
     ["UNHEX"] "p_unhex" 1..1 "t" Bytes(65_535);
     ["BIN"] "p_bin" 1..1 "i" Text(65);
@@ -113,7 +113,7 @@ pub const SIGNATURES: &[Signature] = table! {
     ["SPACE"] "p_space" 1..1 "i" Text(65_535);
     ["STRCMP"] "p_strcmp" 2..2 "tt" Int(2), collated, total;
     ["ELT"] "p_elt" 2..MANY "it" Text(65_535);
-    ["FIND_IN_SET"] "p_find_in_set" 2..2 "tt" Int(3), collated, total;
+    ["FIND_IN_SET"] "p_find_in_set" 2..2 "tt" Int(11), collated, total;
     ["QUOTE"] "p_quote" 1..1 "t" Like(2);
     ["SOUNDEX"] "p_soundex" 1..1 "t" Text(255), total;
     ["TO_BASE64"] "p_to_base64" 1..1 "b" Text(65_535), total;
@@ -190,9 +190,9 @@ pub const SIGNATURES: &[Signature] = table! {
     ["PERIOD_DIFF"] "p_period_diff" 2..2 "i" Int(6);
     ["CONVERT_TZ"] "p_convert_tz" 3..3 "dtt" DateTime;
     ["JSON_EXTRACT"] "p_json_extract" 2..MANY "jt" Json;
-    ["JSON_UNQUOTE"] "p_json_unquote" 1..1 "t" Text(65_535);
+    ["JSON_UNQUOTE"] "p_json_unquote" 1..1 "t" Like(1);
     ["JSON_QUOTE"] "p_json_quote" 1..1 "t" Text(65_535), total;
-    ["JSON_VALID"] "p_json_valid" 1..1 "t" Bool, total;
+    ["JSON_VALID"] "p_json_valid" 1..1 "t" Bool;
     ["JSON_TYPE"] "p_json_type" 1..1 "j" Text(17);
     ["JSON_LENGTH"] "p_json_length" 1..2 "jt" Int(21);
     ["JSON_DEPTH"] "p_json_depth" 1..1 "j" Int(21);

@@ -55,7 +55,7 @@ impl Binder<'_> {
         let name = call.name.as_str();
         if super::aggregate::is_aggregate(name) {
             if call.distinct {
-                return Err(SqlError::unsupported("DISTINCT in a window function"));
+                return Err(SqlError::unsupported("<window function>(DISTINCT ..)"));
             }
             let mut b = self.aggregate_of(call, s, &over)?.with_parts(&parts);
             if b.class() == Class::Int {
@@ -110,6 +110,9 @@ impl Binder<'_> {
                     field: None,
                     ..x.clone()
                 }
+            }
+            ("LAG" | "LEAD", [_, n, ..]) if matches!(self.constant_int(n), Some(i) if i < 0) => {
+                return Err(SqlError::syntax(&call.args[1].to_string(), 1));
             }
             ("LAG" | "LEAD", [x, n]) => {
                 let (sql, n) = (self.sql(x), self.sql(n));
@@ -179,24 +182,31 @@ impl Binder<'_> {
             }
             out.push(format!("PARTITION BY {}", list.join(",")));
         }
-        let mut numeric = true;
+        let (mut numeric, mut text) = (true, w.order_by.len() != 1);
         if !w.order_by.is_empty() {
             let mut list = Vec::new();
             for o in &w.order_by {
                 let b = self.expr(&o.expr, s)?;
                 numeric &= matches!(b.class(), Class::Int | Class::Real | Class::Float | Class::Year);
+                text |= !(b.class().is_number() || b.class().is_temporal());
                 list.push(self.order_key(&b, o)?);
                 parts.push(b);
             }
             out.push(format!("ORDER BY {}", list.join(",")));
         }
         if let Some(f) = &w.window_frame {
-            out.push(self.frame(f, numeric, s)?);
+            out.push(self.frame(f, numeric, text, s)?);
         }
         Ok(out.join(" "))
     }
 
-    fn frame(&mut self, f: &WindowFrame, numeric: bool, s: &Rc<Scope>) -> Result<String, SqlError> {
+    fn frame(
+        &mut self,
+        f: &WindowFrame,
+        numeric: bool,
+        text: bool,
+        s: &Rc<Scope>,
+    ) -> Result<String, SqlError> {
         let units = match f.units {
             WindowFrameUnits::Rows => "ROWS",
             WindowFrameUnits::Range => "RANGE",
@@ -210,6 +220,11 @@ impl Binder<'_> {
                 WindowFrameBound::Following(e) => (e, "FOLLOWING"),
             };
             let Some(e) = e else { return Ok(format!("UNBOUNDED {word}")) };
+            if range && text {
+                let message = "Window '<unnamed window>' with RANGE N PRECEDING/FOLLOWING frame requires exactly one \
+                               deterministic ORDER BY expression, of numeric or temporal type";
+                return Err(SqlError::new(3587, "HY000", message));
+            }
             if matches!(**e, Expr::Interval(_)) || (range && !numeric) {
                 return Err(SqlError::unsupported("RANGE frames over anything but integers and doubles"));
             }
@@ -222,6 +237,17 @@ impl Binder<'_> {
             return Err(SqlError::syntax("UNBOUNDED", 1));
         }
         let start = bound(&f.start_bound)?;
+        let end = f.end_bound.as_ref().unwrap_or(&WindowFrameBound::CurrentRow);
+        let backwards = match (&f.start_bound, end) {
+            (WindowFrameBound::Following(_), end) => !matches!(end, WindowFrameBound::Following(_)),
+            (WindowFrameBound::CurrentRow, end) => matches!(end, WindowFrameBound::Preceding(_)),
+            _ => false,
+        };
+        if backwards {
+            let message =
+                "Window '<unnamed window>': frame start or end is negative, NULL or of non-integral type";
+            return Err(SqlError::new(3586, "HY000", message));
+        }
         Ok(match &f.end_bound {
             Some(end) => format!("{units} BETWEEN {start} AND {}", bound(end)?),
             None => format!("{units} {start}"),

@@ -408,7 +408,7 @@ impl Reader<'_, '_, '_> {
         // Trailing blanks do not count, as in CHAR.
         let all: Vec<String> = all.into_iter().map(|m| m.trim_end_matches(' ').to_owned()).collect();
         for (n, m) in all.iter().enumerate() {
-            if all[..n].iter().any(|other| other.to_lowercase() == m.to_lowercase()) {
+            if all[n + 1..].iter().any(|other| other.to_lowercase() == m.to_lowercase()) {
                 let message = format!("Column '{}' has duplicated value '{m}' in {kind}", self.column);
                 return Err(SqlError::new(1291, "HY000", message));
             }

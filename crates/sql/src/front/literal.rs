@@ -5,6 +5,9 @@ use p2pdb_model::types::Collation;
 
 use crate::field::FieldType;
 
+/// Digits and sign of the longest integer of 31 bits.
+const SMALL_LENGTH: u32 = 11;
+
 /// What a literal is to the typing of a statement. Statements that differ only in the values of their literals,
 /// not in their kinds, share one plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +52,9 @@ impl LiteralKind {
         match self {
             LiteralKind::Unknown => FieldType::text(255, collation),
             LiteralKind::Null => FieldType::null(),
-            LiteralKind::SmallInt | LiteralKind::Int => FieldType::int(),
-            LiteralKind::UInt => FieldType::uint(),
+            LiteralKind::SmallInt => FieldType { length: SMALL_LENGTH, ..FieldType::int() },
+            LiteralKind::Int => FieldType::int(),
+            LiteralKind::UInt => FieldType { length: 20, ..FieldType::uint() },
             LiteralKind::Decimal(precision, scale) => FieldType::decimal(u32::from(precision), scale),
             LiteralKind::Double => FieldType::double(),
             LiteralKind::Text(bits) => FieldType::text(1u32 << bits.min(30), collation),

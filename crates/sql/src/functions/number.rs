@@ -123,7 +123,12 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         _ => reals(a, "%", |x, y| x % y),
     }),
     ("p_finite", 1, real1!(|x: f64| x)),
-    ("p_rneg", 1, real1!(|x: f64| -x)),
+    ("p_rneg", 1, |a| match a {
+        [ValueRef::Null] => Ok(Value::Null),
+        // Also of zero, as MySQL shows it.
+        [x] => Ok(Value::Real(-real_of(x))),
+        _ => Ok(Value::Null),
+    }),
     ("p_rabs", 1, real1!(f64::abs)),
     ("p_rceil", 1, real1!(f64::ceil)),
     ("p_rfloor", 1, real1!(f64::floor)),

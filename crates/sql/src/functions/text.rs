@@ -455,6 +455,9 @@ fn conv(a: &[ValueRef<'_>]) -> Answer {
     let (from, to) = (int_of(&a[1]), int_of(&a[2]));
     let base = |n: i64| u32::try_from(n.unsigned_abs()).ok().filter(|b| (2..=36).contains(b));
     let (Some(f), Some(t)) = (base(from), base(to)) else { return Ok(Value::Null) };
+    if str_of(&a[0]).is_empty() {
+        return Ok(Value::Null);
+    }
     let s = str_of(&a[0]).trim_start();
     let (negative, digits) = match s.strip_prefix('-') {
         Some(d) => (true, d),
@@ -522,7 +525,9 @@ fn group_join(list: &ValueRef<'_>, separator: &[u8]) -> Answer {
     let mut out = Vec::new();
     let mut first = true;
     let mut cut = false;
+    let mut row = 0;
     while let Some((n, tail)) = rest.split_at_checked(8) {
+        row += 1;
         let mut len = [0; 8];
         len.copy_from_slice(n);
         let len = u64::from_be_bytes(len) as usize;
@@ -539,7 +544,7 @@ fn group_join(list: &ValueRef<'_>, separator: &[u8]) -> Answer {
         }
     }
     if cut {
-        context::warn(1260, format!("Row {} was cut by GROUP_CONCAT()", context::read(|c| c.row)));
+        context::warn(1260, format!("Row {row} was cut by GROUP_CONCAT()"));
         out.truncate(max);
     }
     if is_text == 0 {

@@ -141,6 +141,32 @@ pub fn format_kind(format: &str) -> FieldType {
     }
 }
 
+/// The greatest number of characters that a format of DATE_FORMAT or TIME_FORMAT gives, as MySQL declares it.
+pub fn format_length(format: &str) -> u32 {
+    let mut chars = format.chars();
+    let mut length = 0;
+    while let Some(c) = chars.next() {
+        length += match c {
+            '%' => match chars.next() {
+                Some('M' | 'W') => 64,
+                Some('a' | 'b') => 32,
+                Some('r') => 11,
+                Some('T') => 8,
+                // Hours of a TIME may be many.
+                Some('H' | 'k') => 7,
+                Some('f') => 6,
+                Some('D' | 'Y' | 'x' | 'X') => 4,
+                Some('j') => 3,
+                Some('w' | '%') => 1,
+                Some(c) if c.is_ascii_alphabetic() => 2,
+                _ => 1,
+            },
+            _ => 1,
+        };
+    }
+    length
+}
+
 pub(super) fn str_to_date(t: &str, format: &str, kind: TypeCode) -> Answer {
     let parsed = parse_format(t, format);
     let kinds = match kind.class {
@@ -150,7 +176,7 @@ pub(super) fn str_to_date(t: &str, format: &str, kind: TypeCode) -> Answer {
     };
     let wrong = || {
         let shown: String = t.chars().take(128).collect();
-        context::warn(1411, format!("Incorrect {kinds} value: '{shown}' for function str_to_date"));
+        context::warn(1411, format!("Incorrect datetime value: '{shown}' for function str_to_date"));
         Ok(Value::Null)
     };
     let Some((v, rest)) = parsed else { return wrong() };
@@ -167,11 +193,43 @@ pub(super) fn str_to_date(t: &str, format: &str, kind: TypeCode) -> Answer {
     super::int(if kind.class == Class::Date { v.date().pack() } else { v.pack() })
 }
 
+/// A week of a year, by `%U`, `%u`, `%V` or `%v`.
+struct Week {
+    n: u32,
+    /// `%V`, `%v`: of the year that `%X`, `%x` name.
+    strict: bool,
+    /// It begins on Sunday.
+    sunday: bool,
+}
+
+impl Week {
+    /// The day of this week; `weekday` counts from Monday, 0.
+    fn day(&self, year: u16, week_year: Option<(u32, bool)>, weekday: usize) -> Option<Date> {
+        let year = match (self.strict, week_year) {
+            (true, Some((y, sunday))) if sunday == self.sunday => u16::try_from(y).ok()?,
+            (false, None) => year,
+            _ => return None,
+        };
+        let first = Date { year, month: 1, day: 1 }.day_number();
+        // Day 0 of the calendar was a Saturday by this count.
+        let begins = (first + 5 + i64::from(self.sunday)).rem_euclid(7);
+        let weeks = (i64::from(self.n) - 1) * 7;
+        let weekday = weekday as i64;
+        let days = if self.sunday {
+            (if begins == 0 { 0 } else { 7 }) - begins + weeks + (weekday + 1) % 7
+        } else {
+            (if begins <= 3 { 0 } else { 7 }) - begins + weeks + weekday
+        };
+        date_of_day_number(first + days)
+    }
+}
+
 fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
     let mut v = DateTime::default();
     let mut rest = t.trim_start();
     let mut pm = None;
     let mut day_of_year = None;
+    let (mut week, mut week_year, mut weekday) = (None, None, None);
     let mut chars = format.chars();
     fn digits(rest: &mut &str, max: usize) -> Option<(u32, usize)> {
         let n = rest.bytes().take(max).take_while(u8::is_ascii_digit).count();
@@ -238,12 +296,18 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
             'p' => pm = Some(word(&mut rest, &["AM", "PM"], 0)? == 1),
             'M' => v.month = word(&mut rest, &MONTHS, 0)? as u8 + 1,
             'b' => v.month = word(&mut rest, &MONTHS, 3)? as u8 + 1,
-            'W' => {
-                word(&mut rest, &DAYS, 0)?;
+            'W' => weekday = Some(word(&mut rest, &DAYS, 0)?),
+            'a' => weekday = Some(word(&mut rest, &DAYS, 3)?),
+            'w' => weekday = Some((digits(&mut rest, 1)?.0 as usize + 6) % 7),
+            'U' | 'u' | 'V' | 'v' => {
+                let n = digits(&mut rest, 2)?.0;
+                let strict = matches!(f, 'V' | 'v');
+                if n > 53 || strict && n == 0 {
+                    return None;
+                }
+                week = Some(Week { n, strict, sunday: matches!(f, 'U' | 'V') });
             }
-            'a' => {
-                word(&mut rest, &DAYS, 3)?;
-            }
+            'X' | 'x' => week_year = Some((digits(&mut rest, 4)?.0, f == 'X')),
             'j' => day_of_year = Some(digits(&mut rest, 3)?.0),
             'T' | 'r' => {
                 v.hour = digits(&mut rest, 2)?.0 as u8;
@@ -267,6 +331,10 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
         let first = Date { year: v.year, month: 1, day: 1 }.day_number();
         let d = date_of_day_number(first + i64::from(n) - 1)?;
         (v.month, v.day) = (d.month, d.day);
+    }
+    if let (Some(week), Some(weekday)) = (week, weekday) {
+        let d = week.day(v.year, week_year, weekday)?;
+        (v.year, v.month, v.day) = (d.year, d.month, d.day);
     }
     let shape = DateRules { allow_invalid: true, ..DateRules::LENIENT };
     v.is_valid(shape).then_some((v, rest.trim_start()))

@@ -12,8 +12,8 @@ mod interval;
 mod unit;
 
 use calendar::{DAYS, MONTHS, day_of_year, week, weekday, whole};
-pub use format::format_kind;
 use format::{format_date, format_time, str_to_date};
+pub use format::{format_kind, format_length};
 use interval::{add, amount_us, difference, extract, extract_time};
 pub use unit::Unit;
 

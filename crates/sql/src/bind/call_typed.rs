@@ -1,0 +1,236 @@
+//! Functions whose result type follows from the types of their arguments: numbers, texts, conditions.
+//!
+//! Dates are in [`super::call_temporal`], JSON in [`super::call_json`].
+
+use super::call::wrong_count;
+use super::{Binder, Bound, Repr, coercibility};
+use crate::error::SqlError;
+use crate::field::FieldType;
+use crate::types::Class;
+
+impl Binder<'_> {
+    /// Functions whose result type follows from the arguments' types.
+    pub(super) fn generic(&mut self, name: &str, args: &[Bound]) -> Result<Option<Bound>, SqlError> {
+        let count = |n: usize| if args.len() == n { Ok(()) } else { Err(wrong_count(name)) };
+        Ok(Some(match name {
+            "IF" => {
+                count(3)?;
+                let c = self.truth(&args[0]);
+                self.choice(&[c], &args[1..], true)?
+            }
+            "IFNULL" | "COALESCE" => {
+                if name == "IFNULL" {
+                    count(2)?;
+                }
+                let Some(first) = args.first() else { return Err(wrong_count(name)) };
+                let ty = self.common_type(args)?;
+                let mut sqls = Vec::new();
+                for a in args {
+                    let a = self.to(a, &ty);
+                    sqls.push(self.sql(&a));
+                }
+                let sql =
+                    if sqls.len() == 1 { sqls.remove(0) } else { format!("coalesce({})", sqls.join(",")) };
+                let mut b = Bound::new(sql, ty);
+                b.not_null = args.iter().any(|a| a.not_null);
+                b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(first.coercibility);
+                b.bits = args.iter().map(|a| a.bits).max().unwrap_or(64);
+                b
+            }
+            "NULLIF" => {
+                count(2)?;
+                let eq =
+                    self.compare(args[0].clone(), &sqlparser::ast::BinaryOperator::Eq, args[1].clone())?;
+                let (c, x) = (self.sql(&eq), self.sql(&args[0]));
+                Bound {
+                    repr: Repr::Sql(format!("(CASE WHEN {c} THEN NULL ELSE {x} END)")),
+                    not_null: false,
+                    field: None,
+                    ty: args[0].ty.clone().of_expression(),
+                    ..args[0].clone()
+                }
+            }
+            "ISNULL" => {
+                count(1)?;
+                let x = self.sql(&args[0]);
+                let mut b = Bound::new(format!("({x} IS NULL)"), FieldType::boolean()).not_null(true);
+                b.bits = 1;
+                b
+            }
+            "GREATEST" | "LEAST" => {
+                if args.len() < 2 {
+                    return Err(wrong_count(name));
+                }
+                let ty = self.common_type(args)?;
+                let f = if name == "GREATEST" { "max" } else { "min" };
+                let mut sqls = Vec::new();
+                for a in args {
+                    let a = self.to(a, &ty);
+                    sqls.push(self.sql(&a));
+                }
+                // The first argument's collation is the function's.
+                let collate = super::query::collate_clause(&ty);
+                sqls[0] += &collate;
+                let mut b = Bound::new(format!("{f}({})", sqls.join(",")), ty);
+                b.not_null = args.iter().all(|a| a.not_null);
+                b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(coercibility::NUMERIC);
+                b
+            }
+            "ABS" => {
+                count(1)?;
+                self.same_number("abs", &args[0], None)?
+            }
+            "CEILING" | "CEIL" | "FLOOR" => {
+                count(1)?;
+                let what = if name == "FLOOR" { "floor" } else { "ceil" };
+                self.same_number(what, &args[0], None)?
+            }
+            "ROUND" | "TRUNCATE" => {
+                let digits = match args {
+                    [_] if name == "ROUND" => None,
+                    [_, d] => Some(d),
+                    _ => return Err(wrong_count(name)),
+                };
+                self.same_number(if name == "ROUND" { "round" } else { "truncate" }, &args[0], Some(digits))?
+            }
+            "MOD" => {
+                count(2)?;
+                self.arithmetic(&sqlparser::ast::BinaryOperator::Modulo, args[0].clone(), args[1].clone())?
+            }
+            "BIT_COUNT" if args.len() == 1 && super::arithmetic::is_binary(&args[0]) => {
+                let sql = format!("p_bytes_count({})", self.sql(&args[0]));
+                Bound::new(sql, FieldType::int())
+            }
+            "HEX" => {
+                count(1)?;
+                let a = &args[0];
+                let number = a.class().is_number() && a.class() != Class::Bit;
+                let x = if number { self.to(a, &FieldType::uint()) } else { self.argument(a, b'b', name) };
+                let sql = format!("p_hex({})", self.sql(&x));
+                let length = match a.class() {
+                    _ if number => 16,
+                    Class::Bytes => a.ty.text_length().saturating_mul(2),
+                    _ => a.ty.text_length().saturating_mul(8),
+                };
+                Bound::new(sql, FieldType::text(length, self.session.collation))
+                    .not_null(a.not_null && !self.mode().strict())
+            }
+            "CHAR" => {
+                let mut sqls = Vec::new();
+                for a in args {
+                    let a = self.to(a, &FieldType::int());
+                    sqls.push(self.sql(&a));
+                }
+                Bound::new(format!("p_char({})", sqls.join(",")), FieldType::bytes(4 * args.len() as u32))
+                    .not_null(true)
+            }
+            "FORMAT" => {
+                if !(2..=3).contains(&args.len()) {
+                    return Err(wrong_count(name));
+                }
+                let x = if matches!(args[0].class(), Class::Real | Class::Float | Class::Text) {
+                    self.to(&args[0], &FieldType::double())
+                } else {
+                    args[0].clone()
+                };
+                let x = self.to(&x, &FieldType::decimal(65, 30));
+                let d = self.to(&args[1], &FieldType::int());
+                let locale = match args.get(2) {
+                    Some(l) => {
+                        let l = self.text_of(l);
+                        self.sql(&l)
+                    }
+                    None => "'en_US'".to_owned(),
+                };
+                let sql = format!("p_format({},{},{locale})", self.sql(&x), self.sql(&d));
+                // Separators, sign and digits of a number of unknown scale, as MySQL counts them.
+                let chars = args[0].ty.text_length();
+                Bound::new(sql, FieldType::text(chars + chars / 3 + 32, self.session.collation))
+            }
+            "FIELD" => {
+                if args.len() < 2 {
+                    return Err(wrong_count(name));
+                }
+                let mut sql = String::from("(CASE");
+                for (i, a) in args[1..].iter().enumerate() {
+                    let c = self.compare(args[0].clone(), &sqlparser::ast::BinaryOperator::Eq, a.clone())?;
+                    sql += &format!(" WHEN {} THEN {}", self.sql(&c), i + 1);
+                }
+                sql += " ELSE 0 END)";
+                let mut b = Bound::new(sql, FieldType { length: 11, ..FieldType::int() }).not_null(true);
+                b.bits = 16;
+                b
+            }
+            "INTERVAL" => {
+                let Some((x, bounds)) = args.split_first() else { return Err(wrong_count(name)) };
+                let real = args.iter().any(|a| !a.class().is_integer());
+                let ty = if real { FieldType::double() } else { FieldType::int() };
+                let x = self.to(x, &ty);
+                let mut sqls = vec![self.sql(&x)];
+                for b in bounds {
+                    let b = self.to(b, &ty);
+                    sqls.push(self.sql(&b));
+                }
+                Bound::new(format!("p_interval({})", sqls.join(",")), FieldType::int()).not_null(true)
+            }
+            _ => return self.temporal_call(name, args),
+        }))
+    }
+
+    /// ABS, CEIL, FLOOR, ROUND and TRUNCATE: the result has the argument's kind of number.
+    fn same_number(
+        &mut self,
+        what: &str,
+        a: &Bound,
+        digits: Option<Option<&Bound>>,
+    ) -> Result<Bound, SqlError> {
+        let d = match digits {
+            Some(Some(d)) => Some(d.clone()),
+            _ => None,
+        };
+        let constant = d.as_ref().and_then(|d| self.constant_int(d));
+        let integer = a.class().is_integer();
+        let extra = match (&d, digits) {
+            (Some(d), _) => {
+                let d = self.to(d, &FieldType::int());
+                format!(",{}", self.sql(&d))
+            }
+            (None, Some(_)) => ",0".to_owned(),
+            (None, None) => String::new(),
+        };
+        let out = if integer {
+            let ty = if a.ty.unsigned { FieldType::uint() } else { FieldType::int() };
+            let ty = if what == "abs" { FieldType { length: a.ty.length, ..ty } } else { ty };
+            let sql = self.sql(a);
+            let inline = matches!(what, "ceil" | "floor") || (extra == ",0");
+            if inline { Bound::new(sql, ty) } else { Bound::new(format!("p_i{what}({sql}{extra})"), ty) }
+        } else if matches!(a.class(), Class::Decimal) || a.class().is_temporal() {
+            let x = if a.class() == Class::Decimal {
+                a.clone()
+            } else {
+                let ty = FieldType::decimal(a.ty.precision(), a.ty.scale());
+                self.to(a, &ty)
+            };
+            let sql = self.sql(&x);
+            let (precision, scale) = (x.ty.precision(), x.ty.scale());
+            let new_scale = match (what, digits) {
+                ("abs", _) => scale,
+                ("ceil" | "floor", _) => 0,
+                (_, Some(None)) => 0,
+                _ => constant.map_or(scale, |n| n.clamp(0, i64::from(scale)) as u8),
+            };
+            let whole = precision - u32::from(scale);
+            let ty = FieldType::decimal(
+                whole + u32::from(new_scale) + u32::from(!matches!(what, "abs" | "truncate")),
+                new_scale,
+            );
+            let b = Bound::new(format!("p_d{what}({sql}{extra})"), ty);
+            if matches!(what, "ceil" | "floor") && whole < 18 { self.to(&b, &FieldType::int()) } else { b }
+        } else {
+            let x = self.to(a, &FieldType::double());
+            let sql = self.sql(&x);
+            Bound::new(format!("p_r{what}({sql}{extra})"), FieldType::double())
+        };
+        Ok(Bound { not_null: a.not_null && d.is_none_or(|d| d.not_null), ..out })
+    }
+}
