@@ -255,6 +255,7 @@ fn set_layout(row: &mut RowChange, n: u32) {
     match row {
         RowChange::Insert { layout, .. }
         | RowChange::Update { layout, .. }
+        | RowChange::Edit { layout, .. }
         | RowChange::Delete { layout, .. } => *layout = n,
     }
 }
@@ -277,12 +278,13 @@ fn check_row(row: &RowChange, layout: &Layout) -> Result<(), Refusal> {
             if key.is_some() != (layout.key_columns() == 0) {
                 return Err(Refusal::Body("an insert whose key is not where its layout puts it"));
             }
-            values
+            values.len()
         }
-        RowChange::Update { values, .. } => values,
+        RowChange::Update { values, .. } => values.len(),
+        RowChange::Edit { edits, .. } => edits.len(),
         RowChange::Delete { .. } => return Ok(()),
     };
-    if values.len() != layout.columns().len() {
+    if values != layout.columns().len() {
         return Err(Refusal::Body("a row change with another number of values than its layout has columns"));
     }
     Ok(())

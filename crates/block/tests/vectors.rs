@@ -60,6 +60,7 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
             second(&[(root, vec![keyless()], vec![long])]),
         ),
         ("changes", "one change of every kind", second(&[(root, vec![layout(), keyless()], every_change())])),
+        ("edits", "edits of a counter, a set and a map", second(&[(root, vec![layout()], edits())])),
     ]
 }
 
@@ -116,9 +117,10 @@ fn frozen_blocks_are_made_and_read_as_ever() {
 fn every_kind_of_change_is_among_the_vectors() {
     let ops: std::collections::BTreeSet<u8> = every_change()
         .iter()
+        .chain(&edits())
         .map(|c| serde_ipld_dagcbor::to_vec(c).unwrap())
         .map(|bytes| if bytes[1] == 0x18 { bytes[2] } else { bytes[1] })
         .collect();
-    let all: std::collections::BTreeSet<u8> = [0..=3, 16..=17, 32..=40].into_iter().flatten().collect();
+    let all: std::collections::BTreeSet<u8> = [0..=4, 16..=17, 32..=40].into_iter().flatten().collect();
     assert_eq!(ops, all);
 }

@@ -205,6 +205,7 @@ impl InsertRun<'_> {
             let mark = w.db.capture_mark();
             match w.db.execute(&self.plan.sql, &values) {
                 Ok(_) => {
+                    note_adds(w, mark, &self.plan.adds);
                     Ok(w.db.captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
                 }
                 Err(StoreError::Constraint(c)) if self.plan.upsert => Err(duplicate_seen(self.table, &c)),
@@ -320,6 +321,13 @@ enum Effect {
     Replaced(u64),
 }
 
+/// What was captured since `mark` came from a statement that adds to these counters.
+fn note_adds(w: &Writer, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
+    if !adds.is_empty() {
+        w.db.mark_adjusted(mark, adds);
+    }
+}
+
 fn effect_of(captured: &[Captured]) -> Effect {
     let (mut inserted, mut deleted, mut updated) = (0u64, 0u64, 0u64);
     for c in captured {
@@ -410,7 +418,10 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
             let write = |w: &mut Writer, core: &mut Core| {
                 let mark = w.db.capture_mark();
                 match w.db.execute(&step.sql, &values) {
-                    Ok(found) => Ok((found, w.db.captured_since(mark, changed_rows))),
+                    Ok(found) => {
+                        note_adds(w, mark, &step.adds);
+                        Ok((found, w.db.captured_since(mark, changed_rows)))
+                    }
                     Err(StoreError::Constraint(c)) => {
                         let table = w.catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
                         Err(duplicate_seen(table, &c))

@@ -291,7 +291,7 @@ fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
             Change::Row(row) => {
                 let verb = match row {
                     RowChange::Insert { .. } => "INSERT",
-                    RowChange::Update { .. } => "UPDATE",
+                    RowChange::Update { .. } | RowChange::Edit { .. } => "UPDATE",
                     RowChange::Delete { .. } => "DELETE",
                 };
                 let table =

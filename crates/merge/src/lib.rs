@@ -1,6 +1,7 @@
 //! The laws of convergence: pure functions from accepted changes to state.
 //!
 //! * [`row`]: which incarnation of a row lives and what its cells hold (DESIGN §6 steps 1 and 3).
+//! * [`cell`]: counters, sets, maps, greatest and least values (step 3).
 //! * [`object`]: which schema objects live and what their registers hold.
 //! * [`claim`]: who owns a unique value (step 5).
 //!
@@ -12,11 +13,13 @@
 //! Not here: where changes come from, tables, SQL, verdicts (only accepted changes are handed in), references
 //! (step 6, a fixpoint over tables, in the store).
 
+pub mod cell;
 pub mod claim;
 pub mod object;
 pub mod row;
 #[cfg(test)]
 mod row_laws;
 
+pub use cell::{CellRule, MergedCell, Write, merge_cell};
 pub use claim::Priority;
 pub use row::{Cell, MergedRow, RowWrite, Standing, Unit, WriteKind, merge_row};

@@ -11,8 +11,8 @@
 //! * Live user-given founders are one unit and merge cell by cell; each live founder with a generated key is a unit.
 //!   A live founder that a younger live founder had seen is superseded: kept, shown as a conflict, never visible.
 //! * Of several units the one founded first is visible.
-//! * A cell holds the greatest write in write order. Maximal writes (seen by no later write of the cell) that did not
-//!   win are its siblings.
+//! * A cell of a plain register holds the greatest write in write order. Maximal writes (seen by no later write of the
+//!   cell) that did not win are its siblings. The writes of other cells are handed to [`crate::cell`].
 //!
 //! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect.
 
@@ -30,6 +30,8 @@ pub enum WriteKind {
     },
     /// New values for some columns.
     Update,
+    /// Edits of some columns.
+    Edit,
     /// The row goes.
     Delete,
 }
@@ -76,6 +78,8 @@ pub struct Unit {
     pub cells: Vec<Cell>,
     /// Maximal writes that did not win, by column, then write order (equal values included).
     pub siblings: Vec<Cell>,
+    /// The columns whose writes are merged by [`crate::cell`], each with all its writes in write order.
+    pub joint: Vec<Vec<Cell>>,
     /// Deletes that a concurrent edit has overruled and that no later change of the row had seen.
     pub lost_deletes: Vec<usize>,
 }
@@ -92,13 +96,15 @@ pub struct MergedRow {
 /// Merges the accepted changes of one row key, given in ascending write order.
 ///
 /// `saw(a, b)` is asked only with `a > b`. For a history in which everybody had seen everything the cost is one
-/// question per change; it grows with the square of the number of changes that are concurrent.
+/// question per change; it grows with the square of the number of changes that are concurrent. `joint` says which
+/// columns are no plain registers; those that an edit writes never are.
 pub fn merge_row<E>(
     changes: &[RowWrite],
+    joint: &dyn Fn(ColumnTag) -> bool,
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedRow, E> {
     let start = settled_prefix(changes, saw)?;
-    merge_from(changes, start, true, saw)
+    merge_from(changes, start, true, joint, saw)
 }
 
 /// [`merge_row`] with its short cuts as arguments, so that a test can do without them.
@@ -106,10 +112,11 @@ pub(crate) fn merge_from<E>(
     changes: &[RowWrite],
     start: usize,
     short_cuts: bool,
+    joint: &dyn Fn(ColumnTag) -> bool,
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedRow, E> {
     let none = vec![Vec::new(); changes.len()];
-    Merge { changes, start, aims: none.clone(), kills: none, saw }.run(short_cuts)
+    Merge { changes, start, aims: none.clone(), kills: none, joint, saw }.run(short_cuts)
 }
 
 /// How many leading changes may be left out: all up to a delete that had seen everything before it and that
@@ -130,7 +137,7 @@ fn settled_prefix<E>(
                 WriteKind::Insert { generated: false } => {
                     changes[0].kind != WriteKind::Insert { generated: true } || saw(j, 0)?
                 }
-                WriteKind::Update | WriteKind::Delete => true,
+                WriteKind::Update | WriteKind::Edit | WriteKind::Delete => true,
             };
             if !alone {
                 continue 'next;
@@ -158,6 +165,7 @@ struct Merge<'a, E> {
     aims: Vec<Vec<usize>>,
     /// Per delete, the founders from which it removes.
     kills: Vec<Vec<usize>>,
+    joint: &'a dyn Fn(ColumnTag) -> bool,
     saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
 }
 
@@ -173,7 +181,10 @@ impl<E> Merge<'_, E> {
     fn run(mut self, short_cuts: bool) -> Result<MergedRow, E> {
         let all: Vec<usize> = (self.start..self.changes.len()).collect();
         let simple = all.iter().all(|i| {
-            matches!(self.changes[*i].kind, WriteKind::Insert { generated: false } | WriteKind::Update)
+            matches!(
+                self.changes[*i].kind,
+                WriteKind::Insert { generated: false } | WriteKind::Update | WriteKind::Edit
+            )
         });
         if simple && short_cuts {
             return self.run_simple(&all);
@@ -192,7 +203,7 @@ impl<E> Merge<'_, E> {
                     self.aims[c] = visible;
                     self.aims[c].push(c);
                 }
-                WriteKind::Update => self.aims[c] = visible,
+                WriteKind::Update | WriteKind::Edit => self.aims[c] = visible,
                 WriteKind::Delete => {
                     let mut kills = visible.clone();
                     for &s in &view.superseded {
@@ -212,12 +223,12 @@ impl<E> Merge<'_, E> {
 
     /// No deletes, no generated keys: one unit with every change that had seen an insert.
     fn run_simple(&mut self, all: &[usize]) -> Result<MergedRow, E> {
-        let inserts: Vec<usize> =
-            all.iter().copied().filter(|i| self.changes[*i].kind != WriteKind::Update).collect();
+        let is_insert = |c: usize| matches!(self.changes[c].kind, WriteKind::Insert { .. });
+        let inserts: Vec<usize> = all.iter().copied().filter(|c| is_insert(*c)).collect();
         let mut merged = MergedRow::default();
         let mut members = Vec::with_capacity(all.len());
         for &c in all {
-            let mut sees = self.changes[c].kind != WriteKind::Update;
+            let mut sees = matches!(self.changes[c].kind, WriteKind::Insert { .. });
             for &i in inserts.iter().take_while(|i| **i < c) {
                 if sees {
                     break;
@@ -377,7 +388,13 @@ impl<E> Merge<'_, E> {
             }
         }
         let (mut cells, mut siblings) = (Vec::with_capacity(writes.len()), Vec::new());
-        for of_column in writes.into_values() {
+        let mut joint = Vec::new();
+        for (column, of_column) in writes {
+            let edits = |c: &Cell| self.changes[c.change].kind == WriteKind::Edit;
+            if (self.joint)(column) || of_column.iter().any(edits) {
+                joint.push(of_column);
+                continue;
+            }
             let Some((winner, rest)) = of_column.split_last() else { continue };
             cells.push(*winner);
             for (n, w) in rest.iter().enumerate() {
@@ -390,6 +407,6 @@ impl<E> Merge<'_, E> {
                 }
             }
         }
-        Ok(Unit { standing, founder, cells, siblings, lost_deletes })
+        Ok(Unit { standing, founder, cells, siblings, joint, lost_deletes })
     }
 }

@@ -27,12 +27,12 @@ impl World {
     fn merge_of(&self, set: &[usize]) -> MergedRow {
         let changes: Vec<_> = set.iter().map(|i| self.changes[*i].clone()).collect();
         let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[set[a]].contains(&set[b]));
-        merge_row(&changes, &mut saw).unwrap()
+        merge_row(&changes, &|_| false, &mut saw).unwrap()
     }
 
     fn plain(&self) -> MergedRow {
         let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[a].contains(&b));
-        merge_from(&self.changes, 0, false, &mut saw).unwrap()
+        merge_from(&self.changes, 0, false, &|_| false, &mut saw).unwrap()
     }
 
     fn add(&mut self, kind: WriteKind, columns: &[u32], past: &[usize]) -> usize {

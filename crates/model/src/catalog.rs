@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::cell::CellKind;
 use crate::change::WriteOrder;
 use crate::ids::{ColumnTag, ObjectId, ObjectKind, hex};
 use crate::schema::*;
@@ -155,6 +156,14 @@ impl Column {
     /// The column's name in SQLite.
     pub fn physical(&self) -> String {
         physical_column(self.tag)
+    }
+
+    /// How its cells merge; those of a generated column never do.
+    pub fn cell_kind(&self) -> CellKind {
+        match self.def.generated {
+            Some(_) => CellKind::Register,
+            None => CellKind::of(&self.def.ty, &self.def.comment),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::cell::CellEdit;
 use crate::ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, ObjectKind, PublicKey};
 use crate::schema::Definition;
 use crate::stamp::Stamp;
@@ -122,6 +123,15 @@ pub enum RowChange {
         /// One value per column of the layout.
         values: Vec<Value>,
     },
+    /// Edits of some cells of a row: of counters, sets and maps.
+    Edit {
+        /// Index into the body's layouts; lists the columns that are edited.
+        layout: u32,
+        /// Which row.
+        key: RowKey,
+        /// One edit per column of the layout.
+        edits: Vec<CellEdit>,
+    },
     /// The row goes.
     Delete {
         /// Index into the body's layouts (its columns are not used).
@@ -137,6 +147,7 @@ impl RowChange {
         match self {
             RowChange::Insert { layout, .. }
             | RowChange::Update { layout, .. }
+            | RowChange::Edit { layout, .. }
             | RowChange::Delete { layout, .. } => *layout as usize,
         }
     }
@@ -150,7 +161,9 @@ impl RowChange {
                 let n = layout.key_columns();
                 (n > 0).then(|| values.get(..n).map(|v| RowKey(v.to_vec()))).flatten()
             }
-            RowChange::Update { key, .. } | RowChange::Delete { key, .. } => Some(key.clone()),
+            RowChange::Update { key, .. } | RowChange::Edit { key, .. } | RowChange::Delete { key, .. } => {
+                Some(key.clone())
+            }
         }
     }
 }
@@ -395,7 +408,7 @@ pub struct WriteOrder {
     pub position: Position,
 }
 
-/// Numbers of change kinds in the log. 4..=15 are kept for cells that are not registers and for TRUNCATE.
+/// Numbers of change kinds in the log. 5..=15 are kept for what is still to come on rows, such as TRUNCATE.
 pub mod op {
     /// Row insert.
     pub const INSERT: u8 = 0;
@@ -405,6 +418,8 @@ pub mod op {
     pub const DELETE: u8 = 2;
     /// Row insert whose key AUTO_INCREMENT generated.
     pub const INSERT_GENERATED: u8 = 3;
+    /// Edits of cells.
+    pub const EDIT: u8 = 4;
     /// Schema object put.
     pub const PUT: u8 = 16;
     /// Schema object drop.
@@ -451,6 +466,7 @@ impl Serialize for Change {
             Change::Row(RowChange::Update { layout, key, values }) => {
                 seq!(op::UPDATE, layout, values, key)
             }
+            Change::Row(RowChange::Edit { layout, key, edits }) => seq!(op::EDIT, layout, edits, key),
             Change::Row(RowChange::Delete { layout, key }) => seq!(op::DELETE, layout, key),
             Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position }) => {
                 seq!(op::PUT, id, *kind as u8, parent, name, definition, position)
@@ -561,6 +577,11 @@ impl<'de> Visitor<'de> for ChangeVisitor {
             op::UPDATE => Change::Row(RowChange::Update {
                 layout: need(&mut a)?,
                 values: need(&mut a)?,
+                key: need(&mut a)?,
+            }),
+            op::EDIT => Change::Row(RowChange::Edit {
+                layout: need(&mut a)?,
+                edits: need(&mut a)?,
                 key: need(&mut a)?,
             }),
             op::DELETE => Change::Row(RowChange::Delete { layout: need(&mut a)?, key: need(&mut a)? }),

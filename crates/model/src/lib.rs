@@ -5,6 +5,7 @@
 //! therefore frozen under a rules number (see `docs/block-format.md`).
 
 pub mod catalog;
+pub mod cell;
 pub mod change;
 pub mod decimal;
 pub mod ids;
@@ -15,6 +16,7 @@ pub mod types;
 pub mod value;
 
 pub use catalog::Catalog;
+pub use cell::{CellEdit, CellKind};
 pub use change::{Body, Change, Transaction};
 pub use ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, RealmId};
 pub use stamp::Stamp;

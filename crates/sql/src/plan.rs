@@ -182,6 +182,8 @@ pub struct Insert {
     pub mode: InsertMode,
     /// Has ON DUPLICATE KEY UPDATE.
     pub upsert: bool,
+    /// The counters that ON DUPLICATE KEY UPDATE adds to.
+    pub adds: Arc<[ColumnTag]>,
     /// Index in `columns` of the AUTO_INCREMENT column. NULL or 0 there draws a value (0 only without
     /// NO_AUTO_VALUE_ON_ZERO).
     pub auto_increment: Option<usize>,
@@ -244,6 +246,8 @@ pub struct ModifyStep {
     /// For multi-table forms: a query to run before any step, whose result rows are then bound, row by row, as the
     /// leading parameters `?1…?k` of `sql` (its own slots follow).
     pub collect: Option<(String, Vec<Slot>)>,
+    /// The counters that it adds to, rather than assigning to them.
+    pub adds: Arc<[ColumnTag]>,
 }
 
 /// A schema statement.
@@ -495,4 +499,6 @@ pub struct ColumnTarget {
     pub lenient_null: bool,
     /// What does not fit is made fit without error or warning.
     pub quiet: bool,
+    /// A `[set]` takes arrays, in their normal order; a `[map]` takes objects.
+    pub cell: p2pdb_model::CellKind,
 }

@@ -78,6 +78,7 @@ fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
     match change {
         RowChange::Insert { key: Some(key), .. }
         | RowChange::Update { key, .. }
+        | RowChange::Edit { key, .. }
         | RowChange::Delete { key, .. } => Some(Ident::of(&key.0)),
         RowChange::Insert { key: None, values, .. } => {
             let n = layout.key_columns();
@@ -267,6 +268,7 @@ impl Run<'_> {
             }
             RowChange::Insert { .. } => self.recompute(&plan, &ident),
             RowChange::Update { values, .. } => self.update(&plan, layout_plan, values, &ident, origin, at),
+            RowChange::Edit { edits, .. } => self.edit(&plan, layout_plan, edits, &ident, origin, at),
             RowChange::Delete { .. } => self.delete(&plan, &ident, origin, at),
         }
     }

@@ -67,12 +67,55 @@ fn statements(s: Step) -> Vec<String> {
     }]
 }
 
+/// Statements on counters, sets and maps, and on greatest and least values.
+fn cells(s: Step) -> Vec<String> {
+    let (id, v, n) = (s.x % 2, s.y, i32::from(s.y) - 128);
+    let set = ["NULL", "'[]'", "'[1]'", "'[1, 2]'", "'[2, 3]'", "'[\"a\"]'"][usize::from(s.y / 8) % 6];
+    let map =
+        ["NULL", "'{}'", "'{\"a\": 1}'", "'{\"a\": 2, \"b\": 1}'", "'{\"b\": 2}'"][usize::from(s.y) % 5];
+    let insert = format!(
+        "INSERT INTO {{stock}} ({{stock.id}}, {{stock.n}}, {{stock.s}}, {{stock.m}}, {{stock.top}}, {{stock.low}}, _v) \
+         VALUES ({id}, {}, {set}, {map}, {v}, {v}, ?v)",
+        n % 100
+    );
+    let update = |what: String| format!("UPDATE {{stock}} SET {what} WHERE {{stock.id}} = {id}");
+    let add = |by: i32| {
+        format!(
+            "{} AND {{stock.n}} + {by} BETWEEN -128 AND 127 {ADDS}",
+            update(format!("{{stock.n}} = {{stock.n}} + {by}"))
+        )
+    };
+    let upsert =
+        format!("{insert} ON CONFLICT ({{stock.id}}) DO UPDATE SET {{stock.n}} = {{stock.n}} + 1 {ADDS}");
+    match s.action % 12 {
+        0 => vec![insert],
+        1 | 2 => vec![upsert],
+        3 | 4 => vec![add(n % 70)],
+        5 => vec![update(format!("{{stock.n}} = {}", n % 100))],
+        6 => vec![add(1), update(format!("{{stock.s}} = {set}, {{stock.top}} = {v}"))],
+        7 => vec![update(format!("{{stock.s}} = {set}"))],
+        8 => vec![update(format!("{{stock.m}} = {map}"))],
+        9 => vec![update(format!("{{stock.top}} = {v}, {{stock.low}} = {v}"))],
+        10 => vec![format!("DELETE FROM {{stock}} WHERE {{stock.id}} = {id}")],
+        _ => vec![add(-1), update(format!("{{stock.n}} = {}", n % 100)), add(2)],
+    }
+}
+
 fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
     let catalog = node.merger.catalog().clone();
     let Some(item) = catalog.table("d", "item") else { return Vec::new() };
     let mut ddl = Ddl::new(&catalog);
     let drop = |id| vec![SchemaChange::Drop { id }];
-    match s.x % 4 {
+    match s.x % 5 {
+        4 => {
+            // A tag goes, or comes back.
+            let Some(stock) = catalog.table("d", "stock") else { return Vec::new() };
+            let (name, ty, tag) = STOCK[usize::from(s.y) % STOCK.len()];
+            let Some(column) = stock.column(name) else { return Vec::new() };
+            let comment = if column.def.comment.is_empty() { tag.to_owned() } else { String::new() };
+            let def = ColumnDef { comment, ..column_def(ty()) };
+            ddl.put(stock.id, name, Definition::Column(def), column.position);
+        }
         0 if item.column("n").is_none() => {
             let default = Some(DefaultValue::Literal((s.y % 2).to_string()));
             let def = ColumnDef { default, ..column_def(int()) };
@@ -105,7 +148,8 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
         match s.action % 20 {
             0..16 => {
-                let sql: Vec<String> = statements(*s).iter().filter_map(|t| nodes[n].try_sql(t)).collect();
+                let all = if s.node / 3 % 2 == 0 { statements(*s) } else { cells(*s) };
+                let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();
                 let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
                 nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
             }
@@ -249,7 +293,8 @@ fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
 #[test]
 fn worlds_are_not_empty() {
     // The laws would hold of worlds in which nothing happens.
-    const WORDS: [&str; 6] = ["visible", "Unique", "Reference", "Superseded", "sibling", "ConcurrentWrite"];
+    const WORDS: [&str; 7] =
+        ["visible", "Unique", "Reference", "Superseded", "sibling", "ConcurrentWrite", "Type"];
     let mut g = Gen::new(60);
     let mut missing: BTreeSet<&str> = WORDS.into();
     for _ in 0..200 {

@@ -1,14 +1,16 @@
 //! Merging one row: in place where the change is an ordinary one, else from the log.
 //!
-//! In place: an update of a row without deletes in its history compares, per column, with the version that wrote the
+//! In place: an increment of a counter is added; an update of a row without deletes in its history compares, per column, with the version that wrote the
 //! cell; a delete whose author had seen every change of the row removes it. Everything else (concurrent inserts,
 //! deletes against edits, verdicts) recomputes the row from the change index by `p2pdb_merge`. Both give the same, and
 //! tests compare them.
 
-use p2pdb_merge::{RowWrite, Standing, Unit, merge_row};
-use p2pdb_model::Value;
+use p2pdb_merge::cell::counted;
+use p2pdb_merge::{Cell, CellRule, RowWrite, Standing, Unit, Write, merge_cell, merge_row};
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, physical_column};
+use p2pdb_model::cell::delta_in;
 use p2pdb_model::ids::ColumnTag;
+use p2pdb_model::{CellEdit, CellKind, Value};
 
 use crate::apply::LayoutPlan;
 use crate::displaced::{HISTORY, Image, Reason, Run, SIBLINGS, Stored, hidden};
@@ -43,8 +45,19 @@ impl Run<'_> {
             let Some(value) = place.and_then(|p| values.get(p)) else { continue };
             let tag = plan.columns[i].tag;
             let writer = image.writers[i];
+            if plan.columns[i].kind.is_edited() {
+                // What it overrules, the log says.
+                return self.recompute(plan, ident);
+            }
+            let plain = plan.columns[i].kind == CellKind::Register;
+            if !plain && image.flags & SIBLINGS != 0 {
+                return self.recompute(plan, ident);
+            }
             if writer != TxNo(0) && writer != at.tx {
                 let before = self.db.origin(writer)?;
+                if !plain && !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
+                    return self.recompute(plan, ident);
+                }
                 if !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
                     // Concurrent: the greater write wins, the other is a sibling.
                     image.flags |= SIBLINGS;
@@ -77,15 +90,68 @@ impl Run<'_> {
         if image.flags & SIBLINGS != 0 && self.db.siblings_of(plan.no, ident)?.is_empty() {
             image.flags &= !SIBLINGS;
         }
-        if image == stored.image {
+        self.replace(plan, layout, &stored, &image, constrained)
+    }
+
+    /// Edits that arrived. Increments of a counter are added in place: they commute, and no assignment that is here can
+    /// have seen them.
+    pub(crate) fn edit(
+        &mut self,
+        plan: &TablePlan,
+        layout: &mut LayoutPlan,
+        edits: &[CellEdit],
+        ident: &Ident,
+        origin: &Origin,
+        at: At,
+    ) -> Result<()> {
+        let stored = match self.visible_of(plan, ident)? {
+            Some(stored) if stored.image.flags & (HISTORY | SIBLINGS) == 0 => stored,
+            _ => return self.recompute(plan, ident),
+        };
+        if !self.saw_some_writer(&stored.image, origin, at)? {
+            return self.recompute(plan, ident);
+        }
+        let mut image = stored.image.clone();
+        let mut constrained = false;
+        for (i, place) in layout.places.iter().enumerate() {
+            let Some(edit) = place.and_then(|p| edits.get(p)) else { continue };
+            let column = &plan.columns[i];
+            let CellEdit::Add(by) = edit else { return self.recompute(plan, ident) };
+            let Some(by) = delta_in(by).filter(|_| column.kind == CellKind::Counter) else {
+                return self.recompute(plan, ident);
+            };
+            let (value, fits) = counted(&column.ty, &image.values[i], &by);
+            if !fits {
+                return self.recompute(plan, ident);
+            }
+            let writer = image.writers[i];
+            if writer == TxNo(0) || self.db.origin(writer)?.order(0) < origin.order(at.offset) {
+                image.writers[i] = at.tx;
+            }
+            image.values[i] = value;
+            constrained |= plan.constrained[i];
+        }
+        self.replace(plan, layout, &stored, &image, constrained)
+    }
+
+    /// Writes a visible row anew; `constrained`: a column of a key is among those that changed.
+    fn replace(
+        &mut self,
+        plan: &TablePlan,
+        layout: &mut LayoutPlan,
+        stored: &Stored,
+        image: &Image,
+        constrained: bool,
+    ) -> Result<()> {
+        if *image == stored.image {
             return Ok(());
         }
         if constrained {
-            self.remove(plan, &stored)?;
+            self.remove(plan, stored)?;
             self.left(plan, &stored.image, stored.place)?;
-            return self.put_pending(plan, &image);
+            return self.put_pending(plan, image);
         }
-        self.overwrite(plan, layout, &stored, &image)
+        self.overwrite(plan, layout, stored, image)
     }
 
     /// The author of this change had seen the row, or what it came from.
@@ -188,20 +254,25 @@ impl Run<'_> {
             let (later, earlier): (&Loaded, &Loaded) = (&loaded[a], &loaded[b]);
             saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
         };
-        let merged = merge_row::<StoreError>(&writes, &mut ask)?;
+        let joint = |tag| plan.column(tag).is_some_and(|i| plan.columns[i].kind != CellKind::Register);
+        let merged = merge_row::<StoreError>(&writes, &joint, &mut ask)?;
         self.adrift += merged.adrift.len() as u64;
         let inserts = |l: &&Loaded| matches!(l.write.kind, p2pdb_merge::WriteKind::Insert { .. });
         let deleted = loaded.iter().any(|l| l.write.kind == p2pdb_merge::WriteKind::Delete);
         // With one insert and no delete every update can be merged in place.
-        let simple = !deleted && (loaded.iter().filter(inserts).count() <= 1) && merged.adrift.is_empty();
+        let mut simple = !deleted && (loaded.iter().filter(inserts).count() <= 1) && merged.adrift.is_empty();
+        // A column that is a plain register now and has edits in its history.
+        let turned = |cells: &Vec<Cell>| cells.first().is_some_and(|c| !joint(c.column));
+        simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
         for unit in &merged.units {
             let mut image = image_of(plan, ident, unit, &loaded);
+            let lost = joint_cells(plan, unit, &loaded, &mut image, &mut ask)?;
             image.flags |= if simple { 0 } else { HISTORY };
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,
             };
-            for s in unit.siblings.iter().filter(|s| plan.column(s.column).is_some()) {
+            for s in unit.siblings.iter().chain(&lost).filter(|s| plan.column(s.column).is_some()) {
                 self.db.put_sibling(plan.no, ident, no, i64::from(s.column.0), loaded[s.change].at)?;
             }
             for d in &unit.lost_deletes {
@@ -235,4 +306,33 @@ fn image_of(plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> 
         }
     }
     image
+}
+
+/// Merges the cells that are no plain registers into the image; gives the writes of them that lost.
+fn joint_cells(
+    plan: &TablePlan,
+    unit: &Unit,
+    loaded: &[Loaded],
+    image: &mut Image,
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool>,
+) -> Result<Vec<Cell>> {
+    let mut all_lost = Vec::new();
+    for cells in &unit.joint {
+        let writes: Vec<(Cell, Write<'_>)> =
+            cells.iter().filter_map(|c| Some((*c, loaded[c.change].cell(c.place)?))).collect();
+        let Some((first, _)) = writes.first() else { continue };
+        let Some(i) = plan.column(first.column).filter(|i| plan.columns[*i].stored) else { continue };
+        let column = &plan.columns[i];
+        let rule = CellRule { kind: column.kind, ty: &column.ty, unwritten: &column.unwritten };
+        let what: Vec<Write<'_>> = writes.iter().map(|w| w.1).collect();
+        let mut ask = |a: usize, b: usize| saw(writes[a].0.change, writes[b].0.change);
+        let merged = merge_cell(rule, &what, &mut ask)?;
+        image.values[i] = merged.value;
+        image.writers[i] = loaded[writes[merged.version].0.change].at.tx;
+        all_lost.extend(merged.lost.iter().map(|w| writes[*w].0));
+    }
+    if !all_lost.is_empty() {
+        image.flags |= SIBLINGS;
+    }
+    Ok(all_lost)
 }

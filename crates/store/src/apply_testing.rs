@@ -17,6 +17,9 @@ use crate::displaced::{Place, Run};
 use crate::open_testing::scratch;
 use crate::*;
 
+/// In a statement: it adds to the counters that it changes, rather than assigning to them.
+pub(crate) const ADDS: &str = "/* adds */";
+
 const ACCOUNT: AccountId = AccountId([1; 16]);
 
 /// All blocks that were ever written, with their causal pasts.
@@ -62,9 +65,14 @@ pub(crate) struct Node {
 /// A collation that folds ASCII case, under a name that the schema knows.
 pub(crate) fn functions() -> Functions {
     let fold = |a: &str, b: &str| a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase());
-    let collation =
-        CollationSequence { name: Collation::Utf8mb4GeneralCi.name().to_owned(), compare: Arc::new(fold) };
-    Functions { collations: vec![collation], ..Functions::default() }
+    let bytes = |a: &str, b: &str| a.cmp(b);
+    let collation = |of: Collation, compare: fn(&str, &str) -> std::cmp::Ordering| CollationSequence {
+        name: of.name().to_owned(),
+        compare: Arc::new(compare),
+    };
+    let collations =
+        vec![collation(Collation::Utf8mb4GeneralCi, fold), collation(Collation::Utf8mb4Bin, bytes)];
+    Functions { collations, ..Functions::default() }
 }
 
 pub(crate) fn default_of() -> DefaultOf {
@@ -278,6 +286,11 @@ impl Node {
                     Err(StoreError::Constraint(_)) => true,
                     Err(e) => panic!("{sql}: {e}"),
                 };
+                if statement.contains(ADDS) {
+                    let tables = self.merger.catalog().tables();
+                    let columns = tables.flat_map(|t| &t.columns).map(|c| c.tag);
+                    self.writer.mark_adjusted(mark, &columns.collect());
+                }
                 if violation {
                     self.writer.rollback_to(savepoint).expect("rolled back");
                 }
@@ -575,5 +588,26 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     ddl.foreign_key((part, "item"), (item, "id"), ReferentialAction::Cascade);
     ddl.foreign_key((part, "up"), (part, "k"), ReferentialAction::SetNull);
     ddl.table(d, "note", &[("v", int())], &[], &[]);
+    let stock = ddl.table(d, "stock", &[("id", int())], &["id"], &[]);
+    for (n, (name, ty, tag)) in STOCK.iter().enumerate() {
+        let def = ColumnDef { comment: (*tag).to_owned(), ..column_def(ty()) };
+        ddl.put(stock, name, Definition::Column(def), n as u64 + 2);
+    }
     ddl.changes
+}
+
+/// A column's name, type and tag.
+pub(crate) type Tagged = (&'static str, fn() -> SqlType, &'static str);
+
+/// The columns of `stock` besides its key.
+pub(crate) const STOCK: [Tagged; 5] = [
+    ("n", tiny, "[counter]"),
+    ("s", || SqlType::Json, "[set]"),
+    ("m", || SqlType::Json, "[map]"),
+    ("top", int, "[max]"),
+    ("low", int, "[min]"),
+];
+
+pub(crate) fn tiny() -> SqlType {
+    SqlType::Int { size: IntSize::Tiny, unsigned: false, width: None, zerofill: false }
 }

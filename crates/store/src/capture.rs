@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use p2pdb_model::Value;
+use p2pdb_model::{ColumnTag, Value};
 use rusqlite::ffi;
 
 use crate::error::{Result, StoreError};
@@ -55,6 +55,8 @@ pub struct Captured {
     pub old: Vec<Value>,
     /// All columns after; empty for a delete.
     pub new: Vec<Value>,
+    /// The columns that the statement changed by adding to what they hold; see [`Capture::adjusted`].
+    pub adjusted: Option<Arc<[ColumnTag]>>,
 }
 
 impl Captured {
@@ -151,6 +153,14 @@ impl Capture {
         let taken = state.changes.split_off(mark);
         state.bytes -= taken.iter().map(Captured::bytes).sum::<usize>();
         taken
+    }
+
+    /// Says of what was recorded from `mark` on that it came from a statement that adds to these columns.
+    pub(crate) fn adjusted(&self, mark: usize, columns: &Arc<[ColumnTag]>) {
+        let state = &mut *self.lock();
+        for change in state.changes.iter_mut().skip(mark) {
+            change.adjusted = Some(columns.clone());
+        }
     }
 
     /// Looks at what was recorded from `mark` on.
@@ -292,7 +302,7 @@ mod hook {
             let new = if has_new { read(db, columns, ffi::sqlite3_preupdate_new)? } else { Vec::new() };
             let old_rowid = if has_old { old_rowid } else { 0 };
             let new_rowid = if has_new { new_rowid } else { 0 };
-            state.push(Captured { table, op, old_rowid, new_rowid, old, new });
+            state.push(Captured { table, op, old_rowid, new_rowid, old, new, adjusted: None });
             Ok(())
         }));
         match caught {

@@ -3,9 +3,10 @@
 //! Every line is a function of the blocks held. Two concurrent writes of one value are kept as siblings but are no
 //! conflict, so they are left out here. Not here: how a value of some MySQL type is shown (`sql`).
 
+use p2pdb_merge::cell::lost_value;
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
-use p2pdb_model::{AccountId, RowKey, Stamp, Value, ValueRef};
+use p2pdb_model::{AccountId, CellKind, RowKey, Stamp, Value, ValueRef};
 
 use crate::apply::Merger;
 use crate::connection::Connection;
@@ -174,11 +175,14 @@ impl Run<'_> {
             } else {
                 let Some(i) = plan.columns.iter().position(|c| i64::from(c.tag.0) == tag) else { continue };
                 let column = plan.columns[i].tag;
-                let place = lost.write.columns.iter().rposition(|c| *c == column);
-                let Some(value) = place.and_then(|p| lost.values.get(p)) else { continue };
-                if *value == image.values[i] {
+                let kind = plan.columns[i].kind;
+                if matches!(kind, CellKind::Max | CellKind::Min) {
+                    // As the column's owner asked for.
                     continue;
                 }
+                let place = lost.write.columns.iter().rposition(|c| *c == column);
+                let Some(write) = place.and_then(|p| lost.cell(p)) else { continue };
+                let Some(value) = lost_value(kind, write, &image.values[i]) else { continue };
                 let winner = (image.writers[i] != TxNo(0))
                     .then(|| side(self.db, image.writers[i], Some(image.values[i].clone())));
                 Conflict {
@@ -187,7 +191,7 @@ impl Run<'_> {
                     columns: vec![column],
                     rule: Rule::ConcurrentWrite,
                     winner: winner.transpose()?,
-                    loser: Some(side(self.db, at.tx, Some(value.clone()))?),
+                    loser: Some(side(self.db, at.tx, Some(value))?),
                     row: None,
                 }
             };

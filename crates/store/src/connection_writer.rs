@@ -9,6 +9,9 @@
 //! then on everything but [`Writer::rollback`] answers [`StoreError::RolledBack`].
 
 use std::ops::Deref;
+use std::sync::Arc;
+
+use p2pdb_model::ColumnTag;
 
 use crate::capture::{Capture, Captured};
 use crate::connection::{CheckpointReport, Connection};
@@ -210,6 +213,12 @@ impl Writer {
     /// Looks at the changes captured since `mark`.
     pub fn captured_since<T>(&self, mark: usize, f: impl FnOnce(&[Captured]) -> T) -> T {
         self.capture().with(mark, f)
+    }
+
+    /// Says of the changes captured since `mark` that they came from a statement that adds to these columns, rather than
+    /// assigning to them.
+    pub fn mark_adjusted(&self, mark: usize, columns: &Arc<[ColumnTag]>) {
+        self.capture().adjusted(mark, columns);
     }
 
     /// Moves what it can from the write-ahead log into the database file, without waiting for readers.

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use p2pdb_merge::Priority;
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{CellKind, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -20,7 +20,7 @@ use crate::index::{IsAncestor, Origin, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize::PlanCache;
-use crate::materialize_plan::{Slot, TablePlan};
+use crate::materialize_plan::{PlanColumn, Slot, TablePlan};
 use crate::query::{NEXT, Row};
 
 /// Why a merged row is not in its table.
@@ -230,7 +230,11 @@ impl TablePlan {
 
     /// The row can lie in the visible table.
     fn fits(&self, image: &Image) -> bool {
+        // A counter out of range is the text of its digits.
+        let counts =
+            |(c, v): (&PlanColumn, &Value)| c.kind != CellKind::Counter || !matches!(v, Value::Text(_));
         self.rowid.is_none_or(|i| matches!(image.values[i], Value::Int(_)))
+            && self.columns.iter().zip(&image.values).all(counts)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The effects are in the tables already. [`Merger::finalize`] takes the captured rows, joins them to one net change per
 //! row (an insert and a delete of the same row is nothing; a delete and an insert of the same key, as REPLACE does, is an
-//! update), leaves out what changed nothing, sets the rows' hidden columns, and gives the changes. When the block
+//! update), and one more for edits of counters, sets and maps, leaves out what changed nothing, sets the rows' hidden columns, and gives the changes. When the block
 //! is sealed and in the log, [`Merger::record`] writes the change index and decides about displaced rows.
 //!
 //! A local transaction has seen everything in the tables, so each of its writes wins and settles what was a conflict.
@@ -12,9 +12,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
+use p2pdb_merge::cell;
+use p2pdb_model::cell::{delta, number_as, number_in};
 use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::decimal::Decimal;
 use p2pdb_model::ids::{ColumnTag, ObjectId};
-use p2pdb_model::{Change, Value, ValueRef};
+use p2pdb_model::{CellEdit, CellKind, Change, Value, ValueRef};
 use sha2::{Digest, Sha256};
 
 use crate::apply::Merger;
@@ -68,6 +71,17 @@ struct Life {
     old: Option<Vec<Value>>,
     new: Option<Vec<Value>>,
     rowid: i64,
+    /// Counters (indexes into the plan's columns) to which something was assigned, not only added.
+    assigned: Vec<usize>,
+}
+
+/// A row as the transaction left it; nothing of one that it deleted.
+#[derive(Clone, Copy, Default)]
+struct Written<'a> {
+    rowid: i64,
+    raw: &'a [Value],
+    /// See [`Life::assigned`].
+    assigned: &'a [usize],
 }
 
 /// What became of a row.
@@ -102,7 +116,7 @@ impl Merger {
         local: &Local<'_>,
         captured: Vec<Captured>,
     ) -> Result<LocalChanges> {
-        let lives = self.lives(captured)?;
+        let lives = self.lives(db, captured)?;
         let never = |_, _| Ok(false);
         let mut run = Run::new(db, &never, &mut self.cache);
         self.unsealed.retain(|o| o.tx != local.origin.tx);
@@ -127,15 +141,38 @@ impl Merger {
                 (None, Some(new)) => {
                     let fresh = f.new_image(&mut run, &plan, &new)?;
                     match gone.remove(&(life.table, fresh.ident.clone())) {
-                        Some(old) => f.row(&mut run, &plan, life.rowid, Net::Update(old), fresh, &new)?,
-                        None => f.row(&mut run, &plan, life.rowid, Net::Insert, fresh, &new)?,
+                        Some(old) => {
+                            let all: Vec<usize> = plan.counters.iter().map(|c| c.0).collect();
+                            f.row(
+                                &mut run,
+                                &plan,
+                                Net::Update(old),
+                                fresh,
+                                Written { rowid: life.rowid, raw: &new, assigned: &all },
+                            )?;
+                        }
+                        None => {
+                            f.row(
+                                &mut run,
+                                &plan,
+                                Net::Insert,
+                                fresh,
+                                Written { rowid: life.rowid, raw: &new, assigned: &life.assigned },
+                            )?;
+                        }
                     }
                 }
                 (Some(old), Some(new)) => {
                     let old = plan.captured(&old)?;
                     let mut image = plan.captured(&new)?;
                     image.ident = old.ident.clone();
-                    f.row(&mut run, &plan, life.rowid, Net::Update(old), image, &new)?;
+                    f.row(
+                        &mut run,
+                        &plan,
+                        Net::Update(old),
+                        image,
+                        Written { rowid: life.rowid, raw: &new, assigned: &life.assigned },
+                    )?;
                 }
                 // Deletes come last: an insert may take the row up again.
                 (_, None) => {}
@@ -144,7 +181,7 @@ impl Merger {
         for ((table, _), old) in gone {
             if let Some(plan) = run.plans.plan(db, table)? {
                 let image = old.clone();
-                f.row(&mut run, &plan, 0, Net::Delete(old), image, &[])?;
+                f.row(&mut run, &plan, Net::Delete(old), image, Written::default())?;
             }
         }
         f.out.todo = std::mem::take(&mut run.todo);
@@ -153,7 +190,7 @@ impl Merger {
     }
 
     /// Follows each physical row from its first to its last captured state.
-    fn lives(&self, captured: Vec<Captured>) -> Result<Vec<Life>> {
+    fn lives(&mut self, db: &Connection, captured: Vec<Captured>) -> Result<Vec<Life>> {
         let mut lives: Vec<Life> = Vec::with_capacity(captured.len());
         let mut at: HashMap<(ObjectId, i64), usize> = HashMap::new();
         let mut last: Option<(Arc<str>, ObjectId)> = None;
@@ -168,24 +205,35 @@ impl Merger {
                     id
                 }
             };
+            let assigned = match self.cache.plan(db, table)? {
+                Some(plan) => assigned(&plan, &c),
+                None => Vec::new(),
+            };
             match c.op {
                 CaptureOp::Insert => {
                     at.insert((table, c.new_rowid), lives.len());
-                    lives.push(Life { table, old: None, new: Some(c.new), rowid: c.new_rowid });
+                    lives.push(Life { table, old: None, new: Some(c.new), rowid: c.new_rowid, assigned });
                 }
                 CaptureOp::Update => {
                     let known = at.remove(&(table, c.old_rowid));
                     let n = known.unwrap_or_else(|| {
-                        lives.push(Life { table, old: Some(c.old), new: None, rowid: 0 });
+                        lives.push(Life {
+                            table,
+                            old: Some(c.old),
+                            new: None,
+                            rowid: 0,
+                            assigned: Vec::new(),
+                        });
                         lives.len() - 1
                     });
+                    lives[n].assigned.extend(assigned);
                     lives[n].new = Some(c.new);
                     lives[n].rowid = c.new_rowid;
                     at.insert((table, c.new_rowid), n);
                 }
                 CaptureOp::Delete => match at.remove(&(table, c.old_rowid)) {
                     Some(n) => lives[n].new = None,
-                    None => lives.push(Life { table, old: Some(c.old), new: None, rowid: 0 }),
+                    None => lives.push(Life { table, old: Some(c.old), new: None, rowid: 0, assigned }),
                 },
             }
         }
@@ -222,6 +270,14 @@ impl Merger {
         run.settle()?;
         run.finish().map(drop)
     }
+}
+
+/// The counters that this change assigns to.
+fn assigned(plan: &TablePlan, c: &Captured) -> Vec<usize> {
+    let adjusted = |i: usize| c.adjusted.as_ref().is_some_and(|a| a.contains(&plan.columns[i].tag));
+    let changed = |slot: usize| c.op == CaptureOp::Insert || c.old.get(slot) != c.new.get(slot);
+    let counters = plan.counters.iter().filter(|(i, slot)| changed(*slot) && !adjusted(*i));
+    counters.map(|(i, _)| *i).collect()
 }
 
 struct Finalize<'a> {
@@ -303,11 +359,11 @@ impl Finalize<'_> {
         &mut self,
         run: &mut Run<'_>,
         plan: &TablePlan,
-        rowid: i64,
         net: Net,
         mut image: Image,
-        raw: &[Value],
+        written: Written<'_>,
     ) -> Result<()> {
+        let Written { rowid, raw, assigned } = written;
         let tx = self.local.origin.tx;
         match net {
             Net::Insert => {
@@ -318,7 +374,10 @@ impl Finalize<'_> {
                 let f = run.hash(plan, &image, Place::Visible)?;
                 run.add(plan, f);
                 self.shown(run, plan, &image, rowid)?;
-                self.push_insert(plan, image)
+                let edits = self.counted_from_zero(plan, &mut image, assigned);
+                let ident = image.ident.clone();
+                self.push_insert(plan, image)?;
+                self.push_edits(plan, ident, edits)
             }
             Net::Update(old) => {
                 let changed: Vec<usize> = (0..plan.columns.len())
@@ -327,6 +386,11 @@ impl Finalize<'_> {
                 image.flags = old.flags;
                 image.writers.clone_from(&old.writers);
                 changed.iter().for_each(|i| image.writers[*i] = tx);
+                let mut edits: Vec<(usize, CellEdit)> = Vec::new();
+                for &i in &changed {
+                    let edit = self.edit_of(plan, i, &old, &image, assigned);
+                    edits.extend(edit.map(|e| (i, e)));
+                }
                 if !changed.is_empty() && old.flags & SIBLINGS != 0 {
                     self.settle_siblings(run, plan, &mut image, &changed)?;
                 }
@@ -342,10 +406,18 @@ impl Finalize<'_> {
                     run.left(plan, &old, Place::Visible)?;
                     self.shown(run, plan, &image, rowid)?;
                 }
-                if old.flags & HISTORY != 0 && run.any_displaced(plan)? {
+                // An edit overrules only what it names: what has lost before may still stand.
+                let unsettled = old.flags & SIBLINGS != 0 && !edits.is_empty();
+                if unsettled || (old.flags & HISTORY != 0 && run.any_displaced(plan)?) {
                     self.out.recompute.push((plan.table.id, image.ident.clone()));
                 }
-                self.push_update(plan, image, &changed)
+                let rest: Vec<usize> =
+                    changed.into_iter().filter(|i| !edits.iter().any(|(e, _)| e == i)).collect();
+                let ident = image.ident.clone();
+                if !rest.is_empty() {
+                    self.push_update(plan, image, &rest)?;
+                }
+                self.push_edits(plan, ident, edits)
             }
             Net::Delete(old) => {
                 let f = run.hash(plan, &old, Place::Visible)?;
@@ -363,6 +435,46 @@ impl Finalize<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The edit that a change of this column is; `None` where it is an assignment.
+    fn edit_of(
+        &self,
+        plan: &TablePlan,
+        i: usize,
+        old: &Image,
+        new: &Image,
+        assigned: &[usize],
+    ) -> Option<CellEdit> {
+        let (column, old, new) = (&plan.columns[i], &old.values[i], &new.values[i]);
+        if column.kind != CellKind::Counter {
+            return cell::edit(column.kind, old, new);
+        }
+        if assigned.contains(&i) {
+            return None;
+        }
+        let by = number_in(&column.ty, new)?.sub(&number_in(&column.ty, old)?);
+        Some(CellEdit::Add(delta(&by)))
+    }
+
+    /// Counters of a new row that a statement counts up from nothing (INSERT … ON DUPLICATE KEY UPDATE n = n + …): the row
+    /// begins with zero, and what they hold is an increment.
+    fn counted_from_zero(
+        &self,
+        plan: &TablePlan,
+        image: &mut Image,
+        assigned: &[usize],
+    ) -> Vec<(usize, CellEdit)> {
+        let mut edits = Vec::new();
+        for &(i, _) in plan.counters.iter().filter(|(i, _)| !assigned.contains(i)) {
+            let ty = &plan.columns[i].ty;
+            let zero = number_as(ty, &Decimal::ZERO);
+            if let (Some(n), Some(zero)) = (number_in(ty, &image.values[i]), zero) {
+                image.values[i] = zero;
+                edits.push((i, CellEdit::Add(delta(&n))));
+            }
+        }
+        edits
     }
 
     /// What a visible row may change for others.
@@ -460,6 +572,18 @@ impl Finalize<'_> {
         let values = changed.iter().map(|c| std::mem::take(&mut image.values[*c])).collect();
         let key = image.ident.to_key()?;
         self.push(plan, image.ident, RowChange::Update { layout, key, values });
+        Ok(())
+    }
+
+    fn push_edits(&mut self, plan: &TablePlan, ident: Ident, edits: Vec<(usize, CellEdit)>) -> Result<()> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let tags = edits.iter().map(|(i, _)| plan.columns[*i].tag).collect();
+        let layout = self.layout(Layout(plan.table.id, 0, tags));
+        let key = ident.to_key()?;
+        let edits = edits.into_iter().map(|(_, e)| e).collect();
+        self.push(plan, ident, RowChange::Edit { layout, key, edits });
         Ok(())
     }
 }

@@ -11,10 +11,10 @@
 //! Everything here is derived from the log and can be written again by replaying it.
 
 use p2pdb_block::decode_change_at;
-use p2pdb_merge::{RowWrite, WriteKind};
+use p2pdb_merge::{RowWrite, Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange, SchemaChange, WriteOrder};
 use p2pdb_model::ids::{Cid, NodeId, ObjectId};
-use p2pdb_model::{Change, Stamp, Value, ValueRef};
+use p2pdb_model::{CellEdit, Change, Stamp, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -91,7 +91,20 @@ pub(crate) struct Loaded {
     pub at: At,
     pub origin: Origin,
     pub write: RowWrite,
+    /// One per column of the write; none of edits.
     pub values: Vec<Value>,
+    /// One per column of edits.
+    pub edits: Vec<CellEdit>,
+}
+
+impl Loaded {
+    /// What it does to the column that it lists at this place.
+    pub(crate) fn cell(&self, place: usize) -> Option<Write<'_>> {
+        match self.write.kind {
+            WriteKind::Edit => self.edits.get(place).map(Write::Edit),
+            _ => self.values.get(place).map(Write::Assign),
+        }
+    }
 }
 
 /// Had the author of the change at `b` (in `later`) seen the change at `a`?
@@ -212,13 +225,16 @@ impl Connection {
     pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {
         let origin = self.origin(at.tx)?;
         let (layout, change) = self.row_change(&origin, at.offset)?;
-        let (kind, values) = match change {
-            RowChange::Insert { generated, values, .. } => (WriteKind::Insert { generated }, values),
-            RowChange::Update { values, .. } => (WriteKind::Update, values),
-            RowChange::Delete { .. } => (WriteKind::Delete, Vec::new()),
+        let (kind, values, edits) = match change {
+            RowChange::Insert { generated, values, .. } => {
+                (WriteKind::Insert { generated }, values, Vec::new())
+            }
+            RowChange::Update { values, .. } => (WriteKind::Update, values, Vec::new()),
+            RowChange::Edit { edits, .. } => (WriteKind::Edit, Vec::new(), edits),
+            RowChange::Delete { .. } => (WriteKind::Delete, Vec::new(), Vec::new()),
         };
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
-        Ok(Loaded { at, origin, write: RowWrite { kind, columns }, values })
+        Ok(Loaded { at, origin, write: RowWrite { kind, columns }, values, edits })
     }
 
     pub(crate) fn put_sibling(&self, table: i64, ident: &Ident, unit: TxNo, tag: i64, at: At) -> Result<()> {

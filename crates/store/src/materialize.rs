@@ -16,7 +16,8 @@ use p2pdb_model::catalog::{
 };
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{ColumnDef, Definition, IndexPart};
-use p2pdb_model::{Stamp, Value, ValueRef};
+use p2pdb_model::types::SqlType;
+use p2pdb_model::{CellKind, Stamp, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::displaced::Run;
@@ -90,6 +91,9 @@ struct ColumnShape {
     id: ObjectId,
     collation: Option<&'static str>,
     unwritten: Value,
+    kind: CellKind,
+    /// Of a counter: a merged value may fit another type, or not.
+    range: Option<SqlType>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +124,18 @@ impl Shape {
             .iter()
             .map(|c| {
                 let collation = sqlite_collation(&c.def.ty);
-                (c.tag, ColumnShape { id: c.id, collation, unwritten: unwritten(schema, default, c.id) })
+                let kind = c.cell_kind();
+                let range = (kind == CellKind::Counter).then(|| c.def.ty.clone());
+                (
+                    c.tag,
+                    ColumnShape {
+                        id: c.id,
+                        collation,
+                        unwritten: unwritten(schema, default, c.id),
+                        kind,
+                        range,
+                    },
+                )
             })
             .collect();
         let rowid = t.rowid_column().map(|c| c.tag);

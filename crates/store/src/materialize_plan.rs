@@ -9,7 +9,7 @@ use p2pdb_model::catalog::{
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, Value};
+use p2pdb_model::{Catalog, CellKind, Value};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -31,6 +31,10 @@ pub(crate) struct PlanColumn {
     pub unwritten: Value,
     /// Rows written by earlier transactions have no version for it.
     pub added: TxNo,
+    /// How its cells merge.
+    pub kind: CellKind,
+    /// Its type.
+    pub ty: SqlType,
 }
 
 /// A unique key.
@@ -103,6 +107,8 @@ pub(crate) struct TablePlan {
     pub constrained: Vec<bool>,
     /// Columns in ascending order of their tags.
     pub by_tag: Vec<usize>,
+    /// Counters, each with its place in a captured row.
+    pub counters: Vec<(usize, usize)>,
     pub sql: PlanSql,
 }
 
@@ -192,6 +198,8 @@ impl TablePlan {
                 stored: c.def.generated.is_none(),
                 unwritten: unwritten(c.id),
                 added: added.get(&i64::from(c.tag.0)).copied().unwrap_or_default(),
+                kind: c.cell_kind(),
+                ty: c.def.ty.clone(),
             })
             .collect();
         let at = |tag: ColumnTag| columns.iter().position(|c| c.tag == tag);
@@ -271,6 +279,11 @@ impl TablePlan {
             constrained[*c] = true;
         }
         let slots = slots(db, &name, &columns)?;
+        let counters = slots.iter().enumerate().filter_map(|(at, slot)| match slot {
+            Slot::Column(i) if columns[*i].kind == CellKind::Counter => Some((*i, at)),
+            _ => None,
+        });
+        let counters = counters.collect();
         let mut by_tag: Vec<usize> = (0..columns.len()).collect();
         by_tag.sort_by_key(|i| columns[*i].tag);
         let params =
@@ -319,6 +332,7 @@ impl TablePlan {
             slots,
             constrained,
             by_tag,
+            counters,
             sql,
         })
     }

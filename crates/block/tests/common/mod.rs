@@ -3,11 +3,12 @@
 
 use p2pdb_block::{BodyBuilder, BuiltBody, Draft, FullBlock, SigningKey, node_id, seal};
 use p2pdb_model::change::*;
+use p2pdb_model::decimal::Decimal;
 use p2pdb_model::ids::{Cid, ObjectKind, PublicKey};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, IntSize};
 use p2pdb_model::value::{RowKey, Value};
-use p2pdb_model::{AccountId, Change, ColumnTag, ObjectId, RealmId, SqlType, Stamp};
+use p2pdb_model::{AccountId, CellEdit, Change, ColumnTag, ObjectId, RealmId, SqlType, Stamp};
 
 /// Test keys: never use them for anything else.
 pub fn key(n: u8) -> SigningKey {
@@ -85,6 +86,27 @@ pub fn second(transactions: &[(AccountId, Vec<Layout>, Vec<Change>)]) -> FullBlo
 }
 
 /// One change of every kind and shape, rows with layout 0 = [`layout`], 1 = [`keyless`].
+/// Edits of every kind; they came after the vector with one change of every kind was frozen.
+pub fn edits() -> Vec<Change> {
+    let text = |t: &str| t.to_owned();
+    let edit = |edits: [CellEdit; 3]| {
+        Change::Row(RowChange::Edit { layout: 0, key: RowKey::int(1), edits: edits.to_vec() })
+    };
+    let tenth = Decimal::parse("-0.1").unwrap();
+    vec![
+        edit([
+            CellEdit::Add(Value::Int(-3)),
+            CellEdit::Set { added: vec![text("1"), text("\"ä\"")], removed: vec![text("null")] },
+            CellEdit::Map { put: vec![(text("a"), text("{\"b\": 1}"))], removed: vec![text("")] },
+        ]),
+        edit([
+            CellEdit::Add(p2pdb_model::cell::delta(&tenth)),
+            CellEdit::Set { added: vec![], removed: vec![] },
+            CellEdit::Map { put: vec![], removed: vec![] },
+        ]),
+    ]
+}
+
 pub fn every_change() -> Vec<Change> {
     let cid = genesis().cid();
     let node = node_id(&key(3));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use p2pdb_model::catalog::{Catalog, Table, View};
 use p2pdb_model::types::Collation;
-use p2pdb_model::{ColumnTag, ObjectId, Value};
+use p2pdb_model::{CellKind, ColumnTag, ObjectId, Value};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart};
 
 pub mod aggregate;
@@ -459,6 +459,7 @@ pub fn column_target(column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget>
         auto_increment: column.def.auto_increment,
         lenient_null: false,
         quiet: false,
+        cell: column.cell_kind(),
     })
 }
 
@@ -478,6 +479,7 @@ fn fits_without_check(ty: &FieldType, b: &Bound, target: &ColumnTarget) -> bool 
         return false;
     }
     FieldType::of_column(&target.ty) == *ty
+        && !matches!(target.cell, CellKind::Set | CellKind::Map)
         && b.field.as_ref().is_some_and(|f| !f.org_name.is_empty())
         && !matches!(ty.class(), Class::Enum | Class::Set | Class::Year)
 }

@@ -4,6 +4,7 @@
 //! A column may change its type where the stored form of its values stays the same; all other conversions are refused
 //! (1235), because they would rewrite rows and DDL writes no rows to the log.
 
+use p2pdb_model::CellKind;
 use p2pdb_model::catalog::{Column, Table, physical_column, same_name};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{IntSize, SqlType};
@@ -531,8 +532,29 @@ fn change(
             checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
         }
     }
+    if let Some(was) = was {
+        tagged(t, was, new, &def, checks);
+    }
     draft.columns[at].def = def;
     Ok(())
+}
+
+/// A column that becomes a `[set]` or `[map]` holds arrays, or objects, so far.
+fn tagged(t: &Table, was: &Column, name: &str, def: &ColumnDef, checks: &mut Vec<(String, SqlError)>) {
+    let kind = CellKind::of(&def.ty, &def.comment);
+    let (json, wants) = match kind {
+        CellKind::Set => ("array", "a [set] takes a JSON array"),
+        CellKind::Map => ("object", "a [map] takes a JSON object"),
+        _ => return,
+    };
+    if kind == was.cell_kind() {
+        return;
+    }
+    let c = was.physical();
+    let sql =
+        format!("SELECT 1 FROM {} WHERE {c} IS NOT NULL AND json_type({c})<>'{json}' LIMIT 1", t.physical());
+    let message = format!("Invalid JSON value for column '{name}': {wants}.");
+    checks.push((sql, SqlError::new(3140, "22032", message)));
 }
 
 /// The change of a type that keeps the stored form, with the query that finds values that do not fit.

@@ -1,10 +1,9 @@
 //! Column defaults: from the text of a statement to what the schema keeps, and from there to stored values.
 
-use p2pdb_model::Stamp;
-use p2pdb_model::Value;
 use p2pdb_model::schema::{ColumnDef, DefaultValue};
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::SqlType;
+use p2pdb_model::{CellKind, Stamp, Value};
 
 use crate::error::SqlError;
 use crate::execute::{self, assign, assign::implicit_default, convert};
@@ -34,6 +33,7 @@ fn target(ty: &SqlType) -> ColumnTarget {
         auto_increment: false,
         lenient_null: false,
         quiet: false,
+        cell: CellKind::Register,
     }
 }
 

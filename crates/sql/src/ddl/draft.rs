@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use p2pdb_model::Catalog;
 use p2pdb_model::catalog::{Table, same_name};
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::SqlType;
+use p2pdb_model::{Catalog, CellKind};
 
 use super::types::VARCHAR_CHARS_MAX;
 use crate::error::SqlError;
@@ -32,8 +32,8 @@ const CHAR_BYTES_MAX: u64 = 4;
 /// Greatest length of a comment of a table, column or index in characters.
 const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 const COMMENT_CHARS_MAX: usize = 1024;
-/// Tags in a column's comment that have a meaning, which comes later.
-const TAGS: [&str; 7] = ["[counter]", "[set]", "[map]", "[max]", "[min]", "[owner]", "[sealed]"];
+/// Tags in a column's comment whose meaning comes later.
+const TAGS: [&str; 2] = ["[owner]", "[sealed]"];
 
 /// A named part of the table.
 #[derive(Clone, Debug)]
@@ -373,6 +373,7 @@ impl<'a> Draft<'a> {
             if let Some(tag) = TAGS.iter().find(|t| c.def.comment.to_lowercase().contains(*t)) {
                 return Err(SqlError::unsupported(format!("{tag} in the comment of column '{}'", c.name)));
             }
+            self.tag_fits(c)?;
             row_bytes += if is_lob(&c.def.ty) { 10 } else { key_bytes(&c.def.ty, None) };
         }
         if row_bytes > ROW_BYTES_MAX {
@@ -428,6 +429,30 @@ impl<'a> Draft<'a> {
             _ => return Err(wrong_auto()),
         }
         Ok(())
+    }
+
+    /// The tag of a column's comment says how its cells merge: one at most, for a type and a column that can.
+    fn tag_fits(&self, c: &Part<ColumnDef>) -> Result<(), SqlError> {
+        let mut kinds = CellKind::tags_in(&c.def.comment);
+        let Some(kind) = kinds.next() else { return Ok(()) };
+        let tag = kind.tag().unwrap_or_default();
+        let is_key = |parts: &[IndexPart]| parts.iter().any(|p| p.column == c.id.tag());
+        let in_key = self.indexes.iter().any(|i| i.def.unique && is_key(&i.def.parts))
+            || self.foreign_keys.iter().any(|k| k.def.columns.contains(&c.id.tag()));
+        let why = if kinds.next().is_some() {
+            "has two tags"
+        } else if !kind.allows(&c.def.ty) {
+            "is of another type than the tag is for"
+        } else if c.def.generated.is_some() {
+            "is generated"
+        } else if in_key {
+            "is part of a unique or foreign key"
+        } else {
+            return Ok(());
+        };
+        let message =
+            format!("Incorrect column specifier for column '{}': {tag}, but the column {why}", c.name);
+        Err(SqlError::new(1063, "42000", message))
     }
 
     fn primary_is_not_null(&mut self) -> Result<(), SqlError> {

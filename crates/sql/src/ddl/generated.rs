@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_model::CellKind;
 use p2pdb_model::catalog::{Column, same_name};
 use p2pdb_model::schema::{ColumnDef, Generated};
 use sqlparser::tokenizer::Token;
@@ -127,6 +128,7 @@ impl Draft<'_> {
                 auto_increment: false,
                 lenient_null: false,
                 quiet: true,
+                cell: CellKind::Register,
             });
             generated::bound(&g.expression, &self.name, columns, &target).map_err(|e| match e.code {
                 1305 => {

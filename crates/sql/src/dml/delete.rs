@@ -1,5 +1,7 @@
 //! DELETE of one table and of several, and TRUNCATE.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{Expr, TableWithJoins};
 use sqlparser::tokenizer::Token;
 
@@ -71,9 +73,15 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let (table, slots) = (table.id, done.slots);
     let step = if collect {
         let delete = format!("DELETE FROM {physical} WHERE rowid=?1");
-        ModifyStep { table, sql: delete, slots: Vec::new(), collect: Some((sql, slots)) }
+        ModifyStep {
+            table,
+            sql: delete,
+            slots: Vec::new(),
+            collect: Some((sql, slots)),
+            adds: Arc::default(),
+        }
     } else {
-        ModifyStep { table, sql, slots, collect: None }
+        ModifyStep { table, sql, slots, collect: None, adds: Arc::default() }
     };
     let modify = Modify { steps: vec![step], update: false, ignore, truncate: false, reads: done.reads };
     Ok(with_notes(PlanKind::Modify(modify), done.notes))
@@ -130,6 +138,7 @@ fn several(
             sql,
             slots: Vec::new(),
             collect: Some((collect, done.slots)),
+            adds: Arc::default(),
         });
     }
     let modify = Modify { steps, update: false, ignore, truncate: false, reads: read };
@@ -163,6 +172,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         sql: format!("DELETE FROM {}", table.physical()),
         slots: Vec::new(),
         collect: None,
+        adds: Arc::default(),
     };
     let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
     let modify = Modify { steps: vec![step], update: false, ignore: false, truncate: true, reads };

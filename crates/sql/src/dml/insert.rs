@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::Value;
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
+use p2pdb_model::{ColumnTag, Value};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
 };
@@ -157,10 +157,12 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let mut sql = format!("INSERT{or} INTO {physical} ({}) VALUES ({})", heads.join(","), places.join(","));
     let mut extra = Vec::new();
     let is_upsert = upsert.is_some();
+    let mut adds: Arc<[ColumnTag]> = Arc::default();
     if let Some(all) = upsert {
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
-        let set = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
+        let set;
+        (set, adds) = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
         sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
         let done = b.finish();
         extra = done.slots.into_iter().skip(n).collect();
@@ -176,6 +178,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         rows,
         mode,
         upsert: is_upsert,
+        adds,
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
     };
@@ -395,7 +398,7 @@ fn merge(into: &mut ReadSet, from: ReadSet) {
     }
 }
 
-/// The SET list of ON DUPLICATE KEY UPDATE.
+/// The SET list of ON DUPLICATE KEY UPDATE, and the counters that it adds to.
 #[allow(clippy::too_many_arguments)]
 fn duplicate(
     b: &mut Binder<'_>,
@@ -406,7 +409,7 @@ fn duplicate(
     alias: Option<(String, Vec<String>)>,
     ignore: bool,
     notes: &mut Vec<Note>,
-) -> Result<String, SqlError> {
+) -> Result<(String, Arc<[ColumnTag]>), SqlError> {
     let mut changed = Vec::new();
     for a in &mut all {
         if let Given::Expr(e) = &mut a.value {
@@ -446,8 +449,9 @@ fn duplicate(
             }
         }
     }
+    let adds = super::adds(table, &scope.relations[0], &all);
     let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
-    Ok(set_list(table, &table.physical(), &set))
+    Ok((set_list(table, &table.physical(), &set), adds))
 }
 
 /// Turns `VALUES(column)` into a column of the new row.

@@ -11,12 +11,13 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Check, Column, Table, physical_column};
+use p2pdb_model::catalog::{Check, Column, Table, physical_column, same_name};
 use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, Value};
+use p2pdb_model::{Catalog, CellKind, ColumnTag, Value};
 use sqlparser::ast::{
     BinaryOperator, Expr, LimitClause, OrderByExpr, TableFactor, TableWithJoins, Visit, Visitor,
+    visit_expressions,
 };
 use sqlparser::tokenizer::Token;
 
@@ -177,6 +178,52 @@ fn assignments(c: &mut Cursor<'_, '_>) -> Result<Vec<Assignment>, SqlError> {
         }
         Ok(Assignment { name, value: given(c)? })
     })
+}
+
+/// The counters to which these assignments only add: `n = n + e` and `n = n - e`, where `e` does not read `n`.
+fn adds(table: &Table, relation: &Relation, all: &[Assignment]) -> Arc<[ColumnTag]> {
+    let mut out: Vec<ColumnTag> = Vec::new();
+    let mut others: Vec<ColumnTag> = Vec::new();
+    for a in all {
+        let Ok(column) = column_of(table, relation, &a.name) else { continue };
+        if column.cell_kind() != CellKind::Counter {
+            continue;
+        }
+        match &a.value {
+            Given::Expr(e) if !out.contains(&column.tag) && adds_to(column, relation, e) => {
+                out.push(column.tag);
+            }
+            _ => others.push(column.tag),
+        }
+    }
+    out.retain(|tag| !others.contains(tag));
+    out.into()
+}
+
+fn adds_to(column: &Column, relation: &Relation, e: &Expr) -> bool {
+    let is_column = |e: &Expr| match e {
+        Expr::Identifier(i) => same_name(&i.value, &column.name),
+        Expr::CompoundIdentifier(path) => match path.as_slice() {
+            [.., table, name] => same_name(&name.value, &column.name) && table.value == relation.alias,
+            _ => false,
+        },
+        _ => false,
+    };
+    let is_free = |e: &Expr| {
+        let found = visit_expressions(e, |e| match is_column(e) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+        found.is_continue()
+    };
+    match e {
+        Expr::Nested(e) => adds_to(column, relation, e),
+        Expr::BinaryOp { left, op: BinaryOperator::Plus, right } => {
+            (is_column(left) && is_free(right)) || (is_column(right) && is_free(left))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => is_column(left) && is_free(right),
+        _ => false,
+    }
 }
 
 /// Binds assignments to the columns of `scope.relations[at]`, from left to right: what was assigned before is what a

@@ -6,7 +6,7 @@
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::{DateTime, TIME_US_MAX, Time};
 use p2pdb_model::types::{IntSize, SqlType};
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{CellKind, Value, ValueRef};
 
 use super::{coerce, context, convert};
 use crate::error::SqlError;
@@ -167,7 +167,7 @@ impl<'a> Assign<'a> {
             SqlType::Blob { size } => self.bytes(&value, from, size.bytes_max()).map(Value::Blob),
             SqlType::Enum { values, .. } => self.enumeration(&value, from, values),
             SqlType::Set { values, .. } => self.set(&value, from, values),
-            SqlType::Json => self.json(&value, from),
+            SqlType::Json => self.json(&value, from).and_then(|v| self.json_cell(v)),
         }
     }
 
@@ -522,6 +522,24 @@ impl<'a> Assign<'a> {
                 Ok(Value::from_u64(known.fold(0, |a, m| a | m)))
             }
         }
+    }
+
+    /// What a column tagged `[set]` or `[map]` takes: an array, which is kept in its normal order; an object.
+    fn json_cell(&self, value: Value) -> Result<Value, SqlError> {
+        let wants = match self.to.cell {
+            CellKind::Set => "[set] takes a JSON array",
+            CellKind::Map => "[map] takes a JSON object",
+            _ => return Ok(value),
+        };
+        let Value::Text(t) = &value else { return Ok(value) };
+        let normal = match self.to.cell {
+            CellKind::Set => json::normal_set(t),
+            _ => t.starts_with('{').then(|| t.clone()),
+        };
+        normal.map(Value::Text).ok_or_else(|| {
+            let message = format!("Invalid JSON value for column '{}': a {wants}.", self.to.name);
+            SqlError::new(3140, "22032", message)
+        })
     }
 
     fn json(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {

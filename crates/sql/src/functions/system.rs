@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{CellKind, Value, ValueRef};
 
 use super::{Answer, Row, any_null, bytes_of, int_of, members, str_of};
 use crate::error::SqlError;
@@ -258,7 +258,12 @@ pub(crate) fn encode_target(t: &ColumnTarget) -> String {
     let flags = u8::from(t.nullable)
         | u8::from(t.auto_increment) << 1
         | u8::from(t.lenient_null) << 2
-        | u8::from(t.quiet) << 3;
+        | u8::from(t.quiet) << 3
+        | match t.cell {
+            CellKind::Set => 16,
+            CellKind::Map => 32,
+            _ => 0,
+        };
     let (kind, a, b, c): (&str, u64, u64, u64) = match &t.ty {
         SqlType::Int { size, unsigned, .. } => ("i", *size as u64, u64::from(*unsigned), 0),
         SqlType::Decimal { precision, scale, unsigned } => {
@@ -341,6 +346,11 @@ fn decode_target(spec: &str) -> Option<ColumnTarget> {
         auto_increment: flags & 2 == 2,
         quiet: flags & 8 == 8,
         lenient_null: flags & 4 == 4,
+        cell: match flags & 48 {
+            16 => CellKind::Set,
+            32 => CellKind::Map,
+            _ => CellKind::Register,
+        },
     })
 }
 
@@ -368,6 +378,7 @@ mod tests {
                 nullable: true,
                 auto_increment: false,
                 lenient_null: true,
+                cell: CellKind::Map,
             };
             assert_eq!(decode_target(&encode_target(&t)), Some(t));
         }

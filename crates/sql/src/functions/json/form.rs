@@ -38,6 +38,16 @@ pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     }
 }
 
+/// The value of a `[set]`: each element of the array once, by length of its text in bytes and then by bytes; `None` where
+/// the document is no array.
+pub fn normal_set(t: &str) -> Option<String> {
+    let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(t) else { return None };
+    let mut texts: Vec<String> = elements.iter().map(write).collect();
+    texts.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    texts.dedup();
+    Some(format!("[{}]", texts.join(", ")))
+}
+
 /// The error of a text that is no JSON: 3157 where it is nested too deeply, else what `worded` makes of what is wrong and where.
 pub fn refused(wrong: (String, usize), worded: impl FnOnce(&str, usize) -> SqlError) -> SqlError {
     let (what, at) = wrong;

@@ -20,7 +20,7 @@ mod search;
 pub use compare::compare;
 use compare::{contains, merge_patch, merge_preserve, overlaps, sort_key};
 use form::{depth, key_order, pretty};
-pub use form::{from_sql, normalise, refused, write};
+pub use form::{from_sql, normal_set, normalise, refused, write};
 use path::{Leg, Path};
 
 macro_rules! strict {

@@ -1,0 +1,247 @@
+//! Counters, sets, maps, greatest and least values, as SQL writes them and as they merge: `docs/merge.md`, section 2.
+
+mod support;
+
+use support::{Node, converge};
+
+const STOCK: &str = "CREATE DATABASE shop; USE shop; CREATE TABLE stock (\
+     id INT PRIMARY KEY, \
+     pieces INT NOT NULL DEFAULT 0 COMMENT 'in all tills [counter]', \
+     worth DECIMAL(10,2) COMMENT '[counter]', \
+     seen TINYINT UNSIGNED COMMENT '[counter]', \
+     tags JSON COMMENT '[set]', \
+     names JSON COMMENT 'by language [map]', \
+     best INT COMMENT '[max]', \
+     first DATE COMMENT '[min]')";
+
+/// Two nodes with the table and row 1.
+fn two() -> (Node, Node) {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run(STOCK);
+    s.run(
+        "INSERT INTO shop.stock VALUES (1, 100, 10.00, 250, '[\"new\", \"red\"]', '{\"en\": \"ball\"}', 7, '2024-05-01')",
+    );
+    drop(s);
+    let b = a.join(2);
+    (a, b)
+}
+
+/// The answer that both nodes give.
+fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
+    let rows = a.session().rows(query);
+    assert_eq!(rows, b.session().rows(query), "{query}");
+    rows
+}
+
+fn conflicts(a: &Node, b: &Node) -> Vec<String> {
+    both(a, b, "SELECT row_key, `column`, rule, kept_value, lost_value FROM p2pdb.conflicts ORDER BY 1, 2, 5")
+}
+
+#[test]
+fn increments_from_every_side_add_up() {
+    let (a, b) = two();
+    for by in ["pieces = pieces + 5", "pieces = 7 + pieces", "pieces = (pieces - 2)"] {
+        a.session().run(&format!("UPDATE shop.stock SET {by} WHERE id = 1"));
+    }
+    b.session().run("UPDATE shop.stock SET pieces = pieces - 30, worth = worth - 2.55 WHERE id = 1");
+    a.session().run("UPDATE shop.stock s SET s.worth = s.worth + 0.05 WHERE s.id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces, worth FROM shop.stock"), ["80|7.50"]);
+    assert!(conflicts(&a, &b).is_empty());
+}
+
+#[test]
+fn several_statements_of_a_transaction_are_one_increment() {
+    let (a, b) = two();
+    let mut s = a.session();
+    s.run("BEGIN");
+    s.run("UPDATE shop.stock SET pieces = pieces + 1");
+    s.run("UPDATE shop.stock SET pieces = pieces + 1, best = 8");
+    s.run("COMMIT");
+    b.session().run("UPDATE shop.stock SET pieces = pieces * 2");
+    converge(&[&a, &b]);
+    // Twice is an assignment: what it had not seen is added to it.
+    assert_eq!(both(&a, &b, "SELECT pieces, best FROM shop.stock"), ["202|8"]);
+}
+
+#[test]
+fn an_assignment_wins_over_what_it_has_seen_and_of_two_the_later() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.stock SET pieces = pieces + 1");
+    a.session().run("UPDATE shop.stock SET pieces = 50");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.stock SET pieces = 60");
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 3");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["63"]);
+    assert_eq!(conflicts(&a, &b), ["1|pieces|concurrent write|63|50"]);
+    // Adding settles nothing, an assignment does.
+    a.session().run("UPDATE shop.stock SET pieces = pieces - 1");
+    converge(&[&a, &b]);
+    assert_eq!(conflicts(&a, &b), ["1|pieces|concurrent write|62|50"]);
+    b.session().run("UPDATE shop.stock SET pieces = 5");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["5"]);
+    assert!(conflicts(&a, &b).is_empty());
+}
+
+#[test]
+fn counting_up_what_is_not_there_yet_counts_from_every_side() {
+    let (a, b) = two();
+    let hit = |n: &Node, by: u32| {
+        n.session().run(&format!(
+            "INSERT INTO shop.stock (id, pieces) VALUES (2, {by}) ON DUPLICATE KEY UPDATE pieces = pieces + VALUES(pieces)"
+        ));
+    };
+    hit(&a, 1);
+    hit(&a, 1);
+    hit(&b, 5);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock WHERE id = 2"), ["7"]);
+    // A plain INSERT says what is there.
+    a.session().run("INSERT INTO shop.stock (id, pieces) VALUES (3, 10)");
+    b.clock.advance_ms(5_000);
+    b.session().run("INSERT INTO shop.stock (id, pieces) VALUES (3, 20)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock WHERE id = 3"), ["20"]);
+}
+
+#[test]
+fn a_counter_out_of_range_is_kept_aside_and_comes_back() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.stock SET seen = seen + 4");
+    b.session().run("UPDATE shop.stock SET seen = seen + 4");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM shop.stock"), ["0"]);
+    assert_eq!(both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts"), ["1|type"]);
+    // A wider column holds it.
+    a.session().run("ALTER TABLE shop.stock MODIFY seen SMALLINT UNSIGNED COMMENT '[counter]'");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT seen FROM shop.stock"), ["258"]);
+    assert!(conflicts(&a, &b).is_empty());
+}
+
+#[test]
+fn elements_of_a_set_come_and_go_one_by_one() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.stock SET tags = '[\"red\", \"new\", \"cheap\", \"red\"]'");
+    b.session().run("UPDATE shop.stock SET tags = JSON_ARRAY_APPEND(tags, '$', 'big')");
+    b.session()
+        .run("UPDATE shop.stock SET tags = JSON_REMOVE(tags, JSON_UNQUOTE(JSON_SEARCH(tags, 'one', 'new')))");
+    assert_eq!(b.session().rows("SELECT tags FROM shop.stock"), ["[\"big\", \"red\"]"]);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT tags FROM shop.stock"), ["[\"big\", \"red\", \"cheap\"]"]);
+    assert!(conflicts(&a, &b).is_empty());
+    // Taken out here and put in there at the same time: whoever puts in wins.
+    a.session().run("UPDATE shop.stock SET tags = '[]'");
+    b.session().run("UPDATE shop.stock SET tags = '[\"cheap\"]'");
+    b.session().run("UPDATE shop.stock SET tags = '[\"cheap\", \"big\"]'");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT tags FROM shop.stock"), ["[\"big\"]"]);
+}
+
+#[test]
+fn members_of_a_map_merge_by_key() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.stock SET names = JSON_SET(names, '$.de', 'Ball', '$.fr', 'balle')");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.stock SET names = JSON_SET(JSON_REMOVE(names, '$.en'), '$.de', 'Kugel')");
+    converge(&[&a, &b]);
+    let names = both(&a, &b, "SELECT names FROM shop.stock");
+    assert_eq!(names, ["{\"de\": \"Kugel\", \"fr\": \"balle\"}"]);
+    let lost = "{\"de\": \"Ball\"}";
+    assert_eq!(conflicts(&a, &b), [format!("1|names|concurrent write|{}|{lost}", names[0])]);
+    // Who has seen both values settles it by writing that member, and no other.
+    a.session().run("UPDATE shop.stock SET names = JSON_SET(names, '$.it', 'palla')");
+    converge(&[&a, &b]);
+    assert_eq!(conflicts(&a, &b).len(), 1);
+    a.session().run("UPDATE shop.stock SET names = JSON_SET(names, '$.de', 'Ball')");
+    converge(&[&a, &b]);
+    assert!(conflicts(&a, &b).is_empty());
+}
+
+#[test]
+fn of_concurrent_values_the_greatest_or_the_least_stays() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.stock SET best = 12, first = '2024-03-01'");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.stock SET best = 9, first = '2024-04-01'");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT best, first FROM shop.stock"), ["12|2024-03-01"]);
+    assert!(conflicts(&a, &b).is_empty());
+    // Who sees it may lower it.
+    b.session().run("UPDATE shop.stock SET best = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT best FROM shop.stock"), ["1"]);
+}
+
+#[test]
+fn tags_are_shown_dumped_and_changed() {
+    let (a, b) = two();
+    let shown = a.session().rows("SHOW CREATE TABLE shop.stock").concat();
+    assert!(shown.contains("COMMENT 'in all tills [counter]'"), "{shown}");
+    // The tag goes: what was counted while it was there still counts.
+    a.session().run("UPDATE shop.stock SET pieces = pieces + 1");
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 10");
+    a.session().run("ALTER TABLE shop.stock MODIFY pieces INT NOT NULL DEFAULT 0");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["111"]);
+    a.session().run("UPDATE shop.stock SET pieces = pieces + 1");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["113"]);
+    assert_eq!(conflicts(&a, &b), ["1|pieces|concurrent write|113|112"]);
+    // And back.
+    a.session().run("ALTER TABLE shop.stock MODIFY pieces INT NOT NULL DEFAULT 0 COMMENT '[counter]'");
+    converge(&[&a, &b]);
+    a.session().run("UPDATE shop.stock SET pieces = pieces + 1");
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["116"]);
+}
+
+#[test]
+fn a_wrong_tag_or_value_is_refused_before_anything_changes() {
+    let (a, _) = two();
+    let mut s = a.session();
+    for (sql, code) in [
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c VARCHAR(9) COMMENT '[counter]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c DOUBLE COMMENT '[counter]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT COMMENT '[set]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c JSON COMMENT '[set] [map]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c TEXT COMMENT '[max]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY COMMENT '[counter]')", 1063),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT AS (id) COMMENT '[counter]')", 1063),
+        ("ALTER TABLE shop.stock ADD UNIQUE (pieces)", 1063),
+        ("ALTER TABLE shop.stock MODIFY names JSON COMMENT '[set]'", 3140),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT COMMENT '[sealed]')", 1235),
+        ("INSERT INTO shop.stock (id, tags) VALUES (2, '{\"a\": 1}')", 3140),
+        ("UPDATE shop.stock SET tags = '7'", 3140),
+        ("UPDATE shop.stock SET names = JSON_ARRAY(1)", 3140),
+        ("UPDATE shop.stock SET tags = names", 3140),
+        ("UPDATE shop.stock SET seen = seen + 10", 1264),
+    ] {
+        assert_eq!(s.error(sql), code, "{sql}");
+    }
+    assert_eq!(s.rows("SELECT COUNT(*), MIN(seen) FROM shop.stock"), ["1|250"]);
+}
+
+#[test]
+fn what_was_counted_is_what_the_log_says() {
+    let (a, b) = two();
+    for n in 0..20 {
+        let node = if n % 3 == 0 { &b } else { &a };
+        node.session().run(&format!("UPDATE shop.stock SET pieces = pieces + {n}, worth = worth - 0.01"));
+        if n % 7 == 0 {
+            converge(&[&a, &b]);
+        }
+    }
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces, worth FROM shop.stock"), ["290|9.80"]);
+    for n in [&a, &b] {
+        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}

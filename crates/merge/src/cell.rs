@@ -1,0 +1,358 @@
+//! One cell that is not a plain register, as the merge of its writes: `[counter]`, `[set]`, `[map]`, `[max]`, `[min]`.
+//!
+//! A write *assigns* a value or *edits* what is there. An assignment overrules every write that its author had seen;
+//! nothing overrules a write that its author had not seen, but by the rule of the cell's kind:
+//!
+//! * counter: the last assignment in write order, plus every increment that no assignment had seen;
+//! * set: the elements that some write put in and no write that saw it took out;
+//! * map: the members likewise; of several values of one key that did not see each other the last in write order;
+//! * max, min: of the assignments that no other saw the greatest, the least; any value beats NULL.
+//!
+//! JSON is taken in the normal form in which it is stored; elements are equal when their texts are. What is no array
+//! counts as the array of itself, what is no object as the object whose member `""` it is: nothing is ever lost.
+//! Not here: which writes are of the row (`row`), and who writes an edit (`store::finalize`).
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use p2pdb_model::cell::{delta_in, number_as, number_in};
+use p2pdb_model::decimal::Decimal;
+use p2pdb_model::{CellEdit, CellKind, SqlType, Value};
+use serde_json::value::RawValue;
+
+/// What a write does to the cell.
+#[derive(Clone, Copy, Debug)]
+pub enum Write<'a> {
+    /// It holds this from here on.
+    Assign(&'a Value),
+    /// What it holds is edited.
+    Edit(&'a CellEdit),
+}
+
+/// A column as far as its cells depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct CellRule<'a> {
+    /// How its cells merge.
+    pub kind: CellKind,
+    /// Its type.
+    pub ty: &'a SqlType,
+    /// What a cell holds to which nothing was ever assigned.
+    pub unwritten: &'a Value,
+}
+
+/// What the writes of one cell amount to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MergedCell {
+    /// What it holds. A counter out of its type's range is the text of its digits.
+    pub value: Value,
+    /// The write that names the cell's version: the one that won, or the last where several count.
+    pub version: usize,
+    /// Writes that nobody who wrote later had seen, and of which the value shows nothing.
+    pub lost: Vec<usize>,
+}
+
+/// Merges the writes of a cell, at least one, given in ascending write order. `saw(a, b)`, asked with `a > b`: had the author of write `a`
+/// seen write `b`?
+pub fn merge_cell<E>(
+    rule: CellRule<'_>,
+    writes: &[Write<'_>],
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<MergedCell, E> {
+    // After the tag was taken away, or changed, edits that are in the log still mean what they say.
+    let edited = writes.iter().rev().find_map(|w| match w {
+        Write::Edit(CellEdit::Add(_)) => Some(CellKind::Counter),
+        Write::Edit(CellEdit::Set { .. }) => Some(CellKind::Set),
+        Write::Edit(CellEdit::Map { .. }) => Some(CellKind::Map),
+        Write::Assign(_) => None,
+    });
+    let mut cell = Cell { rule, writes, saw };
+    match if rule.kind.is_edited() { Some(rule.kind) } else { edited } {
+        Some(CellKind::Counter) => cell.counter(),
+        Some(CellKind::Set) => cell.set(),
+        Some(CellKind::Map) => cell.map(),
+        _ => cell.register(),
+    }
+}
+
+struct Cell<'a, E> {
+    rule: CellRule<'a>,
+    writes: &'a [Write<'a>],
+    saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
+}
+
+impl<E> Cell<'_, E> {
+    fn last(&self) -> usize {
+        self.writes.len().saturating_sub(1)
+    }
+
+    fn assigned(&self, w: usize) -> Option<&Value> {
+        match self.writes[w] {
+            Write::Assign(value) => Some(value),
+            Write::Edit(_) => None,
+        }
+    }
+
+    /// True when a later write for which `overrules` holds had seen this one.
+    fn is_overruled(
+        &mut self,
+        write: usize,
+        overrules: &mut dyn FnMut(usize, Write<'_>) -> bool,
+    ) -> Result<bool, E> {
+        for later in write + 1..self.writes.len() {
+            if overrules(later, self.writes[later]) && (self.saw)(later, write)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The assignments that no later one had seen, in write order.
+    fn standing(&mut self) -> Result<Vec<usize>, E> {
+        let mut standing = Vec::new();
+        for w in 0..self.writes.len() {
+            if self.assigned(w).is_some()
+                && !self.is_overruled(w, &mut |_, l| matches!(l, Write::Assign(_)))?
+            {
+                standing.push(w);
+            }
+        }
+        Ok(standing)
+    }
+
+    /// What the cell holds before its edits: the last assignment, or what it holds unwritten.
+    fn base(&self) -> &Value {
+        let last = (0..self.writes.len()).rev().find_map(|w| self.assigned(w));
+        last.unwrap_or(self.rule.unwritten)
+    }
+
+    fn register(&mut self) -> Result<MergedCell, E> {
+        let mut standing = self.standing()?;
+        let greater = |a: &Value, b: &Value| match (a.is_null(), b.is_null(), self.rule.kind) {
+            (true, _, CellKind::Max | CellKind::Min) => false,
+            (false, true, CellKind::Max | CellKind::Min) => true,
+            (_, _, CellKind::Max) => a > b,
+            (_, _, CellKind::Min) => a < b,
+            _ => false,
+        };
+        // The last in write order, unless another is greater.
+        let mut best = standing.len().saturating_sub(1);
+        for n in (0..best).rev() {
+            let (a, b) = (self.assigned(standing[n]), self.assigned(standing[best]));
+            if a.zip(b).is_some_and(|(a, b)| greater(a, b)) {
+                best = n;
+            }
+        }
+        let version = if standing.is_empty() { self.last() } else { standing.remove(best) };
+        let value = self.assigned(version).unwrap_or(self.rule.unwritten).clone();
+        Ok(MergedCell { value, version, lost: standing })
+    }
+
+    fn counter(&mut self) -> Result<MergedCell, E> {
+        let mut lost = self.standing()?;
+        lost.pop();
+        let mut sum: Option<Decimal> = None;
+        for (w, write) in self.writes.iter().enumerate() {
+            let Write::Edit(CellEdit::Add(by)) = write else { continue };
+            let by = delta_in(by).filter(|_| CellKind::Counter.allows(self.rule.ty));
+            if self.is_overruled(w, &mut |_, l| matches!(l, Write::Assign(_)))? {
+                continue;
+            }
+            match by {
+                Some(by) => sum = Some(sum.map_or(by.clone(), |s| s.add(&by))),
+                None => lost.push(w),
+            }
+        }
+        let value = match sum {
+            None => self.base().clone(),
+            Some(sum) => counted(self.rule.ty, self.base(), &sum).0,
+        };
+        lost.sort_unstable();
+        Ok(MergedCell { value, version: self.last(), lost })
+    }
+
+    fn set(&mut self) -> Result<MergedCell, E> {
+        let mut alive: BTreeMap<Key, ()> = BTreeMap::new();
+        for w in 0..self.writes.len() {
+            let put = match self.writes[w] {
+                Write::Assign(value) => elements(value),
+                Write::Edit(CellEdit::Set { added, .. }) => added.clone(),
+                Write::Edit(_) => Vec::new(),
+            };
+            for element in put {
+                let mut takes_out = |_: usize, later: Write<'_>| match later {
+                    Write::Assign(_) => true,
+                    Write::Edit(CellEdit::Set { removed, .. }) => removed.contains(&element),
+                    Write::Edit(_) => false,
+                };
+                if !self.is_overruled(w, &mut takes_out)? {
+                    alive.insert(Key(element), ());
+                }
+            }
+        }
+        let value = match alive.is_empty() && self.base().is_null() {
+            true => Value::Null,
+            false => Value::Text(array(alive.into_keys())),
+        };
+        Ok(MergedCell { value, version: self.last(), lost: Vec::new() })
+    }
+
+    fn map(&mut self) -> Result<MergedCell, E> {
+        let mut alive: BTreeMap<Key, (usize, String)> = BTreeMap::new();
+        let mut lost = Vec::new();
+        for w in 0..self.writes.len() {
+            let put = match self.writes[w] {
+                Write::Assign(value) => members(value),
+                Write::Edit(CellEdit::Map { put, .. }) => put.clone(),
+                Write::Edit(_) => Vec::new(),
+            };
+            for (key, value) in put {
+                let mut takes_out = |_: usize, later: Write<'_>| match later {
+                    Write::Assign(_) => true,
+                    Write::Edit(CellEdit::Map { put, removed }) => {
+                        removed.contains(&key) || put.iter().any(|(k, _)| *k == key)
+                    }
+                    Write::Edit(_) => false,
+                };
+                if self.is_overruled(w, &mut takes_out)? {
+                    continue;
+                }
+                // Later in write order: it wins.
+                if let Some((before, other)) = alive.insert(Key(key), (w, value.clone()))
+                    && before != w
+                    && other != value
+                {
+                    lost.push(before);
+                }
+            }
+        }
+        let value = match alive.is_empty() && self.base().is_null() {
+            true => Value::Null,
+            false => Value::Text(object(alive.into_iter().map(|(k, (_, v))| (k.0, v)))),
+        };
+        lost.sort_unstable();
+        lost.dedup();
+        Ok(MergedCell { value, version: self.last(), lost })
+    }
+}
+
+/// A counter's value: what it holds, and what is added to it. NULL counts from zero. False when it is out of range:
+/// then the value is the number's text.
+pub fn counted(ty: &SqlType, base: &Value, sum: &Decimal) -> (Value, bool) {
+    let base = match base {
+        // Out of range before.
+        Value::Text(digits) => Decimal::parse(digits),
+        base => number_in(ty, base),
+    };
+    let total = base.map_or(sum.clone(), |b| b.add(sum));
+    match number_as(ty, &total) {
+        Some(value) => (value, true),
+        None => (Value::Text(total.to_string()), false),
+    }
+}
+
+/// Texts in JSON's normal order: by length in bytes, then by bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key(String);
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+fn raw(t: &str) -> Option<Vec<Box<RawValue>>> {
+    serde_json::from_str(t).ok()
+}
+
+/// The elements of a set's value, in normal order, each once; none of NULL.
+pub fn elements(value: &Value) -> Vec<String> {
+    let Value::Text(t) = value else { return Vec::new() };
+    let mut elements: Vec<Key> = match raw(t) {
+        Some(all) => all.iter().map(|r| Key(r.get().to_owned())).collect(),
+        None => vec![Key(t.clone())],
+    };
+    elements.sort_unstable();
+    elements.dedup();
+    elements.into_iter().map(|k| k.0).collect()
+}
+
+/// The members of a map's value; none of NULL.
+pub fn members(value: &Value) -> Vec<(String, String)> {
+    let Value::Text(t) = value else { return Vec::new() };
+    let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(t).ok();
+    match members {
+        Some(all) => all.into_iter().map(|(k, v)| (k, v.get().to_owned())).collect(),
+        None => vec![(String::new(), t.clone())],
+    }
+}
+
+/// What a write that lost would have the cell hold, as far as the cell holds something else; `None` where it does not.
+pub fn lost_value(kind: CellKind, write: Write<'_>, held: &Value) -> Option<Value> {
+    let put = match write {
+        Write::Assign(value) if value == held => return None,
+        Write::Assign(value) if kind != CellKind::Map => return Some(value.clone()),
+        Write::Edit(CellEdit::Add(by)) => return delta_in(by).map(|by| Value::Text(by.to_string())),
+        Write::Edit(CellEdit::Set { added, .. }) => {
+            return Some(Value::Text(array(added.iter().cloned().map(Key))));
+        }
+        Write::Assign(value) => members(value),
+        Write::Edit(CellEdit::Map { put, .. }) => put.clone(),
+    };
+    let held = members(held);
+    let other = |(k, v): &(String, String)| held.iter().any(|(h, is)| h == k && is != v);
+    let lost: Vec<(String, String)> = put.into_iter().filter(other).collect();
+    (!lost.is_empty()).then(|| Value::Text(object(lost.into_iter())))
+}
+
+fn array(elements: impl Iterator<Item = Key>) -> String {
+    let elements: Vec<String> = elements.map(|k| k.0).collect();
+    format!("[{}]", elements.join(", "))
+}
+
+fn object(members: impl Iterator<Item = (String, String)>) -> String {
+    let members: Vec<String> =
+        members.map(|(k, v)| format!("{}: {v}", serde_json::Value::String(k))).collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+/// A set's value as it is stored: every element once, in normal order.
+pub fn normal_set(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        value => Value::Text(array(elements(value).into_iter().map(Key))),
+    }
+}
+
+/// What makes one value of a set or map out of another, by somebody who sees it; `None` where it is an assignment
+/// (from or to NULL, or another kind of cell).
+pub fn edit(kind: CellKind, old: &Value, new: &Value) -> Option<CellEdit> {
+    if old.is_null() || new.is_null() {
+        return None;
+    }
+    match kind {
+        CellKind::Set => {
+            let (old, new) = (elements(old), elements(new));
+            let added = new.iter().filter(|e| !old.contains(e)).cloned().collect();
+            let removed = old.iter().filter(|e| !new.contains(e)).cloned().collect();
+            Some(CellEdit::Set { added, removed })
+        }
+        CellKind::Map => {
+            let (old, new) = (members(old), members(new));
+            let removed = old.iter().filter(|(k, _)| !new.iter().any(|(n, _)| n == k));
+            let removed = removed.map(|(k, _)| k.clone()).collect();
+            let put = new.into_iter().filter(|m| !old.contains(m)).collect();
+            Some(CellEdit::Map { put, removed })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "cell_laws.rs"]
+mod laws;

@@ -1,0 +1,279 @@
+//! How the cells of a column merge, and edits: changes of a cell that say what to do to its value rather than what it
+//! becomes, so that concurrent ones all count. The rules are in `docs/merge.md`, section 2.
+//!
+//! The kind comes from a tag in the column's COMMENT (`'pieces in stock [counter]'`), which every MySQL tool dumps and
+//! restores. Not here: how edits are merged (`merge::cell`), and how a statement comes to be one (`store::finalize`).
+
+use std::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::decimal::Decimal;
+use crate::types::SqlType;
+use crate::value::Value;
+
+/// How concurrent writes of a cell merge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CellKind {
+    /// The greatest in write order wins.
+    #[default]
+    Register,
+    /// `[counter]`: increments from every side add up.
+    Counter,
+    /// `[set]`: a JSON array whose elements are added and removed one by one.
+    Set,
+    /// `[map]`: a JSON object merged key by key.
+    Map,
+    /// `[max]`: of concurrent values the greatest wins.
+    Max,
+    /// `[min]`: of concurrent values the least wins.
+    Min,
+}
+
+impl CellKind {
+    /// Every kind that has a tag.
+    pub const TAGGED: [CellKind; 5] =
+        [CellKind::Counter, CellKind::Set, CellKind::Map, CellKind::Max, CellKind::Min];
+
+    /// The tag that asks for it; none for a register.
+    pub fn tag(self) -> Option<&'static str> {
+        match self {
+            CellKind::Register => None,
+            CellKind::Counter => Some("[counter]"),
+            CellKind::Set => Some("[set]"),
+            CellKind::Map => Some("[map]"),
+            CellKind::Max => Some("[max]"),
+            CellKind::Min => Some("[min]"),
+        }
+    }
+
+    /// The kinds whose tags stand in a comment, upper or lower case.
+    pub fn tags_in(comment: &str) -> impl Iterator<Item = CellKind> {
+        let comment = comment.to_ascii_lowercase();
+        CellKind::TAGGED.into_iter().filter(move |k| k.tag().is_some_and(|t| comment.contains(t)))
+    }
+
+    /// The kind of a column of this type with this comment: that of the first of its tags that the type allows.
+    pub fn of(ty: &SqlType, comment: &str) -> CellKind {
+        if !comment.contains('[') {
+            return CellKind::Register;
+        }
+        CellKind::tags_in(comment).find(|k| k.allows(ty)).unwrap_or_default()
+    }
+
+    /// A column of this type may be of this kind: counters are exact numbers, sets and maps are JSON, and what has a
+    /// greatest value has an order that is the same for everybody.
+    pub fn allows(self, ty: &SqlType) -> bool {
+        match self {
+            CellKind::Register => true,
+            CellKind::Counter => matches!(ty, SqlType::Int { .. } | SqlType::Decimal { .. }),
+            CellKind::Set | CellKind::Map => matches!(ty, SqlType::Json),
+            CellKind::Max | CellKind::Min => matches!(
+                ty,
+                SqlType::Int { .. }
+                    | SqlType::Decimal { .. }
+                    | SqlType::Float { .. }
+                    | SqlType::Double { .. }
+                    | SqlType::Date
+                    | SqlType::Time { .. }
+                    | SqlType::DateTime { .. }
+                    | SqlType::Timestamp { .. }
+                    | SqlType::Year
+            ),
+        }
+    }
+
+    /// Statements log edits of such cells.
+    pub fn is_edited(self) -> bool {
+        matches!(self, CellKind::Counter | CellKind::Set | CellKind::Map)
+    }
+}
+
+/// What is done to a cell's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CellEdit {
+    /// This is added; see [`delta`].
+    Add(Value),
+    /// Elements go in and out of a set, each as JSON in normal form.
+    Set {
+        /// Those that go in.
+        added: Vec<String>,
+        /// Those that go out.
+        removed: Vec<String>,
+    },
+    /// Members of an object get values and go.
+    Map {
+        /// Keys with their new values, as JSON in normal form.
+        put: Vec<(String, String)>,
+        /// Keys that go.
+        removed: Vec<String>,
+    },
+}
+
+const ADD: u8 = 0;
+const SET: u8 = 1;
+const MAP: u8 = 2;
+
+impl Serialize for CellEdit {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            CellEdit::Add(by) => {
+                let mut t = s.serialize_tuple(2)?;
+                t.serialize_element(&ADD)?;
+                t.serialize_element(by)?;
+                t.end()
+            }
+            CellEdit::Set { added, removed } => {
+                let mut t = s.serialize_tuple(3)?;
+                t.serialize_element(&SET)?;
+                t.serialize_element(added)?;
+                t.serialize_element(removed)?;
+                t.end()
+            }
+            CellEdit::Map { put, removed } => {
+                let mut t = s.serialize_tuple(3)?;
+                t.serialize_element(&MAP)?;
+                t.serialize_element(put)?;
+                t.serialize_element(removed)?;
+                t.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CellEdit {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = CellEdit;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an edit: an array that begins with its kind")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut a: A) -> Result<CellEdit, A::Error> {
+                let short = || de::Error::custom("an edit with an element missing");
+                let kind: u8 = a.next_element()?.ok_or_else(short)?;
+                let edit = match kind {
+                    ADD => CellEdit::Add(a.next_element()?.ok_or_else(short)?),
+                    SET => CellEdit::Set {
+                        added: a.next_element()?.ok_or_else(short)?,
+                        removed: a.next_element()?.ok_or_else(short)?,
+                    },
+                    MAP => CellEdit::Map {
+                        put: a.next_element()?.ok_or_else(short)?,
+                        removed: a.next_element()?.ok_or_else(short)?,
+                    },
+                    _ => return Err(de::Error::custom(format_args!("unknown kind of edit {kind}"))),
+                };
+                match a.next_element::<de::IgnoredAny>()? {
+                    None => Ok(edit),
+                    Some(_) => Err(de::Error::custom("an edit with too many elements")),
+                }
+            }
+        }
+        d.deserialize_seq(V)
+    }
+}
+
+/// The number in a cell of an exact numeric type; `None` for NULL and what is no number of that type.
+pub fn number_in(ty: &SqlType, value: &Value) -> Option<Decimal> {
+    match (ty, value) {
+        (SqlType::Decimal { .. }, Value::Blob(b)) => Decimal::decode(b),
+        (SqlType::Int { .. }, Value::Int(n)) => Some(Decimal::from(*n)),
+        (SqlType::Int { .. }, Value::Blob(_)) => value.as_u64().map(Decimal::from),
+        _ => None,
+    }
+}
+
+/// The stored form of a number in a column of an exact numeric type; `None` when it is out of the type's range.
+pub fn number_as(ty: &SqlType, n: &Decimal) -> Option<Value> {
+    match ty {
+        SqlType::Int { size, unsigned, .. } => {
+            let n = n.rounded(0).to_i128()?;
+            let (least, greatest) = size.range(*unsigned);
+            if n < least || n > greatest {
+                return None;
+            }
+            i64::try_from(n).map(Value::Int).ok().or_else(|| u64::try_from(n).ok().map(Value::from_u64))
+        }
+        SqlType::Decimal { precision, scale, unsigned } => {
+            let n = n.rounded(i32::from(*scale));
+            let (precision, scale) = (u32::from(*precision), u32::from(*scale));
+            let fits = n.whole_digits() <= precision - scale && !(*unsigned && n.signum() < 0);
+            fits.then(|| Value::Blob(n.encode()))
+        }
+        _ => None,
+    }
+}
+
+/// The amount of an [`CellEdit::Add`]: an integer, or a decimal in its stored form.
+pub fn delta(by: &Decimal) -> Value {
+    let small = by.is_whole().then(|| by.to_i128()).flatten().and_then(|n| i64::try_from(n).ok());
+    small.map_or_else(|| Value::Blob(by.encode()), Value::Int)
+}
+
+/// Reads [`delta`].
+pub fn delta_in(by: &Value) -> Option<Decimal> {
+    match by {
+        Value::Int(n) => Some(Decimal::from(*n)),
+        Value::Blob(b) => Decimal::decode(b),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::IntSize;
+
+    fn int(size: IntSize, unsigned: bool) -> SqlType {
+        SqlType::Int { size, unsigned, width: None, zerofill: false }
+    }
+
+    #[test]
+    fn a_tag_counts_where_its_type_allows_it() {
+        let big = int(IntSize::Big, false);
+        let double = SqlType::Double { unsigned: false, digits: None };
+        for (ty, comment, want) in [
+            (&big, "stock [counter]", CellKind::Counter),
+            (&big, "[Counter]", CellKind::Counter),
+            (&big, "a [set] of things", CellKind::Register),
+            (&big, "counter", CellKind::Register),
+            (&SqlType::Json, "[set]", CellKind::Set),
+            (&SqlType::Json, "[map] of names", CellKind::Map),
+            (&SqlType::Json, "[counter]", CellKind::Register),
+            (&double, "[counter]", CellKind::Register),
+            (&double, "[max]", CellKind::Max),
+            (&SqlType::Date, "[min]", CellKind::Min),
+        ] {
+            assert_eq!(CellKind::of(ty, comment), want, "{comment}");
+        }
+    }
+
+    #[test]
+    fn numbers_come_back_and_ranges_hold() {
+        let decimal = SqlType::Decimal { precision: 4, scale: 2, unsigned: true };
+        for (ty, text, held) in [
+            (&int(IntSize::Tiny, false), "127", true),
+            (&int(IntSize::Tiny, false), "128", false),
+            (&int(IntSize::Tiny, false), "-128", true),
+            (&int(IntSize::Big, true), "18446744073709551615", true),
+            (&int(IntSize::Big, true), "18446744073709551616", false),
+            (&int(IntSize::Big, true), "-1", false),
+            (&decimal, "99.99", true),
+            (&decimal, "100", false),
+            (&decimal, "-0.01", false),
+        ] {
+            let n = Decimal::parse(text).expect("a number");
+            let stored = number_as(ty, &n);
+            assert_eq!(stored.is_some(), held, "{text}");
+            if let Some(stored) = stored {
+                assert_eq!(number_in(ty, &stored), Some(n.clone()), "{text}");
+            }
+            assert_eq!(delta_in(&delta(&n)), Some(n), "{text}");
+        }
+        let rounded = number_as(&decimal, &Decimal::parse("1.005").expect("a number"));
+        assert_eq!(rounded, Some(Value::Blob(Decimal::parse("1.01").expect("a number").encode())));
+    }
+}
