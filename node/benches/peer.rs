@@ -96,6 +96,7 @@ fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
         entropy: Arc::new(Counting(u64::from(node).into())),
         idle_transaction_ms: 10_000,
         lock_wait_ms: 50_000,
+        disk: None,
         variables: Vec::new(),
     })?;
     let writer = engine.clone();

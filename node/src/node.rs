@@ -131,6 +131,7 @@ pub fn open_engine(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
         entropy: Arc::new(SystemEntropy),
         idle_transaction_ms: config.idle_transaction_timeout.as_millis() as u64,
         lock_wait_ms: config.lock_wait_timeout.as_millis() as u64,
+        disk: None,
         variables: variables(config),
     });
     engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))

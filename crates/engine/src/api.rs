@@ -88,6 +88,8 @@ pub struct EngineConfig {
     pub idle_transaction_ms: u64,
     /// Milliseconds that a statement waits for the writer (1205 after it); shown as `innodb_lock_wait_timeout`.
     pub lock_wait_ms: u64,
+    /// A file system of the embedder's own; `None` for the system's.
+    pub disk: Option<Arc<dyn p2pdb_store::Disk>>,
     /// Global values of other system variables, where the node's settings say something else than MySQL's defaults.
     pub variables: Vec<(&'static str, Value)>,
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -156,6 +156,8 @@ pub(crate) struct Inner {
     sessions: Mutex<HashMap<u64, Arc<Handle>>>,
     random: Mutex<(Vec<u8>, usize)>,
     lock_wait_us: u64,
+    /// Nobody runs the writer: see [`Engine::drive_by_hand`].
+    pub(crate) by_hand: AtomicBool,
 }
 
 /// Why writes are refused, and what alarms are raised.
@@ -258,6 +260,7 @@ impl Engine {
             sessions: Mutex::default(),
             random: Mutex::new((vec![0; RANDOM_POOL_BYTES], RANDOM_POOL_BYTES)),
             lock_wait_us: lock_wait_ms.saturating_mul(1_000),
+            by_hand: AtomicBool::new(false),
         };
         Engine { inner: Arc::new(inner) }
     }
@@ -286,6 +289,12 @@ impl Engine {
                 Step::Stopped => return,
             }
         }
+    }
+
+    /// No thread runs the writer, and none will: who would wait for it ([`Engine::invite`] and the like) steps it itself,
+    /// together with what was committed and not synced. For a simulator that has one thread for everything.
+    pub fn drive_by_hand(&self) {
+        self.inner.by_hand.store(true, Ordering::Relaxed);
     }
 
     /// Does one thing at the writer, if there is one to do; never waits.

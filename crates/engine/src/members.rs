@@ -1,5 +1,7 @@
 //! Members: listing them, inviting, admitting, removing, and who is served.
 
+use std::sync::atomic::Ordering;
+
 use p2pdb_access::{Access, delegation};
 use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
@@ -7,7 +9,7 @@ use p2pdb_model::ids::PublicKey;
 use p2pdb_model::{AccountId, NodeId, Stamp};
 
 use crate::api::MemberInfo;
-use crate::engine::Engine;
+use crate::engine::{Engine, Step};
 use crate::error::EngineError;
 use crate::job::{After, Job, TaskJob};
 use crate::wait::handoff;
@@ -189,6 +191,14 @@ impl Engine {
             })
         };
         match self.inner.queue.push(Job::Task(TaskJob { run: Box::new(run) })) {
+            Ok(()) if self.inner.by_hand.load(Ordering::Relaxed) => loop {
+                if let Some(done) = taker.take() {
+                    return done;
+                }
+                if self.step_writer() != Step::Did && !self.step_syncer() {
+                    return Err(EngineError::State("an open transaction holds the writer".to_owned()));
+                }
+            },
             Ok(()) => taker.wait(),
             Err(_) => Err(EngineError::Stopping),
         }

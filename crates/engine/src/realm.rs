@@ -156,7 +156,8 @@ impl Engine {
     /// # Errors
     /// When there is none, it is in use, damaged, or of a newer format.
     pub fn open(config: EngineConfig) -> Result<Engine, EngineError> {
-        let options = options(&config.directory);
+        let mut options = options(&config.directory);
+        options.disk = config.disk;
         let clock = config.clock.clone();
         let (writer, clean) = load(
             &options,

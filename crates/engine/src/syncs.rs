@@ -124,6 +124,26 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Syncs what was committed since the last call, if anything was; for a simulator instead of [`Engine::run_syncer`].
+    /// From the first call on commits may wait for it, at most [`Self::UNSYNCED_MAX`] of them.
+    pub fn step_syncer(&self) -> bool {
+        let groups = {
+            let mut s = self.inner.syncs.state.lock();
+            s.running = true;
+            std::mem::take(&mut s.waiting)
+        };
+        if groups.is_empty() {
+            return false;
+        }
+        self.inner.settle(groups);
+        true
+    }
+
+    /// Commits that may wait for their sync.
+    pub const UNSYNCED_MAX: usize = UNSYNCED_MAX;
+}
+
 impl Inner {
     /// A group is committed: readers see it now, everybody else when it is durable.
     pub(crate) fn committed(&self, writer: MutexGuard<'_, Writer>, made: Vec<FullBlock>, then: After) {

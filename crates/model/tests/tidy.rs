@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model", "block", "merge"]),
     ("sync", &["model", "block", "dag"]),
     ("engine", &["model", "block", "dag", "access", "merge", "sql", "store", "sync"]),
+    ("sim", &["model", "block", "dag", "access", "merge", "sql", "store", "sync", "engine"]),
     ("node", &["model", "block", "dag", "access", "merge", "sql", "mysql", "store", "sync", "engine"]),
     ("testnet", &["mysql", "node"]),
 ];
@@ -25,7 +26,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("tokio", &["node", "testnet"]),
     ("libp2p", &["node"]),
-    ("rusqlite", &["store"]),
+    // `sim` only stands between SQLite and the file system.
+    ("rusqlite", &["store", "sim"]),
     ("sqlparser", &["sql"]),
     ("axum", &["node"]),
     ("rand", &["node"]),

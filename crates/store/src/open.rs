@@ -17,6 +17,7 @@ use crate::capture::{CAPTURE_BYTES_MAX, Capture};
 use crate::connection::Connection;
 use crate::connection_reader::Reader;
 use crate::connection_writer::Writer;
+use crate::disk::Disk;
 use crate::error::{Result, StoreError};
 use crate::functions::Functions;
 use crate::lock::DirLock;
@@ -43,8 +44,8 @@ const WAL_BYTES_KEPT: i64 = 64 << 20;
 pub struct Options {
     /// The file. Its lock file lies beside it, with `.lock` added to the name.
     pub path: PathBuf,
-    /// Name of the SQLite VFS; `None` for the system's. For tests that simulate power cuts.
-    pub vfs: Option<String>,
+    /// A file system of the embedder's own; `None` for the system's.
+    pub disk: Option<Arc<dyn Disk>>,
     /// Functions and collations to register.
     pub functions: Arc<Functions>,
     /// The writer's page cache, bytes.
@@ -70,7 +71,7 @@ impl Options {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            vfs: None,
+            disk: None,
             functions: Arc::default(),
             // Not more: when a B-tree is balanced, SQLite looks through the whole cache at the commit.
             writer_cache_bytes: 16 << 20,
@@ -98,7 +99,7 @@ impl Options {
 
     /// Commits are made durable by [`crate::LogSync`], not by the commit itself.
     pub(crate) fn syncs_apart(&self) -> bool {
-        self.durable && self.vfs.is_none()
+        self.durable
     }
 }
 
@@ -206,9 +207,9 @@ fn finish(options: &Options, lock: DirLock, mut connection: Connection) -> Resul
 /// A connection with all settings that readers and the writer share.
 fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = match &options.vfs {
+    let db = match &options.disk {
         None => rusqlite::Connection::open_with_flags(&options.path, flags),
-        Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(&options.path, flags, vfs.as_str()),
+        Some(disk) => rusqlite::Connection::open_with_flags_and_vfs(&options.path, flags, disk.vfs()),
     };
     let db = db.map_err(|e| match StoreError::from(e) {
         StoreError::Unwritable(_) if !options.path.exists() => StoreError::Missing(options.path.clone()),

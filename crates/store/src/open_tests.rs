@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use p2pdb_model::{Value, ValueRef};
@@ -119,10 +120,27 @@ fn a_second_writer_is_refused_and_a_missing_directory_is_unwritable() {
 #[test]
 fn an_unknown_vfs_is_an_error_and_a_known_one_is_used() {
     let (_dir, mut options) = scratch();
-    options.vfs = Some("no-such-vfs".to_owned());
+    options.durable = true;
+    options.disk = Some(Arc::new(Named("no-such-vfs", AtomicU64::new(0))));
     assert!(Writer::create(&options).is_err());
-    options.vfs = Some("unix-excl".to_owned());
-    Writer::create(&options).unwrap();
+    let disk = Arc::new(Named("unix-excl", AtomicU64::new(0)));
+    options.disk = Some(disk.clone());
+    let writer = Writer::create(&options).unwrap();
+    writer.log_sync().sync().unwrap();
+    assert_eq!(disk.1.load(Relaxed), 1, "commits are made durable by the disk's own sync");
+}
+
+/// A VFS by its name, and how often it was asked to sync.
+struct Named(&'static str, AtomicU64);
+
+impl crate::Disk for Named {
+    fn vfs(&self) -> &str {
+        self.0
+    }
+    fn sync(&self, _: &std::path::Path) -> std::io::Result<()> {
+        self.1.fetch_add(1, Relaxed);
+        Ok(())
+    }
 }
 
 #[test]

@@ -10,30 +10,34 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use crate::disk::Disk;
 use crate::error::{Result, StoreError};
 use crate::open::Options;
 
 /// See the module. Cheap to clone; may be used on any thread.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LogSync(Option<Arc<Inner>>);
 
-#[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    disk: Option<Arc<dyn Disk>>,
     /// Opened at the first sync; SQLite keeps the file for as long as a connection is open.
     file: OnceLock<File>,
 }
 
 impl LogSync {
-    /// For a store with these options. Where commits need no sync, or a file system of its own syncs within the
-    /// commit, there is nothing to do.
+    /// For a store with these options. Where commits need no sync there is nothing to do.
     pub(crate) fn new(options: &Options) -> Self {
         if !options.syncs_apart() {
             return LogSync(None);
         }
         let mut path = options.path.clone().into_os_string();
         path.push("-wal");
-        LogSync(Some(Arc::new(Inner { path: path.into(), file: OnceLock::new() })))
+        LogSync(Some(Arc::new(Inner {
+            path: path.into(),
+            disk: options.disk.clone(),
+            file: OnceLock::new(),
+        })))
     }
 
     /// Every commit that was made before the call is durable after it.
@@ -44,6 +48,9 @@ impl LogSync {
     pub fn sync(&self) -> Result<()> {
         let Some(inner) = &self.0 else { return Ok(()) };
         let failed = |action| move |source| StoreError::Io { action, path: inner.path.clone(), source };
+        if let Some(disk) = &inner.disk {
+            return disk.sync(&inner.path).map_err(failed("sync"));
+        }
         let file = match inner.file.get() {
             Some(file) => file,
             None => {

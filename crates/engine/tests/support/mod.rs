@@ -122,6 +122,7 @@ fn engine(
         entropy: Arc::new(TestEntropy(AtomicU64::new(u64::from(seed) << 8))),
         idle_transaction_ms: 1_000,
         lock_wait_ms: 50_000,
+        disk: None,
         variables: Vec::new(),
     })
     .expect("an engine")

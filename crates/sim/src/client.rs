@@ -1,0 +1,242 @@
+//! A client of a node: runs what it was given, one statement after the other, and says what came of it.
+//!
+//! A transaction with an id leaves its mark in two tables, `w_a` at its beginning and `w_b` at its end, and reads `w_a`
+//! before it begins: so everybody can see what is committed, whether it is whole, and what it must have seen.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use p2pdb_engine::{Engine, Outcome, Progress, Session, Sink};
+use p2pdb_model::ValueRef;
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::field::Field;
+
+use crate::node::{DATABASE, session};
+use crate::plan::Transaction;
+
+/// What a client has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A statement is over; for the trace.
+    Ran(String),
+    /// COMMIT is sent: from now on it may be visible. It must have seen these.
+    Committing(u64, BTreeSet<u64>),
+    /// COMMIT was answered with OK.
+    Acknowledged(u64),
+    /// It ended before its COMMIT was sent: nobody may ever see it.
+    Aborted(u64),
+}
+
+/// Rows as text; `None` is NULL.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+#[derive(Default)]
+struct Collected(Rows);
+
+impl Sink for Collected {
+    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
+        self.0.clear();
+        Ok(())
+    }
+    fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
+        let cell = |(f, v): (&Field, &ValueRef<'_>)| match v {
+            ValueRef::Null => None,
+            v => Some(p2pdb_engine::text(&f.ty, *v)),
+        };
+        self.0.push(fields.iter().zip(row).map(cell).collect());
+        ControlFlow::Continue(())
+    }
+}
+
+/// A transaction being run.
+struct Running {
+    id: u64,
+    statements: VecDeque<String>,
+    seen: BTreeSet<u64>,
+    /// COMMIT was sent.
+    committing: bool,
+}
+
+/// See the module.
+pub struct Client {
+    node: usize,
+    number: usize,
+    session: Option<Session>,
+    queue: VecDeque<Transaction>,
+    running: Option<Running>,
+    /// The statement that waits, and its rows so far.
+    waiting: Option<(String, p2pdb_engine::Wait, Collected)>,
+}
+
+impl Client {
+    /// A client without work.
+    pub fn new(node: usize, number: usize) -> Self {
+        Client { node, number, session: None, queue: VecDeque::new(), running: None, waiting: None }
+    }
+
+    /// More work.
+    pub fn give(&mut self, transaction: Transaction) {
+        self.queue.push_back(transaction);
+    }
+
+    /// There is work.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.queue.is_empty()
+    }
+
+    /// The connection is gone.
+    pub fn hang_up(&mut self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        self.abort(&mut reports);
+        for t in self.queue.drain(..).filter(|t| t.id != 0) {
+            reports.push(Report::Aborted(t.id));
+        }
+        self.waiting = None;
+        self.session = None;
+        reports
+    }
+
+    fn abort(&mut self, reports: &mut Vec<Report>) {
+        if let Some(r) = self.running.take()
+            && r.id != 0
+            && !r.committing
+        {
+            reports.push(Report::Aborted(r.id));
+        }
+    }
+
+    /// Does one thing, if there is one to do.
+    pub fn advance(&mut self, engine: &Engine, reports: &mut Vec<Report>) {
+        if let Some((text, wait, mut rows)) = self.waiting.take() {
+            if !wait.is_ready() {
+                self.waiting = Some((text, wait, rows));
+                return;
+            }
+            let Some(session) = &mut self.session else { return };
+            let progress = session.resume(&mut rows);
+            return self.progressed(text, progress, rows, reports);
+        }
+        if self.session.is_none() && self.is_busy() {
+            let id = ((self.node as u64) << 16) + self.number as u64 + 1;
+            match session(engine, id, Some(DATABASE)) {
+                Ok(session) => self.session = Some(session),
+                Err(e) => {
+                    reports
+                        .push(Report::Ran(format!("{}.{} no session: {}", self.node, self.number, e.code)));
+                    reports.append(&mut self.hang_up());
+                    return;
+                }
+            }
+        }
+        if self.running.is_none() {
+            let Some(t) = self.queue.pop_front() else { return };
+            self.running = Some(Running {
+                id: t.id,
+                statements: script(&t, self.node),
+                seen: BTreeSet::new(),
+                committing: false,
+            });
+        }
+        let Some(running) = &mut self.running else { return };
+        let Some(text) = running.statements.pop_front() else {
+            self.running = None;
+            return;
+        };
+        if text == "COMMIT" && running.id != 0 {
+            running.committing = true;
+            reports.push(Report::Committing(running.id, running.seen.clone()));
+        }
+        let Some(session) = &mut self.session else { return };
+        let mut rows = Collected::default();
+        let progress = match session.prepare(&text) {
+            Ok(statement) => session.start(&statement, Vec::new(), &mut rows),
+            Err(e) => Progress::Done(Err(e)),
+        };
+        self.progressed(text, progress, rows, reports);
+    }
+
+    fn progressed(&mut self, text: String, progress: Progress, rows: Collected, reports: &mut Vec<Report>) {
+        match progress {
+            Progress::Waiting(wait) => self.waiting = Some((text, wait, rows)),
+            Progress::Done(result) => self.done(&text, result, rows.0, reports),
+        }
+    }
+
+    fn done(&mut self, text: &str, result: Result<Outcome, SqlError>, rows: Rows, reports: &mut Vec<Report>) {
+        let said = match &result {
+            Ok(o) if o.has_rows => format!("{rows:?}"),
+            Ok(o) => format!("OK {} {} {}", o.affected, o.last_insert_id, o.warnings),
+            Err(e) => format!("{} {}", e.code, e.message),
+        };
+        reports.push(Report::Ran(format!("{}.{} {text} -> {said}", self.node, self.number)));
+        let Some(running) = &mut self.running else { return };
+        if running.id == 0 {
+            return;
+        }
+        match result {
+            Ok(_) if running.committing => {
+                reports.push(Report::Acknowledged(running.id));
+                self.running = None;
+            }
+            // Whether it is committed nobody knows.
+            Err(_) if running.committing => self.running = None,
+            Ok(_) if text == "ROLLBACK" => self.abort(reports),
+            Ok(_) => {
+                if text.starts_with("SELECT tx FROM w_a") {
+                    running.seen = numbers(&rows);
+                }
+            }
+            // Rolled back already, or nothing that can go on.
+            Err(e) if e.code == 1213 => self.abort(reports),
+            Err(_) if text == "BEGIN" || text == "ROLLBACK" || text.contains(" w_") => {
+                running.statements = VecDeque::from(["ROLLBACK".to_owned()]);
+                if text == "ROLLBACK" {
+                    self.abort(reports);
+                }
+            }
+            // A statement failed, the transaction goes on: as a careless client does it.
+            Err(_) => {}
+        }
+    }
+}
+
+/// The first column, as numbers.
+pub fn numbers(rows: &Rows) -> BTreeSet<u64> {
+    rows.iter().filter_map(|r| r.first()?.as_ref()?.parse().ok()).collect()
+}
+
+fn script(t: &Transaction, node: usize) -> VecDeque<String> {
+    if t.id == 0 {
+        return t.statements.iter().cloned().collect();
+    }
+    let mut all = VecDeque::from(["SELECT tx FROM w_a".to_owned(), "BEGIN".to_owned()]);
+    all.push_back(format!("INSERT INTO w_a VALUES ({}, {node})", t.id));
+    all.extend(t.statements.iter().cloned());
+    all.push_back(format!("INSERT INTO w_b VALUES ({})", t.id));
+    all.push_back(if t.rollback { "ROLLBACK" } else { "COMMIT" }.to_owned());
+    all
+}
+
+/// Runs one statement to its end, on an engine that nobody else drives meanwhile.
+///
+/// # Errors
+/// The statement's own.
+pub fn run(engine: &Engine, session: &mut Session, text: &str) -> Result<Rows, SqlError> {
+    let mut rows = Collected::default();
+    let statement = session.prepare(text)?;
+    let mut progress = session.start(&statement, Vec::new(), &mut rows);
+    loop {
+        match progress {
+            Progress::Done(result) => return result.map(|_| rows.0),
+            Progress::Waiting(wait) => {
+                while !wait.is_ready() {
+                    let stepped = engine.step_writer() == p2pdb_engine::Step::Did || engine.step_syncer();
+                    if !stepped {
+                        return Err(SqlError::new(1205, "HY000", "the writer is held"));
+                    }
+                }
+                progress = session.resume(&mut rows);
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Plans from seeds: a schema, statements that fit it, and faults.
+//!
+//! Keys and unique values are drawn from few, so that nodes collide; `note` holds a value that is written once in the
+//! whole world, so that the oracles can look for it. Statements are made without a look at any table: many of them change
+//! nothing or fail, as on a real server.
+
+use crate::disk::DiskError;
+use crate::plan::{Column, Kind, Member, Network, Plan, Reference, Step, Table, Timed, Transaction};
+use crate::random::Random;
+
+/// Keys that statements draw from.
+const KEYS: u64 = 6;
+/// Values of columns that statements draw from.
+const VALUES: u64 = 7;
+
+/// How large worlds are, and what happens in them.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Nodes, least and greatest.
+    pub nodes: (u64, u64),
+    /// Transactions, least and greatest.
+    pub transactions: (u64, u64),
+    /// Other steps, least and greatest.
+    pub faults: (u64, u64),
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Size { nodes: (2, 5), transactions: (20, 60), faults: (4, 24) }
+    }
+}
+
+/// The plan of a seed.
+pub fn plan(seed: u64, size: &Size) -> Plan {
+    let mut r = Random::named(seed, "plan");
+    let count = r.between(size.nodes.0, size.nodes.1) as usize;
+    let tables = tables(&mut Random::named(seed, "schema"));
+    let late = r.percent(30);
+    let skewed = r.percent(50);
+    let nodes: Vec<Member> = (0..count)
+        .map(|n| Member {
+            joins_ms: if n > 1 && late && r.percent(60) { r.between(2_000, 20_000) } else { 0 },
+            wrong_by_ms: if skewed { r.between(0, 8_000) as i64 - 4_000 } else { 0 },
+        })
+        .collect();
+    let noisy = r.percent(30);
+    let network = Network {
+        latency_ms: *r.pick(&[(0, 2), (1, 20), (20, 200), (100, 900)]),
+        loss_percent: if noisy { r.between(0, 10) } else { 0 },
+        duplicate_percent: if noisy { r.between(0, 10) } else { 0 },
+        reorder: noisy && r.percent(50),
+    };
+    let clients = r.between(1, 3) as usize;
+    let length_ms = r.between(6_000, 40_000);
+    let bursts: Vec<u64> = (0..4).map(|_| r.between(FIRST_MS, length_ms)).collect();
+    let mut steps = Vec::new();
+    if r.percent(35) {
+        // Everybody alone for most of the time.
+        let until_ms = r.between(length_ms / 2, length_ms);
+        for from in 0..count {
+            for to in (0..count).filter(|to| *to != from) {
+                steps.push(Timed { at_ms: FIRST_MS + 500, step: Step::Cut { from, to } });
+                steps.push(Timed { at_ms: until_ms, step: Step::Heal { from, to } });
+            }
+        }
+    }
+    let mut writer =
+        Statements { random: Random::named(seed, "statements"), tables: &tables, notes: 0, ddl: 0 };
+    let rows = writer.rows();
+    for id in 1..=r.between(size.transactions.0, size.transactions.1) {
+        let (node, client) = (r.below(count as u64) as usize, r.below(clients as u64) as usize);
+        // Often together with others, so that nobody has seen anybody.
+        let at_ms = if r.percent(60) {
+            (*r.pick(&bursts) + r.between(0, 60)).min(length_ms)
+        } else {
+            r.between(FIRST_MS, length_ms)
+        };
+        steps.push(Timed { at_ms, step: Step::Work { node, client, transaction: writer.transaction(id) } });
+    }
+    let mut faults = Random::named(seed, "faults");
+    let kinds = Kinds::some(&mut faults);
+    for _ in 0..faults.between(size.faults.0, size.faults.1) {
+        fault(&mut faults, &kinds, count, length_ms, &mut steps);
+    }
+    steps.sort_by_key(|t| t.at_ms);
+    Plan { seed, nodes, clients, network, rows, tables: tables.clone(), steps }
+}
+
+/// When clients begin: most members have joined by then.
+const FIRST_MS: u64 = 1_500;
+
+/// Which kinds of faults a world has: most have some, so that they are seen alone, too.
+struct Kinds {
+    partitions: bool,
+    one_way: bool,
+    crashes: bool,
+    restores: bool,
+    clocks: bool,
+    disks: bool,
+    slow: bool,
+}
+
+impl Kinds {
+    fn some(r: &mut Random) -> Self {
+        Kinds {
+            partitions: r.percent(75),
+            one_way: r.percent(30),
+            crashes: r.percent(50),
+            restores: r.percent(20),
+            clocks: r.percent(25),
+            disks: r.percent(20),
+            slow: r.percent(25),
+        }
+    }
+}
+
+fn fault(r: &mut Random, kinds: &Kinds, nodes: usize, length_ms: u64, steps: &mut Vec<Timed>) {
+    let node = r.below(nodes as u64) as usize;
+    let at_ms = r.between(FIRST_MS, length_ms);
+    let later_ms = at_ms + r.between(200, 10_000);
+    let mut add = |at_ms, step| steps.push(Timed { at_ms, step });
+    match r.below(8) {
+        0 | 1 if kinds.partitions => {
+            // A group on each side.
+            let inside: Vec<bool> = (0..nodes).map(|_| r.percent(50)).collect();
+            for from in 0..nodes {
+                for to in (0..nodes).filter(|to| inside[from] != inside[*to]) {
+                    add(at_ms, Step::Cut { from, to });
+                    add(later_ms, Step::Heal { from, to });
+                }
+            }
+        }
+        2 if kinds.one_way && nodes > 1 => {
+            let to = (node + 1 + r.below(nodes as u64 - 1) as usize) % nodes;
+            add(at_ms, Step::Cut { from: node, to });
+            add(later_ms, Step::Heal { from: node, to });
+        }
+        3 if kinds.crashes => {
+            let step = match r.below(3) {
+                0 => Step::Kill { node },
+                1 => Step::Stop { node },
+                _ => Step::PowerCut { node, operations: r.between(1, 40) },
+            };
+            add(at_ms, step);
+            add(later_ms, Step::Start { node });
+        }
+        4 if kinds.restores => {
+            add(at_ms, Step::Backup { node });
+            add(later_ms, Step::Restore { node, properly: r.percent(60) });
+            add(later_ms + r.between(0, 3_000), Step::Start { node });
+        }
+        5 if kinds.clocks => add(at_ms, Step::Clock { node, by_ms: r.between(0, 40_000) as i64 - 20_000 }),
+        6 if kinds.disks => {
+            let error = *r.pick(&[DiskError::Full, DiskError::Write, DiskError::Sync, DiskError::Read]);
+            add(at_ms, Step::Disk { node, error });
+            // Whoever met it stops taking writes until it is started again.
+            add(later_ms, Step::Kill { node });
+            add(later_ms + r.between(0, 2_000), Step::Start { node });
+        }
+        7 if kinds.slow => {
+            add(at_ms, Step::Slow { node, by_ms: r.between(200, 3_000) });
+            add(later_ms, Step::Slow { node, by_ms: 0 });
+        }
+        _ => add(at_ms, Step::Observe { node }),
+    }
+}
+
+fn tables(r: &mut Random) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for n in 0..r.between(1, 4) {
+        let name = format!("t{n}");
+        let key: Vec<String> = match r.below(10) {
+            0 => Vec::new(),
+            1 => vec!["k".to_owned()],
+            2 => vec!["id".to_owned(), "k".to_owned()],
+            _ => vec!["id".to_owned()],
+        };
+        let generated = key == ["id"] && r.percent(35);
+        let mut columns = Vec::new();
+        for c in 0..r.between(1, 4) {
+            let kind = *r.pick(&[Kind::Int, Kind::Int, Kind::Binary, Kind::Caseless]);
+            columns.push(Column { name: format!("c{c}"), kind, nullable: r.percent(70) });
+        }
+        let mut references = Vec::new();
+        let parents: Vec<String> = tables
+            .iter()
+            .filter(|t| t.key == ["id"])
+            .map(|t| t.name.clone())
+            .chain((key == ["id"]).then(|| name.clone()))
+            .collect();
+        for i in 0..2 {
+            if !parents.is_empty() && r.percent(if i == 0 { 55 } else { 15 }) {
+                let column = format!("r{i}");
+                let nullable = r.percent(70);
+                columns.push(Column { name: column.clone(), kind: Kind::Int, nullable });
+                let actions: &[&str] = match nullable {
+                    true => &["RESTRICT", "NO ACTION", "CASCADE", "SET NULL"],
+                    false => &["RESTRICT", "NO ACTION", "CASCADE"],
+                };
+                let table = r.pick(&parents).clone();
+                let own = table == name;
+                references.push(Reference {
+                    column,
+                    table,
+                    target: "id".to_owned(),
+                    on_delete: (*r.pick(actions)).to_owned(),
+                    // A cascade of updates into the same table is refused by MySQL when it comes to it.
+                    on_update: if own { "RESTRICT".to_owned() } else { (*r.pick(actions)).to_owned() },
+                });
+            }
+        }
+        let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+        let mut uniques = Vec::new();
+        for _ in 0..2 {
+            if r.percent(45) {
+                let mut of = vec![r.pick(&names).clone()];
+                if r.percent(35) {
+                    let other = r.pick(&names).clone();
+                    if !of.contains(&other) {
+                        of.push(other);
+                    }
+                }
+                if !uniques.contains(&of) {
+                    uniques.push(of);
+                }
+            }
+        }
+        let check = match columns.first() {
+            Some(c) if c.kind == Kind::Int && r.percent(30) => Some(format!("{} >= 0", c.name)),
+            _ => None,
+        };
+        tables.push(Table { name, key, generated, columns, uniques, references, check });
+    }
+    tables
+}
+
+/// Makes statements.
+struct Statements<'a> {
+    random: Random,
+    tables: &'a [Table],
+    notes: u64,
+    ddl: u64,
+}
+
+impl Statements<'_> {
+    fn transaction(&mut self, id: u64) -> Transaction {
+        match self.random.below(20) {
+            0 => Transaction { id: 0, statements: vec![self.schema()], rollback: false },
+            1..=8 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
+            _ => {
+                let n = self.random.between(1, 4);
+                let statements = (0..n).map(|_| self.statement()).collect();
+                Transaction { id, statements, rollback: self.random.percent(8) }
+            }
+        }
+    }
+
+    /// Rows to begin with.
+    fn rows(&mut self) -> Vec<String> {
+        let tables = self.tables;
+        let mut all = Vec::new();
+        for t in tables {
+            for _ in 0..self.random.between(2, 8) {
+                all.push(self.insert(t, "INSERT"));
+            }
+        }
+        all
+    }
+
+    /// Changes of the schema; what the oracles rely on stays.
+    fn schema(&mut self) -> String {
+        let tables = self.tables;
+        let r = &mut self.random;
+        let t = r.pick(tables);
+        self.ddl += 1;
+        let n = self.ddl;
+        match r.below(8) {
+            0 | 1 => format!("ALTER TABLE {} ADD COLUMN x{} INT DEFAULT {}", t.name, r.below(3), r.below(9)),
+            2 => format!("ALTER TABLE {} DROP COLUMN x{}", t.name, r.below(3)),
+            3 => format!("CREATE INDEX i{n} ON {} ({})", t.name, t.columns[0].name),
+            4 => format!("CREATE UNIQUE INDEX ux ON {} ({})", t.name, r.pick(&t.columns).name),
+            5 => format!("DROP INDEX ux ON {}", t.name),
+            6 => format!(
+                "CREATE TABLE IF NOT EXISTS extra{} (id INT PRIMARY KEY, note VARCHAR(60))",
+                r.below(2)
+            ),
+            _ => format!("ALTER TABLE {} RENAME COLUMN x{} TO x{}", t.name, r.below(3), r.below(3)),
+        }
+    }
+
+    fn note(&mut self) -> String {
+        self.notes += 1;
+        format!("n{}e", self.notes)
+    }
+
+    fn value(&mut self, kind: Kind, nullable: bool, wide: bool) -> String {
+        let r = &mut self.random;
+        if nullable && r.percent(20) {
+            return "NULL".to_owned();
+        }
+        let n = if wide { r.below(1_000) } else { r.below(VALUES) };
+        match kind {
+            Kind::Int => n.to_string(),
+            Kind::Binary | Kind::Caseless => {
+                let upper = r.percent(50);
+                let letter = char::from(b"abcdefghij"[(n % 10) as usize]);
+                let letter = if upper { letter.to_ascii_uppercase() } else { letter };
+                if wide { format!("'{letter}{n}'") } else { format!("'{letter}'") }
+            }
+        }
+    }
+
+    fn key(&mut self, name: &str) -> String {
+        if name == "k" {
+            self.value(Kind::Caseless, false, false)
+        } else {
+            self.random.between(1, KEYS).to_string()
+        }
+    }
+
+    fn column(&mut self, t: &Table, c: &Column) -> String {
+        if t.references.iter().any(|r| r.column == c.name) {
+            if c.nullable && self.random.percent(40) {
+                return "NULL".to_owned();
+            }
+            return self.random.between(1, KEYS / 2).to_string();
+        }
+        // Unique ones collide now and then, not always.
+        let unique = t.uniques.iter().any(|u| u.contains(&c.name));
+        let wide = unique && self.random.percent(60);
+        self.value(c.kind, c.nullable, wide)
+    }
+
+    fn insert(&mut self, t: &Table, verb: &str) -> String {
+        let rows = if self.random.percent(80) { 1 } else { 3 };
+        let draws = t.generated && self.random.percent(85);
+        let mut names: Vec<&str> =
+            if draws { Vec::new() } else { t.key.iter().map(String::as_str).collect() };
+        names.extend(t.columns.iter().map(|c| c.name.as_str()));
+        names.push("note");
+        let mut all = Vec::new();
+        for _ in 0..rows {
+            let mut values = Vec::new();
+            if !draws {
+                for key in &t.key {
+                    values.push(self.key(key));
+                }
+            }
+            for c in &t.columns {
+                values.push(self.column(t, c));
+            }
+            values.push(format!("'{}'", self.note()));
+            all.push(format!("({})", values.join(", ")));
+        }
+        format!("{verb} INTO {} ({}) VALUES {}", t.name, names.join(", "), all.join(", "))
+    }
+
+    fn condition(&mut self, t: &Table) -> String {
+        match (t.key.first(), self.random.percent(80)) {
+            (Some(key), true) => format!("{key} = {}", self.key(key)),
+            (Some(key), false) if key == "id" => {
+                let low = self.random.between(1, KEYS);
+                format!("id BETWEEN {low} AND {}", low + 2)
+            }
+            _ => {
+                let c = self.random.pick(&t.columns).clone();
+                match self.value(c.kind, c.nullable, false).as_str() {
+                    "NULL" => format!("{} IS NULL", c.name),
+                    v => format!("{} = {v}", c.name),
+                }
+            }
+        }
+    }
+
+    fn assignments(&mut self, t: &Table) -> String {
+        let mut sets = Vec::new();
+        for _ in 0..self.random.between(0, 2) {
+            let c = self.random.pick(&t.columns).clone();
+            if sets.iter().all(|s: &String| !s.starts_with(&format!("{} ", c.name))) {
+                sets.push(format!("{} = {}", c.name, self.column(t, &c)));
+            }
+        }
+        if sets.is_empty() || self.random.percent(60) {
+            // Each row its own value.
+            let note = self.note();
+            let of = match t.key.as_slice() {
+                [] => format!("'{note}'"),
+                keys => format!("CONCAT('{note}', {})", keys.join(", '_', ")),
+            };
+            sets.push(format!("note = {of}"));
+        }
+        sets.join(", ")
+    }
+
+    fn statement(&mut self) -> String {
+        let tables = self.tables;
+        let t = self.random.pick(tables);
+        match self.random.below(24) {
+            0..=7 => self.insert(t, "INSERT"),
+            8 => self.insert(t, "INSERT IGNORE"),
+            9 => self.insert(t, "REPLACE"),
+            10 => {
+                let insert = self.insert(t, "INSERT");
+                let c = self.random.pick(&t.columns).name.clone();
+                format!("{insert} ON DUPLICATE KEY UPDATE {c} = VALUES({c}), note = VALUES(note)")
+            }
+            11..=17 => {
+                let (sets, condition) = (self.assignments(t), self.condition(t));
+                format!("UPDATE {} SET {sets} WHERE {condition}", t.name)
+            }
+            18 if t.key.first().is_some_and(|k| k == "id") => {
+                let (to, from) = (self.key("id"), self.key("id"));
+                format!("UPDATE {} SET id = {to} WHERE id = {from}", t.name)
+            }
+            19..=21 => {
+                let condition = self.condition(t);
+                format!("DELETE FROM {} WHERE {condition}", t.name)
+            }
+            _ => {
+                let condition = self.condition(t);
+                format!("SELECT * FROM {} WHERE {condition}", t.name)
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What must be true of a world, judged from outside the engines: by SQL, by the log's bytes, and by what clients were
+//! told.
+//!
+//! | oracle | says |
+//! | --- | --- |
+//! | convergence | equal blocks: equal tables, conflicts and fingerprints; all nodes get there once nothing is cut |
+//! | atomic | a transaction is visible whole or not at all, everywhere, always |
+//! | causal | what a visible transaction had seen is visible |
+//! | durable | what was acknowledged is visible on its node from then on, and in the end everywhere |
+//! | aborted | what was rolled back is never visible |
+//! | constraints | visible rows keep what `docs/merge.md` promises ([`PROMISED`]) |
+//! | lost value | each value in the log is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
+//! | replay | the log into an empty store, in another order, gives the same |
+//! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
+
+mod constraints;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use p2pdb_engine::Engine;
+
+use crate::client::{Report, Rows, numbers, run};
+use crate::node::{DATABASE, session};
+use crate::plan::Table;
+
+pub use constraints::PROMISED;
+pub use values::lost_values;
+
+/// What is wrong with a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The oracle that says so.
+    pub oracle: &'static str,
+    /// What it saw.
+    pub what: String,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(oracle: &'static str, what: impl Into<String>) -> Self {
+        Failure { oracle, what: what.into() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.oracle, self.what)
+    }
+}
+
+/// A finding or nothing.
+pub type Judged = Result<(), Failure>;
+
+/// All that SQL shows of a node, in an order of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns and rows of each table.
+    pub tables: BTreeMap<String, (Vec<String>, Rows)>,
+    /// `p2pdb.conflicts`.
+    pub conflicts: Rows,
+    /// UNIQUE keys: table and columns.
+    pub uniques: BTreeSet<(String, Vec<String>)>,
+}
+
+fn ask(engine: &Engine, session: &mut p2pdb_engine::Session, sql: &str) -> Result<Rows, Failure> {
+    run(engine, session, sql).map_err(|e| Failure::new("reads", format!("{sql}: {e}")))
+}
+
+fn cell(row: &[Option<String>], i: usize) -> String {
+    row.get(i).cloned().flatten().unwrap_or_default()
+}
+
+impl Picture {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn take(engine: &Engine) -> Result<Picture, Failure> {
+        let mut s = session(engine, u64::MAX - 1, Some(DATABASE))
+            .map_err(|e| Failure::new("reads", format!("no session: {e}")))?;
+        let mut picture = Picture::default();
+        for row in ask(engine, &mut s, "SHOW TABLES")? {
+            let name = cell(&row, 0);
+            let columns = ask(engine, &mut s, &format!("SHOW COLUMNS FROM `{name}`"))?;
+            let columns = columns.iter().map(|r| cell(r, 0)).collect();
+            let mut rows = ask(engine, &mut s, &format!("SELECT * FROM `{name}`"))?;
+            rows.sort();
+            for key in ask(engine, &mut s, &format!("SHOW INDEX FROM `{name}` WHERE Non_unique = 0"))?
+                .chunk_by(|a, b| a.get(2) == b.get(2))
+            {
+                let of = key.iter().map(|r| cell(r, 4)).collect();
+                picture.uniques.insert((name.clone(), of));
+            }
+            picture.tables.insert(name, (columns, rows));
+        }
+        picture.conflicts = ask(engine, &mut s, "SELECT * FROM p2pdb.conflicts")?;
+        picture.conflicts.sort();
+        Ok(picture)
+    }
+
+    /// A column's place in a table.
+    pub fn column(&self, table: &str, column: &str) -> Option<usize> {
+        self.tables.get(table)?.0.iter().position(|c| c == column)
+    }
+
+    /// How it differs from another, in a line; `None` when it does not.
+    pub fn differs(&self, other: &Picture) -> Option<String> {
+        for name in self.tables.keys().chain(other.tables.keys()) {
+            let (a, b) = (self.tables.get(name), other.tables.get(name));
+            if a != b {
+                return Some(format!("table {name}:\n    {a:?}\n    {b:?}"));
+            }
+        }
+        if self.uniques != other.uniques {
+            return Some(format!("UNIQUE keys: {:?} and {:?}", self.uniques, other.uniques));
+        }
+        (self.conflicts != other.conflicts).then(|| {
+            let only = |a: &Rows, b: &Rows| a.iter().filter(|r| !b.contains(r)).cloned().collect::<Rows>();
+            format!(
+                "p2pdb.conflicts: only here {:?}, only there {:?}",
+                only(&self.conflicts, &other.conflicts),
+                only(&other.conflicts, &self.conflicts)
+            )
+        })
+    }
+}
+
+/// In the place of a node that has been replaced by an older one: it has to fetch what it had acknowledged.
+const NOBODY: usize = usize::MAX;
+
+/// What clients were told, and what follows from it.
+#[derive(Default)]
+pub struct Oracle {
+    /// What each transaction had seen at its COMMIT.
+    seen: BTreeMap<u64, BTreeSet<u64>>,
+    /// Acknowledged by this node, which must have it.
+    acknowledged: BTreeMap<u64, usize>,
+    aborted: BTreeSet<u64>,
+    /// Only a store that has been replaced by an older one had these.
+    may_be_gone: BTreeSet<u64>,
+    /// What was seen on each node.
+    visible: BTreeMap<usize, BTreeSet<u64>>,
+}
+
+impl Oracle {
+    /// A client speaks.
+    pub fn hear(&mut self, node: usize, report: &Report) {
+        match report {
+            Report::Ran(_) => {}
+            Report::Committing(id, seen) => {
+                self.seen.insert(*id, seen.clone());
+            }
+            Report::Acknowledged(id) => {
+                self.acknowledged.insert(*id, node);
+            }
+            Report::Aborted(id) => {
+                self.aborted.insert(*id);
+            }
+        }
+    }
+
+    /// Transactions acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    /// A node's store is about to be replaced by an older one; these are visible elsewhere, or in the older one.
+    pub fn replaced(&mut self, node: usize, elsewhere: &BTreeSet<u64>) {
+        for (id, by) in &mut self.acknowledged {
+            if (*by == node || *by == NOBODY) && !elsewhere.contains(id) {
+                self.may_be_gone.insert(*id);
+            }
+            if *by == node {
+                *by = NOBODY;
+            }
+        }
+        self.visible.remove(&node);
+    }
+
+    /// The node lost what it had not synced.
+    pub fn crashed(&mut self, node: usize) {
+        self.visible.remove(&node);
+    }
+
+    /// Looks at a node: atomic, causal, durable, aborted.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn observe(
+        &mut self,
+        node: usize,
+        engine: &Engine,
+        everything: bool,
+    ) -> Result<BTreeSet<u64>, Failure> {
+        let mut s = session(engine, u64::MAX - 2, Some(DATABASE))
+            .map_err(|e| Failure::new("reads", format!("no session: {e}")))?;
+        for sql in ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "BEGIN"] {
+            ask(engine, &mut s, sql)?;
+        }
+        let begun = numbers(&ask(engine, &mut s, "SELECT tx FROM w_a")?);
+        let ended = numbers(&ask(engine, &mut s, "SELECT tx FROM w_b")?);
+        ask(engine, &mut s, "COMMIT")?;
+        if begun != ended {
+            let half: Vec<_> = begun.symmetric_difference(&ended).collect();
+            return Err(Failure::new("atomic", format!("n{node} shows transactions {half:?} in part")));
+        }
+        for id in &begun {
+            if self.aborted.contains(id) {
+                return Err(Failure::new(
+                    "aborted",
+                    format!("n{node} shows transaction {id}, which never committed"),
+                ));
+            }
+            let seen = self.seen.get(id);
+            if let Some(missing) = seen.and_then(|seen| seen.iter().find(|s| !begun.contains(s))) {
+                let what = format!("n{node} shows transaction {id} but not {missing}, which it had seen");
+                return Err(Failure::new("causal", what));
+            }
+        }
+        let kept = |id: &u64| !self.may_be_gone.contains(id);
+        let mut due = self.acknowledged.iter().filter(|(id, n)| (everything || **n == node) && kept(id));
+        if let Some((id, by)) = due.find(|(id, _)| !begun.contains(id)) {
+            let what = format!("transaction {id}, acknowledged by n{by}, is not on n{node}");
+            return Err(Failure::new("durable", what));
+        }
+        let before = self.visible.insert(node, begun.clone()).unwrap_or_default();
+        if let Some(id) = before.iter().find(|id| !begun.contains(id)) {
+            return Err(Failure::new(
+                "durable",
+                format!("n{node} showed transaction {id} and does not any more"),
+            ));
+        }
+        Ok(begun)
+    }
+
+    /// The visible rows keep what is promised.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn constraints(node: usize, picture: &Picture, tables: &[Table]) -> Judged {
+        constraints::check(picture, tables)
+            .map_err(|what| Failure::new("constraints", format!("n{node}: {what}")))
+    }
+}

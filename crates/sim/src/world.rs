@@ -1,0 +1,743 @@
+//! A world: a plan being carried out, one event after the other, on one thread.
+//!
+//! Events stand in one queue by true time and number. Each is about one node or about the network; whatever a node wants
+//! afterwards (frames, turns of its writer) goes into the queue again. At the end all is healed, everybody is started,
+//! and the oracles look at what has become of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use p2pdb_block::{FullBlock, RawBlock};
+use p2pdb_engine::Engine;
+use p2pdb_model::ids::NodeId;
+use p2pdb_sync::{BlockSource, Event, Lane, Received, WireBlock};
+
+use crate::client::{Report, run};
+use crate::network::Network;
+use crate::node::{self, Begin, DATABASE, Node, Out};
+use crate::oracle::{Failure, Judged, Oracle, Picture, lost_values};
+use crate::plan::{Plan, Step};
+use crate::random::Random;
+use crate::time::TrueTime;
+use crate::trace::Trace;
+
+/// Between two looks at the links, microseconds.
+const DIAL_US: u64 = 250_000;
+/// As the program: between two looks at what waits, microseconds.
+const TICK_US: u64 = 500_000;
+/// What clients have left when the plan is over they may still do for so long, microseconds.
+const LAST_WORK_US: u64 = 12_000_000;
+/// After healing all nodes must be equal within this time, microseconds.
+const CONVERGE_US: u64 = 300_000_000;
+/// Events in a world, at most: a bound on livelocks.
+const EVENTS_MAX: u64 = 3_000_000;
+
+enum Happening {
+    Frame { from: usize, to: usize, lane: Lane, bytes: Vec<u8>, epoch: u64 },
+    Pump(usize),
+    SyncDue(usize),
+    Tick,
+    Dial,
+    Lost { node: usize, peer: usize, epoch: u64 },
+    Join(usize),
+    Do(usize),
+}
+
+/// See the module.
+pub struct World {
+    plan: Plan,
+    time: TrueTime,
+    /// Nodes that have come, by number.
+    nodes: BTreeMap<usize, Node>,
+    ids: BTreeMap<NodeId, usize>,
+    network: Network,
+    queue: BTreeMap<(u64, u64), Happening>,
+    number: u64,
+    pumping: BTreeSet<usize>,
+    sync_due: BTreeMap<usize, u64>,
+    losing: BTreeSet<(usize, usize, u64)>,
+    quiet_until: BTreeMap<(usize, usize), u64>,
+    restored: bool,
+    ending: bool,
+    random: Random,
+    oracle: Oracle,
+    /// What happened.
+    pub trace: Trace,
+    /// Tables compared by digest: frontier digest to fingerprint and who showed it.
+    proofs: BTreeMap<String, (String, usize)>,
+    folder: tempfile::TempDir,
+}
+
+/// Counts of a world that went well.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Events.
+    pub events: u64,
+    /// Blocks in the log.
+    pub blocks: u64,
+    /// Transactions acknowledged.
+    pub acknowledged: u64,
+    /// Rows of `p2pdb.conflicts`.
+    pub conflicts: u64,
+    /// Milliseconds of the world's time.
+    pub ms: u64,
+}
+
+fn fails(what: impl std::fmt::Display) -> Failure {
+    Failure::new("simulator", what.to_string())
+}
+
+impl World {
+    /// The world of a plan, before its first event.
+    ///
+    /// # Errors
+    /// When the founder cannot begin.
+    pub fn new(plan: &Plan, trace: Trace) -> Result<World, Failure> {
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = match memory.is_dir() {
+            true => tempfile::Builder::new().prefix("p2pdb-sim-").tempdir_in(memory),
+            false => tempfile::Builder::new().prefix("p2pdb-sim-").tempdir(),
+        };
+        let count = plan.nodes.len();
+        let mut world = World {
+            time: TrueTime::default(),
+            nodes: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            network: Network::new(count, plan.network, Random::named(plan.seed, "network")),
+            queue: BTreeMap::new(),
+            number: 0,
+            pumping: BTreeSet::new(),
+            sync_due: BTreeMap::new(),
+            losing: BTreeSet::new(),
+            quiet_until: BTreeMap::new(),
+            restored: false,
+            ending: false,
+            random: Random::named(plan.seed, "world"),
+            oracle: Oracle::default(),
+            trace,
+            proofs: BTreeMap::new(),
+            folder: folder.map_err(fails)?,
+            plan: plan.clone(),
+        };
+        world.trace.leave_out(&world.folder.path().display().to_string());
+        world.found()?;
+        Ok(world)
+    }
+
+    fn begin(&self, index: usize) -> Result<Begin, Failure> {
+        let directory = self.folder.path().join(format!("n{index}"));
+        std::fs::create_dir(&directory).map_err(fails)?;
+        let wrong_by_ms = self.plan.nodes[index].wrong_by_ms;
+        let (seed, time, clients) = (self.plan.seed, self.time.clone(), self.plan.clients);
+        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients })
+    }
+
+    fn found(&mut self) -> Judged {
+        let mut founder = Node::found(self.begin(0)?).map_err(fails)?;
+        let realm = founder.realm();
+        founder.start().map_err(fails)?;
+        // The others come to be at once, and start when they join.
+        let mut tickets = Vec::new();
+        for index in 1..self.plan.nodes.len() {
+            let node = Node::join(self.begin(index)?, realm).map_err(fails)?;
+            tickets.push(node.ticket());
+            self.ids.insert(node.id, index);
+            self.nodes.insert(index, node);
+            self.at(self.plan.nodes[index].joins_ms * 1_000, Happening::Join(index));
+        }
+        let up = founder.up.as_ref().ok_or_else(|| fails("the founder is not up"))?;
+        let engine = up.engine.clone();
+        node::invite(&engine, &tickets).map_err(fails)?;
+        let mut session = node::session(&engine, u64::MAX, None).map_err(fails)?;
+        let mut sql = vec![
+            format!("CREATE DATABASE {DATABASE}"),
+            format!("USE {DATABASE}"),
+            "CREATE TABLE w_a (tx INT PRIMARY KEY, node INT)".to_owned(),
+            "CREATE TABLE w_b (tx INT PRIMARY KEY)".to_owned(),
+        ];
+        sql.extend(self.plan.schema());
+        for text in sql {
+            run(&engine, &mut session, &text).map_err(|e| fails(format!("{text}: {e}")))?;
+        }
+        for text in &self.plan.rows {
+            // Some do not fit to what is there already.
+            let _ = run(&engine, &mut session, text);
+        }
+        drop(session);
+        self.ids.insert(founder.id, 0);
+        self.nodes.insert(0, founder);
+        for (i, timed) in self.plan.steps.clone().iter().enumerate() {
+            self.at(timed.at_ms * 1_000, Happening::Do(i));
+        }
+        self.at(0, Happening::Dial);
+        self.at(0, Happening::Tick);
+        self.settle(0)
+    }
+
+    fn at(&mut self, us: u64, what: Happening) {
+        self.number += 1;
+        self.queue.insert((us.max(self.time.us()), self.number), what);
+    }
+
+    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        self.trace.note(self.time.us(), what);
+    }
+
+    /// Carries the plan out and judges the end.
+    ///
+    /// # Errors
+    /// What the oracles find.
+    pub fn run(&mut self) -> Result<Counts, Failure> {
+        let last = self.plan.steps.last().map_or(0, |t| t.at_ms * 1_000);
+        let joined = self.plan.nodes.iter().map(|n| n.joins_ms * 1_000).max().unwrap_or(0);
+        self.run_until(last.max(joined) + LAST_WORK_US, |_| false)?;
+        self.end()
+    }
+
+    fn run_until(&mut self, until_us: u64, done: impl Fn(&World) -> bool) -> Judged {
+        while let Some(((at, _), _)) = self.queue.first_key_value()
+            && *at <= until_us
+            && !done(self)
+        {
+            let ((at, _), what) = self.queue.pop_first().ok_or_else(|| fails("the queue is empty"))?;
+            self.time.set_us(at);
+            self.happen(what)?;
+            if self.trace.count() > EVENTS_MAX {
+                return Err(Failure::new("livelock", format!("more than {EVENTS_MAX} events")));
+            }
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, what: Happening) -> Judged {
+        match what {
+            Happening::Frame { from, to, lane, bytes, epoch } => {
+                if !self.network.arrives(from, to, epoch) {
+                    return Ok(());
+                }
+                let peer = self.nodes[&from].id;
+                let name = p2pdb_sync::Message::decode(&bytes).map_or("garbage", |m| m.name());
+                self.note(format_args!("n{from} > n{to} {name} {}", bytes.len()));
+                self.node(to, |n| n.event(Event::Frame { peer, lane, bytes }))
+            }
+            Happening::Pump(n) => {
+                self.pumping.remove(&n);
+                let mut reports = Vec::new();
+                let mut more = false;
+                if let Some(node) = self.nodes.get_mut(&n) {
+                    more = node.pump(&mut reports);
+                }
+                self.heard(n, reports);
+                self.settle(n)?;
+                if more {
+                    self.pump_soon(n);
+                }
+                Ok(())
+            }
+            Happening::SyncDue(n) => {
+                self.sync_due.remove(&n);
+                self.node(n, |n| n.event(Event::Tick))
+            }
+            Happening::Tick => {
+                self.at(self.time.us() + TICK_US, Happening::Tick);
+                for n in self.numbers() {
+                    self.node(n, Node::tick)?;
+                    self.pump_soon(n);
+                }
+                Ok(())
+            }
+            Happening::Dial => {
+                self.at(self.time.us() + DIAL_US, Happening::Dial);
+                self.dial()
+            }
+            Happening::Lost { node, peer, epoch } => {
+                self.losing.remove(&(node, peer, epoch));
+                self.lose(node, peer, epoch)
+            }
+            Happening::Join(n) => {
+                self.note(format_args!("n{n} comes"));
+                self.start(n)
+            }
+            Happening::Do(i) => {
+                let step = self.plan.steps[i].step.clone();
+                self.step(step)
+            }
+        }
+    }
+
+    fn numbers(&self) -> Vec<usize> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Does something to a node, then what it wants of the world.
+    fn node(&mut self, n: usize, f: impl FnOnce(&mut Node)) -> Judged {
+        if let Some(node) = self.nodes.get_mut(&n) {
+            f(node);
+        }
+        self.settle(n)?;
+        self.pump_soon(n);
+        Ok(())
+    }
+
+    fn heard(&mut self, n: usize, reports: Vec<Report>) {
+        for report in reports {
+            self.oracle.hear(n, &report);
+            self.note(format_args!("n{n} {report:?}"));
+        }
+    }
+
+    fn pump_soon(&mut self, n: usize) {
+        if self.nodes.get(&n).is_some_and(|n| n.up.is_some()) && self.pumping.insert(n) {
+            let at = self.time.us() + self.random.between(100, 6_000);
+            self.at(at, Happening::Pump(n));
+        }
+    }
+
+    /// After anything was done at a node: frames, a power cut, its next turn.
+    fn settle(&mut self, n: usize) -> Judged {
+        let now = self.time.us();
+        let Some(node) = self.nodes.get_mut(&n) else { return Ok(()) };
+        let out = node.up.as_mut().map(|up| std::mem::take(&mut up.out)).unwrap_or_default();
+        if node.up.is_some() && node.disk.is_off() {
+            // What it wanted to send after the power went it did not send. What went before did.
+            self.note(format_args!("n{n} loses power"));
+            self.crash(n, true)?;
+        }
+        for out in out {
+            match out {
+                Out::Send(peer, lane, bytes) => {
+                    let Some(&to) = self.ids.get(&peer) else { continue };
+                    if let Some(epoch) = self.network.side(n, to) {
+                        for due in self.network.send(now, n, to, lane) {
+                            let bytes = bytes.clone();
+                            self.at(due, Happening::Frame { from: n, to, lane, bytes, epoch });
+                        }
+                    }
+                }
+                Out::Publish(_) => return Err(fails("gossip in a world of few nodes")),
+                Out::Renew(peer) => {
+                    let Some(&to) = self.ids.get(&peer) else { continue };
+                    if let Some(epoch) = self.network.side(n, to) {
+                        self.at(now, Happening::Lost { node: n, peer: to, epoch });
+                        self.at(now + 20_000, Happening::Lost { node: to, peer: n, epoch });
+                    }
+                }
+                Out::Ban(peer, reason) => {
+                    let Some(&to) = self.ids.get(&peer) else { continue };
+                    let w = self.plan.network;
+                    self.note(format_args!("n{n} bans n{to}: {reason}"));
+                    if w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
+                        return Err(Failure::new("correct peers", format!("n{n} bans n{to}: {reason}")));
+                    }
+                    if let Some(epoch) = self.network.side(n, to) {
+                        self.at(now, Happening::Lost { node: n, peer: to, epoch });
+                        self.at(now + 20_000, Happening::Lost { node: to, peer: n, epoch });
+                    }
+                    self.quiet_until.insert((n.min(to), n.max(to)), now + 5_000_000);
+                }
+                Out::Note(text) => self.note(format_args!("n{n} {text}")),
+                Out::Wrong(text) => {
+                    self.note(format_args!("n{n} {text}"));
+                    return Err(Failure::new("correct peers", format!("n{n}: {text}")));
+                }
+            }
+        }
+        if let Some(due) = self.nodes.get(&n).and_then(Node::sync_due_us)
+            && self.sync_due.get(&n).is_none_or(|at| due < *at)
+        {
+            self.sync_due.insert(n, due.max(now));
+            self.at(due, Happening::SyncDue(n));
+        }
+        Ok(())
+    }
+
+    fn dial(&mut self) -> Judged {
+        let numbers = self.numbers();
+        let up = |w: &World, n: usize| w.nodes[&n].up.is_some();
+        for (i, &a) in numbers.iter().enumerate() {
+            for &b in &numbers[i + 1..] {
+                let open = up(self, a) && up(self, b) && self.network.is_open(a, b);
+                let sides = (self.network.side(a, b), self.network.side(b, a));
+                let quiet = self.quiet_until.get(&(a, b)).is_some_and(|t| *t > self.time.us());
+                match sides {
+                    (None, None) if open && !quiet && self.random.percent(70) => {
+                        self.note(format_args!("n{a} and n{b} connect"));
+                        self.network.connect(a, b);
+                        let (id_a, id_b) = (self.nodes[&a].id, self.nodes[&b].id);
+                        self.node(a, |n| n.connected(id_b))?;
+                        self.node(b, |n| n.connected(id_a))?;
+                    }
+                    // Both will notice, not at the same time.
+                    (Some(_), _) | (_, Some(_)) if !open || sides.0 != sides.1 => {
+                        for (node, peer, side) in [(a, b, sides.0), (b, a, sides.1)] {
+                            if let Some(epoch) = side
+                                && self.losing.insert((node, peer, epoch))
+                            {
+                                let at = self.time.us() + self.random.between(50_000, 2_000_000);
+                                self.at(at, Happening::Lost { node, peer, epoch });
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, node: usize, peer: usize, epoch: u64) -> Judged {
+        if self.network.side(node, peer) != Some(epoch) {
+            return Ok(());
+        }
+        self.note(format_args!("n{node} has lost n{peer}"));
+        self.network.forget(node, peer);
+        let id = self.nodes[&peer].id;
+        self.node(node, |n| n.disconnected(id))
+    }
+
+    fn start(&mut self, n: usize) -> Judged {
+        let Some(node) = self.nodes.get_mut(&n) else { return Ok(()) };
+        if node.up.is_some() {
+            return Ok(());
+        }
+        node.start().map_err(|e| Failure::new("durable", format!("n{n} cannot start again: {e}")))?;
+        self.node(n, |_| ())
+    }
+
+    /// The process is gone; with it the power, perhaps.
+    fn crash(&mut self, n: usize, power: bool) -> Judged {
+        let Some(node) = self.nodes.get_mut(&n) else { return Ok(()) };
+        let reports = node.kill();
+        if power {
+            node.disk.lose_power().map_err(fails)?;
+            self.oracle.crashed(n);
+        }
+        self.heard(n, reports);
+        self.hang_up(n);
+        Ok(())
+    }
+
+    /// A node that is down knows of no connection; the others find out.
+    fn hang_up(&mut self, n: usize) {
+        for peer in self.numbers() {
+            self.network.forget(n, peer);
+        }
+        self.sync_due.remove(&n);
+    }
+
+    fn step(&mut self, step: Step) -> Judged {
+        if !matches!(step, Step::Work { .. }) {
+            self.note(format_args!("{step:?}"));
+        }
+        match step {
+            Step::Work { node, client, transaction } => {
+                let up = self.nodes.get_mut(&node).and_then(|n| n.up.as_mut());
+                match up.and_then(|up| up.clients.get_mut(client)) {
+                    Some(client) => client.give(transaction),
+                    None if transaction.id != 0 => self.heard(node, vec![Report::Aborted(transaction.id)]),
+                    None => {}
+                }
+                self.pump_soon(node);
+            }
+            Step::Cut { from, to } => self.network.set_cut(from, to, true),
+            Step::Heal { from, to } => self.network.set_cut(from, to, false),
+            Step::HealAll => self.network.heal(),
+            Step::Kill { node } => self.crash(node, false)?,
+            Step::PowerCut { node, operations } => {
+                if let Some(n) = self.nodes.get(&node).filter(|n| n.up.is_some()) {
+                    n.disk.cut_after(operations);
+                }
+            }
+            Step::Stop { node } => {
+                let reports = self.nodes.get_mut(&node).map(Node::stop).unwrap_or_default();
+                self.heard(node, reports);
+                self.hang_up(node);
+            }
+            Step::Start { node } => {
+                let due = self.plan.nodes[node].joins_ms * 1_000 <= self.time.us();
+                if due {
+                    self.start(node)?;
+                }
+            }
+            Step::Backup { node } => {
+                if let Some(n) = self.nodes.get_mut(&node)
+                    && let Err(e) = n.make_backup()
+                {
+                    self.note(format_args!("n{node} no backup: {e}"));
+                }
+            }
+            Step::Restore { node, properly } => self.restore(node, properly)?,
+            Step::Clock { node, by_ms } => {
+                if let Some(n) = self.nodes.get(&node) {
+                    n.clock.jump_ms(by_ms);
+                }
+            }
+            Step::Disk { node, error } => {
+                if let Some(n) = self.nodes.get(&node).filter(|n| n.up.is_some()) {
+                    n.disk.fail_next(error);
+                }
+            }
+            Step::Slow { node, by_ms } => self.network.slow(node, by_ms),
+            Step::Observe { node } => self.observe(node)?,
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, n: usize, properly: bool) -> Judged {
+        let Some(node) = self.nodes.get_mut(&n).filter(|n| n.backup.is_some()) else { return Ok(()) };
+        let reports = node.stop();
+        self.heard(n, reports);
+        self.hang_up(n);
+        // What others show is surely not lost by this.
+        let mut elsewhere = BTreeSet::new();
+        for other in self.numbers() {
+            let Some(up) = self.nodes[&other].up.as_ref() else { continue };
+            if let Ok(seen) = self.oracle.observe(other, &up.engine.clone(), false) {
+                elsewhere.extend(seen);
+            }
+        }
+        self.oracle.replaced(n, &elsewhere);
+        self.restored = true;
+        match self.nodes.get_mut(&n) {
+            Some(node) => node.restore(properly).map_err(fails),
+            None => Ok(()),
+        }
+    }
+
+    fn engine(&self, n: usize) -> Option<Engine> {
+        self.nodes.get(&n)?.up.as_ref().map(|up| up.engine.clone())
+    }
+
+    /// Looks at a node in the middle of things.
+    fn observe(&mut self, n: usize) -> Judged {
+        let Some(engine) = self.engine(n).filter(|e| e.role().is_some()) else { return Ok(()) };
+        // Before it holds the tables there is nothing to see.
+        let Ok(mut session) = node::session(&engine, u64::MAX - 3, Some(DATABASE)) else { return Ok(()) };
+        if run(&engine, &mut session, "SELECT 1 FROM w_b LIMIT 1").is_err() {
+            return Ok(());
+        }
+        drop(session);
+        let seen = self.oracle.observe(n, &engine, false);
+        if self.disk_failed(n) {
+            return Ok(());
+        }
+        let seen = seen?;
+        let picture = Picture::take(&engine)?;
+        Oracle::constraints(n, &picture, &self.plan.tables)?;
+        self.compare(n, &engine)?;
+        let rows: usize = picture.tables.values().map(|(_, r)| r.len()).sum();
+        self.note(format_args!("n{n} shows {} transactions, {rows} rows", seen.len()));
+        self.node(n, |_| ())
+    }
+
+    /// The node met a fault of its disk or lost power: what it shows is not to be judged.
+    fn disk_failed(&self, n: usize) -> bool {
+        self.nodes.get(&n).is_none_or(|n| n.disk.is_off() || n.disk.is_failing())
+    }
+
+    /// Equal blocks, equal tables.
+    fn compare(&mut self, n: usize, engine: &Engine) -> Judged {
+        let status = engine.status();
+        if let Some(alarm) = status.alarm {
+            return Err(Failure::new("convergence", format!("n{n} raises an alarm: {alarm}")));
+        }
+        let (_, fingerprint, by) = match self.proofs.entry(status.frontier_digest.clone()) {
+            std::collections::btree_map::Entry::Vacant(e) => {
+                e.insert((status.fingerprint, n));
+                return Ok(());
+            }
+            std::collections::btree_map::Entry::Occupied(e) => {
+                let (fingerprint, by) = e.get().clone();
+                (status.frontier_digest, fingerprint, by)
+            }
+        };
+        match fingerprint == status.fingerprint {
+            true => Ok(()),
+            false => Err(Failure::new(
+                "convergence",
+                format!("n{n} and n{by} hold the same blocks and other tables"),
+            )),
+        }
+    }
+
+    // ---- the end
+
+    fn end(&mut self) -> Result<Counts, Failure> {
+        self.note(format_args!("all is healed"));
+        self.ending = true;
+        self.network.calm();
+        self.quiet_until.clear();
+        let ahead = self.nodes.values().map(|n| n.clock.wrong_by_ms()).max().unwrap_or(0);
+        for n in self.numbers() {
+            let node = &self.nodes[&n];
+            node.clock.jump_ms(ahead - node.clock.wrong_by_ms());
+            if node.up.is_some() && (node.disk.has_failed() || node.disk.is_failing()) {
+                self.crash(n, false)?;
+            }
+            let node = self.nodes.get_mut(&n).ok_or_else(|| fails("a node has vanished"))?;
+            // A power cut that was to come later does not.
+            node.disk.switch_on();
+            self.start(n)?;
+        }
+        let deadline = self.time.us() + CONVERGE_US;
+        let mut equal = false;
+        while !equal && self.time.us() < deadline {
+            self.run_until(self.time.us() + 2_000_000, |_| false)?;
+            equal = self.is_equal();
+        }
+        if !equal {
+            return Err(Failure::new("convergence", format!("after {CONVERGE_US} us: {}", self.standing())));
+        }
+        self.judge()
+    }
+
+    fn is_equal(&self) -> bool {
+        let engines: Vec<Engine> = self.numbers().into_iter().filter_map(|n| self.engine(n)).collect();
+        let digest = |e: &Engine| e.log_view().ok().and_then(|v| v.frontier_digest().ok());
+        let busy = self
+            .nodes
+            .values()
+            .any(|n| n.up.as_ref().is_some_and(|up| up.clients.iter().any(crate::client::Client::is_busy)));
+        !busy
+            && engines.len() == self.nodes.len()
+            && engines.windows(2).all(|w| digest(&w[0]).is_some() && digest(&w[0]) == digest(&w[1]))
+    }
+
+    fn standing(&self) -> String {
+        let one = |n: usize| match self.engine(n) {
+            None => format!("n{n} down"),
+            Some(e) => {
+                let s = e.status();
+                let busy = self.nodes[&n]
+                    .up
+                    .as_ref()
+                    .is_some_and(|up| up.clients.iter().any(crate::client::Client::is_busy));
+                format!(
+                    "n{n}: {} blocks, {} wait, busy {busy}, {:?}",
+                    s.blocks, s.pending_blocks, s.refuses_writes
+                )
+            }
+        };
+        self.numbers().into_iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+
+    fn judge(&mut self) -> Result<Counts, Failure> {
+        let mut first: Option<(usize, Picture)> = None;
+        for n in self.numbers() {
+            let engine = self.engine(n).ok_or_else(|| fails("a node is down at the end"))?;
+            self.compare(n, &engine)?;
+            self.oracle.observe(n, &engine, true)?;
+            let picture = Picture::take(&engine)?;
+            Oracle::constraints(n, &picture, &self.plan.tables)?;
+            match &first {
+                None => first = Some((n, picture)),
+                Some((m, one)) => {
+                    if let Some(what) = one.differs(&picture) {
+                        return Err(Failure::new("convergence", format!("n{m} and n{n} differ: {what}")));
+                    }
+                }
+            }
+        }
+        let (_, picture) = first.ok_or_else(|| fails("no node"))?;
+        let engine = self.engine(0).ok_or_else(|| fails("no founder"))?;
+        let wires = log(&engine)?;
+        let blocks = full(&wires, &engine)?;
+        self.forks(&engine)?;
+        lost_values(&blocks, &picture)?;
+        self.replay(&wires, &engine, &picture)?;
+        let counts = Counts {
+            events: self.trace.count(),
+            blocks: blocks.len() as u64,
+            acknowledged: self.oracle.acknowledged() as u64,
+            conflicts: picture.conflicts.len() as u64,
+            ms: self.time.us() / 1_000,
+        };
+        self.note(format_args!("{counts:?} {picture:?}"));
+        Ok(counts)
+    }
+
+    fn forks(&self, engine: &Engine) -> Judged {
+        if self.restored {
+            return Ok(());
+        }
+        let mut session = node::session(engine, u64::MAX - 4, None).map_err(fails)?;
+        let rows = run(engine, &mut session, "SELECT * FROM p2pdb.forks").map_err(fails)?;
+        match rows.first() {
+            None => Ok(()),
+            Some(fork) => Err(Failure::new("correct peers", format!("a fork without a restore: {fork:?}"))),
+        }
+    }
+
+    /// The log into an empty store, in another order, and the engine's own look at everything.
+    fn replay(&mut self, wires: &[WireBlock], live: &Engine, picture: &Picture) -> Judged {
+        let report = live.verify(&mut |_| p2pdb_store::NEXT).map_err(fails)?;
+        if !report.findings.is_empty() {
+            return Err(Failure::new("replay", format!("verify finds {:?}", report.findings)));
+        }
+        let mut node = Node::join(
+            Begin {
+                seed: self.plan.seed,
+                index: 0,
+                directory: {
+                    let directory = self.folder.path().join("replay");
+                    std::fs::create_dir(&directory).map_err(fails)?;
+                    directory
+                },
+                time: self.time.clone(),
+                wrong_by_ms: self.nodes[&0].clock.wrong_by_ms(),
+                clients: 0,
+            },
+            live.realm(),
+        )
+        .map_err(fails)?;
+        node.start().map_err(fails)?;
+        let engine = node.up.as_ref().map(|up| up.engine.clone()).ok_or_else(|| fails("no replay"))?;
+        let mut order: Vec<&WireBlock> = wires.iter().collect();
+        self.random.shuffle(&mut order);
+        for some in order.chunks(16) {
+            let batch = some.iter().map(|w| received(w)).collect::<Result<Vec<_>, _>>()?;
+            let ingest = engine.ingest(batch);
+            let arrived = loop {
+                if let Some(arrived) = ingest.take() {
+                    break arrived;
+                }
+                if engine.step_writer() != p2pdb_engine::Step::Did && !engine.step_syncer() {
+                    return Err(fails("the replay waits for nothing"));
+                }
+            };
+            if arrived.fault.is_some() || !arrived.refused.is_empty() {
+                return Err(Failure::new("replay", format!("{:?} {:?}", arrived.fault, arrived.refused)));
+            }
+        }
+        let (a, b) = (live.status(), engine.status());
+        if (a.frontier_digest, &a.fingerprint) != (b.frontier_digest, &b.fingerprint) {
+            return Err(Failure::new("replay", "the log in another order gives other tables (fingerprint)"));
+        }
+        match picture.differs(&Picture::take(&engine)?) {
+            None => Ok(()),
+            Some(what) => {
+                Err(Failure::new("replay", format!("the log in another order gives other tables: {what}")))
+            }
+        }
+    }
+}
+
+fn log(engine: &Engine) -> Result<Vec<WireBlock>, Failure> {
+    let view = engine.log_view().map_err(fails)?;
+    let cover = view.cover(&p2pdb_dag::Frontier::default()).map_err(fails)?;
+    let Some(from) = view.first_uncovered(&cover).map_err(fails)? else { return Ok(Vec::new()) };
+    Ok(view.scan(&cover, from, usize::MAX, usize::MAX).map_err(fails)?.blocks)
+}
+
+fn received(wire: &WireBlock) -> Result<Received, Failure> {
+    let block = RawBlock(wire.0.to_vec()).decode().map_err(fails)?;
+    Ok(Received { block, bodies: wire.1.iter().map(|b| b.to_vec()).collect() })
+}
+
+fn full(wires: &[WireBlock], engine: &Engine) -> Result<Vec<FullBlock>, Failure> {
+    let realm = engine.realm();
+    let one = |w: &WireBlock| {
+        let r = received(w)?;
+        r.block.verify(&realm).map_err(fails)?.with_bodies(r.bodies).map_err(fails)
+    };
+    wires.iter().map(one).collect()
+}
