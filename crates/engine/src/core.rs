@@ -8,11 +8,14 @@ use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
 
+use crate::temporary::Temporary;
+
 /// A session's own state; moves to the writer with an autocommit statement and comes back with its outcome.
 pub(crate) struct Core {
     pub(crate) state: SessionState,
     pub(crate) account: AccountId,
     pub(crate) handle: Arc<Handle>,
+    pub(crate) temporary: Temporary,
 }
 
 /// What others see of a session, and how they stop it.

@@ -30,6 +30,7 @@ use crate::rules::Keeps;
 use crate::session::Session;
 use crate::statement::Statement;
 use crate::syncs::Syncs;
+use crate::temporary::Temporary;
 use crate::writer::Writer;
 
 /// Plan caches; a session uses the one that its id falls on.
@@ -410,7 +411,7 @@ impl Inner {
         handle.since_us.store(self.clock.now_us(), Ordering::Relaxed);
         handle.doing.lock().1 = state.database.clone();
         self.sessions.lock().insert(options.connection_id, handle.clone());
-        Ok(Box::new(Core { state, account: account.id, handle }))
+        Ok(Box::new(Core { state, account: account.id, handle, temporary: Temporary::default() }))
     }
 
     /// Readers serve logins too, though they write nothing: a delegation is not asked of them.

@@ -13,6 +13,7 @@ use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side};
 use crate::engine::Inner;
 use crate::error::store_to_sql;
 use crate::logged::{self, Ancestry};
+use crate::temporary::Temporary;
 use crate::words;
 
 /// Rows that a listing of the log gives at most.
@@ -23,6 +24,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) inner: &'a Arc<Inner>,
     pub(crate) connection: &'a Connection,
     pub(crate) catalog: &'a Catalog,
+    pub(crate) temporary: &'a Temporary,
 }
 
 fn text(t: impl ToString) -> Value {
@@ -101,10 +103,15 @@ impl virtuals::Environment for Environment<'_> {
 
     fn auto_increment(&self, table: ObjectId) -> u64 {
         let Some(table) = self.catalog.table_by_id(table) else { return 1 };
+        if let Some(next) = self.temporary.next_id(self.connection, table.id) {
+            return next;
+        }
         let own = self.inner.published.load().access.ids(self.inner.node).own;
         let share = own.and_then(|class| class.interval(logged::id_max(table)));
         let (low, high) = share.unwrap_or((0, u64::MAX));
-        logged::greatest_id(self.connection, table, low, high).unwrap_or(low).saturating_add(1)
+        logged::greatest_id(self.connection, table, &logged::rows_of(table), low, high)
+            .unwrap_or(low)
+            .saturating_add(1)
     }
 }
 

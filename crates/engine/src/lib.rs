@@ -29,6 +29,8 @@ mod source;
 mod statement;
 mod status;
 mod syncs;
+mod tables;
+mod temporary;
 mod turns;
 mod wait;
 mod words;

@@ -16,8 +16,8 @@ use crate::core::Core;
 use crate::error::store_to_sql;
 use crate::run;
 use crate::statement::Bound;
+use crate::tables::Tables;
 use crate::words;
-use crate::writer::Writer;
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
@@ -27,10 +27,10 @@ const COLLECT_BYTES_MAX: usize = 256 << 20;
 const IGNORED: [u16; 4] = [1062, 1451, 1452, 3819];
 
 /// Runs the statement. On an error the caller takes back what it did.
-pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
+pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
     let statement = bound.statement.clone();
     let plan = &statement.compiled().plan;
-    let now_us = w.clock.now_us();
+    let now_us = w.now_us();
     let ignore = match &plan.kind {
         PlanKind::Insert(i) => i.mode == InsertMode::Ignore,
         PlanKind::Modify(m) => m.ignore,
@@ -61,7 +61,7 @@ pub(crate) fn run(w: &mut Writer, core: &mut Core, bound: &Bound) -> Result<Outc
 
 /// Values of slots, for this execution.
 fn bind(
-    w: &Writer,
+    w: &dyn Tables,
     core: &Core,
     slots: &[Slot],
     bound: &Bound,
@@ -71,32 +71,26 @@ fn bind(
     slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()
 }
 
-fn args<'a>(w: &Writer, core: &'a Core, bound: &'a Bound, random: [u8; 16]) -> Args<'a> {
+fn args<'a>(w: &dyn Tables, core: &'a Core, bound: &'a Bound, random: [u8; 16]) -> Args<'a> {
     Args {
         literals: &bound.statement.compiled().literals,
         params: &bound.params,
         session: &core.state,
-        now_us: w.clock.now_us() as i64,
+        now_us: w.now_us() as i64,
         random,
         drawn: Default::default(),
         virtuals: &run::no_virtuals,
     }
 }
 
-fn random(w: &Writer) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    w.entropy.fill(&mut bytes);
-    bytes
-}
-
 // ---- INSERT and REPLACE
 
-fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Result<Outcome, SqlError> {
-    let catalog = w.catalog.clone();
+fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> Result<Outcome, SqlError> {
+    let catalog = core.catalog(&w.base());
     let table = catalog.table_by_id(plan.table).ok_or_else(|| gone("table"))?;
-    let seed = random(w);
+    let seed = w.random();
     let extra = bind(w, core, &plan.extra, bound, seed)?;
-    let start = w.db.capture_mark();
+    let start = w.db().capture_mark();
     let outcome = Outcome::default();
     let mut run = InsertRun { plan, table, extra, outcome, skipped: 0, rows: 0, last_id: LastId::Value(0) };
     match &plan.rows {
@@ -116,7 +110,7 @@ fn insert(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Insert) -> Resu
             let params = bind(w, core, &query.slots, bound, seed)?;
             let mut rows: Vec<Vec<Value>> = Vec::new();
             let mut bytes = 0;
-            let cost = w.db.query(&query.sql, &params, |row| {
+            let cost = w.db().query(&query.sql, &params, |row| {
                 let values = row.to_values()?;
                 bytes += values.iter().map(Value::size_bytes).sum::<usize>();
                 if bytes > COLLECT_BYTES_MAX {
@@ -188,25 +182,25 @@ enum LastId {
 }
 
 impl InsertRun<'_> {
-    fn row(&mut self, w: &mut Writer, core: &mut Core, mut values: Vec<Value>) -> Result<(), SqlError> {
+    fn row(&mut self, w: &mut dyn Tables, core: &mut Core, mut values: Vec<Value>) -> Result<(), SqlError> {
         let generated = match self.plan.auto_increment {
             Some(i) => self.draw_id(w, core, &mut values[i])?,
             None => None,
         };
-        let site = w.tx_site().map_err(|e| e.to_sql())?;
+        let version = w.version().map_err(|e| e.to_sql())?;
         let written = values.len();
-        values.push(Value::Int(site.no.0 as i64));
+        values.push(Value::Int(version.0 as i64));
         if self.plan.needs_key {
-            values.push(Value::Blob(random(w).to_vec()));
+            values.push(Value::Blob(w.random().to_vec()));
         }
         values.extend(self.extra.iter().cloned());
         self.rows += 1;
-        let write = |w: &mut Writer, core: &mut Core| {
-            let mark = w.db.capture_mark();
-            match w.db.execute(&self.plan.sql, &values) {
+        let write = |w: &mut dyn Tables, core: &mut Core| {
+            let mark = w.db().capture_mark();
+            match w.execute(&self.plan.sql, &values) {
                 Ok(_) => {
                     note_adds(w, mark, &self.plan.adds);
-                    Ok(w.db.captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
+                    Ok(w.db().captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
                 }
                 Err(StoreError::Constraint(c)) if self.plan.upsert => Err(duplicate_seen(self.table, &c)),
                 Err(StoreError::Constraint(c)) => {
@@ -262,28 +256,42 @@ impl InsertRun<'_> {
         Ok(())
     }
 
-    fn last_id(&self, w: &Writer, core: &Core) -> Result<u64, SqlError> {
+    fn last_id(&self, w: &dyn Tables, core: &Core) -> Result<u64, SqlError> {
         let (column, rowid) = match self.last_id {
             LastId::Value(id) => return Ok(id),
             LastId::OfRow(column, rowid) => (self.plan.columns[column], ValueRef::Int(rowid)),
         };
         let column = p2pdb_model::catalog::physical_column(column);
         let sql = format!("SELECT {column} FROM {} WHERE rowid = ?1", self.table.physical());
-        let id = w.db.query_one(&sql, [rowid], |row| Ok(row.to_values()?.first().and_then(Value::as_u64)));
+        let id = w.db().query_one(&sql, [rowid], |row| Ok(row.to_values()?.first().and_then(Value::as_u64)));
         Ok(id.map_err(|e| run::failed(&e, core))?.flatten().unwrap_or(0))
     }
 
     /// NULL and 0 draw an id; a value that is given raises the floor. Gives the id that was drawn.
-    fn draw_id(&self, w: &mut Writer, core: &mut Core, value: &mut Value) -> Result<Option<u64>, SqlError> {
+    fn draw_id(
+        &self,
+        w: &mut dyn Tables,
+        core: &mut Core,
+        value: &mut Value,
+    ) -> Result<Option<u64>, SqlError> {
         let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
         let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
-        let share = w.id_share(self.table).map_err(|e| store_to_sql(&e))?;
+        let temporary = w.base().table_by_id(self.table.id).is_none();
+        let share = match temporary {
+            true => core.temporary.id_share(w.db(), self.table).map(Some),
+            false => w.id_share(self.table),
+        };
+        let share = share.map_err(|e| store_to_sql(&e))?;
+        let raise = |w: &mut dyn Tables, core: &mut Core, id| match temporary {
+            true => core.temporary.raise_id_floor(self.table.id, id),
+            false => w.raise_id_floor(self.table.id, id),
+        };
         if !draws {
             if let (Some(id), Some((floor, high))) = (value.as_u64(), share)
                 && id > floor
                 && id <= high
             {
-                w.raise_id_floor(self.table.id, id);
+                raise(w, core, id);
             }
             return Ok(None);
         }
@@ -306,7 +314,7 @@ impl InsertRun<'_> {
                 Some((floor, _)) => floor + 1,
             },
         };
-        w.raise_id_floor(self.table.id, id);
+        raise(w, core, id);
         *value = Value::from_u64(id);
         Ok(Some(id))
     }
@@ -322,9 +330,9 @@ enum Effect {
 }
 
 /// What was captured since `mark` came from a statement that adds to these counters.
-fn note_adds(w: &Writer, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
+fn note_adds(w: &dyn Tables, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
     if !adds.is_empty() {
-        w.db.mark_adjusted(mark, adds);
+        w.db().mark_adjusted(mark, adds);
     }
 }
 
@@ -351,19 +359,19 @@ fn changed_rows(captured: &[Captured]) -> u64 {
 
 /// Writes a row under IGNORE: when it violates a constraint it is taken back alone, with a warning.
 fn or_skip<T>(
-    w: &mut Writer,
+    w: &mut dyn Tables,
     core: &mut Core,
-    write: impl FnOnce(&mut Writer, &mut Core) -> Result<T, SqlError>,
+    write: impl FnOnce(&mut dyn Tables, &mut Core) -> Result<T, SqlError>,
 ) -> Result<Option<T>, SqlError> {
-    let savepoint = w.db.savepoint().map_err(|e| store_to_sql(&e))?;
-    let mark = w.db.capture_mark();
+    let savepoint = w.savepoint().map_err(|e| store_to_sql(&e))?;
+    let mark = w.db().capture_mark();
     let result = write(w, core).and_then(|t| check(w, core, mark).map(|()| t));
     let skip = matches!(&result, Err(e) if IGNORED.contains(&e.code));
     if skip {
-        w.db.rollback_to(savepoint).map_err(|e| store_to_sql(&e))?;
+        w.rollback_to(savepoint).map_err(|e| store_to_sql(&e))?;
     }
-    if w.db.check().is_ok() {
-        w.db.release(savepoint).map_err(|e| store_to_sql(&e))?;
+    if w.is_alive() {
+        w.release(savepoint).map_err(|e| store_to_sql(&e))?;
     }
     match result {
         Ok(t) => Ok(Some(t)),
@@ -377,8 +385,8 @@ fn or_skip<T>(
 
 // ---- UPDATE and DELETE
 
-fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
-    let seed = random(w);
+fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
+    let seed = w.random();
     let mut collected: Vec<Option<Vec<Vec<Value>>>> = Vec::new();
     for step in &plan.steps {
         let Some((sql, slots)) = &step.collect else {
@@ -388,7 +396,7 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
         let params = bind(w, core, slots, bound, seed)?;
         let mut rows = Vec::new();
         let mut bytes = 0;
-        let cost = w.db.query(sql, &params, |row| {
+        let cost = w.db().query(sql, &params, |row| {
             let values = row.to_values()?;
             bytes += values.iter().map(Value::size_bytes).sum::<usize>();
             if bytes > COLLECT_BYTES_MAX {
@@ -401,7 +409,7 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
         collected.push(Some(rows));
     }
     let mut outcome = Outcome::default();
-    let start = w.db.capture_mark();
+    let start = w.db().capture_mark();
     for (step, rows) in plan.steps.iter().zip(collected) {
         let params = bind(w, core, &step.slots, bound, seed)?;
         let sets = match rows {
@@ -415,15 +423,16 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
                 .collect(),
         };
         for values in sets {
-            let write = |w: &mut Writer, core: &mut Core| {
-                let mark = w.db.capture_mark();
-                match w.db.execute(&step.sql, &values) {
+            let write = |w: &mut dyn Tables, core: &mut Core| {
+                let mark = w.db().capture_mark();
+                match w.execute(&step.sql, &values) {
                     Ok(found) => {
                         note_adds(w, mark, &step.adds);
-                        Ok((found, w.db.captured_since(mark, changed_rows)))
+                        Ok((found, w.db().captured_since(mark, changed_rows)))
                     }
                     Err(StoreError::Constraint(c)) => {
-                        let table = w.catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+                        let catalog = core.catalog(&w.base());
+                        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
                         Err(duplicate_seen(table, &c))
                     }
                     Err(e) => Err(run::failed(&e, core)),
@@ -455,6 +464,7 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
     if plan.truncate {
         if let Some(step) = plan.steps.first() {
             w.forget_ids(step.table);
+            core.temporary.forget_ids(step.table);
         }
         outcome = Outcome::default();
     }
@@ -463,15 +473,11 @@ fn modify(w: &mut Writer, core: &mut Core, bound: &Bound, plan: &Modify) -> Resu
 
 // ---- schema
 
-fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError> {
+fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError> {
     for (sql, error) in &plan.checks {
-        let found = w.db.query_one(sql, (), |row| row.to_values());
+        let found = w.db().query_one(sql, (), |row| row.to_values());
         if let Some(row) = found.map_err(|e| run::failed(&e, core))? {
-            let mut error = error.clone();
-            for (i, v) in row.iter().enumerate() {
-                error.message = error.message.replace(&format!("{{{i}}}"), &words::plain(v));
-            }
-            return Err(error);
+            return Err(with_values(error, &row));
         }
     }
     if !plan.changes.is_empty() {
@@ -480,16 +486,21 @@ fn ddl(w: &mut Writer, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError>
     Ok(Outcome::default())
 }
 
+/// The error of a check, with the values of the row that was found.
+pub(crate) fn with_values(error: &SqlError, row: &[Value]) -> SqlError {
+    let mut error = error.clone();
+    for (i, v) in row.iter().enumerate() {
+        error.message = error.message.replace(&format!("{{{i}}}"), &words::plain(v));
+    }
+    error
+}
+
 // ---- checks on what was captured
 
 /// References, claims of displaced rows and CHECKs over what the statement wrote since `mark`.
-fn check(w: &mut Writer, core: &mut Core, mark: usize) -> Result<(), SqlError> {
-    let catalog = w.catalog.clone();
-    w.note_foreign_key_checks(core.state.foreign_key_checks);
-    let violation = {
-        let Writer { merger, db, .. } = w;
-        merger.check(db, mark, core.state.foreign_key_checks)
-    };
+fn check(w: &mut dyn Tables, core: &mut Core, mark: usize) -> Result<(), SqlError> {
+    let catalog = core.catalog(&w.base());
+    let violation = w.violation(mark, core.state.foreign_key_checks);
     let error = match violation.map_err(|e| run::failed(&e, core))? {
         Some(v) => Some(words::violation(&catalog, &v)),
         None => checks(w, core, &catalog, mark)?,
@@ -502,8 +513,8 @@ fn check(w: &mut Writer, core: &mut Core, mark: usize) -> Result<(), SqlError> {
 type LoweredChecks = (std::sync::Arc<str>, Option<String>, Vec<(String, String)>);
 
 /// The first CHECK that a written row violates (3819); generated columns fail with the errors of an assignment.
-fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
-    let written: Vec<(std::sync::Arc<str>, i64)> = w.db.captured_since(mark, |all| {
+fn checks(w: &dyn Tables, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
+    let written: Vec<(std::sync::Arc<str>, i64)> = w.db().captured_since(mark, |all| {
         all.iter().filter(|c| c.op != CaptureOp::Delete).map(|c| (c.table.clone(), c.new_rowid)).collect()
     });
     // The last table's CHECKs: each constraint's name and the query that finds a violation.
@@ -533,11 +544,11 @@ fn checks(w: &Writer, core: &Core, catalog: &Catalog, mark: usize) -> Result<Opt
         let Some((_, values, lowered)) = &last else { continue };
         if let Some(sql) = values {
             execute::context::set_row(row);
-            let found = w.db.query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |row| row.to_values());
+            let found = w.db().query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |row| row.to_values());
             found.map_err(|e| run::failed(&e, core))?;
         }
         for (constraint, sql) in lowered {
-            let violated = w.db.query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |_| Ok(()));
+            let violated = w.db().query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |_| Ok(()));
             if violated.map_err(|e| run::failed(&e, core))?.is_some() {
                 let message = format!("Check constraint '{constraint}' is violated.");
                 return Ok(Some(SqlError::new(3819, "HY000", message)));
@@ -586,7 +597,7 @@ fn violated_index<'t>(table: &'t Table, constraint: &p2pdb_store::ConstraintErro
 
 /// The unique index on which these values meet another row.
 fn clashing<'t>(
-    w: &Writer,
+    w: &dyn Tables,
     table: &'t Table,
     columns: &[p2pdb_model::ColumnTag],
     values: &[Value],
@@ -606,7 +617,7 @@ fn clashing<'t>(
                 (table.part_sql(part, &column), table.part_sql(part, &format!("?{}", params.len())));
             sql.push_str(&format!("{own} = {given}"));
         }
-        matches!(w.db.query_one(&sql, &params, |_| Ok(())), Ok(Some(())))
+        matches!(w.db().query_one(&sql, &params, |_| Ok(())), Ok(Some(())))
     })
 }
 

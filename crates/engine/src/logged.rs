@@ -142,14 +142,25 @@ pub(crate) fn id_max(table: &Table) -> u64 {
     }
 }
 
-/// The greatest value in a table's AUTO_INCREMENT column that is greater than `low` and at most `high`, displaced rows
-/// included; where there is none, what `AUTO_INCREMENT = n` says, or `low`.
-pub(crate) fn greatest_id(db: &Connection, table: &Table, low: u64, high: u64) -> Result<u64, StoreError> {
+/// The SQLite names of the tables that a table's rows are in: displaced ones, too.
+pub(crate) fn rows_of(table: &Table) -> [String; 2] {
+    [table.physical(), table.physical_displaced()]
+}
+
+/// The greatest value in a table's AUTO_INCREMENT column that is greater than `low` and at most `high` in any of these
+/// tables of SQLite; where there is none, what `AUTO_INCREMENT = n` says, or `low`.
+pub(crate) fn greatest_id(
+    db: &Connection,
+    table: &Table,
+    names: &[String],
+    low: u64,
+    high: u64,
+) -> Result<u64, StoreError> {
     let Some(column) = table.auto_increment() else { return Ok(low) };
     let option = table.def.auto_increment.unwrap_or(1).saturating_sub(1);
     let mut greatest = if option <= high { low.max(option) } else { low };
     let c = column.physical();
-    for name in [table.physical(), table.physical_displaced()] {
+    for name in names {
         let sql = format!("SELECT max({c}) FROM {name} WHERE {c} > ?1 AND {c} <= ?2");
         let bounds = [Value::from_u64(low), Value::from_u64(high)];
         let found = db.query_one(&sql, bounds, |r| Ok(r.get(0)?.to_value()))?;

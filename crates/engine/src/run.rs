@@ -44,7 +44,12 @@ pub(crate) fn bind(
         return Ok(Vec::new());
     }
     let virtuals = |name: &str, args: &[Option<String>]| {
-        let environment = Environment { inner: on.inner, connection: on.connection, catalog: on.catalog };
+        let environment = Environment {
+            inner: on.inner,
+            connection: on.connection,
+            catalog: on.catalog,
+            temporary: &core.temporary,
+        };
         p2pdb_sql::virtuals::rows_json(name, args, on.catalog, &core.state, &environment)
     };
     let args = Args {
@@ -112,9 +117,11 @@ pub(crate) fn rows(
 ) -> Result<Outcome, SqlError> {
     if let Some(reads) = &mut reads {
         for (table, key) in &q.reads.keys {
-            reads.key(*table, bind(on, core, key, bound)?);
+            if !on.catalog.is_temporary(*table) {
+                reads.key(*table, bind(on, core, key, bound)?);
+            }
         }
-        for table in &q.reads.tables {
+        for table in q.reads.tables.iter().filter(|t| !on.catalog.is_temporary(**t)) {
             reads.table(*table);
         }
     }
@@ -126,7 +133,8 @@ pub(crate) fn rows(
         |core| {
             let values = bind(on, core, &q.slots, bound)?;
             if let Some(reads) = reads {
-                q.reads.conditions.iter().for_each(|c| reads.condition(c, &values, &core.state));
+                let permanent = q.reads.conditions.iter().filter(|c| !on.catalog.is_temporary(c.table));
+                permanent.for_each(|c| reads.condition(c, &values, &core.state));
             }
             if !q.into.is_empty() {
                 return into_variables(on, core, q, &values);

@@ -29,6 +29,7 @@ use crate::words;
 
 mod commands;
 mod reading;
+mod temporary;
 mod writing;
 
 pub(crate) use writing::deadlock;
@@ -69,6 +70,8 @@ struct Snapshot {
     savepoints: Vec<String>,
     /// Begun by BEGIN rather than by autocommit = 0.
     explicit: bool,
+    /// Temporary tables were written.
+    own: bool,
 }
 
 enum Waiting {
@@ -86,6 +89,8 @@ enum Then {
     Fail(SqlError),
     /// Run this statement (an implicit commit came before it).
     Run(Bound),
+    /// It was the transaction of one statement, which had this outcome.
+    Done(Outcome),
     /// The commands behind it.
     Commands(VecDeque<SessionCommand>, Bound),
 }
@@ -116,6 +121,12 @@ pub struct Session {
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
     tables_locked: bool,
+    /// The statement that waits for the writer is a transaction by itself.
+    single: bool,
+    /// Per savepoint, how much was written to temporary tables before it.
+    own_savepoints: Vec<(String, usize)>,
+    /// What the statement at the writer has to do here when it has gone well.
+    after: Option<Bound>,
 }
 
 impl Session {
@@ -134,6 +145,9 @@ impl Session {
             waiting: None,
             named: HashMap::new(),
             tables_locked: false,
+            single: false,
+            own_savepoints: Vec::new(),
+            after: None,
         }
     }
 
@@ -151,6 +165,12 @@ impl Session {
             .state
     }
 
+    fn state_core(&mut self) -> &mut Core {
+        self.core
+            .as_mut()
+            .expect("invariant: the core is here whenever the session is not waiting for a statement")
+    }
+
     /// The SQL state: variables, current database, warnings.
     pub fn sql_state(&self) -> &SessionState {
         &self.core().state
@@ -160,7 +180,7 @@ impl Session {
     pub fn in_transaction(&self) -> bool {
         match &self.transaction {
             Transaction::None => false,
-            Transaction::Reading(s) => s.explicit || s.begun.is_some(),
+            Transaction::Reading(s) => s.explicit || s.begun.is_some() || s.own,
             Transaction::Writing(_) | Transaction::Lost => true,
         }
     }
@@ -175,7 +195,13 @@ impl Session {
         self.handle.connection_killed()
     }
 
+    /// The schema that the next statement sees.
     fn catalog(&self) -> Arc<Catalog> {
+        self.core().catalog(&self.base_catalog())
+    }
+
+    /// The same without temporary tables.
+    fn base_catalog(&self) -> Arc<Catalog> {
         match &self.transaction {
             Transaction::Reading(Snapshot { begun: Some((catalog, _)), .. }) => catalog.clone(),
             _ => self.inner.published.load().catalog.clone(),
@@ -214,9 +240,12 @@ impl Session {
             PlanKind::Query(q) => !q.short && self.inner.was_long(&plan),
             // Outside of a transaction it runs in the writer's thread.
             PlanKind::Insert(_) | PlanKind::Modify(_) => {
-                matches!(self.transaction, Transaction::Writing(_)) && self.inner.was_long(&plan)
+                let here =
+                    matches!(self.transaction, Transaction::Writing(_)) || !self.core().temporary.is_empty();
+                here && self.inner.was_long(&plan)
             }
-            PlanKind::Ddl(_) | PlanKind::Session(_) => false,
+            PlanKind::Ddl(d) => d.then.is_some() || !d.temporary.is_empty(),
+            PlanKind::Session(_) => false,
         }
     }
 
@@ -241,6 +270,7 @@ impl Session {
         let mut bound = Bound { statement: statement.clone(), params: params.into() };
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
+            self.end_own(false);
             return self.finish(Err(deadlock("the transaction was idle for too long")));
         }
         if let Some(e) = statement.fails() {
@@ -344,6 +374,10 @@ impl Session {
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),
+            PlanKind::Ddl(ddl) if ddl.quiet => {
+                let result = self.define_own(&bound);
+                self.finish(result)
+            }
             PlanKind::Ddl(ddl) => {
                 let catalog = self.catalog();
                 let current = self.core().state.database.as_ref().and_then(|d| catalog.database(d));
@@ -365,6 +399,12 @@ impl Session {
             Some(Waiting::Statement(taker)) => match taker.take() {
                 Some((core, result)) => {
                     self.core = Some(core);
+                    let mut result = result;
+                    if let Some(after) = self.after.take()
+                        && result.is_ok()
+                    {
+                        result = self.define_own(&after);
+                    }
                     if result.is_ok() && std::mem::take(&mut self.drops_database) {
                         self.leave_dropped_database();
                     }
@@ -373,8 +413,23 @@ impl Session {
                 None => self.wait_on(&taker.clone(), Waiting::Statement(taker)),
             },
             Some(Waiting::Lease { taker, bound }) => match taker.take() {
-                Some(Ok(lease)) => self.leased(lease, bound, sink),
-                Some(Err(e)) => self.finish(Err(e)),
+                Some(Ok(lease)) => match std::mem::take(&mut self.single) {
+                    false => self.leased(lease, bound, sink),
+                    true => match self.leased(lease, bound, sink) {
+                        Progress::Done(Ok(outcome)) => self.commit(Then::Done(outcome), sink),
+                        Progress::Done(Err(e)) => {
+                            self.rollback();
+                            Progress::Done(Err(e))
+                        }
+                        waiting => waiting,
+                    },
+                },
+                Some(Err(e)) => {
+                    if std::mem::take(&mut self.single) {
+                        return self.abandon(e);
+                    }
+                    self.finish(Err(e))
+                }
                 None => self.wait_on(&taker.clone(), Waiting::Lease { taker, bound }),
             },
             Some(Waiting::Call { taker, bound }) => match taker.take() {
@@ -387,7 +442,10 @@ impl Session {
             },
             Some(Waiting::Commit { taker, then }) => match taker.take() {
                 Some(Ok(gtid)) => self.committed(gtid, then, sink),
-                Some(Err(e)) => self.finish(Err(e)),
+                Some(Err(e)) => {
+                    self.end_own(false);
+                    self.finish(Err(e))
+                }
                 None => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
             },
         }
@@ -428,13 +486,19 @@ impl Session {
         Progress::Done(result)
     }
 
-    /// COM_RESET_CONNECTION: rolls back, forgets everything but who it is.
-    pub fn reset(&mut self) {
+    /// Rolls back, and gives up what the session holds.
+    fn forget(&mut self) {
         self.rollback();
+        self.forget_own();
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
         self.tables_locked = false;
         self.next = (None, None);
+    }
+
+    /// COM_RESET_CONNECTION: rolls back, forgets everything but who it is.
+    pub fn reset(&mut self) {
+        self.forget();
         self.state().reset();
     }
 
@@ -443,11 +507,7 @@ impl Session {
     /// # Errors
     /// 1045 when the account may not be used at this node, 1049 for an unknown database.
     pub fn change_user(&mut self, options: &SessionOptions) -> Result<(), SqlError> {
-        self.rollback();
-        self.inner.calls.forget(self.handle.id);
-        self.named.clear();
-        self.tables_locked = false;
-        self.next = (None, None);
+        self.forget();
         let core = self.inner.new_core(options)?;
         self.handle = core.handle.clone();
         self.core = Some(core);
@@ -476,6 +536,9 @@ const SYNTAX_ERROR: u16 = 1064;
 
 /// Begins with a word that schema statements begin with.
 fn is_schema_statement(text: &str) -> bool {
-    let word = text.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    ["create", "alter", "drop", "rename", "truncate"].iter().any(|w| word.eq_ignore_ascii_case(w))
+    let mut words = text.trim_start().split(|c: char| !c.is_ascii_alphabetic());
+    let word = words.next().unwrap_or_default();
+    let temporary = words.next().is_some_and(|w| w.eq_ignore_ascii_case("temporary"));
+    !temporary
+        && ["create", "alter", "drop", "rename", "truncate"].iter().any(|w| word.eq_ignore_ascii_case(w))
 }

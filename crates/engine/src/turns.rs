@@ -143,12 +143,13 @@ impl Inner {
 
     /// The statement, compiled against the newest schema.
     fn refresh(&self, bound: Bound, core: &Core, writer: &Writer) -> Result<Bound, SqlError> {
-        if bound.statement.epoch() == writer.catalog.epoch {
+        let catalog = core.catalog(&writer.catalog);
+        if bound.statement.epoch() == catalog.epoch {
             return Ok(bound);
         }
         let kinds = bound.kinds();
         let text = bound.statement.text().clone();
-        let statement = self.compile(text, &core.state, &writer.catalog, kinds.as_deref())?;
+        let statement = self.compile(text, &core.state, &catalog, kinds.as_deref())?;
         Ok(Bound { statement, params: bound.params })
     }
 

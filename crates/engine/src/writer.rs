@@ -708,7 +708,7 @@ impl Writer {
         if let Some(floor) = self.ids.get(&table.id) {
             return Ok(Some((*floor, high)));
         }
-        let floor = logged::greatest_id(&self.db, table, low, high)?;
+        let floor = logged::greatest_id(&self.db, table, &logged::rows_of(table), low, high)?;
         self.ids.insert(table.id, floor);
         Ok(Some((floor, high)))
     }

@@ -53,6 +53,8 @@ pub struct Catalog {
     tables: HashMap<ObjectId, Arc<Table>>,
     referenced_by: HashMap<ObjectId, Vec<(ObjectId, usize)>>,
     freed: HashMap<(ObjectId, String), Vec<u8>>,
+    /// Which of the tables are one session's own (see [`Catalog::with_temporary`]).
+    temporary: HashSet<ObjectId>,
 }
 
 /// A MySQL schema with its tables and views.
@@ -66,6 +68,7 @@ pub struct Database {
     pub def: DatabaseDef,
     tables: BTreeMap<String, Arc<Table>>,
     views: BTreeMap<String, Arc<View>>,
+    temporary: BTreeMap<String, Arc<Table>>,
 }
 
 /// A base table.
@@ -241,17 +244,33 @@ impl Table {
 }
 
 impl Database {
-    /// The table of this name (case counts, as on Linux).
+    /// The table that this name means (case counts, as on Linux): the session's temporary one, if it has one, hides
+    /// tables and views of the same name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.temporary.get(name).or_else(|| self.tables.get(name))
+    }
+
+    /// The table of this name that belongs to everybody.
+    pub fn permanent_table(&self, name: &str) -> Option<&Arc<Table>> {
         self.tables.get(name)
     }
 
-    /// The view of this name.
+    /// The session's temporary table of this name.
+    pub fn temporary_table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.temporary.get(name)
+    }
+
+    /// The view that this name means.
     pub fn view(&self, name: &str) -> Option<&Arc<View>> {
+        self.permanent_view(name).filter(|_| !self.temporary.contains_key(name))
+    }
+
+    /// The view of this name, hidden or not.
+    pub fn permanent_view(&self, name: &str) -> Option<&Arc<View>> {
         self.views.get(name)
     }
 
-    /// All tables by name.
+    /// All tables by name, without temporary ones.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
     }
@@ -282,7 +301,14 @@ impl Catalog {
                 continue;
             };
             let name = names.claim(o.name, o.id, false);
-            let mut db = Database { id: o.id, name, def, tables: BTreeMap::new(), views: BTreeMap::new() };
+            let mut db = Database {
+                id: o.id,
+                name,
+                def,
+                tables: BTreeMap::new(),
+                views: BTreeMap::new(),
+                temporary: BTreeMap::new(),
+            };
             let mut names = Names::default();
             for o in children.remove(&db.id).unwrap_or_default() {
                 match o.definition {
@@ -369,12 +395,42 @@ impl Catalog {
         self.databases.get(database)?.view(name)
     }
 
-    /// The table with this id.
+    /// This catalog as a session with these temporary tables sees it, under an epoch of its own. One whose database is
+    /// gone is not to be seen.
+    pub fn with_temporary<'t>(
+        &self,
+        epoch: u64,
+        tables: impl IntoIterator<Item = &'t Arc<Table>>,
+    ) -> Catalog {
+        let mut catalog = Catalog { epoch, ..self.clone() };
+        for t in tables {
+            let Some(db) = catalog.databases.get_mut(&t.database) else { continue };
+            Arc::make_mut(db).temporary.insert(t.name.clone(), t.clone());
+            catalog.tables.insert(t.id, t.clone());
+            catalog.temporary.insert(t.id);
+        }
+        catalog
+    }
+
+    /// The table with this id is a temporary one.
+    pub fn is_temporary(&self, id: ObjectId) -> bool {
+        self.temporary.contains(&id)
+    }
+
+    /// The id for a new temporary table: another one than that of any table, permanent or temporary, that it may hide or
+    /// outlive.
+    pub fn new_temporary_id(&self, database: ObjectId, name: &str) -> ObjectId {
+        let mut after = b"temporary".to_vec();
+        after.extend_from_slice(&self.epoch.to_be_bytes());
+        ObjectId::derive(ObjectKind::Table, database, name, Some(&after))
+    }
+
+    /// The table with this id, temporary ones included.
     pub fn table_by_id(&self, id: ObjectId) -> Option<&Arc<Table>> {
         self.tables.get(&id)
     }
 
-    /// Every table.
+    /// Every table, temporary ones included.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
     }
@@ -397,17 +453,13 @@ impl Catalog {
 }
 
 impl Table {
+    pub(crate) fn empty(id: ObjectId, database: String, name: String, def: TableDef) -> Self {
+        let (columns, indexes, foreign_keys, checks) = Default::default();
+        Table { id, database, name, def, columns, indexes, foreign_keys, checks }
+    }
+
     fn build(id: ObjectId, database: String, name: String, def: TableDef, parts: Vec<ObjectState>) -> Self {
-        let mut table = Table {
-            id,
-            database,
-            name,
-            def,
-            columns: Vec::new(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            checks: Vec::new(),
-        };
+        let mut table = Table::empty(id, database, name, def);
         let mut column_names = Names::default();
         let mut index_names = Names::default();
         let mut tags = HashSet::new();

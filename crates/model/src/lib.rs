@@ -12,6 +12,7 @@ pub mod ids;
 pub mod schema;
 pub mod stamp;
 pub mod temporal;
+pub mod temporary;
 pub mod types;
 pub mod value;
 

@@ -102,7 +102,7 @@ pub enum PlanKind {
     Insert(Insert),
     /// UPDATE, DELETE.
     Modify(Modify),
-    /// Changes the schema; commits before and after itself, also when it fails.
+    /// Changes the schema; commits before and after itself, also when it fails (but see [`Ddl::quiet`]).
     Ddl(Ddl),
     /// Changes the session or the transaction, touches no table.
     Session(Vec<SessionCommand>),
@@ -136,6 +136,14 @@ pub struct ReadSet {
     pub conditions: Vec<ConditionRead>,
     /// Tables read in any other way.
     pub tables: Vec<ObjectId>,
+}
+
+impl ReadSet {
+    /// Every table that is read in any way.
+    pub fn all(&self) -> Vec<ObjectId> {
+        let keys = self.keys.iter().map(|(t, _)| *t);
+        keys.chain(self.conditions.iter().map(|c| c.table)).chain(self.tables.iter().copied()).collect()
+    }
 }
 
 /// Rows of one table that a condition selects: they are the same rows as before when this query gives the same result.
@@ -260,6 +268,10 @@ pub struct Ddl {
     pub checks: Vec<(String, SqlError)>,
     /// CREATE TABLE … AS SELECT: the INSERT to run after the changes; compiled against the new catalog by text.
     pub then: Option<String>,
+    /// Changes of the session's temporary tables: not for the log.
+    pub temporary: Vec<SchemaChange>,
+    /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.
+    pub quiet: bool,
 }
 
 /// Commands on the session.

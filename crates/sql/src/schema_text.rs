@@ -339,8 +339,12 @@ pub fn create_table(catalog: &Catalog, table: &Table, next: u64) -> String {
         let off = if k.def.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
         format!("CONSTRAINT {} CHECK ({}){off}", quote(&k.name), k.def.expression)
     }));
-    let mut out =
-        format!("CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB", quote(&table.name), lines.join(",\n  "));
+    let temporary = if catalog.is_temporary(table.id) { "TEMPORARY " } else { "" };
+    let mut out = format!(
+        "CREATE {temporary}TABLE {} (\n  {}\n) ENGINE=InnoDB",
+        quote(&table.name),
+        lines.join(",\n  ")
+    );
     if table.auto_increment().is_some() && next > 1 {
         out.push_str(&format!(" AUTO_INCREMENT={next}"));
     }

@@ -1,8 +1,8 @@
 //! Capture: which rows a local statement changed, as SQLite's preupdate hook reports them.
 //!
 //! The hook is installed before any statement is prepared (otherwise `DELETE FROM t` takes a short cut around
-//! it) and stays. While capture is on it records every change of a user table (`t_…`): old and new rowid, old and
-//! new values of all columns. The list follows the transaction: a statement that fails and a savepoint that is
+//! it) and stays. While capture is on it records every change of a user table (`t_…`), temporary ones marked: old and
+//! new rowid, old and new values of all columns. The list follows the transaction: a statement that fails and a savepoint that is
 //! rolled back take their changes out again ([`Capture::truncate`]).
 //!
 //! What SQLite does, held by the tests: REPLACE reports a delete and an insert, an UPDATE of the primary key one
@@ -45,6 +45,8 @@ pub enum CaptureOp {
 pub struct Captured {
     /// The table's name in SQLite.
     pub table: Arc<str>,
+    /// It is a temporary one.
+    pub temporary: bool,
     /// What happened.
     pub op: CaptureOp,
     /// Rowid before; 0 for an insert.
@@ -163,6 +165,19 @@ impl Capture {
         }
     }
 
+    /// Takes the changes of temporary tables out of what was recorded from `mark` on.
+    pub(crate) fn take_temporary(&self, mark: usize) -> Vec<Captured> {
+        let state = &mut *self.lock();
+        if !state.changes.get(mark..).unwrap_or_default().iter().any(|c| c.temporary) {
+            return Vec::new();
+        }
+        let (taken, rest): (Vec<_>, Vec<_>) =
+            state.changes.split_off(mark).into_iter().partition(|c| c.temporary);
+        state.bytes -= taken.iter().map(Captured::bytes).sum::<usize>();
+        state.changes.extend(rest);
+        taken
+    }
+
     /// Looks at what was recorded from `mark` on.
     pub(crate) fn with<T>(&self, mark: usize, f: impl FnOnce(&[Captured]) -> T) -> T {
         let state = self.lock();
@@ -278,7 +293,8 @@ mod hook {
         let caught = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: SQLite passes valid, NUL-terminated names that live through the call.
             let (schema, table) = unsafe { (CStr::from_ptr(schema), CStr::from_ptr(table)) };
-            if schema != c"main" || !table.to_bytes().starts_with(USER_TABLE_PREFIX) {
+            let temporary = schema == c"temp";
+            if !(temporary || schema == c"main") || !table.to_bytes().starts_with(USER_TABLE_PREFIX) {
                 return Ok(());
             }
             let state = &mut *capture.lock();
@@ -302,7 +318,7 @@ mod hook {
             let new = if has_new { read(db, columns, ffi::sqlite3_preupdate_new)? } else { Vec::new() };
             let old_rowid = if has_old { old_rowid } else { 0 };
             let new_rowid = if has_new { new_rowid } else { 0 };
-            state.push(Captured { table, op, old_rowid, new_rowid, old, new, adjusted: None });
+            state.push(Captured { table, temporary, op, old_rowid, new_rowid, old, new, adjusted: None });
             Ok(())
         }));
         match caught {

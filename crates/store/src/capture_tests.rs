@@ -154,13 +154,18 @@ fn only_user_tables_are_captured_and_only_while_it_is_on() {
 }
 
 #[test]
-fn a_temporary_table_of_the_same_name_is_not_captured() {
+fn changes_of_a_temporary_table_are_marked_and_taken_apart() {
     let (_dir, mut w) = new_store();
     w.begin().unwrap();
-    w.execute_batch("CREATE TEMP TABLE t_a (c_1)").unwrap();
+    w.execute_batch("CREATE TEMP TABLE t_a (c_1); CREATE TABLE main.t_a (c_1)").unwrap();
     w.set_capture(true);
     w.execute("INSERT INTO t_a VALUES (1)", ()).unwrap();
-    assert_eq!(w.capture_mark(), 0);
+    w.execute("INSERT INTO main.t_a VALUES (2)", ()).unwrap();
+    w.execute("INSERT INTO t_a VALUES (3)", ()).unwrap();
+    let temporary: Vec<_> = w.take_temporary(0).into_iter().map(|c| c.new).collect();
+    assert_eq!(temporary, [[Value::Int(1)], [Value::Int(3)]]);
+    let rest: Vec<_> = w.take_captured(0).into_iter().map(|c| (c.temporary, c.new)).collect();
+    assert_eq!(rest, [(false, vec![Value::Int(2)])]);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use p2pdb_model::ColumnTag;
 use rusqlite::StatementStatus;
 use rusqlite::wal::CheckpointMode;
 
-use crate::capture::{Capture, Installed};
+use crate::capture::{Capture, Captured, Installed};
 use crate::error::{Result, StoreError};
 use crate::functions::ErrorSlot;
 use crate::log_read::LogCache;
@@ -207,6 +208,50 @@ impl Connection {
         let (log, moved) = result.map_err(|e| self.fault(e))?;
         let pages = |n: i32| u64::try_from(n).unwrap_or_default();
         Ok(CheckpointReport { log_pages: pages(log), moved_pages: pages(moved) })
+    }
+
+    /// From here on changes can be captured. Before anything that writes is prepared.
+    pub(crate) fn install(&mut self, capture: Arc<Capture>) {
+        self._hook = Some(Installed::new(&self.db, &capture));
+        self.capture = Some(capture);
+    }
+
+    /// Turns the capture of changes on or off; says what it was. Off at the beginning of each transaction of the writer.
+    pub fn set_capture(&self, on: bool) -> bool {
+        self.capture.as_ref().is_some_and(|c| c.set(on))
+    }
+
+    /// How many changes are captured: a place for [`Connection::captured_since`] and [`Connection::take_captured`].
+    pub fn capture_mark(&self) -> usize {
+        self.mark()
+    }
+
+    /// Takes out the changes captured since `mark`, in the order in which they happened.
+    ///
+    /// Take at the end of a local transaction, when no savepoint inside it can be rolled back to any more.
+    pub fn take_captured(&self, mark: usize) -> Vec<Captured> {
+        self.capture.as_ref().map_or_else(Vec::new, |c| c.take(mark))
+    }
+
+    /// Says of the changes captured since `mark` that they came from a statement that adds to these columns, rather than
+    /// assigning to them.
+    pub fn mark_adjusted(&self, mark: usize, columns: &Arc<[ColumnTag]>) {
+        if let Some(capture) = &self.capture {
+            capture.adjusted(mark, columns);
+        }
+    }
+
+    /// The same, those of temporary tables only.
+    pub fn take_temporary(&self, mark: usize) -> Vec<Captured> {
+        self.capture.as_ref().map_or_else(Vec::new, |c| c.take_temporary(mark))
+    }
+
+    /// Looks at the changes captured since `mark`.
+    pub fn captured_since<T>(&self, mark: usize, f: impl FnOnce(&[Captured]) -> T) -> T {
+        match &self.capture {
+            Some(capture) => capture.with(mark, f),
+            None => f(&[]),
+        }
     }
 
     fn mark(&self) -> usize {

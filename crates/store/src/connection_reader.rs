@@ -14,8 +14,10 @@ use crate::open::Options;
 
 /// A connection for reading.
 pub struct Reader {
-    connection: Connection,
+    pub(crate) connection: Connection,
     open: bool,
+    /// Its session's temporary tables are here (see `temporary`): nobody else uses it any more.
+    pub(crate) temporary: bool,
 }
 
 impl Deref for Reader {
@@ -27,7 +29,7 @@ impl Deref for Reader {
 
 impl Reader {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, open: false }
+        Self { connection, open: false, temporary: false }
     }
 
     /// Takes a snapshot of the newest commit; says which transaction was the last in it.
@@ -54,7 +56,8 @@ impl Reader {
         }
         self.open = false;
         if !self.connection.db.is_autocommit() {
-            self.connection.execute("ROLLBACK", ())?;
+            // What was written to temporary tables stays: it is taken back row by row, if at all.
+            self.connection.execute(if self.temporary { "COMMIT" } else { "ROLLBACK" }, ())?;
         }
         Ok(())
     }
@@ -159,8 +162,8 @@ impl Drop for PooledReader {
         reader.set_step_budget(None);
         let mut state = self.shared.lock();
         state.lent -= 1;
-        // One that could not even end its snapshot is closed.
-        if healthy {
+        // One that could not even end its snapshot is closed, and so is one with temporary tables, which go with it.
+        if healthy && !reader.temporary {
             state.idle.push(reader);
         }
     }

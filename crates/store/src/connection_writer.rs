@@ -9,11 +9,8 @@
 //! then on everything but [`Writer::rollback`] answers [`StoreError::RolledBack`].
 
 use std::ops::Deref;
-use std::sync::Arc;
 
-use p2pdb_model::ColumnTag;
-
-use crate::capture::{Capture, Captured};
+use crate::capture::Capture;
 use crate::connection::{CheckpointReport, Connection};
 use crate::error::{Result, StoreError};
 use crate::lock::DirLock;
@@ -37,7 +34,7 @@ pub struct Writer {
 
 /// An open savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Savepoint(usize);
+pub struct Savepoint(pub(crate) usize);
 
 impl Deref for Writer {
     type Target = Connection;
@@ -191,34 +188,6 @@ impl Writer {
     pub fn execute(&self, sql: &str, params: impl Params) -> Result<u64> {
         self.check()?;
         self.connection.execute(sql, params)
-    }
-
-    /// Turns the capture of changes on or off; says what it was. Off at the beginning of each transaction.
-    pub fn set_capture(&self, on: bool) -> bool {
-        self.capture().set(on)
-    }
-
-    /// How many changes are captured: a place for [`Writer::captured_since`] and [`Writer::take_captured`].
-    pub fn capture_mark(&self) -> usize {
-        self.capture().mark()
-    }
-
-    /// Takes out the changes captured since `mark`, in the order in which they happened.
-    ///
-    /// Take at the end of a local transaction, when no savepoint inside it can be rolled back to any more.
-    pub fn take_captured(&self, mark: usize) -> Vec<Captured> {
-        self.capture().take(mark)
-    }
-
-    /// Looks at the changes captured since `mark`.
-    pub fn captured_since<T>(&self, mark: usize, f: impl FnOnce(&[Captured]) -> T) -> T {
-        self.capture().with(mark, f)
-    }
-
-    /// Says of the changes captured since `mark` that they came from a statement that adds to these columns, rather than
-    /// assigning to them.
-    pub fn mark_adjusted(&self, mark: usize, columns: &Arc<[ColumnTag]>) {
-        self.capture().adjusted(mark, columns);
     }
 
     /// Moves what it can from the write-ahead log into the database file, without waiting for readers.

@@ -7,6 +7,7 @@
 //! * `log`, `log_read`: blocks, bodies, transactions, branches, heads.
 //! * [`Merger`] with `objects`, `materialize`, `apply`, `displaced`, `finalize`, `index`, `fingerprint`: the merged
 //!   tables, their change index and what keeps them equal on every node (`docs/merge.md`).
+//! * `temporary`: tables that belong to one session.
 //! * `verify`, `compare`: what a flipped bit would be found by.
 //!
 //! Must never know: what a statement means, who may do what, the network. Functions, collations, verdicts and
@@ -62,6 +63,9 @@ mod open_tests;
 mod query;
 mod sqlite;
 mod sync;
+mod temporary;
+#[cfg(test)]
+mod temporary_tests;
 pub mod verify;
 #[cfg(test)]
 mod verify_tests;
@@ -97,6 +101,7 @@ pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
 pub use sync::LogSync;
+pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
 pub(crate) const SCHEMAS: &[&str] = &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, fingerprint::SCHEMA];

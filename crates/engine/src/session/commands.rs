@@ -11,6 +11,7 @@ use p2pdb_sql::front::{Literal, LiteralKind};
 use p2pdb_sql::plan::{PlanKind, Query, ReadSet, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
+use super::temporary::with_copies;
 use super::{NAMED_STATEMENTS_MAX, Progress, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
 use crate::run::{self, RunOn};
@@ -206,6 +207,11 @@ impl Session {
 
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {
         let autocommit = self.core().state.autocommit;
+        if autocommit && let Transaction::None = self.transaction {
+            // As MySQL: each statement is a transaction, so the savepoint is gone at once.
+            return Ok(());
+        }
+        self.mark_own(name);
         match &mut self.transaction {
             Transaction::Writing(lease) => {
                 let lease = *lease;
@@ -216,14 +222,13 @@ impl Session {
                 s.savepoints.push(name.to_owned());
                 Ok(())
             }
-            Transaction::None if !autocommit => {
+            Transaction::None => {
                 let mut snapshot = self.fresh_snapshot(false);
                 snapshot.savepoints.push(name.to_owned());
                 self.transaction = Transaction::Reading(snapshot);
                 Ok(())
             }
-            // As MySQL: each statement is a transaction, so the savepoint is gone at once.
-            Transaction::None | Transaction::Lost => Ok(()),
+            Transaction::Lost => Ok(()),
         }
     }
 
@@ -234,15 +239,17 @@ impl Session {
             Transaction::Writing(lease) => {
                 let lease = *lease;
                 let found = self.at_writer(lease, |_, w| w.end_savepoint(name, undo))?;
-                if found { Ok(()) } else { Err(unknown()) }
+                if !found {
+                    return Err(unknown());
+                }
             }
             Transaction::Reading(s) => {
                 let i = s.savepoints.iter().position(|n| n.eq_ignore_ascii_case(name)).ok_or_else(unknown)?;
                 s.savepoints.truncate(if undo { i + 1 } else { i });
-                Ok(())
             }
-            Transaction::None | Transaction::Lost => Err(unknown()),
+            Transaction::None | Transaction::Lost => return Err(unknown()),
         }
+        self.end_mark_own(name, undo)
     }
 
     pub(super) fn scalar(&mut self, scalar: &Scalar, bound: &Bound) -> Result<(Value, FieldType), SqlError> {
@@ -279,11 +286,17 @@ impl Session {
                         // Not rolled back here: the next statement that reads or writes would find the same.
                         self.prove(lease)?;
                         let inner = self.inner.clone();
-                        self.at_writer(lease, |core, writer| {
-                            let catalog = writer.catalog.clone();
-                            let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
-                            run::rows(&on, core, &query, fields, bound, None, &mut first)
-                        })
+                        let own = self.core().temporary.named_in(&[&query.sql]);
+                        let reader = self.reader.take();
+                        let result = self.at_writer(lease, |core, writer| {
+                            with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
+                                let catalog = core.catalog(&writer.catalog);
+                                let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
+                                run::rows(&on, core, &query, fields, bound, None, &mut first)
+                            })
+                        });
+                        self.put_reader(reader);
+                        result.map(|(outcome, _)| outcome)
                     }
                     _ => self.rows_on_reader(&query, fields, bound, &mut first),
                 };

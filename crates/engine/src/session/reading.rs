@@ -8,7 +8,9 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::plan::{PlanKind, Query};
 use p2pdb_sql::session::Isolation;
+use p2pdb_store::PooledReader;
 
+use super::temporary::with_copies;
 use super::{Progress, Session, Snapshot, Transaction};
 use crate::api::{Outcome, Sink};
 use crate::error::store_to_sql;
@@ -19,11 +21,15 @@ use crate::statement::Bound;
 
 impl Session {
     pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Progress {
-        if let Transaction::Writing(lease) = self.transaction {
+        let own = self.own_use(&bound.statement.compiled().plan);
+        let only_own = own.as_ref().is_some_and(|o| !o.reads_others);
+        if let Transaction::Writing(lease) = self.transaction
+            && !only_own
+        {
             return self.query_on_writer(lease, bound, sink);
         }
         let inside = !self.core().state.autocommit || self.in_transaction();
-        if q.locking.is_some() && inside {
+        if q.locking.is_some() && inside && !only_own {
             return self.lease(bound);
         }
         if inside && let Transaction::None = self.transaction {
@@ -59,7 +65,7 @@ impl Session {
         let mut reader = self.reader.take().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
         *self.handle.interrupt.lock() = Some(reader.interrupt_handle());
         let mut core = self.core.take().expect("invariant: the core is here while a statement begins");
-        let catalog = self.catalog();
+        let catalog = core.catalog(&self.base_catalog());
         let on = RunOn { inner: &self.inner, connection: &reader, catalog: &catalog };
         let reads = match &mut self.transaction {
             Transaction::Reading(s) => Some(&mut s.reads),
@@ -83,19 +89,34 @@ impl Session {
             return self.abandon(e);
         }
         let inner = self.inner.clone();
+        let plan = bound.statement.compiled().plan.clone();
+        let own = self.own_use(&plan).map(|o| o.tables).unwrap_or_default();
+        let reader = self.reader.take();
         let result = self.at_writer(lease, |core, writer| {
-            let PlanKind::Query(q) = &bound.statement.compiled().plan.kind else {
+            let PlanKind::Query(q) = &plan.kind else {
                 return Err(SqlError::new(1105, "HY000", "not a query"));
             };
-            let catalog = writer.catalog.clone();
-            let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
-            let fields = bound.statement.fields();
-            if fields.is_empty() {
-                return unseen(run::rows(&on, core, q, fields, &bound, None, &mut Unseen));
-            }
-            run::rows(&on, core, q, fields, &bound, None, sink)
+            with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
+                let catalog = core.catalog(&writer.catalog);
+                let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
+                let fields = bound.statement.fields();
+                if fields.is_empty() {
+                    return unseen(run::rows(&on, core, q, fields, &bound, None, &mut Unseen));
+                }
+                run::rows(&on, core, q, fields, &bound, None, sink)
+            })
         });
-        self.finish(result)
+        self.put_reader(reader);
+        self.finish(result.map(|(outcome, _)| outcome))
+    }
+
+    /// Takes the reader back that was lent to a statement at the writer. The transaction may be over.
+    pub(super) fn put_reader(&mut self, reader: Option<PooledReader>) {
+        self.reader = reader;
+        if let Transaction::None = self.transaction {
+            self.end_snapshot();
+            self.end_own(false);
+        }
     }
 
     pub(super) fn open_reader(&mut self) -> Result<(), SqlError> {

@@ -7,6 +7,7 @@ use p2pdb_sql::plan::PlanKind;
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
+use super::temporary::with_copies;
 use super::{Progress, STEPS_PER_US, Session, Snapshot, Then, Transaction, Unproven, Waiting};
 use crate::api::{Outcome, Sink};
 use crate::core::Core;
@@ -19,6 +20,9 @@ use crate::writer::Writer;
 
 impl Session {
     pub(super) fn write(&mut self, bound: Bound) -> Progress {
+        if let Some(own) = self.own_use(&bound.statement.compiled().plan) {
+            return self.write_with_own(bound, &own);
+        }
         match &self.transaction {
             Transaction::Writing(lease) => {
                 let lease = *lease;
@@ -103,7 +107,7 @@ impl Session {
             }
         }
         // The newest schema counts from here on.
-        let catalog = self.inner.published.load().catalog.clone();
+        let catalog = self.catalog();
         let mut bound = bound;
         if bound.statement.epoch() != catalog.epoch {
             let (text, kinds) = (bound.statement.text().clone(), bound.kinds());
@@ -120,34 +124,38 @@ impl Session {
 
     pub(super) fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
         let begun_us = self.inner.clock.now_us();
-        let progress = self.write_proven_on_lease(lease, bound);
+        let result = self.statement_on_lease(lease, bound);
         let took_us = self.inner.clock.now_us().saturating_sub(begun_us);
         self.inner.note_cost(&bound.statement.compiled().plan, took_us.saturating_mul(STEPS_PER_US));
-        progress
+        self.finish(result)
     }
 
-    pub(super) fn write_proven_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
-        let Some(unproven) = self.unproven.take() else {
-            let result = self.at_writer(lease, |core, writer| writer.statement(core, bound));
-            return self.finish(result);
-        };
+    pub(super) fn statement_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Result<Outcome, SqlError> {
+        let own = self.own_use(&bound.statement.compiled().plan).map(|o| o.tables).unwrap_or_default();
+        let unproven = self.unproven.take();
         let reader = self.reader.take();
         let mut lost = false;
         let result = self.at_writer(lease, |core, writer| {
             let mark = writer.db.capture_mark();
-            let outcome = writer.statement(core, bound)?;
-            lost = writer.overwrote(mark, &unproven.reads, unproven.snapshot, reader.as_deref(), core)?;
-            Ok(outcome)
+            let done = with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
+                writer.statement(core, bound)
+            })?;
+            if let Some(u) = &unproven {
+                lost = writer.overwrote(mark, &u.reads, u.snapshot, reader.as_deref(), core)?;
+            }
+            Ok(done)
         });
-        self.reader = reader;
+        self.put_reader(reader);
         if lost {
-            return self.abandon(deadlock("a row that it has read and now writes was changed meanwhile"));
+            self.rollback();
+            return Err(deadlock("a row that it has read and now writes was changed meanwhile"));
         }
-        match self.transaction {
-            Transaction::Writing(_) => self.unproven = Some(unproven),
-            _ => self.end_snapshot(),
+        if let Transaction::Writing(_) = self.transaction {
+            self.unproven = unproven;
         }
-        self.finish(result)
+        let (outcome, changes) = result?;
+        self.redo_own(&changes)?;
+        Ok(outcome)
     }
 
     /// Before the transaction reads anything at the newest state: is all that it has read in its snapshot still so? From
@@ -164,7 +172,7 @@ impl Session {
             execute::leave();
             hold.map_err(|e| store_to_sql(&e))
         });
-        self.reader = reader;
+        self.put_reader(reader);
         self.end_snapshot();
         if still? { Ok(()) } else { Err(deadlock("what it has read was changed meanwhile")) }
     }
@@ -178,6 +186,7 @@ impl Session {
         if !self.inner.queue.use_lease(lease) {
             self.transaction = Transaction::None;
             self.end_snapshot();
+            self.end_own(false);
             return Err(deadlock("the transaction was idle for too long"));
         }
         let inner = self.inner.clone();
@@ -199,6 +208,7 @@ impl Session {
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
             self.end_snapshot();
+            self.end_own(false);
             self.end(lease, false);
         }
         result
@@ -216,19 +226,41 @@ impl Session {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
-                None => self.finish(Err(deadlock("the transaction was idle for too long"))),
+                None => self.abandon(deadlock("the transaction was idle for too long")),
             },
             Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
-            Transaction::Lost => self.finish(Err(deadlock("the transaction was idle for too long"))),
+            Transaction::Lost => self.abandon(deadlock("the transaction was idle for too long")),
         }
     }
 
     pub(super) fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Progress {
+        self.end_own(true);
         match then {
+            Then::Done(outcome) => self.finish(Ok(Outcome { gtid, ..outcome })),
             Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
             Then::Fail(e) => self.finish(Err(e)),
-            Then::Run(bound) => self.submit(bound),
+            Then::Run(bound) => self.run_committed(bound),
             Then::Commands(commands, bound) => self.commands(commands, bound, sink),
+        }
+    }
+
+    /// What commits before it runs.
+    fn run_committed(&mut self, bound: Bound) -> Progress {
+        let plan = bound.statement.compiled().plan.clone();
+        match &plan.kind {
+            PlanKind::Modify(_) if self.own_use(&plan).is_some() => {
+                let result = self.write_own(&bound, false, true);
+                self.finish(result)
+            }
+            PlanKind::Ddl(d) if !d.temporary.is_empty() && d.changes.is_empty() => {
+                let result = self.define_own(&bound);
+                self.finish(result)
+            }
+            PlanKind::Ddl(d) if !d.temporary.is_empty() => {
+                self.after = Some(bound.clone());
+                self.submit(bound)
+            }
+            _ => self.submit(bound),
         }
     }
 
@@ -258,6 +290,7 @@ impl Session {
             self.end(lease, false);
         }
         self.end_snapshot();
+        self.end_own(false);
     }
 }
 

@@ -300,7 +300,7 @@ impl Binder<'_> {
         if self.catalog.database(&database).is_none() {
             return Err(SqlError::unknown_database(&database));
         }
-        if let Some(view) = self.catalog.view(&database, &table).cloned() {
+        if let Some(view) = self.view(&database, &table) {
             let q = self.view_query(&view)?;
             let shown = shown.unwrap_or_else(|| view.name.clone());
             return self.derived(q, &shown, Some(&view.database), &view.def.columns, s);

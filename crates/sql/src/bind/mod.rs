@@ -334,12 +334,22 @@ impl<'a> Binder<'a> {
         if self.catalog.database(&database).is_none() {
             return Err(SqlError::unknown_database(&database));
         }
-        if self.catalog.view(&database, &table).is_some() {
+        if self.view(&database, &table).is_some() {
             let message = format!("'{database}.{table}' is not BASE TABLE");
             return Err(SqlError::new(1347, "HY000", message));
         }
-        let found = self.catalog.table(&database, &table).cloned();
+        let found = match self.views {
+            0 => self.catalog.table(&database, &table).cloned(),
+            // Views know nothing of a session's temporary tables.
+            _ => self.catalog.database(&database).and_then(|d| d.permanent_table(&table)).cloned(),
+        };
         found.ok_or_else(|| SqlError::no_table(&database, &table))
+    }
+
+    /// The view that a name means.
+    pub(crate) fn view(&self, database: &str, name: &str) -> Option<Arc<p2pdb_model::catalog::View>> {
+        let db = self.catalog.database(database)?;
+        if self.views == 0 { db.view(name).cloned() } else { db.permanent_view(name).cloned() }
     }
 
     /// Database and name of a table as written.

@@ -407,7 +407,11 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     if let Some((db, name)) = rename {
         super::rename_draft(cx, &mut draft, db, &name)?;
     }
-    Ok(Ddl { changes: draft.changes(), checks, then: None })
+    let (changes, temporary) = match draft.temporary {
+        true => (Vec::new(), draft.changes()),
+        false => (draft.changes(), Vec::new()),
+    };
+    Ok(Ddl { changes, temporary, checks, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.

@@ -65,6 +65,8 @@ pub struct Draft<'a> {
     catalog: &'a Catalog,
     /// The table as it stands, for ALTER.
     pub old: Option<&'a Table>,
+    /// It is one session's own.
+    pub temporary: bool,
     /// The table's id.
     pub id: ObjectId,
     /// Its database's id and name.
@@ -93,6 +95,7 @@ impl<'a> Draft<'a> {
         Draft {
             catalog,
             old: None,
+            temporary: false,
             id: catalog.new_id(ObjectKind::Table, database.0, name),
             database,
             name: name.to_owned(),
@@ -109,6 +112,7 @@ impl<'a> Draft<'a> {
         Draft {
             catalog,
             old: Some(t),
+            temporary: catalog.is_temporary(t.id),
             id: t.id,
             database: (database, t.database.clone()),
             name: t.name.clone(),

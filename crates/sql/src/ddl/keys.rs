@@ -234,7 +234,8 @@ impl Draft<'_> {
 
     fn siblings<'c>(&self, cx: &Context<'c>) -> impl Iterator<Item = &'c Table> + use<'c> {
         let id = self.id;
-        let db = cx.catalog.database(&self.database.1);
+        // Names of constraints of temporary tables are their own affair.
+        let db = cx.catalog.database(&self.database.1).filter(|_| !self.temporary);
         db.into_iter().flat_map(|d| d.tables()).map(|t| t.as_ref()).filter(move |t| t.id != id)
     }
 
@@ -243,6 +244,9 @@ impl Draft<'_> {
     /// # Errors
     /// 1072, 1239, 1824, 1826, 1830, 1822, 3734, 3780.
     pub fn add_foreign_key(&mut self, cx: &Context<'_>, spec: ForeignKeySpec) -> Result<(), SqlError> {
+        if self.temporary {
+            return Err(SqlError::new(1215, "HY000", "Cannot add foreign key constraint"));
+        }
         let named = spec.name.is_some();
         let name = match spec.name {
             Some(name) => name,
@@ -292,7 +296,7 @@ impl Draft<'_> {
         }
         let db = r.table.0.clone().unwrap_or_else(|| self.database.1.clone());
         let itself = db == self.database.1 && r.table.1 == self.name;
-        let parent = if itself { None } else { cx.catalog.table(&db, &r.table.1) };
+        let parent = cx.catalog.database(&db).filter(|_| !itself).and_then(|d| d.permanent_table(&r.table.1));
         let checked = cx.session.foreign_key_checks;
         if !itself && parent.is_none() && checked {
             return fail(1824, format!("Failed to open the referenced table '{}'", r.table.1));

@@ -57,10 +57,10 @@ fn statement(
             return create_database(c, cx, notes).map(Some);
         }
         if c.eat("table") {
-            return table::create(c, cx, notes).map(Some);
+            return table::create(c, cx, notes, false).map(Some);
         }
         if c.eat("temporary table") {
-            return Err(SqlError::unsupported("TEMPORARY tables"));
+            return table::create(c, cx, notes, true).map(Some);
         }
         if c.is("fulltext") || c.is("spatial index") {
             return Err(SqlError::unsupported(format!("{} indexes", c.word_or_string()?.to_uppercase())));
@@ -87,16 +87,12 @@ fn statement(
         if c.eat("database") || c.eat("schema") {
             return drop_database(c, cx, notes).map(Some);
         }
-        if c.eat("temporary") {
-            c.expect("table")?;
-            if c.eat("if exists") {
-                c.list(|c| c.table_name())?;
-                return Ok(Some(Ddl::default()));
-            }
-            return Err(SqlError::unsupported("TEMPORARY tables"));
-        }
+        let temporary = c.eat("temporary");
         if c.eat("table") || c.eat("tables") {
-            return drop_tables(c, cx, notes).map(Some);
+            return drop_tables(c, cx, notes, temporary).map(Some);
+        }
+        if temporary {
+            return Err(c.error());
         }
         if c.eat("view") {
             return view::drop(c, cx, notes).map(Some);
@@ -270,7 +266,13 @@ fn release_children(cx: &Context<'_>, going: &[&Table]) -> Result<Vec<SchemaChan
     Ok(changes)
 }
 
-fn drop_tables(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
+/// `DROP [TEMPORARY] TABLE`; the words were read. A name means the session's temporary table first.
+fn drop_tables(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    notes: &mut Vec<Note>,
+    temporary: bool,
+) -> Result<Ddl, SqlError> {
     let if_exists = c.eat("if exists");
     let names = c.list(|c| {
         let (db, name) = c.table_name()?;
@@ -283,13 +285,14 @@ fn drop_tables(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) 
         if virtuals::database_name(db).is_some() {
             return Err(SqlError::database_denied(&cx.session.account, db));
         }
-        match cx.catalog.table(db, name) {
+        let found = cx.catalog.table(db, name).filter(|t| !temporary || cx.catalog.is_temporary(t.id));
+        match found {
             Some(t) if going.iter().any(|g| g.id == t.id) => {
                 return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
             }
             Some(t) => going.push(t),
             None => {
-                if cx.catalog.database(db).is_none() && !if_exists {
+                if cx.catalog.database(db).is_none() && !if_exists && !temporary {
                     return Err(SqlError::unknown_database(db));
                 }
                 missing.push(format!("{db}.{name}"));
@@ -300,9 +303,12 @@ fn drop_tables(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) 
         return Err(SqlError::unknown_table(missing.join(",")));
     }
     notes.extend(missing.into_iter().map(|m| note(SqlError::unknown_table(m))));
+    let (own, going): (Vec<&Table>, Vec<&Table>) =
+        going.into_iter().partition(|t| cx.catalog.is_temporary(t.id));
+    let dropped = |all: &[&Table]| all.iter().map(|t| SchemaChange::Drop { id: t.id }).collect::<Vec<_>>();
     let mut changes = release_children(cx, &going)?;
-    changes.extend(going.iter().map(|t| SchemaChange::Drop { id: t.id }));
-    Ok(Ddl { changes, ..Ddl::default() })
+    changes.extend(dropped(&going));
+    Ok(Ddl { changes, temporary: dropped(&own), quiet: temporary, ..Ddl::default() })
 }
 
 /// The columns that a stored expression names.
@@ -313,7 +319,10 @@ pub fn check_columns(expression: &str) -> Vec<String> {
     }
 }
 
-/// True when a table or view of this name stands in the database.
-fn is_taken(db: &Database, name: &str) -> bool {
-    db.table(name).is_some() || db.view(name).is_some()
+/// True when a table or view of this name stands in the database; among temporary tables only, when it is for one.
+fn is_taken(db: &Database, name: &str, temporary: bool) -> bool {
+    match temporary {
+        true => db.temporary_table(name).is_some(),
+        false => db.permanent_table(name).is_some() || db.permanent_view(name).is_some(),
+    }
 }

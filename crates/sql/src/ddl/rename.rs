@@ -81,8 +81,10 @@ fn look<'c>(cx: &Context<'c>, now: &HashMap<Name, Option<Object<'c>>>, name: &Na
     if let Some(found) = now.get(name) {
         return *found;
     }
-    let t = cx.catalog.table(&name.0, &name.1).map(|t| Object::Table(t));
-    t.or_else(|| cx.catalog.view(&name.0, &name.1).map(|v| Object::View(v)))
+    // Temporary tables are renamed by ALTER TABLE only.
+    let db = cx.catalog.database(&name.0)?;
+    let t = db.permanent_table(&name.1).map(|t| Object::Table(t));
+    t.or_else(|| db.permanent_view(&name.1).map(|v| Object::View(v)))
 }
 
 /// The new name of ALTER TABLE … RENAME.
@@ -98,7 +100,7 @@ pub fn rename_draft(
     if (db == draft.database.1) && name == draft.name {
         return Ok(());
     }
-    if is_taken(to, name) {
+    if is_taken(to, name, cx.catalog.is_temporary(draft.id)) {
         return Err(SqlError::table_exists(name));
     }
     put_name(draft, (to.id, db), name);

@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the parts of it that ALTER TABLE shares.
 
 use p2pdb_model::catalog::Table;
-use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::ids::{ColumnTag, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::Collation;
 use sqlparser::tokenizer::Token;
@@ -231,19 +231,28 @@ pub fn table_name_ok(name: &str) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// CREATE TABLE; `CREATE TABLE` was read.
-pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
+/// CREATE TABLE; `CREATE [TEMPORARY] TABLE` was read.
+pub fn create(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    notes: &mut Vec<Note>,
+    temporary: bool,
+) -> Result<Ddl, SqlError> {
+    let made = |changes, then| match temporary {
+        true => Ddl { temporary: changes, then, quiet: true, ..Ddl::default() },
+        false => Ddl { changes, then, ..Ddl::default() },
+    };
     let if_not_exists = c.eat("if not exists");
     let (db, name) = c.table_name()?;
     let db = database(cx, &cx.database(db)?)?;
     table_name_ok(&name)?;
-    let exists = db.table(&name).is_some() || db.view(&name).is_some();
+    let exists = super::is_taken(db, &name, temporary);
     if exists && if_not_exists {
         while !c.at_end() {
             c.skip();
         }
         notes.push(note(SqlError::table_exists(&name)));
-        return Ok(Ddl::default());
+        return Ok(made(Vec::new(), None));
     }
     if exists {
         return Err(SqlError::table_exists(&name));
@@ -262,8 +271,11 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -
     if let Some((from_db, from)) = like {
         let from_db = cx.database(from_db)?;
         let source = cx.catalog.table(&from_db, &from).ok_or_else(|| SqlError::no_table(&from_db, &from))?;
-        let draft = copy(cx, source, (db.id, db.name.clone()), &name);
-        return Ok(Ddl { changes: draft.changes(), ..Ddl::default() });
+        if temporary && from_db == db.name && from == name {
+            return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
+        }
+        let draft = copy(empty(cx, db, &name, source.def.clone(), temporary), source);
+        return Ok(made(draft.changes(), None));
     }
     let def = TableDef {
         collation: db.def.collation,
@@ -282,16 +294,20 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -
         c.eat_token(&Token::Comma);
     }
     if c.is("partition") {
+        if temporary {
+            return Err(SqlError::new(1562, "HY000", "Cannot create temporary table with partitions"));
+        }
         return Err(SqlError::unsupported("partitions"));
     }
     let behind = c.mark();
     c.back(mark);
-    let mut draft = Draft::new(cx.catalog, (db.id, db.name.clone()), &name, def);
+    let mut draft = empty(cx, db, &name, def, temporary);
     options.apply(&mut draft.def);
+    let mut keys = Keys::default();
     if parenthesized {
         let under = Under { collation: draft.def.collation, mode: cx.session.sql_mode };
         let elements = c.parenthesized(|c| element(c, under, notes))?;
-        build(&mut draft, cx, elements)?;
+        keys = columns(&mut draft, elements)?;
     }
     while c.mark() < behind {
         c.skip();
@@ -307,8 +323,25 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -
         c.eat("as");
     }
     let then = if as_select { Some(select(c, cx, &mut draft, verb)?) } else { None };
+    keys.add(&mut draft, cx)?;
     draft.validate()?;
-    Ok(Ddl { changes: draft.changes(), checks: Vec::new(), then })
+    Ok(made(draft.changes(), then))
+}
+
+/// A new table, without columns yet.
+fn empty<'a>(
+    cx: &Context<'a>,
+    db: &p2pdb_model::catalog::Database,
+    name: &str,
+    def: TableDef,
+    temporary: bool,
+) -> Draft<'a> {
+    let mut draft = Draft::new(cx.catalog, (db.id, db.name.clone()), name, def);
+    if temporary {
+        draft.id = cx.catalog.new_temporary_id(db.id, name);
+        draft.temporary = true;
+    }
+    draft
 }
 
 fn element(c: &mut Cursor<'_, '_>, under: Under, notes: &mut Vec<Note>) -> Result<Element, SqlError> {
@@ -332,30 +365,44 @@ pub fn column_name_ok(name: &str) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Puts elements into an empty draft: columns first, then keys, then checks.
-fn build(draft: &mut Draft<'_>, cx: &Context<'_>, elements: Vec<Element>) -> Result<(), SqlError> {
-    let mut indexes = Vec::new();
-    let mut foreign_keys = Vec::new();
-    let mut checks = Vec::new();
+/// What comes behind the columns, also behind those of CREATE TABLE … AS SELECT.
+#[derive(Default)]
+struct Keys {
+    indexes: Vec<IndexSpec>,
+    foreign_keys: Vec<ForeignKeySpec>,
+    checks: Vec<CheckSpec>,
+}
+
+/// Puts the columns into an empty draft.
+fn columns(draft: &mut Draft<'_>, elements: Vec<Element>) -> Result<Keys, SqlError> {
+    let mut keys = Keys::default();
     for e in elements {
         match e {
-            Element::Column(name, spec) => add_column(draft, name, *spec, None, &mut indexes, &mut checks)?,
-            Element::Index(spec) => indexes.push(spec),
-            Element::ForeignKey(spec) => foreign_keys.push(spec),
-            Element::Check(spec) => checks.push(spec),
+            Element::Column(name, spec) => {
+                add_column(draft, name, *spec, None, &mut keys.indexes, &mut keys.checks)?;
+            }
+            Element::Index(spec) => keys.indexes.push(spec),
+            Element::ForeignKey(spec) => keys.foreign_keys.push(spec),
+            Element::Check(spec) => keys.checks.push(spec),
         }
     }
-    // Named keys keep their names; generated ones go around them.
-    for spec in indexes {
-        add_index(draft, spec)?;
+    Ok(keys)
+}
+
+impl Keys {
+    fn add(self, draft: &mut Draft<'_>, cx: &Context<'_>) -> Result<(), SqlError> {
+        // Named keys keep their names; generated ones go around them.
+        for spec in self.indexes {
+            add_index(draft, spec)?;
+        }
+        for spec in self.foreign_keys {
+            draft.add_foreign_key(cx, spec)?;
+        }
+        for spec in self.checks {
+            draft.add_check(cx, spec)?;
+        }
+        Ok(())
     }
-    for spec in foreign_keys {
-        draft.add_foreign_key(cx, spec)?;
-    }
-    for spec in checks {
-        draft.add_check(cx, spec)?;
-    }
-    Ok(())
 }
 
 /// Adds a column, and what its definition says of keys to the lists.
@@ -399,9 +446,8 @@ fn skip_parentheses(c: &mut Cursor<'_, '_>) {
 }
 
 /// The draft of a copy: columns, indexes and checks under new ids, without foreign keys.
-fn copy<'a>(cx: &Context<'a>, source: &Table, database: (ObjectId, String), name: &str) -> Draft<'a> {
-    let def = TableDef { auto_increment: None, ..source.def.clone() };
-    let mut draft = Draft::new(cx.catalog, database, name, def);
+fn copy<'a>(mut draft: Draft<'a>, source: &Table) -> Draft<'a> {
+    draft.def.auto_increment = None;
     let mut tags: Vec<(ColumnTag, ColumnTag)> = Vec::new();
     for c in &source.columns {
         // The source's names are unique.
@@ -418,11 +464,28 @@ fn copy<'a>(cx: &Context<'a>, source: &Table, database: (ObjectId, String), name
         draft.indexes.push(super::draft::Part { id, name: i.name.clone(), def, position: 0 });
     }
     for (n, k) in source.checks.iter().enumerate() {
-        let name = format!("{name}_chk_{}", n + 1);
+        let name = format!("{}_chk_{}", draft.name, n + 1);
         let id = draft.new_id(ObjectKind::Check, &name);
         draft.checks.push(super::draft::Part { id, name, def: k.def.clone(), position: 0 });
     }
     draft
+}
+
+/// The default of a column made of a result column: that of the table's column that it shows, else the type's zero
+/// where it cannot be NULL.
+fn default_of(cx: &Context<'_>, f: &crate::field::Field, ty: &p2pdb_model::SqlType) -> Option<DefaultValue> {
+    let shown = cx.catalog.table(&f.database, &f.org_table).and_then(|t| t.column(&f.org_name));
+    match shown.filter(|c| !c.def.auto_increment && c.def.generated.is_none()) {
+        Some(column) => column.def.default.clone(),
+        None if !f.not_null => None,
+        None => match ty {
+            p2pdb_model::SqlType::Int { .. } => Some(DefaultValue::Literal("0".to_owned())),
+            p2pdb_model::SqlType::Char { .. } | p2pdb_model::SqlType::VarChar { .. } => {
+                Some(DefaultValue::Literal(String::new()))
+            }
+            _ => None,
+        },
+    }
 }
 
 /// The SELECT of CREATE TABLE … SELECT: its columns come behind those that were written; the text of the INSERT.
@@ -434,7 +497,10 @@ fn select(
 ) -> Result<String, SqlError> {
     let text = c.rest().trim_end().trim_end_matches(';').to_owned();
     let query = c.query()?;
-    let (_, fields) = compile_query(&query, cx)?;
+    let (compiled, fields) = compile_query(&query, cx)?;
+    if !draft.temporary && compiled.reads.all().iter().any(|t| cx.catalog.is_temporary(*t)) {
+        return Err(SqlError::unsupported("CREATE TABLE … AS SELECT from a temporary table"));
+    }
     let mut names = Vec::new();
     for f in &fields {
         names.push(quote(&f.name));
@@ -442,9 +508,8 @@ fn select(
             continue;
         }
         let ty = virtuals::type_of_field(&f.ty);
-        let number = matches!(f.ty.kind, crate::field::FieldKind::LongLong | crate::field::FieldKind::Long);
         let def = ColumnDef {
-            default: (f.not_null && number).then(|| DefaultValue::Literal("0".to_owned())),
+            default: default_of(cx, f, &ty),
             ty,
             nullable: !f.not_null,
             on_update_now: false,

@@ -27,13 +27,13 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, S
     let (db, name) = c.table_name()?;
     let db = table::database(cx, &cx.database(db)?)?;
     table::table_name_ok(&name)?;
-    if db.table(&name).is_some() {
+    if db.permanent_table(&name).is_some() {
         return Err(match replace {
             true => SqlError::new(1347, "HY000", format!("'{}.{name}' is not VIEW", db.name)),
             false => SqlError::table_exists(&name),
         });
     }
-    let old = db.view(&name).map(|v| v.as_ref());
+    let old = db.permanent_view(&name).map(|v| v.as_ref());
     if old.is_some() && !replace {
         return Err(SqlError::table_exists(&name));
     }
@@ -47,10 +47,10 @@ pub fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, Sq
     };
     let (db, name) = c.table_name()?;
     let db = table::database(cx, &cx.database(db)?)?;
-    if db.table(&name).is_some() {
+    if db.permanent_table(&name).is_some() {
         return Err(SqlError::new(1347, "HY000", format!("'{}.{name}' is not VIEW", db.name)));
     }
-    let old = db.view(&name).ok_or_else(|| SqlError::no_table(&db.name, &name))?;
+    let old = db.permanent_view(&name).ok_or_else(|| SqlError::no_table(&db.name, &name))?;
     put(c, cx, db.id, &name, Some(old), definer, invoker, &db.name).map(Some)
 }
 
@@ -128,7 +128,13 @@ fn put(
         None => {}
     }
     canonical::without_pipes(&mut query)?;
-    let (_, fields) = compile_query(&query, cx)?;
+    let (compiled, fields) = compile_query(&query, cx)?;
+    let reads = compiled.reads.all();
+    if let Some(t) = reads.into_iter().find(|t| cx.catalog.is_temporary(*t)) {
+        let name = cx.catalog.table_by_id(t).map_or("", |t| t.name.as_str());
+        let message = format!("View's SELECT refers to a temporary table '{name}'");
+        return Err(SqlError::new(1352, "HY000", message));
+    }
     if !columns.is_empty() && columns.len() != fields.len() {
         return Err(SqlError::new(
             1353,
@@ -231,10 +237,11 @@ pub fn drop(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) -> 
     let mut changes = Vec::new();
     let mut missing = Vec::new();
     for (db, name) in names {
-        if cx.catalog.table(&db, &name).is_some() {
+        let home = cx.catalog.database(&db);
+        if home.is_some_and(|d| d.permanent_table(&name).is_some()) {
             return Err(SqlError::new(1347, "HY000", format!("'{db}.{name}' is not VIEW")));
         }
-        match cx.catalog.view(&db, &name) {
+        match home.and_then(|d| d.permanent_view(&name)) {
             Some(v) => changes.push(SchemaChange::Drop { id: v.id }),
             None => missing.push(format!("{db}.{name}")),
         }

@@ -360,7 +360,11 @@ fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
                 let rest = [
                     text(schema_text::column_key(t, c)),
                     maybe(schema_text::default_raw(c)),
-                    text(schema_text::extra(c)),
+                    match schema_text::extra(c) {
+                        // As MySQL shows it.
+                        extra if extra.is_empty() && cx.catalog.is_temporary(t.id) => Null,
+                        extra => text(extra),
+                    },
                 ];
                 let ty = schema_text::column_type(&c.def.ty);
                 row(&c.name, ty, c.def.ty.collation(), c.def.nullable, rest, &c.def.comment)

@@ -1,0 +1,193 @@
+//! What running a statement asks of the tables that it writes: the writer's, or a session's own temporary ones.
+
+use std::sync::Arc;
+
+use p2pdb_model::catalog::Table;
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::{Catalog, ObjectId, Value};
+use p2pdb_store::{Connection, Savepoint, StoreError, TemporaryWriter, TxNo, Violation};
+
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::writer::Writer;
+
+/// See the module.
+pub(crate) trait Tables {
+    fn db(&self) -> &Connection;
+
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
+
+    fn now_us(&self) -> u64;
+
+    fn random(&self) -> [u8; 16];
+
+    /// The catalog without temporary tables.
+    fn base(&self) -> Arc<Catalog>;
+
+    fn savepoint(&mut self) -> Result<Savepoint, StoreError>;
+
+    fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), StoreError>;
+
+    fn release(&mut self, savepoint: Savepoint) -> Result<(), StoreError>;
+
+    /// No fault has taken the SQLite transaction back.
+    fn is_alive(&self) -> bool;
+
+    /// What goes into the hidden version of the rows that are written.
+    fn version(&mut self) -> Result<TxNo, EngineError>;
+
+    /// This node's share of a permanent table's AUTO_INCREMENT values (see [`Writer::id_share`]).
+    fn id_share(&mut self, table: &Table) -> Result<Option<(u64, u64)>, StoreError>;
+
+    fn raise_id_floor(&mut self, table: ObjectId, id: u64);
+
+    fn note_generated(&mut self, table: ObjectId, id: u64);
+
+    fn forget_ids(&mut self, table: ObjectId);
+
+    /// A reference or claim that what was captured since `mark` violates; carries referential actions out.
+    fn violation(&mut self, mark: usize, foreign_keys: bool) -> Result<Option<Violation>, StoreError>;
+
+    fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError>;
+}
+
+impl Tables for Writer {
+    fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.db.execute(sql, values)
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    fn base(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    fn savepoint(&mut self) -> Result<Savepoint, StoreError> {
+        self.db.savepoint()
+    }
+
+    fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), StoreError> {
+        self.db.rollback_to(savepoint)
+    }
+
+    fn release(&mut self, savepoint: Savepoint) -> Result<(), StoreError> {
+        self.db.release(savepoint)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.db.check().is_ok()
+    }
+
+    fn version(&mut self) -> Result<TxNo, EngineError> {
+        self.tx_site().map(|s| s.no)
+    }
+
+    fn id_share(&mut self, table: &Table) -> Result<Option<(u64, u64)>, StoreError> {
+        Writer::id_share(self, table)
+    }
+
+    fn raise_id_floor(&mut self, table: ObjectId, id: u64) {
+        Writer::raise_id_floor(self, table, id);
+    }
+
+    fn note_generated(&mut self, table: ObjectId, id: u64) {
+        Writer::note_generated(self, table, id);
+    }
+
+    fn forget_ids(&mut self, table: ObjectId) {
+        Writer::forget_ids(self, table);
+    }
+
+    fn violation(&mut self, mark: usize, foreign_keys: bool) -> Result<Option<Violation>, StoreError> {
+        self.note_foreign_key_checks(foreign_keys);
+        let Writer { merger, db, .. } = self;
+        merger.check(db, mark, foreign_keys)
+    }
+
+    fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError> {
+        Writer::schema(self, changes)
+    }
+}
+
+/// A session's temporary tables, on its reader.
+pub(crate) struct OwnTables<'r> {
+    pub(crate) inner: &'r Inner,
+    pub(crate) writer: TemporaryWriter<'r>,
+    pub(crate) base: Arc<Catalog>,
+}
+
+impl Tables for OwnTables<'_> {
+    fn db(&self) -> &Connection {
+        self.writer.db()
+    }
+
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.writer.check()?;
+        self.writer.db().execute(sql, values)
+    }
+
+    fn now_us(&self) -> u64 {
+        self.inner.clock.now_us()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        self.inner.random()
+    }
+
+    fn base(&self) -> Arc<Catalog> {
+        self.base.clone()
+    }
+
+    fn savepoint(&mut self) -> Result<Savepoint, StoreError> {
+        self.writer.savepoint()
+    }
+
+    fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), StoreError> {
+        self.writer.rollback_to(savepoint)
+    }
+
+    fn release(&mut self, savepoint: Savepoint) -> Result<(), StoreError> {
+        self.writer.release(savepoint)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.writer.check().is_ok()
+    }
+
+    /// Nobody asks for versions of rows that no other session sees.
+    fn version(&mut self) -> Result<TxNo, EngineError> {
+        Ok(TxNo(0))
+    }
+
+    // What belongs to permanent tables is not here: a statement comes here only when it writes none.
+
+    fn id_share(&mut self, _: &Table) -> Result<Option<(u64, u64)>, StoreError> {
+        Ok(None)
+    }
+
+    fn raise_id_floor(&mut self, _: ObjectId, _: u64) {}
+
+    fn note_generated(&mut self, _: ObjectId, _: u64) {}
+
+    fn forget_ids(&mut self, _: ObjectId) {}
+
+    fn violation(&mut self, _: usize, _: bool) -> Result<Option<Violation>, StoreError> {
+        Ok(None)
+    }
+
+    fn schema(&mut self, _: Vec<SchemaChange>) -> Result<(), EngineError> {
+        Err(EngineError::State("a change of the schema outside of the writer".to_owned()))
+    }
+}
