@@ -337,7 +337,7 @@ impl World {
                 Out::Note(text) => self.note(format_args!("n{n} {text}")),
                 Out::Wrong(text) => {
                     self.note(format_args!("n{n} {text}"));
-                    return Err(Failure::new("correct peers", format!("n{n}: {text}")));
+                    return Err(Failure::new("correct peers", format!("n{n}: {text}{}", self.findings())));
                 }
             }
         }
@@ -550,13 +550,23 @@ impl World {
                 (status.frontier_digest, fingerprint, by)
             }
         };
-        match fingerprint == status.fingerprint {
-            true => Ok(()),
-            false => Err(Failure::new(
-                "convergence",
-                format!("n{n} and n{by} hold the same blocks and other tables"),
-            )),
+        if fingerprint == status.fingerprint {
+            return Ok(());
         }
+        let what = format!("n{n} and n{by} hold the same blocks and other tables{}", self.findings());
+        Err(Failure::new("convergence", what))
+    }
+
+    /// What each node finds when it looks at itself: for the report of a failure.
+    fn findings(&self) -> String {
+        let mut text = String::new();
+        for n in self.numbers() {
+            let Some(engine) = self.engine(n) else { continue };
+            if let Ok(report) = engine.verify(&mut |_| p2pdb_store::NEXT) {
+                report.findings.iter().for_each(|f| text += &format!("\n  n{n}: {f:?}"));
+            }
+        }
+        text
     }
 
     // ---- the end

@@ -119,7 +119,9 @@ impl Merger {
         let lives = self.lives(db, captured)?;
         let never = |_, _| Ok(false);
         let mut run = Run::new(db, &never, &mut self.cache);
-        self.unsealed.retain(|o| o.tx != local.origin.tx);
+        // Others of the block that is open. A transaction that came to nothing may have left its number to an arriving one.
+        let (tx, position) = (local.origin.tx.0, u64::from(local.origin.position));
+        self.unsealed.retain(|o| o.tx.0 < tx && o.tx.0 + position >= tx);
         self.unsealed.push(local.origin);
         self.unsealed.iter().for_each(|o| run.know(o));
         let mut f = Finalize {
