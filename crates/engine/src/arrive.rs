@@ -13,6 +13,8 @@ use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, v
 use p2pdb_dag::Placed;
 use p2pdb_model::{Change, Cid};
 use p2pdb_store::{self as store, NewTransaction, TxNo};
+
+use crate::functions::by_rules;
 use p2pdb_sync::Received;
 
 use crate::engine::{Engine, Inner};
@@ -430,7 +432,8 @@ impl Writer {
             numbers.push(*no);
         }
         let ancestry = Ancestry::new(&self.dag, &self.db);
-        let applied = self.merger.rejudge(&self.db, &|a, b| ancestry.ask(a, b), &numbers)?;
+        let ask = |a, b| ancestry.ask(a, b);
+        let applied = by_rules(|| self.merger.rejudge(&self.db, &ask, &numbers))?;
         self.after_merge(applied);
         // Rare, and any table may be meant.
         let last_tx = self.db.last_tx()?;

@@ -120,11 +120,13 @@ impl Environment<'_> {
         let published = self.inner.published.load_full();
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
-        let mut merger = Merger::load(self.connection, &ask, crate::functions::default_of())?;
+        let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
         let mut rows = Vec::new();
-        merger.conflicts(self.connection, &ask, None, &mut |c| {
-            rows.push(self.conflict(c));
-            Ok(if rows.len() >= LISTED_MAX { STOP } else { NEXT })
+        crate::functions::by_rules(|| {
+            merger.conflicts(self.connection, &ask, None, &mut |c| {
+                rows.push(self.conflict(c));
+                Ok(if rows.len() >= LISTED_MAX { STOP } else { NEXT })
+            })
         })?;
         Ok(rows)
     }

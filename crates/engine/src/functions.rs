@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use p2pdb_model::catalog::{Catalog, Check, Table};
 use p2pdb_model::{Value, ValueRef};
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::{collate, functions as sql};
+use p2pdb_sql::session::SessionState;
+use p2pdb_sql::{collate, execute, functions as sql};
 use p2pdb_store::{
-    AggregateFunction, AggregateState, CollationSequence, FunctionError, Functions, ScalarFunction,
+    self as store, AggregateFunction, AggregateState, CollationSequence, FunctionError, Functions,
+    ScalarFunction,
 };
 
 /// All of them; made once.
@@ -44,9 +47,23 @@ fn build() -> Functions {
     }
 }
 
-/// What cells hold that nothing was ever written to.
-pub(crate) fn default_of() -> p2pdb_store::DefaultOf {
-    Arc::new(p2pdb_sql::ddl::defaults::unwritten)
+/// What the store is told of MySQL's meaning: what cells hold that nothing was ever written to, and what CHECKs say. Both
+/// are the same on every node, whatever sessions say.
+pub(crate) fn meaning() -> store::Meaning {
+    let check = |catalog: &Catalog, table: &Arc<Table>, check: &Check| {
+        let session = SessionState::new(Arc::default(), 0, "", "", "");
+        p2pdb_sql::dml::lower_check(table, check, catalog, &session).ok()
+    };
+    store::Meaning { default: Arc::new(p2pdb_sql::ddl::defaults::unwritten), check: Arc::new(check) }
+}
+
+/// Runs something in which CHECKs may be evaluated, outside of any session.
+pub(crate) fn by_rules<T>(f: impl FnOnce() -> T) -> T {
+    let outer = execute::leave();
+    let result = f();
+    execute::leave();
+    execute::enter(outer);
+    result
 }
 
 fn boxed(e: SqlError) -> FunctionError {

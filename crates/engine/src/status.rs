@@ -54,7 +54,7 @@ impl Inner {
         if reckoner.as_ref().is_none_or(|(e, _)| *e != epoch) {
             let ancestry = Ancestry::new(published.dag(), &reader);
             let ask = |a, b| ancestry.ask(a, b);
-            *reckoner = Some((epoch, Merger::load(&reader, &ask, crate::functions::default_of())?));
+            *reckoner = Some((epoch, Merger::load(&reader, &ask, crate::functions::meaning())?));
         }
         let schemas = match &*reckoner {
             Some((_, merger)) => merger.fingerprints(&reader)?,

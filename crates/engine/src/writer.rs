@@ -23,7 +23,7 @@ use crate::arrive::Arriving;
 use crate::core::Core;
 use crate::engine::Published;
 use crate::error::EngineError;
-use crate::functions;
+use crate::functions::{self, by_rules};
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::Reads;
 use crate::statement::Bound;
@@ -111,7 +111,7 @@ impl Writer {
             kept: None,
             dag: Dag::new(realm),
             access: Arc::new(Access::new(realm)),
-            merger: Merger::load(&db, &|_, _| Ok(false), functions::default_of())?,
+            merger: Merger::load(&db, &|_, _| Ok(false), functions::meaning())?,
             catalog: Arc::default(),
             pending: Pending::new(),
             node: node_id(&key),
@@ -148,7 +148,7 @@ impl Writer {
         self.dag = logged::load_dag(self.realm, &self.db)?;
         self.access = Arc::new(self.load_access()?);
         let ancestry = Ancestry::new(&self.dag, &self.db);
-        self.merger = Merger::load(&self.db, &|a, b| ancestry.ask(a, b), functions::default_of())?;
+        self.merger = Merger::load(&self.db, &|a, b| ancestry.ask(a, b), functions::meaning())?;
         self.adopt_catalog();
         self.dirty = false;
         Ok(())
@@ -557,7 +557,7 @@ impl Writer {
         } else {
             let ancestry = Ancestry::new(&self.dag, &self.db);
             let ask = |a, b| ancestry.ask(a, b);
-            self.merger.record(&self.db, &ask, open.finalized, full.index())?;
+            by_rules(|| self.merger.record(&self.db, &ask, open.finalized, full.index()))?;
         }
         for (n, account, changes) in open.access {
             self.insert_access(&placed, n, account, &changes)?;
@@ -624,7 +624,7 @@ impl Writer {
         let ancestry = Ancestry::new(&self.dag, &self.db);
         let no = logged::no(placed.place.no);
         let ask = |a, b| ancestry.ask(a, b);
-        let applied = self.merger.apply(&self.db, &ask, no, full.body(), full.index())?;
+        let applied = by_rules(|| self.merger.apply(&self.db, &ask, no, full.body(), full.index()))?;
         self.after_merge(applied);
         Ok(applied)
     }

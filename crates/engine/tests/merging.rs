@@ -252,3 +252,79 @@ fn generated_columns_follow_what_was_merged() {
         assert_eq!(n.session().rows("SELECT * FROM shop.box ORDER BY id"), ["1|20", "2|5", "3|7"]);
     }
 }
+
+/// Rows of both nodes, which are equal, and what is in conflicts.
+fn seen(a: &Node, b: &Node, query: &str) -> (Vec<String>, Vec<String>) {
+    let conflicts = "SELECT row_key, `column`, rule FROM p2pdb.conflicts ORDER BY 1, 2";
+    let both = |q: &str| {
+        let rows = a.session().rows(q);
+        assert_eq!(rows, b.session().rows(q), "{q}");
+        rows
+    };
+    (both(query), both(conflicts))
+}
+
+#[test]
+fn columns_that_a_check_joins_are_written_together() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.stay (id INT PRIMARY KEY, begins INT, ends INT, guest VARCHAR(20), CHECK (begins < ends))");
+    a.session().run("INSERT INTO shop.stay VALUES (1, 10, 20, 'Ann')");
+    b.fetch(&a);
+    a.session().run("UPDATE shop.stay SET begins = 18 WHERE id = 1");
+    b.clock.advance_ms(5_000);
+    b.session().run("UPDATE shop.stay SET ends = 12 WHERE id = 1");
+    a.session().run("UPDATE shop.stay SET guest = 'Bob' WHERE id = 1");
+    converge(&[&a, &b]);
+    // Each of the two would hold, both would not: the later has both columns as it saw them.
+    let (rows, conflicts) = seen(&a, &b, "SELECT begins, ends, guest FROM shop.stay");
+    assert_eq!(rows, ["10|12|Bob"]);
+    assert_eq!(conflicts, ["1|begins|concurrent write", "1|ends|concurrent write"]);
+}
+
+#[test]
+fn a_row_that_a_new_check_or_not_null_or_type_does_not_allow_waits_in_conflicts() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.visit (id INT PRIMARY KEY, age INT, name VARCHAR(20))");
+    b.fetch(&a);
+    a.session().run("ALTER TABLE shop.visit ADD CONSTRAINT grown CHECK (age >= 18)");
+    a.session().run("ALTER TABLE shop.visit MODIFY name VARCHAR(5) NOT NULL");
+    b.session().run(
+        "INSERT INTO shop.visit VALUES (1, 17, 'Ann'), (2, 20, NULL), (3, 30, 'Alexander'), (4, 40, 'Bob')",
+    );
+    converge(&[&a, &b]);
+    let rows = "SELECT id, age, name FROM shop.visit ORDER BY id";
+    let (shown, conflicts) = seen(&a, &b, rows);
+    assert_eq!(shown, ["4|40|Bob"]);
+    assert_eq!(conflicts, ["1|age|check", "2|name|not null", "3|name|type"]);
+    // They come back when nothing stands against them.
+    b.session().run("ALTER TABLE shop.visit DROP CHECK grown");
+    a.session().run("ALTER TABLE shop.visit MODIFY name VARCHAR(20)");
+    converge(&[&a, &b]);
+    let (shown, conflicts) = seen(&a, &b, rows);
+    assert_eq!(shown, ["1|17|Ann", "2|20|NULL", "3|30|Alexander", "4|40|Bob"]);
+    assert!(conflicts.is_empty(), "{conflicts:?}");
+}
+
+#[test]
+fn a_row_that_fails_itself_holds_neither_unique_values_nor_children() {
+    let (a, b) = two();
+    a.session().run(
+        "CREATE TABLE shop.room (id INT PRIMARY KEY, door INT UNIQUE, beds INT);
+         CREATE TABLE shop.bed (id INT PRIMARY KEY, room INT, FOREIGN KEY (room) REFERENCES room (id))",
+    );
+    b.fetch(&a);
+    a.session().run("ALTER TABLE shop.room ADD CONSTRAINT some CHECK (beds > 0)");
+    a.session().run("INSERT INTO shop.room VALUES (2, 7, 1)");
+    // Written first, so it would own door 7.
+    b.session().run("INSERT INTO shop.room VALUES (1, 7, 0); INSERT INTO shop.bed VALUES (10, 1)");
+    converge(&[&a, &b]);
+    let rows = "SELECT id FROM shop.room UNION ALL SELECT id FROM shop.bed ORDER BY id";
+    let (shown, conflicts) = seen(&a, &b, rows);
+    assert_eq!(shown, ["2"]);
+    assert_eq!(conflicts, ["1|beds|check", "10|room|reference"]);
+    a.session().run("ALTER TABLE shop.room DROP CHECK some");
+    converge(&[&a, &b]);
+    let (shown, conflicts) = seen(&a, &b, rows);
+    assert_eq!((shown.len(), conflicts.len()), (2, 1), "{shown:?} {conflicts:?}");
+    assert!(conflicts[0].ends_with("|door|unique"), "{conflicts:?}");
+}

@@ -13,7 +13,7 @@
 //! Not here: which writes are of the row (`row`), and who writes an edit (`store::finalize`).
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_model::cell::{delta_in, number_as, number_in};
 use p2pdb_model::decimal::Decimal;
@@ -125,6 +125,11 @@ impl<E> Cell<'_, E> {
         last.unwrap_or(self.rule.unwritten)
     }
 
+    /// Whether a set or map that is empty is NULL: the last write says so.
+    fn ends_in_null(&self) -> bool {
+        matches!(self.writes.last(), Some(Write::Assign(Value::Null)))
+    }
+
     fn register(&mut self) -> Result<MergedCell, E> {
         let mut standing = self.standing()?;
         let greater = |a: &Value, b: &Value| match (a.is_null(), b.is_null(), self.rule.kind) {
@@ -164,14 +169,23 @@ impl<E> Cell<'_, E> {
         }
         let value = match sum {
             None => self.base().clone(),
-            Some(sum) => counted(self.rule.ty, self.base(), &sum).0,
+            Some(sum) => counted(self.rule.ty, self.base(), &sum),
         };
         lost.sort_unstable();
         Ok(MergedCell { value, version: self.last(), lost })
     }
 
     fn set(&mut self) -> Result<MergedCell, E> {
-        let mut alive: BTreeMap<Key, ()> = BTreeMap::new();
+        let stays = |e: &String| {
+            !self.writes.iter().any(|w| match w {
+                Write::Assign(_) => true,
+                Write::Edit(CellEdit::Set { removed, .. }) => removed.contains(e),
+                Write::Edit(_) => false,
+            })
+        };
+        // What it holds unwritten, everybody has seen.
+        let unwritten = elements(self.rule.unwritten);
+        let mut alive: BTreeSet<Key> = unwritten.into_iter().filter(stays).map(Key).collect();
         for w in 0..self.writes.len() {
             let put = match self.writes[w] {
                 Write::Assign(value) => elements(value),
@@ -185,20 +199,31 @@ impl<E> Cell<'_, E> {
                     Write::Edit(_) => false,
                 };
                 if !self.is_overruled(w, &mut takes_out)? {
-                    alive.insert(Key(element), ());
+                    alive.insert(Key(element));
                 }
             }
         }
-        let value = match alive.is_empty() && self.base().is_null() {
+        let value = match alive.is_empty() && self.ends_in_null() {
             true => Value::Null,
-            false => Value::Text(array(alive.into_keys())),
+            false => Value::Text(array(alive.into_iter())),
         };
         Ok(MergedCell { value, version: self.last(), lost: Vec::new() })
     }
 
     fn map(&mut self) -> Result<MergedCell, E> {
-        let mut alive: BTreeMap<Key, (usize, String)> = BTreeMap::new();
-        let mut lost = Vec::new();
+        let stays = |(key, _): &(String, String)| {
+            !self.writes.iter().any(|w| match w {
+                Write::Assign(_) => true,
+                Write::Edit(CellEdit::Map { put, removed }) => {
+                    removed.contains(key) || put.iter().any(|(k, _)| k == key)
+                }
+                Write::Edit(_) => false,
+            })
+        };
+        // What it holds unwritten, everybody has seen.
+        let unwritten = members(self.rule.unwritten).into_iter().filter(stays);
+        let mut alive: BTreeMap<Key, Vec<(Option<usize>, String)>> =
+            unwritten.map(|(k, v)| (Key(k), vec![(None, v)])).collect();
         for w in 0..self.writes.len() {
             let put = match self.writes[w] {
                 Write::Assign(value) => members(value),
@@ -213,21 +238,21 @@ impl<E> Cell<'_, E> {
                     }
                     Write::Edit(_) => false,
                 };
-                if self.is_overruled(w, &mut takes_out)? {
-                    continue;
-                }
-                // Later in write order: it wins.
-                if let Some((before, other)) = alive.insert(Key(key), (w, value.clone()))
-                    && before != w
-                    && other != value
-                {
-                    lost.push(before);
+                if !self.is_overruled(w, &mut takes_out)? {
+                    alive.entry(Key(key)).or_default().push((Some(w), value));
                 }
             }
         }
-        let value = match alive.is_empty() && self.base().is_null() {
+        // Of several values of a key the last in write order wins.
+        let (mut shown, mut lost) = (Vec::with_capacity(alive.len()), Vec::new());
+        for (key, mut values) in alive {
+            let Some((_, won)) = values.pop() else { continue };
+            lost.extend(values.into_iter().filter(|(_, v)| *v != won).filter_map(|(w, _)| w));
+            shown.push((key.0, won));
+        }
+        let value = match shown.is_empty() && self.ends_in_null() {
             true => Value::Null,
-            false => Value::Text(object(alive.into_iter().map(|(k, (_, v))| (k.0, v)))),
+            false => Value::Text(object(shown.into_iter())),
         };
         lost.sort_unstable();
         lost.dedup();
@@ -235,19 +260,16 @@ impl<E> Cell<'_, E> {
     }
 }
 
-/// A counter's value: what it holds, and what is added to it. NULL counts from zero. False when it is out of range:
-/// then the value is the number's text.
-pub fn counted(ty: &SqlType, base: &Value, sum: &Decimal) -> (Value, bool) {
+/// A counter's value: what it holds, and what is added to it. NULL counts from zero. Out of the type's range it is the text
+/// of the number's digits.
+pub fn counted(ty: &SqlType, base: &Value, sum: &Decimal) -> Value {
     let base = match base {
         // Out of range before.
         Value::Text(digits) => Decimal::parse(digits),
         base => number_in(ty, base),
     };
     let total = base.map_or(sum.clone(), |b| b.add(sum));
-    match number_as(ty, &total) {
-        Some(value) => (value, true),
-        None => (Value::Text(total.to_string()), false),
-    }
+    number_as(ty, &total).unwrap_or_else(|| Value::Text(total.to_string()))
 }
 
 /// Texts in JSON's normal order: by length in bytes, then by bytes.

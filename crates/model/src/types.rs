@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::Decimal;
+use crate::value::Value;
+
 /// A column's declared type. How each is stored: see [`crate::value`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SqlType {
@@ -266,6 +269,47 @@ impl Collation {
 }
 
 impl SqlType {
+    /// True when a column of this type can hold the value, in its stored form (see [`crate::value`]). NULL it can.
+    ///
+    /// Every assignment of a statement gives such a value; what is merged may come from another definition of the column.
+    pub fn holds(&self, value: &Value) -> bool {
+        use Value::{Blob, Int, Null, Real, Text};
+        let bits = |n: u32| value.as_u64().is_some_and(|v| n >= 64 || v < 1 << n);
+        match (self, value) {
+            (_, Null) => true,
+            (SqlType::Int { size, unsigned, .. }, Int(n)) => {
+                let (least, greatest) = size.range(*unsigned);
+                (least..=greatest).contains(&i128::from(*n))
+            }
+            (SqlType::Int { size: IntSize::Big, unsigned: true, .. }, Blob(_)) => value.as_u64().is_some(),
+            (SqlType::Decimal { precision, scale, .. }, Blob(b)) => Decimal::decode(b).is_some_and(|d| {
+                d.whole_digits() + u32::from(*scale) <= u32::from(*precision)
+                    && d.rounded(i32::from(*scale)) == d
+            }),
+            (SqlType::Float { .. } | SqlType::Double { .. }, Real(_)) => true,
+            (SqlType::Bit { bits: n }, _) => bits(u32::from(*n)),
+            (
+                SqlType::Date
+                | SqlType::Time { .. }
+                | SqlType::DateTime { .. }
+                | SqlType::Timestamp { .. }
+                | SqlType::Year,
+                Int(_),
+            ) => true,
+            (SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. }, Text(t)) => {
+                let max = *chars as usize;
+                t.len() <= max || t.chars().count() <= max
+            }
+            (SqlType::Text { size, .. }, Text(t)) => t.len() as u64 <= size.bytes_max(),
+            (SqlType::Binary { bytes } | SqlType::VarBinary { bytes }, Blob(b)) => b.len() <= *bytes as usize,
+            (SqlType::Blob { size }, Blob(b)) => b.len() as u64 <= size.bytes_max(),
+            (SqlType::Enum { values, .. }, Int(n)) => usize::try_from(*n).is_ok_and(|n| n <= values.len()),
+            (SqlType::Set { values, .. }, _) => bits(values.len() as u32),
+            (SqlType::Json, Text(_)) => true,
+            _ => false,
+        }
+    }
+
     /// The collation, for character types.
     pub fn collation(&self) -> Option<Collation> {
         match self {

@@ -27,7 +27,7 @@ use crate::fingerprint::{Fingerprint, by_schema};
 use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE};
 use crate::index_ident::Ident;
 use crate::log::{BlockNo, TxNo};
-use crate::materialize::{DefaultOf, PlanCache};
+use crate::materialize::{Meaning, PlanCache};
 use crate::materialize_plan::TablePlan;
 use crate::objects::{Held, Schema, object_ident};
 
@@ -88,10 +88,10 @@ fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
 }
 
 impl Merger {
-    /// Reads the schema from the log. `default` gives what cells hold that nothing was ever written to.
-    pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, default: DefaultOf) -> Result<Self> {
+    /// Reads the schema from the log.
+    pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, meaning: Meaning) -> Result<Self> {
         let schema = Arc::new(Schema::load(db, is_ancestor)?);
-        Ok(Self { cache: PlanCache::new(schema.clone(), default), committed: schema, unsealed: Vec::new() })
+        Ok(Self { cache: PlanCache::new(schema.clone(), meaning), committed: schema, unsealed: Vec::new() })
     }
 
     /// The merged schema, changes of the open transaction included.

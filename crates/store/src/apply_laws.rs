@@ -101,12 +101,58 @@ fn cells(s: Step) -> Vec<String> {
     }
 }
 
+/// Statements on `span`, which do not violate what is asked of its rows where they run.
+fn spans(node: &Node, s: Step) -> Vec<String> {
+    let (id, n) = (s.x % 2, i32::from(s.y / 4) - 32);
+    let catalog = node.merger.catalog();
+    let Some(span) = catalog.table("d", "span") else { return Vec::new() };
+    let may_be_null = span.column("hi").is_some_and(|c| c.def.nullable);
+    let tiny = span.column("lo").is_some_and(|c| c.def.ty == tiny());
+    let n = if tiny { n } else { n * 9 };
+    let enforced = span.checks.first().is_some_and(|c| c.def.enforced);
+    let update = |set: String, holds: String| {
+        let holds = if enforced { holds } else { "1".to_owned() };
+        format!("UPDATE {{span}} SET {set} WHERE {{span.id}} = {id} AND ({holds})")
+    };
+    let hi = |n: i32| if may_be_null && s.y.is_multiple_of(4) { "NULL".to_owned() } else { n.to_string() };
+    vec![match s.action % 6 {
+        0 | 1 => format!(
+            "INSERT INTO {{span}} ({{span.id}}, {{span.lo}}, {{span.hi}}, _v) VALUES ({id}, {n}, {}, ?v)",
+            hi(n + i32::from(s.x))
+        ),
+        2 => update(format!("{{span.lo}} = {n}"), format!("{{span.hi}} IS NULL OR {n} <= {{span.hi}}")),
+        3 => update(format!("{{span.hi}} = {n}"), format!("{{span.lo}} <= {n}")),
+        4 => update(format!("{{span.lo}} = {n}, {{span.hi}} = {}", hi(n + 1)), "1".to_owned()),
+        _ => format!("DELETE FROM {{span}} WHERE {{span.id}} = {id}"),
+    }]
+}
+
 fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
     let catalog = node.merger.catalog().clone();
     let Some(item) = catalog.table("d", "item") else { return Vec::new() };
     let mut ddl = Ddl::new(&catalog);
     let drop = |id| vec![SchemaChange::Drop { id }];
-    match s.x % 5 {
+    match s.x % 6 {
+        5 => {
+            // More, or less, is asked of the rows of `span`.
+            let Some(span) = catalog.table("d", "span") else { return Vec::new() };
+            match s.y % 4 {
+                0 | 3 => {
+                    let enforced = span.checks.first().is_some_and(|c| c.def.enforced);
+                    ddl.put(span.id, SPAN_CHECK, span_check(!enforced), 0);
+                }
+                1 => {
+                    let Some(hi) = span.column("hi") else { return Vec::new() };
+                    let def = ColumnDef { nullable: !hi.def.nullable, ..hi.def.clone() };
+                    ddl.put(span.id, "hi", Definition::Column(def), hi.position);
+                }
+                _ => {
+                    let Some(lo) = span.column("lo") else { return Vec::new() };
+                    let ty = if lo.def.ty == tiny() { int() } else { tiny() };
+                    ddl.put(span.id, "lo", Definition::Column(column_def(ty)), lo.position);
+                }
+            }
+        }
         4 => {
             // A tag goes, or comes back.
             let Some(stock) = catalog.table("d", "stock") else { return Vec::new() };
@@ -148,7 +194,11 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
         match s.action % 20 {
             0..16 => {
-                let all = if s.node / 3 % 2 == 0 { statements(*s) } else { cells(*s) };
+                let all = match s.node / 3 % 3 {
+                    0 => statements(*s),
+                    1 => cells(*s),
+                    _ => spans(&nodes[n], *s),
+                };
                 let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();
                 let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
                 nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
@@ -215,6 +265,13 @@ fn assert_constraints(node: &Node) {
                 on.join(" AND ")
             );
             assert_eq!(crate::open_testing::int(&node.writer, &orphans), 0, "{orphans}");
+        }
+        let nulls = t.columns.iter().filter(|c| !c.def.nullable).map(|c| format!("{} IS NULL", c.physical()));
+        let checks = t.checks.iter().filter(|c| c.def.enforced);
+        let checks = checks.filter_map(|c| Some(format!("NOT ({})", (meaning().check)(catalog, t, c)?)));
+        for wrong in nulls.chain(checks) {
+            let sql = format!("SELECT count(*) FROM {} WHERE {wrong}", t.physical());
+            assert_eq!(crate::open_testing::int(&node.writer, &sql), 0, "{sql}");
         }
     }
 }
@@ -293,13 +350,22 @@ fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
 #[test]
 fn worlds_are_not_empty() {
     // The laws would hold of worlds in which nothing happens.
-    const WORDS: [&str; 7] =
-        ["visible", "Unique", "Reference", "Superseded", "sibling", "ConcurrentWrite", "Type"];
+    const WORDS: [&str; 9] = [
+        "visible",
+        "Unique",
+        "Reference",
+        "Superseded",
+        "sibling",
+        "ConcurrentWrite",
+        "Type",
+        "NotNull",
+        "Check",
+    ];
     let mut g = Gen::new(60);
     let mut missing: BTreeSet<&str> = WORDS.into();
     for _ in 0..200 {
         let steps: Vec<Step> = (0..60).map(|_| Step::arbitrary(&mut g)).collect();
-        let (world, _) = play(&steps, false);
+        let (world, _) = play(&steps, true);
         let state = deliver(&world, 1, &BTreeSet::new()).state();
         missing.retain(|word| !state.iter().any(|line| line.contains(word)));
         if missing.is_empty() {

@@ -120,10 +120,7 @@ impl Run<'_> {
             let Some(by) = delta_in(by).filter(|_| column.kind == CellKind::Counter) else {
                 return self.recompute(plan, ident);
             };
-            let (value, fits) = counted(&column.ty, &image.values[i], &by);
-            if !fits {
-                return self.recompute(plan, ident);
-            }
+            let value = counted(&column.ty, &image.values[i], &by);
             let writer = image.writers[i];
             if writer == TxNo(0) || self.db.origin(writer)?.order(0) < origin.order(at.offset) {
                 image.writers[i] = at.tx;
@@ -134,7 +131,7 @@ impl Run<'_> {
         self.replace(plan, layout, &stored, &image, constrained)
     }
 
-    /// Writes a visible row anew; `constrained`: a column of a key is among those that changed.
+    /// Writes a visible row anew; `constrained`: a column of a key or CHECK is among those that changed.
     fn replace(
         &mut self,
         plan: &TablePlan,
@@ -146,7 +143,7 @@ impl Run<'_> {
         if *image == stored.image {
             return Ok(());
         }
-        if constrained {
+        if constrained || plan.misfit(image).is_some() {
             self.remove(plan, stored)?;
             self.left(plan, &stored.image, stored.place)?;
             return self.put_pending(plan, image);

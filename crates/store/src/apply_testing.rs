@@ -75,11 +75,20 @@ pub(crate) fn functions() -> Functions {
     Functions { collations, ..Functions::default() }
 }
 
-pub(crate) fn default_of() -> DefaultOf {
-    Arc::new(|def, _| match &def.default {
+/// Defaults are integers or texts; CHECKs are SQLite text with `{column}` for the columns.
+pub(crate) fn meaning() -> Meaning {
+    let default: DefaultOf = Arc::new(|def, _| match &def.default {
         Some(DefaultValue::Literal(text)) => text.parse().map_or(Value::Text(text.clone()), Value::Int),
         _ => Value::Null,
-    })
+    });
+    let check: CheckOf = Arc::new(|_, table, check| {
+        let mut sql = check.def.expression.clone();
+        for c in &table.columns {
+            sql = sql.replace(&format!("{{{}}}", c.name), &c.physical());
+        }
+        (!sql.contains('{')).then_some(sql)
+    });
+    Meaning { default, check }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {
@@ -92,7 +101,7 @@ impl Node {
         options.functions = Arc::new(functions());
         let writer = Writer::create(&options).expect("a new store");
         let nothing = |_, _| Ok(false);
-        let merger = Merger::load(&writer, &nothing, default_of()).expect("an empty schema");
+        let merger = Merger::load(&writer, &nothing, meaning()).expect("an empty schema");
         let key = SigningKey::from_bytes(&[n; 32]);
         let world = world.clone();
         let (held, branches) = (Vec::new(), HashMap::new());
@@ -588,12 +597,21 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     ddl.foreign_key((part, "item"), (item, "id"), ReferentialAction::Cascade);
     ddl.foreign_key((part, "up"), (part, "k"), ReferentialAction::SetNull);
     ddl.table(d, "note", &[("v", int())], &[], &[]);
+    let span = ddl.table(d, "span", &[("id", int()), ("lo", int()), ("hi", int())], &["id"], &[]);
+    ddl.put(span, SPAN_CHECK, span_check(false), 0);
     let stock = ddl.table(d, "stock", &[("id", int())], &["id"], &[]);
     for (n, (name, ty, tag)) in STOCK.iter().enumerate() {
         let def = ColumnDef { comment: (*tag).to_owned(), ..column_def(ty()) };
         ddl.put(stock, name, Definition::Column(def), n as u64 + 2);
     }
     ddl.changes
+}
+
+/// `span` holds that `lo` is not above `hi`, once that is enforced.
+pub(crate) const SPAN_CHECK: &str = "ordered";
+
+pub(crate) fn span_check(enforced: bool) -> Definition {
+    Definition::Check(CheckDef { expression: "{lo} <= {hi}".to_owned(), enforced })
 }
 
 /// A column's name, type and tag.

@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE};
 use crate::index_ident::Ident;
 use crate::log::{TxNo, Verdict};
-use crate::materialize_plan::TablePlan;
+use crate::materialize_plan::{PlanColumn, TablePlan};
 use crate::query::{Flow, NEXT};
 
 /// By which rule something lost.
@@ -34,6 +34,10 @@ pub enum Rule {
     GeneratedKey,
     /// A value that the table cannot hold.
     Type,
+    /// NULL in a column that takes none.
+    NotNull,
+    /// A CHECK that the merged row violates.
+    Check,
 }
 
 impl Rule {
@@ -46,6 +50,8 @@ impl Rule {
             Rule::Reference => "reference",
             Rule::GeneratedKey => "generated key",
             Rule::Type => "type",
+            Rule::NotNull => "not null",
+            Rule::Check => "check",
         }
     }
 }
@@ -257,7 +263,22 @@ impl Run<'_> {
                 winner = self.row_of(plan, &image.ident, TxNo(0))?;
                 if reason == Reason::Generated { Rule::GeneratedKey } else { Rule::ConcurrentDelete }
             }
-            Reason::Type => Rule::Type,
+            Reason::Type => {
+                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.ty.holds(v);
+                columns = plan.columns.iter().zip(&image.values).filter(wrong).map(|(c, _)| c.tag).collect();
+                Rule::Type
+            }
+            Reason::Null => {
+                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.nullable && v.is_null();
+                columns = plan.columns.iter().zip(&image.values).filter(wrong).map(|(c, _)| c.tag).collect();
+                Rule::NotNull
+            }
+            Reason::Check => {
+                if let Some(check) = self.violated(plan, &stored)? {
+                    columns = tags(&check.columns);
+                }
+                Rule::Check
+            }
         };
         let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
             run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use p2pdb_merge::Priority;
-use p2pdb_model::{CellKind, Value, ValueRef};
+use p2pdb_model::{Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -20,7 +20,7 @@ use crate::index::{IsAncestor, Origin, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize::PlanCache;
-use crate::materialize_plan::{PlanColumn, Slot, TablePlan};
+use crate::materialize_plan::{PlanCheck, PlanColumn, Slot, TablePlan};
 use crate::query::{NEXT, Row};
 
 /// Why a merged row is not in its table.
@@ -39,15 +39,24 @@ pub enum Reason {
     Superseded = 4,
     /// A value that its table cannot hold.
     Type = 5,
+    /// NULL where its table allows none.
+    Null = 6,
+    /// It violates a CHECK.
+    Check = 7,
 }
 
 /// Rows with a reason up to this keep their claims to unique values.
 pub(crate) const CLAIMS_MAX: u8 = Reason::Reference as u8;
 
 impl Reason {
+    /// What the row holds is the reason, whatever other rows hold (step 4).
+    pub(crate) fn is_its_own(self) -> bool {
+        matches!(self, Reason::Type | Reason::Null | Reason::Check)
+    }
+
     pub(crate) fn from_i64(n: i64) -> Result<Self> {
         use Reason::*;
-        let found = [Pending, Unique, Reference, Generated, Superseded, Type].into_iter();
+        let found = [Pending, Unique, Reference, Generated, Superseded, Type, Null, Check].into_iter();
         found
             .into_iter()
             .find(|r| *r as i64 == n)
@@ -228,13 +237,18 @@ impl TablePlan {
         (!key.contains(&ValueRef::Null)).then_some(key)
     }
 
-    /// The row can lie in the visible table.
-    fn fits(&self, image: &Image) -> bool {
-        // A counter out of range is the text of its digits.
-        let counts =
-            |(c, v): (&PlanColumn, &Value)| c.kind != CellKind::Counter || !matches!(v, Value::Text(_));
-        self.rowid.is_none_or(|i| matches!(image.values[i], Value::Int(_)))
-            && self.columns.iter().zip(&image.values).all(counts)
+    /// Why the visible table cannot hold the row, CHECKs apart.
+    pub(crate) fn misfit(&self, image: &Image) -> Option<Reason> {
+        let one = |(c, v): (&PlanColumn, &Value)| match v {
+            _ if !c.stored => None,
+            Value::Null if !c.nullable => Some(Reason::Null),
+            v if !c.ty.holds(v) => Some(Reason::Type),
+            _ => None,
+        };
+        if self.rowid.is_some_and(|i| !matches!(image.values[i], Value::Int(_))) {
+            return Some(Reason::Type);
+        }
+        self.columns.iter().zip(&image.values).find_map(one)
     }
 }
 
@@ -454,7 +468,7 @@ impl<'a> Run<'a> {
 
     /// Puts a row into the visible table, unless one of its unique keys is taken there (`None`).
     pub(crate) fn show_if_free(&mut self, plan: &TablePlan, image: &Image) -> Result<Option<i64>> {
-        if !plan.fits(image) {
+        if plan.misfit(image).is_some() {
             return Ok(None);
         }
         let (version, overrides) = hidden(plan, &image.writers, image.flags);
@@ -543,11 +557,35 @@ impl<'a> Run<'a> {
         Ok(Priority::new(greatest, image.ident.bytes()))
     }
 
-    /// The row owns all its unique values, and its table can hold it.
-    pub(crate) fn owns_its_values(&self, plan: &TablePlan, image: &Image) -> Result<Option<Reason>> {
-        if !plan.fits(image) {
-            return Ok(Some(Reason::Type));
+    /// What stands against the row in what it holds itself.
+    pub(crate) fn misfit(&self, plan: &TablePlan, stored: &Stored) -> Result<Option<Reason>> {
+        if let Some(reason) = plan.misfit(&stored.image) {
+            return Ok(Some(reason));
         }
+        let violated = self.violated(plan, stored)?;
+        Ok(violated.map(|_| Reason::Check))
+    }
+
+    /// The first CHECK that the row violates.
+    pub(crate) fn violated<'p>(&self, plan: &'p TablePlan, stored: &Stored) -> Result<Option<&'p PlanCheck>> {
+        for check in &plan.checks {
+            let sql = match stored.place {
+                Place::Visible => &check.violated_visible,
+                Place::Displaced { .. } => &check.violated_displaced,
+            };
+            match self.db.query_one(sql, [ValueRef::Int(stored.rowid)], |_| Ok(())) {
+                Ok(None) => {}
+                Ok(Some(())) => return Ok(Some(check)),
+                // A function that fails on these values: no statement would have got past it.
+                Err(e) if e.is_of_function() => return Ok(Some(check)),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row owns all its unique values.
+    pub(crate) fn owns_its_values(&self, plan: &TablePlan, image: &Image) -> Result<bool> {
         let mut own = None;
         for unique in &plan.uniques {
             let Some(key) = plan.key_of(&unique.columns, image) else { continue };
@@ -560,11 +598,11 @@ impl<'a> Run<'a> {
                     None => own.insert(self.priority(plan, image)?),
                 };
                 if self.priority(plan, &other.image)? < *mine {
-                    return Ok(Some(Reason::Unique));
+                    return Ok(false);
                 }
             }
         }
-        Ok(None)
+        Ok(true)
     }
 
     /// Every live row that claims this unique value.

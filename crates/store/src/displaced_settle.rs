@@ -1,5 +1,5 @@
-//! Deciding which rows are visible: UNIQUE (step 5) and references (step 6), for the rows that changed and those that
-//! depend on them.
+//! Deciding which rows are visible: what they hold themselves (step 4), UNIQUE (step 5) and references (step 6), for the
+//! rows that changed and those that depend on them.
 //!
 //! Who owns a unique value depends only on the live rows and their values, so each candidate is decided by itself. A row
 //! that owns its values is visible unless a row that it refers to is not; the visible rows are the greatest set of
@@ -89,7 +89,7 @@ impl Run<'_> {
     ///
     /// `orphan`: nobody has looked for its parents yet.
     pub(crate) fn shown(&mut self, plan: &TablePlan, image: &Image, rowid: i64, orphan: bool) -> Result<()> {
-        if self.any_displaced(plan)? {
+        if !plan.checks.is_empty() || self.any_displaced(plan)? {
             self.todo.seeds.push((plan.table.id, image.ident.clone()));
         }
         if orphan && !plan.references.is_empty() {
@@ -121,7 +121,7 @@ impl Run<'_> {
         let displaced = self.displaced_of(plan, ident)?;
         Ok(displaced.into_iter().find(|s| {
             matches!(s.place, Place::Displaced { reason, unit } if unit == TxNo(0)
-                && (reason as u8 <= CLAIMS_MAX || reason == Reason::Type))
+                && (reason as u8 <= CLAIMS_MAX || reason.is_its_own()))
         }))
     }
 
@@ -132,14 +132,33 @@ impl Run<'_> {
     /// Decides everything that is open.
     pub(crate) fn settle(&mut self) -> Result<()> {
         let mut up = VecDeque::new();
-        for (table, ident) in self.candidates()? {
+        let candidates = self.candidates()?;
+        // First what rows hold themselves, since who fails there has no claims that others could lose to.
+        for (table, ident) in &candidates {
+            let Some(plan) = self.need(*table)? else { continue };
+            let Some(stored) = self.taking_part(&plan, ident)? else { continue };
+            match (stored.place, self.misfit(&plan, &stored)?) {
+                (Place::Visible, Some(reason)) => self.take_out(&plan, &stored, reason)?,
+                (Place::Displaced { .. }, Some(reason)) => self.set_reason(&plan, &stored, reason)?,
+                // It fits again, and has its claims back.
+                (Place::Displaced { reason, .. }, None) if reason.is_its_own() => {
+                    self.set_reason(&plan, &stored, Reason::Unique)?;
+                }
+                (_, None) => {}
+            }
+        }
+        for (table, ident) in candidates {
             let Some(plan) = self.need(table)? else { continue };
             let Some(stored) = self.taking_part(&plan, &ident)? else { continue };
-            match (stored.place, self.owns_its_values(&plan, &stored.image)?) {
-                (Place::Visible, Some(reason)) => self.take_out(&plan, &stored, reason)?,
-                (Place::Visible, None) => {}
-                (Place::Displaced { .. }, None) => up.push_back((table, stored.rowid)),
-                (Place::Displaced { .. }, Some(reason)) => self.set_reason(&plan, &stored, reason)?,
+            let owns = match stored.place {
+                Place::Displaced { reason, .. } if reason.is_its_own() => continue,
+                _ => self.owns_its_values(&plan, &stored.image)?,
+            };
+            match (stored.place, owns) {
+                (Place::Visible, false) => self.take_out(&plan, &stored, Reason::Unique)?,
+                (Place::Visible, true) => {}
+                (Place::Displaced { .. }, true) => up.push_back((table, stored.rowid)),
+                (Place::Displaced { .. }, false) => self.set_reason(&plan, &stored, Reason::Unique)?,
             }
         }
         for (table, rowid) in std::mem::take(&mut self.todo.appeared) {

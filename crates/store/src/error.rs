@@ -154,6 +154,11 @@ impl StoreError {
         matches!(self, StoreError::Full(_) | StoreError::Unwritable(_) | StoreError::Corrupt(_))
     }
 
+    /// A function of ours, or SQLite's own arithmetic, failed on the values that it was given.
+    pub(crate) fn is_of_function(&self) -> bool {
+        matches!(self, StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_ERROR)
+    }
+
     pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -282,6 +282,18 @@ fn assigned(plan: &TablePlan, c: &Captured) -> Vec<usize> {
     counters.map(|(i, _)| *i).collect()
 }
 
+/// These columns, and those that a CHECK joins them to.
+fn with_joined(plan: &TablePlan, changed: Vec<usize>) -> Vec<usize> {
+    if plan.checks.is_empty() {
+        return changed;
+    }
+    let mut all: Vec<usize> =
+        changed.iter().flat_map(|c| plan.joined[*c].iter().copied().chain([*c])).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 struct Finalize<'a> {
     local: &'a Local<'a>,
     out: LocalChanges,
@@ -385,6 +397,7 @@ impl Finalize<'_> {
                 let changed: Vec<usize> = (0..plan.columns.len())
                     .filter(|i| plan.columns[*i].stored && image.values[*i] != old.values[*i])
                     .collect();
+                let changed = with_joined(plan, changed);
                 image.flags = old.flags;
                 image.writers.clone_from(&old.writers);
                 changed.iter().for_each(|i| image.writers[*i] = tx);

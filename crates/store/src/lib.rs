@@ -96,7 +96,7 @@ pub use log::{
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
-pub use materialize::DefaultOf;
+pub use materialize::{CheckOf, DefaultOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

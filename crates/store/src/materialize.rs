@@ -4,20 +4,21 @@
 //!   default. A dropped column, index or table is dropped here too: the log keeps what was written, and if the object
 //!   revives, or a change of collation or primary key makes rows lie otherwise, the table is written again from the
 //!   change index.
-//! * NOT NULL, CHECK and foreign keys do not exist in SQLite; statements are checked before, merged rows after.
+//! * NOT NULL, CHECK and foreign keys do not exist in SQLite; statements are checked before, merged rows after. Where a
+//!   table asks more of its rows than before, all are looked at again.
 //! * Rows that clash under a new unique key are put aside and decided like any others; making the index cannot fail.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{
-    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_index,
-    physical_table, sqlite_collation,
+    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Check, Table, physical_column, physical_displaced,
+    physical_index, physical_table, sqlite_collation,
 };
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{ColumnDef, Definition, IndexPart};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{CellKind, Stamp, Value, ValueRef};
+use p2pdb_model::{Catalog, CellKind, Stamp, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::displaced::Run;
@@ -25,7 +26,7 @@ use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::index::tx_sql;
 use crate::log::TxNo;
-use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, TablePlan, index_columns, key_index};
+use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, Known, TablePlan, index_columns, key_index};
 use crate::objects::Schema;
 use crate::query::NEXT;
 
@@ -33,18 +34,31 @@ use crate::query::NEXT;
 /// default. Given by whoever knows MySQL's types; `Stamp` is when the column was first made, for CURRENT_TIMESTAMP.
 pub type DefaultOf = Arc<dyn Fn(&ColumnDef, Stamp) -> Value + Send + Sync>;
 
+/// A CHECK as SQLite text over the columns of the physical table: 0 where it is violated, 1 or NULL where it holds. `None` for
+/// one that says nothing any more, since a column is gone. The same on every node under one rules number.
+pub type CheckOf = Arc<dyn Fn(&Catalog, &Arc<Table>, &Check) -> Option<String> + Send + Sync>;
+
+/// What the store is told of MySQL's meaning by whoever knows it.
+#[derive(Clone)]
+pub struct Meaning {
+    /// What unwritten cells hold.
+    pub default: DefaultOf,
+    /// What CHECKs say.
+    pub check: CheckOf,
+}
+
 /// The plans of the tables of one schema, made when first asked for.
 pub(crate) struct PlanCache {
     pub schema: Arc<Schema>,
-    pub default: DefaultOf,
+    pub meaning: Meaning,
     plans: HashMap<ObjectId, Arc<TablePlan>>,
     names: HashMap<String, ObjectId>,
 }
 
 impl PlanCache {
-    pub(crate) fn new(schema: Arc<Schema>, default: DefaultOf) -> Self {
+    pub(crate) fn new(schema: Arc<Schema>, meaning: Meaning) -> Self {
         let mut cache =
-            Self { schema: Arc::default(), default, plans: HashMap::new(), names: HashMap::new() };
+            Self { schema: Arc::default(), meaning, plans: HashMap::new(), names: HashMap::new() };
         cache.set_schema(schema);
         cache
     }
@@ -62,8 +76,10 @@ impl PlanCache {
         }
         let Some(table) = self.schema.catalog.table_by_id(id) else { return Ok(None) };
         let rekeyed = self.schema.rekeyed.contains(&id);
-        let unwritten = |column| unwritten(&self.schema, &self.default, column);
-        let plan = Arc::new(TablePlan::build(db, &self.schema.catalog, table, rekeyed, &unwritten)?);
+        let unwritten = |column| unwritten(&self.schema, &self.meaning.default, column);
+        let checks = checks(&self.meaning, &self.schema.catalog, table);
+        let known = Known { rekeyed, unwritten: &unwritten, checks };
+        let plan = Arc::new(TablePlan::build(db, &self.schema.catalog, table, known)?);
         self.plans.insert(id, plan.clone());
         Ok(Some(plan))
     }
@@ -77,6 +93,12 @@ impl PlanCache {
     fn forget(&mut self, id: ObjectId) {
         self.plans.remove(&id);
     }
+}
+
+/// The conditions of the table's enforced CHECKs.
+fn checks(meaning: &Meaning, catalog: &Catalog, t: &Arc<Table>) -> BTreeMap<ObjectId, String> {
+    let enforced = t.checks.iter().filter(|c| c.def.enforced);
+    enforced.filter_map(|c| Some((c.id, (meaning.check)(catalog, t, c)?))).collect()
 }
 
 fn unwritten(schema: &Schema, default: &DefaultOf, column: ObjectId) -> Value {
@@ -113,12 +135,17 @@ struct Shape {
     /// The columns that make the identity of new rows.
     key: Vec<IndexPart>,
     indexes: BTreeMap<String, IndexShape>,
+    /// What a cell may hold: its type, and whether NULL.
+    cells: BTreeMap<ColumnTag, (SqlType, bool)>,
+    /// CHECKs.
+    checks: BTreeMap<ObjectId, String>,
     /// Foreign keys as resolved.
     references: Vec<(ObjectId, Vec<ColumnTag>, ObjectId, Vec<ColumnTag>)>,
 }
 
 impl Shape {
-    fn of(schema: &Schema, default: &DefaultOf, t: &Table) -> Self {
+    fn of(schema: &Schema, meaning: &Meaning, t: &Arc<Table>) -> Self {
+        let default = &meaning.default;
         let columns = t
             .columns
             .iter()
@@ -175,7 +202,16 @@ impl Shape {
             indexes.insert(f, IndexShape { sql, displaced: Some((g, over_displaced)), unique: None });
         }
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
-        Shape { columns, rowid, key, indexes, references }
+        let checks = checks(meaning, &schema.catalog, t);
+        let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
+        Shape { columns, rowid, key, indexes, cells, checks, references }
+    }
+
+    /// Rows that may be visible under `before` may not be any more.
+    fn asks_more_than(&self, before: &Shape) -> bool {
+        let changed = |(tag, cell)| before.cells.get(tag).is_some_and(|b| b != cell);
+        self.cells.iter().any(changed)
+            || self.checks.iter().any(|(id, sql)| before.checks.get(id) != Some(sql))
     }
 
     /// The rows must be written again to go from `self` to `next`.
@@ -212,7 +248,7 @@ impl Run<'_> {
         // Open decisions name keys of the old schema by number.
         self.settle()?;
         let old = self.plans.schema.clone();
-        let default = self.plans.default.clone();
+        let meaning = self.plans.meaning.clone();
         for table in old.catalog.tables() {
             if next.catalog.table_by_id(table.id).is_none() {
                 self.drop_table(table.id)?;
@@ -223,11 +259,11 @@ impl Run<'_> {
         let mut tables: Vec<_> = next.catalog.tables().collect();
         tables.sort_by_key(|t| t.id);
         for table in tables {
-            let shape = Shape::of(&next, &default, table);
+            let shape = Shape::of(&next, &meaning, table);
             match old.catalog.table_by_id(table.id) {
                 // Most tables are the very same.
                 Some(before) => {
-                    let before = Shape::of(&old, &default, before);
+                    let before = Shape::of(&old, &meaning, before);
                     if before != shape {
                         self.alter(table, &before, &shape, &old, newer)?;
                         shaped.push((table.id, Some(before), shape));
@@ -436,6 +472,14 @@ impl Run<'_> {
         let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
         for stored in self.displaced_where(&plan, &plan.sql.all_displaced, &[])? {
             self.todo.seed(id, stored.image.ident);
+        }
+        if before.is_some_and(|b| after.asks_more_than(b)) {
+            self.each_row(&plan, &mut |run, stored| {
+                if run.misfit(&plan, &stored)?.is_some() {
+                    run.todo.seed(id, stored.image.ident);
+                }
+                Ok(())
+            })?;
         }
         for reference in &plan.references {
             let shape = after.references.iter().find(|r| r.0 == plan.table.foreign_keys[reference.number].id);

@@ -1,6 +1,7 @@
 //! A table's plan: everything about its physical form that rows are read and written with, and the SQLite text
 //! for it, worked out once per schema change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{
@@ -35,6 +36,26 @@ pub(crate) struct PlanColumn {
     pub kind: CellKind,
     /// Its type.
     pub ty: SqlType,
+    /// It may hold NULL.
+    pub nullable: bool,
+}
+
+/// A CHECK.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanCheck {
+    /// The columns that it reads.
+    pub columns: Vec<usize>,
+    /// Does the visible, the displaced row with rowid ?1 violate it?
+    pub violated_visible: String,
+    pub violated_displaced: String,
+}
+
+/// What a plan is made of besides the catalog.
+pub(crate) struct Known<'a> {
+    pub rekeyed: bool,
+    pub unwritten: &'a dyn Fn(ObjectId) -> Value,
+    /// The conditions of the CHECKs.
+    pub checks: BTreeMap<ObjectId, String>,
 }
 
 /// A unique key.
@@ -103,6 +124,10 @@ pub(crate) struct TablePlan {
     pub dependents: Vec<Dependent>,
     /// The order of columns in SQLite.
     pub slots: Vec<Slot>,
+    pub checks: Vec<PlanCheck>,
+    /// Per column, the columns that a CHECK joins it to, itself included: they are written together, so that what the
+    /// author saw to hold still holds when concurrent writes are merged.
+    pub joined: Vec<Vec<usize>>,
     /// Columns whose change may displace a row or bring one back.
     pub constrained: Vec<bool>,
     /// Columns in ascending order of their tags.
@@ -181,9 +206,9 @@ impl TablePlan {
         db: &Connection,
         catalog: &Catalog,
         table: &Arc<Table>,
-        rekeyed: bool,
-        unwritten: &dyn Fn(ObjectId) -> Value,
+        known: Known<'_>,
     ) -> Result<Self> {
+        let Known { rekeyed, unwritten, checks } = known;
         let no = db.table_no(table.id)?;
         let mut added = std::collections::HashMap::new();
         db.query("SELECT tag, added FROM col WHERE tbl = ?1", [p2pdb_model::ValueRef::Int(no)], |r| {
@@ -200,6 +225,7 @@ impl TablePlan {
                 added: added.get(&i64::from(c.tag.0)).copied().unwrap_or_default(),
                 kind: c.cell_kind(),
                 ty: c.def.ty.clone(),
+                nullable: c.def.nullable,
             })
             .collect();
         let at = |tag: ColumnTag| columns.iter().position(|c| c.tag == tag);
@@ -271,11 +297,28 @@ impl TablePlan {
                 ),
             });
         }
+        let checks: Vec<PlanCheck> = checks
+            .values()
+            .map(|condition| {
+                let read = |c: &PlanColumn| reads(condition, &physical_column(c.tag));
+                // The condition may name the table.
+                let violated =
+                    |t: &str| format!("SELECT 1 FROM {t} AS {name} WHERE rowid = ?1 AND NOT ({condition})");
+                PlanCheck {
+                    columns: (0..columns.len()).filter(|i| read(&columns[*i])).collect(),
+                    violated_visible: violated(&name),
+                    violated_displaced: violated(&displaced),
+                }
+            })
+            .collect();
+        let joined = joined(&columns, &checks);
         let mut constrained = vec![false; columns.len()];
         let unique_columns = uniques.iter().flat_map(|u| &u.columns);
         let reference_columns = references.iter().flat_map(|r| &r.columns);
         let parent_columns = dependents.iter().flat_map(|d| &d.columns);
-        for c in unique_columns.chain(reference_columns).chain(parent_columns).chain(&key) {
+        let checked_columns = checks.iter().flat_map(|c| &c.columns);
+        let keys = unique_columns.chain(reference_columns).chain(parent_columns).chain(&key);
+        for c in keys.chain(checked_columns) {
             constrained[*c] = true;
         }
         let slots = slots(db, &name, &columns)?;
@@ -329,6 +372,8 @@ impl TablePlan {
             uniques,
             references,
             dependents,
+            checks,
+            joined,
             slots,
             constrained,
             by_tag,
@@ -346,6 +391,28 @@ impl TablePlan {
     pub(crate) fn column(&self, tag: ColumnTag) -> Option<usize> {
         self.columns.iter().position(|c| c.tag == tag)
     }
+}
+
+/// The condition names this column.
+fn reads(condition: &str, column: &str) -> bool {
+    condition.match_indices(column).any(|(at, _)| {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (before, after) = (&condition[..at], &condition[at + column.len()..]);
+        !before.ends_with(word) && !after.starts_with(word)
+    })
+}
+
+/// Per column, the plain registers that CHECKs join it to.
+fn joined(columns: &[PlanColumn], checks: &[PlanCheck]) -> Vec<Vec<usize>> {
+    let mut group: Vec<usize> = (0..columns.len()).collect();
+    for check in checks {
+        let Some(first) = check.columns.iter().map(|c| group[*c]).min() else { continue };
+        let met: Vec<usize> = check.columns.iter().map(|c| group[*c]).collect();
+        group.iter_mut().filter(|g| met.contains(g)).for_each(|g| *g = first);
+    }
+    let plain = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register;
+    let of = |c: usize| (0..columns.len()).filter(|i| group[*i] == group[c]).filter(plain).collect();
+    (0..columns.len()).map(of).collect()
 }
 
 fn slots(db: &Connection, name: &str, columns: &[PlanColumn]) -> Result<Vec<Slot>> {

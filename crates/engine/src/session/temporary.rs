@@ -184,7 +184,7 @@ impl Session {
         self.open_own_reader()?;
         let open = self.in_transaction();
         let (default, stamp) =
-            (functions::default_of(), p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms()));
+            (functions::meaning().default, p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms()));
         let reader = self.reader.as_mut().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
         for (sql, error) in &ddl.checks {
             let found = reader.query_one(sql, (), |row| row.to_values());
