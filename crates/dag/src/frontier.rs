@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use p2pdb_model::GtidSet;
 use p2pdb_model::ids::Cid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -93,16 +94,15 @@ impl Frontier {
     }
 
     /// The frontier as a MySQL GTID set (`uuid:1-seq,…`): the UUID is [`ChainId::uuid`], the interval reaches to
-    /// the highest branch. It is for people and monitoring: forks need the CIDs.
-    pub fn gtid_set(&self) -> String {
-        let mut parts: Vec<String> = self
-            .chains
-            .iter()
-            .filter_map(|c| Some((c.chain.uuid(), c.tips.iter().map(|t| t.seq).max()?)))
-            .map(|(uuid, seq)| if seq == 1 { format!("{uuid}:1") } else { format!("{uuid}:1-{seq}") })
-            .collect();
-        parts.sort_unstable();
-        parts.join(",")
+    /// the highest branch. For clients, people and monitoring: forks need the CIDs.
+    pub fn gtid_set(&self) -> GtidSet {
+        let mut set = GtidSet::default();
+        for c in &self.chains {
+            if let Some(seq) = c.tips.iter().map(|t| t.seq).max() {
+                set.add(c.chain.uuid().0, 1, seq);
+            }
+        }
+        set
     }
 
     /// What `theirs` names that this frontier does not. Without the log in hand a tip below our own cannot be

@@ -1,4 +1,4 @@
-//! What a session waits for besides the writer: locks by name (GET_LOCK) and SLEEP.
+//! What a session waits for besides the writer: locks by name (GET_LOCK), blocks (WAIT_FOR_EXECUTED_GTID_SET) and SLEEP.
 //!
 //! Locks are this node's alone: never in the log, unknown to other nodes, and gone with their session. A session may
 //! take several, and each more than once. Who waits stands in the lock's queue, first come, first served, until it gets
@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use p2pdb_model::Value;
+use p2pdb_model::{GtidSet, Value};
 use p2pdb_sql::error::SqlError;
 use parking_lot::Mutex;
 
@@ -28,11 +28,28 @@ struct Lock {
     queue: VecDeque<u64>,
 }
 
-/// A session that waits: for a lock, or only for the time.
+/// What a session waits for, unless its time is over before.
+enum For {
+    /// SLEEP: nothing but the time.
+    Time,
+    Lock(String),
+    /// Blocks that are to be in the tables of this node.
+    Gtids(GtidSet),
+}
+
 struct Waits {
     giver: Giver<Answer>,
-    lock: Option<String>,
+    what: For,
     until_us: u64,
+}
+
+impl Waits {
+    fn lock(&self) -> Option<&String> {
+        match &self.what {
+            For::Lock(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -93,7 +110,7 @@ impl Calls {
             return Ok(Ok(Value::Int(0)));
         }
         let mut at = lock.owner;
-        while let Some(next) = s.waits.get(&at).and_then(|w| s.locks.get(w.lock.as_ref()?)) {
+        while let Some(next) = s.waits.get(&at).and_then(|w| s.locks.get(w.lock()?)) {
             at = next.owner;
             if at == session {
                 return Err(SqlError::new(
@@ -108,15 +125,37 @@ impl Calls {
             lock.queue.push_back(session);
         }
         let (giver, taker) = handoff();
-        s.waits.insert(session, Waits { giver, lock: Some(name), until_us });
+        s.waits.insert(session, Waits { giver, what: For::Lock(name), until_us });
         Ok(Err(taker))
     }
 
     /// SLEEP.
     pub(crate) fn sleep(&self, session: u64, until_us: u64) -> Taker<Answer> {
         let (giver, taker) = handoff();
-        self.state.lock().waits.insert(session, Waits { giver, lock: None, until_us });
+        self.state.lock().waits.insert(session, Waits { giver, what: For::Time, until_us });
         taker
+    }
+
+    /// WAIT_FOR_EXECUTED_GTID_SET.
+    pub(crate) fn await_gtids(&self, session: u64, set: GtidSet, until_us: u64) -> Taker<Answer> {
+        let (giver, taker) = handoff();
+        self.state.lock().waits.insert(session, Waits { giver, what: For::Gtids(set), until_us });
+        taker
+    }
+
+    /// Ends the waits for blocks that are there.
+    pub(crate) fn executed(&self, gtids: impl FnOnce() -> GtidSet) {
+        let mut s = self.state.lock();
+        let waiting = |w: &Waits| matches!(w.what, For::Gtids(_));
+        if !s.waits.values().any(waiting) {
+            return;
+        }
+        let executed = gtids();
+        let there = |w: &Waits| matches!(&w.what, For::Gtids(set) if set.is_subset(&executed));
+        let sessions: Vec<u64> = s.waits.iter().filter(|(_, w)| there(w)).map(|(id, _)| *id).collect();
+        let over: Vec<Waits> = sessions.into_iter().filter_map(|session| s.leave(session)).collect();
+        drop(s);
+        give(over.into_iter().map(|w| (w.giver, Ok(Value::Int(0)))).collect());
     }
 
     /// RELEASE_LOCK.
@@ -168,11 +207,14 @@ impl Calls {
         self.unlock_all(session);
     }
 
-    /// KILL: a SLEEP gives 1, a wait for a lock fails.
+    /// KILL: a SLEEP gives 1, other waits fail.
     pub(crate) fn interrupt(&self, session: u64) {
         let left = self.state.lock().leave(session);
         if let Some(w) = left {
-            w.giver.give(if w.lock.is_some() { Err(interrupted()) } else { Ok(Value::Int(1)) });
+            w.giver.give(match w.what {
+                For::Time => Ok(Value::Int(1)),
+                For::Lock(_) | For::Gtids(_) => Err(interrupted()),
+            });
         }
     }
 
@@ -187,7 +229,8 @@ impl Calls {
         let over: Vec<Waits> = due.into_iter().filter_map(|session| s.leave(session)).collect();
         let next = s.waits.values().map(|w| w.until_us).min();
         drop(s);
-        give(over.into_iter().map(|w| (w.giver, Ok(Value::Int(0)))).collect());
+        let late = |w: &Waits| Value::Int(i64::from(matches!(w.what, For::Gtids(_))));
+        give(over.into_iter().map(|w| (late(&w), w.giver)).map(|(v, giver)| (giver, Ok(v))).collect());
         next
     }
 }
@@ -196,7 +239,7 @@ impl State {
     /// The session stops waiting.
     fn leave(&mut self, session: u64) -> Option<Waits> {
         let waits = self.waits.remove(&session)?;
-        if let Some(lock) = waits.lock.as_ref().and_then(|name| self.locks.get_mut(name)) {
+        if let Some(lock) = waits.lock().and_then(|name| self.locks.get_mut(name)) {
             lock.queue.retain(|s| *s != session);
         }
         Some(waits)

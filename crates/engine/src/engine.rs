@@ -263,7 +263,12 @@ impl Engine {
             lock_wait_us: lock_wait_ms.saturating_mul(1_000),
             by_hand: AtomicBool::new(false),
         };
-        Engine { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        let of = Arc::downgrade(&inner);
+        inner.globals.executed_by(move || {
+            of.upgrade().map(|inner| inner.published.load().frontier().gtid_set()).unwrap_or_default()
+        });
+        Engine { inner }
     }
 
     /// Opens a session for an account that this node may act for. The caller has authenticated the client.
@@ -302,6 +307,7 @@ impl Engine {
     pub fn step_writer(&self) -> Step {
         let inner = &self.inner;
         let now_us = inner.clock.now_us();
+        inner.calls.executed(|| inner.published.load().frontier().gtid_set());
         let ring_us = inner.calls.ring(now_us);
         match inner.queue.next(now_us) {
             Todo::Wait(until_us) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_model::change::SchemaChange;
-use p2pdb_model::{Catalog, Value};
+use p2pdb_model::{Catalog, GtidSet, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Literal, Scope};
 use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, PlanKind, SessionCommand};
@@ -340,6 +340,23 @@ impl Session {
             CallFunction::ReleaseAllLocks => Ok(Value::from_u64(calls.unlock_all(id))),
             CallFunction::IsFreeLock => {
                 Ok(Value::Int(i64::from(calls.owner(&calls::lock_name(next())?).is_none())))
+            }
+            CallFunction::WaitForGtids => {
+                let Some(set) = next() else { return Ok(Ok(Value::Null)) };
+                let set = GtidSet::parse(&set).ok_or_else(|| SqlError::malformed_gtid_set(&set))?;
+                // Without an end, and with 0, it waits for ever.
+                let until_us = match seconds(next()).unwrap_or(0.0) {
+                    s if s < 0.0 => {
+                        let what = "Incorrect arguments to WAIT_FOR_EXECUTED_GTID_SET.";
+                        return Err(SqlError::new(1210, "HY000", what));
+                    }
+                    0.0 => u64::MAX,
+                    s => after(s),
+                };
+                if set.is_subset(&self.inner.published.load().frontier().gtid_set()) {
+                    return Ok(Ok(Value::Int(0)));
+                }
+                Err(calls.await_gtids(id, set, until_us))
             }
             CallFunction::IsUsedLock => {
                 Ok(calls.owner(&calls::lock_name(next())?).map_or(Value::Null, Value::from_u64))

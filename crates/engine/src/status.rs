@@ -91,7 +91,7 @@ impl Engine {
             role: published.access.role(inner.node),
             blocks: published.blocks,
             heads: published.heads.iter().map(|h| h.cid).collect(),
-            gtid_executed: published.frontier().gtid_set(),
+            gtid_executed: published.frontier().gtid_set().to_string(),
             frontier_digest: hex(&state.frontier),
             fingerprint: hex(&state.fingerprint),
             fingerprints: state.schemas.into_iter().map(|(n, f)| (n, hex(&f))).collect(),

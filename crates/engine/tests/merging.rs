@@ -328,3 +328,40 @@ fn a_row_that_fails_itself_holds_neither_unique_values_nor_children() {
     assert_eq!((shown.len(), conflicts.len()), (2, 1), "{shown:?} {conflicts:?}");
     assert!(conflicts[0].ends_with("|door|unique"), "{conflicts:?}");
 }
+
+#[test]
+fn a_client_waits_for_what_it_has_written_elsewhere() {
+    let (a, b) = two();
+    let written =
+        a.session().run("INSERT INTO shop.till VALUES (9, 'fig', 1, 1)").gtid.expect("a commit has a GTID");
+    let wait = |n: &Node, seconds: &str| {
+        n.session().rows(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{written}', {seconds})"))
+    };
+    assert_eq!(wait(&a, "1"), ["0"]);
+    assert_eq!(b.session().rows(&format!("SELECT GTID_SUBSET('{written}', @@gtid_executed)")), ["0"]);
+    assert_eq!(b.session().error("SELECT WAIT_FOR_EXECUTED_GTID_SET('nothing', 1)"), 1772);
+    assert_eq!(b.session().error(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{written}', -1)")), 1210);
+    assert_eq!(b.session().rows("SELECT WAIT_FOR_EXECUTED_GTID_SET(NULL)"), ["NULL"]);
+    let mut waiting = b.session();
+    std::thread::scope(|threads| {
+        let query = format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{written}')");
+        let waiter = threads.spawn(move || {
+            let answer = waiting.rows(&query);
+            (answer, waiting.rows("SELECT name FROM shop.till WHERE id = 9"))
+        });
+        while b.session().rows("SHOW PROCESSLIST").iter().all(|p| !p.contains("WAIT_FOR_EXECUTED")) {
+            std::thread::yield_now();
+        }
+        b.fetch(&a);
+        assert_eq!(waiter.join().expect("an answer"), (vec!["0".to_owned()], vec!["fig".to_owned()]));
+    });
+    converge(&[&a, &b]);
+    let executed = |n: &Node| n.session().rows("SELECT @@gtid_executed").concat();
+    assert_eq!(executed(&a), executed(&b));
+    let left = format!("SELECT GTID_SUBTRACT(@@gtid_executed, '{}')", executed(&a));
+    assert_eq!(b.session().rows(&left), [""]);
+    // What is not there yet, and does not come.
+    let later = written.rsplit_once(':').map(|(uuid, _)| format!("{uuid}:1000")).expect("a GTID");
+    let mut s = b.session();
+    assert_eq!(s.rows(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{later}', 0.000001)")), ["1"]);
+}

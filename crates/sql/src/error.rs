@@ -32,6 +32,11 @@ impl SqlError {
         Self::new(1235, "42000", format!("This version of MySQL doesn't yet support '{what}'"))
     }
 
+    /// 1772 for a text that is no set of GTIDs.
+    pub fn malformed_gtid_set(text: &str) -> Self {
+        Self::new(1772, "HY000", format!("Malformed GTID set specification '{text}'."))
+    }
+
     /// 1367 for a number that no double holds.
     pub fn illegal_double(number: &str) -> Self {
         Self::new(1367, "22007", format!("Illegal double '{number}' value found during parsing"))

@@ -5,6 +5,7 @@
 //! through numbered parameters `?1, ?2, …`, one [`Slot`] each. The engine turns slots into values with
 //! [`crate::execute::bind_slot`] and never looks inside.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use p2pdb_model::change::SchemaChange;
@@ -39,7 +40,8 @@ pub struct Call {
     pub args: Vec<Scalar>,
 }
 
-/// Functions that the session answers itself (MySQL 8.0 Reference Manual, Locking Functions).
+/// Functions that the session answers itself (MySQL 8.0 manual, sections 14.14, "Locking Functions", 14.18.2, "Functions Used
+/// with Global Transaction Identifiers", and SLEEP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFunction {
     /// SLEEP(seconds): 0, or 1 when it was interrupted.
@@ -54,18 +56,21 @@ pub enum CallFunction {
     IsFreeLock,
     /// IS_USED_LOCK(name): the connection that has it, or NULL.
     IsUsedLock,
+    /// WAIT_FOR_EXECUTED_GTID_SET(set[, seconds]): 0, or 1 after so long.
+    WaitForGtids,
 }
 
 impl CallFunction {
-    /// By its name in capitals, with the number of its arguments.
-    pub fn named(name: &str) -> Option<(Self, usize)> {
+    /// By its name in capitals, with how many arguments it takes.
+    pub fn named(name: &str) -> Option<(Self, RangeInclusive<usize>)> {
         Some(match name {
-            "SLEEP" => (CallFunction::Sleep, 1),
-            "GET_LOCK" => (CallFunction::GetLock, 2),
-            "RELEASE_LOCK" => (CallFunction::ReleaseLock, 1),
-            "RELEASE_ALL_LOCKS" => (CallFunction::ReleaseAllLocks, 0),
-            "IS_FREE_LOCK" => (CallFunction::IsFreeLock, 1),
-            "IS_USED_LOCK" => (CallFunction::IsUsedLock, 1),
+            "SLEEP" => (CallFunction::Sleep, 1..=1),
+            "GET_LOCK" => (CallFunction::GetLock, 2..=2),
+            "RELEASE_LOCK" => (CallFunction::ReleaseLock, 1..=1),
+            "RELEASE_ALL_LOCKS" => (CallFunction::ReleaseAllLocks, 0..=0),
+            "IS_FREE_LOCK" => (CallFunction::IsFreeLock, 1..=1),
+            "IS_USED_LOCK" => (CallFunction::IsUsedLock, 1..=1),
+            "WAIT_FOR_EXECUTED_GTID_SET" => (CallFunction::WaitForGtids, 1..=2),
             _ => return None,
         })
     }

@@ -276,7 +276,7 @@ pub const VARIABLES: &[Variable] = &[
     v("server_id", Global, true, Kind::Int { min: 0, max: 4_294_967_295 }, Int(1)),
     v("server_id_bits", Global, true, Kind::Int { min: 7, max: 32 }, Int(32)),
     v("server_uuid", Global, true, Kind::Text, Text("00000000-0000-0000-0000-000000000000")),
-    v("session_track_gtids", Both, false, Kind::Enum(&["OFF"]), Text("OFF")),
+    v("session_track_gtids", Both, false, Kind::Enum(&["OFF", "OWN_GTID", "ALL_GTIDS"]), Text("OFF")),
     v("session_track_schema", Both, false, Bool, Int(1)),
     v("session_track_state_change", Both, false, Bool, Int(0)),
     v("session_track_system_variables", Both, false, Kind::Text, Text("time_zone,autocommit,character_set_client,character_set_results,character_set_connection")),

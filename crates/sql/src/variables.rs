@@ -6,11 +6,11 @@
 //! does is said in the user's book; a setting that would promise something we do not do is read only.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
-use p2pdb_model::Value;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::types::Collation;
+use p2pdb_model::{GtidSet, Value};
 
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
@@ -31,21 +31,39 @@ pub fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// The global values that differ from the defaults, and those that the node fixes at its start (`port`, `hostname`).
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Globals {
     set: RwLock<HashMap<&'static str, Value>>,
     fixed: HashMap<&'static str, Value>,
+    executed: OnceLock<Box<dyn Fn() -> GtidSet + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Globals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Globals").field("set", &self.set).field("fixed", &self.fixed).finish_non_exhaustive()
+    }
 }
 
 impl Globals {
     /// Global values with these given by the node; unknown names are left out.
     pub fn new<'a>(fixed: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         let fixed = fixed.into_iter().filter_map(|(n, v)| Some((find(n)?.name, v))).collect();
-        Globals { set: RwLock::default(), fixed }
+        Globals { set: RwLock::default(), fixed, executed: OnceLock::new() }
+    }
+
+    /// Says once where `@@gtid_executed` comes from.
+    pub fn executed_by(&self, executed: impl Fn() -> GtidSet + Send + Sync + 'static) {
+        // Whoever comes later would say the same.
+        let _ = self.executed.set(Box::new(executed));
     }
 
     /// The value of a variable.
     pub fn get(&self, v: &Variable) -> Value {
+        if v.name == "gtid_executed"
+            && let Some(executed) = self.executed.get()
+        {
+            return Value::Text(executed().to_string());
+        }
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         set.get(v.name).or_else(|| self.fixed.get(v.name)).cloned().unwrap_or_else(|| v.default_value())
     }

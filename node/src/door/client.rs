@@ -497,6 +497,20 @@ impl Client<'_> {
         self.drive(&statement, Vec::new()).await.0.map(|_| ())
     }
 
+    /// The GTIDs that the client wants to hear of after a commit (`session_track_gtids`).
+    fn tracked_gtids(&self, own: &str) -> Option<String> {
+        let state = self.session.as_ref()?.sql_state();
+        let text = |name, global| match state.system_variable(name, global) {
+            Ok(p2pdb_model::Value::Text(t)) => Some(t),
+            _ => None,
+        };
+        match text("session_track_gtids", false)?.as_str() {
+            "OWN_GTID" => Some(own.to_owned()),
+            "ALL_GTIDS" => text("gtid_executed", true),
+            _ => None,
+        }
+    }
+
     fn answer(&mut self, outcome: &Outcome, more: bool) {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
@@ -507,8 +521,9 @@ impl Client<'_> {
         for (name, value) in &outcome.variables_changed {
             changes.push(SessionChange::SystemVariable { name, value });
         }
-        if let Some(gtid) = &outcome.gtid {
-            changes.push(SessionChange::Gtids(gtid));
+        let gtids = outcome.gtid.as_deref().and_then(|own| self.tracked_gtids(own));
+        if let Some(gtids) = &gtids {
+            changes.push(SessionChange::Gtids(gtids));
         }
         let ok = OkPacket {
             affected_rows: if self.found_rows {

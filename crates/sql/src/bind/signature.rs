@@ -126,6 +126,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["INET_NTOA"] "p_inet_ntoa" 1..1 "u" Text(31);
     ["INET6_ATON"] "p_inet6_aton" 1..1 "t" Bytes(16);
     ["INET6_NTOA"] "p_inet6_ntoa" 1..1 "b" Text(39);
+    ["GTID_SUBSET"] "p_gtid_subset" 2..2 "t" Bool;
+    ["GTID_SUBTRACT"] "p_gtid_subtract" 2..2 "t" Text(65_535);
     ["IS_IPV4"] "p_is_ipv4" 1..1 "t" Bool, total;
     ["IS_IPV6"] "p_is_ipv6" 1..1 "t" Bool, total;
     ["IS_IPV4_COMPAT"] "p_is_ipv4_compat" 1..1 "b" Bool, total;
@@ -241,10 +243,7 @@ pub const KNOWN: &[&str] = &[
     "UNCOMPRESSED_LENGTH",
     "UPDATEXML",
     "VALIDATE_PASSWORD_STRENGTH",
-    "WAIT_FOR_EXECUTED_GTID_SET",
     "WEIGHT_STRING",
-    "GTID_SUBSET",
-    "GTID_SUBTRACT",
     "ST_ASTEXT",
     "ST_GEOMFROMTEXT",
     "ST_X",

@@ -1,8 +1,10 @@
-//! IP addresses: INET6_ATON and its family, and small functions of sets of bits.
+//! IP addresses: INET6_ATON and its family, sets of GTIDs, and small functions of sets of bits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{GtidSet, Value, ValueRef};
+
+use crate::error::SqlError;
 
 use super::{Answer, Row, any_null, bytes_of, int_of, str_of, text, truth};
 
@@ -12,7 +14,19 @@ macro_rules! strict {
     };
 }
 
+/// Reads a set of GTIDs.
+fn gtids(v: &ValueRef<'_>) -> Result<GtidSet, SqlError> {
+    let t = str_of(v);
+    GtidSet::parse(t).ok_or_else(|| SqlError::malformed_gtid_set(t))
+}
+
 pub(crate) const FUNCTIONS: &[Row] = &[
+    ("p_gtid_subset", 2, strict!(|a: &[ValueRef<'_>]| truth(gtids(&a[0])?.is_subset(&gtids(&a[1])?)))),
+    (
+        "p_gtid_subtract",
+        2,
+        strict!(|a: &[ValueRef<'_>]| text(gtids(&a[0])?.minus(&gtids(&a[1])?).to_string())),
+    ),
     (
         "p_inet6_aton",
         1,

@@ -63,7 +63,7 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
                 return Ok(());
             };
             let args = args_mut(f);
-            if args.len() != count {
+            if !count.contains(&args.len()) {
                 let message = format!("Incorrect parameter count in the call to native function '{name}'");
                 return Err(SqlError::new(1582, "42000", message));
             }
