@@ -55,6 +55,16 @@ struct State {
     nudged: bool,
 }
 
+impl State {
+    fn push(&mut self, job: Job) -> Result<(), Job> {
+        if self.stopping || self.jobs.len() >= JOBS_MAX {
+            return Err(job);
+        }
+        self.jobs.push_back(job);
+        Ok(())
+    }
+}
+
 /// See the module.
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -69,14 +79,22 @@ impl Queue {
 
     /// Puts a job at the end; gives it back when the queue is full or the engine stops.
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
-        let mut s = self.state.lock();
-        if s.stopping || s.jobs.len() >= JOBS_MAX {
-            return Err(job);
-        }
-        s.jobs.push_back(job);
-        drop(s);
+        self.state.lock().push(job)?;
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Puts a job at the end, unless a transaction holds the writer or is to have it before; true when it is in.
+    pub(crate) fn push_unless_held(&self, job: Job) -> Result<bool, Job> {
+        let mut s = self.state.lock();
+        let held = s.lease.as_ref().is_some_and(|l| l.end.is_none());
+        if held || s.jobs.iter().any(Job::is_lease) {
+            return Ok(false);
+        }
+        s.push(job)?;
+        drop(s);
+        self.wake.notify_one();
+        Ok(true)
     }
 
     /// Somebody waits for the writer.

@@ -217,6 +217,32 @@ fn a_locking_read_waits_and_then_sees_the_newest() {
 }
 
 #[test]
+fn nowait_gives_up_at_once_and_skip_locked_finds_nothing_while_another_transaction_writes() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    const NOWAIT: &str = "SELECT v FROM d.t WHERE id = 2 FOR UPDATE NOWAIT";
+    const SKIP: &str = "SELECT v FROM d.t ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+    a.run("BEGIN");
+    assert_eq!(a.rows(SKIP), ["10"]);
+    b.run("BEGIN");
+    assert_eq!(b.error(NOWAIT), 3572);
+    assert!(b.session.in_transaction(), "the transaction stays open");
+    assert!(b.rows(SKIP).is_empty());
+    assert_eq!(b.rows("SELECT FOUND_ROWS()"), ["0"]);
+    // Its own rows are nobody else's.
+    assert_eq!(a.rows(NOWAIT), ["20"]);
+    a.run("ROLLBACK");
+    assert_eq!(b.rows(NOWAIT), ["20"]);
+    assert_eq!(
+        a.rows("SELECT v FROM d.t WHERE id = 1 FOR UPDATE NOWAIT"),
+        ["10"],
+        "by itself it locks nothing"
+    );
+    b.run("COMMIT; SET autocommit = 0");
+    assert_eq!(b.rows(SKIP), ["10"]);
+}
+
+#[test]
 fn an_idle_transaction_stops_nobodys_reads_and_loses_the_writer_after_its_limit() {
     let node = table();
     let (mut a, mut b) = (node.session(), node.session());

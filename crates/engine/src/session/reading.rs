@@ -29,8 +29,8 @@ impl Session {
             return self.query_on_writer(lease, bound, sink);
         }
         let inside = !self.core().state.autocommit || self.in_transaction();
-        if q.locking.is_some() && inside && !only_own {
-            return self.lease(bound);
+        if let Some(how) = q.locking.filter(|_| inside && !only_own) {
+            return self.lock(how, bound, sink);
         }
         if inside && let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));

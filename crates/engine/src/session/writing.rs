@@ -3,7 +3,7 @@
 
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::PlanKind;
+use p2pdb_sql::plan::{Locking, PlanKind};
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
@@ -63,14 +63,49 @@ impl Session {
         if let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
         }
-        let (giver, taker) = handoff();
-        let deadline_us = self.inner.lock_deadline_us(&self.core().state);
-        let account = self.core().account;
-        let job = LeaseJob { session: self.handle.id, account, deadline_us, giver };
-        match self.inner.queue.push(Job::Lease(job)) {
+        let (job, taker) = self.lease_job();
+        match self.inner.queue.push(job) {
             Ok(()) => {
                 self.heed_kill();
                 self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+            }
+            Err(_) => self.finish(Err(self.inner.no_room())),
+        }
+    }
+
+    fn lease_job(&self) -> (Job, Taker<Result<LeaseId, SqlError>>) {
+        let (giver, taker) = handoff();
+        let deadline_us = self.inner.lock_deadline_us(&self.core().state);
+        let account = self.core().account;
+        (Job::Lease(LeaseJob { session: self.handle.id, account, deadline_us, giver }), taker)
+    }
+
+    /// A locking read in a transaction: takes the writer first. Where another transaction has it, NOWAIT gives up, and SKIP
+    /// LOCKED finds nothing, as if that one had locked every row.
+    pub(super) fn lock(&mut self, how: Locking, bound: Bound, sink: &mut dyn Sink) -> Progress {
+        if !how.nowait && !how.skip_locked {
+            return self.lease(bound);
+        }
+        if let Transaction::None = self.transaction {
+            self.transaction = Transaction::Reading(self.fresh_snapshot(false));
+        }
+        let (job, taker) = self.lease_job();
+        match self.inner.queue.push_unless_held(job) {
+            Ok(true) => {
+                self.heed_kill();
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+            }
+            Ok(false) if how.nowait => self.finish(Err(SqlError::new(
+                3572,
+                "HY000",
+                "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.",
+            ))),
+            Ok(false) => {
+                let fields = bound.statement.fields();
+                self.state().found_rows = 0;
+                let has_rows = !fields.is_empty();
+                let shown = if has_rows { sink.columns(fields) } else { Ok(()) };
+                self.finish(shown.map(|()| Outcome { has_rows, ..Outcome::default() }))
             }
             Err(_) => self.finish(Err(self.inner.no_room())),
         }

@@ -201,6 +201,8 @@ pub struct Binder<'a> {
     pub(crate) aliases: usize,
     pub(crate) scopes: usize,
     pub(crate) views: usize,
+    /// FOR UPDATE or FOR SHARE, wherever it stands.
+    pub(crate) locking: Option<crate::plan::Locking>,
     /// Literals become part of the plan instead of slots.
     pub(crate) pin_literals: bool,
     /// Names in a view's text refer to this database.
@@ -255,6 +257,7 @@ impl<'a> Binder<'a> {
             aliases: 0,
             scopes: 0,
             views: 0,
+            locking: None,
             pin_literals: false,
             default_database: None,
             in_aggregate: false,

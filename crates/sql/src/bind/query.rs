@@ -93,6 +93,7 @@ impl Binder<'_> {
                 nowait: matches!(lock.nonblock, Some(NonBlock::Nowait)),
                 skip_locked: matches!(lock.nonblock, Some(NonBlock::SkipLocked)),
             });
+            self.locking = self.locking.or(out.locking);
         }
         Ok(out)
     }

@@ -180,6 +180,8 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         q.sql = format!("SELECT {} FROM ({}) LIMIT {n}", list.join(","), q.sql);
     }
     let keeps_warnings = b.keeps_warnings;
+    // Of a derived table, perhaps: there is but one lock to take.
+    let locking = q.locking.or(b.locking);
     let done = b.finish();
     let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
     let found_rows = q.found_rows.map(|sql| {
@@ -192,7 +194,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
             sql: q.sql,
             slots: done.slots,
             reads: done.reads,
-            locking: q.locking,
+            locking,
             short,
             found_rows,
             into: Vec::new(),

@@ -164,11 +164,10 @@ fn virtual_field(name: &str, ty: crate::virtuals::Ty) -> Field {
 /// The result columns of a view, found by compiling its SELECT.
 ///
 /// # Errors
-/// 1356 and those of binding, when a table it reads is gone.
+/// 1356 when a table or column that it reads is gone, and those of binding.
 pub fn view_fields(catalog: &Catalog, session: &SessionState, view: &View) -> Result<Vec<Field>, SqlError> {
     let source = Source::default();
-    let cx = Context { catalog, session, text: &view.def.select, source: &source };
-    let (_, mut fields) = compile_query(&query_text(&view.def.select)?, &cx)?;
+    let mut fields = crate::bind::Binder::new(catalog, session, &source).view_query(view)?.columns;
     for (f, name) in fields.iter_mut().zip(&view.def.columns) {
         f.name.clone_from(name);
     }
