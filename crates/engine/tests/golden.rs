@@ -63,6 +63,9 @@ fn run(path: &Path) -> (String, String) {
         while lines.next_if(|l| !l.is_empty() && !l.starts_with("> ")).is_some() {}
         actual.push_str(&outcome(&mut session, &sql));
     }
+    drop(session);
+    let report = node.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+    assert!(report.is_clean(), "{}: {:#?}", path.display(), report.findings);
     (expected, actual)
 }
 
