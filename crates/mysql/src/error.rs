@@ -14,6 +14,9 @@ pub enum ProtocolError {
         "Client does not support authentication protocol requested by server; consider upgrading MySQL client"
     )]
     OldClient,
+    /// The client says that it compresses, which was not offered: it would not understand any further answer.
+    #[error("This version of MySQL doesn't yet support 'compression of the connection'")]
+    Compression,
     /// The sequence number of a packet is not the next one.
     #[error("Got packets out of order")]
     OutOfOrder,
@@ -37,6 +40,7 @@ impl ProtocolError {
         match self {
             ProtocolError::BadHandshake => (1043, "08S01"),
             ProtocolError::OldClient => (1251, "08004"),
+            ProtocolError::Compression => (1235, "42000"),
             ProtocolError::OutOfOrder => (1156, "08S01"),
             ProtocolError::TooLarge => (1153, "08S01"),
             ProtocolError::Malformed => (1835, "HY000"),

@@ -93,6 +93,9 @@ pub(crate) fn parse_first_packet(
         return Err(ProtocolError::OldClient);
     }
     let high = reader.u16().map_err(bad)?;
+    if low.contains(Capabilities::COMPRESS) && !offered.contains(Capabilities::COMPRESS) {
+        return Err(ProtocolError::Compression);
+    }
     let capabilities = low.union(Capabilities::from_bits_retain(u32::from(high) << 16)).intersection(offered);
     if capabilities.contains(Capabilities::SSL) && !tls {
         if payload.len() != SSL_REQUEST_BYTES {

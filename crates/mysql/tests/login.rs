@@ -152,6 +152,19 @@ fn clients_older_than_4_1_are_told_so() {
 }
 
 #[test]
+fn who_compresses_unasked_is_told_before_it_waits_for_ever() {
+    let mut server = Connection::new(config());
+    server.clear_output();
+    let mut login = bytes("20 82 00 00 00 00 00 01 21");
+    login.extend_from_slice(&[0; 23]);
+    login.extend_from_slice(b"native\0\x14");
+    login.extend_from_slice(&scramble(AuthPlugin::Native, b"geheim", &SALT));
+    server.receive(&frame(1, &login)).unwrap();
+    assert_eq!(server.poll().unwrap_err(), ProtocolError::Compression);
+    assert_eq!(server.output()[5..7], 1235_u16.to_le_bytes());
+}
+
+#[test]
 fn a_login_has_limits() {
     let mut server = Connection::new(config());
     let mut header = (LOGIN_PACKET_BYTES_MAX as u32 + 1).to_le_bytes();
