@@ -7,6 +7,8 @@
 //! commit has touched them since. Bounded: past [`KEYS_MAX`] keys or [`CONDITIONS_MAX`] conditions of one table the
 //! table itself is kept instead, and so it is for a condition that selects more than [`ROWS_MAX`] rows.
 
+mod seen;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use p2pdb_sql::session::{SessionState, SqlMode};
 use p2pdb_sql::zone::Zone;
 use p2pdb_store::{Connection, NEXT, Newer, STOP, StoreError, TxNo};
 
+pub(crate) use self::seen::Seen;
 use crate::writer::Writer;
 
 /// Keys kept per table before the whole table counts as read.

@@ -22,7 +22,7 @@ use crate::core::{Core, Handle};
 use crate::engine::Inner;
 use crate::job::Done;
 use crate::queue::LeaseId;
-use crate::read_set::Reads;
+use crate::read_set::{Reads, Seen};
 use crate::statement::{Bound, Statement};
 use crate::wait::{Taker, Wait};
 use crate::words;
@@ -115,6 +115,8 @@ pub struct Session {
     /// What the open transaction read in its snapshot before it began to write, until that is proven to hold still. The
     /// reader stays in the snapshot as long.
     unproven: Option<Unproven>,
+    /// What the open transaction has read, if it is READ COMMITTED.
+    seen: Seen,
     /// The statement at the writer drops the current database.
     drops_database: bool,
     waiting: Option<Waiting>,
@@ -141,6 +143,7 @@ impl Session {
             transaction: Transaction::None,
             next: (None, None),
             unproven: None,
+            seen: Seen::default(),
             drops_database: false,
             waiting: None,
             named: HashMap::new(),

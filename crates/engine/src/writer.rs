@@ -13,9 +13,10 @@ use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, WholeBlock, node_id
 use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
-use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RealmId, Stamp, Value};
+use p2pdb_model::{AccountId, Catalog, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
+use p2pdb_sql::plan::{InsertMode, PlanKind};
 use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
 
 use crate::api::{Clock, Entropy};
@@ -25,7 +26,7 @@ use crate::engine::Published;
 use crate::error::EngineError;
 use crate::functions::{self, by_rules};
 use crate::logged::{self, Ancestry, Logged};
-use crate::read_set::Reads;
+use crate::read_set::{Reads, Seen};
 use crate::statement::Bound;
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
@@ -451,6 +452,31 @@ impl Writer {
         let read = reads.include(&newer, &self.catalog, reader, &core.state);
         execute::leave();
         read.map_err(|e| crate::error::store_to_sql(&e))
+    }
+
+    /// In READ COMMITTED: what was captured since `mark` gave a value to a cell that the transaction has seen, without looking at
+    /// it again, and someone else has changed that cell since.
+    pub(crate) fn overwrote_blindly(
+        &mut self,
+        mark: usize,
+        seen: &Seen,
+        plan: &PlanKind,
+    ) -> Result<bool, SqlError> {
+        let blind: Vec<(ObjectId, &[ColumnTag])> = match plan {
+            PlanKind::Insert(i) if i.mode == InsertMode::Replace => vec![(i.table, &i.columns)],
+            PlanKind::Insert(i) => vec![(i.table, &i.blind)],
+            PlanKind::Modify(m) => m.steps.iter().map(|s| (s.table, &*s.blind)).collect(),
+            _ => Vec::new(),
+        };
+        if seen.is_empty() || blind.iter().all(|(_, columns)| columns.is_empty()) {
+            return Ok(false);
+        }
+        let own = self.tx_site().map_err(|e| e.to_sql())?.no;
+        let newer = self.merger.newer_than(&self.db, mark, seen.oldest(), own);
+        let newer = newer.map_err(|e| crate::error::store_to_sql(&e))?;
+        Ok(newer.iter().any(|row| {
+            seen.loses(row, |column| blind.iter().any(|(t, all)| *t == row.table && all.contains(&column)))
+        }))
     }
 
     /// SAVEPOINT.

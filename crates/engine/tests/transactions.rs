@@ -188,7 +188,7 @@ fn serializable_a_condition_that_selects_many_rows_counts_as_the_table() {
 }
 
 #[test]
-fn read_committed_sees_each_commit_and_never_conflicts() {
+fn read_committed_sees_each_commit_and_lets_a_statement_compute() {
     let node = table();
     let (mut a, mut b) = (node.session(), node.session());
     a.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");

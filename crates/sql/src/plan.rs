@@ -197,6 +197,8 @@ pub struct Insert {
     pub upsert: bool,
     /// The counters that ON DUPLICATE KEY UPDATE adds to.
     pub adds: Arc<[ColumnTag]>,
+    /// The columns that ON DUPLICATE KEY UPDATE assigns to without looking at what they hold.
+    pub blind: Arc<[ColumnTag]>,
     /// Index in `columns` of the AUTO_INCREMENT column. NULL or 0 there draws a value (0 only without
     /// NO_AUTO_VALUE_ON_ZERO).
     pub auto_increment: Option<usize>,
@@ -261,6 +263,8 @@ pub struct ModifyStep {
     pub collect: Option<(String, Vec<Slot>)>,
     /// The counters that it adds to, rather than assigning to them.
     pub adds: Arc<[ColumnTag]>,
+    /// The columns that it assigns to without looking at what they hold, in the assignment or in WHERE.
+    pub blind: Arc<[ColumnTag]>,
 }
 
 /// A schema statement.

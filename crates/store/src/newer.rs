@@ -4,7 +4,7 @@
 //! another one by now; otherwise a change that it never saw is lost. Here the rows are found; what was read is the
 //! engine's knowledge.
 
-use p2pdb_model::{ObjectId, Value};
+use p2pdb_model::{ColumnTag, ObjectId, Value};
 
 use crate::apply::Merger;
 use crate::capture::Captured;
@@ -21,6 +21,11 @@ pub struct Newer {
     pub rowid: i64,
     /// Its primary key before it was written; empty without one.
     pub key: Vec<Value>,
+    /// The columns whose values were changed here, and changed by the other transaction since the snapshot: which one that
+    /// was. Every such column of a row that was deleted.
+    pub cells: Vec<(ColumnTag, TxNo)>,
+    /// It was updated rather than deleted.
+    pub updated: bool,
 }
 
 impl Merger {
@@ -43,12 +48,20 @@ impl Merger {
             })?;
             let Some(plan) = self.cache.plan(db, id)? else { continue };
             let image = plan.captured(&c.old)?;
-            if !image.writers.iter().any(|w| *w > snapshot && *w != own) {
+            let others: Vec<usize> = (0..image.writers.len())
+                .filter(|i| image.writers[*i] > snapshot && image.writers[*i] != own)
+                .collect();
+            if others.is_empty() {
                 continue;
             }
+            let updated = !c.new.is_empty();
+            let now = if updated { Some(plan.captured(&c.new)?) } else { None };
+            let overwritten = |i: &usize| now.as_ref().is_none_or(|n| n.values[*i] != image.values[*i]);
+            let cells = others.into_iter().filter(overwritten);
+            let cells = cells.map(|i| (plan.columns[i].tag, image.writers[i])).collect();
             let columns = plan.table.primary_columns();
             let key = columns.iter().filter_map(|p| plan.column(p.tag)).map(|i| image.values[i].clone());
-            newer.push(Newer { table: id, rowid: c.old_rowid, key: key.collect() });
+            newer.push(Newer { table: id, rowid: c.old_rowid, key: key.collect(), cells, updated });
         }
         Ok(newer)
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use p2pdb_model::ValueRef;
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::plan::{PlanKind, Query};
 use p2pdb_sql::session::Isolation;
@@ -15,7 +16,7 @@ use super::{Progress, Session, Snapshot, Transaction};
 use crate::api::{Outcome, Sink};
 use crate::error::store_to_sql;
 use crate::queue::LeaseId;
-use crate::read_set::Reads;
+use crate::read_set::{Reads, Seen};
 use crate::run::{self, RunOn};
 use crate::statement::Bound;
 
@@ -75,9 +76,9 @@ impl Session {
         self.core = Some(core);
         if let Transaction::Reading(s) = &mut self.transaction
             && !keeps_snapshot(self.isolation)
-            && s.begun.take().is_some()
+            && let Some((_, at)) = s.begun.take()
         {
-            s.reads = Reads::default();
+            self.seen.read(std::mem::take(&mut s.reads), at);
             reader.end().map_err(|e| store_to_sql(&e))?;
         }
         self.reader = Some(reader);
@@ -92,6 +93,8 @@ impl Session {
         let plan = bound.statement.compiled().plan.clone();
         let own = self.own_use(&plan).map(|o| o.tables).unwrap_or_default();
         let reader = self.reader.take();
+        let mut seen = std::mem::take(&mut self.seen);
+        let mut reads = (!seen.is_empty()).then(Reads::default);
         let result = self.at_writer(lease, |core, writer| {
             let PlanKind::Query(q) = &plan.kind else {
                 return Err(SqlError::new(1105, "HY000", "not a query"));
@@ -100,12 +103,21 @@ impl Session {
                 let catalog = core.catalog(&writer.catalog);
                 let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
                 let fields = bound.statement.fields();
-                if fields.is_empty() {
-                    return unseen(run::rows(&on, core, q, fields, &bound, None, &mut Unseen));
+                let done = if fields.is_empty() {
+                    unseen(run::rows(&on, core, q, fields, &bound, reads.as_mut(), &mut Unseen))?
+                } else {
+                    run::rows(&on, core, q, fields, &bound, reads.as_mut(), sink)?
+                };
+                if let Some(reads) = &reads {
+                    execute::enter(execute::Context::new(&core.state, inner.clock.now_us() as i64));
+                    let read = seen.read_on(reads, writer);
+                    execute::leave();
+                    read.map_err(|e| store_to_sql(&e))?;
                 }
-                run::rows(&on, core, q, fields, &bound, None, sink)
+                Ok(done)
             })
         });
+        self.seen = seen;
         self.put_reader(reader);
         self.finish(result.map(|(outcome, _)| outcome))
     }
@@ -142,6 +154,7 @@ impl Session {
     pub(super) fn fresh_snapshot(&mut self, explicit: bool) -> Snapshot {
         let (isolation, read_only) = std::mem::take(&mut self.next);
         self.isolation = isolation.unwrap_or(self.core().state.isolation);
+        self.seen = Seen::default();
         let read_only = read_only.unwrap_or(self.core().state.read_only);
         Snapshot { explicit, read_only, ..Snapshot::default() }
     }

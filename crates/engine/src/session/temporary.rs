@@ -18,7 +18,6 @@ use super::{Progress, STEPS_PER_US, Session, Transaction};
 use crate::api::Outcome;
 use crate::core::Core;
 use crate::error::{DISK_FULL, store_to_sql};
-use crate::read_set::Reads;
 use crate::statement::Bound;
 use crate::tables::OwnTables;
 use crate::temporary::TEMPORARY_TABLES_MAX;
@@ -135,9 +134,9 @@ impl Session {
         self.inner.note_cost(&plan, took_us.saturating_mul(STEPS_PER_US));
         if let Transaction::Reading(s) = &mut self.transaction
             && !keeps_snapshot(self.isolation)
-            && s.begun.take().is_some()
+            && let Some((_, at)) = s.begun.take()
         {
-            s.reads = Reads::default();
+            self.seen.read(std::mem::take(&mut s.reads), at);
             reader.end().map_err(|e| store_to_sql(&e))?;
         }
         if !inside {

@@ -168,6 +168,7 @@ impl Session {
     pub(super) fn statement_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Result<Outcome, SqlError> {
         let own = self.own_use(&bound.statement.compiled().plan).map(|o| o.tables).unwrap_or_default();
         let unproven = self.unproven.take();
+        let seen = std::mem::take(&mut self.seen);
         let reader = self.reader.take();
         let mut lost = false;
         let result = self.at_writer(lease, |core, writer| {
@@ -177,10 +178,13 @@ impl Session {
             })?;
             if let Some(u) = &unproven {
                 lost = writer.overwrote(mark, &u.reads, u.snapshot, reader.as_deref(), core)?;
+            } else {
+                lost = writer.overwrote_blindly(mark, &seen, &bound.statement.compiled().plan.kind)?;
             }
             Ok(done)
         });
         self.put_reader(reader);
+        self.seen = seen;
         if lost {
             self.rollback();
             return Err(deadlock("a row that it has read and now writes was changed meanwhile"));

@@ -79,9 +79,10 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
             slots: Vec::new(),
             collect: Some((sql, slots)),
             adds: Arc::default(),
+            blind: Arc::default(),
         }
     } else {
-        ModifyStep { table, sql, slots, collect: None, adds: Arc::default() }
+        ModifyStep { table, sql, slots, collect: None, adds: Arc::default(), blind: Arc::default() }
     };
     let modify = Modify { steps: vec![step], update: false, ignore, truncate: false, reads: done.reads };
     Ok(with_notes(PlanKind::Modify(modify), done.notes))
@@ -139,6 +140,7 @@ fn several(
             slots: Vec::new(),
             collect: Some((collect, done.slots)),
             adds: Arc::default(),
+            blind: Arc::default(),
         });
     }
     let modify = Modify { steps, update: false, ignore, truncate: false, reads: read };
@@ -173,6 +175,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         slots: Vec::new(),
         collect: None,
         adds: Arc::default(),
+        blind: Arc::default(),
     };
     let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
     let modify = Modify { steps: vec![step], update: false, ignore: false, truncate: true, reads };

@@ -157,12 +157,12 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let mut sql = format!("INSERT{or} INTO {physical} ({}) VALUES ({})", heads.join(","), places.join(","));
     let mut extra = Vec::new();
     let is_upsert = upsert.is_some();
-    let mut adds: Arc<[ColumnTag]> = Arc::default();
+    let (mut adds, mut blind) = (Tags::default(), Tags::default());
     if let Some(all) = upsert {
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
         let set;
-        (set, adds) = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
+        (set, adds, blind) = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
         sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
         let done = b.finish();
         extra = done.slots.into_iter().skip(n).collect();
@@ -179,6 +179,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         mode,
         upsert: is_upsert,
         adds,
+        blind,
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
     };
@@ -398,7 +399,10 @@ fn merge(into: &mut ReadSet, from: ReadSet) {
     }
 }
 
-/// The SET list of ON DUPLICATE KEY UPDATE, and the counters that it adds to.
+/// Columns of the table.
+type Tags = Arc<[ColumnTag]>;
+
+/// The SET list of ON DUPLICATE KEY UPDATE, the counters that it adds to, and the columns that it assigns to unseen.
 #[allow(clippy::too_many_arguments)]
 fn duplicate(
     b: &mut Binder<'_>,
@@ -409,7 +413,7 @@ fn duplicate(
     alias: Option<(String, Vec<String>)>,
     ignore: bool,
     notes: &mut Vec<Note>,
-) -> Result<(String, Arc<[ColumnTag]>), SqlError> {
+) -> Result<(String, Tags, Tags), SqlError> {
     let mut changed = Vec::new();
     for a in &mut all {
         if let Given::Expr(e) = &mut a.value {
@@ -450,8 +454,9 @@ fn duplicate(
         }
     }
     let adds = super::adds(table, &scope.relations[0], &all);
+    let blind = super::blind(table, &scope.relations[0], &all, None);
     let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
-    Ok((set_list(table, &table.physical(), &set), adds))
+    Ok((set_list(table, &table.physical(), &set), adds, blind))
 }
 
 /// Turns `VALUES(column)` into a column of the new row.

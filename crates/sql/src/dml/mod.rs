@@ -200,15 +200,47 @@ fn adds(table: &Table, relation: &Relation, all: &[Assignment]) -> Arc<[ColumnTa
     out.into()
 }
 
-fn adds_to(column: &Column, relation: &Relation, e: &Expr) -> bool {
-    let is_column = |e: &Expr| match e {
+/// The columns to which these assignments give values that are not made of what the columns hold, in a statement whose
+/// WHERE does not ask for it either. What a subquery mentions does not count.
+fn blind(
+    table: &Table,
+    relation: &Relation,
+    all: &[Assignment],
+    selection: Option<&Expr>,
+) -> Arc<[ColumnTag]> {
+    let looks = |column: &Column, e: &Expr| {
+        let mut looks = false;
+        let inside = visit_expressions(e, |e| {
+            looks |= is_column(column, relation, e);
+            match e {
+                Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        looks && inside.is_continue()
+    };
+    let blind = all.iter().filter_map(|a| {
+        let column = column_of(table, relation, &a.name).ok()?;
+        let looked = selection.is_some_and(|e| looks(column, e))
+            || matches!(&a.value, Given::Expr(e) if looks(column, e));
+        (!looked).then_some(column.tag)
+    });
+    blind.collect()
+}
+
+fn is_column(column: &Column, relation: &Relation, e: &Expr) -> bool {
+    match e {
         Expr::Identifier(i) => same_name(&i.value, &column.name),
         Expr::CompoundIdentifier(path) => match path.as_slice() {
             [.., table, name] => same_name(&name.value, &column.name) && table.value == relation.alias,
             _ => false,
         },
         _ => false,
-    };
+    }
+}
+
+fn adds_to(column: &Column, relation: &Relation, e: &Expr) -> bool {
+    let is_column = |e: &Expr| is_column(column, relation, e);
     let is_free = |e: &Expr| {
         let found = visit_expressions(e, |e| match is_column(e) {
             true => ControlFlow::Break(()),

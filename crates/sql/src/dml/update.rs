@@ -7,8 +7,8 @@ use p2pdb_model::catalog::{Table, same_name};
 use sqlparser::ast::{Expr, TableWithJoins};
 
 use super::{
-    Assignment, Given, adds, assignments, bind_assignments, not_read_inside, not_updatable, order_and_limit,
-    reads, safe, set_list, single, table_references, target, with_notes,
+    Assignment, Given, adds, assignments, bind_assignments, blind, not_read_inside, not_updatable,
+    order_and_limit, reads, safe, set_list, single, table_references, target, with_notes,
 };
 use crate::bind::{Binder, Relation, Scope};
 use crate::error::SqlError;
@@ -48,6 +48,7 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let sql_alias = b.alias('t');
     let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
     let adds = adds(&table, &scope.relations[0], &all);
+    let blind = blind(&table, &scope.relations[0], &all, selection.as_ref());
     let set = bind_assignments(&mut b, &scope, 0, &table, all, ignore, &mut notes)?;
     let head =
         format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&table, &sql_alias, &set));
@@ -74,7 +75,7 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let done = b.finish();
     notes.extend(done.notes);
     let slots = done.slots.into_iter().skip(usize::from(ordered)).collect();
-    let step = ModifyStep { table: table.id, sql, slots, collect, adds };
+    let step = ModifyStep { table: table.id, sql, slots, collect, adds, blind };
     let modify = Modify { steps: vec![step], update: true, ignore, truncate: false, reads: done.reads };
     Ok(with_notes(PlanKind::Modify(modify), notes))
 }
@@ -130,6 +131,7 @@ fn several(
             .extend(group.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
         not_read_inside(cx, &table, &inside)?;
         let adds = adds(&table, &relation, &group);
+        let blind = blind(&table, &relation, &group, selection);
         let set = bind_assignments(&mut b, &scope, at, &table, group, ignore, &mut notes)?;
         let condition = match selection {
             Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
@@ -157,6 +159,7 @@ fn several(
             slots: Vec::new(),
             collect: Some((collect, done.slots)),
             adds,
+            blind,
         });
     }
     let modify = Modify { steps, update: true, ignore, truncate: false, reads: read };
