@@ -281,3 +281,6 @@ SUITES = {
     "jdbc": jdbc,
     "sqlx": sqlx,
 }
+
+# Those that CI runs: they need nothing but the package registries and what scripts/test has installed already.
+SHORT = ["dump", "sqlalchemy", "connector-python", "django-admin", "mysql2", "sequelize", "knex", "drizzle", "typeorm"]

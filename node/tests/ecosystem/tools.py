@@ -6,12 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("P2PDB_ECOSYSTEM_CACHE") or
                      pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "p2pdb-ecosystem")
 SUITE_SECONDS_MAX = 3600
+INSTALL_TRIES = 3
+INSTALL_PAUSE_SECONDS = 5
 
 
 class Server:
@@ -155,14 +158,25 @@ def run(command, cwd=None, env=None, check=True, input=None, timeout=SUITE_SECON
     return done
 
 
+def install(command, cwd=None):
+    """Runs a program that loads from a package registry; once more, or twice, when the registry did not answer."""
+    for left in reversed(range(INSTALL_TRIES)):
+        try:
+            return run(command, cwd=cwd)
+        except RuntimeError:
+            if not left:
+                raise
+            time.sleep(INSTALL_PAUSE_SECONDS)
+
+
 def debian(programs):
     """Installs the Debian packages of the programs (or files) that are missing: {program or path: package}."""
     missing = [package for program, package in programs.items()
                if not shutil.which(program) and not pathlib.Path(program).exists()]
     if missing:
         as_root = [] if os.geteuid() == 0 else ["sudo"]
-        run([*as_root, "apt-get", "update", "-q"])
-        run([*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y",
+        install([*as_root, "apt-get", "update", "-q"])
+        install([*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y",
              "--no-install-recommends", *missing])
 
 
@@ -178,8 +192,8 @@ def debian_source(package, release):
                            f"http://deb.debian.org/debian {release} main\n")
         options = ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=/dev/null",
                    "-o", f"Dir::State::lists={lists}", "-o", "APT::Sandbox::User=root"]
-        run(["apt-get", *options, "update", "-q"])
-        run(["apt-get", *options, "source", "-q", "--download-only", "--tar-only", package], cwd=folder)
+        install(["apt-get", *options, "update", "-q"])
+        install(["apt-get", *options, "source", "-q", "--download-only", "--tar-only", package], cwd=folder)
         run(["tar", "xJf", next(folder.glob("*.orig.tar.xz"))], cwd=folder)
     return next(path for path in folder.iterdir() if path.is_dir())
 
@@ -191,7 +205,7 @@ def venv(name, *requirements):
     if not stamp.exists() or stamp.read_text().split() != list(requirements):
         shutil.rmtree(folder, ignore_errors=True)
         run([sys.executable, "-m", "venv", folder])
-        run([folder / "bin/pip", "install", "-q", "--disable-pip-version-check", *requirements])
+        install([folder / "bin/pip", "install", "-q", "--disable-pip-version-check", *requirements])
         stamp.write_text("\n".join(requirements))
     return folder / "bin/python"
 
@@ -200,12 +214,16 @@ def python_source(python, requirement):
     """The source distribution of a Python package, unpacked in the cache."""
     folder = CACHE / "source" / requirement
     if not any(folder.glob("*/")):
-        folder.mkdir(parents=True, exist_ok=True)
-        run([python, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
-             requirement], cwd=folder)
-        archive = next(folder.glob("*.tar.gz"))
-        run(["tar", "xzf", archive.name], cwd=folder)
+        part = folder.with_name(requirement + ".part")  # what is cut off halfway is not taken for the whole
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.mkdir(parents=True)
+        install([python, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
+                 requirement], cwd=part)
+        archive = next(part.glob("*.tar.gz"))
+        run(["tar", "xzf", archive.name], cwd=part)
         archive.unlink()
+        part.rename(folder)
     return next(path for path in folder.iterdir() if path.is_dir())
 
 
@@ -216,6 +234,6 @@ def npm(*packages):
     if not stamp.exists() or stamp.read_text().split() != list(packages):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        run(["npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund", *packages])
+        install(["npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund", *packages])
         stamp.write_text("\n".join(packages))
     return folder
