@@ -32,10 +32,24 @@ pub trait Sink {
     fn columns(&mut self, fields: &[Field]) -> Result<(), SqlError>;
     /// One row, in stored form; `Break` stops the statement (the client is gone).
     fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()>;
+    /// The rows of one of several results are over; another result follows, or the statement's own end. `Break` stops
+    /// the statement.
+    fn end(&mut self, _outcome: &Outcome, _end: ResultEnd) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// How the session stands between two results of one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultEnd {
+    /// Inside a transaction.
+    pub in_transaction: bool,
+    /// `autocommit`.
+    pub autocommit: bool,
 }
 
 /// How a statement ended well.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Rows changed (inserted, deleted); 2 for each row that REPLACE or an upsert replaced, as MySQL counts.
     pub affected: u64,
@@ -53,6 +67,8 @@ pub struct Outcome {
     pub schema_changed: Option<String>,
     /// System variables changed by SET (session tracking).
     pub variables_changed: Vec<(String, String)>,
+    /// OUT parameters of a CALL that were given as parameters of the statement.
+    pub out: Vec<(Field, Value)>,
     /// GTID of the block that holds the commit, for session tracking.
     pub gtid: Option<String>,
 }

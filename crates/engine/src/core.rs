@@ -16,6 +16,42 @@ pub(crate) struct Core {
     pub(crate) account: AccountId,
     pub(crate) handle: Arc<Handle>,
     pub(crate) temporary: Temporary,
+    /// The stored programs that it has run.
+    pub(crate) programs: crate::program::Programs,
+    pub(crate) inner: Arc<crate::engine::Inner>,
+    /// Triggers and functions that run inside of each other.
+    pub(crate) inside: usize,
+    /// When the stored programs of the statement that runs have taken too long, microseconds; 0: never.
+    pub(crate) deadline_us: u64,
+    /// The stored functions among them.
+    pub(crate) functions: Vec<p2pdb_model::ObjectId>,
+    /// Rows for the session, of a query that ran at the writer.
+    pub(crate) kept: Option<crate::program::functions::Kept>,
+    /// Tables that the statements around them use.
+    pub(crate) busy: Vec<p2pdb_model::ObjectId>,
+    /// The row of the trigger that has just run.
+    pub(crate) row: Vec<p2pdb_model::Value>,
+}
+
+impl Core {
+    /// What stands for a core as long as it is lent.
+    pub(crate) fn hollow(&self) -> Core {
+        let globals = self.state.globals.clone();
+        Core {
+            state: SessionState::new(globals, self.handle.id, "", "", ""),
+            account: self.account,
+            handle: self.handle.clone(),
+            temporary: Temporary::default(),
+            programs: Default::default(),
+            inner: self.inner.clone(),
+            inside: self.inside,
+            deadline_us: self.deadline_us,
+            functions: Vec::new(),
+            kept: None,
+            busy: Vec::new(),
+            row: Vec::new(),
+        }
+    }
 }
 
 /// What others see of a session, and how they stop it.

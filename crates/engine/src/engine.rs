@@ -389,7 +389,7 @@ pub enum Step {
 }
 
 impl Inner {
-    pub(crate) fn new_core(&self, options: &SessionOptions) -> Result<Box<Core>, SqlError> {
+    pub(crate) fn new_core(self: &Arc<Self>, options: &SessionOptions) -> Result<Box<Core>, SqlError> {
         let published = self.published.load();
         let account = published
             .access
@@ -417,7 +417,20 @@ impl Inner {
         handle.since_us.store(self.clock.now_us(), Ordering::Relaxed);
         handle.doing.lock().1 = state.database.clone();
         self.sessions.lock().insert(options.connection_id, handle.clone());
-        Ok(Box::new(Core { state, account: account.id, handle, temporary: Temporary::default() }))
+        Ok(Box::new(Core {
+            state,
+            account: account.id,
+            handle,
+            temporary: Temporary::default(),
+            programs: Default::default(),
+            inner: self.clone(),
+            inside: 0,
+            deadline_us: 0,
+            functions: Vec::new(),
+            kept: None,
+            busy: Vec::new(),
+            row: Vec::new(),
+        }))
     }
 
     /// Readers serve logins too, though they write nothing: a delegation is not asked of them.

@@ -28,6 +28,12 @@ fn build() -> Functions {
             call: Arc::new(move |args: &[ValueRef<'_>]| call(args).map_err(boxed)),
         }
     });
+    let stored = ScalarFunction {
+        name: "p_routine".to_owned(),
+        args: -1,
+        deterministic: false,
+        call: Arc::new(|args: &[ValueRef<'_>]| crate::program::functions::call(args).map_err(boxed)),
+    };
     let aggregates = sql::aggregates().iter().map(|a| {
         let new = a.make;
         AggregateFunction {
@@ -41,7 +47,7 @@ fn build() -> Functions {
         compare: Arc::new(move |a: &str, b: &str| compare(a, b)),
     });
     Functions {
-        scalars: scalars.collect(),
+        scalars: scalars.chain([stored]).collect(),
         aggregates: aggregates.collect(),
         collations: collations.collect(),
     }

@@ -19,6 +19,7 @@ mod job;
 mod local;
 mod logged;
 mod members;
+mod program;
 mod queue;
 mod read_set;
 pub mod realm;

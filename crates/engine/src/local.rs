@@ -5,6 +5,7 @@
 //! later, when the transaction ends.
 
 use p2pdb_model::catalog::{Index, Table};
+use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
@@ -14,6 +15,7 @@ use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
 use crate::api::Outcome;
 use crate::core::Core;
 use crate::error::store_to_sql;
+use crate::program::{functions, triggers};
 use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
@@ -30,6 +32,12 @@ const IGNORED: [u16; 4] = [1062, 1451, 1452, 3819];
 pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
     let statement = bound.statement.clone();
     let plan = &statement.compiled().plan;
+    if functions::writes(&plan.calls) {
+        functions::before(w, core, bound)?;
+        if let PlanKind::Query(_) = &plan.kind {
+            return functions::query(w, core, bound);
+        }
+    }
     let now_us = w.now_us();
     let ignore = match &plan.kind {
         PlanKind::Insert(i) => i.mode == InsertMode::Ignore,
@@ -43,12 +51,13 @@ pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<
     for note in &plan.notes {
         core.state.warn(note.clone());
     }
-    run::in_context(core, now_us, prepare, |core| {
+    let busy = core.busy.len();
+    let result = run::in_context(core, now_us, prepare, |core| {
         let mut outcome = match &plan.kind {
             PlanKind::Insert(i) => insert(w, core, bound, i),
             PlanKind::Modify(m) => modify(w, core, bound, m),
             PlanKind::Ddl(d) => ddl(w, core, d),
-            PlanKind::Query(_) | PlanKind::Session(_) => {
+            PlanKind::Query(_) | PlanKind::Session(_) | PlanKind::Program(_) => {
                 Err(SqlError::new(1105, "HY000", "not a statement that writes"))
             }
         }?;
@@ -56,7 +65,38 @@ pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<
             outcome.last_insert_id = id;
         }
         Ok(outcome)
-    })
+    });
+    core.busy.truncate(busy);
+    result
+}
+
+/// Runs one statement inside of another; when it fails only it is taken back.
+pub(crate) fn statement(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
+    let savepoint = w.savepoint().map_err(|e| store_to_sql(&e))?;
+    let result = run(w, core, bound);
+    if !w.is_alive() {
+        return result;
+    }
+    let ended = if result.is_err() { w.rollback_to(savepoint) } else { Ok(()) };
+    ended.and_then(|()| w.release(savepoint)).map_err(|e| store_to_sql(&e))?;
+    result
+}
+
+/// Writes one row by its own statement; `columns` and `values` are what 1062 names.
+pub(crate) fn execute(
+    w: &mut dyn Tables,
+    core: &Core,
+    table: &Table,
+    sql: &str,
+    params: &[Value],
+    columns: &[p2pdb_model::ColumnTag],
+    values: &[Value],
+) -> Result<(), SqlError> {
+    match w.execute(sql, params) {
+        Ok(_) => Ok(()),
+        Err(StoreError::Constraint(c)) => Err(duplicate(table, &c, columns, values)),
+        Err(e) => Err(run::failed(&e, core)),
+    }
 }
 
 /// Values of slots, for this execution.
@@ -88,11 +128,17 @@ fn args<'a>(w: &dyn Tables, core: &'a Core, bound: &'a Bound, random: [u8; 16]) 
 fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> Result<Outcome, SqlError> {
     let catalog = core.catalog(&w.base());
     let table = catalog.table_by_id(plan.table).ok_or_else(|| gone("table"))?;
+    triggers::may_write(core, table)?;
+    if !table.triggers.is_empty() {
+        triggers::use_tables(core, table.id, &plan.reads);
+    }
     let seed = w.random();
     let extra = bind(w, core, &plan.extra, bound, seed)?;
     let start = w.db().capture_mark();
     let outcome = Outcome::default();
-    let mut run = InsertRun { plan, table, extra, outcome, skipped: 0, rows: 0, last_id: LastId::Value(0) };
+    let lends = p2pdb_sql::plan::calls_functions(&plan.sql);
+    let last_id = LastId::Value(0);
+    let mut run = InsertRun { lends, plan, table, extra, outcome, skipped: 0, rows: 0, last_id };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -110,15 +156,19 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
             let params = bind(w, core, &query.slots, bound, seed)?;
             let mut rows: Vec<Vec<Value>> = Vec::new();
             let mut bytes = 0;
-            let cost = w.db().query(&query.sql, &params, |row| {
-                let values = row.to_values()?;
-                bytes += values.iter().map(Value::size_bytes).sum::<usize>();
-                if bytes > COLLECT_BYTES_MAX {
-                    return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
-                }
-                rows.push(values);
-                Ok(NEXT)
-            });
+            let lends = bound.statement.compiled().plan.functions;
+            let read = || {
+                w.db().query(&query.sql, &params, |row| {
+                    let values = row.to_values()?;
+                    bytes += values.iter().map(Value::size_bytes).sum::<usize>();
+                    if bytes > COLLECT_BYTES_MAX {
+                        return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
+                    }
+                    rows.push(values);
+                    Ok(NEXT)
+                })
+            };
+            let cost = functions::lend(lends, core, w.db(), &catalog, read);
             cost.map_err(|e| run::failed(&e, core))?;
             for values in rows {
                 execute::context::set_row(run.rows + 1);
@@ -164,6 +214,8 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
 }
 
 struct InsertRun<'a> {
+    /// What is done about duplicates calls stored functions.
+    lends: bool,
     plan: &'a Insert,
     table: &'a Table,
     extra: Vec<Value>,
@@ -183,6 +235,12 @@ enum LastId {
 
 impl InsertRun<'_> {
     fn row(&mut self, w: &mut dyn Tables, core: &mut Core, mut values: Vec<Value>) -> Result<(), SqlError> {
+        let table = self.table;
+        if !table.triggers.is_empty() {
+            triggers::before_insert(w, core, table, &mut values, self.plan.auto_increment)?;
+        }
+        let others = (self.plan.upsert && triggers::fires(table, TriggerEvent::Update))
+            || (self.plan.mode == InsertMode::Replace && triggers::fires(table, TriggerEvent::Delete));
         let generated = match self.plan.auto_increment {
             Some(i) => self.draw_id(w, core, &mut values[i])?,
             None => None,
@@ -195,18 +253,38 @@ impl InsertRun<'_> {
         }
         values.extend(self.extra.iter().cloned());
         self.rows += 1;
-        let write = |w: &mut dyn Tables, core: &mut Core| {
+        let plan = self.plan;
+        let lends = self.lends;
+        let once = |w: &mut dyn Tables, core: &mut Core| {
             let mark = w.db().capture_mark();
-            match w.execute(&self.plan.sql, &values) {
+            let catalog = core.catalog(&w.base());
+            match functions::lend(lends, core, w.db(), &catalog, || w.execute(&plan.sql, &values)) {
                 Ok(_) => {
                     note_adds(w, mark, &self.plan.adds);
                     Ok(w.db().captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
                 }
-                Err(StoreError::Constraint(c)) if self.plan.upsert => Err(duplicate_seen(self.table, &c)),
+                Err(StoreError::Constraint(c)) if plan.upsert => Err(duplicate_seen(table, &c)),
                 Err(StoreError::Constraint(c)) => {
-                    Err(duplicate(self.table, &c, &self.plan.columns, &values[..written]))
+                    Err(duplicate(table, &c, &plan.columns, &values[..written]))
                 }
                 Err(e) => Err(run::failed(&e, core)),
+            }
+        };
+        let write = |w: &mut dyn Tables, core: &mut Core| {
+            if !others {
+                return once(w, core);
+            }
+            let captured = triggers::tried(w, core, once)?;
+            let rowid = captured.last().map(|c| c.new_rowid);
+            let deleted = captured.iter().filter(|c| c.op == CaptureOp::Delete).count() as u64;
+            match triggers::in_the_way(w, core, table, captured, &plan.adds)? {
+                Some(true) => Ok((Effect::Updated, rowid)),
+                Some(false) => Ok((Effect::None, rowid)),
+                None if deleted > 0 => {
+                    let (_, rowid) = once(w, core)?;
+                    Ok((Effect::Replaced(deleted), rowid))
+                }
+                None => once(w, core),
             }
         };
         let (effect, rowid) = if self.plan.mode == InsertMode::Ignore {
@@ -227,6 +305,10 @@ impl InsertRun<'_> {
                 Effect::Updated => self.last_id = LastId::OfRow(i, rowid.unwrap_or(0)),
                 _ => self.last_id = LastId::Value(values[i].as_u64().unwrap_or(0)),
             }
+        }
+        if matches!(effect, Effect::Inserted | Effect::Replaced(_)) && !table.triggers.is_empty() {
+            values.truncate(written);
+            triggers::fire(w, core, table, false, TriggerEvent::Insert, &mut values, &[])?;
         }
         match effect {
             Effect::None if self.plan.upsert => self.outcome.found += 1,
@@ -330,7 +412,7 @@ enum Effect {
 }
 
 /// What was captured since `mark` came from a statement that adds to these counters.
-fn note_adds(w: &dyn Tables, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
+pub(crate) fn note_adds(w: &dyn Tables, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
     if !adds.is_empty() {
         w.db().mark_adjusted(mark, adds);
     }
@@ -396,21 +478,37 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
         let params = bind(w, core, slots, bound, seed)?;
         let mut rows = Vec::new();
         let mut bytes = 0;
-        let cost = w.db().query(sql, &params, |row| {
-            let values = row.to_values()?;
-            bytes += values.iter().map(Value::size_bytes).sum::<usize>();
-            if bytes > COLLECT_BYTES_MAX {
-                return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
-            }
-            rows.push(values);
-            Ok(NEXT)
-        });
+        let lends = bound.statement.compiled().plan.functions;
+        let catalog = core.catalog(&w.base());
+        let read = || {
+            w.db().query(sql, &params, |row| {
+                let values = row.to_values()?;
+                bytes += values.iter().map(Value::size_bytes).sum::<usize>();
+                if bytes > COLLECT_BYTES_MAX {
+                    return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
+                }
+                rows.push(values);
+                Ok(NEXT)
+            })
+        };
+        let cost = functions::lend(lends, core, w.db(), &catalog, read);
         cost.map_err(|e| run::failed(&e, core))?;
         collected.push(Some(rows));
     }
     let mut outcome = Outcome::default();
     let start = w.db().capture_mark();
+    let catalog = core.catalog(&w.base());
+    let event = if plan.update { TriggerEvent::Update } else { TriggerEvent::Delete };
+    for step in &plan.steps {
+        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+        triggers::may_write(core, table)?;
+        if !table.triggers.is_empty() {
+            triggers::use_tables(core, table.id, &plan.reads);
+        }
+    }
     for (step, rows) in plan.steps.iter().zip(collected) {
+        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+        let fires = !plan.truncate && triggers::fires(table, event);
         let params = bind(w, core, &step.slots, bound, seed)?;
         let sets = match rows {
             None => vec![params],
@@ -423,20 +521,24 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
                 .collect(),
         };
         for values in sets {
-            let write = |w: &mut dyn Tables, core: &mut Core| {
+            let once = |w: &mut dyn Tables, core: &mut Core| {
                 let mark = w.db().capture_mark();
-                match w.execute(&step.sql, &values) {
+                let lends = bound.statement.compiled().plan.functions;
+                match functions::lend(lends, core, w.db(), &catalog, || w.execute(&step.sql, &values)) {
                     Ok(found) => {
                         note_adds(w, mark, &step.adds);
                         Ok((found, w.db().captured_since(mark, changed_rows)))
                     }
-                    Err(StoreError::Constraint(c)) => {
-                        let catalog = core.catalog(&w.base());
-                        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
-                        Err(duplicate_seen(table, &c))
-                    }
+                    Err(StoreError::Constraint(c)) => Err(duplicate_seen(table, &c)),
                     Err(e) => Err(run::failed(&e, core)),
                 }
+            };
+            let write = |w: &mut dyn Tables, core: &mut Core| {
+                if !fires {
+                    return once(w, core);
+                }
+                let captured = triggers::tried(w, core, once)?;
+                triggers::modify(w, core, table, captured, &step.adds)
             };
             let (found, changed) = if plan.ignore {
                 // The row was found, whether it is skipped or not.

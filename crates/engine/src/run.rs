@@ -6,7 +6,7 @@ use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, Context};
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::{Query, Slot};
+use p2pdb_sql::plan::{Coerce, OutTarget, PlanKind, Query, Slot};
 use p2pdb_sql::session::UserVariable;
 use p2pdb_store::{Connection, NEXT, STOP, StoreError};
 
@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::engine::Inner;
 use crate::environment::Environment;
 use crate::error::store_to_sql;
+use crate::program::functions::lend;
 use crate::read_set::Reads;
 use crate::statement::Bound;
 
@@ -25,7 +26,7 @@ const COLUMNS_INLINE: usize = 16;
 pub(crate) struct RunOn<'a> {
     pub(crate) inner: &'a Arc<Inner>,
     pub(crate) connection: &'a Connection,
-    pub(crate) catalog: &'a Catalog,
+    pub(crate) catalog: &'a Arc<Catalog>,
 }
 
 /// For slots that cannot name a virtual table.
@@ -73,9 +74,14 @@ pub(crate) fn in_context<T>(
 ) -> Result<T, SqlError> {
     let mut context = Context::new(&core.state, now_us as i64);
     prepare(&mut context);
+    // A program inside of a statement has statements of its own.
+    let around = (core.inside > 0).then(execute::leave);
     execute::enter(context);
     let result = f(core);
     let left = execute::leave();
+    if let Some(around) = around {
+        execute::enter(around);
+    }
     for note in left.warnings {
         core.state.warn(note);
     }
@@ -142,20 +148,25 @@ pub(crate) fn rows(
             sink.columns(fields)?;
             let n = fields.len();
             let mut sent = 0u64;
-            let cost = on.connection.query(&q.sql, &values, |row| {
-                sent += 1;
-                let flow = if n <= COLUMNS_INLINE {
-                    let mut refs = [ValueRef::Null; COLUMNS_INLINE];
-                    for (i, r) in refs.iter_mut().enumerate().take(n) {
-                        *r = row.get(i)?;
-                    }
-                    sink.row(fields, &refs[..n])
-                } else {
-                    let refs: Result<Vec<ValueRef<'_>>, StoreError> = (0..n).map(|i| row.get(i)).collect();
-                    sink.row(fields, &refs?)
-                };
-                Ok(if flow.is_break() { STOP } else { NEXT })
-            });
+            let lends = calls_functions(bound, q);
+            let query = || {
+                on.connection.query(&q.sql, &values, |row| {
+                    sent += 1;
+                    let flow = if n <= COLUMNS_INLINE {
+                        let mut refs = [ValueRef::Null; COLUMNS_INLINE];
+                        for (i, r) in refs.iter_mut().enumerate().take(n) {
+                            *r = row.get(i)?;
+                        }
+                        sink.row(fields, &refs[..n])
+                    } else {
+                        let refs: Result<Vec<ValueRef<'_>>, StoreError> =
+                            (0..n).map(|i| row.get(i)).collect();
+                        sink.row(fields, &refs?)
+                    };
+                    Ok(if flow.is_break() { STOP } else { NEXT })
+                })
+            };
+            let cost = lend(lends, core, on.connection, on.catalog, query);
             let cost = cost.map_err(|e| failed(&e, core))?;
             on.inner.note_cost(&bound.statement.compiled().plan, cost.steps);
             core.state.found_rows = match &q.found_rows {
@@ -171,18 +182,31 @@ pub(crate) fn rows(
     )
 }
 
+/// SQLite calls stored functions while the query runs: as the plan says, where the query is its own.
+fn calls_functions(bound: &Bound, q: &Query) -> bool {
+    let plan = &bound.statement.compiled().plan;
+    match &plan.kind {
+        PlanKind::Query(own) if std::ptr::eq(own, q) => plan.functions,
+        _ => p2pdb_sql::plan::calls_functions(&q.sql),
+    }
+}
+
 /// SELECT … INTO: the one row goes to user variables.
 fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) -> Result<Outcome, SqlError> {
     let mut found: Option<Vec<Value>> = None;
     let mut more = false;
-    let cost = on.connection.query(&q.sql, values, |row| {
-        if found.is_some() {
-            more = true;
-            return Ok(STOP);
-        }
-        found = Some(row.to_values()?);
-        Ok(NEXT)
-    });
+    let lends = p2pdb_sql::plan::calls_functions(&q.sql);
+    let query = || {
+        on.connection.query(&q.sql, values, |row| {
+            if found.is_some() {
+                more = true;
+                return Ok(STOP);
+            }
+            found = Some(row.to_values()?);
+            Ok(NEXT)
+        })
+    };
+    let cost = lend(lends, core, on.connection, on.catalog, query);
     cost.map_err(|e| failed(&e, core))?;
     if more {
         return Err(SqlError::new(1172, "42000", "Result consisted of more than one row"));
@@ -191,10 +215,21 @@ fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) 
         execute::context::warn(1329, "No data - zero rows fetched, selected, or processed");
         return Ok(Outcome::default());
     };
-    for ((name, from), value) in q.into.iter().zip(row) {
-        let ty = from.of_variable();
-        let value = execute::convert::convert_typed(value, from, &ty)?;
-        core.state.user_variables.insert(name.clone(), UserVariable { value, ty });
+    for ((target, from), value) in q.into.iter().zip(row) {
+        match target {
+            OutTarget::User(name) => {
+                let ty = from.of_variable();
+                let value = execute::convert::convert_typed(value, from, &ty)?;
+                core.state.user_variables.insert(name.clone(), UserVariable { value, ty });
+            }
+            OutTarget::Local(n) => {
+                let to = core.state.locals.as_ref().and_then(|l| l.targets.get(*n).cloned());
+                let Some(to) = to else { continue };
+                let value = execute::coerce::apply(&Coerce::Column(to), value, from)?;
+                core.state.assigned.push((*n, value));
+            }
+            OutTarget::Param(_) => {}
+        }
     }
     Ok(Outcome { affected: 1, ..Outcome::default() })
 }

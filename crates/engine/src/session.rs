@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::{Catalog, GtidSet, Value};
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Literal, Scope};
 use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, PlanKind, SessionCommand};
 use p2pdb_sql::session::{Isolation, SessionState};
@@ -21,6 +22,7 @@ use crate::calls;
 use crate::core::{Core, Handle};
 use crate::engine::Inner;
 use crate::job::Done;
+use crate::program::{Machine, functions};
 use crate::queue::LeaseId;
 use crate::read_set::{Reads, Seen};
 use crate::statement::{Bound, Statement};
@@ -104,7 +106,7 @@ struct Unproven {
 
 /// A client's session.
 pub struct Session {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     core: Option<Box<Core>>,
     handle: Arc<Handle>,
     reader: Option<PooledReader>,
@@ -129,6 +131,10 @@ pub struct Session {
     own_savepoints: Vec<(String, usize)>,
     /// What the statement at the writer has to do here when it has gone well.
     after: Option<Bound>,
+    /// Stored procedures that are running, each with the CALL around it.
+    pub(crate) machines: Vec<(Machine, Option<Bound>)>,
+    /// The CALL that is running.
+    pub(crate) call_params: Option<Bound>,
 }
 
 impl Session {
@@ -151,12 +157,20 @@ impl Session {
             single: false,
             own_savepoints: Vec::new(),
             after: None,
+            machines: Vec::new(),
+            call_params: None,
         }
     }
 
     fn core(&self) -> &Core {
         self.core
             .as_ref()
+            .expect("invariant: the core is here whenever the session is not waiting for a statement")
+    }
+
+    pub(crate) fn core_mut(&mut self) -> &mut Core {
+        self.core
+            .as_mut()
             .expect("invariant: the core is here whenever the session is not waiting for a statement")
     }
 
@@ -199,7 +213,7 @@ impl Session {
     }
 
     /// The schema that the next statement sees.
-    fn catalog(&self) -> Arc<Catalog> {
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
         self.core().catalog(&self.base_catalog())
     }
 
@@ -249,6 +263,7 @@ impl Session {
             }
             PlanKind::Ddl(d) => d.then.is_some() || !d.temporary.is_empty(),
             PlanKind::Session(_) => false,
+            PlanKind::Program(_) => true,
         }
     }
 
@@ -270,7 +285,20 @@ impl Session {
             }
         }
         self.handle.since_us.store(self.inner.clock.now_us(), Ordering::Relaxed);
-        let mut bound = Bound { statement: statement.clone(), params: params.into() };
+        let now_us = self.inner.clock.now_us();
+        let core = self.core_mut();
+        core.deadline_us = match core.state.max_execution_time_ms {
+            0 => 0,
+            ms => now_us.saturating_add(ms.saturating_mul(1_000)),
+        };
+        let bound = Bound { statement: statement.clone(), params: params.into() };
+        let progress = self.begin(bound, sink);
+        self.go_on(progress, sink)
+    }
+
+    /// Runs a statement of the client, or one of the stored procedure that is running.
+    pub(crate) fn begin(&mut self, mut bound: Bound, sink: &mut dyn Sink) -> Progress {
+        let statement = bound.statement.clone();
         if let Transaction::Lost = self.transaction {
             self.transaction = Transaction::None;
             self.end_own(false);
@@ -296,9 +324,12 @@ impl Session {
     /// Answers what the statement asks of the session (locks by name, SLEEP), one by one, then runs it.
     fn answer_calls(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
         let statement = bound.statement.clone();
+        if functions::writes(&statement.compiled().plan.calls) {
+            return self.write(bound);
+        }
         while let Some(call) = statement.compiled().plan.calls.get(self.core().state.calls.len()) {
             match self.call(call, &bound) {
-                Ok(Ok(value)) => self.state().calls.push(value),
+                Ok(Ok(value)) => self.state().calls.push((value, FieldType::int())),
                 Ok(Err(taker)) => {
                     self.inner.queue.nudge();
                     self.heed_kill();
@@ -325,6 +356,9 @@ impl Session {
         let seconds = |text: Option<String>| text.map(|t| t.trim().parse::<f64>().unwrap_or(0.0));
         let calls = &self.inner.calls;
         Ok(match call.function {
+            CallFunction::Routine(_) => {
+                return Err(SqlError::unsupported("waiting beside a stored function that writes"));
+            }
             CallFunction::Sleep => match seconds(next()) {
                 Some(0.0) => Ok(Value::Int(0)),
                 Some(s) if s > 0.0 => Err(calls.sleep(id, after(s))),
@@ -409,11 +443,17 @@ impl Session {
                 self.commit(Then::Run(bound), sink)
             }
             PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
+            PlanKind::Program(_) => self.call_program(bound, sink),
         }
     }
 
     /// Goes on after a wait.
     pub fn resume(&mut self, sink: &mut dyn Sink) -> Progress {
+        let progress = self.resume_statement(sink);
+        self.go_on(progress, sink)
+    }
+
+    fn resume_statement(&mut self, sink: &mut dyn Sink) -> Progress {
         match self.waiting.take() {
             None => Progress::Done(Err(SqlError::new(1105, "HY000", "nothing to resume"))),
             Some(Waiting::Statement(taker)) => match taker.take() {
@@ -454,7 +494,7 @@ impl Session {
             },
             Some(Waiting::Call { taker, bound }) => match taker.take() {
                 Some(Ok(value)) => {
-                    self.state().calls.push(value);
+                    self.state().calls.push((value, FieldType::int()));
                     self.answer_calls(bound, sink)
                 }
                 Some(Err(e)) => self.finish(Err(e)),
@@ -487,9 +527,8 @@ impl Session {
     }
 
     /// Every statement ends here: bookkeeping of what the next one may ask.
-    fn finish(&mut self, result: Result<Outcome, SqlError>) -> Progress {
-        self.handle.doing.lock().0 = None;
-        *self.handle.interrupt.lock() = None;
+    pub(crate) fn finish(&mut self, result: Result<Outcome, SqlError>) -> Progress {
+        self.note_end();
         let state = self.state();
         let result = match result {
             Ok(mut outcome) => {
@@ -504,6 +543,14 @@ impl Session {
             }
         };
         Progress::Done(result)
+    }
+
+    /// Nothing runs that others could see or stop.
+    pub(crate) fn note_end(&mut self) {
+        if self.machines.is_empty() {
+            self.handle.doing.lock().0 = None;
+        }
+        *self.handle.interrupt.lock() = None;
     }
 
     /// Rolls back, and gives up what the session holds.

@@ -112,6 +112,26 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// Of a statement without literals and parameters.
+    pub(crate) fn nothing() -> Self {
+        static NOTHING: std::sync::OnceLock<Statement> = std::sync::OnceLock::new();
+        let statement = NOTHING.get_or_init(|| {
+            let kind = p2pdb_sql::plan::PlanKind::Session(Vec::new());
+            let plan = Plan {
+                kind,
+                params: 0,
+                fields: Arc::from([]),
+                notes: Vec::new(),
+                calls: Vec::new(),
+                keeps_warnings: false,
+                functions: false,
+            };
+            let compiled = Compiled { plan: Arc::new(plan), literals: Vec::new() };
+            Statement::new("".into(), compiled, 0)
+        });
+        Bound { statement: statement.clone(), params: Arc::default() }
+    }
+
     /// The kinds of its parameters; `None` when it has none.
     pub(crate) fn kinds(&self) -> Option<Vec<LiteralKind>> {
         (!self.params.is_empty()).then(|| self.params.iter().map(|p| p.kind).collect())

@@ -30,6 +30,9 @@ pub(crate) trait Tables {
 
     fn release(&mut self, savepoint: Savepoint) -> Result<(), StoreError>;
 
+    /// These are the tables that all sessions see.
+    fn is_shared(&self) -> bool;
+
     /// No fault has taken the SQLite transaction back.
     fn is_alive(&self) -> bool;
 
@@ -88,6 +91,10 @@ impl Tables for Writer {
 
     fn is_alive(&self) -> bool {
         self.db.check().is_ok()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn version(&mut self) -> Result<TxNo, EngineError> {
@@ -164,6 +171,10 @@ impl Tables for OwnTables<'_> {
 
     fn is_alive(&self) -> bool {
         self.writer.check().is_ok()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     /// Nobody asks for versions of rows that no other session sees.

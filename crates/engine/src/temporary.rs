@@ -150,6 +150,6 @@ fn texts(plan: &Plan) -> Vec<&str> {
             .iter()
             .flat_map(|s| std::iter::once(s.sql.as_str()).chain(s.collect.as_ref().map(|c| c.0.as_str())))
             .collect(),
-        PlanKind::Ddl(_) | PlanKind::Session(_) => Vec::new(),
+        PlanKind::Ddl(_) | PlanKind::Session(_) | PlanKind::Program(_) => Vec::new(),
     }
 }

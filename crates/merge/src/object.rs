@@ -83,20 +83,29 @@ struct Merge<'a, E> {
 }
 
 fn is_part(kind: ObjectKind) -> bool {
-    matches!(kind, ObjectKind::Column | ObjectKind::Index | ObjectKind::ForeignKey | ObjectKind::Check)
+    matches!(
+        kind,
+        ObjectKind::Column
+            | ObjectKind::Index
+            | ObjectKind::ForeignKey
+            | ObjectKind::Check
+            | ObjectKind::Trigger
+    )
 }
 
 fn may_stand_in(kind: ObjectKind, parent: Option<ObjectKind>) -> bool {
     match kind {
         ObjectKind::Database => parent.is_none(),
-        ObjectKind::Table | ObjectKind::View => parent == Some(ObjectKind::Database),
+        ObjectKind::Table | ObjectKind::View | ObjectKind::Procedure | ObjectKind::Function => {
+            parent == Some(ObjectKind::Database)
+        }
         _ => parent == Some(ObjectKind::Table),
     }
 }
 
-/// A name as it is compared: names of columns and indexes ignore case.
+/// A name as it is compared.
 fn name_key(kind: ObjectKind, name: &str) -> String {
-    if matches!(kind, ObjectKind::Column | ObjectKind::Index) { name.to_lowercase() } else { name.to_owned() }
+    if kind.ignores_case() { name.to_lowercase() } else { name.to_owned() }
 }
 
 impl<E> Merge<'_, E> {
@@ -217,9 +226,8 @@ impl<E> Merge<'_, E> {
     /// Some put of the object, or of what is below it, was removed by no drop that reaches it.
     fn kept(&mut self, id: ObjectId, kind: ObjectKind, parent: ObjectId) -> Result<bool, E> {
         let mut drops = self.objects[&id].drops.clone();
-        if matches!(kind, ObjectKind::Table | ObjectKind::View)
-            && let Some(database) = self.objects.get(&parent)
-        {
+        let in_database = !is_part(kind) && kind != ObjectKind::Database;
+        if in_database && let Some(database) = self.objects.get(&parent) {
             drops.extend(&database.drops);
         }
         if drops.is_empty() {

@@ -51,6 +51,7 @@ pub struct Catalog {
     pub epoch: u64,
     databases: BTreeMap<String, Arc<Database>>,
     tables: HashMap<ObjectId, Arc<Table>>,
+    routines: HashMap<ObjectId, Arc<Routine>>,
     referenced_by: HashMap<ObjectId, Vec<(ObjectId, usize)>>,
     freed: HashMap<(ObjectId, String), Vec<u8>>,
     /// Which of the tables are one session's own (see [`Catalog::with_temporary`]).
@@ -69,6 +70,8 @@ pub struct Database {
     tables: BTreeMap<String, Arc<Table>>,
     views: BTreeMap<String, Arc<View>>,
     temporary: BTreeMap<String, Arc<Table>>,
+    /// By kind and name in lower case.
+    routines: BTreeMap<(ObjectKind, String), Arc<Routine>>,
 }
 
 /// A base table.
@@ -90,6 +93,8 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// Its CHECK constraints, in the order in which they were made.
     pub checks: Vec<Check>,
+    /// Its triggers, in the order in which those of one time and event fire.
+    pub triggers: Vec<Arc<Trigger>>,
 }
 
 /// A column.
@@ -153,6 +158,43 @@ pub struct View {
     pub name: String,
     /// Its definition.
     pub def: ViewDef,
+}
+
+/// A stored procedure or function.
+#[derive(Clone, Debug)]
+pub struct Routine {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its database's name.
+    pub database: String,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: RoutineDef,
+    /// When it was named, milliseconds since the Unix epoch.
+    pub created_ms: u64,
+}
+
+impl Routine {
+    /// PROCEDURE or FUNCTION.
+    pub fn kind(&self) -> ObjectKind {
+        if self.def.returns.is_none() { ObjectKind::Procedure } else { ObjectKind::Function }
+    }
+}
+
+/// A trigger.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Its definition.
+    pub def: TriggerDef,
+    /// Its place among the triggers of the table.
+    pub position: u64,
+    /// When it was named, milliseconds since the Unix epoch.
+    pub created_ms: u64,
 }
 
 impl Column {
@@ -270,6 +312,26 @@ impl Database {
         self.views.get(name)
     }
 
+    /// The stored procedure or function of this name (names of routines ignore case).
+    pub fn routine(&self, kind: ObjectKind, name: &str) -> Option<&Arc<Routine>> {
+        self.routines.get(&(kind, name.to_lowercase()))
+    }
+
+    /// All stored procedures and functions: functions behind procedures, by name.
+    pub fn routines(&self) -> impl Iterator<Item = &Arc<Routine>> {
+        self.routines.values()
+    }
+
+    /// The trigger of this name with its table (case counts).
+    pub fn trigger(&self, name: &str) -> Option<(&Arc<Table>, &Arc<Trigger>)> {
+        self.triggers().find(|(_, t)| t.name == name)
+    }
+
+    /// All triggers with their tables.
+    pub fn triggers(&self) -> impl Iterator<Item = (&Arc<Table>, &Arc<Trigger>)> {
+        self.tables.values().flat_map(|table| table.triggers.iter().map(move |t| (table, t)))
+    }
+
     /// All tables by name, without temporary ones.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
@@ -308,14 +370,17 @@ impl Catalog {
                 tables: BTreeMap::new(),
                 views: BTreeMap::new(),
                 temporary: BTreeMap::new(),
+                routines: BTreeMap::new(),
             };
             let mut names = Names::default();
+            let mut routine_names = [Names::default(), Names::default()];
+            let mut trigger_names = Names::default();
             for o in children.remove(&db.id).unwrap_or_default() {
                 match o.definition {
                     Definition::Table(def) => {
                         let parts = children.remove(&o.id).unwrap_or_default();
                         let name = names.claim(o.name, o.id, false);
-                        let table = Table::build(o.id, db.name.clone(), name, def, parts);
+                        let table = Table::build(o.id, db.name.clone(), name, def, parts, &mut trigger_names);
                         let table = Arc::new(table);
                         catalog.tables.insert(o.id, table.clone());
                         db.tables.insert(table.name.clone(), table);
@@ -325,6 +390,14 @@ impl Catalog {
                         let database = db.name.clone();
                         let view = View { id: o.id, database, name: name.clone(), def };
                         db.views.insert(name, Arc::new(view));
+                    }
+                    Definition::Routine(def) => {
+                        let names = &mut routine_names[usize::from(def.returns.is_some())];
+                        let name = names.claim(o.name, o.id, true);
+                        let (database, created_ms) = (db.name.clone(), o.named.stamp.millis());
+                        let routine = Routine { id: o.id, database, name, def, created_ms };
+                        catalog.routines.insert(o.id, Arc::new(routine.clone()));
+                        db.routines.insert((routine.kind(), routine.name.to_lowercase()), Arc::new(routine));
                     }
                     _ => {}
                 }
@@ -430,6 +503,21 @@ impl Catalog {
         self.tables.get(&id)
     }
 
+    /// The stored procedure or function `database.name`.
+    pub fn routine(&self, kind: ObjectKind, database: &str, name: &str) -> Option<&Arc<Routine>> {
+        self.databases.get(database)?.routine(kind, name)
+    }
+
+    /// There are stored procedures or functions.
+    pub fn has_routines(&self) -> bool {
+        !self.routines.is_empty()
+    }
+
+    /// The stored procedure or function with this id.
+    pub fn routine_by_id(&self, id: ObjectId) -> Option<&Arc<Routine>> {
+        self.routines.get(&id)
+    }
+
     /// Every table, temporary ones included.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
@@ -442,11 +530,7 @@ impl Catalog {
 
     /// The id for a new object of this name: another one than any dropped or renamed before it.
     pub fn new_id(&self, kind: ObjectKind, parent: ObjectId, name: &str) -> ObjectId {
-        let name = if matches!(kind, ObjectKind::Column | ObjectKind::Index) {
-            name.to_lowercase()
-        } else {
-            name.to_owned()
-        };
+        let name = if kind.ignores_case() { name.to_lowercase() } else { name.to_owned() };
         let freed = self.freed.get(&(parent, name.clone()));
         ObjectId::derive(kind, parent, &name, freed.map(Vec::as_slice))
     }
@@ -454,17 +538,24 @@ impl Catalog {
 
 impl Table {
     pub(crate) fn empty(id: ObjectId, database: String, name: String, def: TableDef) -> Self {
-        let (columns, indexes, foreign_keys, checks) = Default::default();
-        Table { id, database, name, def, columns, indexes, foreign_keys, checks }
+        let (columns, indexes, foreign_keys, checks, triggers) = Default::default();
+        Table { id, database, name, def, columns, indexes, foreign_keys, checks, triggers }
     }
 
-    fn build(id: ObjectId, database: String, name: String, def: TableDef, parts: Vec<ObjectState>) -> Self {
+    fn build(
+        id: ObjectId,
+        database: String,
+        name: String,
+        def: TableDef,
+        parts: Vec<ObjectState>,
+        trigger_names: &mut Names,
+    ) -> Self {
         let mut table = Table::empty(id, database, name, def);
         let mut column_names = Names::default();
         let mut index_names = Names::default();
         let mut tags = HashSet::new();
         for o in parts {
-            let ObjectState { id, name, definition, position, .. } = o;
+            let ObjectState { id, name, definition, position, named, .. } = o;
             match definition {
                 // A tag that is taken belongs to the column named first; see `ColumnTag`.
                 Definition::Column(def) if tags.insert(id.tag()) => {
@@ -479,10 +570,16 @@ impl Table {
                     table.foreign_keys.push(ForeignKey { id, name, def, parent: None });
                 }
                 Definition::Check(def) => table.checks.push(Check { id, name, def }),
+                Definition::Trigger(def) => {
+                    let name = trigger_names.claim(name, id, false);
+                    let created_ms = named.stamp.millis();
+                    table.triggers.push(Arc::new(Trigger { id, name, def, position, created_ms }));
+                }
                 _ => {}
             }
         }
         table.columns.sort_by_key(|c| (c.position, c.id));
+        table.triggers.sort_by_key(|t| (t.position, t.id));
         for i in &mut table.indexes {
             i.def.parts.retain(|p| tags.contains(&p.column));
         }

@@ -90,7 +90,7 @@ byte_id! {
     PublicKey, 32
 }
 byte_id! {
-    /// A schema object (database, table, column, index, foreign key, check, view).
+    /// A schema object (database, table, column, index, foreign key, check, view, procedure, function, trigger).
     ///
     /// Derived from what the object is called and where it stands ([`ObjectId::derive`]), so the same
     /// migration run on two cut-off nodes gives one table.
@@ -119,13 +119,29 @@ pub enum ObjectKind {
     Check = 6,
     /// A view.
     View = 7,
+    /// A stored procedure.
+    Procedure = 8,
+    /// A stored function.
+    Function = 9,
+    /// A trigger of a table.
+    Trigger = 10,
 }
 
 impl ObjectKind {
     /// The kind with this number in the log.
     pub fn from_u8(n: u8) -> Option<Self> {
         use ObjectKind::*;
-        [Database, Table, Column, Index, ForeignKey, Check, View].into_iter().find(|k| *k as u8 == n)
+        [Database, Table, Column, Index, ForeignKey, Check, View, Procedure, Function, Trigger]
+            .into_iter()
+            .find(|k| *k as u8 == n)
+    }
+}
+
+impl ObjectKind {
+    /// Names of this kind ignore case.
+    pub fn ignores_case(self) -> bool {
+        use ObjectKind::*;
+        matches!(self, Column | Index | Procedure | Function)
     }
 }
 

@@ -25,6 +25,10 @@ pub enum Definition {
     Check(CheckDef),
     /// A view.
     View(ViewDef),
+    /// A stored procedure or function.
+    Routine(RoutineDef),
+    /// A trigger.
+    Trigger(TriggerDef),
 }
 
 impl Definition {
@@ -38,6 +42,9 @@ impl Definition {
             Definition::ForeignKey(_) => ObjectKind::ForeignKey,
             Definition::Check(_) => ObjectKind::Check,
             Definition::View(_) => ObjectKind::View,
+            Definition::Routine(r) if r.returns.is_none() => ObjectKind::Procedure,
+            Definition::Routine(_) => ObjectKind::Function,
+            Definition::Trigger(_) => ObjectKind::Trigger,
         }
     }
 }
@@ -188,4 +195,77 @@ pub struct ViewDef {
     pub invoker: bool,
     /// WITH CHECK OPTION: none, LOCAL or CASCADED, as MySQL names it.
     pub check_option: String,
+}
+
+/// What a body is compiled under, wherever it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyScope {
+    /// `sql_mode` when it was made, as `@@sql_mode` shows it.
+    pub sql_mode: String,
+    /// `character_set_client` when it was made.
+    pub charset_client: String,
+    /// `collation_connection` when it was made.
+    pub collation_connection: Collation,
+    /// The collation of its database when it was made.
+    pub database_collation: Collation,
+}
+
+/// A stored procedure, or a stored function when it returns something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutineDef {
+    /// The parameters as written, without the parentheses around them.
+    pub parameters: String,
+    /// The type that a function returns, as written; none: it is a procedure.
+    pub returns: Option<String>,
+    /// The body as written.
+    pub body: String,
+    /// DETERMINISTIC.
+    pub deterministic: bool,
+    /// `CONTAINS SQL`, `NO SQL`, `READS SQL DATA` or `MODIFIES SQL DATA`.
+    pub data_access: String,
+    /// SQL SECURITY INVOKER.
+    pub invoker: bool,
+    /// COMMENT.
+    pub comment: String,
+    /// The defining account, `name@host`.
+    pub definer: String,
+    /// What the body is compiled under.
+    pub scope: BodyScope,
+}
+
+/// What a trigger waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TriggerEvent {
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+}
+
+impl TriggerEvent {
+    /// MySQL's word, in capitals.
+    pub fn name(self) -> &'static str {
+        match self {
+            TriggerEvent::Insert => "INSERT",
+            TriggerEvent::Update => "UPDATE",
+            TriggerEvent::Delete => "DELETE",
+        }
+    }
+}
+
+/// A trigger of the table that it stands in. Triggers of one time and event fire in ascending order of their positions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerDef {
+    /// BEFORE rather than AFTER.
+    pub before: bool,
+    /// The event.
+    pub event: TriggerEvent,
+    /// The body as written.
+    pub body: String,
+    /// The defining account, `name@host`.
+    pub definer: String,
+    /// What the body is compiled under.
+    pub scope: BodyScope,
 }

@@ -2,6 +2,7 @@
 //!
 //! The helpers here are those that several rooms need; an error that one place raises is made there.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// An error as a MySQL client sees it.
@@ -11,7 +12,7 @@ pub struct SqlError {
     /// MySQL error number.
     pub code: u16,
     /// Five characters of SQLSTATE.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// MySQL's wording.
     pub message: String,
 }
@@ -23,8 +24,8 @@ impl SqlError {
     }
 
     /// An error with this number, state and message.
-    pub fn new(code: u16, state: &'static str, message: impl Into<String>) -> Self {
-        Self { code, state, message: message.into() }
+    pub fn new(code: u16, state: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code, state: state.into(), message: message.into() }
     }
 
     /// 1235: a feature that is not there yet, by its name.

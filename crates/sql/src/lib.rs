@@ -18,6 +18,7 @@ pub mod front;
 pub mod functions;
 pub mod plan;
 pub mod present;
+pub mod routine;
 pub mod schema_text;
 pub mod session;
 pub mod statement;

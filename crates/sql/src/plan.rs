@@ -29,6 +29,8 @@ pub struct Plan {
     pub calls: Vec<Call>,
     /// The statement reads the warning list or the like and therefore does not clear it.
     pub keeps_warnings: bool,
+    /// SQLite calls stored functions while it runs.
+    pub functions: bool,
 }
 
 /// A call of a function that may wait, or that asks for locks by name.
@@ -58,6 +60,8 @@ pub enum CallFunction {
     IsUsedLock,
     /// WAIT_FOR_EXECUTED_GTID_SET(set[, seconds]): 0, or 1 after so long.
     WaitForGtids,
+    /// A stored function that writes; not by this name.
+    Routine(ObjectId),
 }
 
 impl CallFunction {
@@ -111,6 +115,57 @@ pub enum PlanKind {
     Ddl(Ddl),
     /// Changes the session or the transaction, touches no table.
     Session(Vec<SessionCommand>),
+    /// Runs a stored procedure, or one statement of a stored program by itself.
+    Program(ProgramCall),
+}
+
+/// What runs, with what.
+#[derive(Debug)]
+pub enum ProgramCall {
+    /// CALL.
+    Procedure {
+        /// Which.
+        routine: ObjectId,
+        /// The arguments; of an OUT parameter the value before.
+        args: Vec<Scalar>,
+        /// What the OUT and INOUT parameters go to, by place.
+        targets: Vec<Option<OutTarget>>,
+    },
+    /// SIGNAL, RESIGNAL, GET DIAGNOSTICS outside of any.
+    Alone(Arc<crate::routine::Program>),
+}
+
+/// Where an OUT parameter goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutTarget {
+    /// `@name`.
+    User(String),
+    /// A local variable of the calling program.
+    Local(usize),
+    /// The n-th `?`.
+    Param(usize),
+}
+
+impl Plan {
+    /// Notes whether SQLite calls stored functions while the statement runs.
+    pub(crate) fn note_functions(&mut self) {
+        self.functions = match &self.kind {
+            PlanKind::Query(q) => calls_functions(&q.sql),
+            PlanKind::Insert(i) => {
+                let rows = matches!(&i.rows, InsertRows::Select { query, .. } if calls_functions(&query.sql));
+                rows || calls_functions(&i.sql)
+            }
+            PlanKind::Modify(m) => m.steps.iter().any(|s| {
+                calls_functions(&s.sql) || s.collect.as_ref().is_some_and(|(sql, _)| calls_functions(sql))
+            }),
+            _ => false,
+        };
+    }
+}
+
+/// The SQLite text calls stored functions.
+pub fn calls_functions(sql: &str) -> bool {
+    sql.contains("p_routine(")
 }
 
 /// A SELECT, or a SHOW that was turned into one.
@@ -128,8 +183,8 @@ pub struct Query {
     pub short: bool,
     /// SQL_CALC_FOUND_ROWS: the same statement without LIMIT, as `SELECT count(*)`, with its slots.
     pub found_rows: Option<(String, Vec<Slot>)>,
-    /// SELECT … INTO: the user variables that take the one row, with the types of its columns.
-    pub into: Vec<(String, crate::field::FieldType)>,
+    /// SELECT … INTO: the variables that take the one row, with the types of its columns.
+    pub into: Vec<(OutTarget, crate::field::FieldType)>,
 }
 
 /// What a statement reads.
@@ -420,6 +475,8 @@ pub enum Source {
     Now(NowKind),
     /// `@name`.
     UserVariable(String),
+    /// A local variable of the running stored program.
+    Local(usize),
     /// A system variable (`@@name`), lower case; `global` where GLOBAL was said.
     SystemVariable {
         /// Lower-case name.

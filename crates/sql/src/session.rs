@@ -236,6 +236,15 @@ pub struct UserVariable {
     pub ty: FieldType,
 }
 
+/// A condition that SIGNAL raised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signalled {
+    /// Number, SQLSTATE and message.
+    pub error: SqlError,
+    /// The other items that were set, by MySQL's names.
+    pub items: Vec<(String, String)>,
+}
+
 /// One session.
 #[derive(Clone, Debug)]
 pub struct SessionState {
@@ -296,7 +305,13 @@ pub struct SessionState {
     /// FOUND_ROWS() of the statement before.
     pub found_rows: u64,
     /// What the calls of the running statement gave ([`crate::plan::Plan::calls`]).
-    pub calls: Vec<Value>,
+    pub calls: Vec<(Value, FieldType)>,
+    /// Local variables of the stored program that is running.
+    pub locals: Option<Box<crate::routine::Locals>>,
+    /// What SIGNAL raised, as long as a handler or GET DIAGNOSTICS may ask.
+    pub raised: Vec<Signalled>,
+    /// What SELECT … INTO assigned to local variables.
+    pub assigned: Vec<(usize, Value)>,
     /// What SHOW WARNINGS shows.
     pub warnings: Vec<Note>,
     /// How many warnings there were, kept or not (`@@warning_count`).
@@ -342,6 +357,9 @@ impl SessionState {
             row_count: -1,
             found_rows: 0,
             calls: Vec::new(),
+            locals: None,
+            raised: Vec::new(),
+            assigned: Vec::new(),
             warnings: Vec::new(),
             warning_count: 0,
             user_variables: HashMap::new(),
@@ -446,6 +464,11 @@ impl SessionState {
     /// SET @name.
     pub fn set_user_variable(&mut self, name: &str, value: Value, ty: FieldType) {
         self.user_variables.insert(name.to_owned(), UserVariable { value, ty });
+    }
+
+    /// The local variables in sight.
+    pub fn locals_in_sight(&self) -> Option<&crate::routine::Locals> {
+        self.locals.as_deref().filter(|l| !l.hidden)
     }
 
     /// Forgets the warnings of the statement before.

@@ -258,7 +258,7 @@ impl World {
                 }
                 self.schema.run(sql)?;
             }
-            PlanKind::Modify(_) => panic!("not in these scripts: {sql}"),
+            PlanKind::Modify(_) | PlanKind::Program(_) => panic!("not in these scripts: {sql}"),
         }
         Ok(out)
     }

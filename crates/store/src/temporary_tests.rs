@@ -53,6 +53,7 @@ fn table(keys: bool) -> Table {
         indexes,
         foreign_keys: Vec::new(),
         checks: Vec::new(),
+        triggers: Vec::new(),
     }
 }
 

@@ -8,9 +8,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use p2pdb_engine::Sink;
+use p2pdb_engine::{Outcome, ResultEnd, Sink};
 use p2pdb_model::ValueRef;
-use p2pdb_mysql::{Connection, EncodeError};
+use p2pdb_mysql::{Capabilities, Connection, EncodeError, OkPacket, StatusFlags};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::zone::Zone;
@@ -39,9 +39,41 @@ pub(super) struct Answer<'a> {
     pub(super) results: Option<u16>,
     pub(super) write_timeout: Duration,
     pub(super) failure: Option<Failure>,
+    /// Rows were begun and not ended.
+    pub(super) open: bool,
+    /// The session has NO_BACKSLASH_ESCAPES.
+    pub(super) raw: bool,
 }
 
 impl Answer<'_> {
+    /// The OUT parameters of a prepared CALL, as a result of their own.
+    pub(super) fn out_parameters(&mut self, outcome: &Outcome, end: ResultEnd) {
+        if !self.connection.capabilities().contains(Capabilities::PS_MULTI_RESULTS) {
+            return;
+        }
+        let fields: Vec<Field> = outcome.out.iter().map(|(f, _)| f.clone()).collect();
+        let values: Vec<ValueRef<'_>> = outcome.out.iter().map(|(_, v)| v.into()).collect();
+        if self.columns(&fields).is_ok() && self.row(&fields, &values).is_continue() {
+            let mut status = StatusFlags::MORE_RESULTS_EXISTS | StatusFlags::PS_OUT_PARAMS;
+            status.set(StatusFlags::IN_TRANS, end.in_transaction);
+            status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
+            status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
+            self.connection.end_rows(&OkPacket { status, ..OkPacket::default() });
+            self.open = false;
+        }
+    }
+
+    /// Ends the rows of one of several results.
+    pub(super) fn end_rows(&mut self, outcome: &Outcome, end: ResultEnd) {
+        let mut status = StatusFlags::MORE_RESULTS_EXISTS;
+        status.set(StatusFlags::IN_TRANS, end.in_transaction);
+        status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
+        status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
+        let ok = OkPacket { status, warnings: outcome.warnings, ..OkPacket::default() };
+        self.connection.end_rows(&ok);
+        self.open = false;
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let output = self.connection.output();
         self.stats.sent(output.len());
@@ -61,7 +93,13 @@ impl Answer<'_> {
 
 impl Sink for Answer<'_> {
     fn columns(&mut self, fields: &[Field]) -> Result<(), SqlError> {
+        if self.open {
+            // Its statement failed, and a handler of the stored procedure went on.
+            let end = ResultEnd { in_transaction: false, autocommit: false };
+            self.end_rows(&Outcome::default(), end);
+        }
         self.connection.begin_rows(fields.iter().map(|f| cells::column(f, self.results)));
+        self.open = true;
         Ok(())
     }
 
@@ -76,6 +114,17 @@ impl Sink for Answer<'_> {
             return ControlFlow::Break(());
         }
         if full && let Err(e) = self.flush() {
+            self.failure = Some(Failure::Socket(e));
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, outcome: &Outcome, end: ResultEnd) -> ControlFlow<()> {
+        self.end_rows(outcome, end);
+        if self.connection.output().len() >= FLUSH_BYTES
+            && let Err(e) = self.flush()
+        {
             self.failure = Some(Failure::Socket(e));
             return ControlFlow::Break(());
         }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
+use p2pdb_engine::{Outcome, Progress, ResultEnd, Session, SessionOptions, Statement};
 use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
     ServerConfig, ServerError, SessionChange, StatusFlags, charset,
@@ -448,6 +448,8 @@ impl Client<'_> {
             stats: &self.door.stats,
             write_timeout,
             failure: None,
+            open: false,
+            raw: state.sql_mode.has(SqlMode::NO_BACKSLASH_ESCAPES),
         };
         let mut progress = if long {
             tokio::task::block_in_place(|| session.start(statement, params, &mut answer))
@@ -456,7 +458,26 @@ impl Client<'_> {
         };
         loop {
             match progress {
-                Progress::Done(result) => return (result, answer.failure),
+                Progress::Done(result) => {
+                    let end = ResultEnd {
+                        in_transaction: session.in_transaction(),
+                        autocommit: session.autocommit(),
+                    };
+                    match &result {
+                        // Rows of a statement that failed, in a procedure that went on.
+                        Ok(outcome) if answer.open && !outcome.has_rows => {
+                            answer.end_rows(&Outcome::default(), end);
+                        }
+                        _ => {}
+                    }
+                    if let Ok(outcome) = &result
+                        && !outcome.out.is_empty()
+                        && answer.failure.is_none()
+                    {
+                        answer.out_parameters(outcome, end);
+                    }
+                    return (result, answer.failure);
+                }
                 Progress::Waiting(wait) => {
                     let control = self.control.clone();
                     wait.notify(Box::new(move || control.ready.notify_one()));
@@ -594,7 +615,7 @@ fn interrupted() -> SqlError {
 }
 
 fn server_error(e: &SqlError) -> ServerError {
-    ServerError::new(e.code, e.state, e.message.clone())
+    ServerError::new(e.code, &e.state, e.message.clone())
 }
 
 fn quoted(name: &str) -> String {

@@ -35,5 +35,14 @@ with c.cursor() as q:
         raise SystemExit("no error")
     except pymysql.err.IntegrityError as e:
         assert e.args[0] == 1062, e
+with c.cursor() as q:
+    q.execute("CREATE PROCEDURE doubled(IN n INT, OUT twice INT) BEGIN SET twice = n * 2; SELECT n; SELECT 'x', n; END")
+    q.callproc("doubled", (21, 0))
+    assert q.fetchall() == ((21,),)
+    assert q.nextset() and q.fetchall() == (("x", 21),)
+    while q.nextset():
+        pass
+    q.execute("SELECT @_doubled_1")
+    assert q.fetchone() == (42,)
 c.close()
 print("fine")

@@ -65,7 +65,12 @@ impl Session {
                         sink,
                     );
                 }
-                SessionCommand::Execute { name, using } => return self.execute(&name, &using, sink),
+                SessionCommand::Execute { name, using } => {
+                    if let Some(locals) = &mut self.state().locals {
+                        locals.hidden = true;
+                    }
+                    return self.execute(&name, &using, sink);
+                }
                 SessionCommand::SetVariable { global: false, ref name, .. }
                     if name == "autocommit" && self.in_transaction() && !self.core().state.autocommit =>
                 {
@@ -100,7 +105,10 @@ impl Session {
                 "This command is not supported in the prepared statement protocol yet",
             )));
         }
-        self.start(&statement, params, sink)
+        if params.len() != statement.params() {
+            return self.finish(Err(SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE")));
+        }
+        self.begin(Bound { statement, params: params.into() }, sink)
     }
 
     pub(super) fn command(
@@ -183,6 +191,9 @@ impl Session {
                         ),
                     ));
                 }
+                if let Some(locals) = &mut self.state().locals {
+                    locals.hidden = true;
+                }
                 let statement = self.prepare(&text)?;
                 self.named.insert(name, statement);
             }
@@ -250,6 +261,38 @@ impl Session {
             Transaction::None | Transaction::Lost => return Err(unknown()),
         }
         self.end_mark_own(name, undo)
+    }
+
+    /// The rows of a query, for a cursor.
+    pub(crate) fn rows_of(&mut self, bound: &Bound, sink: &mut dyn Sink) -> Result<(), SqlError> {
+        let plan = bound.statement.compiled().plan.clone();
+        let PlanKind::Query(q) = &plan.kind else {
+            return Err(SqlError::new(1105, "HY000", "not a query"));
+        };
+        match self.transaction {
+            Transaction::Writing(lease) => {
+                self.prove(lease)?;
+                let inner = self.inner.clone();
+                self.at_writer(lease, |core, writer| {
+                    let catalog = writer.catalog.clone();
+                    let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
+                    run::rows(&on, core, q, &plan.fields, bound, None, sink)
+                })?;
+            }
+            _ => {
+                self.rows_on_reader(q, &plan.fields, bound, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`Session::scalar`].
+    pub(crate) fn value_of(
+        &mut self,
+        scalar: &Scalar,
+        bound: &Bound,
+    ) -> Result<(Value, FieldType), SqlError> {
+        self.scalar(scalar, bound)
     }
 
     pub(super) fn scalar(&mut self, scalar: &Scalar, bound: &Bound) -> Result<(Value, FieldType), SqlError> {

@@ -53,7 +53,7 @@ impl Session {
                 (reads, vec![i.table])
             }
             PlanKind::Modify(m) => (m.reads.all(), m.steps.iter().map(|s| s.table).collect()),
-            PlanKind::Ddl(_) | PlanKind::Session(_) => (Vec::new(), Vec::new()),
+            PlanKind::Ddl(_) | PlanKind::Session(_) | PlanKind::Program(_) => (Vec::new(), Vec::new()),
         };
         let writes_own = writes.iter().all(own);
         let reads_others = reads.iter().any(|id| !own(id));

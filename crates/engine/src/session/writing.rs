@@ -13,6 +13,7 @@ use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::error::store_to_sql;
 use crate::job::{EndLease, Job, LeaseJob, StatementJob};
+use crate::program::functions;
 use crate::queue::LeaseId;
 use crate::statement::Bound;
 use crate::wait::{Taker, handoff};
@@ -151,8 +152,9 @@ impl Session {
                 Err(e) => return self.finish(Err(e)),
             }
         }
-        match &bound.statement.compiled().plan.kind {
-            PlanKind::Query(_) => self.query_on_writer(lease, bound, sink),
+        let plan = bound.statement.compiled().plan.clone();
+        match &plan.kind {
+            PlanKind::Query(_) if !functions::writes(&plan.calls) => self.query_on_writer(lease, bound, sink),
             _ => self.write_on_lease(lease, &bound),
         }
     }

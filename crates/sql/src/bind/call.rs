@@ -1,8 +1,11 @@
 //! Calls of functions: those of the table in [`super::signature`], and those with rules of their own.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use p2pdb_model::Value;
+use p2pdb_model::catalog::Routine;
+use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::Collation;
 use sqlparser::ast::{
@@ -145,12 +148,66 @@ impl Binder<'_> {
             return Ok(b);
         }
         let args = call.args.iter().map(|e| self.expr(e, s)).collect::<Result<Vec<_>, _>>()?;
-        self.call(&call.name, args).map_err(|e| {
-            if e.code != 1305 {
-                return e;
+        let stored = self.stored_function(&f.name).cloned();
+        let given = stored.is_some().then(|| args.clone());
+        match (self.call(&call.name, args), stored, given) {
+            (Err(e), Some(routine), Some(args)) if e.code == 1305 => self.call_stored(&routine, &args),
+            (Err(e), ..) if e.code == 1305 => {
+                Err(SqlError { message: e.message.replace(&call.name, &call.written), ..e })
             }
-            SqlError { message: e.message.replace(&call.name, &call.written), ..e }
-        })
+            (result, ..) => result,
+        }
+    }
+
+    /// The stored function of this name.
+    fn stored_function(&self, name: &sqlparser::ast::ObjectName) -> Option<&'_ Arc<Routine>> {
+        if !self.catalog.has_routines() {
+            return None;
+        }
+        let parts: Vec<&str> = name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.as_str()).collect();
+        let (database, name) = match parts.as_slice() {
+            [name] => {
+                let own = self.default_database.as_deref();
+                (own.or(self.session.database.as_deref())?, *name)
+            }
+            [database, name] => (*database, *name),
+            _ => return None,
+        };
+        self.catalog.routine(ObjectKind::Function, database, name)
+    }
+
+    /// A stored function that only reads: SQLite calls it, row by row.
+    fn call_stored(&mut self, routine: &Routine, args: &[Bound]) -> Result<Bound, SqlError> {
+        let parameters = crate::routine::parameters_of(routine)?;
+        if parameters.len() != args.len() {
+            let message = format!(
+                "Incorrect number of arguments for FUNCTION {}.{}; expected {}, got {}",
+                routine.database,
+                routine.name,
+                parameters.len(),
+                args.len()
+            );
+            return Err(SqlError::new(1318, "42000", message));
+        }
+        if crate::routine::writes(self.catalog, routine) {
+            return Err(crate::routine::writes_here());
+        }
+        let id = self.constant(Value::Text(routine.id.to_hex()));
+        let mut list = vec![id];
+        for (p, a) in parameters.iter().zip(args) {
+            let to = crate::routine::Variable::new(&p.name, &p.ty);
+            list.push(self.assign_checked(a, &to.target));
+        }
+        let Some(ty) = crate::routine::returns_of(routine)? else {
+            return Err(SqlError::new(1305, "42000", "no such function"));
+        };
+        let ty = FieldType::of_column(&ty);
+        let mut b = Bound::new(format!("p_routine({})", list.join(",")), ty).with_parts(args);
+        b.field = None;
+        if b.class().is_text() {
+            b.coercibility = coercibility::COLUMN;
+        }
+        Ok(b)
     }
 
     /// DEFAULT(column).

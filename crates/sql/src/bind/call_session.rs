@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use p2pdb_model::Value;
 use p2pdb_model::types::Collation;
+use p2pdb_model::{ObjectId, Value};
 use sqlparser::ast::Expr;
 
 use super::call::{Call, wrong_count};
@@ -25,8 +25,19 @@ impl Binder<'_> {
             b.not_null = true;
             b
         };
-        if let Some(n) = name.strip_prefix(crate::statement::calls::CALL).and_then(|n| n.parse().ok()) {
-            let b = Bound::slot(Slot { source: Source::Call(n), coerce: Coerce::None }, FieldType::int());
+        if let Some(n) = name.strip_prefix(crate::statement::calls::CALL) {
+            // `n`, or `n:id` of a stored function.
+            let (n, id) = n.split_once(':').map_or((n, None), |(n, id)| (n, Some(id)));
+            let routine = id.and_then(ObjectId::from_hex).and_then(|id| self.catalog.routine_by_id(id));
+            let ty = match routine {
+                Some(r) => crate::routine::returns_of(r)?.map(|ty| FieldType::of_column(&ty)),
+                None => Some(FieldType::int()),
+            };
+            let (Ok(n), Some(ty)) = (n.parse(), ty) else { return Ok(None) };
+            let mut b = Bound::slot(Slot { source: Source::Call(n), coerce: Coerce::None }, ty);
+            if b.class().is_text() {
+                b.coercibility = coercibility::COLUMN;
+            }
             return Ok(Some(b));
         }
         if name == "DEFAULT" {

@@ -70,10 +70,19 @@ impl Binder<'_> {
                     .and_then(|mut p| p.parse_expr());
                 self.expr(&parsed.map_err(|_| SqlError::syntax(&i.value, 1))?, s)
             }
-            Expr::Identifier(i) => s.resolve(&[&i.value]),
+            Expr::Identifier(i) => match self.local(&i.value) {
+                Some(b) => Ok(b),
+                None => s.resolve(&[&i.value]),
+            },
             Expr::CompoundIdentifier(parts) => {
                 let parts: Vec<&str> = parts.iter().map(|i| i.value.as_str()).collect();
-                if parts[0].starts_with("@@") { self.variable(&parts) } else { s.resolve(&parts) }
+                if parts[0].starts_with("@@") {
+                    return self.variable(&parts);
+                }
+                match self.row_of_trigger(&parts)? {
+                    Some(b) => Ok(b),
+                    None => s.resolve(&parts),
+                }
             }
             Expr::Value(v) => self.literal(v),
             Expr::Nested(e) => self.expr(e, s),
@@ -146,6 +155,31 @@ impl Binder<'_> {
             Expr::Tuple(_) => Err(operand_columns(1)),
             Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH ... AGAINST")),
             other => Err(SqlError::unsupported(other)),
+        }
+    }
+
+    /// A local variable of the running stored program.
+    fn local(&mut self, name: &str) -> Option<Bound> {
+        // The texts of views and of the schema see none.
+        let locals = self.session.locals_in_sight().filter(|_| self.sees_locals())?;
+        let at = locals.names.find(name)?;
+        let ty = locals.types.get(at)?.clone();
+        let mut b = Bound::slot(Slot { source: Source::Local(at), coerce: Coerce::None }, ty);
+        if b.class().is_text() || b.class() == Class::Json {
+            b.coercibility = coercibility::COLUMN;
+        }
+        Some(b)
+    }
+
+    /// A column of NEW or OLD.
+    fn row_of_trigger(&mut self, parts: &[&str]) -> Result<Option<Bound>, SqlError> {
+        let [row, column] = parts else { return Ok(None) };
+        let is_row = ["new", "old"].iter().any(|w| row.eq_ignore_ascii_case(w));
+        let event = self.session.locals_in_sight().filter(|_| is_row && self.sees_locals());
+        let Some(event) = event.and_then(|l| l.names.1) else { return Ok(None) };
+        match self.local(&format!("{}.{column}", row.to_lowercase())) {
+            Some(b) => Ok(Some(b)),
+            None => Err(crate::routine::no_row(row, column, event)),
         }
     }
 

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{Catalog, Table, View};
+use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::types::Collation;
 use p2pdb_model::{CellKind, ColumnTag, ObjectId, Value};
 use sqlparser::ast::{Expr, ObjectName, ObjectNamePart};
@@ -328,6 +329,11 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// Names may be local variables of the running stored program: not in the texts of views and of the schema.
+    pub(crate) fn sees_locals(&self) -> bool {
+        self.text.is_some_and(|t| !t.text.is_empty())
+    }
+
     /// The base table of a name.
     ///
     /// # Errors
@@ -474,6 +480,19 @@ pub fn column_target(column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget>
         quiet: false,
         cell: column.cell_kind(),
     })
+}
+
+/// The same where triggers may come between: NULL is looked at behind those BEFORE the event.
+pub fn fired_target(
+    table: &Table,
+    column: &p2pdb_model::catalog::Column,
+    event: TriggerEvent,
+) -> Arc<ColumnTarget> {
+    let target = column_target(column);
+    if table.triggers.iter().any(|t| t.def.before && t.def.event == event) {
+        return Arc::new(ColumnTarget { nullable: true, ..(*target).clone() });
+    }
+    target
 }
 
 /// The target of an UPDATE, or of one row of several.

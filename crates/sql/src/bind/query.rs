@@ -520,6 +520,13 @@ impl Binder<'_> {
 
     fn row_count(&mut self, e: &Expr) -> Result<String, SqlError> {
         let wrong = || SqlError::syntax(&e.to_string(), 1);
+        let variable = matches!(e, Expr::Identifier(_)) && self.session.locals_in_sight().is_some();
+        if variable {
+            let b = self.expr(e, &Rc::new(super::Scope::empty(0)))?;
+            let Repr::Slot(Slot { source, .. }) = b.repr else { return Err(wrong()) };
+            let p = self.parameter(Slot { source, coerce: Coerce::Expression(FieldType::int()) });
+            return Ok(format!("max({p},0)"));
+        }
         let Expr::Value(v) = e else { return Err(wrong()) };
         if !matches!(&v.value, Ast::Placeholder(_))
             && !matches!(&v.value, Ast::Number(n, _) if n.bytes().all(|c| c.is_ascii_digit()))

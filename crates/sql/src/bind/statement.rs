@@ -10,7 +10,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use super::Binder;
 use crate::error::SqlError;
 use crate::front::dialect::P2pdbDialect;
-use crate::plan::{Plan, PlanKind, Query};
+use crate::plan::{OutTarget, Plan, PlanKind, Query};
 use crate::statement::Context;
 
 /// The statement at the parser's place is a query: SELECT, VALUES, TABLE, parentheses, or WITH before one of them.
@@ -70,12 +70,15 @@ pub fn compile(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlErr
     Ok(plan)
 }
 
+/// What INTO calls a local variable by its number; no name of MySQL begins like this.
+pub(crate) const INTO_LOCAL: &str = "\u{1}into";
+
 /// The variables of `INTO @a, @b` in a SELECT, and its tokens without them.
 #[allow(clippy::type_complexity)]
 fn into_variables(
     parser: &Parser<'_>,
     cx: &Context<'_>,
-) -> Result<Option<(Vec<TokenWithSpan>, Vec<String>)>, SqlError> {
+) -> Result<Option<(Vec<TokenWithSpan>, Vec<OutTarget>)>, SqlError> {
     // Most statements have none, and may have very many tokens.
     if !cx.text.as_bytes().windows(4).any(|w| w.eq_ignore_ascii_case(b"into")) {
         return Ok(None);
@@ -94,7 +97,7 @@ fn into_variables(
         _ => None,
     };
     let mut tokens = Vec::new();
-    let mut variables: Vec<String> = Vec::new();
+    let mut variables: Vec<OutTarget> = Vec::new();
     let (mut n, mut depth) = (0, 0);
     loop {
         match &at(n).token {
@@ -110,11 +113,44 @@ fn into_variables(
                     return Err(SqlError::unsupported("SELECT ... INTO OUTFILE"));
                 }
                 loop {
-                    let name = word(n + 1).and_then(|w| w.value.strip_prefix('@'));
-                    let Some(name) = name.filter(|w| !w.starts_with('@')) else {
-                        return Err(syntax_error(parser, cx.text));
-                    };
-                    variables.push(name.trim_matches(['`', '\'', '"']).to_lowercase());
+                    let user = word(n + 1).and_then(|w| w.value.strip_prefix('@'));
+                    match user.filter(|w| !w.starts_with('@')) {
+                        Some(name) => {
+                            let name = name.trim_matches(['`', '\'', '"']).to_lowercase();
+                            variables.push(OutTarget::User(name));
+                        }
+                        None => {
+                            if let Token::Word(w) = &at(n + 1).token
+                                && let Some(local) = w.value.strip_prefix(INTO_LOCAL)
+                            {
+                                variables.push(OutTarget::Local(local.parse().unwrap_or(usize::MAX)));
+                                n += 2;
+                                if at(n).token != Token::Comma {
+                                    break;
+                                }
+                                continue;
+                            }
+                            let name = match &at(n + 1).token {
+                                Token::Word(w) if !w.value.starts_with('@') => &w.value,
+                                _ => return Err(syntax_error(parser, cx.text)),
+                            };
+                            let Some(locals) = cx.session.locals_in_sight() else {
+                                return Err(match at(n + 2).token {
+                                    Token::Period => syntax_error(parser, cx.text),
+                                    _ => undeclared(name),
+                                });
+                            };
+                            // `NEW.x`
+                            let row = match (&at(n + 2).token, &at(n + 3).token) {
+                                (Token::Period, Token::Word(w)) => Some(format!("{name}.{}", w.value)),
+                                _ => None,
+                            };
+                            n += if row.is_some() { 2 } else { 0 };
+                            let name = row.as_deref().unwrap_or(name);
+                            let local = locals.names.find(name).ok_or_else(|| undeclared(name))?;
+                            variables.push(OutTarget::Local(local));
+                        }
+                    }
                     n += 2;
                     if at(n).token != Token::Comma {
                         break;
@@ -132,6 +168,11 @@ fn into_variables(
     }
     tokens.push(at(n).clone());
     Ok(Some((tokens, variables)))
+}
+
+/// 1327.
+fn undeclared(name: &str) -> SqlError {
+    SqlError::new(1327, "42000", format!("Undeclared variable: {name}"))
 }
 
 fn compile_rows(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
@@ -204,6 +245,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         notes: done.notes,
         calls: Vec::new(),
         keeps_warnings,
+        functions: false,
     })
 }
 

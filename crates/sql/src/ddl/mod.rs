@@ -22,6 +22,7 @@ pub mod draft;
 pub mod generated;
 pub mod keys;
 mod rename;
+pub mod routine;
 pub mod table;
 pub mod types;
 mod view;
@@ -72,9 +73,15 @@ fn statement(
         if unique {
             return Err(c.error());
         }
+        if let Some(ddl) = routine::create(c, cx, notes)? {
+            return Ok(Some(ddl));
+        }
         return view::create(c, cx);
     }
     if c.eat("alter") {
+        if c.is("procedure") || c.is("function") {
+            return routine::alter(c, cx).map(Some);
+        }
         if c.eat("database") || c.eat("schema") {
             return alter_database(c, cx).map(Some);
         }
@@ -99,6 +106,9 @@ fn statement(
         }
         if c.eat("index") {
             return alter::drop_index(c, cx).map(Some);
+        }
+        if c.is("procedure") || c.is("function") || c.is("trigger") {
+            return routine::drop(c, cx, notes).map(Some);
         }
         return drop_other(c, cx, notes);
     }

@@ -79,7 +79,7 @@ fn head(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<(String, bool
 }
 
 /// `user[@host]` in any quotes, however it was cut into tokens.
-fn account(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
+pub(super) fn account(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
     let user = c.word_or_string()?;
     let host = match c.token(0) {
         Token::Word(w) if w.value.starts_with('@') => {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
+use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{ColumnTag, Value};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
@@ -15,10 +16,10 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Token;
 
 use super::{
-    Assignment, Filled, Given, Target, assignments, bind_assignments, fill, filled_sql, given, set_list,
-    target, with_notes,
+    Assignment, Filled, Given, Target, assignments, bind_assignments, fill_fired, filled_sql, given,
+    set_list, target, with_notes,
 };
-use crate::bind::{Binder, Bound, Relation, Repr, Scope, column_target, lenient};
+use crate::bind::{Binder, Bound, Relation, Repr, Scope, fired_target, lenient};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::plan::{
@@ -88,8 +89,14 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     };
     let upsert = if !replace && c.eat("on duplicate key update") { Some(assignments(c)?) } else { None };
     let targets = targets(&table, listed, &columns)?;
+    let mut calls = Vec::new();
     if let Rows::Values(all) = &mut rows {
         check_counts(all, targets.len(), listed)?;
+        for given in all.iter_mut().flatten() {
+            if let Given::Expr(e) = given {
+                crate::statement::calls::take_stored(e, cx, &mut calls)?;
+            }
+        }
     }
     let mut notes = Vec::new();
     let mode = match (replace, ignore) {
@@ -119,7 +126,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
                     }
                     Some(i) => {
                         let value = bound.column(i, &format!("{alias}.c{i}"));
-                        let target = lenient(column_target(column));
+                        let target = lenient(fired_target(&table, column, TriggerEvent::Insert));
                         if matches!(value.class(), Class::Enum | Class::Set) {
                             // Members are turned into text, or their number, where they are known.
                             (b.assign(&value, &target), ty, Coerce::None)
@@ -128,7 +135,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
                         }
                     }
                     None => {
-                        let f = fill(&mut b, cx.session, column, ignore, &mut notes)?;
+                        let f = fill_fired(&mut b, cx.session, &table, column, ignore, &mut notes)?;
                         (filled_sql(&mut b, f), ty, Coerce::None)
                     }
                 };
@@ -183,7 +190,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
     };
-    Ok(with_notes(PlanKind::Insert(insert), notes))
+    Ok(Plan { calls, ..with_notes(PlanKind::Insert(insert), notes) })
 }
 
 /// A value for a generated column: 3105, as MySQL. The dumps of MariaDB hold them, and are loaded under a sql_mode that is
@@ -276,7 +283,8 @@ fn values<'a>(
         .columns
         .iter()
         .map(|c| {
-            let target = if rows.len() > 1 { lenient(column_target(c)) } else { column_target(c) };
+            let target = fired_target(table, c, TriggerEvent::Insert);
+            let target = if rows.len() > 1 { lenient(target) } else { target };
             (targets.iter().position(|t| t.tag == c.tag), c, target)
         })
         .collect();
@@ -312,7 +320,7 @@ fn values<'a>(
                 Some(Given::Default) | None => {
                     // One warning a statement, not one a row.
                     let mut own = Vec::new();
-                    let filled = fill(&mut b, cx.session, column, ignore, &mut own)?;
+                    let filled = fill_fired(&mut b, cx.session, table, column, ignore, &mut own)?;
                     own.retain(|n| !notes.contains(n));
                     notes.extend(own);
                     match filled {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{Check, Column, Table, physical_column, same_name};
-use p2pdb_model::schema::DefaultValue;
+use p2pdb_model::schema::{DefaultValue, TriggerEvent};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind, ColumnTag, Value};
 use sqlparser::ast::{
@@ -21,7 +21,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Token;
 
-use crate::bind::{Binder, Relation, Repr, Scope, column_target, lenient};
+use crate::bind::{Binder, Relation, Repr, Scope, column_target, fired_target, lenient};
 use crate::ddl::defaults;
 use crate::error::SqlError;
 use crate::execute::assign::implicit_default;
@@ -152,6 +152,24 @@ fn fill(
     }
 }
 
+/// The same in a table with triggers BEFORE INSERT, which may still give the column a value.
+fn fill_fired(
+    b: &mut Binder<'_>,
+    session: &SessionState,
+    table: &Table,
+    column: &Column,
+    ignore: bool,
+    notes: &mut Vec<Note>,
+) -> Result<Filled, SqlError> {
+    let fires = table.triggers.iter().any(|t| t.def.before && t.def.event == TriggerEvent::Insert);
+    match fill(b, session, column, ignore, notes) {
+        Err(e) if e.code == 1364 && fires => {
+            Ok(Filled::Slot(Slot { source: Source::Const(Value::Null), coerce: Coerce::None }))
+        }
+        filled => filled,
+    }
+}
+
 fn filled_sql(b: &mut Binder<'_>, f: Filled) -> String {
     match f {
         Filled::Slot(slot) => b.parameter(slot),
@@ -275,7 +293,7 @@ fn bind_assignments(
     let mut out: Vec<(String, String)> = Vec::new();
     for a in all {
         let column = column_of(table, &scope.relations[at], &a.name)?;
-        let target = lenient(column_target(column));
+        let target = lenient(fired_target(table, column, TriggerEvent::Update));
         let here = Rc::new(scope.clone());
         let sql = match a.value {
             Given::Default => {

@@ -97,6 +97,11 @@ fn source_value(source: &Source, args: &Args<'_>) -> Result<(Value, FieldType), 
             Some(v) => (v.value.clone(), v.ty.clone()),
             None => (Value::Null, FieldType::null()),
         },
+        Source::Local(n) => {
+            let locals = session.locals.as_deref();
+            let found = locals.and_then(|l| Some((l.values.get(*n)?.clone(), l.types.get(*n)?.clone())));
+            found.ok_or_else(|| SqlError::new(1105, "HY000", "no such local variable"))?
+        }
         Source::SystemVariable { name, global } => {
             let v = session.system_variable(name, *global)?;
             let ty = type_of_value(&v, session);
@@ -113,7 +118,7 @@ fn source_value(source: &Source, args: &Args<'_>) -> Result<(Value, FieldType), 
             None => (Value::Null, FieldType::null()),
         },
         Source::SessionInfo(SessionInfo::CurrentRole) => text("NONE".to_owned()),
-        Source::Call(n) => (session.calls.get(*n).cloned().unwrap_or(Value::Null), FieldType::int()),
+        Source::Call(n) => session.calls.get(*n).cloned().unwrap_or((Value::Null, FieldType::null())),
         Source::Random(kind) => random(*kind, args),
         Source::Virtual(name, constraints) => text((args.virtuals)(name, constraints)?),
     })

@@ -345,33 +345,6 @@ pub fn unquote(token: &str, backslash: bool) -> String {
     out
 }
 
-/// Splits a text into its statements at `;`, without the separators; empty ones are left out. A statement's comments
-/// stay with it.
-pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
-    let mut out = Vec::new();
-    // One statement, as nearly always: no need to read it to its end.
-    if !text.contains(';') {
-        out.extend(Lexer::new(text, mode.into()).next().map(|_| text.trim()));
-        return out;
-    }
-    let (mut from, mut any) = (0, false);
-    for t in Lexer::new(text, mode.into()) {
-        if t.kind == Raw::Semicolon {
-            if any {
-                out.push(text[from..t.start].trim());
-            }
-            from = t.end;
-            any = false;
-        } else {
-            any = true;
-        }
-    }
-    if any {
-        out.push(text[from..].trim());
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,12 +375,6 @@ mod tests {
         ] {
             assert_eq!(words(text), want, "{text}");
         }
-    }
-
-    #[test]
-    fn statements_are_split_outside_of_quotes() {
-        let got = split_statements("a; 'x;y' ; ;/* ; */ -- ;\nb;", SqlMode::DEFAULT);
-        assert_eq!(got, ["a", "'x;y'", "/* ; */ -- ;\nb"]);
     }
 
     #[test]

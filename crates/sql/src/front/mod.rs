@@ -22,16 +22,18 @@ mod forms;
 pub mod key;
 pub mod lexer;
 pub mod literal;
+mod program;
 pub mod source;
 pub mod tokens;
 
-pub use lexer::split_statements;
 pub use literal::{Literal, LiteralKind};
+pub(crate) use program::read_program;
+pub use program::split_statements;
 pub use source::Source;
 
 use crate::bind;
 use crate::error::SqlError;
-use crate::plan::{Plan, PlanKind, SessionCommand};
+use crate::plan::{Plan, PlanKind, Scalar, SessionCommand};
 use crate::session::SessionState;
 use crate::statement;
 use lexer::{Lexer, Quoting, Raw};
@@ -169,7 +171,7 @@ impl Front {
     ) -> Result<Compiled, SqlError> {
         let quoting = Quoting::from(session.sql_mode);
         let head = Head::of(text, quoting);
-        if !head.cached || text.len() > CACHED_BYTES_MAX {
+        if !head.cached || text.len() > CACHED_BYTES_MAX || session.locals_in_sight().is_some() {
             let mut literals = Vec::new();
             if head.lifts {
                 self.key.clear();
@@ -259,6 +261,59 @@ impl Head {
     }
 }
 
+/// Compiles one statement of a stored program, which is not kept: its variables are the session's
+/// [`SessionState::locals`].
+///
+/// # Errors
+/// As [`Front::compile`].
+pub fn compile_alone(text: &str, session: &SessionState, catalog: &Catalog) -> Result<Compiled, SqlError> {
+    let quoting = Quoting::from(session.sql_mode);
+    let head = Head::of(text, quoting);
+    let mut literals = Vec::new();
+    if head.lifts {
+        key::shape(text, session, &mut Vec::new(), &mut literals);
+        finite(&literals, text, quoting)?;
+    }
+    let (plan, _) = compile_now(text, session, catalog, &literals, None, head.lifts)?;
+    Ok(Compiled { plan: Arc::new(plan), literals })
+}
+
+/// What a compiled text depends on besides its [`Scope`]: the types of the user variables in it.
+pub fn variables_key(text: &str, session: &SessionState) -> Vec<u8> {
+    let mut key = Vec::new();
+    if text.contains('@') {
+        key::shape(text, session, &mut key, &mut Vec::new());
+    }
+    key
+}
+
+/// Compiles an expression of a stored program.
+///
+/// # Errors
+/// As [`Front::compile`]; 1241 for a row.
+pub fn compile_expression(text: &str, session: &SessionState, catalog: &Catalog) -> Result<Scalar, SqlError> {
+    let mut tokens = tokens::tokenize(text, session.sql_mode, false)?;
+    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
+        return Err(too_deep());
+    }
+    let depth = tokens.depth;
+    let source = Source::new(text, &tokens, &[], None);
+    let run = || {
+        let all = std::mem::take(&mut tokens.tokens);
+        let mut parser = Parser::new(&dialect::P2pdbDialect)
+            .with_recursion_limit(PARSER_DEPTH_MAX)
+            .with_tokens_with_locations(all);
+        let cx = statement::Context { catalog, session, text, source: &source };
+        let ansi_quotes = session.sql_mode.has(crate::session::SqlMode::ANSI_QUOTES);
+        let mut c = statement::Cursor::new(&mut parser, text, ansi_quotes);
+        let e = c.expr()?;
+        c.end()?;
+        statement::scalar(&e, &cx)
+    };
+    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
+    stacker::maybe_grow(stack, stack * 2, run)
+}
+
 fn session_key(key: &mut Vec<u8>, session: &SessionState, catalog: &Catalog, params: Option<&[LiteralKind]>) {
     Scope::of(session, catalog).push(key);
     for kind in params.unwrap_or_default() {
@@ -276,7 +331,12 @@ fn compile_now(
     params: Option<&[LiteralKind]>,
     lift: bool,
 ) -> Result<(Plan, Vec<usize>), SqlError> {
-    let mut tokens = tokens::tokenize(text, session.sql_mode, lift)?;
+    let program = !lift && program::is_definition(text, session.sql_mode);
+    let mut tokens = if program {
+        tokens::tokenize_program(text, session.sql_mode)?
+    } else {
+        tokens::tokenize(text, session.sql_mode, lift)?
+    };
     if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
         return Err(too_deep());
     }
@@ -297,6 +357,7 @@ fn compile_now(
     let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
     let mut plan = stacker::maybe_grow(stack, stack * 2, run)?;
     plan.params = count;
+    plan.note_functions();
     Ok((plan, source.pins()))
 }
 

@@ -68,6 +68,15 @@ impl<'a> Source<'a> {
         self.index.get(&(location.line, location.column)).copied()
     }
 
+    /// Where in the text the tokens from `from` to before `to` stand.
+    pub fn range(&self, from: usize, to: usize) -> std::ops::Range<usize> {
+        let end = self.places.len();
+        let (Some(first), Some(last)) = (self.places.get(from), to.min(end).checked_sub(1)) else {
+            return self.text.len()..self.text.len();
+        };
+        first.start..self.places[last].end.max(first.start)
+    }
+
     /// What value stands at this place, if the text's literals were lifted.
     pub fn lifted(&self, span: Span) -> Option<Lifted> {
         self.places[self.at(span.start)?].lifted

@@ -163,13 +163,26 @@ impl Locator<'_> {
 /// # Errors
 /// 1064 for text that is no token.
 pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlError> {
+    tokens_of(text, mode, lift, false)
+}
+
+/// The same for a text with the body of a stored program: `;` is a token like any other.
+///
+/// # Errors
+/// 1064 for text that is no token.
+pub fn tokenize_program(text: &str, mode: SqlMode) -> Result<Tokens, SqlError> {
+    tokens_of(text, mode, false, true)
+}
+
+fn tokens_of(text: &str, mode: SqlMode, lift: bool, program: bool) -> Result<Tokens, SqlError> {
     let quoting = Quoting::from(mode);
     let mut out = Tokens::default();
     let mut at = Locator { text, at: 0, line: 1, column: 1 };
     let mut literals = 0;
     let mut params = 0;
     let (mut open, mut operators, mut prefixes) = (0usize, 0usize, 0usize);
-    let raw: Vec<RawToken> = Lexer::new(text, quoting).take_while(|t| t.kind != Raw::Semicolon).collect();
+    let raw: Vec<RawToken> =
+        Lexer::new(text, quoting).take_while(|t| program || t.kind != Raw::Semicolon).collect();
     let mut i = 0;
     while let Some(t) = raw.get(i) {
         let start = at.locate(t.start);
@@ -242,7 +255,8 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
                 Some(token) => token,
                 None => return Err(bad(text, t, start)),
             },
-            Raw::Semicolon | Raw::Bad => return Err(bad(text, t, start)),
+            Raw::Semicolon => Token::SemiColon,
+            Raw::Bad => return Err(bad(text, t, start)),
         };
         let is_literal =
             matches!(token, Token::SingleQuotedString(_) | Token::Number(..) | Token::HexStringLiteral(_));
@@ -253,7 +267,7 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
         match &token {
             Token::LParen => open += 1,
             Token::RParen => open = open.saturating_sub(1),
-            Token::Comma => operators = 0,
+            Token::Comma | Token::SemiColon => operators = 0,
             Token::Period => {}
             Token::Word(w) if !deepens(w.keyword) => {}
             Token::Word(_) => operators += 1,

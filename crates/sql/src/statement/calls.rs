@@ -15,6 +15,8 @@ use super::set::{scalar, select_of};
 use super::{Context, Cursor};
 use crate::error::SqlError;
 use crate::plan::{Call, CallFunction, Plan};
+use p2pdb_model::catalog::Routine;
+use p2pdb_model::ids::ObjectKind;
 
 /// What a call is named while it is bound, with its number behind; no name of MySQL begins like this.
 pub(crate) const CALL: &str = "\u{1}CALL";
@@ -56,6 +58,9 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
     match e {
         Expr::Function(f) => {
             let name = f.name.to_string().to_uppercase();
+            if let Some(routine) = stored(f, cx) {
+                return lift_stored(f, &routine, cx, calls);
+            }
             let Some((function, count)) = CallFunction::named(&name) else {
                 if let ("COALESCE" | "IFNULL", [first, ..]) = (name.as_str(), args_mut(f)) {
                     return arg_mut(first).map_or(Ok(()), |e| lift(e, cx, calls));
@@ -88,6 +93,67 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
         | Expr::IsNotTrue(e)
         | Expr::IsFalse(e)
         | Expr::IsNotFalse(e) => lift(e, cx, calls),
+        _ => Ok(()),
+    }
+}
+
+/// The stored function that is called, if it is one that writes.
+fn stored(f: &Function, cx: &Context<'_>) -> Option<Arc<Routine>> {
+    if !cx.catalog.has_routines() {
+        return None;
+    }
+    let parts: Vec<&str> = f.name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.as_str()).collect();
+    let (database, name) = match parts.as_slice() {
+        [name] => (cx.session.database.as_deref()?, *name),
+        [database, name] => (*database, *name),
+        _ => return None,
+    };
+    let routine = cx.catalog.routine(ObjectKind::Function, database, name)?;
+    crate::routine::writes(cx.catalog, routine).then(|| routine.clone())
+}
+
+fn lift_stored(
+    f: &mut Function,
+    routine: &Routine,
+    cx: &Context<'_>,
+    calls: &mut Vec<Call>,
+) -> Result<(), SqlError> {
+    let args = args_mut(f);
+    let wanted = crate::routine::parameters_of(routine)?.len();
+    if args.len() != wanted {
+        let message = format!(
+            "Incorrect number of arguments for FUNCTION {}.{}; expected {wanted}, got {}",
+            routine.database,
+            routine.name,
+            args.len()
+        );
+        return Err(SqlError::new(1318, "42000", message));
+    }
+    let args = args.iter_mut().filter_map(arg_mut).map(|e| scalar(e, cx)).collect::<Result<_, _>>()?;
+    f.name = ObjectName::from(vec![Ident::new(format!("{CALL}{}:{}", calls.len(), routine.id.to_hex()))]);
+    f.args = FunctionArguments::None;
+    calls.push(Call { function: CallFunction::Routine(routine.id), args });
+    Ok(())
+}
+
+/// Takes the stored functions that write out of a value of an INSERT, which is evaluated once.
+pub(crate) fn take_stored(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), SqlError> {
+    if !cx.catalog.has_routines() {
+        return Ok(());
+    }
+    match e {
+        Expr::Function(f) => match stored(f, cx) {
+            Some(routine) => lift_stored(f, &routine, cx, calls),
+            None => Ok(()),
+        },
+        Expr::Nested(e) | Expr::Cast { expr: e, .. } | Expr::UnaryOp { expr: e, .. } => {
+            take_stored(e, cx, calls)
+        }
+        Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. } => Ok(()),
+        Expr::BinaryOp { left, right, .. } => {
+            take_stored(left, cx, calls)?;
+            take_stored(right, cx, calls)
+        }
         _ => Ok(()),
     }
 }

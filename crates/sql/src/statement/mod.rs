@@ -25,6 +25,7 @@ use crate::session::{SessionState, SqlMode};
 
 pub(crate) mod calls;
 pub mod cursor;
+mod program;
 mod refuse;
 pub mod reserved;
 mod set;
@@ -32,6 +33,8 @@ mod show;
 mod transaction;
 
 pub use cursor::Cursor;
+pub(crate) use set::scalar;
+pub(crate) use transaction::eat_user_variable;
 
 /// What a statement is compiled against.
 #[derive(Clone, Copy)]
@@ -97,6 +100,8 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         "delete" => dml::delete(c, cx),
         "truncate" => dml::truncate(c, cx),
         "do" => calls::do_(c, cx),
+        "call" => program::call(c, cx),
+        "signal" | "resignal" | "get" => program::alone(c, cx),
         _ => refuse::refuse(c),
     }?;
     c.end()?;
@@ -188,6 +193,7 @@ pub(crate) fn plan(kind: PlanKind) -> Plan {
         notes: Vec::new(),
         calls: Vec::new(),
         keeps_warnings: false,
+        functions: false,
     }
 }
 

@@ -7,10 +7,8 @@ use crate::statement::Cursor;
 /// First words of statements that are refused with 1235, the longest match first.
 const REFUSED: &[&str] = &[
     "alter event",
-    "alter function",
     "alter instance",
     "alter logfile group",
-    "alter procedure",
     "alter server",
     "alter tablespace",
     "alter user",
@@ -22,14 +20,11 @@ const REFUSED: &[&str] = &[
     "clone",
     "create aggregate function",
     "create event",
-    "create function",
     "create logfile group",
-    "create procedure",
     "create role",
     "create server",
     "create spatial reference system",
     "create tablespace",
-    "create trigger",
     "create undo tablespace",
     "create user",
     "drop logfile group",
@@ -39,7 +34,6 @@ const REFUSED: &[&str] = &[
     "drop tablespace",
     "drop undo tablespace",
     "drop user",
-    "get diagnostics",
     "grant",
     "handler",
     "help",
@@ -52,27 +46,19 @@ const REFUSED: &[&str] = &[
     "rename user",
     "repair",
     "reset",
-    "resignal",
     "restart",
     "revoke",
     "shutdown",
-    "signal",
     "start group_replication",
     "start replica",
     "start slave",
     "stop",
     "uninstall",
     "xa",
-    "call",
 ];
 
 /// What nobody else reads.
 pub(super) fn refuse(c: &mut Cursor<'_, '_>) -> Result<Plan, SqlError> {
-    if c.eat("call") {
-        let (db, name) = c.table_name()?;
-        let name = db.map_or(name.clone(), |db| format!("{db}.{name}"));
-        return Err(SqlError::new(1305, "42000", format!("PROCEDURE {name} does not exist")));
-    }
     let local =
         ["load data local", "load data low_priority local", "load data concurrent local", "load xml local"];
     if local.iter().any(|words| c.is(words)) {
@@ -86,11 +72,11 @@ pub(super) fn refuse(c: &mut Cursor<'_, '_>) -> Result<Plan, SqlError> {
     if let Some(verb) = verb {
         c.eat("or replace");
         if c.is("definer") {
-            while !c.at_end() && !["trigger", "procedure", "function", "event"].iter().any(|w| c.is(w)) {
+            while !c.at_end() && !c.is("event") {
                 c.skip();
             }
-            if let Some(what) = c.eat_one(&["trigger", "procedure", "function", "event"]) {
-                return Err(SqlError::unsupported(format!("{verb} {what}").to_uppercase()));
+            if c.eat("event") {
+                return Err(SqlError::unsupported(format!("{verb} event").to_uppercase()));
             }
         }
         c.back(mark);

@@ -8,7 +8,9 @@ use sqlparser::ast::{Expr, Query, SelectItem, SetExpr, UnaryOperator, Value as A
 use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
-use crate::plan::{Coerce, Plan, Scalar, ScalarQuery, SessionCommand, Slot, Source};
+use crate::plan::{
+    CallFunction, Coerce, OutTarget, Plan, PlanKind, Scalar, ScalarQuery, SessionCommand, Slot, Source,
+};
 use crate::session::Isolation;
 use crate::statement::transaction::eat_user_variable;
 use crate::statement::{Context, Cursor, commands, compile_query};
@@ -35,6 +37,9 @@ pub(super) fn set(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlE
             c.rest().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_uppercase();
         return Err(SqlError::unsupported(format!("SET {what}")));
     }
+    if let Some(plan) = of_function(c, cx)? {
+        return Ok(plan);
+    }
     let mut all = Vec::new();
     let mut global = false;
     loop {
@@ -43,6 +48,34 @@ pub(super) fn set(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlE
             return Ok(commands(all));
         }
     }
+}
+
+/// `SET @x = f()` of a stored function that writes is `SELECT f() INTO @x`; nothing is taken when it is not.
+fn of_function(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Plan>, SqlError> {
+    if !cx.catalog.has_routines() {
+        return Ok(None);
+    }
+    let mark = c.mark();
+    let name = eat_user_variable(c)?;
+    let Some(name) = name.filter(|_| c.eat_assign()) else {
+        c.back(mark);
+        return Ok(None);
+    };
+    let expr = c.expr()?;
+    if c.at_end() {
+        let mut query = select_of(vec![expr]);
+        let calls = super::calls::take(&mut query, cx)?;
+        if calls.iter().any(|c| matches!(c.function, CallFunction::Routine(_))) {
+            let mut plan = crate::bind::statement::plan(&query, cx)?;
+            let ty = plan.fields.first().map(|f| f.ty.clone());
+            if let (PlanKind::Query(q), Some(ty)) = (&mut plan.kind, ty) {
+                q.into = vec![(OutTarget::User(name), ty)];
+            }
+            return Ok(Some(Plan { calls, fields: std::sync::Arc::from([]), ..plan }));
+        }
+    }
+    c.back(mark);
+    Ok(None)
 }
 
 fn one(
@@ -238,6 +271,11 @@ pub(crate) fn scalar(expr: &Expr, cx: &Context<'_>) -> Result<Scalar, SqlError> 
     if let Some(slot) = plain(expr) {
         return Ok(slot);
     }
+    if let (Expr::Identifier(i), Some(locals)) = (expr, cx.session.locals_in_sight())
+        && let Some(at) = locals.names.find(&i.value)
+    {
+        return Ok(Scalar::Slot(Slot { source: Source::Local(at), coerce: Coerce::None }));
+    }
     let (query, fields) = compile_query(&select_of(vec![expr.clone()]), cx)?;
     let [field] = fields.as_slice() else {
         return Err(SqlError::new(1241, "21000", "Operand should contain 1 column(s)"));
@@ -263,7 +301,7 @@ fn plain(expr: &Expr) -> Option<Scalar> {
             }
             _ => return None,
         },
-        Expr::Identifier(i) if i.quote_style.is_none() => {
+        Expr::Identifier(i) if i.quote_style.is_none() && i.value.starts_with('@') => {
             let name = i.value.to_lowercase();
             if let Some(name) = name.strip_prefix("@@") {
                 variables::find(name)?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_model::ids::ObjectKind;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, SetExpr, TableFactor};
 use sqlparser::tokenizer::Token;
 
@@ -220,7 +221,23 @@ fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
         return direct(cx, Show::new("create database", &[&name, condition]));
     }
     if let Some(what) = c.eat_one(&["procedure", "function", "trigger", "event", "user"]) {
-        let (_, name) = c.table_name()?;
+        let (db, name) = c.table_name()?;
+        let kind = match what {
+            "procedure" => Some(ObjectKind::Procedure),
+            "function" => Some(ObjectKind::Function),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            let db = cx.database(db)?;
+            if cx.catalog.routine(kind, &db, &name).is_some() {
+                return direct(cx, Show::new(&format!("create {what}"), &[&db, &name]));
+            }
+        } else if what == "trigger" {
+            let db = cx.database(db)?;
+            if cx.catalog.database(&db).is_some_and(|d| d.trigger(&name).is_some()) {
+                return direct(cx, Show::new("create trigger", &[&db, &name]));
+            }
+        }
         return Err(match what {
             "trigger" => SqlError::new(1360, "HY000", "Trigger does not exist"),
             "event" => SqlError::new(1539, "HY000", format!("Unknown event '{name}'")),

@@ -198,7 +198,7 @@ pub(super) fn user_variable(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> 
 }
 
 /// As [`user_variable`], if one stands here.
-pub(super) fn eat_user_variable(c: &mut Cursor<'_, '_>) -> Result<Option<String>, SqlError> {
+pub(crate) fn eat_user_variable(c: &mut Cursor<'_, '_>) -> Result<Option<String>, SqlError> {
     let name = match (c.token(0), c.token(1)) {
         (Token::Word(w), _) if w.quote_style.is_none() && w.value.starts_with('@') => {
             if w.value.starts_with("@@") {

@@ -1,6 +1,6 @@
 //! `information_schema`: the catalog as tables (MySQL 8.0 manual, chapter "INFORMATION_SCHEMA Tables").
 //!
-//! Tables about things that do not exist here (routines, triggers, events, partitions) are there and empty, because
+//! Tables about things that do not exist here (events, partitions) are there and empty, because
 //! clients join them.
 
 use std::sync::Arc;
@@ -150,7 +150,7 @@ const COLUMNS: &[Col] = &[
 pub(super) const PRIVILEGES: &str = "select,insert,update,references";
 
 /// Length in characters and bytes, precision, scale, fsp.
-fn measures(ty: &SqlType) -> [Option<u64>; 5] {
+pub(super) fn measures(ty: &SqlType) -> [Option<u64>; 5] {
     let none = [None; 5];
     let number = |p: u64, s: Option<u64>| [None, None, Some(p), s, None];
     let chars = |n: u64, width: u64| [Some(n), Some(n.saturating_mul(width)), None, None, None];
@@ -965,19 +965,19 @@ pub(super) const TABLES: &[Def] = &[
     table!("FILES", FILES),
     table!("KEYWORDS", KEYWORDS, keywords),
     table!("KEY_COLUMN_USAGE", KEY_COLUMN_USAGE, key_column_usage),
-    table!("PARAMETERS", PARAMETERS),
+    table!("PARAMETERS", PARAMETERS, super::programs::parameters),
     table!("PARTITIONS", PARTITIONS, partitions),
     table!("PLUGINS", PLUGINS, plugins),
     table!("PROCESSLIST", PROCESSLIST, processlist),
     table!("REFERENTIAL_CONSTRAINTS", REFERENTIAL, referential),
-    table!("ROUTINES", ROUTINES),
+    table!("ROUTINES", ROUTINES, super::programs::routines),
     table!("SCHEMATA", SCHEMATA, schemata),
     table!("SCHEMA_PRIVILEGES", SCHEMA_PRIVILEGES),
     table!("STATISTICS", STATISTICS, all_statistics),
     table!("TABLES", TABLES_COLUMNS, tables),
     table!("TABLE_CONSTRAINTS", TABLE_CONSTRAINTS, table_constraints),
     table!("TABLE_PRIVILEGES", TABLE_PRIVILEGES),
-    table!("TRIGGERS", TRIGGERS),
+    table!("TRIGGERS", TRIGGERS, super::programs::triggers),
     table!("USER_PRIVILEGES", USER_PRIVILEGES, user_privileges),
     table!("VIEWS", VIEWS, views),
 ];

@@ -17,6 +17,7 @@ use crate::session::SessionState;
 mod information;
 mod p2pdb;
 mod performance;
+mod programs;
 pub(crate) mod show;
 
 pub use information::type_of_field;

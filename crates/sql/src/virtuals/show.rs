@@ -5,10 +5,12 @@
 
 use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
+use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::types::Collation;
 
 use super::{
-    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, information, like, maybe, performance, text,
+    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, information, like, maybe, performance, programs,
+    text,
 };
 use crate::error::SqlError;
 use crate::field::Field;
@@ -112,6 +114,31 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             ("collation_connection", Text(64)),
         ],
         "create database" => &[("Database", Text(64)), ("Create Database", Long)],
+        "create procedure" => &[
+            ("Procedure", Text(64)),
+            ("sql_mode", Long),
+            ("Create Procedure", Long),
+            ("character_set_client", Text(64)),
+            ("collation_connection", Text(64)),
+            ("Database Collation", Text(64)),
+        ],
+        "create function" => &[
+            ("Function", Text(64)),
+            ("sql_mode", Long),
+            ("Create Function", Long),
+            ("character_set_client", Text(64)),
+            ("collation_connection", Text(64)),
+            ("Database Collation", Text(64)),
+        ],
+        "create trigger" => &[
+            ("Trigger", Text(64)),
+            ("sql_mode", Long),
+            ("SQL Original Statement", Long),
+            ("character_set_client", Text(64)),
+            ("collation_connection", Text(64)),
+            ("Database Collation", Text(64)),
+            ("Created", When),
+        ],
         "table status" => &[
             ("Name", Text(64)),
             ("Engine", Text(64)),
@@ -259,7 +286,13 @@ pub(super) fn rows(cx: &Cx<'_>, name: &str) -> Result<Vec<Row>, SqlError> {
     let s: Show = serde_json::from_str(name).map_err(|_| SqlError::no_table(SHOW, name))?;
     let mut all = make(cx, &s)?;
     if let Some(pattern) = &s.like {
-        all.retain(|row| matches!(row.first(), Some(Value::Text(t)) if like(t, pattern)));
+        // Of triggers the table, of routines and events the name, of all others the first column.
+        let at = match s.what.as_str() {
+            "triggers" => 2,
+            "procedure status" | "function status" | "events" => 1,
+            _ => 0,
+        };
+        all.retain(|row| matches!(row.get(at), Some(Value::Text(t)) if like(t, pattern)));
     }
     Ok(all)
 }
@@ -287,6 +320,16 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         }
         "create database" => vec![vec![text(s.arg(0)), text(create_database(cx, s)?)]],
         "table status" => table_status(cx, s),
+        "triggers" => programs::show_triggers(cx, s.arg(0)),
+        "procedure status" => programs::status(cx, ObjectKind::Procedure),
+        "function status" => programs::status(cx, ObjectKind::Function),
+        "create procedure" => {
+            vec![programs::create_routine(cx, ObjectKind::Procedure, s.arg(0), s.arg(1))?]
+        }
+        "create function" => {
+            vec![programs::create_routine(cx, ObjectKind::Function, s.arg(0), s.arg(1))?]
+        }
+        "create trigger" => vec![programs::create_trigger(cx, s.arg(0), s.arg(1))?],
         "variables" => {
             let all = variables::show(cx.session, s.arg(0) == "global");
             all.into_iter().map(|(n, v)| vec![text(n), text(v)]).collect()

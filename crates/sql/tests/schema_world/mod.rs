@@ -150,6 +150,7 @@ impl World {
                     out.push_str(&format!("{command:?}\n"));
                 }
             }
+            PlanKind::Program(call) => out.push_str(&format!("{call:?}\n")),
             PlanKind::Query(q) => match q.slots.as_slice() {
                 [slot]
                     if matches!(slot.source, Source::Virtual(..))

@@ -1,0 +1,281 @@
+//! Programs that run inside of a statement: triggers at the writer, functions wherever the statement runs.
+//!
+//! They run to their end in the thread of the statement and in its transaction, and see what it has done so far. What
+//! would end the transaction or give rows to the client is refused when they are created; what only shows when they
+//! run, here.
+
+use std::sync::Arc;
+
+use p2pdb_model::{Catalog, Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
+use p2pdb_sql::field::{Field, FieldType};
+use p2pdb_sql::plan::{PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_store::Connection;
+
+use super::{End, Host, Machine, Result, Step, cursor, functions};
+use crate::api::{Outcome, Sink};
+use crate::core::Core;
+use crate::engine::Inner;
+use crate::run::{self, RunOn};
+use crate::statement::Bound;
+use crate::tables::Tables;
+
+/// Programs inside of programs inside of statements.
+const DEPTH_MAX: usize = 32;
+/// Stack that must be left for one more, bytes.
+const STACK_LEFT_BYTES: usize = 512 * 1024;
+/// Stack that is added when it is not, bytes.
+const STACK_MORE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where the statement runs.
+pub(crate) enum At<'a> {
+    /// At the writer, which it may use.
+    Writer(&'a mut dyn Tables),
+    /// On a connection that is in the middle of a query: only to read.
+    Query(&'a Connection, Arc<Catalog>),
+}
+
+/// See the module.
+pub(crate) struct Inside<'c, 'w> {
+    pub(crate) core: &'c mut Core,
+    pub(crate) at: At<'w>,
+    /// `function` or `trigger`.
+    pub(crate) word: &'static str,
+    /// The statement whose literals and parameters values may name.
+    pub(crate) bound: Option<Bound>,
+}
+
+impl Host for Inside<'_, '_> {
+    fn inner(&self) -> Arc<Inner> {
+        self.core.inner.clone()
+    }
+
+    fn core(&mut self) -> &mut Core {
+        self.core
+    }
+
+    fn catalog(&mut self) -> Arc<Catalog> {
+        match &self.at {
+            At::Writer(w) => self.core.catalog(&w.base()),
+            At::Query(_, catalog) => catalog.clone(),
+        }
+    }
+
+    fn scalar(&mut self, scalar: &Scalar) -> Result<(Value, FieldType)> {
+        match scalar {
+            Scalar::Slot(slot) => {
+                let core = &*self.core;
+                let bound = self.bound.as_ref();
+                let args = execute::Args {
+                    literals: bound.map_or(&[], |b| &b.statement.compiled().literals),
+                    params: bound.map_or(&[], |b| &b.params),
+                    session: &core.state,
+                    now_us: core.inner.clock.now_us() as i64,
+                    random: core.inner.random(),
+                    drawn: Default::default(),
+                    virtuals: &run::no_virtuals,
+                };
+                execute::bind_typed(slot, &args)
+            }
+            Scalar::Query(q) => {
+                let query = Query {
+                    sql: q.sql.clone(),
+                    slots: q.slots.clone(),
+                    reads: ReadSet::default(),
+                    locking: None,
+                    short: true,
+                    found_rows: None,
+                    into: Vec::new(),
+                };
+                let mut first = One(Value::Null);
+                let (found, fields) = (self.core.state.found_rows, std::slice::from_ref(&q.field));
+                self.query(&query, fields, &mut first)?;
+                self.core.state.found_rows = found;
+                Ok((first.0, q.field.ty.clone()))
+            }
+        }
+    }
+
+    fn rows(&mut self, bound: &Bound, rows: &mut cursor::Rows) -> Result<()> {
+        let plan = bound.statement.compiled().plan.clone();
+        let PlanKind::Query(q) = &plan.kind else { return Err(super::lost()) };
+        self.query_bound(q, &plan.fields, bound, rows)?;
+        if rows.is_full() { Err(cursor::too_large()) } else { Ok(()) }
+    }
+}
+
+impl Inside<'_, '_> {
+    fn query(&mut self, q: &Query, fields: &[Field], sink: &mut dyn Sink) -> Result<Outcome> {
+        let bound = self.bound.clone().unwrap_or_else(Bound::nothing);
+        self.query_bound(q, fields, &bound, sink)
+    }
+
+    fn query_bound(
+        &mut self,
+        q: &Query,
+        fields: &[Field],
+        bound: &Bound,
+        sink: &mut dyn Sink,
+    ) -> Result<Outcome> {
+        let inner = self.core.inner.clone();
+        let catalog = self.catalog();
+        let connection = match &self.at {
+            At::Writer(w) => w.db(),
+            At::Query(connection, _) => *connection,
+        };
+        let on = RunOn { inner: &inner, connection, catalog: &catalog };
+        run::rows(&on, self.core, q, fields, bound, None, sink)
+    }
+
+    fn statement(&mut self, bound: &Bound) -> Result<Outcome> {
+        let plan = bound.statement.compiled().plan.clone();
+        if !plan.keeps_warnings {
+            self.core.state.clear_warnings();
+        }
+        if !plan.calls.is_empty() {
+            match &mut self.at {
+                At::Writer(w) if functions::writes(&plan.calls) => functions::before(*w, self.core, bound)?,
+                At::Query(..) if functions::writes(&plan.calls) => {
+                    return Err(SqlError::unsupported(
+                        "a stored function that writes in one that is called by a query",
+                    ));
+                }
+                _ => return Err(SqlError::unsupported(format!("waiting in a {}", self.word))),
+            }
+        }
+        let outcome = match &plan.kind {
+            PlanKind::Query(q) => {
+                if !plan.fields.is_empty() {
+                    let message = format!("Not allowed to return a result set from a {}", self.word);
+                    return Err(SqlError::new(1415, "0A000", message));
+                }
+                // Without columns: SELECT … INTO, or DO.
+                let outcome = self.query_bound(q, &[], bound, &mut One(Value::Null))?;
+                Outcome { has_rows: false, ..outcome }
+            }
+            PlanKind::Insert(_) => self.write(bound)?,
+            PlanKind::Modify(m) if !m.truncate => self.write(bound)?,
+            PlanKind::Modify(_) | PlanKind::Ddl(_) => return Err(no_commit()),
+            PlanKind::Session(commands) => {
+                for command in commands {
+                    self.command(command)?;
+                }
+                Outcome::default()
+            }
+            PlanKind::Program(_) => return Err(super::lost()),
+        };
+        self.core.state.row_count = outcome.affected as i64;
+        Ok(outcome)
+    }
+
+    fn write(&mut self, bound: &Bound) -> Result<Outcome> {
+        match &mut self.at {
+            At::Writer(w) => {
+                let plan = &bound.statement.compiled().plan;
+                if self.core.temporary.used_by(plan).is_empty() != w.is_shared() {
+                    return Err(SqlError::unsupported(format!(
+                        "temporary and other tables in one statement and its {}s",
+                        self.word
+                    )));
+                }
+                crate::local::statement(*w, self.core, bound)
+            }
+            At::Query(..) => Err(SqlError::unsupported(
+                "a stored function that writes, where it may be called more than once",
+            )),
+        }
+    }
+
+    fn command(&mut self, command: &SessionCommand) -> Result<()> {
+        match command {
+            SessionCommand::SetUser { name, value } => {
+                let (value, ty) = self.scalar(value)?;
+                self.core.state.set_user_variable(name, value, ty);
+            }
+            SessionCommand::SetVariable { name, .. } if name == "autocommit" => return Err(no_commit()),
+            SessionCommand::SetVariable { global, name, value } => {
+                let value = match value {
+                    Some(v) => Some(self.scalar(v)?),
+                    None => None,
+                };
+                let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
+                for note in self.core.state.set_variable(*global, name, value)? {
+                    self.core.state.warn(note);
+                }
+            }
+            SessionCommand::SetNames(charset, collation) => {
+                self.core.state.set_names(charset, collation.as_deref())?;
+            }
+            SessionCommand::Nothing => {}
+            SessionCommand::Fail(e) => return Err(e.clone()),
+            SessionCommand::Savepoint(_) | SessionCommand::RollbackTo(_) | SessionCommand::Release(_) => {
+                return Err(SqlError::unsupported(format!("SAVEPOINT in a {}", self.word)));
+            }
+            SessionCommand::Prepare { .. }
+            | SessionCommand::Execute { .. }
+            | SessionCommand::Deallocate(_) => {
+                let message = "Dynamic SQL is not allowed in stored function or trigger";
+                return Err(SqlError::new(1336, "0A000", message));
+            }
+            _ => return Err(no_commit()),
+        }
+        Ok(())
+    }
+}
+
+/// 1422.
+fn no_commit() -> SqlError {
+    let message = "Explicit or implicit commit is not allowed in stored function or trigger.";
+    SqlError::new(1422, "HY000", message)
+}
+
+/// Runs a machine to its end. What the statement around may ask afterwards is as it was.
+pub(crate) fn run(
+    host: &mut Inside<'_, '_>,
+    begin: impl FnOnce(&mut Inside<'_, '_>) -> Result<Machine>,
+) -> Result<End> {
+    if host.core.inside >= DEPTH_MAX {
+        return Err(p2pdb_sql::front::too_deep());
+    }
+    let state = &mut host.core.state;
+    let before = (state.last_insert_id, state.row_count, state.found_rows, state.insert_id);
+    let warnings = (std::mem::take(&mut state.warnings), std::mem::take(&mut state.warning_count));
+    let calls = std::mem::take(&mut state.calls);
+    host.core.inside += 1;
+    let result = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || {
+        let mut machine = begin(host)?;
+        let result = steps(&mut machine, host);
+        machine.abandon(host.core);
+        result
+    });
+    host.core.inside -= 1;
+    let state = &mut host.core.state;
+    (state.last_insert_id, state.row_count, state.found_rows, state.insert_id) = before;
+    (state.warnings, state.warning_count) = warnings;
+    state.calls = calls;
+    result
+}
+
+fn steps(machine: &mut Machine, host: &mut Inside<'_, '_>) -> Result<End> {
+    let mut event = None;
+    loop {
+        match machine.step(host, event.take()) {
+            Step::Done(result) => return *result,
+            Step::Run(bound) => event = Some(host.statement(&bound)),
+        }
+    }
+}
+
+/// Keeps the first column of the last row.
+struct One(Value);
+
+impl Sink for One {
+    fn columns(&mut self, _: &[Field]) -> Result<()> {
+        Ok(())
+    }
+    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> std::ops::ControlFlow<()> {
+        self.0 = row.first().map_or(Value::Null, |v| v.to_value());
+        std::ops::ControlFlow::Continue(())
+    }
+}

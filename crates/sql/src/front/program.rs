@@ -1,0 +1,148 @@
+//! Where statements end: at `;`, but for those inside of the body of a stored program.
+//!
+//! A body is no matter of counting words (`IF` is a function and a clause, too): the grammar of
+//! [`crate::routine`] says where it ends. A definition that is wrong is one statement to the end of the text, as MySQL's
+//! parser never comes to what is behind it.
+
+use p2pdb_model::types::Collation;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+use super::lexer::{Lexer, Quoting, Raw};
+use super::source::Source;
+use super::{
+    DEPTH_MAX, NESTING_MAX, PARSER_DEPTH_MAX, STACK_LEFT_BYTES, STACK_LEVEL_BYTES, dialect, tokens, too_deep,
+};
+use crate::ddl::routine;
+use crate::error::SqlError;
+use crate::session::SqlMode;
+use crate::statement::Cursor;
+
+/// Tokens that stand before PROCEDURE, FUNCTION or TRIGGER in a definition, at most.
+const HEAD_TOKENS_MAX: usize = 16;
+
+/// The text begins with the definition of a stored program.
+pub(super) fn is_definition(text: &str, mode: SqlMode) -> bool {
+    let words = Lexer::new(text, Quoting::from(mode)).take(HEAD_TOKENS_MAX);
+    let words: Vec<(Raw, &str)> = words.map(|t| (t.kind, &text[t.start..t.end])).collect();
+    let is = |n: usize, word: &str| {
+        words.get(n).is_some_and(|(k, w)| *k == Raw::Word && w.eq_ignore_ascii_case(word))
+    };
+    if !is(0, "create") {
+        return false;
+    }
+    let mut n = 1;
+    if is(n, "or") && is(n + 1, "replace") {
+        n += 2;
+    }
+    if is(n, "definer") {
+        // `= user @host`, in any quotes, or CURRENT_USER().
+        n += 2;
+        while n < words.len() && !["procedure", "function", "trigger", "event"].iter().any(|w| is(n, w)) {
+            if is(n, "view") || is(n, "sql") || words[n].0 == Raw::Semicolon {
+                return false;
+            }
+            n += 1;
+        }
+    }
+    ["procedure", "function", "trigger"].iter().any(|w| is(n, w))
+}
+
+/// Splits a text into its statements at `;`, without the separators; empty ones are left out. A statement's comments
+/// stay with it.
+pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
+    let mut out = Vec::new();
+    // One statement, as nearly always: no need to read it to its end.
+    if !text.contains(';') {
+        out.extend(Lexer::new(text, mode.into()).next().map(|_| text.trim()));
+        return out;
+    }
+    let (mut from, mut any) = (0, false);
+    let mut skip_to = 0;
+    for t in Lexer::new(text, mode.into()) {
+        if t.start < skip_to {
+            continue;
+        }
+        if t.kind == Raw::Semicolon {
+            if any {
+                out.push(text[from..t.start].trim());
+            }
+            from = t.end;
+            any = false;
+        } else {
+            if !any && is_definition(&text[from..], mode) {
+                skip_to = from + definition_bytes(&text[from..], mode);
+            }
+            any = true;
+        }
+    }
+    if any {
+        out.push(text[from..].trim());
+    }
+    out
+}
+
+/// How long the definition is that a text begins with; all of it when it is wrong.
+fn definition_bytes(text: &str, mode: SqlMode) -> usize {
+    let end = read_program(text, mode, |c, source| {
+        routine::skim(c, source, Collation::Utf8mb4_0900AiCi)?;
+        match c.token(0) {
+            Token::EOF | Token::SemiColon => Ok(source.range(0, c.mark()).end),
+            _ => Err(c.error()),
+        }
+    });
+    end.unwrap_or(text.len())
+}
+
+/// Reads a text with the body of a stored program, with as much stack as it takes.
+///
+/// # Errors
+/// 1064 for what is no token, 1436 for what is nested too deeply, and those of `read`.
+pub(crate) fn read_program<T>(
+    text: &str,
+    mode: SqlMode,
+    read: impl FnOnce(&mut Cursor<'_, '_>, &Source<'_>) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    let mut tokens = tokens::tokenize_program(text, mode)?;
+    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
+        return Err(too_deep());
+    }
+    let depth = tokens.depth;
+    let source = Source::new(text, &tokens, &[], None);
+    let run = || {
+        let all = std::mem::take(&mut tokens.tokens);
+        let mut parser = Parser::new(&dialect::P2pdbDialect)
+            .with_recursion_limit(PARSER_DEPTH_MAX)
+            .with_tokens_with_locations(all);
+        let mut c = Cursor::new(&mut parser, text, mode.has(SqlMode::ANSI_QUOTES));
+        read(&mut c, &source)
+    };
+    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
+    stacker::maybe_grow(stack, stack * 2, run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_split_outside_of_quotes() {
+        let got = split_statements("a; 'x;y' ; ;/* ; */ -- ;\nb;", SqlMode::DEFAULT);
+        assert_eq!(got, ["a", "'x;y'", "/* ; */ -- ;\nb"]);
+    }
+
+    #[test]
+    fn bodies_are_not_split() {
+        let p = "CREATE PROCEDURE p(a INT) BEGIN IF a THEN SELECT IF(a, 1, 2); END IF; DROP TABLE IF EXISTS t; END";
+        let f = "create definer = `a`@'%' function f() returns int return case 1 when 1 then 2 end";
+        let t = "CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW l: REPEAT SET @a = 1; UNTIL 1 END REPEAT l";
+        let text = format!("SELECT 1; {p};{f};\n{t} ; SELECT 2");
+        assert_eq!(split_statements(&text, SqlMode::DEFAULT), ["SELECT 1", p, f, t, "SELECT 2"]);
+    }
+
+    #[test]
+    fn a_wrong_definition_is_one_statement() {
+        let text = "CREATE PROCEDURE p() BEGIN IF 1; SELECT 1; SELECT 2";
+        assert_eq!(split_statements(text, SqlMode::DEFAULT), [text]);
+    }
+}

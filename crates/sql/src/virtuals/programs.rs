@@ -1,0 +1,218 @@
+//! Stored programs in information_schema and SHOW: ROUTINES, PARAMETERS, TRIGGERS, SHOW CREATE.
+
+use p2pdb_model::Value;
+use p2pdb_model::Value::Null;
+use p2pdb_model::catalog::{Routine, Table, Trigger};
+use p2pdb_model::ids::ObjectKind;
+use p2pdb_model::schema::BodyScope;
+use p2pdb_model::temporal::DateTime;
+use p2pdb_model::types::{Collation, SqlType};
+
+use super::{Cx, Row, count, information, maybe, text};
+use crate::error::SqlError;
+use crate::routine;
+use crate::schema_text::{self, quote};
+
+fn kind_name(kind: ObjectKind) -> &'static str {
+    if kind == ObjectKind::Function { "FUNCTION" } else { "PROCEDURE" }
+}
+
+fn when(cx: &Cx<'_>, unix_ms: u64) -> Value {
+    let utc_us = i64::try_from(unix_ms.saturating_mul(1000)).unwrap_or(0);
+    let local_us = cx.session.time_zone.zone.local_us(utc_us);
+    Value::Int(DateTime::from_unix_us(local_us).truncated(0).pack())
+}
+
+/// Character set of the client, collation of the connection and of the database.
+fn scope_row(scope: &BodyScope) -> [Value; 3] {
+    [
+        text(&scope.charset_client),
+        text(scope.collation_connection.name()),
+        text(scope.database_collation.name()),
+    ]
+}
+
+/// DATA_TYPE to DTD_IDENTIFIER.
+fn type_row(ty: &SqlType) -> Row {
+    let [chars, bytes, precision, scale, fsp] = information::measures(ty);
+    let collation = ty.collation().filter(|c| *c != Collation::Binary);
+    let number = |n: Option<u64>| n.map(count).unwrap_or_default();
+    vec![
+        text(schema_text::data_type(ty)),
+        number(chars),
+        number(bytes),
+        number(precision),
+        number(scale),
+        number(fsp),
+        maybe(collation.map(Collation::charset)),
+        maybe(collation.map(Collation::name)),
+        text(schema_text::column_type(ty)),
+    ]
+}
+
+fn all_routines<'c>(cx: &'c Cx<'_>) -> impl Iterator<Item = &'c Routine> {
+    cx.catalog.databases().flat_map(|d| d.routines().map(|r| &**r))
+}
+
+/// information_schema.ROUTINES.
+pub(super) fn routines(cx: &Cx<'_>) -> Vec<Row> {
+    let row = |r: &Routine| {
+        let kind = kind_name(r.kind());
+        let mut row = vec![text(&r.name), text("def"), text(&r.database), text(&r.name), text(kind)];
+        match routine::returns_of(r).ok().flatten() {
+            Some(ty) => row.extend(type_row(&ty)),
+            None => {
+                row.push(text(""));
+                row.extend(vec![Null; 8]);
+            }
+        }
+        row.extend([text("SQL"), text(&r.def.body), Null, text("SQL"), text("SQL")]);
+        row.push(text(if r.def.deterministic { "YES" } else { "NO" }));
+        row.extend([text(&r.def.data_access), Null]);
+        row.push(text(if r.def.invoker { "INVOKER" } else { "DEFINER" }));
+        row.extend([when(cx, r.created_ms), when(cx, r.created_ms)]);
+        row.extend([text(&r.def.scope.sql_mode), text(&r.def.comment), text(&r.def.definer)]);
+        row.extend(scope_row(&r.def.scope));
+        row
+    };
+    all_routines(cx).map(row).collect()
+}
+
+/// information_schema.PARAMETERS.
+pub(super) fn parameters(cx: &Cx<'_>) -> Vec<Row> {
+    let mut all = Vec::new();
+    for r in all_routines(cx) {
+        let mut push = |n: usize, mode: Value, name: Value, ty: &SqlType| {
+            let mut row = vec![text("def"), text(&r.database), text(&r.name), count(n as u64), mode, name];
+            row.extend(type_row(ty));
+            row.push(text(kind_name(r.kind())));
+            all.push(row);
+        };
+        if let Ok(Some(ty)) = routine::returns_of(r) {
+            push(0, Null, Null, &ty);
+        }
+        for (n, p) in routine::parameters_of(r).unwrap_or_default().iter().enumerate() {
+            push(n + 1, text(p.mode.name()), text(&p.name), &p.ty);
+        }
+    }
+    all
+}
+
+/// Every trigger with its table and its place among those of one time and event, from 1.
+fn all_triggers<'c>(cx: &'c Cx<'_>) -> Vec<(&'c Table, &'c Trigger, u64)> {
+    let mut all = Vec::new();
+    for table in cx.catalog.databases().flat_map(|d| d.tables()) {
+        for (n, t) in table.triggers.iter().enumerate() {
+            let same =
+                |o: &&std::sync::Arc<Trigger>| o.def.before == t.def.before && o.def.event == t.def.event;
+            all.push((&**table, &**t, 1 + table.triggers[..n].iter().filter(same).count() as u64));
+        }
+    }
+    all
+}
+
+fn timing(t: &Trigger) -> Value {
+    text(if t.def.before { "BEFORE" } else { "AFTER" })
+}
+
+/// information_schema.TRIGGERS.
+pub(super) fn triggers(cx: &Cx<'_>) -> Vec<Row> {
+    let row = |(table, t, order): (&Table, &Trigger, u64)| {
+        let mut row = vec![text("def"), text(&table.database), text(&t.name), text(t.def.event.name())];
+        row.extend([text("def"), text(&table.database), text(&table.name), count(order), Null]);
+        row.extend([text(&t.def.body), text("ROW"), timing(t), Null, Null, text("OLD"), text("NEW")]);
+        row.extend([when(cx, t.created_ms), text(&t.def.scope.sql_mode), text(&t.def.definer)]);
+        row.extend(scope_row(&t.def.scope));
+        row
+    };
+    all_triggers(cx).into_iter().map(row).collect()
+}
+
+/// SHOW TRIGGERS of a database; LIKE is about their tables.
+pub(super) fn show_triggers(cx: &Cx<'_>, database: &str) -> Vec<Row> {
+    let mut all = all_triggers(cx);
+    all.retain(|(table, ..)| table.database == database);
+    // As they fire.
+    all.sort_by_key(|(table, t, order)| (table.name.clone(), t.def.event as u8, !t.def.before, *order));
+    let row = |(table, t, _): (&Table, &Trigger, u64)| {
+        let mut row = vec![text(&t.name), text(t.def.event.name()), text(&table.name), text(&t.def.body)];
+        row.extend([timing(t), when(cx, t.created_ms)]);
+        row.extend([text(&t.def.scope.sql_mode), text(&t.def.definer)]);
+        row.extend(scope_row(&t.def.scope));
+        row
+    };
+    all.into_iter().map(row).collect()
+}
+
+/// SHOW PROCEDURE STATUS, SHOW FUNCTION STATUS.
+pub(super) fn status(cx: &Cx<'_>, kind: ObjectKind) -> Vec<Row> {
+    let row = |r: &Routine| {
+        let mut row = vec![text(&r.database), text(&r.name), text(kind_name(kind))];
+        row.extend([text(&r.def.definer), when(cx, r.created_ms), when(cx, r.created_ms)]);
+        row.push(text(if r.def.invoker { "INVOKER" } else { "DEFINER" }));
+        row.push(text(&r.def.comment));
+        row.extend(scope_row(&r.def.scope));
+        row
+    };
+    all_routines(cx).filter(|r| r.kind() == kind).map(row).collect()
+}
+
+fn definer(definer: &str) -> String {
+    let (user, host) = definer.rsplit_once('@').unwrap_or((definer, "%"));
+    format!("{}@{}", quote(user), quote(host))
+}
+
+/// SHOW CREATE PROCEDURE, SHOW CREATE FUNCTION.
+pub(super) fn create_routine(
+    cx: &Cx<'_>,
+    kind: ObjectKind,
+    database: &str,
+    name: &str,
+) -> Result<Row, SqlError> {
+    let word = kind_name(kind);
+    let missing = || SqlError::new(1305, "42000", format!("{word} {name} does not exist"));
+    let r = cx.catalog.routine(kind, database, name).ok_or_else(missing)?;
+    let returns = r.def.returns.as_ref().map(|t| format!(" RETURNS {t}")).unwrap_or_default();
+    let mut sql = format!(
+        "CREATE DEFINER={} {word} {}({}){returns}",
+        definer(&r.def.definer),
+        quote(&r.name),
+        r.def.parameters
+    );
+    sql.push('\n');
+    if r.def.data_access != "CONTAINS SQL" {
+        sql.push_str(&format!("    {}\n", r.def.data_access));
+    }
+    if r.def.deterministic {
+        sql.push_str("    DETERMINISTIC\n");
+    }
+    if r.def.invoker {
+        sql.push_str("    SQL SECURITY INVOKER\n");
+    }
+    if !r.def.comment.is_empty() {
+        sql.push_str(&format!("    COMMENT {}\n", schema_text::literal(&r.def.comment)));
+    }
+    sql.push_str(&r.def.body);
+    let mut row = vec![text(&r.name), text(&r.def.scope.sql_mode), text(sql)];
+    row.extend(scope_row(&r.def.scope));
+    Ok(row)
+}
+
+/// SHOW CREATE TRIGGER.
+pub(super) fn create_trigger(cx: &Cx<'_>, database: &str, name: &str) -> Result<Row, SqlError> {
+    let found = cx.catalog.database(database).and_then(|d| d.trigger(name));
+    let (table, t) = found.ok_or_else(|| SqlError::new(1360, "HY000", "Trigger does not exist"))?;
+    let sql = format!(
+        "CREATE DEFINER={} TRIGGER {} {} {} ON {} FOR EACH ROW {}",
+        definer(&t.def.definer),
+        quote(&t.name),
+        if t.def.before { "BEFORE" } else { "AFTER" },
+        t.def.event.name(),
+        quote(&table.name),
+        t.def.body
+    );
+    let mut row = vec![text(&t.name), text(&t.def.scope.sql_mode), text(sql)];
+    row.extend(scope_row(&t.def.scope));
+    row.push(when(cx, t.created_ms));
+    Ok(row)
+}
