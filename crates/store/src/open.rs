@@ -161,6 +161,7 @@ impl Writer {
             Kind::Empty => return Err(StoreError::Missing(options.path.clone())),
             Kind::Store => {}
         }
+        settle_log(&connection);
         finish(options, lock, connection)
     }
 }
@@ -175,6 +176,19 @@ impl Reader {
             Kind::Empty => Err(StoreError::Missing(options.path.clone())),
             Kind::Store => Ok(Reader::new(connection)),
         }
+    }
+}
+
+/// Moves what an earlier run left in the write-ahead log into the database file.
+///
+/// Where a sync failed, the system may show what it read from its cache and has marked as written, though the disk does not
+/// hold it (<https://lwn.net/Articles/752063/>). Commits appended behind such a hole would be synced and still be lost
+/// with the power, since SQLite takes the log only up to its first torn frame. Written to the other file it is
+/// synced anew.
+fn settle_log(connection: &Connection) {
+    let settled = connection.query("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(crate::query::NEXT));
+    if let Err(e) = settled {
+        tracing::warn!(error = %e, "the write-ahead log of the last run could not be taken into the database file");
     }
 }
 
