@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use p2pdb_block::{Block, VerifiedBlock};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{Cid, NodeId};
 use p2pdb_model::{RealmId, Stamp};
 use thiserror::Error;
@@ -321,7 +322,8 @@ impl Dag {
         }
         let mut waits = Waits::default();
         for p in block.header().all_parents() {
-            if self.find(p, store).map_err(Error::Fault)?.is_none() {
+            let missing = self.find(p, store).map_err(Error::Fault)?.is_none();
+            if missing && !fault::on(Fault::ParentNotAwaited) {
                 waits.missing.push(*p);
             }
         }
@@ -351,10 +353,11 @@ impl Dag {
         for p in header.all_parents() {
             match self.find(p, store).map_err(Error::Fault)? {
                 Some(found) => parents.push((*p, found)),
+                None if fault::on(Fault::ParentNotAwaited) => {}
                 None => return Err(Error::MissingParent(*p)),
             }
         }
-        let prev = header.prev.map(|_| parents[0].1);
+        let prev = header.prev.and_then(|prev| parents.iter().find(|p| p.0 == prev)).map(|p| p.1);
         if let Some(prev) = prev {
             if prev.author != header.author {
                 return Err(Refusal::ForeignPrev.into());

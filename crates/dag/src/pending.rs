@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use p2pdb_model::Stamp;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{Cid, NodeId};
 
 /// Greatest number of blocks that wait.
@@ -201,6 +202,9 @@ impl<T> Pending<T> {
     /// A block was applied, or a body came: takes out the blocks that now wait for nothing, in write order.
     pub fn arrived(&mut self, cid: &Cid) -> Vec<(Cid, T)> {
         let waiting = self.waiting_for.remove(cid).unwrap_or_default();
+        if fault::on(Fault::WaitingForgotten) {
+            return Vec::new();
+        }
         let mut ready = Vec::new();
         for w in waiting {
             if let Some(e) = self.entries.get_mut(&w) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use p2pdb_access::{GenesisSpec, genesis_changes};
 use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
 use p2pdb_model::change::{AccessChange, Role};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{Change, Cid, RULES, RealmId, Stamp};
 use p2pdb_store::{self as store};
 
@@ -140,7 +141,9 @@ pub(crate) fn load(
     db.begin()?;
     db.remove_meta(store::meta::CLEAN)?;
     if restored {
-        db.remove_meta(store::meta::CHAIN)?;
+        if !fault::on(Fault::RestoreContinues) {
+            db.remove_meta(store::meta::CHAIN)?;
+        }
         db.remove_meta(store::meta::RESTORED)?;
     }
     db.commit()?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use p2pdb_block::Header;
 use p2pdb_block::car::{CarError, CarReader, CarWriter};
 use p2pdb_model::change::{AccessChange, RowChange};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::hex;
 use p2pdb_model::{Catalog, Change, Stamp};
 use p2pdb_store::{
@@ -138,7 +139,7 @@ impl Engine {
             chain.author == self.inner.node
                 && !published.frontier().tips(chain).iter().any(|t| t.seq >= tip.seq)
         });
-        if ahead {
+        if ahead && !fault::on(Fault::RestoreContinues) {
             tracing::warn!("a peer holds blocks of this node that it has lost: it begins another chain");
             let mut writer = self.inner.writer.lock();
             if writer.db.in_transaction() {

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Inner, Published};
 use crate::error::EngineError;
 use crate::job::After;
 use crate::writer::Writer;
+use p2pdb_model::fault::{self, Fault};
 
 /// Groups that may be committed and not synced; then the writer waits.
 const UNSYNCED_MAX: usize = 32;
@@ -154,8 +155,14 @@ impl Inner {
             tracing::error!("{}", keeps.why());
         }
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        if fault::on(Fault::GossipBeforeSync) {
+            let announced = Announced { made: made.iter().cloned().map(Arc::new).collect() };
+            self.hooks.lock().iter().for_each(|hook| hook(&announced));
+        }
         let group = Unsynced { published, made, then };
-        if let Err(group) = self.syncs.push(group, self.queue.is_waited_for()) {
+        // Driven by hand, when to sync is the driver's choice.
+        let waits = self.queue.is_waited_for() || self.by_hand.load(Ordering::Relaxed);
+        if let Err(group) = self.syncs.push(group, waits) {
             self.settle(vec![group]);
         }
     }
@@ -163,6 +170,7 @@ impl Inner {
     /// Syncs, then tells everybody.
     fn settle(&self, groups: Vec<Unsynced>) {
         let synced = match self.unsyncable.get() {
+            None if fault::on(Fault::OkBeforeSync) => Ok(()),
             None => self.log_sync.sync().map_err(EngineError::from),
             Some(why) => Err(EngineError::State(why.clone())),
         };

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use p2pdb_block::FullBlock;
 use p2pdb_model::AccountId;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::plan::PlanKind;
 
@@ -209,7 +210,7 @@ impl Inner {
             end.giver.give(Ok(None));
             return;
         }
-        if !end.commit {
+        if !end.commit && !fault::on(Fault::RollbackCommits) {
             writer.undo();
             writer.rollback();
             end.giver.give(Ok(None));

@@ -13,6 +13,7 @@ use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, WholeBlock, node_id
 use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
@@ -385,6 +386,7 @@ impl Writer {
         self.db.set_capture(false);
         // The ids that it drew are not given out again, as in MySQL.
         if self.db.check().is_ok()
+            && !fault::on(Fault::UndoForgotten)
             && let Err(e) =
                 self.db.rollback_to(leased.savepoint).and_then(|()| self.db.release(leased.savepoint))
         {
@@ -564,7 +566,10 @@ impl Writer {
             rules: self.access.rules(),
             seq: tip.map_or(1, |t| t.0 + 1),
             prev: tip.map(|t| t.1),
-            parents: self.dag.heads().map(|h| h.cid).collect(),
+            parents: match fault::on(Fault::PastForgotten) && tip.is_some() {
+                true => Vec::new(),
+                false => self.dag.heads().map(|h| h.cid).collect(),
+            },
             stamp: open.stamp,
         };
         let realm = (!self.dag.is_empty()).then_some(self.realm);

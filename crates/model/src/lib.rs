@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod cell;
 pub mod change;
 pub mod decimal;
+pub mod fault;
 pub mod gtid;
 pub mod ids;
 pub mod schema;

@@ -14,13 +14,18 @@ use p2pdb_sql::field::Field;
 use crate::node::{DATABASE, session};
 use crate::plan::Transaction;
 
+/// ER_UNKNOWN_ERROR: what the engine says of its own faults.
+const INTERNAL: u16 = 1105;
+
 /// What a client has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A statement is over; for the trace.
     Ran(String),
-    /// COMMIT is sent: from now on it may be visible. It must have seen these.
-    Committing(u64, BTreeSet<u64>),
+    /// A statement ended with an error that is no answer to it, but a fault of the node.
+    Broken(String),
+    /// COMMIT is sent: from now on it may be visible. It must have seen these, and has added so much to rows of `tally`.
+    Committing(u64, BTreeSet<u64>, Vec<(u64, i64)>),
     /// COMMIT was answered with OK.
     Acknowledged(u64),
     /// It ended before its COMMIT was sent: nobody may ever see it.
@@ -53,6 +58,7 @@ struct Running {
     id: u64,
     statements: VecDeque<String>,
     seen: BTreeSet<u64>,
+    added: Vec<(u64, i64)>,
     /// COMMIT was sent.
     committing: bool,
 }
@@ -134,6 +140,7 @@ impl Client {
                 id: t.id,
                 statements: script(&t, self.node),
                 seen: BTreeSet::new(),
+                added: Vec::new(),
                 committing: false,
             });
         }
@@ -144,7 +151,7 @@ impl Client {
         };
         if text == "COMMIT" && running.id != 0 {
             running.committing = true;
-            reports.push(Report::Committing(running.id, running.seen.clone()));
+            reports.push(Report::Committing(running.id, running.seen.clone(), running.added.clone()));
         }
         let Some(session) = &mut self.session else { return };
         let mut rows = Collected::default();
@@ -169,6 +176,9 @@ impl Client {
             Err(e) => format!("{} {}", e.code, e.message),
         };
         reports.push(Report::Ran(format!("{}.{} {text} -> {said}", self.node, self.number)));
+        if result.as_ref().is_err_and(|e| e.code == INTERNAL) {
+            reports.push(Report::Broken(format!("{text} -> {said}")));
+        }
         let Some(running) = &mut self.running else { return };
         if running.id == 0 {
             return;
@@ -185,6 +195,7 @@ impl Client {
                 if text.starts_with("SELECT tx FROM w_a") {
                     running.seen = numbers(&rows);
                 }
+                running.added.extend(addition(text));
             }
             // Rolled back already, or nothing that can go on.
             Err(e) if e.code == 1213 => self.abort(reports),
@@ -198,6 +209,12 @@ impl Client {
             Err(_) => {}
         }
     }
+}
+
+/// What a statement adds to which row of `tally`.
+fn addition(text: &str) -> Option<(u64, i64)> {
+    let (by, id) = text.strip_prefix("UPDATE tally SET n = n + ")?.split_once(" WHERE id = ")?;
+    Some((id.parse().ok()?, by.parse().ok()?))
 }
 
 /// The first column, as numbers.

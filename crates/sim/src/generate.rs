@@ -13,6 +13,11 @@ const KEYS: u64 = 6;
 /// Values of columns that statements draw from.
 const VALUES: u64 = 7;
 
+/// What checked columns hold at most.
+const CHECKED: u64 = 4;
+/// Rows of each table at the beginning.
+const ROWS: u64 = 4;
+
 /// How large worlds are, and what happens in them.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -51,7 +56,7 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
         reorder: noisy && r.percent(50),
     };
     let clients = r.between(1, 3) as usize;
-    let length_ms = r.between(6_000, 40_000);
+    let length_ms = r.between(6_000, 50_000);
     let bursts: Vec<u64> = (0..4).map(|_| r.between(FIRST_MS, length_ms)).collect();
     let mut steps = Vec::new();
     if r.percent(35) {
@@ -89,38 +94,53 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
 /// When clients begin: most members have joined by then.
 const FIRST_MS: u64 = 1_500;
 
-/// Which kinds of faults a world has: most have some, so that they are seen alone, too.
-struct Kinds {
-    partitions: bool,
-    one_way: bool,
-    crashes: bool,
-    restores: bool,
-    clocks: bool,
-    disks: bool,
-    slow: bool,
+/// Kinds of faults. A world has some of them, so that they are seen alone, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    Partitions,
+    OneWay,
+    Crashes,
+    Restores,
+    Clocks,
+    Disks,
+    Slow,
+    Forgers,
 }
 
 impl Kinds {
-    fn some(r: &mut Random) -> Self {
-        Kinds {
-            partitions: r.percent(75),
-            one_way: r.percent(30),
-            crashes: r.percent(50),
-            restores: r.percent(20),
-            clocks: r.percent(25),
-            disks: r.percent(20),
-            slow: r.percent(25),
-        }
+    /// Each with how many of a hundred worlds have it.
+    const ALL: [(Kinds, u64); 8] = [
+        (Kinds::Partitions, 60),
+        (Kinds::OneWay, 30),
+        (Kinds::Crashes, 55),
+        (Kinds::Restores, 25),
+        (Kinds::Clocks, 25),
+        (Kinds::Disks, 20),
+        (Kinds::Slow, 25),
+        (Kinds::Forgers, 10),
+    ];
+
+    fn some(r: &mut Random) -> Vec<Kinds> {
+        let some: Vec<Kinds> =
+            Self::ALL.iter().filter(|(_, percent)| r.percent(*percent)).map(|k| k.0).collect();
+        if some.is_empty() { vec![Kinds::Partitions] } else { some }
     }
 }
 
-fn fault(r: &mut Random, kinds: &Kinds, nodes: usize, length_ms: u64, steps: &mut Vec<Timed>) {
+/// Disk operations until the power goes: mostly within the next few commits.
+const OPERATIONS: (u64, u64) = (1, 24);
+
+fn fault(r: &mut Random, kinds: &[Kinds], nodes: usize, length_ms: u64, steps: &mut Vec<Timed>) {
     let node = r.below(nodes as u64) as usize;
+    let other = (node + 1 + r.below(nodes as u64 - 1) as usize) % nodes;
     let at_ms = r.between(FIRST_MS, length_ms);
-    let later_ms = at_ms + r.between(200, 10_000);
+    let later_ms = at_ms + if r.percent(70) { r.between(200, 10_000) } else { r.between(10_000, 30_000) };
     let mut add = |at_ms, step| steps.push(Timed { at_ms, step });
-    match r.below(8) {
-        0 | 1 if kinds.partitions => {
+    if r.percent(30) {
+        return add(at_ms, Step::Observe { node });
+    }
+    match r.pick(kinds) {
+        Kinds::Partitions => {
             // A group on each side.
             let inside: Vec<bool> = (0..nodes).map(|_| r.percent(50)).collect();
             for from in 0..nodes {
@@ -130,38 +150,38 @@ fn fault(r: &mut Random, kinds: &Kinds, nodes: usize, length_ms: u64, steps: &mu
                 }
             }
         }
-        2 if kinds.one_way && nodes > 1 => {
-            let to = (node + 1 + r.below(nodes as u64 - 1) as usize) % nodes;
-            add(at_ms, Step::Cut { from: node, to });
-            add(later_ms, Step::Heal { from: node, to });
+        Kinds::OneWay => {
+            add(at_ms, Step::Cut { from: node, to: other });
+            add(later_ms, Step::Heal { from: node, to: other });
         }
-        3 if kinds.crashes => {
-            let step = match r.below(3) {
+        Kinds::Crashes => {
+            let step = match r.below(7) {
                 0 => Step::Kill { node },
                 1 => Step::Stop { node },
-                _ => Step::PowerCut { node, operations: r.between(1, 40) },
+                2 | 3 => Step::PowerCut { node, operations: 0 },
+                _ => Step::PowerCut { node, operations: r.between(OPERATIONS.0, OPERATIONS.1) },
             };
             add(at_ms, step);
             add(later_ms, Step::Start { node });
         }
-        4 if kinds.restores => {
+        Kinds::Restores => {
             add(at_ms, Step::Backup { node });
             add(later_ms, Step::Restore { node, properly: r.percent(60) });
             add(later_ms + r.between(0, 3_000), Step::Start { node });
         }
-        5 if kinds.clocks => add(at_ms, Step::Clock { node, by_ms: r.between(0, 40_000) as i64 - 20_000 }),
-        6 if kinds.disks => {
+        Kinds::Clocks => add(at_ms, Step::Clock { node, by_ms: r.between(0, 40_000) as i64 - 20_000 }),
+        Kinds::Disks => {
             let error = *r.pick(&[DiskError::Full, DiskError::Write, DiskError::Sync, DiskError::Read]);
             add(at_ms, Step::Disk { node, error });
             // Whoever met it stops taking writes until it is started again.
             add(later_ms, Step::Kill { node });
             add(later_ms + r.between(0, 2_000), Step::Start { node });
         }
-        7 if kinds.slow => {
+        Kinds::Slow => {
             add(at_ms, Step::Slow { node, by_ms: r.between(200, 3_000) });
             add(later_ms, Step::Slow { node, by_ms: 0 });
         }
-        _ => add(at_ms, Step::Observe { node }),
+        Kinds::Forgers => add(at_ms, Step::Forge { node, to: other }),
     }
 }
 
@@ -225,8 +245,11 @@ fn tables(r: &mut Random) -> Vec<Table> {
                 }
             }
         }
-        let check = match columns.first() {
-            Some(c) if c.kind == Kind::Int && r.percent(30) => Some(format!("{} >= 0", c.name)),
+        let own = |c: &&Column| c.kind == Kind::Int && references.iter().all(|r| r.column != c.name);
+        let ints: Vec<&Column> = columns.iter().filter(own).collect();
+        let check = match ints.as_slice() {
+            [a, b, ..] if r.percent(40) => Some(format!("{} <= {}", a.name, b.name)),
+            [a, ..] if r.percent(30) => Some(format!("{} <= {CHECKED}", a.name)),
             _ => None,
         };
         tables.push(Table { name, key, generated, columns, uniques, references, check });
@@ -249,7 +272,12 @@ impl Statements<'_> {
             1..=8 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
             _ => {
                 let n = self.random.between(1, 4);
-                let statements = (0..n).map(|_| self.statement()).collect();
+                let mut statements: Vec<String> = (0..n).map(|_| self.statement()).collect();
+                if self.random.percent(40) {
+                    let (by, id) = (self.random.between(1, 20), self.random.between(1, 2));
+                    let at = self.random.below(statements.len() as u64 + 1) as usize;
+                    statements.insert(at, format!("UPDATE tally SET n = n + {by} WHERE id = {id}"));
+                }
                 Transaction { id, statements, rollback: self.random.percent(8) }
             }
         }
@@ -260,11 +288,35 @@ impl Statements<'_> {
         let tables = self.tables;
         let mut all = Vec::new();
         for t in tables {
-            for _ in 0..self.random.between(2, 8) {
-                all.push(self.insert(t, "INSERT"));
+            for i in 1..=ROWS {
+                all.push(self.first_row(t, i));
             }
         }
         all
+    }
+
+    /// A row that stands in nobody's way, and whose parents are there.
+    fn first_row(&mut self, t: &Table, i: u64) -> String {
+        let letter = char::from(b'a' + i as u8);
+        let mut names: Vec<&str> = Vec::new();
+        let mut values = Vec::new();
+        for key in t.key.iter().filter(|_| !t.generated) {
+            names.push(key);
+            values.push(if key == "k" { format!("'{letter}'") } else { i.to_string() });
+        }
+        for c in &t.columns {
+            names.push(&c.name);
+            let reference = t.references.iter().find(|r| r.column == c.name);
+            values.push(match (reference, c.kind) {
+                (Some(r), _) if r.table == t.name => i.to_string(),
+                (Some(_), _) => self.random.between(1, ROWS).to_string(),
+                (None, Kind::Int) => i.to_string(),
+                (None, Kind::Binary | Kind::Caseless) => format!("'{letter}'"),
+            });
+        }
+        names.push("note");
+        values.push(format!("'{}'", self.note()));
+        format!("INSERT INTO {} ({}) VALUES ({})", t.name, names.join(", "), values.join(", "))
     }
 
     /// Changes of the schema; what the oracles rely on stays.
@@ -274,7 +326,12 @@ impl Statements<'_> {
         let t = r.pick(tables);
         self.ddl += 1;
         let n = self.ddl;
-        match r.below(8) {
+        match r.below(10) {
+            8 => format!(
+                "ALTER TABLE {} ADD CONSTRAINT {}_x CHECK ({} <= {CHECKED})",
+                t.name, t.name, t.columns[0].name
+            ),
+            9 => format!("ALTER TABLE {} DROP CHECK {}_x", t.name, t.name),
             0 | 1 => format!("ALTER TABLE {} ADD COLUMN x{} INT DEFAULT {}", t.name, r.below(3), r.below(9)),
             2 => format!("ALTER TABLE {} DROP COLUMN x{}", t.name, r.below(3)),
             3 => format!("CREATE INDEX i{n} ON {} ({})", t.name, t.columns[0].name),
@@ -323,7 +380,7 @@ impl Statements<'_> {
             if c.nullable && self.random.percent(40) {
                 return "NULL".to_owned();
             }
-            return self.random.between(1, KEYS / 2).to_string();
+            return self.random.between(1, ROWS).to_string();
         }
         // Unique ones collide now and then, not always.
         let unique = t.uniques.iter().any(|u| u.contains(&c.name));
@@ -404,7 +461,11 @@ impl Statements<'_> {
                 let c = self.random.pick(&t.columns).name.clone();
                 format!("{insert} ON DUPLICATE KEY UPDATE {c} = VALUES({c}), note = VALUES(note)")
             }
-            11..=17 => {
+            11 => {
+                let (c, condition) = (self.random.pick(&t.columns).name.clone(), self.condition(t));
+                format!("UPDATE {} SET {c} = {c} WHERE {condition}", t.name)
+            }
+            12..=17 => {
                 let (sets, condition) = (self.assignments(t), self.condition(t));
                 format!("UPDATE {} SET {sets} WHERE {condition}", t.name)
             }

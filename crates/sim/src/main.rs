@@ -37,6 +37,12 @@ struct Arguments {
     /// Makes the first failing plan smaller and writes it there.
     #[arg(long)]
     shrink: Option<PathBuf>,
+    /// For each deliberate fault, the first of so many seeds that finds it, as a table for the docs (not in release builds).
+    #[arg(long)]
+    faults: Option<u64>,
+    /// Only the fault of this name.
+    #[arg(long)]
+    only: Option<String>,
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -44,6 +50,11 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let a = Arguments::parse();
+    if let Some(seeds) = a.faults {
+        return faults(a.seed, seeds, a.only.as_deref());
+    }
+    // A panic of an engine is a finding, and told as one.
+    std::panic::set_hook(Box::new(|_| ()));
     let plans: Box<dyn Iterator<Item = Plan>> = match &a.plan {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -95,6 +106,9 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
+    if a.print {
+        return Ok(());
+    }
     let seconds = start.elapsed().as_secs_f64();
     println!(
         "{worlds} worlds in {seconds:.1} s ({:.0} a minute), {failed} failed; {events} events, {blocks} blocks, \
@@ -105,4 +119,35 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// Prints the table of faults.
+#[cfg(debug_assertions)]
+fn faults(first: u64, seeds: u64, only: Option<&str>) -> anyhow::Result<()> {
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut missed = 0;
+    println!("| fault | what goes wrong | seeds until found | oracle |\n| --- | --- | --- | --- |");
+    let asked = |name: &str| only.is_none_or(|only| only == name);
+    for (fault, name, what) in p2pdb_model::fault::Fault::ALL.iter().filter(|f| asked(f.1)) {
+        let found = (first..first + seeds).find_map(|seed| {
+            let outcome = p2pdb_sim::run::run_with(*fault, &generate::plan(seed, &Size::default()));
+            // That the simulator itself cannot go on is no finding.
+            let found = outcome.result.err().filter(|f| f.oracle != "simulator");
+            found.map(|f| (seed - first + 1, f.oracle))
+        });
+        match found {
+            Some((n, oracle)) => println!("| `{name}` | {what} | {n} | {oracle} |"),
+            None => {
+                missed += 1;
+                println!("| `{name}` | {what} | not in {seeds} | |");
+            }
+        }
+    }
+    anyhow::ensure!(missed == 0, "{missed} faults were not found");
+    Ok(())
+}
+
+#[cfg(not(debug_assertions))]
+fn faults(_: u64, _: u64, _: Option<&str>) -> anyhow::Result<()> {
+    anyhow::bail!("a release build has no deliberate faults: run it without --release")
 }

@@ -15,7 +15,7 @@ use p2pdb_engine::{
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{NodeId, PublicKey};
-use p2pdb_model::{RULES, RealmId};
+use p2pdb_model::{Cid, RULES, RealmId};
 use p2pdb_sync::{
     Action, AdmissionAnswer, AdmissionRequest, Config, Event, Lane, NodePeer, Now, Outcome, Sync, Token,
     WireBlock,
@@ -41,6 +41,9 @@ const LOCK_WAIT_MS: u64 = 8_000;
 /// Steps of the writer in one turn, at most.
 const WRITER_STEPS_MAX: u64 = 4;
 
+/// Turns without a sync, at most: fewer groups than may wait.
+const UNSYNCED_TURNS_MAX: u64 = Engine::UNSYNCED_MAX as u64 / WRITER_STEPS_MAX - 2;
+
 /// What a node wants of the world.
 #[derive(Debug)]
 pub enum Out {
@@ -54,8 +57,10 @@ pub enum Out {
     Ban(NodeId, String),
     /// Something for the trace.
     Note(String),
-    /// What should not happen.
-    Wrong(String),
+    /// What should not happen, by this oracle.
+    Wrong(&'static str, String),
+    /// A block was refused, and why.
+    Refused(Option<Cid>, String),
 }
 
 /// A node, up or down.
@@ -109,6 +114,11 @@ pub struct Up {
     asked: BTreeMap<NodeId, u64>,
     members_due: bool,
     request: Option<AdmissionRequest>,
+    last_made: Option<Arc<FullBlock>>,
+    /// Turns since the last sync.
+    unsynced: u64,
+    /// Its store is not as it left it.
+    restored: bool,
 }
 
 fn key(seed: u64, index: usize, use_: u8) -> SigningKey {
@@ -249,6 +259,9 @@ impl Node {
             asked: BTreeMap::new(),
             members_due: false,
             request,
+            last_made: None,
+            unsynced: 0,
+            restored: self.restored,
             engine,
         };
         up.look_at_members();
@@ -271,7 +284,9 @@ impl Node {
         up.engine.stop();
         loop {
             match up.engine.step_writer() {
-                Step::Did => {}
+                Step::Did => {
+                    up.engine.step_syncer();
+                }
                 Step::Idle(_) if up.engine.step_syncer() => {}
                 Step::Idle(_) | Step::Stopped => break,
             }
@@ -290,7 +305,9 @@ impl Node {
         let reports = up.clients.iter_mut().flat_map(Client::hang_up).collect();
         // What waits at the writer holds the engine: it is let go, and the disk takes nothing of it.
         up.engine.stop();
-        while up.engine.step_writer() == Step::Did || up.engine.step_syncer() {}
+        while up.engine.step_writer() == Step::Did || up.engine.step_syncer() {
+            up.engine.step_syncer();
+        }
         reports
     }
 
@@ -400,6 +417,17 @@ impl Node {
         up.pump(now, time_us, reports)
     }
 
+    /// A frame with the last block that was made here, under a wrong signature; and its name.
+    pub fn forge(&self) -> Option<(Vec<u8>, Cid)> {
+        let block = self.up.as_ref()?.last_made.as_ref()?;
+        let mut envelope = block.bytes().to_vec();
+        *envelope.last_mut()? ^= 1;
+        let bodies = block.parts().iter().map(|p| p.bytes.clone()).collect();
+        let cid = p2pdb_block::RawBlock(envelope.clone()).decode().ok()?.cid();
+        let push = p2pdb_sync::Message::Push(vec![WireBlock::new(envelope, bodies)]);
+        Some((push.encode(), cid))
+    }
+
     /// A session of its own.
     ///
     /// # Errors
@@ -488,12 +516,17 @@ impl Up {
             }
             Action::CompareFingerprint { peer, state } => {
                 if self.engine.compare(&peer.to_string(), &state) {
-                    self.out.push(Out::Wrong("a fingerprint differs from a peer's".to_owned()));
+                    let what = "a fingerprint differs from a peer's".to_owned();
+                    self.out.push(Out::Wrong("convergence", what));
                 }
             }
             Action::TipsOf { author, tips, .. } => {
                 if author == self.engine.node() && self.asking_since.is_some() {
                     match self.engine.peer_knows_own_tips(&tips) {
+                        Ok(true) if !self.restored => {
+                            let what = "a peer holds blocks of ours that we have lost".to_owned();
+                            self.out.push(Out::Wrong("durable", what));
+                        }
                         Ok(ahead) => {
                             self.out.push(Out::Note(format!("a peer told our tips, ahead: {ahead}")));
                             self.stop_asking(now, time_us);
@@ -524,9 +557,7 @@ impl Up {
                 }
             }
             Action::Ban { peer, reason, .. } => self.out.push(Out::Ban(peer, reason)),
-            Action::Incompatible { reason, .. } => {
-                self.out.push(Out::Wrong(format!("incompatible: {reason}")))
-            }
+            Action::Incompatible { reason, .. } => self.out.push(Out::Wrong("correct peers", reason)),
             Action::Fault { reason } => self.out.push(Out::Note(format!("sync cannot read: {reason}"))),
             Action::Fetched { blocks, complete, .. } => {
                 self.out.push(Out::Note(format!("fetched {blocks} blocks, complete: {complete}")));
@@ -547,8 +578,10 @@ impl Up {
             }
         }
         // Whether the sync comes before the next group is a matter of luck.
-        if self.random.percent(70) {
+        self.unsynced += 1;
+        if self.random.percent(60) || self.unsynced > UNSYNCED_TURNS_MAX {
             self.engine.step_syncer();
+            self.unsynced = 0;
         } else {
             more = true;
         }
@@ -557,6 +590,7 @@ impl Up {
             for block in &made {
                 self.out.push(Out::Note(format!("made {}", block.cid())));
             }
+            self.last_made = made.last().cloned();
             let blocks = made.iter().map(|b| (b.cid(), wire(b))).collect();
             self.handle(Event::Sealed { blocks }, now, time_us);
         }
@@ -599,17 +633,17 @@ impl Up {
             return Outcome::Fault(fault);
         }
         if let Some((cid, reason)) = arrived.refused.first() {
-            self.out.push(Out::Wrong(format!("block {cid:?} of a correct node is refused: {reason}")));
+            self.out.push(Out::Refused(*cid, reason.clone()));
             return Outcome::Refused { rules: arrived.refused_rules.unwrap_or(0), reason: reason.clone() };
         }
         Outcome::Done { waiting: arrived.missing }
     }
 }
 
-/// Invites the bearers of these tickets as writers.
+/// Invites the bearer of this ticket as a writer.
 ///
 /// # Errors
 /// When the founder cannot write.
-pub fn invite(founder: &Engine, tickets: &[PublicKey]) -> Result<(), EngineError> {
-    tickets.iter().try_for_each(|t| founder.invite(*t, Role::Writer, None, 1))
+pub fn invite(founder: &Engine, ticket: PublicKey) -> Result<(), EngineError> {
+    founder.invite(ticket, Role::Writer, None, 1)
 }

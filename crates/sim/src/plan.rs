@@ -112,7 +112,7 @@ pub enum Step {
     PowerCut {
         /// Where.
         node: usize,
-        /// Writes and syncs until then.
+        /// Writes and syncs until then; 0: at the next sync.
         operations: u64,
     },
     /// The node is stopped properly and is down.
@@ -158,6 +158,13 @@ pub enum Step {
         /// Milliseconds more; 0 as before.
         by_ms: u64,
     },
+    /// The node is possessed: it sends a block of its own with another clock under the old signature. Who gets it cuts it off.
+    Forge {
+        /// Who.
+        node: usize,
+        /// To whom.
+        to: usize,
+    },
     /// Somebody reads, and the oracles look at it.
     Observe {
         /// Where.
@@ -170,6 +177,7 @@ impl Step {
     pub fn nodes(&self) -> Vec<usize> {
         match self {
             Step::Cut { from, to } | Step::Heal { from, to } => vec![*from, *to],
+            Step::Forge { node, to } => vec![*node, *to],
             Step::HealAll => Vec::new(),
             Step::Work { node, .. }
             | Step::Kill { node }

@@ -17,6 +17,15 @@ pub struct Outcome {
     pub lines: Vec<String>,
 }
 
+/// Runs a plan while something is wrong on purpose.
+#[cfg(debug_assertions)]
+pub fn run_with(fault: p2pdb_model::fault::Fault, plan: &Plan) -> Outcome {
+    p2pdb_model::fault::switch(Some(fault));
+    let outcome = run(plan, false);
+    p2pdb_model::fault::switch(None);
+    outcome
+}
+
 /// Runs a plan; `show` prints every event.
 pub fn run(plan: &Plan, show: bool) -> Outcome {
     let mut world = None;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_block::{FullBlock, RawBlock};
 use p2pdb_engine::Engine;
+use p2pdb_model::Cid;
 use p2pdb_model::ids::NodeId;
 use p2pdb_sync::{BlockSource, Event, Lane, Received, WireBlock};
 
@@ -28,6 +29,8 @@ const TICK_US: u64 = 500_000;
 const LAST_WORK_US: u64 = 12_000_000;
 /// After healing all nodes must be equal within this time, microseconds.
 const CONVERGE_US: u64 = 300_000_000;
+/// The founder's first statements take so long each, microseconds.
+const SETUP_US: u64 = 2_000;
 /// Events in a world, at most: a bound on livelocks.
 const EVENTS_MAX: u64 = 3_000_000;
 
@@ -56,10 +59,16 @@ pub struct World {
     sync_due: BTreeMap<usize, u64>,
     losing: BTreeSet<(usize, usize, u64)>,
     quiet_until: BTreeMap<(usize, usize), u64>,
-    restored: bool,
+    /// Somebody put old files back without saying so: a fork is possible.
+    careless: bool,
+    /// Nodes that have sent forged blocks, and those.
+    forgers: BTreeSet<usize>,
+    forged: BTreeSet<Cid>,
     ending: bool,
     random: Random,
     oracle: Oracle,
+    /// An error that should not have been.
+    broken: Option<String>,
     /// What happened.
     pub trace: Trace,
     /// Tables compared by digest: frontier digest to fingerprint and who showed it.
@@ -109,10 +118,13 @@ impl World {
             sync_due: BTreeMap::new(),
             losing: BTreeSet::new(),
             quiet_until: BTreeMap::new(),
-            restored: false,
+            careless: false,
+            forgers: BTreeSet::new(),
+            forged: BTreeSet::new(),
             ending: false,
             random: Random::named(plan.seed, "world"),
             oracle: Oracle::default(),
+            broken: None,
             trace,
             proofs: BTreeMap::new(),
             folder: folder.map_err(fails)?,
@@ -146,19 +158,27 @@ impl World {
         }
         let up = founder.up.as_ref().ok_or_else(|| fails("the founder is not up"))?;
         let engine = up.engine.clone();
-        node::invite(&engine, &tickets).map_err(fails)?;
+        for ticket in tickets {
+            self.time.set_us(self.time.us() + SETUP_US);
+            node::invite(&engine, ticket).map_err(fails)?;
+        }
         let mut session = node::session(&engine, u64::MAX, None).map_err(fails)?;
         let mut sql = vec![
             format!("CREATE DATABASE {DATABASE}"),
             format!("USE {DATABASE}"),
             "CREATE TABLE w_a (tx INT PRIMARY KEY, node INT)".to_owned(),
             "CREATE TABLE w_b (tx INT PRIMARY KEY)".to_owned(),
+            "CREATE TABLE tally (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 0 COMMENT '[counter]')"
+                .to_owned(),
+            "INSERT INTO tally (id) VALUES (1), (2)".to_owned(),
         ];
         sql.extend(self.plan.schema());
         for text in sql {
+            self.time.set_us(self.time.us() + SETUP_US);
             run(&engine, &mut session, &text).map_err(|e| fails(format!("{text}: {e}")))?;
         }
         for text in &self.plan.rows {
+            self.time.set_us(self.time.us() + SETUP_US);
             // Some do not fit to what is there already.
             let _ = run(&engine, &mut session, text);
         }
@@ -199,8 +219,11 @@ impl World {
             && !done(self)
         {
             let ((at, _), what) = self.queue.pop_first().ok_or_else(|| fails("the queue is empty"))?;
-            self.time.set_us(at);
+            self.time.set_us(at.max(self.time.us()));
             self.happen(what)?;
+            if let Some(what) = self.broken.take() {
+                return Err(Failure::new("errors", what));
+            }
             if self.trace.count() > EVENTS_MAX {
                 return Err(Failure::new("livelock", format!("more than {EVENTS_MAX} events")));
             }
@@ -280,6 +303,11 @@ impl World {
 
     fn heard(&mut self, n: usize, reports: Vec<Report>) {
         for report in reports {
+            if let Report::Broken(what) = &report
+                && self.nodes.get(&n).is_some_and(|n| !n.disk.is_off() && !n.disk.has_failed())
+            {
+                self.broken.get_or_insert(format!("n{n}: {what}"));
+            }
             self.oracle.hear(n, &report);
             self.note(format_args!("n{n} {report:?}"));
         }
@@ -325,7 +353,8 @@ impl World {
                     let Some(&to) = self.ids.get(&peer) else { continue };
                     let w = self.plan.network;
                     self.note(format_args!("n{n} bans n{to}: {reason}"));
-                    if w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
+                    let earned = self.forgers.contains(&to);
+                    if !earned && w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
                         return Err(Failure::new("correct peers", format!("n{n} bans n{to}: {reason}")));
                     }
                     if let Some(epoch) = self.network.side(n, to) {
@@ -334,10 +363,17 @@ impl World {
                     }
                     self.quiet_until.insert((n.min(to), n.max(to)), now + 5_000_000);
                 }
+                Out::Refused(cid, reason) => {
+                    self.note(format_args!("n{n} refuses {cid:?}: {reason}"));
+                    if !cid.is_some_and(|c| self.forged.contains(&c)) {
+                        let what = format!("n{n} refuses block {cid:?} of a correct node: {reason}");
+                        return Err(Failure::new("correct peers", what));
+                    }
+                }
                 Out::Note(text) => self.note(format_args!("n{n} {text}")),
-                Out::Wrong(text) => {
+                Out::Wrong(oracle, text) => {
                     self.note(format_args!("n{n} {text}"));
-                    return Err(Failure::new("correct peers", format!("n{n}: {text}{}", self.findings())));
+                    return Err(Failure::new(oracle, format!("n{n}: {text}{}", self.findings())));
                 }
             }
         }
@@ -476,6 +512,17 @@ impl World {
                     n.disk.fail_next(error);
                 }
             }
+            Step::Forge { node, to } => {
+                let frame = self.nodes.get(&node).and_then(Node::forge);
+                if let (Some((bytes, cid)), Some(epoch)) = (frame, self.network.side(node, to)) {
+                    self.forgers.insert(node);
+                    self.forged.insert(cid);
+                    for due in self.network.send(self.time.us(), node, to, Lane::Control) {
+                        let (lane, bytes) = (Lane::Control, bytes.clone());
+                        self.at(due, Happening::Frame { from: node, to, lane, bytes, epoch });
+                    }
+                }
+            }
             Step::Slow { node, by_ms } => self.network.slow(node, by_ms),
             Step::Observe { node } => self.observe(node)?,
         }
@@ -496,7 +543,7 @@ impl World {
             }
         }
         self.oracle.replaced(n, &elsewhere);
-        self.restored = true;
+        self.careless |= !properly;
         match self.nodes.get_mut(&n) {
             Some(node) => node.restore(properly).map_err(fails),
             None => Ok(()),
@@ -512,7 +559,7 @@ impl World {
         let Some(engine) = self.engine(n).filter(|e| e.role().is_some()) else { return Ok(()) };
         // Before it holds the tables there is nothing to see.
         let Ok(mut session) = node::session(&engine, u64::MAX - 3, Some(DATABASE)) else { return Ok(()) };
-        if run(&engine, &mut session, "SELECT 1 FROM w_b LIMIT 1").is_err() {
+        if run(&engine, &mut session, "SELECT 1 FROM tally LIMIT 1").is_err() {
             return Ok(());
         }
         drop(session);
@@ -651,6 +698,12 @@ impl World {
         let engine = self.engine(0).ok_or_else(|| fails("no founder"))?;
         let wires = log(&engine)?;
         let blocks = full(&wires, &engine)?;
+        if let Some(block) = blocks.iter().find(|b| self.forged.contains(&b.cid())) {
+            return Err(Failure::new(
+                "correct peers",
+                format!("the forged block {} is in the log", block.cid()),
+            ));
+        }
         self.forks(&engine)?;
         lost_values(&blocks, &picture)?;
         self.replay(&wires, &engine, &picture)?;
@@ -666,7 +719,7 @@ impl World {
     }
 
     fn forks(&self, engine: &Engine) -> Judged {
-        if self.restored {
+        if self.careless {
             return Ok(());
         }
         let mut session = node::session(engine, u64::MAX - 4, None).map_err(fails)?;

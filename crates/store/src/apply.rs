@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::{Body, Catalog, Change, Value};
 
@@ -155,7 +156,9 @@ impl Merger {
                             layouts[l] = Some(LayoutPlan::new(&mut run, layout)?);
                         }
                         let Some(plan) = &mut layouts[l] else { continue };
-                        run.arrive(plan, layout, change, &origin, at, accepted)?;
+                        let last = spans.len() > 2 && at.offset == spans[spans.len() - 1].offset;
+                        let merged = accepted && !(last && fault::on(Fault::HalfATransaction));
+                        run.arrive(plan, layout, change, &origin, at, merged)?;
                     }
                     Change::Access(_) => {}
                 }
@@ -266,9 +269,11 @@ impl Run<'_> {
             RowChange::Insert { values, .. } if fresh => {
                 self.insert_fresh(&plan, &layout_plan.places, values, ident, at.tx)
             }
+            RowChange::Insert { .. } if fault::on(Fault::SecondInsertIgnored) => Ok(()),
             RowChange::Insert { .. } => self.recompute(&plan, &ident),
             RowChange::Update { values, .. } => self.update(&plan, layout_plan, values, &ident, origin, at),
             RowChange::Edit { edits, .. } => self.edit(&plan, layout_plan, edits, &ident, origin, at),
+            RowChange::Delete { .. } if fault::on(Fault::DeleteForgotten) => Ok(()),
             RowChange::Delete { .. } => self.delete(&plan, &ident, origin, at),
         }
     }

@@ -9,6 +9,7 @@ use p2pdb_merge::cell::counted;
 use p2pdb_merge::{Cell, CellRule, RowWrite, Standing, Unit, Write, merge_cell, merge_row};
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, physical_column};
 use p2pdb_model::cell::delta_in;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
@@ -61,12 +62,17 @@ impl Run<'_> {
                 if !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
                     // Concurrent: the greater write wins, the other is a sibling.
                     image.flags |= SIBLINGS;
-                    if before.order(0) > origin.order(at.offset) {
-                        self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), at)?;
+                    let kept = !fault::on(Fault::LoserForgotten);
+                    if before.order(0) > origin.order(at.offset) && !fault::on(Fault::CellsByArrival) {
+                        if kept {
+                            self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), at)?;
+                        }
                         continue;
                     }
                     let lost = self.last_write(plan, ident, writer, tag)?;
-                    self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), lost)?;
+                    if kept {
+                        self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), lost)?;
+                    }
                 }
             }
             image.writers[i] = at.tx;
@@ -120,6 +126,9 @@ impl Run<'_> {
             let Some(by) = delta_in(by).filter(|_| column.kind == CellKind::Counter) else {
                 return self.recompute(plan, ident);
             };
+            if fault::on(Fault::IncrementLost) {
+                continue;
+            }
             let value = counted(&column.ty, &image.values[i], &by);
             let writer = image.writers[i];
             if writer == TxNo(0) || self.db.origin(writer)?.order(0) < origin.order(at.offset) {
@@ -224,7 +233,8 @@ impl Run<'_> {
                 continue;
             }
             let before = self.db.origin(other.tx)?;
-            if !saw((origin, at.offset), (&before, other.offset), self.is_ancestor)? {
+            let seen = saw((origin, at.offset), (&before, other.offset), self.is_ancestor)?;
+            if !seen && !fault::on(Fault::DeleteWins) {
                 return self.recompute(plan, ident);
             }
         }
@@ -238,6 +248,9 @@ impl Run<'_> {
     /// Merges a row from all its accepted changes and writes it anew.
     pub(crate) fn recompute(&mut self, plan: &TablePlan, ident: &Ident) -> Result<()> {
         let mut lying = self.displaced_of(plan, ident)?;
+        if fault::on(Fault::DisplacedUnseen) && !lying.is_empty() {
+            return Ok(());
+        }
         lying.extend(self.visible_of(plan, ident)?);
         for stored in &lying {
             self.remove(plan, stored)?;

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use p2pdb_merge::Priority;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{Value, ValueRef};
 
 use crate::connection::Connection;
@@ -302,6 +303,7 @@ impl<'a> Run<'a> {
     pub(crate) fn hash(&mut self, plan: &TablePlan, image: &Image, place: Place) -> Result<Fingerprint> {
         let standing = match place {
             Place::Visible => 0,
+            Place::Displaced { .. } if fault::on(Fault::DisplacedUnseen) => return Ok(Fingerprint::default()),
             Place::Displaced { reason, .. } => reason as u8,
         };
         let buffer = std::mem::take(&mut self.buffer);
@@ -330,6 +332,9 @@ impl<'a> Run<'a> {
 
     /// Takes out of a table's fingerprint.
     pub(crate) fn subtract(&mut self, plan: &TablePlan, f: Fingerprint) {
+        if fault::on(Fault::FingerprintDrifts) {
+            return;
+        }
         let sum = self.sums.entry(plan.no).or_default();
         *sum = sum.minus(f);
     }
@@ -559,6 +564,9 @@ impl<'a> Run<'a> {
 
     /// What stands against the row in what it holds itself.
     pub(crate) fn misfit(&self, plan: &TablePlan, stored: &Stored) -> Result<Option<Reason>> {
+        if fault::on(Fault::MisfitsShown) {
+            return Ok(None);
+        }
         if let Some(reason) = plan.misfit(&stored.image) {
             return Ok(Some(reason));
         }
@@ -597,7 +605,12 @@ impl<'a> Run<'a> {
                     Some(p) => p,
                     None => own.insert(self.priority(plan, image)?),
                 };
-                if self.priority(plan, &other.image)? < *mine {
+                let first = |i: &Image| i.writers.iter().copied().max();
+                let stronger = match fault::on(Fault::UniqueByArrival) {
+                    true => first(&other.image) < first(image),
+                    false => self.priority(plan, &other.image)? < *mine,
+                };
+                if stronger {
                     return Ok(false);
                 }
             }

@@ -8,7 +8,7 @@
 //! A local transaction has seen everything in the tables, so each of its writes wins and settles what was a conflict.
 //! That the result is what merging the block would give is held by a test over random worlds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
@@ -16,6 +16,7 @@ use p2pdb_merge::cell;
 use p2pdb_model::cell::{delta, number_as, number_in};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::decimal::Decimal;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::{CellEdit, CellKind, Change, Value, ValueRef};
 use sha2::{Digest, Sha256};
@@ -121,7 +122,8 @@ impl Merger {
         let mut run = Run::new(db, &never, &mut self.cache);
         // Others of the block that is open. A transaction that came to nothing may have left its number to an arriving one.
         let (tx, position) = (local.origin.tx.0, u64::from(local.origin.position));
-        self.unsealed.retain(|o| o.tx.0 < tx && o.tx.0 + position >= tx);
+        let stale = fault::on(Fault::StaleVersion);
+        self.unsealed.retain(|o| o.tx.0 < tx && (o.tx.0 + position >= tx || stale));
         self.unsealed.push(local.origin);
         self.unsealed.iter().for_each(|o| run.know(o));
         let mut f = Finalize {
@@ -129,7 +131,20 @@ impl Merger {
             out: LocalChanges { tx: local.origin.tx, ..LocalChanges::default() },
             layouts: HashMap::new(),
             moved: HashMap::new(),
+            away: HashSet::new(),
         };
+        if lives.iter().any(|l| l.old.is_none() && l.new.is_some()) {
+            for life in &lives {
+                if let (Some(old), Some(new)) = (&life.old, &life.new)
+                    && let Some(plan) = run.plans.plan(db, life.table)?
+                {
+                    let ident = plan.captured(old)?.ident;
+                    if plan.implied_ident(&plan.captured(new)?.values).as_ref() != Some(&ident) {
+                        f.away.insert((life.table, ident));
+                    }
+                }
+            }
+        }
         // Deleted rows by identity: an insert of the same key takes them up again.
         let mut gone: BTreeMap<(ObjectId, Ident), Image> = BTreeMap::new();
         for life in lives.iter().filter(|l| l.new.is_none()) {
@@ -179,6 +194,9 @@ impl Merger {
                 // Deletes come last: an insert may take the row up again.
                 (_, None) => {}
             }
+        }
+        if fault::on(Fault::DeleteNotLogged) {
+            gone.clear();
         }
         for ((table, _), old) in gone {
             if let Some(plan) = run.plans.plan(db, table)? {
@@ -300,6 +318,8 @@ struct Finalize<'a> {
     layouts: HashMap<Layout, u32>,
     /// Tables in which some row's identity is not its key.
     moved: HashMap<i64, bool>,
+    /// Rows that this transaction has put under another key than they were born with: `_k` may not say so yet.
+    away: HashSet<(ObjectId, Ident)>,
 }
 
 impl Finalize<'_> {
@@ -354,6 +374,9 @@ impl Finalize<'_> {
     }
 
     fn is_taken(&mut self, run: &mut Run<'_>, plan: &TablePlan, ident: &Ident) -> Result<bool> {
+        if self.away.contains(&(plan.table.id, ident.clone())) {
+            return Ok(true);
+        }
         let moved = match self.moved.get(&plan.no) {
             Some(moved) => *moved,
             None => {

@@ -15,6 +15,7 @@ use p2pdb_model::catalog::{
     COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Check, Table, physical_column, physical_displaced,
     physical_index, physical_table, sqlite_collation,
 };
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{ColumnDef, Definition, IndexPart};
 use p2pdb_model::types::SqlType;
@@ -237,7 +238,8 @@ fn literal(v: &Value) -> String {
 }
 
 fn column_sql(tag: ColumnTag, c: &ColumnShape) -> String {
-    let collate = c.collation.map(|n| format!(" COLLATE \"{n}\"")).unwrap_or_default();
+    let collation = c.collation.filter(|_| !fault::on(Fault::UniqueByBytes));
+    let collate = collation.map(|n| format!(" COLLATE \"{n}\"")).unwrap_or_default();
     format!("{}{collate}", physical_column(tag))
 }
 

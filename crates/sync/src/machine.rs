@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use p2pdb_model::RealmId;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{Cid, NodeId};
 
 use crate::event::{Action, Event, Lane, NodePeer, Now, Token};
@@ -411,7 +412,8 @@ impl Sync {
         let Some(p) = self.peers.get_mut(&peer) else {
             return;
         };
-        if !p.is_ready() || p.frontier_due_ms.is_some() || p.fetch.is_some() {
+        let busy = p.frontier_due_ms.is_some() || p.fetch.is_some();
+        if !p.is_ready() || busy || fault::on(Fault::CatchUpForgotten) {
             return;
         }
         if p.not_before_ms > now.mono_ms {

@@ -56,6 +56,8 @@ struct State {
     operations: u64,
     /// The power goes with this operation.
     cut_at: Option<u64>,
+    /// It goes with the next sync.
+    cut_at_sync: bool,
     /// No power, or the process is gone: nothing works.
     off: bool,
     /// The next operation that can fails so.
@@ -89,6 +91,7 @@ impl Disk {
                 files: BTreeMap::new(),
                 operations: 0,
                 cut_at: None,
+                cut_at_sync: false,
                 off: false,
                 error: None,
                 failed: false,
@@ -105,10 +108,13 @@ impl Disk {
         self.state.lock().operations
     }
 
-    /// The power goes after so many more operations.
+    /// The power goes after so many more operations; with 0 at the next sync.
     pub fn cut_after(&self, operations: u64) {
         let mut s = self.state.lock();
-        s.cut_at = Some(s.operations + operations.max(1));
+        match operations {
+            0 => s.cut_at_sync = true,
+            n => s.cut_at = Some(s.operations + n),
+        }
     }
 
     /// From now on nothing works: the power is gone, or the process is.
@@ -144,7 +150,7 @@ impl Disk {
     /// Power again, no faults; the files are as the process left them.
     pub fn switch_on(&self) {
         let mut s = self.state.lock();
-        (s.off, s.cut_at, s.error, s.failed) = (false, None, None, false);
+        (s.off, s.cut_at, s.cut_at_sync, s.error, s.failed) = (false, None, false, None, false);
     }
 
     /// What a loss of power left. Nobody has the files open.
@@ -188,7 +194,7 @@ impl Disk {
             (s.error, s.failed) = (None, true);
             return Answer::Fail(error);
         }
-        if s.cut_at.is_some_and(|at| at <= s.operations) {
+        if s.cut_at.is_some_and(|at| at <= s.operations) || (s.cut_at_sync && may == [DiskError::Sync]) {
             s.off = true;
         }
         Answer::Do

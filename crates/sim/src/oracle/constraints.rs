@@ -18,8 +18,8 @@ pub enum Promise {
     Check,
 }
 
-/// What `docs/merge.md` promises today. CHECK and NOT NULL of merged rows come later: then they are added here.
-pub const PROMISED: &[Promise] = &[Promise::Unique, Promise::Reference];
+/// What `docs/merge.md` promises today.
+pub const PROMISED: &[Promise] = &[Promise::Unique, Promise::Reference, Promise::NotNull, Promise::Check];
 
 fn folded(value: &str, kind: Option<Kind>) -> String {
     if kind == Some(Kind::Caseless) { value.to_lowercase() } else { value.to_owned() }
@@ -84,24 +84,33 @@ fn references(picture: &Picture, table: &Table) -> Result<(), String> {
 }
 
 fn not_null(picture: &Picture, table: &Table) -> Result<(), String> {
-    let (_, rows) = &picture.tables[&table.name];
-    for column in table.columns.iter().filter(|c| !c.nullable) {
-        let Some(i) = picture.column(&table.name, &column.name) else { continue };
-        if let Some(row) = rows.iter().find(|r| r[i].is_none()) {
-            return Err(format!("{}: {row:?} has NULL in {}", table.name, column.name));
+    let (columns, rows) = &picture.tables[&table.name];
+    for (i, column) in columns.iter().enumerate() {
+        if picture.not_null.contains(&(table.name.clone(), column.clone()))
+            && let Some(row) = rows.iter().find(|r| r[i].is_none())
+        {
+            return Err(format!("{}: {row:?} has NULL in {column}", table.name));
         }
     }
     Ok(())
 }
 
-/// Generated checks are all of the form `column >= 0`.
+/// Generated checks are all of the form `column <= column or number`.
 fn check_clause(picture: &Picture, table: &Table) -> Result<(), String> {
-    let Some(column) = table.check.as_deref().and_then(|c| c.strip_suffix(" >= 0")) else { return Ok(()) };
-    let Some(i) = picture.column(&table.name, column) else { return Ok(()) };
     let (_, rows) = &picture.tables[&table.name];
-    let wrong = |r: &&Vec<Option<String>>| r[i].as_deref().is_some_and(|v| v.starts_with('-'));
-    match rows.iter().find(wrong) {
-        Some(row) => Err(format!("{}: {row:?} breaks CHECK ({column} >= 0)", table.name)),
-        None => Ok(()),
+    for (_, left, right) in picture.checks.iter().filter(|(t, ..)| *t == table.name) {
+        let number = |row: &Vec<Option<String>>, of: &str| -> Option<i64> {
+            match picture.column(&table.name, of) {
+                Some(i) => row[i].as_deref()?.parse().ok(),
+                None => of.parse().ok(),
+            }
+        };
+        let wrong = |r: &&Vec<Option<String>>| {
+            number(r, left).zip(number(r, right)).is_some_and(|(left, right)| left > right)
+        };
+        if let Some(row) = rows.iter().find(wrong) {
+            return Err(format!("{}: {row:?} breaks CHECK ({left} <= {right})", table.name));
+        }
     }
+    Ok(())
 }

@@ -9,8 +9,10 @@
 //! | durable | what was acknowledged is visible on its node from then on, and in the end everywhere |
 //! | aborted | what was rolled back is never visible |
 //! | constraints | visible rows keep what `docs/merge.md` promises ([`PROMISED`]) |
+//! | counters | a counter is the sum of what visible transactions have added |
 //! | lost value | each value in the log is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
 //! | replay | the log into an empty store, in another order, gives the same |
+//! | errors | no statement ends with an error of the engine's own, unless the disk failed |
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
 
 mod constraints;
@@ -61,6 +63,10 @@ pub struct Picture {
     pub conflicts: Rows,
     /// UNIQUE keys: table and columns.
     pub uniques: BTreeSet<(String, Vec<String>)>,
+    /// NOT NULL: table and column.
+    pub not_null: BTreeSet<(String, String)>,
+    /// Checks `left <= right`: table and both sides.
+    pub checks: BTreeSet<(String, String, String)>,
 }
 
 fn ask(engine: &Engine, session: &mut p2pdb_engine::Session, sql: &str) -> Result<Rows, Failure> {
@@ -83,6 +89,11 @@ impl Picture {
         for row in ask(engine, &mut s, "SHOW TABLES")? {
             let name = cell(&row, 0);
             let columns = ask(engine, &mut s, &format!("SHOW COLUMNS FROM `{name}`"))?;
+            let required = columns.iter().filter(|r| cell(r, 2) == "NO");
+            picture.not_null.extend(required.map(|r| (name.clone(), cell(r, 0))));
+            let created = ask(engine, &mut s, &format!("SHOW CREATE TABLE `{name}`"))?;
+            let created = created.first().map(|r| cell(r, 1)).unwrap_or_default();
+            picture.checks.extend(checks(&created).map(|(l, r)| (name.clone(), l, r)));
             let columns = columns.iter().map(|r| cell(r, 0)).collect();
             let mut rows = ask(engine, &mut s, &format!("SELECT * FROM `{name}`"))?;
             rows.sort();
@@ -129,11 +140,21 @@ impl Picture {
 /// In the place of a node that has been replaced by an older one: it has to fetch what it had acknowledged.
 const NOBODY: usize = usize::MAX;
 
+/// The checks in a CREATE TABLE, all of which compare by `<=`.
+fn checks(create: &str) -> impl Iterator<Item = (String, String)> {
+    create.split("CHECK (").skip(1).filter_map(|rest| {
+        let line = rest.lines().next()?.replace(['`', '(', ')', ',', ' '], "");
+        line.split_once("<=").map(|(l, r)| (l.to_owned(), r.to_owned()))
+    })
+}
+
 /// What clients were told, and what follows from it.
 #[derive(Default)]
 pub struct Oracle {
     /// What each transaction had seen at its COMMIT.
     seen: BTreeMap<u64, BTreeSet<u64>>,
+    /// What each has added to rows of `tally`.
+    added: BTreeMap<u64, Vec<(u64, i64)>>,
     /// Acknowledged by this node, which must have it.
     acknowledged: BTreeMap<u64, usize>,
     aborted: BTreeSet<u64>,
@@ -147,9 +168,10 @@ impl Oracle {
     /// A client speaks.
     pub fn hear(&mut self, node: usize, report: &Report) {
         match report {
-            Report::Ran(_) => {}
-            Report::Committing(id, seen) => {
+            Report::Ran(_) | Report::Broken(_) => {}
+            Report::Committing(id, seen, added) => {
                 self.seen.insert(*id, seen.clone());
+                self.added.insert(*id, added.clone());
             }
             Report::Acknowledged(id) => {
                 self.acknowledged.insert(*id, node);
@@ -200,6 +222,7 @@ impl Oracle {
         }
         let begun = numbers(&ask(engine, &mut s, "SELECT tx FROM w_a")?);
         let ended = numbers(&ask(engine, &mut s, "SELECT tx FROM w_b")?);
+        let tally = ask(engine, &mut s, "SELECT id, n FROM tally")?;
         ask(engine, &mut s, "COMMIT")?;
         if begun != ended {
             let half: Vec<_> = begun.symmetric_difference(&ended).collect();
@@ -216,6 +239,15 @@ impl Oracle {
             if let Some(missing) = seen.and_then(|seen| seen.iter().find(|s| !begun.contains(s))) {
                 let what = format!("n{node} shows transaction {id} but not {missing}, which it had seen");
                 return Err(Failure::new("causal", what));
+            }
+        }
+        for row in &tally {
+            let (id, n) = (cell(row, 0).parse::<u64>().unwrap_or(0), cell(row, 1));
+            let added = begun.iter().filter_map(|tx| self.added.get(tx)).flatten();
+            let sum: i64 = added.filter(|(to, _)| *to == id).map(|(_, by)| by).sum();
+            if n != sum.to_string() {
+                let what = format!("n{node} counts {n} in row {id}, visible transactions have added {sum}");
+                return Err(Failure::new("counters", what));
             }
         }
         let kept = |id: &u64| !self.may_be_gone.contains(id);
