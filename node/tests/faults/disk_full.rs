@@ -96,23 +96,16 @@ fn inside() {
         let said = log.contains("disk is full") || log.contains("No space left");
         (up || (said && log.contains("p2pdb-node: "))).then_some(up)
     });
-    let a = match started {
-        true => a,
-        false => {
-            assert!(!a.wait_end().success());
-            Node::spawn(&data, &["run"], &["--bootstrap", &b.status().listening[0]])
-        }
+    let a = if started {
+        Some(a)
+    } else {
+        assert!(!a.wait_end().success());
+        None
     };
 
     // Room again.
     namespace::ok(&format!("mount -o remount,{LARGE} {}", small.display()));
-    let a = match started {
-        true => a,
-        false => {
-            let _ = a.wait_end();
-            Node::start(&data, &["--bootstrap", &b.status().listening[0]])
-        }
-    };
+    let a = a.unwrap_or_else(|| Node::start(&data, &["--bootstrap", &b.status().listening[0]]));
     a.wait_ready();
     wait_equal(&[&a, &b]);
     assert_eq!((count(&a, "a"), count(&a, "b")), (acknowledged, 40));
