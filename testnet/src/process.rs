@@ -27,8 +27,11 @@ impl State {
         let node = self.nodes.iter().find(|n| n.number == number)?;
         let pid = node.pid?;
         let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        if cmdline.is_empty() {
+            // It has ended and waits for its parent, or is just being started: then there is a program.
+            return std::fs::read_link(format!("/proc/{pid}/exe")).is_ok().then_some(pid);
+        }
         let data_dir = self.data_dir(number).root().to_str()?.to_owned();
-        // A process that has ended and waits for its parent has an empty command line.
         cmdline.split(|b| *b == 0).any(|arg| arg == data_dir.as_bytes()).then_some(pid)
     }
 
