@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::*;
-use p2pdb_mysql::Param;
 use p2pdb_mysql::client::ClientEvent;
+use p2pdb_mysql::{Param, StatusFlags};
 use p2pdb_node::mysql_client::MysqlClient;
 
 fn start(extra: &[&str]) -> (tempfile::TempDir, Node) {
@@ -47,6 +47,45 @@ fn statements_prepared_statements_and_several_results() {
         assert!(matches!(&row[0], Param::Text(t) | Param::Bytes(t) if t == name.as_bytes()), "{row:?}");
         assert!(matches!(c.event().expect("an event"), ClientEvent::Done(_)));
     }
+}
+
+#[test]
+fn procedures_give_several_results_and_their_out_parameters() {
+    let (_temp, node) = start(&[]);
+    let mut c = node.client(None);
+    let set_up = "CREATE DATABASE shop; USE shop; CREATE PROCEDURE p(IN a INT, OUT b INT, INOUT c VARCHAR(9)) BEGIN \
+                  SELECT a; SELECT a + 1, 'x'; SET b = a * 2; SET c = CONCAT(c, '!'); END; SELECT 'made'";
+    assert_eq!(query(&mut c, set_up).expect("a body is one statement"), [["made"]]);
+    query(&mut c, "SET @c = 'hey'").expect("set");
+    let rows = query(&mut c, "CALL p(4, @b, @c)").expect("called");
+    assert_eq!(rows, vec![vec!["4"], vec!["5", "x"]]);
+    assert_eq!(query(&mut c, "SELECT @b, @c").expect("rows"), [["8", "hey!"]]);
+
+    c.protocol().prepare(b"CALL p(?, ?, ?)");
+    let ClientEvent::Prepared { statement_id, params, .. } = c.event().expect("an event") else {
+        panic!("not prepared");
+    };
+    assert_eq!(params, 3);
+    c.protocol().execute(statement_id, &[Param::Int(5), Param::Null, Param::Text("you".into())]);
+    let mut found = Vec::new();
+    let mut out = false;
+    loop {
+        match c.event().expect("an event") {
+            ClientEvent::Columns(_) => {}
+            ClientEvent::BinaryRow(row) => found.push(row),
+            ClientEvent::Done(done) => {
+                out |= done.status.contains(StatusFlags::PS_OUT_PARAMS);
+                if !done.status.contains(StatusFlags::MORE_RESULTS_EXISTS) {
+                    break;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(out, "no OUT parameters");
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[2][0], Param::Int(10));
+    assert!(matches!(&found[2][1], Param::Text(t) | Param::Bytes(t) if t == b"you!"), "{found:?}");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
             second(&[(root, vec![keyless()], vec![long])]),
         ),
         ("changes", "one change of every kind", second(&[(root, vec![layout(), keyless()], every_change())])),
+        ("routines", "a procedure, a function and a trigger", second(&[(root, vec![], routines())])),
         ("edits", "edits of a counter, a set and a map", second(&[(root, vec![layout()], edits())])),
     ]
 }

@@ -72,6 +72,23 @@ fn several_results_arrive_in_order_in_chunks_of_any_size() {
 }
 
 #[test]
+fn out_parameters_are_known_behind_their_columns_and_nothing_after_them_is() {
+    let mut server = server_with(0x8200, config());
+    server.receive(&frame(0, b"\x03x")).unwrap();
+    server.poll().unwrap();
+    let out = MORE.status | StatusFlags::PS_OUT_PARAMS;
+    server.begin_flagged_rows([ColumnDef::new("b", ColumnType::Long)], out);
+    server.rows().row([Cell::Int(8)]).unwrap();
+    server.end_rows(&OkPacket { status: out, ..OK });
+    server.begin_rows([ColumnDef::new("c", ColumnType::Long)]);
+    server.end_rows(&OK);
+    let ends = frames(server.output()).into_iter().filter(|(_, payload)| payload[0] == 0xfe);
+    let statuses: Vec<u16> = ends.map(|(_, p)| u16::from_le_bytes([p[3], p[4]])).collect();
+    let (out, plain) = (out.bits(), StatusFlags::AUTOCOMMIT.bits());
+    assert_eq!(statuses, [out, out, plain, plain]);
+}
+
+#[test]
 fn cells_as_text() {
     let column = |column_type, decimals| ColumnDef { decimals, ..ColumnDef::new("c", column_type) };
     let filled = |length| ColumnDef {

@@ -53,8 +53,11 @@ impl Answer<'_> {
         }
         let fields: Vec<Field> = outcome.out.iter().map(|(f, _)| f.clone()).collect();
         let values: Vec<ValueRef<'_>> = outcome.out.iter().map(|(_, v)| v.into()).collect();
-        if self.columns(&fields).is_ok() && self.row(&fields, &values).is_continue() {
-            let mut status = StatusFlags::MORE_RESULTS_EXISTS | StatusFlags::PS_OUT_PARAMS;
+        // Every status of this result says what it is, also the one behind the columns.
+        let flags = StatusFlags::MORE_RESULTS_EXISTS | StatusFlags::PS_OUT_PARAMS;
+        self.begin(&fields, flags);
+        if self.row(&fields, &values).is_continue() {
+            let mut status = flags;
             status.set(StatusFlags::IN_TRANS, end.in_transaction);
             status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
             status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
@@ -72,6 +75,16 @@ impl Answer<'_> {
         let ok = OkPacket { status, warnings: outcome.warnings, ..OkPacket::default() };
         self.connection.end_rows(&ok);
         self.open = false;
+    }
+
+    fn begin(&mut self, fields: &[Field], flags: StatusFlags) {
+        if self.open {
+            // Its statement failed, and a handler of the stored procedure went on.
+            let end = ResultEnd { in_transaction: false, autocommit: false };
+            self.end_rows(&Outcome::default(), end);
+        }
+        self.connection.begin_flagged_rows(fields.iter().map(|f| cells::column(f, self.results)), flags);
+        self.open = true;
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -93,13 +106,7 @@ impl Answer<'_> {
 
 impl Sink for Answer<'_> {
     fn columns(&mut self, fields: &[Field]) -> Result<(), SqlError> {
-        if self.open {
-            // Its statement failed, and a handler of the stored procedure went on.
-            let end = ResultEnd { in_transaction: false, autocommit: false };
-            self.end_rows(&Outcome::default(), end);
-        }
-        self.connection.begin_rows(fields.iter().map(|f| cells::column(f, self.results)));
-        self.open = true;
+        self.begin(fields, StatusFlags::empty());
         Ok(())
     }
 

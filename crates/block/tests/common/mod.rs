@@ -107,6 +107,47 @@ pub fn edits() -> Vec<Change> {
     ]
 }
 
+/// A procedure, a function and a trigger, as CREATE writes them.
+pub fn routines() -> Vec<Change> {
+    let db = ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, "shop", None);
+    let scope = BodyScope {
+        sql_mode: "ANSI_QUOTES,STRICT_TRANS_TABLES".into(),
+        charset_client: "utf8mb4".into(),
+        collation_connection: Collation::Utf8mb4_0900AiCi,
+        database_collation: Collation::Utf8mb4Bin,
+    };
+    let routine = |parameters: &str, returns: Option<&str>, body: &str| RoutineDef {
+        parameters: parameters.into(),
+        returns: returns.map(str::to_owned),
+        body: body.into(),
+        deterministic: returns.is_some(),
+        data_access: if returns.is_some() { "NO SQL" } else { "CONTAINS SQL" }.into(),
+        invoker: returns.is_none(),
+        comment: "schön".into(),
+        definer: "root@%".into(),
+        scope: scope.clone(),
+    };
+    let put = |kind, parent, name: &str, definition| {
+        let id = ObjectId::derive(kind, parent, name, None);
+        let (name, definition) = (Some(name.to_owned()), Some(Box::new(definition)));
+        Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position: None })
+    };
+    let procedure = routine("IN a INT, OUT b INT", None, "BEGIN\n  SET b = a * 2;\nEND");
+    let function = routine("a INT", Some("VARCHAR(9) CHARSET utf8mb4"), "RETURN CONCAT(a, '!')");
+    let trigger = TriggerDef {
+        before: true,
+        event: TriggerEvent::Update,
+        body: "SET NEW.v = OLD.v + 1".into(),
+        definer: "root@%".into(),
+        scope,
+    };
+    vec![
+        put(ObjectKind::Procedure, db, "twice", Definition::Routine(procedure)),
+        put(ObjectKind::Function, db, "loud", Definition::Routine(function)),
+        put(ObjectKind::Trigger, table(), "grows", Definition::Trigger(trigger)),
+    ]
+}
+
 pub fn every_change() -> Vec<Change> {
     let cid = genesis().cid();
     let node = node_id(&key(3));

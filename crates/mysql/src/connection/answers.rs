@@ -56,6 +56,15 @@ impl Connection {
     where
         C: IntoIterator<Item = ColumnDef<'c>, IntoIter: ExactSizeIterator>,
     {
+        self.begin_flagged_rows(columns, StatusFlags::empty());
+    }
+
+    /// [`Self::begin_rows`] of a result whose every status carries these flags as well: clients know the OUT parameters
+    /// of a prepared CALL by [`StatusFlags::PS_OUT_PARAMS`] behind the columns.
+    pub fn begin_flagged_rows<'c, C>(&mut self, columns: C, flags: StatusFlags)
+    where
+        C: IntoIterator<Item = ColumnDef<'c>, IntoIter: ExactSizeIterator>,
+    {
         let Phase::Answering(Answering::Result(format)) = self.phase else {
             panic!("begin_rows out of turn: {:?}", self.phase);
         };
@@ -68,7 +77,7 @@ impl Connection {
             self.packet(|out| put_column(out, &column));
             self.columns.push(ColumnCode::of(&column));
         }
-        self.old_eof();
+        self.old_eof(flags);
         self.phase = Phase::Answering(Answering::Rows(format));
     }
 
@@ -160,7 +169,7 @@ impl Connection {
     }
 
     fn after_result(&mut self, status: StatusFlags) {
-        self.status = status.difference(StatusFlags::MORE_RESULTS_EXISTS);
+        self.status = status.difference(StatusFlags::MORE_RESULTS_EXISTS | StatusFlags::PS_OUT_PARAMS);
         if !status.contains(StatusFlags::MORE_RESULTS_EXISTS) {
             self.end_answer();
         }
@@ -178,13 +187,13 @@ impl Connection {
         for column in columns {
             self.packet(|out| put_column(out, &column));
         }
-        self.old_eof();
+        self.old_eof(StatusFlags::empty());
     }
 
     /// The EOF behind column definitions, for clients that still expect it.
-    fn old_eof(&mut self) {
+    fn old_eof(&mut self, flags: StatusFlags) {
         if !self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
-            let status = self.status;
+            let status = self.status | flags;
             self.packet(|out| put_eof(out, status, 0));
         }
     }
