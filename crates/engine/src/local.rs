@@ -123,6 +123,34 @@ fn args<'a>(w: &dyn Tables, core: &'a Core, bound: &'a Bound, random: [u8; 16]) 
     }
 }
 
+/// The rows of a query that the statement reads whole before it writes.
+fn collect(
+    w: &mut dyn Tables,
+    core: &mut Core,
+    bound: &Bound,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Vec<Value>>, SqlError> {
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    let lends = bound.statement.compiled().plan.functions;
+    let catalog = core.catalog(&w.base());
+    let read = || {
+        w.db().query(sql, params, |row| {
+            let values = row.to_values()?;
+            bytes += values.iter().map(Value::size_bytes).sum::<usize>();
+            if bytes > COLLECT_BYTES_MAX {
+                return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
+            }
+            rows.push(values);
+            Ok(NEXT)
+        })
+    };
+    let cost = functions::lend(lends, core, w.db(), &catalog, read);
+    cost.map_err(|e| run::failed(&e, core))?;
+    Ok(rows)
+}
+
 // ---- INSERT and REPLACE
 
 fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> Result<Outcome, SqlError> {
@@ -154,22 +182,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         }
         InsertRows::Select { query, types, coerce: targets } => {
             let params = bind(w, core, &query.slots, bound, seed)?;
-            let mut rows: Vec<Vec<Value>> = Vec::new();
-            let mut bytes = 0;
-            let lends = bound.statement.compiled().plan.functions;
-            let read = || {
-                w.db().query(&query.sql, &params, |row| {
-                    let values = row.to_values()?;
-                    bytes += values.iter().map(Value::size_bytes).sum::<usize>();
-                    if bytes > COLLECT_BYTES_MAX {
-                        return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
-                    }
-                    rows.push(values);
-                    Ok(NEXT)
-                })
-            };
-            let cost = functions::lend(lends, core, w.db(), &catalog, read);
-            cost.map_err(|e| run::failed(&e, core))?;
+            let rows = collect(w, core, bound, &query.sql, &params)?;
             for values in rows {
                 execute::context::set_row(run.rows + 1);
                 let coerced: Result<Vec<Value>, SqlError> = values
@@ -476,24 +489,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
             continue;
         };
         let params = bind(w, core, slots, bound, seed)?;
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        let lends = bound.statement.compiled().plan.functions;
-        let catalog = core.catalog(&w.base());
-        let read = || {
-            w.db().query(sql, &params, |row| {
-                let values = row.to_values()?;
-                bytes += values.iter().map(Value::size_bytes).sum::<usize>();
-                if bytes > COLLECT_BYTES_MAX {
-                    return Err(StoreError::CaptureFull { bytes_max: COLLECT_BYTES_MAX });
-                }
-                rows.push(values);
-                Ok(NEXT)
-            })
-        };
-        let cost = functions::lend(lends, core, w.db(), &catalog, read);
-        cost.map_err(|e| run::failed(&e, core))?;
-        collected.push(Some(rows));
+        collected.push(Some(collect(w, core, bound, sql, &params)?));
     }
     let mut outcome = Outcome::default();
     let start = w.db().capture_mark();

@@ -1,5 +1,6 @@
 //! Running a query: slots to values, SQLite rows to the sink, errors and warnings to the session.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use p2pdb_model::{Catalog, Value, ValueRef};
@@ -27,6 +28,20 @@ pub(crate) struct RunOn<'a> {
     pub(crate) inner: &'a Arc<Inner>,
     pub(crate) connection: &'a Connection,
     pub(crate) catalog: &'a Arc<Catalog>,
+}
+
+/// Keeps the first column of the last row.
+#[derive(Default)]
+pub(crate) struct OneValue(pub(crate) Value);
+
+impl Sink for OneValue {
+    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
+        Ok(())
+    }
+    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
+        self.0 = row.first().map_or(Value::Null, |v| v.to_value());
+        ControlFlow::Continue(())
+    }
 }
 
 /// For slots that cannot name a virtual table.

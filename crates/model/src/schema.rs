@@ -92,6 +92,23 @@ pub struct ColumnDef {
     pub collation_given: bool,
 }
 
+impl ColumnDef {
+    /// A column of this type of which nothing else was said.
+    pub fn new(ty: SqlType) -> Self {
+        ColumnDef {
+            ty,
+            nullable: true,
+            default: None,
+            on_update_now: false,
+            auto_increment: false,
+            generated: None,
+            comment: String::new(),
+            invisible: false,
+            collation_given: false,
+        }
+    }
+}
+
 /// A column's DEFAULT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DefaultValue {

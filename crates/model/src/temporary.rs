@@ -221,17 +221,7 @@ mod tests {
     }
 
     fn column(table: ObjectId, name: &str, at: u64) -> SchemaChange {
-        let def = ColumnDef {
-            ty: SqlType::Date,
-            nullable: true,
-            default: None,
-            on_update_now: false,
-            auto_increment: false,
-            generated: None,
-            comment: String::new(),
-            invisible: false,
-            collation_given: false,
-        };
+        let def = ColumnDef::new(SqlType::Date);
         let id = ObjectId::derive(ObjectKind::Column, table, name, None);
         change(id, table, name, Definition::Column(def), at)
     }

@@ -453,6 +453,21 @@ pub struct ScalarQuery {
     pub field: Field,
 }
 
+impl ScalarQuery {
+    /// The same, to be run.
+    pub fn to_query(&self) -> Query {
+        Query {
+            sql: self.sql.clone(),
+            slots: self.slots.clone(),
+            reads: ReadSet::default(),
+            locking: None,
+            short: true,
+            found_rows: None,
+            into: Vec::new(),
+        }
+    }
+}
+
 /// Where the value of one SQLite parameter comes from, and how it is made fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {

@@ -149,7 +149,7 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
                 _ => {
                     let Some(lo) = span.column("lo") else { return Vec::new() };
                     let ty = if lo.def.ty == tiny() { int() } else { tiny() };
-                    ddl.put(span.id, "lo", Definition::Column(column_def(ty)), lo.position);
+                    ddl.put(span.id, "lo", Definition::Column(ColumnDef::new(ty)), lo.position);
                 }
             }
         }
@@ -159,12 +159,12 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
             let (name, ty, tag) = STOCK[usize::from(s.y) % STOCK.len()];
             let Some(column) = stock.column(name) else { return Vec::new() };
             let comment = if column.def.comment.is_empty() { tag.to_owned() } else { String::new() };
-            let def = ColumnDef { comment, ..column_def(ty()) };
+            let def = ColumnDef { comment, ..ColumnDef::new(ty()) };
             ddl.put(stock.id, name, Definition::Column(def), column.position);
         }
         0 if item.column("n").is_none() => {
             let default = Some(DefaultValue::Literal((s.y % 2).to_string()));
-            let def = ColumnDef { default, ..column_def(int()) };
+            let def = ColumnDef { default, ..ColumnDef::new(int()) };
             ddl.put(item.id, "n", Definition::Column(def), 9);
         }
         0 => return item.column("n").map(|c| drop(c.id)).unwrap_or_default(),

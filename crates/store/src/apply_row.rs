@@ -32,14 +32,9 @@ impl Run<'_> {
         origin: &Origin,
         at: At,
     ) -> Result<()> {
-        let stored = match self.visible_of(plan, ident)? {
-            Some(stored) if stored.image.flags & HISTORY == 0 => stored,
-            _ => return self.recompute(plan, ident),
-        };
-        if !self.saw_some_writer(&stored.image, origin, at)? {
-            // Its author's row may be one that a verdict has taken away.
+        let Some(stored) = self.merged_in_place(plan, ident, HISTORY, origin, at)? else {
             return self.recompute(plan, ident);
-        }
+        };
         let mut image = stored.image.clone();
         let mut constrained = false;
         for (i, place) in layout.places.iter().enumerate() {
@@ -99,6 +94,24 @@ impl Run<'_> {
         self.replace(plan, layout, &stored, &image, constrained)
     }
 
+    /// The visible row, where a change of it can be merged without its history: it has none of these flags, and its author
+    /// is known to have meant it (else it may be one that a verdict has taken away).
+    fn merged_in_place(
+        &self,
+        plan: &TablePlan,
+        ident: &Ident,
+        flags: u8,
+        origin: &Origin,
+        at: At,
+    ) -> Result<Option<Stored>> {
+        match self.visible_of(plan, ident)? {
+            Some(stored) if stored.image.flags & flags == 0 => {
+                Ok(self.saw_some_writer(&stored.image, origin, at)?.then_some(stored))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Edits that arrived. Increments of a counter are added in place: they commute, and no assignment that is here can
     /// have seen them.
     pub(crate) fn edit(
@@ -110,13 +123,9 @@ impl Run<'_> {
         origin: &Origin,
         at: At,
     ) -> Result<()> {
-        let stored = match self.visible_of(plan, ident)? {
-            Some(stored) if stored.image.flags & (HISTORY | SIBLINGS) == 0 => stored,
-            _ => return self.recompute(plan, ident),
-        };
-        if !self.saw_some_writer(&stored.image, origin, at)? {
+        let Some(stored) = self.merged_in_place(plan, ident, HISTORY | SIBLINGS, origin, at)? else {
             return self.recompute(plan, ident);
-        }
+        };
         let mut image = stored.image.clone();
         let mut constrained = false;
         for (i, place) in layout.places.iter().enumerate() {

@@ -477,20 +477,6 @@ pub(crate) fn text() -> SqlType {
     SqlType::VarChar { chars: 50, collation: Collation::Utf8mb4GeneralCi }
 }
 
-pub(crate) fn column_def(ty: SqlType) -> ColumnDef {
-    ColumnDef {
-        ty,
-        nullable: true,
-        default: None,
-        on_update_now: false,
-        auto_increment: false,
-        generated: None,
-        comment: String::new(),
-        invisible: false,
-        collation_given: false,
-    }
-}
-
 /// Schema changes by name, against a catalog.
 pub(crate) struct Ddl<'a> {
     pub catalog: &'a Catalog,
@@ -540,7 +526,7 @@ impl<'a> Ddl<'a> {
         let def = TableDef { collation, comment: String::new(), auto_increment: None, options: Vec::new() };
         let table = self.put(database, name, Definition::Table(def), 0);
         for (n, (column, ty)) in columns.iter().enumerate() {
-            self.put(table, column, Definition::Column(column_def(ty.clone())), n as u64 + 1);
+            self.put(table, column, Definition::Column(ColumnDef::new(ty.clone())), n as u64 + 1);
         }
         if !primary.is_empty() {
             self.index(table, "PRIMARY", primary, true);
@@ -601,7 +587,7 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     ddl.put(span, SPAN_CHECK, span_check(false), 0);
     let stock = ddl.table(d, "stock", &[("id", int())], &["id"], &[]);
     for (n, (name, ty, tag)) in STOCK.iter().enumerate() {
-        let def = ColumnDef { comment: (*tag).to_owned(), ..column_def(ty()) };
+        let def = ColumnDef { comment: (*tag).to_owned(), ..ColumnDef::new(ty()) };
         ddl.put(stock, name, Definition::Column(def), n as u64 + 2);
     }
     ddl.changes

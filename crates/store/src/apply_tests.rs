@@ -270,7 +270,7 @@ fn add_column(node: &Node, name: &str, default: &str) -> Vec<p2pdb_model::change
     let catalog = node.merger.catalog().clone();
     let table = catalog.table("d", "item").unwrap().id;
     let mut ddl = Ddl::new(&catalog);
-    let def = ColumnDef { default: Some(DefaultValue::Literal(default.to_owned())), ..column_def(int()) };
+    let def = ColumnDef { default: Some(DefaultValue::Literal(default.to_owned())), ..ColumnDef::new(int()) };
     ddl.put(table, name, Definition::Column(def), 9);
     ddl.changes
 }

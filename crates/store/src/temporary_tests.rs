@@ -13,17 +13,8 @@ use crate::open::Options;
 
 fn column(table: ObjectId, name: &str, position: u64) -> Column {
     let id = ObjectId::derive(ObjectKind::Column, table, name, None);
-    let def = ColumnDef {
-        ty: SqlType::Int { size: IntSize::Int, unsigned: false, zerofill: false, width: None },
-        nullable: true,
-        default: None,
-        on_update_now: false,
-        auto_increment: false,
-        generated: None,
-        comment: String::new(),
-        invisible: false,
-        collation_given: false,
-    };
+    let def =
+        ColumnDef::new(SqlType::Int { size: IntSize::Int, unsigned: false, zerofill: false, width: None });
     Column { id, tag: id.tag(), name: name.to_owned(), def, position }
 }
 

@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::{Catalog, Value, ValueRef};
+use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{Field, FieldType};
-use p2pdb_sql::plan::{PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_sql::plan::{PlanKind, Query, Scalar, SessionCommand};
 use p2pdb_store::Connection;
 
 use super::{End, Host, Machine, Result, Step, cursor, functions};
 use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::engine::Inner;
-use crate::run::{self, RunOn};
+use crate::run::{self, OneValue, RunOn};
 use crate::statement::Bound;
 use crate::tables::Tables;
 
@@ -79,18 +79,9 @@ impl Host for Inside<'_, '_> {
                 execute::bind_typed(slot, &args)
             }
             Scalar::Query(q) => {
-                let query = Query {
-                    sql: q.sql.clone(),
-                    slots: q.slots.clone(),
-                    reads: ReadSet::default(),
-                    locking: None,
-                    short: true,
-                    found_rows: None,
-                    into: Vec::new(),
-                };
-                let mut first = One(Value::Null);
+                let mut first = OneValue::default();
                 let (found, fields) = (self.core.state.found_rows, std::slice::from_ref(&q.field));
-                self.query(&query, fields, &mut first)?;
+                self.query(&q.to_query(), fields, &mut first)?;
                 self.core.state.found_rows = found;
                 Ok((first.0, q.field.ty.clone()))
             }
@@ -151,7 +142,7 @@ impl Inside<'_, '_> {
                     return Err(SqlError::new(1415, "0A000", message));
                 }
                 // Without columns: SELECT … INTO, or DO.
-                let outcome = self.query_bound(q, &[], bound, &mut One(Value::Null))?;
+                let outcome = self.query_bound(q, &[], bound, &mut OneValue::default())?;
                 Outcome { has_rows: false, ..outcome }
             }
             PlanKind::Insert(_) => self.write(bound)?,
@@ -264,18 +255,5 @@ fn steps(machine: &mut Machine, host: &mut Inside<'_, '_>) -> Result<End> {
             Step::Done(result) => return *result,
             Step::Run(bound) => event = Some(host.statement(&bound)),
         }
-    }
-}
-
-/// Keeps the first column of the last row.
-struct One(Value);
-
-impl Sink for One {
-    fn columns(&mut self, _: &[Field]) -> Result<()> {
-        Ok(())
-    }
-    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> std::ops::ControlFlow<()> {
-        self.0 = row.first().map_or(Value::Null, |v| v.to_value());
-        std::ops::ControlFlow::Continue(())
     }
 }

@@ -1,20 +1,19 @@
 //! Commands on the session and its transaction (BEGIN, SET, USE, PREPARE, SAVEPOINT …) and the single values they ask for.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::Value;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::field::{Field, FieldKind, FieldType};
+use p2pdb_sql::field::{FieldKind, FieldType};
 use p2pdb_sql::front::{Literal, LiteralKind};
-use p2pdb_sql::plan::{PlanKind, Query, ReadSet, Scalar, SessionCommand};
+use p2pdb_sql::plan::{PlanKind, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
 use super::temporary::with_copies;
 use super::{NAMED_STATEMENTS_MAX, Progress, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
-use crate::run::{self, RunOn};
+use crate::run::{self, OneValue, RunOn};
 use crate::statement::Bound;
 
 impl Session {
@@ -313,16 +312,8 @@ impl Session {
                 execute::bind_typed(slot, &args)
             }
             Scalar::Query(q) => {
-                let query = Query {
-                    sql: q.sql.clone(),
-                    slots: q.slots.clone(),
-                    reads: ReadSet::default(),
-                    locking: None,
-                    short: true,
-                    found_rows: None,
-                    into: Vec::new(),
-                };
-                let mut first = OneValue(Value::Null);
+                let query = q.to_query();
+                let mut first = OneValue::default();
                 let fields = std::slice::from_ref(&q.field);
                 let result = match self.transaction {
                     Transaction::Writing(lease) => {
@@ -367,18 +358,5 @@ fn literal(variable: Option<&UserVariable>) -> Literal {
             Some(n) => Literal::uint(n),
             None => Literal::bytes(b.clone()),
         },
-    }
-}
-
-/// Keeps the first column of the last row.
-struct OneValue(Value);
-
-impl Sink for OneValue {
-    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
-        Ok(())
-    }
-    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
-        self.0 = row.first().map_or(Value::Null, |v| v.to_value());
-        ControlFlow::Continue(())
     }
 }

@@ -60,17 +60,7 @@ pub fn read(
 ) -> Result<ColumnSpec, SqlError> {
     let parsed = types::read(c, name, under.collation, notes)?;
     let mut spec = ColumnSpec {
-        def: ColumnDef {
-            ty: parsed.ty,
-            nullable: true,
-            default: None,
-            on_update_now: false,
-            auto_increment: false,
-            generated: None,
-            comment: String::new(),
-            invisible: false,
-            collation_given: parsed.collation_given,
-        },
+        def: ColumnDef { collation_given: parsed.collation_given, ..ColumnDef::new(parsed.ty) },
         primary: false,
         unique: parsed.serial,
         checks: Vec::new(),

@@ -110,7 +110,10 @@ fn statement(
         if c.is("procedure") || c.is("function") || c.is("trigger") {
             return routine::drop(c, cx, notes).map(Some);
         }
-        return drop_other(c, cx, notes);
+        if c.eat("event") {
+            return drop_event(c, notes).map(Some);
+        }
+        return Ok(None);
     }
     if c.eat("rename table") || c.eat("rename tables") {
         return rename::rename(c, cx).map(Some);
@@ -118,31 +121,16 @@ fn statement(
     Ok(None)
 }
 
-/// DROP of kinds of objects that cannot exist here.
-fn drop_other(
-    c: &mut Cursor<'_, '_>,
-    cx: &Context<'_>,
-    notes: &mut Vec<Note>,
-) -> Result<Option<Ddl>, SqlError> {
-    let Some(kind) = c.eat_one(&["trigger", "procedure", "function", "event"]) else {
-        return Ok(None);
-    };
+/// There are no events here, so none can be dropped.
+fn drop_event(c: &mut Cursor<'_, '_>, notes: &mut Vec<Note>) -> Result<Ddl, SqlError> {
     let if_exists = c.eat("if exists");
-    let (db, name) = c.table_name()?;
-    let db = cx.database(db)?;
-    let error = match kind {
-        "trigger" => SqlError::new(1360, "HY000", "Trigger does not exist"),
-        "event" => SqlError::new(1539, "HY000", format!("Unknown event '{name}'")),
-        _ => {
-            let message = format!("{} {db}.{name} does not exist", kind.to_uppercase());
-            SqlError::new(1305, "42000", message)
-        }
-    };
+    let (_, name) = c.table_name()?;
+    let error = SqlError::new(1539, "HY000", format!("Unknown event '{name}'"));
     if !if_exists {
         return Err(error);
     }
     notes.push(note(error));
-    Ok(Some(Ddl::default()))
+    Ok(Ddl::default())
 }
 
 /// `[[DEFAULT] CHARACTER SET x | COLLATE y | ENCRYPTION 'N'] …`

@@ -508,17 +508,7 @@ fn select(
             continue;
         }
         let ty = virtuals::type_of_field(&f.ty);
-        let def = ColumnDef {
-            default: default_of(cx, f, &ty),
-            ty,
-            nullable: !f.not_null,
-            on_update_now: false,
-            auto_increment: false,
-            generated: None,
-            comment: String::new(),
-            invisible: false,
-            collation_given: false,
-        };
+        let def = ColumnDef { default: default_of(cx, f, &ty), nullable: !f.not_null, ..ColumnDef::new(ty) };
         draft.add_column(&f.name, def, None)?;
     }
     let mut sorted = names.clone();

@@ -293,25 +293,36 @@ pub fn variables_key(text: &str, session: &SessionState) -> Vec<u8> {
 /// As [`Front::compile`]; 1241 for a row.
 pub fn compile_expression(text: &str, session: &SessionState, catalog: &Catalog) -> Result<Scalar, SqlError> {
     let mut tokens = tokens::tokenize(text, session.sql_mode, false)?;
-    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
-        return Err(too_deep());
-    }
-    let depth = tokens.depth;
     let source = Source::new(text, &tokens, &[], None);
-    let run = || {
-        let all = std::mem::take(&mut tokens.tokens);
-        let mut parser = Parser::new(&dialect::P2pdbDialect)
-            .with_recursion_limit(PARSER_DEPTH_MAX)
-            .with_tokens_with_locations(all);
+    parse(&mut tokens, |parser| {
         let cx = statement::Context { catalog, session, text, source: &source };
         let ansi_quotes = session.sql_mode.has(crate::session::SqlMode::ANSI_QUOTES);
-        let mut c = statement::Cursor::new(&mut parser, text, ansi_quotes);
+        let mut c = statement::Cursor::new(parser, text, ansi_quotes);
         let e = c.expr()?;
         c.end()?;
         statement::scalar(&e, &cx)
-    };
-    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
-    stacker::maybe_grow(stack, stack * 2, run)
+    })
+}
+
+/// Reads tokens with a parser, with as much stack as their nesting takes.
+///
+/// # Errors
+/// 1436 for what is nested too deeply, and those of `read`.
+fn parse<T>(
+    tokens: &mut tokens::Tokens,
+    read: impl FnOnce(&mut Parser<'_>) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
+        return Err(too_deep());
+    }
+    let all = std::mem::take(&mut tokens.tokens);
+    let stack = STACK_LEFT_BYTES + tokens.depth * STACK_LEVEL_BYTES;
+    stacker::maybe_grow(stack, stack * 2, || {
+        let mut parser = Parser::new(&dialect::P2pdbDialect)
+            .with_recursion_limit(PARSER_DEPTH_MAX)
+            .with_tokens_with_locations(all);
+        read(&mut parser)
+    })
 }
 
 fn session_key(key: &mut Vec<u8>, session: &SessionState, catalog: &Catalog, params: Option<&[LiteralKind]>) {
@@ -337,25 +348,15 @@ fn compile_now(
     } else {
         tokens::tokenize(text, session.sql_mode, lift)?
     };
-    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
-        return Err(too_deep());
-    }
-    let depth = tokens.depth;
     let source = Source::new(text, &tokens, literals, params);
     let count = tokens.places.iter().filter(|p| matches!(p.lifted, Some(tokens::Lifted::Param(_)))).count();
-    let run = || {
-        let all = std::mem::take(&mut tokens.tokens);
-        let mut parser = Parser::new(&dialect::P2pdbDialect)
-            .with_recursion_limit(PARSER_DEPTH_MAX)
-            .with_tokens_with_locations(all);
+    let mut plan = parse(&mut tokens, |parser| {
         let cx = statement::Context { catalog, session, text, source: &source };
-        if bind::statement::is_query(&parser) {
-            return bind::statement::compile(&mut parser, &cx);
+        if bind::statement::is_query(parser) {
+            return bind::statement::compile(parser, &cx);
         }
-        statement::compile_statement(&mut parser, &cx)
-    };
-    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
-    let mut plan = stacker::maybe_grow(stack, stack * 2, run)?;
+        statement::compile_statement(parser, &cx)
+    })?;
     plan.params = count;
     plan.note_functions();
     Ok((plan, source.pins()))

@@ -5,14 +5,11 @@
 //! parser never comes to what is behind it.
 
 use p2pdb_model::types::Collation;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::lexer::{Lexer, Quoting, Raw};
 use super::source::Source;
-use super::{
-    DEPTH_MAX, NESTING_MAX, PARSER_DEPTH_MAX, STACK_LEFT_BYTES, STACK_LEVEL_BYTES, dialect, tokens, too_deep,
-};
+use super::{parse, tokens};
 use crate::ddl::routine;
 use crate::error::SqlError;
 use crate::session::SqlMode;
@@ -104,21 +101,11 @@ pub(crate) fn read_program<T>(
     read: impl FnOnce(&mut Cursor<'_, '_>, &Source<'_>) -> Result<T, SqlError>,
 ) -> Result<T, SqlError> {
     let mut tokens = tokens::tokenize_program(text, mode)?;
-    if tokens.depth > DEPTH_MAX || tokens.nesting > NESTING_MAX {
-        return Err(too_deep());
-    }
-    let depth = tokens.depth;
     let source = Source::new(text, &tokens, &[], None);
-    let run = || {
-        let all = std::mem::take(&mut tokens.tokens);
-        let mut parser = Parser::new(&dialect::P2pdbDialect)
-            .with_recursion_limit(PARSER_DEPTH_MAX)
-            .with_tokens_with_locations(all);
-        let mut c = Cursor::new(&mut parser, text, mode.has(SqlMode::ANSI_QUOTES));
+    parse(&mut tokens, |parser| {
+        let mut c = Cursor::new(parser, text, mode.has(SqlMode::ANSI_QUOTES));
         read(&mut c, &source)
-    };
-    let stack = STACK_LEFT_BYTES + depth * STACK_LEVEL_BYTES;
-    stacker::maybe_grow(stack, stack * 2, run)
+    })
 }
 
 #[cfg(test)]

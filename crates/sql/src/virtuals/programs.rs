@@ -8,10 +8,89 @@ use p2pdb_model::schema::BodyScope;
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::{Collation, SqlType};
 
-use super::{Cx, Row, count, information, maybe, text};
+use super::Ty::{Int, Long, Text, UInt, When};
+use super::{Col, Cx, Row, count, information, maybe, text};
 use crate::error::SqlError;
 use crate::routine;
 use crate::schema_text::{self, quote};
+
+pub(super) const ROUTINES: &[Col] = &[
+    ("SPECIFIC_NAME", Text(64), true),
+    ("ROUTINE_CATALOG", Text(64), true),
+    ("ROUTINE_SCHEMA", Text(64), true),
+    ("ROUTINE_NAME", Text(64), true),
+    ("ROUTINE_TYPE", Text(9), true),
+    ("DATA_TYPE", Long, false),
+    ("CHARACTER_MAXIMUM_LENGTH", Int, false),
+    ("CHARACTER_OCTET_LENGTH", Int, false),
+    ("NUMERIC_PRECISION", UInt, false),
+    ("NUMERIC_SCALE", UInt, false),
+    ("DATETIME_PRECISION", UInt, false),
+    ("CHARACTER_SET_NAME", Text(64), false),
+    ("COLLATION_NAME", Text(64), false),
+    ("DTD_IDENTIFIER", Long, false),
+    ("ROUTINE_BODY", Text(3), true),
+    ("ROUTINE_DEFINITION", Long, false),
+    ("EXTERNAL_NAME", Text(10), false),
+    ("EXTERNAL_LANGUAGE", Text(64), true),
+    ("PARAMETER_STYLE", Text(3), true),
+    ("IS_DETERMINISTIC", Text(3), true),
+    ("SQL_DATA_ACCESS", Text(17), true),
+    ("SQL_PATH", Text(10), false),
+    ("SECURITY_TYPE", Text(7), true),
+    ("CREATED", When, true),
+    ("LAST_ALTERED", When, true),
+    ("SQL_MODE", Long, true),
+    ("ROUTINE_COMMENT", Long, true),
+    ("DEFINER", Text(288), true),
+    ("CHARACTER_SET_CLIENT", Text(64), true),
+    ("COLLATION_CONNECTION", Text(64), true),
+    ("DATABASE_COLLATION", Text(64), true),
+];
+
+pub(super) const PARAMETERS: &[Col] = &[
+    ("SPECIFIC_CATALOG", Text(64), true),
+    ("SPECIFIC_SCHEMA", Text(64), true),
+    ("SPECIFIC_NAME", Text(64), true),
+    ("ORDINAL_POSITION", UInt, true),
+    ("PARAMETER_MODE", Text(5), false),
+    ("PARAMETER_NAME", Text(64), false),
+    ("DATA_TYPE", Long, false),
+    ("CHARACTER_MAXIMUM_LENGTH", Int, false),
+    ("CHARACTER_OCTET_LENGTH", Int, false),
+    ("NUMERIC_PRECISION", UInt, false),
+    ("NUMERIC_SCALE", Int, false),
+    ("DATETIME_PRECISION", UInt, false),
+    ("CHARACTER_SET_NAME", Text(64), false),
+    ("COLLATION_NAME", Text(64), false),
+    ("DTD_IDENTIFIER", Long, true),
+    ("ROUTINE_TYPE", Text(9), true),
+];
+
+pub(super) const TRIGGERS: &[Col] = &[
+    ("TRIGGER_CATALOG", Text(64), true),
+    ("TRIGGER_SCHEMA", Text(64), true),
+    ("TRIGGER_NAME", Text(64), true),
+    ("EVENT_MANIPULATION", Text(6), true),
+    ("EVENT_OBJECT_CATALOG", Text(64), true),
+    ("EVENT_OBJECT_SCHEMA", Text(64), true),
+    ("EVENT_OBJECT_TABLE", Text(64), true),
+    ("ACTION_ORDER", UInt, true),
+    ("ACTION_CONDITION", Long, false),
+    ("ACTION_STATEMENT", Long, true),
+    ("ACTION_ORIENTATION", Text(3), true),
+    ("ACTION_TIMING", Text(6), true),
+    ("ACTION_REFERENCE_OLD_TABLE", Text(10), false),
+    ("ACTION_REFERENCE_NEW_TABLE", Text(10), false),
+    ("ACTION_REFERENCE_OLD_ROW", Text(3), true),
+    ("ACTION_REFERENCE_NEW_ROW", Text(3), true),
+    ("CREATED", When, true),
+    ("SQL_MODE", Long, true),
+    ("DEFINER", Text(288), true),
+    ("CHARACTER_SET_CLIENT", Text(64), true),
+    ("COLLATION_CONNECTION", Text(64), true),
+    ("DATABASE_COLLATION", Text(64), true),
+];
 
 fn kind_name(kind: ObjectKind) -> &'static str {
     if kind == ObjectKind::Function { "FUNCTION" } else { "PROCEDURE" }
