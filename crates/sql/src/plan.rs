@@ -558,6 +558,8 @@ pub enum RandomKind {
     UuidShort,
     /// A seed for RAND().
     Seed,
+    /// 16 bytes from which RANDOM_BYTES() makes its own.
+    Bytes,
 }
 
 /// Conversion of a value before it is bound. Opaque to the engine.

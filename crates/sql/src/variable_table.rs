@@ -120,7 +120,7 @@ pub const VARIABLES: &[Variable] = &[
     v("binlog_expire_logs_seconds", Global, false, Kind::Int { min: 0, max: 4_294_967_295 }, Int(2592000)),
     v("binlog_format", Both, true, Kind::Enum(&["MIXED", "STATEMENT", "ROW"]), Text("ROW")),
     v("binlog_row_image", Both, true, Kind::Enum(&["MINIMAL", "NOBLOB", "FULL"]), Text("FULL")),
-    v("block_encryption_mode", Both, true, Kind::Enum(&["aes-128-ecb"]), Text("aes-128-ecb")),
+    v("block_encryption_mode", Both, false, Kind::Enum(crate::functions::cipher::MODES), Text("aes-128-ecb")),
     v("bulk_insert_buffer_size", Both, false, Kind::Int { min: 0, max: u64::MAX }, Int(8388608)),
     v("character_set_client", Both, false, Charset, Text("utf8mb4")),
     v("character_set_connection", Both, false, Charset, Text("utf8mb4")),

@@ -13,6 +13,7 @@ use sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, OrderByExpr, TrimWhereField,
 };
 
+use super::built_in::{self, State};
 use super::signature::{self, Ret};
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
@@ -266,8 +267,13 @@ impl Binder<'_> {
             return Ok(b.with_parts(&args));
         }
         let Some(sig) = signature::find(name) else {
-            if signature::KNOWN.contains(&name) || name.starts_with("ST_") || name.starts_with("MBR") {
-                return Err(SqlError::unsupported(name));
+            match built_in::state(name) {
+                Some(State::Rejected) => {
+                    let message = format!("Access to native function '{}' is rejected.", name.to_lowercase());
+                    return Err(SqlError::new(3566, "HY000", message));
+                }
+                Some(_) => return Err(SqlError::unsupported(name)),
+                None => {}
             }
             let shown = match self.session.database.as_deref() {
                 Some(d) if !name.contains('.') => format!("{d}.{name}"),
@@ -321,7 +327,7 @@ impl Binder<'_> {
         // What is made of NULL alone has no character set.
         let null = |a: &Bound| a.class() == Class::Null;
         let unknown = match sig.ret {
-            Ret::Like(_) => name != "JSON_UNQUOTE" && args.first().is_some_and(null),
+            Ret::Like(_) => !matches!(name, "JSON_UNQUOTE" | "QUOTE") && args.first().is_some_and(null),
             Ret::Sum if name == "INSERT" => args.first().is_some_and(null),
             Ret::Sum => args.iter().all(null),
             Ret::Text(_) => {
@@ -391,6 +397,9 @@ impl Binder<'_> {
             Ret::Bytes(_) if name == "UNHEX" => {
                 let width = if args[0].class() == Class::Bytes { 1 } else { 4 };
                 FieldType::bytes(first.saturating_mul(width).div_ceil(2))
+            }
+            Ret::Bytes(_) if name == "FROM_BASE64" => {
+                FieldType::bytes(first.saturating_mul(4).div_ceil(4).saturating_mul(3))
             }
             Ret::UInt if name == "CRC32" => FieldType { length: 10, ..FieldType::uint() },
             Ret::Bool if name == "JSON_VALID" => FieldType { length: 21, ..FieldType::int() },

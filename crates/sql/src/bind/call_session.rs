@@ -12,6 +12,9 @@ use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::plan::{Coerce, NowKind, RandomKind, SessionInfo, Slot, Source};
 
+/// What CURRENT_ROLE() may give, as its type says it.
+const ROLE_CHARS: u32 = 50_331_648;
+
 impl Binder<'_> {
     /// Functions that read syntax, the session or the clock.
     pub(super) fn special(&mut self, call: &Call<'_>, s: &Rc<Scope>) -> Result<Option<Bound>, SqlError> {
@@ -26,18 +29,25 @@ impl Binder<'_> {
             b
         };
         if let Some(n) = name.strip_prefix(crate::statement::calls::CALL) {
-            // `n`, or `n:id` of a stored function.
+            // `n:id` of a stored function, `n` and a letter for what else a call gives.
+            let letter = n.chars().last().filter(char::is_ascii_uppercase);
+            let n = n.trim_end_matches(|c: char| c.is_ascii_uppercase());
             let (n, id) = n.split_once(':').map_or((n, None), |(n, id)| (n, Some(id)));
             let routine = id.and_then(ObjectId::from_hex).and_then(|id| self.catalog.routine_by_id(id));
             let ty = match routine {
                 Some(r) => crate::routine::returns_of(r)?.map(|ty| FieldType::of_column(&ty)),
-                None => Some(FieldType::int()),
+                None => Some(match letter {
+                    Some('U' | 'V') => FieldType::uint(),
+                    Some('B') => FieldType::boolean(),
+                    _ => FieldType::int(),
+                }),
             };
             let (Ok(n), Some(ty)) = (n.parse(), ty) else { return Ok(None) };
             let mut b = Bound::slot(Slot { source: Source::Call(n), coerce: Coerce::None }, ty);
             if b.class().is_text() {
                 b.coercibility = coercibility::COLUMN;
             }
+            b.not_null = matches!(letter, Some('N' | 'V'));
             return Ok(Some(b));
         }
         if name == "DEFAULT" {
@@ -63,7 +73,8 @@ impl Binder<'_> {
             }
             "UTC_TIME" => {
                 let fsp = self.fsp(args)?;
-                Some(slot(Source::Now(NowKind::UtcTime(fsp)), FieldType::time(fsp)))
+                let length = 8 + if fsp > 0 { u32::from(fsp) + 1 } else { 0 };
+                Some(slot(Source::Now(NowKind::UtcTime(fsp)), FieldType { length, ..FieldType::time(fsp) }))
             }
             "CURDATE" | "CURRENT_DATE" => none(Ok(slot(Source::Now(NowKind::Date), FieldType::date())))?,
             "UTC_DATE" => none(Ok(slot(Source::Now(NowKind::UtcDate), FieldType::date())))?,
@@ -81,8 +92,10 @@ impl Binder<'_> {
                 none(Ok(self.session_slot(Source::SessionInfo(SessionInfo::CurrentUser), ty)))?
             }
             "CURRENT_ROLE" => {
-                let ty = FieldType::text(288, Collation::Utf8mb4GeneralCi);
-                none(Ok(self.session_slot(Source::SessionInfo(SessionInfo::CurrentRole), ty)))?
+                let ty = FieldType::text(ROLE_CHARS, Collation::Utf8mb4GeneralCi);
+                none(Ok(self
+                    .session_slot(Source::SessionInfo(SessionInfo::CurrentRole), ty)
+                    .not_null(false)))?
             }
             "VERSION" => {
                 let source = Source::SystemVariable { name: "version".to_owned(), global: false };

@@ -24,6 +24,7 @@ use sqlparser::ast::{Expr, ObjectName, ObjectNamePart};
 
 pub mod aggregate;
 pub mod arithmetic;
+pub mod built_in;
 pub mod call;
 mod call_json;
 mod call_session;

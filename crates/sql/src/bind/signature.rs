@@ -126,15 +126,16 @@ pub const SIGNATURES: &[Signature] = table! {
     ["INET_NTOA"] "p_inet_ntoa" 1..1 "u" Text(31);
     ["INET6_ATON"] "p_inet6_aton" 1..1 "t" Bytes(16);
     ["INET6_NTOA"] "p_inet6_ntoa" 1..1 "b" Text(39);
-    ["GTID_SUBSET"] "p_gtid_subset" 2..2 "t" Bool;
-    ["GTID_SUBTRACT"] "p_gtid_subtract" 2..2 "t" Text(65_535);
+    ["GTID_SUBSET"] "p_gtid_subset" 2..2 "t" Int(21), total;
+    ["GTID_SUBTRACT"] "p_gtid_subtract" 2..2 "t" Like(1);
     ["IS_IPV4"] "p_is_ipv4" 1..1 "t" Bool, total;
     ["IS_IPV6"] "p_is_ipv6" 1..1 "t" Bool, total;
     ["IS_IPV4_COMPAT"] "p_is_ipv4_compat" 1..1 "b" Bool, total;
     ["IS_IPV4_MAPPED"] "p_is_ipv4_mapped" 1..1 "b" Bool, total;
     ["MAKE_SET"] "p_make_set" 2..MANY "ut" Sum;
     ["EXPORT_SET"] "p_export_set" 3..5 "utttu" Text(4096);
-    ["FORMAT_BYTES"] "p_format_bytes" 1..1 "r" Text(16);
+    ["FORMAT_BYTES"] "p_format_bytes" 1..1 "r" Text(11);
+    ["FORMAT_PICO_TIME"] "p_format_pico_time" 1..1 "r" Text(11);
     ["UUID_TO_BIN"] "p_uuid_to_bin" 1..2 "ti" Bytes(16);
     ["BIN_TO_UUID"] "p_bin_to_uuid" 1..2 "bi" Text(36);
     ["IS_UUID"] "p_is_uuid" 1..1 "t" Bool;
@@ -200,6 +201,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["JSON_DEPTH"] "p_json_depth" 1..1 "j" Int(21);
     ["JSON_KEYS"] "p_json_keys" 1..2 "jt" Json;
     ["JSON_REMOVE"] "p_json_remove" 2..MANY "jt" Json;
+    ["JSON_STORAGE_SIZE"] "p_json_storage_size" 1..1 "j" Int(21);
+    ["JSON_STORAGE_FREE"] "p_json_storage_free" 1..1 "j" Int(21);
     ["JSON_PRETTY"] "p_json_pretty" 1..1 "j" Text(65_535);
     ["JSON_MERGE_PATCH"] "p_json_merge_patch" 2..MANY "j" Json;
     ["JSON_MERGE_PRESERVE" | "JSON_MERGE"] "p_json_merge_preserve" 2..MANY "j" Json;
@@ -209,49 +212,3 @@ pub const SIGNATURES: &[Signature] = table! {
 pub fn find(name: &str) -> Option<&'static Signature> {
     SIGNATURES.iter().find(|s| s.names.contains(&name))
 }
-
-/// Functions of MySQL 8.0 that are not built: refused by name, unlike names that MySQL does not know.
-pub const KNOWN: &[&str] = &[
-    "AES_DECRYPT",
-    "AES_ENCRYPT",
-    "BENCHMARK",
-    "CURRENT_ROLE",
-    "DEFAULT",
-    "EXTRACTVALUE",
-    "GET_LOCK",
-    "GROUPING",
-    "IS_FREE_LOCK",
-    "IS_USED_LOCK",
-    "JSON_SCHEMA_VALID",
-    "JSON_SCHEMA_VALIDATION_REPORT",
-    "JSON_STORAGE_FREE",
-    "JSON_STORAGE_SIZE",
-    "JSON_TABLE",
-    "LOAD_FILE",
-    "MASTER_POS_WAIT",
-    "NAME_CONST",
-    "RANDOM_BYTES",
-    "RELEASE_ALL_LOCKS",
-    "RELEASE_LOCK",
-    "ROLES_GRAPHML",
-    "SLEEP",
-    "SOURCE_POS_WAIT",
-    "STATEMENT_DIGEST",
-    "STATEMENT_DIGEST_TEXT",
-    "COMPRESS",
-    "UNCOMPRESS",
-    "UNCOMPRESSED_LENGTH",
-    "UPDATEXML",
-    "VALIDATE_PASSWORD_STRENGTH",
-    "WEIGHT_STRING",
-    "ST_ASTEXT",
-    "ST_GEOMFROMTEXT",
-    "ST_X",
-    "ST_Y",
-    "POINT",
-    "ICU_VERSION",
-    "FORMAT_PICO_TIME",
-    "PS_CURRENT_THREAD_ID",
-    "PS_THREAD_ID",
-    "CAN_ACCESS_DATABASE",
-];

@@ -15,6 +15,7 @@ use std::cell::Cell;
 
 use p2pdb_model::Value;
 use p2pdb_model::temporal;
+use sha2::{Digest, Sha256};
 
 pub use assign::assign;
 pub use context::{Context, enter, leave, take_error};
@@ -174,10 +175,18 @@ pub fn nth_random(seed: [u8; 16], n: u64) -> [u8; 16] {
     (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
 }
 
+/// What clients see of a statement's randomness: nobody gets from one value to the others.
+fn hidden_random(seed: [u8; 16], n: u64) -> [u8; 16] {
+    let hash = Sha256::new().chain_update(seed).chain_update(n.to_be_bytes()).finalize();
+    let mut out = [0; 16];
+    out.copy_from_slice(&hash[..16]);
+    out
+}
+
 fn random(kind: RandomKind, args: &Args<'_>) -> (Value, FieldType) {
     let n = args.drawn.get();
     args.drawn.set(n + 1);
-    let mut b = nth_random(args.random, n);
+    let mut b = hidden_random(args.random, n);
     match kind {
         RandomKind::Uuid => {
             // RFC 9562, version 4.
@@ -187,6 +196,7 @@ fn random(kind: RandomKind, args: &Args<'_>) -> (Value, FieldType) {
             let text = format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..]);
             (Value::Text(text), FieldType::text(36, args.session.collation))
         }
+        RandomKind::Bytes => (Value::Blob(b.to_vec()), FieldType::bytes(16)),
         RandomKind::UuidShort | RandomKind::Seed => {
             let mut n = [0; 8];
             n.copy_from_slice(&b[..8]);

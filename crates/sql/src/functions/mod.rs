@@ -10,6 +10,7 @@ use p2pdb_model::{Value, ValueRef};
 
 pub mod aggregate;
 mod bits;
+pub mod cipher;
 pub mod hash;
 pub mod json;
 mod locale;
@@ -53,6 +54,7 @@ pub fn all() -> &'static [ScalarFunction] {
             temporal::FUNCTIONS,
             json::FUNCTIONS,
             hash::FUNCTIONS,
+            cipher::FUNCTIONS,
             bits::FUNCTIONS,
             network::FUNCTIONS,
             system::FUNCTIONS,
@@ -67,6 +69,7 @@ pub fn all() -> &'static [ScalarFunction] {
                         | "p_set_variable"
                         | "p_last_insert_id"
                         | "p_uuid"
+                        | "p_random_bytes"
                         | "p_depth"
                         | "p_seen"
                 );

@@ -78,6 +78,31 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             })
         }),
     ),
+    (
+        "p_format_pico_time",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            const UNITS: [(f64, &str); 7] = [
+                (86_400e12, "d"),
+                (3_600e12, "h"),
+                (60e12, "min"),
+                (1e12, "s"),
+                (1e9, "ms"),
+                (1e6, "us"),
+                (1e3, "ns"),
+            ];
+            let n = super::real_of(&a[0]);
+            text(match UNITS.iter().find(|(size, _)| n.abs() >= *size) {
+                Some((size, "d")) if n.abs() / size >= 1e5 => {
+                    let number = format!("{:.2e}", n / size);
+                    let (digits, power) = number.split_once('e').unwrap_or((&number, "0"));
+                    format!("{digits}e+{power:0>2} d")
+                }
+                Some((size, unit)) => format!("{:.2} {unit}", n / size),
+                None => format!("{:3} ps", n.trunc()),
+            })
+        }),
+    ),
 ];
 
 fn address(v: &ValueRef<'_>) -> Option<IpAddr> {
@@ -102,6 +127,21 @@ fn export_set(a: &[ValueRef<'_>]) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let f = FUNCTIONS.iter().find(|f| f.0 == "p_format_pico_time").unwrap().2;
+        for (n, want) in [
+            (0.0, "  0 ps"),
+            (12.7, " 12 ps"),
+            (999_999.0, "1000.00 ns"),
+            (60e12, "1.00 min"),
+            (86_400e12 * 99_999.0, "99999.00 d"),
+            (86_400e12 * 1e5, "1.00e+05 d"),
+        ] {
+            assert_eq!(f(&[ValueRef::Real(n)]).unwrap(), Value::Text(want.to_owned()), "{n}");
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -161,7 +161,7 @@ thread_local! {
 const SEQUENCES_MAX: usize = 256;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the next number of the sequence that began with this seed.
-fn random_bits(seed: u64) -> u64 {
+pub(super) fn random_bits(seed: u64) -> u64 {
     RANDOM.with(|r| {
         let mut all = r.borrow_mut();
         let at = all.iter().rposition(|s| s.0 == seed).unwrap_or_else(|| {

@@ -74,7 +74,15 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
             }
             let args =
                 args.iter_mut().filter_map(arg_mut).map(|e| scalar(e, cx)).collect::<Result<_, _>>()?;
-            f.name = ObjectName::from(vec![Ident::new(format!("{CALL}{}", calls.len()))]);
+            // What it gives: a truth value, an unsigned integer, one that is never NULL, or both of these.
+            let letter = match function {
+                CallFunction::GetLock | CallFunction::ReleaseLock | CallFunction::IsFreeLock => "B",
+                CallFunction::IsUsedLock => "U",
+                CallFunction::ReleaseAllLocks => "V",
+                CallFunction::Sleep => "N",
+                _ => "",
+            };
+            f.name = ObjectName::from(vec![Ident::new(format!("{CALL}{}{letter}", calls.len()))]);
             f.args = FunctionArguments::None;
             calls.push(Call { function, args });
             Ok(())

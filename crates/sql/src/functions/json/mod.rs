@@ -16,6 +16,7 @@ mod compare;
 mod form;
 mod path;
 mod search;
+mod storage;
 
 pub use compare::compare;
 use compare::{contains, merge_patch, merge_preserve, overlaps, sort_key};
@@ -134,6 +135,13 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             }))
         }),
     ),
+    (
+        "p_json_storage_size",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(storage::bytes(&doc(&a[0])?) as i64))),
+    ),
+    // Nothing is changed in place, so nothing is free.
+    ("p_json_storage_free", 1, strict!(|_: &[ValueRef<'_>]| Ok(Value::Int(0)))),
     ("p_json_depth", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(depth(&doc(&a[0])?) as i64)))),
     (
         "p_json_keys",
