@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use p2pdb_model::catalog::{Catalog, Check, Table};
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{SqlType, Value, ValueRef};
+use p2pdb_sql::ddl::conversion;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::session::SessionState;
 use p2pdb_sql::{collate, execute, functions as sql};
 use p2pdb_store::{
-    self as store, AggregateFunction, AggregateState, CollationSequence, FunctionError, Functions,
-    ScalarFunction,
+    self as store, AggregateFunction, AggregateState, CollationSequence, Conversion, ConversionOf, Converted,
+    FunctionError, Functions, ScalarFunction,
 };
 
 /// All of them; made once.
@@ -53,14 +54,29 @@ fn build() -> Functions {
     }
 }
 
-/// What the store is told of MySQL's meaning: what cells hold that nothing was ever written to, and what CHECKs say. Both
-/// are the same on every node, whatever sessions say.
+/// What the store is told of MySQL's meaning: what cells hold that nothing was ever written to, what becomes of values
+/// in another type, and what CHECKs say. All are the same on every node, whatever sessions say.
 pub(crate) fn meaning() -> store::Meaning {
+    let conversion: ConversionOf = Arc::new(|from: &SqlType, to: &SqlType| {
+        if conversion::keeps(from, to) {
+            return None;
+        }
+        let (from, to) = (from.clone(), to.clone());
+        let convert: Conversion = Arc::new(move |value| {
+            let (value, lossy) = conversion::convert(&from, &to, value);
+            Converted { value, lossy }
+        });
+        Some(convert)
+    });
     let check = |catalog: &Catalog, table: &Arc<Table>, check: &Check| {
         let session = SessionState::new(Arc::default(), 0, "", "", "");
         p2pdb_sql::dml::lower_check(table, check, catalog, &session).ok()
     };
-    store::Meaning { default: Arc::new(p2pdb_sql::ddl::defaults::unwritten), check: Arc::new(check) }
+    store::Meaning {
+        default: Arc::new(p2pdb_sql::ddl::defaults::unwritten),
+        conversion,
+        check: Arc::new(check),
+    }
 }
 
 /// Runs something in which CHECKs may be evaluated, outside of any session.

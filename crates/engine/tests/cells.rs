@@ -203,6 +203,87 @@ fn tags_are_shown_dumped_and_changed() {
 }
 
 #[test]
+fn a_counter_of_another_type_holds_the_number_that_its_author_saw_and_what_was_added_since() {
+    let (a, b) = two();
+    let c = a.join(3);
+    a.session().run("UPDATE shop.stock SET worth = 100.44");
+    b.fetch(&a);
+    b.session().run("UPDATE shop.stock SET worth = worth + 5.13");
+    a.fetch(&b);
+    a.session().run("ALTER TABLE shop.stock MODIFY worth INT COMMENT '[counter]'");
+    // The number is rounded, not its parts.
+    assert_eq!(a.session().rows("SELECT worth FROM shop.stock"), ["106"]);
+    a.session().run("UPDATE shop.stock SET worth = worth + 1");
+    c.fetch(&a);
+    b.session().run("UPDATE shop.stock SET worth = worth - 30.00");
+    c.session().run("UPDATE shop.stock SET worth = worth + 7");
+    converge(&[&a, &b, &c]);
+    for n in [&a, &b, &c] {
+        assert_eq!(n.session().rows("SELECT worth FROM shop.stock"), ["84"]);
+    }
+    // A text has nothing added to it: all is added before.
+    b.session().run("UPDATE shop.stock SET worth = worth + 16");
+    a.session().run("ALTER TABLE shop.stock MODIFY worth VARCHAR(20)");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &b, "SELECT worth, CHAR_LENGTH(worth) FROM shop.stock"), ["100|3"]);
+    assert!(conflicts(&a, &b).is_empty());
+    b.session().run("UPDATE shop.stock SET worth = CONCAT(worth, ' euros')");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &c, "SELECT worth FROM shop.stock"), ["100 euros"]);
+    let report = a.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+#[test]
+fn a_counter_that_does_not_fit_its_new_type_waits_until_it_does() {
+    let (a, b) = two();
+    a.session().run("ALTER TABLE shop.stock MODIFY pieces TINYINT NOT NULL COMMENT '[counter]'");
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 100");
+    converge(&[&a, &b]);
+    assert!(both(&a, &b, "SELECT pieces FROM shop.stock").is_empty());
+    assert_eq!(both(&a, &b, "SELECT row_key, `column`, rule FROM p2pdb.conflicts"), ["1|pieces|type"]);
+    b.session().run("ALTER TABLE shop.stock MODIFY pieces SMALLINT NOT NULL COMMENT '[counter]'");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["200"]);
+}
+
+#[test]
+fn sets_and_maps_become_text_and_come_back() {
+    let (a, b) = two();
+    a.session()
+        .run("ALTER TABLE shop.stock MODIFY tags VARCHAR(100), MODIFY names TEXT, MODIFY best TINYINT");
+    assert_eq!(
+        a.session().rows("SELECT tags, names, CHAR_LENGTH(tags) FROM shop.stock"),
+        ["[\"new\", \"red\"]|{\"en\": \"ball\"}|14"]
+    );
+    b.session().run("UPDATE shop.stock SET tags = JSON_ARRAY_APPEND(tags, '$', 'big'), best = 300");
+    b.session().run("UPDATE shop.stock SET names = JSON_SET(names, '$.de', 'Ball')");
+    converge(&[&a, &b]);
+    assert!(both(&a, &b, "SELECT id FROM shop.stock").is_empty());
+    a.session().run("ALTER TABLE shop.stock MODIFY best INT COMMENT '[max]'");
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT tags, names, best FROM shop.stock"),
+        ["[\"big\", \"new\", \"red\"]|{\"de\": \"Ball\", \"en\": \"ball\"}|300"]
+    );
+    b.session()
+        .run("ALTER TABLE shop.stock MODIFY tags JSON COMMENT '[set]', MODIFY names JSON COMMENT '[map]'");
+    converge(&[&a, &b]);
+    a.session().run("UPDATE shop.stock SET tags = JSON_ARRAY_APPEND(tags, '$', 'old')");
+    b.session().run("UPDATE shop.stock SET tags = JSON_REMOVE(tags, '$[2]')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT tags FROM shop.stock"), ["[\"big\", \"new\", \"old\"]"]);
+    assert_eq!(a.session().error("ALTER TABLE shop.stock MODIFY names JSON COMMENT '[set]'"), 3140);
+    a.session().run("ALTER TABLE shop.stock ADD plain VARCHAR(20) DEFAULT '1'");
+    assert_eq!(a.session().error("ALTER TABLE shop.stock MODIFY plain JSON COMMENT '[set]'"), 3140);
+    a.session().run("UPDATE shop.stock SET plain = 'no json'");
+    assert_eq!(a.session().error("ALTER TABLE shop.stock MODIFY plain JSON COMMENT '[set]'"), 3140);
+    a.session().run("UPDATE shop.stock SET plain = '[1]'");
+    a.session().run("ALTER TABLE shop.stock MODIFY plain JSON COMMENT '[set]'");
+    assert_eq!(a.session().rows("SELECT plain FROM shop.stock"), ["[1]"]);
+}
+
+#[test]
 fn a_wrong_tag_or_value_is_refused_before_anything_changes() {
     let (a, _) = two();
     let mut s = a.session();

@@ -365,3 +365,46 @@ fn a_client_waits_for_what_it_has_written_elsewhere() {
     let mut s = b.session();
     assert_eq!(s.rows(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{later}', 0.000001)")), ["1"]);
 }
+
+#[test]
+fn a_column_of_another_type_takes_what_was_written_in_the_old_one() {
+    let (a, b) = two();
+    let mut s = a.session();
+    s.run("ALTER TABLE shop.till MODIFY price VARCHAR(3) NOT NULL DEFAULT '0', MODIFY stock DECIMAL(8,2)");
+    assert_eq!(s.rows("SELECT price, stock FROM shop.till ORDER BY id"), ["10|100.00", "20|200.00"]);
+    drop(s);
+    // The other node knows nothing of it yet.
+    b.session().run("INSERT INTO shop.till VALUES (3, 'plum', 30, 300), (4, 'fig', 4000, 400)");
+    b.session().run("UPDATE shop.till SET stock = 99 WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        let rows = s.rows("SELECT id, price, stock FROM shop.till ORDER BY id");
+        assert_eq!(rows, ["1|10|99.00", "2|20|200.00", "3|30|300.00"]);
+        // No VARCHAR(3) holds it: the row waits.
+        assert_eq!(s.rows("SELECT row_key, rule FROM p2pdb.conflicts"), ["4|type"]);
+    }
+    b.session().run("ALTER TABLE shop.till MODIFY price VARCHAR(10)");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        assert_eq!(s.rows("SELECT price, stock FROM shop.till WHERE id = 4"), ["4000|400.00"]);
+        assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    }
+    let report = a.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+#[test]
+fn two_changes_of_one_columns_type_leave_the_later_one() {
+    let (a, b) = two();
+    a.session().run("ALTER TABLE shop.till MODIFY price TINYINT");
+    a.session().run("UPDATE shop.till SET price = 5 WHERE id = 2");
+    b.clock.advance_ms(5_000);
+    b.session().run("ALTER TABLE shop.till MODIFY price VARCHAR(10)");
+    b.session().run("UPDATE shop.till SET price = 'ten' WHERE id = 1");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        assert_eq!(n.session().rows("SELECT price FROM shop.till ORDER BY id"), ["ten", "5"]);
+    }
+}

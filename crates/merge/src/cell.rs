@@ -58,20 +58,77 @@ pub fn merge_cell<E>(
     writes: &[Write<'_>],
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedCell, E> {
-    // After the tag was taken away, or changed, edits that are in the log still mean what they say.
-    let edited = writes.iter().rev().find_map(|w| match w {
-        Write::Edit(CellEdit::Add(_)) => Some(CellKind::Counter),
-        Write::Edit(CellEdit::Set { .. }) => Some(CellKind::Set),
-        Write::Edit(CellEdit::Map { .. }) => Some(CellKind::Map),
-        Write::Assign(_) => None,
-    });
+    let kind = kind_in_effect(rule.kind, writes, saw)?;
     let mut cell = Cell { rule, writes, saw };
-    match if rule.kind.is_edited() { Some(rule.kind) } else { edited } {
-        Some(CellKind::Counter) => cell.counter(),
-        Some(CellKind::Set) => cell.set(),
-        Some(CellKind::Map) => cell.map(),
+    match kind {
+        CellKind::Counter => cell.counter(),
+        CellKind::Set => cell.set(),
+        CellKind::Map => cell.map(),
         _ => cell.register(),
     }
+}
+
+/// By which kind's rule the writes are merged in a column of this kind. After the tag was taken away, or changed, edits in
+/// the log that no assignment saw still mean what they say.
+pub fn kind_in_effect<E>(
+    kind: CellKind,
+    writes: &[Write<'_>],
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<CellKind, E> {
+    if kind.is_edited() {
+        return Ok(kind);
+    }
+    for (w, write) in writes.iter().enumerate().rev() {
+        let Write::Edit(edit) = write else { continue };
+        if !is_assigned_over(writes, w, saw)? {
+            return Ok(match edit {
+                CellEdit::Add(_) => CellKind::Counter,
+                CellEdit::Set { .. } => CellKind::Set,
+                CellEdit::Map { .. } => CellKind::Map,
+            });
+        }
+    }
+    Ok(kind)
+}
+
+/// An assignment saw this write.
+fn is_assigned_over<E>(
+    writes: &[Write<'_>],
+    write: usize,
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<bool, E> {
+    for (later, what) in writes.iter().enumerate().skip(write + 1) {
+        if matches!(what, Write::Assign(_)) && saw(later, write)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The writes of a cell that no assignment saw, in write order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingWrites {
+    /// Assignments. The last of them is the last of all assignments.
+    pub assigned: Vec<usize>,
+    /// Edits.
+    pub edited: Vec<usize>,
+}
+
+/// Sorts the writes of a cell; see [`merge_cell`].
+pub fn standing_writes<E>(
+    writes: &[Write<'_>],
+    saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
+) -> Result<StandingWrites, E> {
+    let mut standing = StandingWrites { assigned: Vec::new(), edited: Vec::new() };
+    for w in 0..writes.len() {
+        if !is_assigned_over(writes, w, saw)? {
+            match writes[w] {
+                Write::Assign(_) => standing.assigned.push(w),
+                Write::Edit(_) => standing.edited.push(w),
+            }
+        }
+    }
+    Ok(standing)
 }
 
 struct Cell<'a, E> {
@@ -106,19 +163,6 @@ impl<E> Cell<'_, E> {
         Ok(false)
     }
 
-    /// The assignments that no later one had seen, in write order.
-    fn standing(&mut self) -> Result<Vec<usize>, E> {
-        let mut standing = Vec::new();
-        for w in 0..self.writes.len() {
-            if self.assigned(w).is_some()
-                && !self.is_overruled(w, &mut |_, l| matches!(l, Write::Assign(_)))?
-            {
-                standing.push(w);
-            }
-        }
-        Ok(standing)
-    }
-
     /// What the cell holds before its edits: the last assignment, or what it holds unwritten.
     fn base(&self) -> &Value {
         let last = (0..self.writes.len()).rev().find_map(|w| self.assigned(w));
@@ -131,7 +175,7 @@ impl<E> Cell<'_, E> {
     }
 
     fn register(&mut self) -> Result<MergedCell, E> {
-        let mut standing = self.standing()?;
+        let mut standing = standing_writes(self.writes, self.saw)?.assigned;
         let greater = |a: &Value, b: &Value| match (a.is_null(), b.is_null(), self.rule.kind) {
             (true, _, CellKind::Max | CellKind::Min) => false,
             (false, true, CellKind::Max | CellKind::Min) => true,
@@ -153,16 +197,12 @@ impl<E> Cell<'_, E> {
     }
 
     fn counter(&mut self) -> Result<MergedCell, E> {
-        let mut lost = self.standing()?;
+        let StandingWrites { assigned: mut lost, edited } = standing_writes(self.writes, self.saw)?;
         lost.pop();
         let mut sum: Option<Decimal> = None;
-        for (w, write) in self.writes.iter().enumerate() {
-            let Write::Edit(CellEdit::Add(by)) = write else { continue };
-            let by = delta_in(by).filter(|_| CellKind::Counter.allows(self.rule.ty));
-            if self.is_overruled(w, &mut |_, l| matches!(l, Write::Assign(_)))? {
-                continue;
-            }
-            match by {
+        for w in edited {
+            let Write::Edit(edit @ CellEdit::Add(_)) = self.writes[w] else { continue };
+            match amount(self.rule.ty, edit) {
                 Some(by) => sum = Some(sum.map_or(by.clone(), |s| s.add(&by))),
                 None => lost.push(w),
             }
@@ -258,6 +298,17 @@ impl<E> Cell<'_, E> {
         lost.dedup();
         Ok(MergedCell { value, version: self.last(), lost })
     }
+}
+
+/// What an edit adds to a counter of this type, rounded as the type is; `None` when it adds nothing to such a column.
+pub fn amount(ty: &SqlType, edit: &CellEdit) -> Option<Decimal> {
+    let CellEdit::Add(by) = edit else { return None };
+    let scale = match ty {
+        SqlType::Int { .. } => 0,
+        SqlType::Decimal { scale, .. } => i32::from(*scale),
+        _ => return None,
+    };
+    Some(delta_in(by)?.rounded(scale))
 }
 
 /// A counter's value: what it holds, and what is added to it. NULL counts from zero. Out of the type's range it is the text

@@ -322,6 +322,18 @@ impl SqlType {
         }
     }
 
+    /// The same, to be changed.
+    pub fn collation_mut(&mut self) -> Option<&mut Collation> {
+        match self {
+            SqlType::Char { collation, .. }
+            | SqlType::VarChar { collation, .. }
+            | SqlType::Text { collation, .. }
+            | SqlType::Enum { collation, .. }
+            | SqlType::Set { collation, .. } => Some(collation),
+            _ => None,
+        }
+    }
+
     /// True where the stored form is always a 64-bit signed integer, so that a single-column primary key
     /// of this type can be SQLite's rowid.
     pub fn is_rowid(&self) -> bool {

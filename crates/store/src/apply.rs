@@ -22,14 +22,15 @@ use p2pdb_model::ids::ObjectId;
 use p2pdb_model::{Body, Catalog, Change, Value};
 
 use crate::connection::Connection;
-use crate::displaced::Run;
+use crate::displaced::{MISFIT, Run};
 use crate::error::{Result, StoreError};
 use crate::fingerprint::{Fingerprint, by_schema};
 use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE};
 use crate::index_ident::Ident;
 use crate::log::{BlockNo, TxNo};
-use crate::materialize::{Meaning, PlanCache};
+use crate::materialize::PlanCache;
 use crate::materialize_plan::TablePlan;
+use crate::meaning::Meaning;
 use crate::objects::{Held, Schema, object_ident};
 
 /// Keeps the merged tables. See the module.
@@ -89,7 +90,7 @@ fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
 }
 
 impl Merger {
-    /// Reads the schema from the log.
+    /// Reads the schema from the log. `meaning` says what must be known of MySQL.
     pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, meaning: Meaning) -> Result<Self> {
         let schema = Arc::new(Schema::load(db, is_ancestor)?);
         Ok(Self { cache: PlanCache::new(schema.clone(), meaning), committed: schema, unsealed: Vec::new() })
@@ -267,7 +268,7 @@ impl Run<'_> {
         };
         match change {
             RowChange::Insert { values, .. } if fresh => {
-                self.insert_fresh(&plan, &layout_plan.places, values, ident, at.tx)
+                self.insert_fresh(&plan, &layout_plan.places, values, ident, (origin, at))
             }
             RowChange::Insert { .. } if fault::on(Fault::SecondInsertIgnored) => Ok(()),
             RowChange::Insert { .. } => self.recompute(&plan, &ident),
@@ -284,19 +285,27 @@ impl Run<'_> {
         places: &[Option<usize>],
         values: &[Value],
         ident: Ident,
-        tx: TxNo,
+        change: (&Origin, At),
     ) -> Result<()> {
         let given = |place: &Option<usize>| place.and_then(|p| values.get(p));
-        let image = crate::displaced::Image {
+        let tx = change.1.tx;
+        let mut image = crate::displaced::Image {
             ident,
-            values: places
-                .iter()
-                .zip(&plan.columns)
-                .map(|(place, c)| given(place).unwrap_or(&c.unwritten).clone())
-                .collect(),
+            values: Vec::with_capacity(places.len()),
             writers: places.iter().map(|p| if given(p).is_some() { tx } else { TxNo(0) }).collect(),
             flags: 0,
         };
+        for (i, place) in places.iter().enumerate() {
+            let value = match given(place) {
+                Some(value) => {
+                    let (value, misfit) = self.present(&plan.columns[i], value, change)?;
+                    image.flags |= if misfit { MISFIT } else { 0 };
+                    value
+                }
+                None => plan.columns[i].unwritten.clone(),
+            };
+            image.values.push(value);
+        }
         match self.show_if_free(plan, &image)? {
             Some(rowid) => self.shown(plan, &image, rowid, true),
             None => self.put_pending(plan, &image),

@@ -8,7 +8,10 @@
 
 use std::collections::BTreeSet;
 
+use p2pdb_model::SqlType;
+use p2pdb_model::catalog::Column;
 use p2pdb_model::change::SchemaChange;
+use p2pdb_model::ids::{ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use quickcheck::{Arbitrary, Gen};
 
@@ -33,9 +36,23 @@ impl Arbitrary for Step {
     }
 }
 
-fn statements(s: Step) -> Vec<String> {
-    let (id, a, v) = (s.x % 4, s.y % 3, s.y);
-    let a = if s.x.is_multiple_of(5) { "NULL".to_owned() } else { a.to_string() };
+/// A number as a literal of the column's present type.
+fn number(node: &Node, table: &str, column: &str, n: i32) -> String {
+    let c = node.merger.catalog().table("d", table).and_then(|t| t.column(column));
+    match c.map(|c| &c.def.ty) {
+        Some(SqlType::VarChar { .. }) => format!("'{n}'"),
+        Some(ty) if *ty == tiny() => (n % 128).to_string(),
+        _ => n.to_string(),
+    }
+}
+
+fn statements(node: &Node, s: Step) -> Vec<String> {
+    let id = s.x % 4;
+    let v = number(node, "item", "v", i32::from(s.y));
+    let a = match s.x.is_multiple_of(5) {
+        true => "NULL".to_owned(),
+        false => number(node, "item", "a", i32::from(s.y % 3)),
+    };
     let b = ["'x'", "'X'", "'y'", "NULL"][usize::from(s.y / 16) % 4];
     let k = ["a", "b", "A", "c"][usize::from(s.x) % 4];
     let up = ["NULL", "'a'", "'B'", "'c'"][usize::from(s.y / 4) % 4];
@@ -46,7 +63,8 @@ fn statements(s: Step) -> Vec<String> {
         )
     };
     let part = format!(
-        "INSERT INTO {{part}} ({{part.k}}, {{part.item}}, {{part.up}}, {{part.v}}, _v) VALUES ('{k}', {parent}, {up}, {v}, ?v)"
+        "INSERT INTO {{part}} ({{part.k}}, {{part.item}}, {{part.up}}, {{part.v}}, _v) VALUES ('{k}', {parent}, {up}, {}, ?v)",
+        s.y
     );
     vec![match s.action % 16 {
         0 | 1 => item("INSERT"),
@@ -63,20 +81,23 @@ fn statements(s: Step) -> Vec<String> {
         12 => format!("DELETE FROM {{part}} WHERE {{part.k}} = '{k}'"),
         13 => format!("UPDATE {{part}} SET {{part.k}} = 'd{}' WHERE {{part.k}} = '{k}'", s.y % 2),
         14 => "INSERT INTO {note} ({note.v}, _v, _k) VALUES (1, ?v, randomblob(16))".to_owned(),
-        _ => format!("UPDATE {{note}} SET {{note.v}} = {v} WHERE rowid = {id} + 1"),
+        _ => format!("UPDATE {{note}} SET {{note.v}} = {} WHERE rowid = {id} + 1", s.y),
     }]
 }
 
 /// Statements on counters, sets and maps, and on greatest and least values.
-fn cells(s: Step) -> Vec<String> {
-    let (id, v, n) = (s.x % 2, s.y, i32::from(s.y) - 128);
+fn cells(node: &Node, s: Step) -> Vec<String> {
+    let (id, n) = (s.x % 2, i32::from(s.y) - 128);
+    let of = |column: &str, n: i32| number(node, "stock", column, n);
+    let (top, low) = (of("top", i32::from(s.y)), of("low", i32::from(s.y)));
+    let counts = !of("n", 1).contains('\'');
     let set = ["NULL", "'[]'", "'[1]'", "'[1, 2]'", "'[2, 3]'", "'[\"a\"]'"][usize::from(s.y / 8) % 6];
     let map =
         ["NULL", "'{}'", "'{\"a\": 1}'", "'{\"a\": 2, \"b\": 1}'", "'{\"b\": 2}'"][usize::from(s.y) % 5];
     let insert = format!(
         "INSERT INTO {{stock}} ({{stock.id}}, {{stock.n}}, {{stock.s}}, {{stock.m}}, {{stock.top}}, {{stock.low}}, _v) \
-         VALUES ({id}, {}, {set}, {map}, {v}, {v}, ?v)",
-        n % 100
+         VALUES ({id}, {}, {set}, {map}, {top}, {low}, ?v)",
+        of("n", n % 100)
     );
     let update = |what: String| format!("UPDATE {{stock}} SET {what} WHERE {{stock.id}} = {id}");
     let add = |by: i32| {
@@ -88,16 +109,18 @@ fn cells(s: Step) -> Vec<String> {
     let upsert =
         format!("{insert} ON CONFLICT ({{stock.id}}) DO UPDATE SET {{stock.n}} = {{stock.n}} + 1 {ADDS}");
     match s.action % 12 {
+        // Nothing is added to a text.
+        1..=4 | 6 | 11 if !counts => vec![insert],
         0 => vec![insert],
         1 | 2 => vec![upsert],
         3 | 4 => vec![add(n % 70)],
-        5 => vec![update(format!("{{stock.n}} = {}", n % 100))],
-        6 => vec![add(1), update(format!("{{stock.s}} = {set}, {{stock.top}} = {v}"))],
+        5 => vec![update(format!("{{stock.n}} = {}", of("n", n % 100)))],
+        6 => vec![add(1), update(format!("{{stock.s}} = {set}, {{stock.top}} = {top}"))],
         7 => vec![update(format!("{{stock.s}} = {set}"))],
         8 => vec![update(format!("{{stock.m}} = {map}"))],
-        9 => vec![update(format!("{{stock.top}} = {v}, {{stock.low}} = {v}"))],
+        9 => vec![update(format!("{{stock.top}} = {top}, {{stock.low}} = {low}"))],
         10 => vec![format!("DELETE FROM {{stock}} WHERE {{stock.id}} = {id}")],
-        _ => vec![add(-1), update(format!("{{stock.n}} = {}", n % 100)), add(2)],
+        _ => vec![add(-1), update(format!("{{stock.n}} = {}", of("n", n % 100))), add(2)],
     }
 }
 
@@ -127,12 +150,23 @@ fn spans(node: &Node, s: Step) -> Vec<String> {
     }]
 }
 
+fn retyped(table: ObjectId, c: &Column, ty: SqlType) -> Vec<SchemaChange> {
+    vec![SchemaChange::Put {
+        id: c.id,
+        kind: ObjectKind::Column,
+        parent: table,
+        name: None,
+        definition: Some(Box::new(Definition::Column(ColumnDef { ty, ..c.def.clone() }))),
+        position: None,
+    }]
+}
+
 fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
     let catalog = node.merger.catalog().clone();
     let Some(item) = catalog.table("d", "item") else { return Vec::new() };
     let mut ddl = Ddl::new(&catalog);
     let drop = |id| vec![SchemaChange::Drop { id }];
-    match s.x % 6 {
+    match s.x % 8 {
         5 => {
             // More, or less, is asked of the rows of `span`.
             let Some(span) = catalog.table("d", "span") else { return Vec::new() };
@@ -156,10 +190,10 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
         4 => {
             // A tag goes, or comes back.
             let Some(stock) = catalog.table("d", "stock") else { return Vec::new() };
-            let (name, ty, tag) = STOCK[usize::from(s.y) % STOCK.len()];
+            let (name, _, tag) = STOCK[usize::from(s.y) % STOCK.len()];
             let Some(column) = stock.column(name) else { return Vec::new() };
             let comment = if column.def.comment.is_empty() { tag.to_owned() } else { String::new() };
-            let def = ColumnDef { comment, ..ColumnDef::new(ty()) };
+            let def = ColumnDef { comment, ..column.def.clone() };
             ddl.put(stock.id, name, Definition::Column(def), column.position);
         }
         0 if item.column("n").is_none() => {
@@ -175,6 +209,25 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
         }
         1 => return item.index("uv").map(|i| drop(i.id)).unwrap_or_default(),
         2 => return item.column("v").map(|c| drop(c.id)).unwrap_or_default(),
+        n @ (3 | 6) => {
+            // A column takes the other type.
+            let Some(c) = item.column(if n == 3 { "v" } else { "a" }) else { return Vec::new() };
+            let ty = if c.def.ty == int() { text() } else { int() };
+            return retyped(item.id, c, ty);
+        }
+        7 => {
+            let Some(stock) = catalog.table("d", "stock") else { return Vec::new() };
+            let name = ["n", "s", "m", "top", "low", "n"][usize::from(s.y) % 6];
+            let Some(c) = stock.column(name) else { return Vec::new() };
+            let ty = match (name, s.y / 8 % 3) {
+                ("s" | "m", _) if c.def.ty == SqlType::Json => text(),
+                ("s" | "m", _) => SqlType::Json,
+                ("n", 0) => text(),
+                (_, 1) => int(),
+                _ => tiny(),
+            };
+            return retyped(stock.id, c, ty);
+        }
         _ => return item.foreign_keys.first().map(|k| drop(k.id)).unwrap_or_default(),
     }
     ddl.changes
@@ -195,8 +248,8 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
         match s.action % 20 {
             0..16 => {
                 let all = match s.node / 3 % 3 {
-                    0 => statements(*s),
-                    1 => cells(*s),
+                    0 => statements(&nodes[n], *s),
+                    1 => cells(&nodes[n], *s),
                     _ => spans(&nodes[n], *s),
                 };
                 let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();

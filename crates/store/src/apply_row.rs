@@ -5,16 +5,15 @@
 //! deletes against edits, verdicts) recomputes the row from the change index by `p2pdb_merge`. Both give the same, and
 //! tests compare them.
 
-use p2pdb_merge::cell::counted;
-use p2pdb_merge::{Cell, CellRule, RowWrite, Standing, Unit, Write, merge_cell, merge_row};
+use p2pdb_merge::cell::{amount, counted};
+use p2pdb_merge::{Cell, RowWrite, Standing, Unit, merge_row};
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, physical_column};
-use p2pdb_model::cell::delta_in;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
 use crate::apply::LayoutPlan;
-use crate::displaced::{HISTORY, Image, Reason, Run, SIBLINGS, Stored, hidden};
+use crate::displaced::{HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, hidden};
 use crate::error::{Result, StoreError};
 use crate::index::{At, LOST_DELETE, Loaded, Origin, saw, tx_sql};
 use crate::index_ident::Ident;
@@ -70,8 +69,10 @@ impl Run<'_> {
                     }
                 }
             }
+            let (value, misfit) = self.present(&plan.columns[i], value, (origin, at))?;
             image.writers[i] = at.tx;
-            image.values[i] = value.clone();
+            image.values[i] = value;
+            image.flags |= if misfit { MISFIT } else { 0 };
             constrained |= plan.constrained[i];
         }
         if stored.image.flags & SIBLINGS != 0 {
@@ -131,8 +132,8 @@ impl Run<'_> {
         for (i, place) in layout.places.iter().enumerate() {
             let Some(edit) = place.and_then(|p| edits.get(p)) else { continue };
             let column = &plan.columns[i];
-            let CellEdit::Add(by) = edit else { return self.recompute(plan, ident) };
-            let Some(by) = delta_in(by).filter(|_| column.kind == CellKind::Counter) else {
+            let counter = column.kind == CellKind::Counter && column.history.is_none();
+            let Some(by) = amount(&column.ty, edit).filter(|_| counter) else {
                 return self.recompute(plan, ident);
             };
             if fault::on(Fault::IncrementLost) {
@@ -284,8 +285,8 @@ impl Run<'_> {
         let turned = |cells: &Vec<Cell>| cells.first().is_some_and(|c| !joint(c.column));
         simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
         for unit in &merged.units {
-            let mut image = image_of(plan, ident, unit, &loaded);
-            let lost = joint_cells(plan, unit, &loaded, &mut image, &mut ask)?;
+            let mut image = self.image_of(plan, ident, unit, &loaded)?;
+            let lost = self.joint_cells(plan, unit, &loaded, &mut image)?;
             image.flags |= if simple { 0 } else { HISTORY };
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
@@ -307,51 +308,26 @@ impl Run<'_> {
     }
 }
 
-fn image_of(plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Image {
-    let held = |s: &p2pdb_merge::Cell| plan.column(s.column).is_some();
-    let has_siblings = unit.siblings.iter().any(held) || !unit.lost_deletes.is_empty();
-    let mut image = Image {
-        ident: ident.clone(),
-        values: plan.columns.iter().map(|c| c.unwritten.clone()).collect(),
-        writers: vec![TxNo(0); plan.columns.len()],
-        flags: if has_siblings { SIBLINGS } else { 0 },
-    };
-    for cell in &unit.cells {
-        let from = &loaded[cell.change];
-        let column = plan.column(cell.column).filter(|i| plan.columns[*i].stored);
-        if let (Some(i), Some(value)) = (column, from.values.get(cell.place)) {
-            image.values[i] = value.clone();
-            image.writers[i] = from.at.tx;
+impl Run<'_> {
+    fn image_of(&self, plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Result<Image> {
+        let held = |s: &p2pdb_merge::Cell| plan.column(s.column).is_some();
+        let has_siblings = unit.siblings.iter().any(held) || !unit.lost_deletes.is_empty();
+        let mut image = Image {
+            ident: ident.clone(),
+            values: plan.columns.iter().map(|c| c.unwritten.clone()).collect(),
+            writers: vec![TxNo(0); plan.columns.len()],
+            flags: if has_siblings { SIBLINGS } else { 0 },
+        };
+        for cell in &unit.cells {
+            let from = &loaded[cell.change];
+            let column = plan.column(cell.column).filter(|i| plan.columns[*i].stored);
+            if let (Some(i), Some(value)) = (column, from.values.get(cell.place)) {
+                let (value, misfit) = self.present(&plan.columns[i], value, (&from.origin, from.at))?;
+                image.values[i] = value;
+                image.writers[i] = from.at.tx;
+                image.flags |= if misfit { MISFIT } else { 0 };
+            }
         }
+        Ok(image)
     }
-    image
-}
-
-/// Merges the cells that are no plain registers into the image; gives the writes of them that lost.
-fn joint_cells(
-    plan: &TablePlan,
-    unit: &Unit,
-    loaded: &[Loaded],
-    image: &mut Image,
-    saw: &mut dyn FnMut(usize, usize) -> Result<bool>,
-) -> Result<Vec<Cell>> {
-    let mut all_lost = Vec::new();
-    for cells in &unit.joint {
-        let writes: Vec<(Cell, Write<'_>)> =
-            cells.iter().filter_map(|c| Some((*c, loaded[c.change].cell(c.place)?))).collect();
-        let Some((first, _)) = writes.first() else { continue };
-        let Some(i) = plan.column(first.column).filter(|i| plan.columns[*i].stored) else { continue };
-        let column = &plan.columns[i];
-        let rule = CellRule { kind: column.kind, ty: &column.ty, unwritten: &column.unwritten };
-        let what: Vec<Write<'_>> = writes.iter().map(|w| w.1).collect();
-        let mut ask = |a: usize, b: usize| saw(writes[a].0.change, writes[b].0.change);
-        let merged = merge_cell(rule, &what, &mut ask)?;
-        image.values[i] = merged.value;
-        image.writers[i] = loaded[writes[merged.version].0.change].at.tx;
-        all_lost.extend(merged.lost.iter().map(|w| writes[*w].0));
-    }
-    if !all_lost.is_empty() {
-        image.flags |= SIBLINGS;
-    }
-    Ok(all_lost)
 }

@@ -75,7 +75,8 @@ pub(crate) fn functions() -> Functions {
     Functions { collations, ..Functions::default() }
 }
 
-/// Defaults are integers or texts; CHECKs are SQLite text with `{column}` for the columns.
+/// Defaults are integers or texts; CHECKs are SQLite text with `{column}` for the columns. Integers become their text; of
+/// texts every third number fits no integer. JSON and texts are the same.
 pub(crate) fn meaning() -> Meaning {
     let default: DefaultOf = Arc::new(|def, _| match &def.default {
         Some(DefaultValue::Literal(text)) => text.parse().map_or(Value::Text(text.clone()), Value::Int),
@@ -88,7 +89,38 @@ pub(crate) fn meaning() -> Meaning {
         }
         (!sql.contains('{')).then_some(sql)
     });
-    Meaning { default, check }
+    let conversion: ConversionOf = Arc::new(|from, to| {
+        let (from, to) = (from.clone(), to.clone());
+        let range = |ty: &SqlType| match ty {
+            SqlType::Int { size, unsigned, .. } => Some(size.range(*unsigned)),
+            _ => None,
+        };
+        let is_text = |ty: &SqlType| matches!(ty, SqlType::VarChar { .. });
+        let converts = match (range(&from), range(&to)) {
+            (Some(from), Some(to)) => from.0 < to.0 || from.1 > to.1,
+            (None, None) => is_text(&from) != is_text(&to),
+            _ => true,
+        };
+        let convert: Conversion = Arc::new(move |value| {
+            let number = match value {
+                Value::Int(n) => Some(*n),
+                Value::Text(t) => t.parse().ok().filter(|n| n % 3 != 0),
+                _ => return Converted { value: Value::Null, lossy: false },
+            };
+            match (range(&to), value) {
+                (Some((least, greatest)), _) => {
+                    let wanted = i128::from(number.unwrap_or(-1));
+                    let held = wanted.clamp(least, greatest);
+                    let lossy = number.is_none() || held != wanted;
+                    Converted { value: Value::Int(held as i64), lossy }
+                }
+                (None, Value::Int(n)) => Converted { value: Value::Text(n.to_string()), lossy: false },
+                (None, other) => Converted { value: other.clone(), lossy: false },
+            }
+        });
+        converts.then_some(convert)
+    });
+    Meaning { default, conversion, check }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {

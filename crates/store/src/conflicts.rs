@@ -3,6 +3,7 @@
 //! Every line is a function of the blocks held. Two concurrent writes of one value are kept as siblings but are no
 //! conflict, so they are left out here. Not here: how a value of some MySQL type is shown (`sql`).
 
+use p2pdb_merge::Write;
 use p2pdb_merge::cell::lost_value;
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
@@ -188,6 +189,14 @@ impl Run<'_> {
                 }
                 let place = lost.write.columns.iter().rposition(|c| *c == column);
                 let Some(write) = place.and_then(|p| lost.cell(p)) else { continue };
+                let brought;
+                let write = match write {
+                    Write::Assign(value) => {
+                        (brought, _) = self.present(&plan.columns[i], value, (&lost.origin, lost.at))?;
+                        Write::Assign(&brought)
+                    }
+                    edit => edit,
+                };
                 let Some(value) = lost_value(kind, write, &image.values[i]) else { continue };
                 let winner = (image.writers[i] != TxNo(0))
                     .then(|| side(self.db, image.writers[i], Some(image.values[i].clone())));

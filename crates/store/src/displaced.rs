@@ -70,6 +70,9 @@ pub(crate) const HISTORY: u8 = 1;
 /// Flag in `_o`: the row may have siblings.
 pub(crate) const SIBLINGS: u8 = 2;
 
+/// Flag in `_o`: a value of the row does not fit the type that its column has since.
+pub(crate) const MISFIT: u8 = 4;
+
 /// A merged row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Image {
@@ -240,6 +243,9 @@ impl TablePlan {
 
     /// Why the visible table cannot hold the row, CHECKs apart.
     pub(crate) fn misfit(&self, image: &Image) -> Option<Reason> {
+        if image.flags & MISFIT != 0 {
+            return Some(Reason::Type);
+        }
         let one = |(c, v): (&PlanColumn, &Value)| match v {
             _ if !c.stored => None,
             Value::Null if !c.nullable => Some(Reason::Null),

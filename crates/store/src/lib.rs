@@ -42,6 +42,7 @@ mod fingerprint;
 mod functions;
 mod index;
 mod index_ident;
+mod joint;
 mod kept;
 mod lock;
 mod log;
@@ -52,6 +53,7 @@ mod log_testing;
 mod log_tests;
 mod materialize;
 mod materialize_plan;
+mod meaning;
 pub mod meta;
 mod newer;
 mod objects;
@@ -96,7 +98,7 @@ pub use log::{
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
-pub use materialize::{CheckOf, DefaultOf, Meaning};
+pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

@@ -2,8 +2,8 @@
 //!
 //! * A new column is added without touching a row; rows older than it have no version for it and hold its first
 //!   default. A dropped column, index or table is dropped here too: the log keeps what was written, and if the object
-//!   revives, or a change of collation or primary key makes rows lie otherwise, the table is written again from the
-//!   change index.
+//!   revives, or a change of type, collation or primary key makes rows lie otherwise, the table is written again from
+//!   the change index.
 //! * NOT NULL, CHECK and foreign keys do not exist in SQLite; statements are checked before, merged rows after. Where a
 //!   table asks more of its rows than before, all are looked at again.
 //! * Rows that clash under a new unique key are put aside and decided like any others; making the index cannot fail.
@@ -12,14 +12,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{
-    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Check, Table, physical_column, physical_displaced,
-    physical_index, physical_table, sqlite_collation,
+    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_index,
+    physical_table, sqlite_collation,
 };
+use p2pdb_model::change::WriteOrder;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
-use p2pdb_model::schema::{ColumnDef, Definition, IndexPart};
+use p2pdb_model::schema::{Definition, IndexPart};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, CellKind, Stamp, Value, ValueRef};
+use p2pdb_model::{Catalog, CellKind, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::displaced::Run;
@@ -27,26 +28,10 @@ use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::index::tx_sql;
 use crate::log::TxNo;
-use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, Known, TablePlan, index_columns, key_index};
+use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, TablePlan, index_columns, key_index};
+use crate::meaning::{ColumnHistory, Meaning};
 use crate::objects::Schema;
 use crate::query::NEXT;
-
-/// The stored form of what a column's cells hold where nothing was ever written: its DEFAULT, or the type's implicit
-/// default. Given by whoever knows MySQL's types; `Stamp` is when the column was first made, for CURRENT_TIMESTAMP.
-pub type DefaultOf = Arc<dyn Fn(&ColumnDef, Stamp) -> Value + Send + Sync>;
-
-/// A CHECK as SQLite text over the columns of the physical table: 0 where it is violated, 1 or NULL where it holds. `None` for
-/// one that says nothing any more, since a column is gone. The same on every node under one rules number.
-pub type CheckOf = Arc<dyn Fn(&Catalog, &Arc<Table>, &Check) -> Option<String> + Send + Sync>;
-
-/// What the store is told of MySQL's meaning by whoever knows it.
-#[derive(Clone)]
-pub struct Meaning {
-    /// What unwritten cells hold.
-    pub default: DefaultOf,
-    /// What CHECKs say.
-    pub check: CheckOf,
-}
 
 /// The plans of the tables of one schema, made when first asked for.
 pub(crate) struct PlanCache {
@@ -76,11 +61,7 @@ impl PlanCache {
             return Ok(Some(plan.clone()));
         }
         let Some(table) = self.schema.catalog.table_by_id(id) else { return Ok(None) };
-        let rekeyed = self.schema.rekeyed.contains(&id);
-        let unwritten = |column| unwritten(&self.schema, &self.meaning.default, column);
-        let checks = checks(&self.meaning, &self.schema.catalog, table);
-        let known = Known { rekeyed, unwritten: &unwritten, checks };
-        let plan = Arc::new(TablePlan::build(db, &self.schema.catalog, table, known)?);
+        let plan = Arc::new(TablePlan::build(db, table, &self.schema, &self.meaning)?);
         self.plans.insert(id, plan.clone());
         Ok(Some(plan))
     }
@@ -97,15 +78,26 @@ impl PlanCache {
 }
 
 /// The conditions of the table's enforced CHECKs.
-fn checks(meaning: &Meaning, catalog: &Catalog, t: &Arc<Table>) -> BTreeMap<ObjectId, String> {
+pub(crate) fn checks(meaning: &Meaning, catalog: &Catalog, t: &Arc<Table>) -> BTreeMap<ObjectId, String> {
     let enforced = t.checks.iter().filter(|c| c.def.enforced);
     enforced.filter_map(|c| Some((c.id, (meaning.check)(catalog, t, c)?))).collect()
 }
 
-fn unwritten(schema: &Schema, default: &DefaultOf, column: ObjectId) -> Value {
+/// What a column's cells hold that no change ever wrote, in its first type.
+pub(crate) fn born(schema: &Schema, meaning: &Meaning, column: ObjectId) -> Value {
     match schema.births.get(&column) {
-        Some((at, Definition::Column(def))) => default(def, at.stamp),
+        Some((at, Definition::Column(def))) => (meaning.default)(def, at.stamp),
         _ => Value::Null,
+    }
+}
+
+/// The same in its present type.
+pub(crate) fn unwritten(schema: &Schema, meaning: &Meaning, column: ObjectId) -> Result<Value> {
+    let value = born(schema, meaning, column);
+    let typed = schema.types.get(&column);
+    match typed.and_then(|typed| ColumnHistory::of(typed, &meaning.conversion)) {
+        Some(history) => history.unwritten(value),
+        None => Ok(value),
     }
 }
 
@@ -117,6 +109,8 @@ struct ColumnShape {
     kind: CellKind,
     /// Of a counter: a merged value may fit another type, or not.
     range: Option<SqlType>,
+    /// Where values are converted: the definitions that say how.
+    types: Vec<(WriteOrder, SqlType, Option<usize>)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -145,27 +139,24 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(schema: &Schema, meaning: &Meaning, t: &Arc<Table>) -> Self {
-        let default = &meaning.default;
-        let columns = t
-            .columns
-            .iter()
-            .map(|c| {
-                let collation = sqlite_collation(&c.def.ty);
-                let kind = c.cell_kind();
-                let range = (kind == CellKind::Counter).then(|| c.def.ty.clone());
-                (
-                    c.tag,
-                    ColumnShape {
-                        id: c.id,
-                        collation,
-                        unwritten: unwritten(schema, default, c.id),
-                        kind,
-                        range,
-                    },
-                )
-            })
-            .collect();
+    fn of(schema: &Schema, meaning: &Meaning, t: &Arc<Table>) -> Result<Self> {
+        let mut columns = BTreeMap::new();
+        for c in &t.columns {
+            let typed = schema.types.get(&c.id);
+            let typed = typed.filter(|t| ColumnHistory::of(t, &meaning.conversion).is_some());
+            let types = typed.iter().flat_map(|t| t.iter());
+            let types = types.map(|t| (t.origin.order(t.at.offset), t.ty.clone(), t.before));
+            let kind = c.cell_kind();
+            let shape = ColumnShape {
+                id: c.id,
+                collation: sqlite_collation(&c.def.ty),
+                unwritten: unwritten(schema, meaning, c.id)?,
+                kind,
+                range: (kind == CellKind::Counter).then(|| c.def.ty.clone()),
+                types: types.collect(),
+            };
+            columns.insert(c.tag, shape);
+        }
         let rowid = t.rowid_column().map(|c| c.tag);
         let mut indexes = BTreeMap::new();
         let (name, displaced) = (t.physical(), t.physical_displaced());
@@ -205,7 +196,7 @@ impl Shape {
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
         let checks = checks(meaning, &schema.catalog, t);
         let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
-        Shape { columns, rowid, key, indexes, cells, checks, references }
+        Ok(Shape { columns, rowid, key, indexes, cells, checks, references })
     }
 
     /// Rows that may be visible under `before` may not be any more.
@@ -222,7 +213,12 @@ impl Shape {
             // A column that was there before: rows may hold values for it in the log.
             None => old.holds(&c.id) || matches!(&c.unwritten, Value::Text(t) if t.contains('\0')),
         };
-        self.rowid != next.rowid || self.key != next.key || next.columns.iter().any(moved)
+        // Rows may be displaced for a value of a column that goes.
+        let mut gone = self.columns.iter().filter(|(tag, _)| !next.columns.contains_key(tag));
+        self.rowid != next.rowid
+            || self.key != next.key
+            || gone.any(|(_, c)| !c.types.is_empty())
+            || next.columns.iter().any(moved)
     }
 }
 
@@ -257,17 +253,19 @@ impl Run<'_> {
             }
         }
         self.plans.set_schema(next.clone());
-        let mut shaped = Vec::new();
+        let (mut shaped, mut rewritten) = (Vec::new(), Vec::new());
         let mut tables: Vec<_> = next.catalog.tables().collect();
         tables.sort_by_key(|t| t.id);
         for table in tables {
-            let shape = Shape::of(&next, &meaning, table);
+            let shape = Shape::of(&next, &meaning, table)?;
             match old.catalog.table_by_id(table.id) {
                 // Most tables are the very same.
                 Some(before) => {
-                    let before = Shape::of(&old, &meaning, before);
+                    let before = Shape::of(&old, &meaning, before)?;
                     if before != shape {
-                        self.alter(table, &before, &shape, &old, newer)?;
+                        if self.alter(table, &before, &shape, &old, newer)? {
+                            rewritten.push(table.id);
+                        }
                         shaped.push((table.id, Some(before), shape));
                     }
                 }
@@ -283,6 +281,27 @@ impl Run<'_> {
         }
         for (id, before, shape) in shaped {
             self.look_again(id, before.as_ref(), &shape)?;
+        }
+        for id in rewritten {
+            self.look_at_children(id)?;
+        }
+        Ok(())
+    }
+
+    /// A table was written again: rows that refer to it may have lost their parents, or found them.
+    fn look_at_children(&mut self, id: ObjectId) -> Result<()> {
+        let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
+        for dependent in &plan.dependents {
+            let Some(child) = self.plans.plan(self.db, dependent.child)? else { continue };
+            let sql = format!("SELECT rowid FROM {}", child.sql.name);
+            let todo = &mut self.todo;
+            self.db.query(&sql, (), |r| {
+                todo.check(dependent.child, r.int(0)?);
+                Ok(NEXT)
+            })?;
+            for stored in self.displaced_where(&child, &child.sql.all_displaced, &[])? {
+                self.todo.seed(dependent.child, stored.image.ident);
+            }
         }
         Ok(())
     }
@@ -338,6 +357,7 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// True when all rows were written again.
     fn alter(
         &mut self,
         table: &Table,
@@ -345,11 +365,12 @@ impl Run<'_> {
         after: &Shape,
         old: &Schema,
         newer: TxNo,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if before.needs_rewrite(after, old) {
             self.drop_table(table.id)?;
             self.create(table, after)?;
-            return self.rewrite(table.id);
+            self.rewrite(table.id)?;
+            return Ok(true);
         }
         let db = self.db;
         let no = db.table_no(table.id)?;
@@ -398,7 +419,7 @@ impl Run<'_> {
             }
             db.execute_batch(&index.sql)?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Before a unique index is made: every row that would clash goes to be decided.

@@ -1,7 +1,6 @@
 //! A table's plan: everything about its physical form that rows are read and written with, and the SQLite text
 //! for it, worked out once per schema change.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{
@@ -10,11 +9,14 @@ use p2pdb_model::catalog::{
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, CellKind, Value};
+use p2pdb_model::{CellKind, Value};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::log::TxNo;
+use crate::materialize::{born, checks, unwritten};
+use crate::meaning::{ColumnHistory, Meaning};
+use crate::objects::Schema;
 use crate::query::NEXT;
 
 /// Hidden column of displaced rows: why.
@@ -38,6 +40,10 @@ pub(crate) struct PlanColumn {
     pub ty: SqlType,
     /// It may hold NULL.
     pub nullable: bool,
+    /// Where values of the log are converted.
+    pub history: Option<ColumnHistory>,
+    /// What `unwritten` is in the column's first type.
+    pub born: Value,
 }
 
 /// A CHECK.
@@ -48,14 +54,6 @@ pub(crate) struct PlanCheck {
     /// Does the visible, the displaced row with rowid ?1 violate it?
     pub violated_visible: String,
     pub violated_displaced: String,
-}
-
-/// What a plan is made of besides the catalog.
-pub(crate) struct Known<'a> {
-    pub rekeyed: bool,
-    pub unwritten: &'a dyn Fn(ObjectId) -> Value,
-    /// The conditions of the CHECKs.
-    pub checks: BTreeMap<ObjectId, String>,
 }
 
 /// A unique key.
@@ -204,30 +202,33 @@ impl TablePlan {
     /// Works the plan out for a table that exists in SQLite.
     pub(crate) fn build(
         db: &Connection,
-        catalog: &Catalog,
         table: &Arc<Table>,
-        known: Known<'_>,
+        schema: &Schema,
+        meaning: &Meaning,
     ) -> Result<Self> {
-        let Known { rekeyed, unwritten, checks } = known;
+        let (catalog, rekeyed) = (&schema.catalog, schema.rekeyed.contains(&table.id));
+        let checks = checks(meaning, catalog, table);
         let no = db.table_no(table.id)?;
         let mut added = std::collections::HashMap::new();
         db.query("SELECT tag, added FROM col WHERE tbl = ?1", [p2pdb_model::ValueRef::Int(no)], |r| {
             added.insert(r.int(0)?, TxNo(r.int(1)? as u64));
             Ok(NEXT)
         })?;
-        let columns: Vec<PlanColumn> = table
-            .columns
-            .iter()
-            .map(|c| PlanColumn {
+        let mut columns: Vec<PlanColumn> = Vec::new();
+        for c in &table.columns {
+            let history = schema.types.get(&c.id);
+            columns.push(PlanColumn {
                 tag: c.tag,
                 stored: c.def.generated.is_none(),
-                unwritten: unwritten(c.id),
+                unwritten: unwritten(schema, meaning, c.id)?,
                 added: added.get(&i64::from(c.tag.0)).copied().unwrap_or_default(),
                 kind: c.cell_kind(),
                 ty: c.def.ty.clone(),
                 nullable: c.def.nullable,
-            })
-            .collect();
+                history: history.and_then(|typed| ColumnHistory::of(typed, &meaning.conversion)),
+                born: born(schema, meaning, c.id),
+            });
+        }
         let at = |tag: ColumnTag| columns.iter().position(|c| c.tag == tag);
         let all_at = |tags: &[ColumnTag]| tags.iter().map(|t| at(*t)).collect::<Option<Vec<_>>>();
         let rowid = table.rowid_column().and_then(|c| at(c.tag));

@@ -13,6 +13,7 @@ use p2pdb_model::catalog::ObjectState;
 use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::Definition;
+use p2pdb_model::types::SqlType;
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -28,6 +29,16 @@ pub(crate) struct Held {
     pub change: Arc<SchemaChange>,
 }
 
+/// A definition of a column.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub at: At,
+    pub origin: Origin,
+    pub ty: SqlType,
+    /// The greatest of the column's definitions that its author had seen.
+    pub before: Option<usize>,
+}
+
 /// The merged schema.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schema {
@@ -35,6 +46,8 @@ pub(crate) struct Schema {
     pub catalog: Arc<Catalog>,
     /// Per column, its definition in its first put and when that was written.
     pub births: HashMap<ObjectId, (WriteOrder, Definition)>,
+    /// Of columns whose type has changed, all definitions in write order.
+    pub types: HashMap<ObjectId, Arc<[Typed]>>,
     /// Tables whose primary key is not what they were made with.
     pub rekeyed: HashSet<ObjectId>,
     /// The live objects, for the fingerprint.
@@ -97,6 +110,7 @@ impl Schema {
         };
         let merged: Result<MergedSchema, StoreError> = merge_schema(&changes, &mut ask);
         let MergedSchema { live, freed, births, rekeyed } = merged?;
+        self.types = types(&accepted, is_ancestor)?;
         let epoch = self.catalog.epoch + 1;
         self.catalog = Arc::new(Catalog::build(epoch, live.clone(), freed));
         self.births = births;
@@ -109,4 +123,31 @@ impl Schema {
     pub(crate) fn holds(&self, id: &ObjectId) -> bool {
         self.held.iter().any(|h| matches!(&*h.change, SchemaChange::Put { id: i, .. } if i == id))
     }
+}
+
+/// See [`Schema::types`].
+fn types(accepted: &[&Held], is_ancestor: IsAncestor<'_>) -> Result<HashMap<ObjectId, Arc<[Typed]>>> {
+    let mut columns: HashMap<ObjectId, Vec<Typed>> = HashMap::new();
+    for h in accepted {
+        let SchemaChange::Put { id, definition: Some(definition), .. } = &*h.change else { continue };
+        if let Definition::Column(def) = &**definition {
+            let typed = Typed { at: h.at, origin: h.origin, ty: def.ty.clone(), before: None };
+            columns.entry(*id).or_default().push(typed);
+        }
+    }
+    columns.retain(|_, all| all.iter().any(|t| t.ty != all[0].ty));
+    let mut out = HashMap::new();
+    for (id, mut all) in columns {
+        for n in 1..all.len() {
+            for earlier in (0..n).rev() {
+                let (a, b) = (&all[n], &all[earlier]);
+                if saw((&a.origin, a.at.offset), (&b.origin, b.at.offset), is_ancestor)? {
+                    all[n].before = Some(earlier);
+                    break;
+                }
+            }
+        }
+        out.insert(id, all.into());
+    }
+    Ok(out)
 }

@@ -1,23 +1,25 @@
 //! ALTER TABLE, CREATE INDEX, DROP INDEX: actions on a draft, in MySQL's order (drops, columns, keys, options, name),
 //! and the queries that say whether the present rows allow them.
 //!
-//! A column may change its type where the stored form of its values stays the same; all other conversions are refused
-//! (1235), because they would rewrite rows and DDL writes no rows to the log.
+//! DDL writes no rows to the log: when a column changes its type, the statement only looks whether the present values
+//! can be converted, and every node converts what the log holds ([`conversion`]).
 
-use p2pdb_model::CellKind;
 use p2pdb_model::catalog::{Column, Table, physical_column, same_name};
 use p2pdb_model::schema::*;
-use p2pdb_model::types::{IntSize, SqlType};
+use p2pdb_model::types::{Collation, SqlType};
+use p2pdb_model::{CellKind, ColumnTag};
 use sqlparser::tokenizer::Token;
 
 use super::column::{self, CheckSpec, ColumnSpec, Under};
+use super::conversion;
 use super::draft::Draft;
 use super::keys::{ForeignKeySpec, IndexSpec};
 use super::table::{self, Element, Options};
 use crate::error::SqlError;
-use crate::plan::{Ddl, Note};
+use crate::plan::{ColumnTarget, Ddl, Note};
 use crate::schema_text::column_type;
 use crate::statement::{Context, Cursor};
+use crate::zone::Zone;
 
 #[derive(Debug)]
 enum Place {
@@ -329,7 +331,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
             Action::Add(Element::ForeignKey(spec), _) => foreign_keys.push(spec),
             Action::Add(Element::Check(spec), _) => new_checks.push(spec),
             Action::Change(old, new, spec, place) => {
-                change(&mut draft, t, &old, &new, &spec, &mut checks)?;
+                change(cx, &mut draft, t, &old, &new, &spec, &mut checks)?;
                 if let Some(place) = place {
                     move_column(&mut draft, &new, &place)?;
                 }
@@ -403,6 +405,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     }
     draft.validate()?;
     still_indexed(&draft, t)?;
+    still_comparable(cx, &draft, t)?;
     data_checks(cx, &draft, t, &mut checks)?;
     if let Some((db, name)) = rename {
         super::rename_draft(cx, &mut draft, db, &name)?;
@@ -516,6 +519,7 @@ fn rename_column(draft: &mut Draft<'_>, old: &str, new: &str) -> Result<(), SqlE
 
 /// MODIFY and CHANGE.
 fn change(
+    cx: &Context<'_>,
     draft: &mut Draft<'_>,
     t: &Table,
     old: &str,
@@ -526,25 +530,38 @@ fn change(
     rename_column(draft, old, new)?;
     let Some(at) = draft.column(new) else { return Ok(()) };
     let id = draft.columns[at].id;
-    let mut def = spec.def.clone();
+    let def = spec.def.clone();
     let was = t.columns.iter().find(|c| c.id == id);
     super::generated::stays(was, new, &def)?;
-    if let Some(was) = was.filter(|w| w.def.generated.is_none()) {
-        convert(t, was, new, &mut def, checks)?;
+    if let Some(was) = was.filter(|w| w.def.generated.is_none() && def.generated.is_none()) {
+        if let Some((value, query)) = convert(cx, t, was, new, &def.ty)? {
+            // Fails by itself.
+            checks.push((query, SqlError::new(1265, "01000", "Data truncated")));
+            draft.converted.push((id.tag(), value));
+        }
         if was.def.nullable && !def.nullable {
             let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", t.physical(), was.physical());
             checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
         }
     }
     if let Some(was) = was {
-        tagged(t, was, new, &def, checks);
+        let converted = draft.converted.iter().rev().find(|(tag, _)| *tag == id.tag());
+        let value = converted.map_or_else(|| was.physical(), |(_, value)| value.clone());
+        tagged(t, (was, &value), new, &def, checks);
     }
     draft.columns[at].def = def;
     Ok(())
 }
 
-/// A column that becomes a `[set]` or `[map]` holds arrays, or objects, so far.
-fn tagged(t: &Table, was: &Column, name: &str, def: &ColumnDef, checks: &mut Vec<(String, SqlError)>) {
+/// A column that becomes a `[set]` or `[map]` holds arrays, or objects, so far. `value`: the SQL of what it holds, in the
+/// new type.
+fn tagged(
+    t: &Table,
+    (was, value): (&Column, &str),
+    name: &str,
+    def: &ColumnDef,
+    checks: &mut Vec<(String, SqlError)>,
+) {
     let kind = CellKind::of(&def.ty, &def.comment);
     let (json, wants) = match kind {
         CellKind::Set => ("array", "a [set] takes a JSON array"),
@@ -554,136 +571,79 @@ fn tagged(t: &Table, was: &Column, name: &str, def: &ColumnDef, checks: &mut Vec
     if kind == was.cell_kind() {
         return;
     }
-    let c = was.physical();
-    let sql =
-        format!("SELECT 1 FROM {} WHERE {c} IS NOT NULL AND json_type({c})<>'{json}' LIMIT 1", t.physical());
+    let sql = format!(
+        "SELECT 1 FROM {} WHERE {value} IS NOT NULL AND json_type({value})<>'{json}' LIMIT 1",
+        t.physical()
+    );
     let message = format!("Invalid JSON value for column '{name}': {wants}.");
     checks.push((sql, SqlError::new(3140, "22032", message)));
 }
 
-/// The change of a type that keeps the stored form, with the query that finds values that do not fit.
+/// The SQL of a column's values in another type, and the query that fails as soon as one of them does not fit.
 fn convert(
+    cx: &Context<'_>,
     t: &Table,
     was: &Column,
     name: &str,
-    def: &mut ColumnDef,
-    checks: &mut Vec<(String, SqlError)>,
-) -> Result<(), SqlError> {
-    let (old, new) = (&was.def.ty, &def.ty);
-    if old == new {
-        return Ok(());
+    new: &SqlType,
+) -> Result<Option<(String, String)>, SqlError> {
+    let old = &was.def.ty;
+    if conversion::keeps(old, new) {
+        return Ok(None);
     }
-    let refused = || {
+    let stamps = [old, new].iter().filter(|t| matches!(t, SqlType::Timestamp { .. })).count();
+    if stamps == 1 && cx.session.time_zone.zone != Zone::default() {
+        // Every node converts the values, and must do so alike.
         let (from, to) = (column_type(old), column_type(new));
-        Err(SqlError::unsupported(format!("ALTER TABLE: changing column '{name}' from {from} to {to}")))
-    };
-    let c = was.physical();
-    let mut fits = |condition: String, code, message: String| {
-        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", t.physical());
-        let state = if code == 1264 { "22003" } else { "22001" };
-        checks.push((sql, SqlError::new(code, state, message)));
-    };
-    let too_long = || format!("Data too long for column '{name}' at row 1");
-    let out_of_range = || format!("Out of range value for column '{name}' at row 1");
-    match (old, new) {
-        (SqlType::Int { size: a, unsigned: u, .. }, SqlType::Int { size: b, unsigned: v, .. }) => {
-            let ((low, high), (from, to)) = (b.range(*v), a.range(*u));
-            if low > from || high < to {
-                // Unsigned values beyond 63 bits are blobs, which are greater than every number.
-                let low = format!("(typeof({c})='integer' AND {c}<{low})");
-                let high = match (*b, *v) {
-                    (IntSize::Big, true) => "0".to_owned(),
-                    _ => format!("({c} IS NOT NULL AND {c}>{high})"),
-                };
-                fits(format!("{low} OR {high}"), 1264, out_of_range());
-            }
-        }
-        (SqlType::Bit { bits: a }, SqlType::Bit { bits: b }) => {
-            if b < a {
-                let high = if *b == 63 { i64::MAX } else { (1i64 << b) - 1 };
-                fits(format!("{c}>{high}"), 1264, out_of_range());
-            }
-        }
-        (
-            SqlType::Decimal { precision: p, scale: s, unsigned: u },
-            SqlType::Decimal { precision: q, scale: r, unsigned: v },
-        ) => {
-            let wider = r >= s && q - r >= p - s && (*u || !*v);
-            if !wider {
-                return refused();
-            }
-        }
-        (SqlType::Float { unsigned: u, digits: a }, SqlType::Float { unsigned: v, digits: b })
-        | (SqlType::Float { unsigned: u, digits: a }, SqlType::Double { unsigned: v, digits: b })
-        | (SqlType::Double { unsigned: u, digits: a }, SqlType::Double { unsigned: v, digits: b }) => {
-            if b.is_some() && a != b {
-                return refused();
-            }
-            if *v && !*u {
-                fits(format!("{c}<0"), 1264, out_of_range());
-            }
-        }
-        (
-            SqlType::Char { collation: a, .. }
-            | SqlType::VarChar { collation: a, .. }
-            | SqlType::Text { collation: a, .. },
-            SqlType::Char { collation: b, .. }
-            | SqlType::VarChar { collation: b, .. }
-            | SqlType::Text { collation: b, .. },
-        ) => {
-            if a != b {
-                return refused();
-            }
-            match new {
-                SqlType::Text { size, .. } => {
-                    fits(format!("length(CAST({c} AS BLOB))>{}", size.bytes_max()), 1406, too_long());
-                }
-                SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. } => {
-                    fits(format!("length({c})>{chars}"), 1406, too_long());
-                }
-                _ => {}
-            }
-            if matches!(new, SqlType::Char { .. }) && !matches!(old, SqlType::Char { .. }) {
-                // CHAR drops trailing blanks; that would rewrite the value.
-                fits(format!("{c} GLOB '* '"), 1406, too_long());
-            }
-        }
-        (
-            SqlType::VarBinary { .. } | SqlType::Blob { .. } | SqlType::Binary { .. },
-            SqlType::VarBinary { .. } | SqlType::Blob { .. },
-        ) => {
-            let max = match new {
-                SqlType::VarBinary { bytes } => u64::from(*bytes),
-                SqlType::Blob { size } => size.bytes_max(),
-                _ => u64::MAX,
-            };
-            fits(format!("length({c})>{max}"), 1406, too_long());
-        }
-        (SqlType::DateTime { fsp: a }, SqlType::DateTime { fsp: b })
-        | (SqlType::Timestamp { fsp: a }, SqlType::Timestamp { fsp: b })
-        | (SqlType::Time { fsp: a }, SqlType::Time { fsp: b }) => {
-            if b < a {
-                return refused();
-            }
-        }
-        (SqlType::Date, SqlType::DateTime { .. }) => {}
-        (SqlType::Enum { values: a, collation: x }, SqlType::Enum { values: b, collation: y })
-        | (SqlType::Set { values: a, collation: x }, SqlType::Set { values: b, collation: y }) => {
-            if x != y || !b.starts_with(a) {
-                return refused();
-            }
-        }
-        _ => return refused(),
+        let what = format!(
+            "ALTER TABLE: changing column '{name}' from {from} to {to} in another time zone than UTC"
+        );
+        return Err(SqlError::unsupported(what));
     }
-    Ok(())
+    if matches!(old, SqlType::Time { .. })
+        && matches!(new, SqlType::Date | SqlType::DateTime { .. } | SqlType::Timestamp { .. })
+    {
+        // It would take today's date, which is another one on every node.
+        let what = format!(
+            "ALTER TABLE: changing column '{name}' from {} to {}",
+            column_type(old),
+            column_type(new)
+        );
+        return Err(SqlError::unsupported(what));
+    }
+    let spec = |ty: &SqlType| {
+        let target = ColumnTarget {
+            name: name.to_owned(),
+            ty: ty.clone(),
+            nullable: true,
+            auto_increment: false,
+            lenient_null: true,
+            quiet: false,
+            cell: CellKind::Register,
+        };
+        crate::functions::assign_spec(&target).replace('\'', "''")
+    };
+    let sql = |column: &str| format!("p_convert({column},'{}','{}')", spec(old), spec(new));
+    let (looked_at, value) = (sql("v"), sql(&was.physical()));
+    let query = format!(
+        "SELECT count({looked_at}) FROM (SELECT {} AS v,row_number() OVER (ORDER BY rowid) AS n FROM {}) \
+         WHERE p_row(n) HAVING count(*)<0",
+        was.physical(),
+        t.physical()
+    );
+    Ok(Some((value, query)))
 }
 
 fn apply(draft: &mut Draft<'_>, options: Options) -> Result<(), SqlError> {
     if let Some(collation) = options.collation.filter(|_| options.convert) {
-        let other = draft.columns.iter().find(|c| c.def.ty.collation().is_some_and(|own| own != collation));
-        if let Some(c) = other {
-            let what = format!("CONVERT TO another collation than that of column '{}'", c.name);
-            return Err(SqlError::unsupported(what));
+        if collation == Collation::Binary {
+            return Err(SqlError::unsupported("CONVERT TO CHARACTER SET binary"));
+        }
+        for c in &mut draft.columns {
+            if let Some(own) = c.def.ty.collation_mut() {
+                *own = collation;
+                c.def.collation_given = false;
+            }
         }
     }
     let before = draft.def.collation;
@@ -692,6 +652,52 @@ fn apply(draft: &mut Draft<'_>, options: Options) -> Result<(), SqlError> {
         // What the columns took from the table is theirs from now on, as SHOW CREATE TABLE then says.
         let kept = draft.columns.iter_mut().filter(|c| c.def.ty.collation() == Some(before));
         kept.for_each(|c| c.def.collation_given = true);
+    }
+    Ok(())
+}
+
+/// Columns that foreign keys join are still of one type.
+fn still_comparable(cx: &Context<'_>, draft: &Draft<'_>, t: &Table) -> Result<(), SqlError> {
+    let changed = |tag: ColumnTag| {
+        let (was, is) = (t.column_by_tag(tag), draft.by_tag(tag));
+        was.zip(is).filter(|(was, is)| was.def.ty != is.def.ty).map(|(_, is)| (&is.def.ty, &is.name))
+    };
+    let check = |child: (&SqlType, &String), parent: (&SqlType, &String), key: &str| {
+        let text = child.0.collation().is_some() && parent.0.collation().is_some();
+        if super::keys::comparable(child.0, parent.0) || text && !cx.session.foreign_key_checks {
+            return Ok(());
+        }
+        let message = format!(
+            "Referencing column '{}' and referenced column '{}' in foreign key constraint '{key}' are incompatible.",
+            child.1, parent.1
+        );
+        Err(SqlError::new(3780, "HY000", message))
+    };
+    for k in &draft.foreign_keys {
+        let Some(parent) = k.def.parent else { continue };
+        for (child, theirs) in k.def.columns.iter().zip(&k.def.parent_columns) {
+            let own = draft.by_tag(*child).map(|c| (&c.def.ty, &c.name));
+            let of_parent = if parent == draft.id {
+                draft.by_tag(*theirs).map(|c| (&c.def.ty, &c.name))
+            } else {
+                let table = cx.catalog.table_by_id(parent);
+                table.and_then(|p| p.column_by_tag(*theirs)).map(|c| (&c.def.ty, &c.name))
+            };
+            if let (Some(own), Some(of_parent)) = (own, of_parent)
+                && (changed(*child).is_some() || parent == draft.id && changed(*theirs).is_some())
+            {
+                check(own, of_parent, &k.name)?;
+            }
+        }
+    }
+    for (child, number) in cx.catalog.referenced_by(t.id) {
+        let Some(child) = cx.catalog.table_by_id(*child).filter(|c| c.id != t.id) else { continue };
+        let Some(k) = child.foreign_keys.get(*number) else { continue };
+        for (theirs, own) in k.def.columns.iter().zip(&k.def.parent_columns) {
+            if let (Some(parent), Some(c)) = (changed(*own), child.column_by_tag(*theirs)) {
+                check((&c.def.ty, &c.name), parent, &k.name)?;
+            }
+        }
     }
     Ok(())
 }
@@ -721,7 +727,15 @@ fn data_checks(
 ) -> Result<(), SqlError> {
     for i in &draft.indexes {
         let was = t.indexes.iter().find(|o| o.id == i.id);
-        let same = was.is_some_and(|w| w.def.unique && w.def.parts == i.def.parts);
+        let retyped = |p: &IndexPart| {
+            let (was, is) = (t.column_by_tag(p.column), draft.by_tag(p.column));
+            was.zip(is).is_some_and(|(was, is)| {
+                was.def.ty.collation() != is.def.ty.collation()
+                    || draft.converted.iter().any(|(tag, _)| *tag == p.column)
+            })
+        };
+        let same = was.is_some_and(|w| w.def.unique && w.def.parts == i.def.parts)
+            && !i.def.parts.iter().any(retyped);
         if same {
             continue;
         }

@@ -83,6 +83,8 @@ pub struct Draft<'a> {
     pub foreign_keys: Vec<Part<ForeignKeyDef>>,
     /// Its checks.
     pub checks: Vec<Part<CheckDef>>,
+    /// Columns whose present values are converted, with the SQL of the new ones.
+    pub converted: Vec<(ColumnTag, String)>,
 }
 
 fn part<D: Clone>(id: ObjectId, name: &str, def: &D, position: u64) -> Part<D> {
@@ -104,6 +106,7 @@ impl<'a> Draft<'a> {
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             checks: Vec::new(),
+            converted: Vec::new(),
         }
     }
 
@@ -121,6 +124,7 @@ impl<'a> Draft<'a> {
             indexes: t.indexes.iter().map(|i| part(i.id, &i.name, &i.def, 0)).collect(),
             foreign_keys: t.foreign_keys.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
             checks: t.checks.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
+            converted: Vec::new(),
         }
     }
 

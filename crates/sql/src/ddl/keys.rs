@@ -10,8 +10,10 @@ use super::canonical;
 use super::column::CheckSpec;
 use super::draft::{Draft, KeyPart, Part, leads};
 use crate::error::SqlError;
+use crate::field::FieldType;
 use crate::schema_text::quote;
 use crate::statement::{Context, Cursor};
+use crate::types::{Class, TypeCode};
 
 /// An index as it was written.
 #[derive(Clone, Debug, Default)]
@@ -418,17 +420,39 @@ impl Draft<'_> {
         }
         // A prefix loses its column's collation, so that is said again.
         let part = |p: &IndexPart| {
-            let column = physical_column(p.column);
-            let Some(n) = p.prefix else { return column };
+            let converted = self.converted.iter().rev().find(|(tag, _)| *tag == p.column);
+            let column = converted.map_or_else(|| physical_column(p.column), |(_, sql)| sql.clone());
             let collation = self.by_tag(p.column).and_then(|c| sqlite_collation(&c.def.ty));
             let collate = collation.map_or_else(String::new, |c| format!(" COLLATE \"{c}\""));
-            format!("substr({column},1,{n}){collate}")
+            match p.prefix {
+                Some(n) => format!("substr({column},1,{n}){collate}"),
+                None => format!("{column}{collate}"),
+            }
         };
         let columns: Vec<_> = i.def.parts.iter().map(part).collect();
         let not_null: Vec<_> = columns.iter().map(|c| format!("{c} IS NOT NULL")).collect();
         let list = columns.join(",");
+        // As the message shows it.
+        let text = |(p, sql): (&IndexPart, &String)| {
+            let ty = self.by_tag(p.column).map(|c| &c.def.ty);
+            let members = |v: &[String]| crate::functions::members_spec(v).replace('\'', "''");
+            match ty {
+                Some(SqlType::Enum { values, .. }) => format!("p_enum({sql},'{}')", members(values)),
+                Some(SqlType::Set { values, .. }) => format!("p_set({sql},'{}')", members(values)),
+                Some(ty) => {
+                    let from = FieldType::of_column(ty).code();
+                    match from.class {
+                        Class::Int | Class::Text | Class::Bytes => sql.clone(),
+                        _ => format!("p_cv({sql},{},{})", from.pack(), TypeCode::of(Class::Text).pack()),
+                    }
+                }
+                None => sql.clone(),
+            }
+        };
+        let shown: Vec<String> = i.def.parts.iter().zip(&columns).map(text).collect();
         let sql = format!(
-            "SELECT {list} FROM {} WHERE {} GROUP BY {list} HAVING count(*)>1 LIMIT 1",
+            "SELECT {} FROM {} WHERE {} GROUP BY {list} HAVING count(*)>1 LIMIT 1",
+            shown.join(","),
             old.physical(),
             not_null.join(" AND ")
         );
@@ -446,7 +470,7 @@ fn missing_column(column: &str, key: &str, table: &str) -> SqlError {
 }
 
 /// Two columns that a foreign key may join: same type; integers of one size and sign, text of one collation.
-fn comparable(a: &SqlType, b: &SqlType) -> bool {
+pub(super) fn comparable(a: &SqlType, b: &SqlType) -> bool {
     match (a, b) {
         (SqlType::Int { size: s, unsigned: u, .. }, SqlType::Int { size: t, unsigned: v, .. }) => {
             s == t && u == v

@@ -17,6 +17,7 @@ use crate::virtuals;
 mod alter;
 pub mod canonical;
 pub mod column;
+pub mod conversion;
 pub mod defaults;
 pub mod draft;
 pub mod generated;

@@ -16,6 +16,7 @@ use crate::types::{Class, TypeCode};
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_cv", 3, |a| convert::convert(a[0], TypeCode::unpack(int_of(&a[1])), TypeCode::unpack(int_of(&a[2])))),
     ("p_assign", 3, assign_column),
+    ("p_convert", 3, convert_column),
     // A value on its way into a unique key, and (place of a column, value) of what else belongs to the key.
     ("p_seen", -1, |a| {
         for pair in a.chunks_exact(2) {
@@ -155,6 +156,8 @@ thread_local! {
     static RANDOM: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
     /// The column that `p_assign` met last.
     static TARGET: RefCell<Option<(String, Arc<ColumnTarget>)>> = const { RefCell::new(None) };
+    /// The column that `p_convert` met last, as it was.
+    static SOURCE: RefCell<Option<(String, Arc<ColumnTarget>)>> = const { RefCell::new(None) };
 }
 
 /// Sequences of random numbers that are remembered: calls of RAND() and UUID() in a statement.
@@ -203,8 +206,21 @@ fn hash_text(t: &str) -> u64 {
 
 fn assign_column(a: &[ValueRef<'_>]) -> Answer {
     let from = TypeCode::unpack(int_of(&a[1]));
-    let spec = str_of(&a[2]);
-    let target = TARGET.with(|t| {
+    let target = remembered(&TARGET, str_of(&a[2]))?;
+    assign::assign(a[0].to_value(), &type_of_code(from), &target)
+}
+
+/// A value in another type of its column: (value, the old type, the new one).
+fn convert_column(a: &[ValueRef<'_>]) -> Answer {
+    let (from, to) = (remembered(&SOURCE, str_of(&a[1]))?, remembered(&TARGET, str_of(&a[2]))?);
+    crate::ddl::conversion::assign(&from.ty, &to, a[0].to_value())
+}
+
+type Remembered = std::thread::LocalKey<std::cell::RefCell<Option<(String, Arc<ColumnTarget>)>>>;
+
+/// A column from its text; the last one is remembered.
+fn remembered(place: &'static Remembered, spec: &str) -> Result<Arc<ColumnTarget>, SqlError> {
+    let target = place.with(|t| {
         let mut t = t.borrow_mut();
         match &*t {
             Some((s, target)) if s == spec => Some(target.clone()),
@@ -215,14 +231,9 @@ fn assign_column(a: &[ValueRef<'_>]) -> Answer {
             }
         }
     });
-    let Some(target) = target else {
-        return Err(SqlError::new(
-            1815,
-            "HY000",
-            "Internal error: the target of an assignment cannot be read",
-        ));
-    };
-    assign::assign(a[0].to_value(), &type_of_code(from), &target)
+    target.ok_or_else(|| {
+        SqlError::new(1815, "HY000", "Internal error: the target of an assignment cannot be read")
+    })
 }
 
 /// A full type of this code, as far as conversions look at it.
