@@ -9,7 +9,7 @@ use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
-use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, Slot};
+use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, RowCheck, Slot};
 use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
 
 use crate::api::Outcome;
@@ -26,7 +26,7 @@ const COLLECT_BYTES_MAX: usize = 256 << 20;
 
 /// What a row may violate under IGNORE: it is skipped then (MySQL 8.0 Reference Manual, The Effect of IGNORE on
 /// Statement Execution).
-const IGNORED: [u16; 4] = [1062, 1451, 1452, 3819];
+const IGNORED: [u16; 5] = [1062, 1369, 1451, 1452, 3819];
 
 /// Runs the statement. On an error the caller takes back what it did.
 pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
@@ -162,11 +162,12 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     }
     let seed = w.random();
     let extra = bind(w, core, &plan.extra, bound, seed)?;
+    let row_checks = bind_checks(w, core, bound, &plan.row_checks, seed)?;
     let start = w.db().capture_mark();
     let outcome = Outcome::default();
     let lends = p2pdb_sql::plan::calls_functions(&plan.sql);
     let last_id = LastId::Value(0);
-    let mut run = InsertRun { lends, plan, table, extra, outcome, skipped: 0, rows: 0, last_id };
+    let mut run = InsertRun { lends, plan, table, extra, row_checks, outcome, skipped: 0, rows: 0, last_id };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -199,6 +200,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         }
     }
     let last_id = run.last_id(w, core)?;
+    let row_checks = run.row_checks;
     let mut outcome = run.outcome;
     if run.rows > 1 || matches!(plan.rows, InsertRows::Select { .. }) {
         let duplicates = match plan.mode {
@@ -221,7 +223,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         outcome.last_insert_id = last_id;
     }
     if plan.mode != InsertMode::Ignore {
-        check(w, core, start)?;
+        check(w, core, start, &row_checks)?;
     }
     Ok(outcome)
 }
@@ -232,6 +234,7 @@ struct InsertRun<'a> {
     plan: &'a Insert,
     table: &'a Table,
     extra: Vec<Value>,
+    row_checks: Vec<BoundCheck>,
     outcome: Outcome,
     skipped: u64,
     rows: u64,
@@ -301,7 +304,7 @@ impl InsertRun<'_> {
             }
         };
         let (effect, rowid) = if self.plan.mode == InsertMode::Ignore {
-            let Some(effect) = or_skip(w, core, write)? else {
+            let Some(effect) = or_skip(w, core, &self.row_checks, write)? else {
                 self.skipped += 1;
                 return Ok(());
             };
@@ -456,11 +459,12 @@ fn changed_rows(captured: &[Captured]) -> u64 {
 fn or_skip<T>(
     w: &mut dyn Tables,
     core: &mut Core,
+    row_checks: &[BoundCheck],
     write: impl FnOnce(&mut dyn Tables, &mut Core) -> Result<T, SqlError>,
 ) -> Result<Option<T>, SqlError> {
     let savepoint = w.savepoint().map_err(|e| store_to_sql(&e))?;
     let mark = w.db().capture_mark();
-    let result = write(w, core).and_then(|t| check(w, core, mark).map(|()| t));
+    let result = write(w, core).and_then(|t| check(w, core, mark, row_checks).map(|()| t));
     let skip = matches!(&result, Err(e) if IGNORED.contains(&e.code));
     if skip {
         w.rollback_to(savepoint).map_err(|e| store_to_sql(&e))?;
@@ -492,6 +496,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
         collected.push(Some(collect(w, core, bound, sql, &params)?));
     }
     let mut outcome = Outcome::default();
+    let row_checks = bind_checks(w, core, bound, &plan.row_checks, seed)?;
     let start = w.db().capture_mark();
     let catalog = core.catalog(&w.base());
     let event = if plan.update { TriggerEvent::Update } else { TriggerEvent::Delete };
@@ -538,7 +543,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
             };
             let (found, changed) = if plan.ignore {
                 // The row was found, whether it is skipped or not.
-                or_skip(w, core, write)?.unwrap_or((1, 0))
+                or_skip(w, core, &row_checks, write)?.unwrap_or((1, 0))
             } else {
                 write(w, core)?
             };
@@ -548,7 +553,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
     }
     let changed = outcome.affected;
     if !plan.ignore {
-        check(w, core, start)?;
+        check(w, core, start, &row_checks)?;
     }
     if plan.update {
         outcome.info = format!(
@@ -595,8 +600,67 @@ pub(crate) fn with_values(error: &SqlError, row: &[Value]) -> SqlError {
 
 // ---- checks on what was captured
 
-/// References, claims of displaced rows and CHECKs over what the statement wrote since `mark`.
-fn check(w: &mut dyn Tables, core: &mut Core, mark: usize) -> Result<(), SqlError> {
+/// What CHECK OPTION of a view asks, with its values; the first stands for the row.
+struct BoundCheck {
+    physical: String,
+    view: String,
+    sql: String,
+    params: Vec<Value>,
+}
+
+fn bind_checks(
+    w: &dyn Tables,
+    core: &Core,
+    bound: &Bound,
+    checks: &[RowCheck],
+    seed: [u8; 16],
+) -> Result<Vec<BoundCheck>, SqlError> {
+    let catalog = core.catalog(&w.base());
+    let bind_one = |c: &RowCheck| {
+        let table = catalog.table_by_id(c.table).ok_or_else(|| gone("table"))?;
+        let mut params = vec![Value::Null];
+        params.extend(bind(w, core, &c.slots, bound, seed)?);
+        Ok(BoundCheck { physical: table.physical(), view: c.view.clone(), sql: c.sql.clone(), params })
+    };
+    checks.iter().map(bind_one).collect()
+}
+
+/// 1369 for a row written since `mark` that the view does not show.
+fn check_options(
+    w: &mut dyn Tables,
+    core: &mut Core,
+    mark: usize,
+    checks: &[BoundCheck],
+) -> Result<(), SqlError> {
+    let catalog = core.catalog(&w.base());
+    for check in checks {
+        let written: Vec<i64> = w.db().captured_since(mark, |all| {
+            let own = all.iter().filter(|c| *c.table == *check.physical && c.op != CaptureOp::Delete);
+            own.filter(|c| c.op == CaptureOp::Insert || c.old != c.new).map(|c| c.new_rowid).collect()
+        });
+        let lends = p2pdb_sql::plan::calls_functions(&check.sql);
+        let mut params = check.params.clone();
+        for rowid in written {
+            params[0] = Value::Int(rowid);
+            let ask = || w.db().query_one(&check.sql, &params, |_| Ok(()));
+            let outside = functions::lend(lends, core, w.db(), &catalog, ask);
+            if outside.map_err(|e| run::failed(&e, core))?.is_some() {
+                let message = format!("CHECK OPTION failed '{}'", check.view);
+                return Err(SqlError::new(1369, "HY000", message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Views, references, claims of displaced rows and CHECKs over what the statement wrote since `mark`.
+fn check(
+    w: &mut dyn Tables,
+    core: &mut Core,
+    mark: usize,
+    row_checks: &[BoundCheck],
+) -> Result<(), SqlError> {
+    check_options(w, core, mark, row_checks)?;
     let catalog = core.catalog(&w.base());
     let violation = w.violation(mark, core.state.foreign_key_checks);
     let error = match violation.map_err(|e| run::failed(&e, core))? {

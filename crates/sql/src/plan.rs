@@ -259,6 +259,21 @@ pub struct Insert {
     pub auto_increment: Option<usize>,
     /// What the statement reads besides the table itself.
     pub reads: ReadSet,
+    /// What the view that it writes through asks of its rows.
+    pub row_checks: Vec<RowCheck>,
+}
+
+/// What CHECK OPTION of a view asks of each row that is written through it (1369).
+#[derive(Clone, Debug)]
+pub struct RowCheck {
+    /// The table that is written.
+    pub table: ObjectId,
+    /// The view, with its database.
+    pub view: String,
+    /// A query that gives a row where the row `?1` of the table is not in the view.
+    pub sql: String,
+    /// Values of its parameters after `?1`.
+    pub slots: Vec<Slot>,
 }
 
 /// The rows of an INSERT.
@@ -302,6 +317,8 @@ pub struct Modify {
     pub truncate: bool,
     /// What is read.
     pub reads: ReadSet,
+    /// What the views that it writes through ask of their rows.
+    pub row_checks: Vec<RowCheck>,
 }
 
 /// One SQLite statement of a [`Modify`].

@@ -1,20 +1,18 @@
 //! FROM: tables, views, derived tables, table expressions and joins.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use p2pdb_model::catalog::same_name;
+use p2pdb_model::catalog::{View, same_name};
 use sqlparser::ast::{
     Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor,
     TableWithJoins,
 };
-use sqlparser::parser::Parser;
 
 use super::query::BoundQuery;
 use super::{Binder, RelColumn, Relation, Scope, coercibility};
 use crate::error::SqlError;
-use crate::front::{dialect, tokens};
 use crate::plan::{Coerce, Slot, Source};
-use crate::session::SqlMode;
 use crate::virtuals;
 
 /// Tables in one FROM (SQLite joins at most 64).
@@ -109,6 +107,11 @@ impl Binder<'_> {
                         bound
                     }
                 }
+            }
+            relation @ TableFactor::JsonTable { .. } if word == "RIGHT JOIN" => {
+                // All of its rows come, so it can see nothing to its left.
+                self.left = None;
+                self.factor(relation, &mut right)
             }
             relation => self.factor(relation, &mut right),
         };
@@ -207,7 +210,9 @@ impl Binder<'_> {
                 let sql = self.joined(table_with_joins, s)?;
                 Ok(if table_with_joins.joins.is_empty() { sql } else { format!("({sql})") })
             }
-            TableFactor::JsonTable { .. } => Err(SqlError::unsupported("JSON_TABLE")),
+            TableFactor::JsonTable { json_expr, json_path, columns, alias } => {
+                self.json_table(json_expr, json_path, columns, alias.as_ref(), s)
+            }
             _ => Err(SqlError::unsupported("this kind of table")),
         }
     }
@@ -301,6 +306,13 @@ impl Binder<'_> {
             return Err(SqlError::unknown_database(&database));
         }
         if let Some(view) = self.view(&database, &table) {
+            if let Some(written) = self.written.take() {
+                let shown = shown.clone().unwrap_or_else(|| view.name.clone());
+                let sql = self.merged_view(&view, &shown, written, s)?;
+                if let Some(sql) = sql {
+                    return Ok(sql);
+                }
+            }
             let q = self.view_query(&view)?;
             let shown = shown.unwrap_or_else(|| view.name.clone());
             return self.derived(q, &shown, Some(&view.database), &view.def.columns, s);
@@ -313,35 +325,44 @@ impl Binder<'_> {
         Ok(format!("{} AS {sql_alias}", found.physical()))
     }
 
+    /// A view that the statement may write to, as a relation of its table. `None` where it can only be read.
+    fn merged_view(
+        &mut self,
+        view: &Arc<View>,
+        shown: &str,
+        mut written: Vec<(String, Arc<View>)>,
+        s: &mut Scope,
+    ) -> Result<Option<String>, SqlError> {
+        let (sql_alias, inner) = (self.alias('a'), self.alias('a'));
+        // Its condition looks at the table inside; the statement, at what comes out.
+        let condition = match self.writable(view, shown, &inner) {
+            Ok(found) => found.map(|w| w.condition),
+            Err(e) if e.code == 1235 => None,
+            Err(e) => return Err(e),
+        };
+        let found = match condition {
+            Some(condition) => self.writable(view, shown, &sql_alias)?.map(|w| (w, condition)),
+            None => None,
+        };
+        let sql = found.map(|(writable, condition)| {
+            written.push((sql_alias.clone(), view.clone()));
+            s.relations.push(Rc::new(writable.relation));
+            let condition = condition.map(|c| format!(" WHERE {c}")).unwrap_or_default();
+            let physical = writable.table.physical();
+            format!(
+                "(SELECT {inner}.rowid AS rowid,{inner}.* FROM {physical} {inner}{condition}) AS {sql_alias}"
+            )
+        });
+        self.written = Some(written);
+        Ok(sql)
+    }
+
     /// The query of a view, bound in its own database and sql_mode.
     ///
     /// # Errors
     /// 1356 when it does not bind any more.
     pub fn view_query(&mut self, view: &p2pdb_model::catalog::View) -> Result<BoundQuery, SqlError> {
-        self.enter_view(view)?;
-        let tokens = tokens::tokenize(&view.def.select, SqlMode(0), false)?;
-        let mut parser = Parser::new(&dialect::P2pdbDialect).with_tokens_with_locations(tokens.tokens);
-        let invalid = || {
-            SqlError::new(
-                1356,
-                "HY000",
-                format!(
-                    "View '{}.{}' references invalid table(s) or column(s) or function(s) or definer/invoker of view lack \
-                     rights to use them",
-                    view.database, view.name
-                ),
-            )
-        };
-        let query = parser.parse_query().map_err(|_| invalid())?;
-        let text = self.text.take();
-        let ctes = std::mem::take(&mut self.ctes);
-        let database = self.default_database.replace(view.database.clone());
-        let q = self.query(&query, None);
-        self.text = text;
-        self.ctes = ctes;
-        self.default_database = database;
-        self.views -= 1;
-        q.map_err(|e| if matches!(e.code, 1054 | 1146 | 1049 | 1305) { invalid() } else { e })
+        self.in_view(view, |b, query| b.query(query, None))
     }
 
     /// SQLite joins no subquery that sees its neighbours, but table functions whose arguments do: the rows come as one

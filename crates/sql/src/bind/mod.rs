@@ -36,6 +36,7 @@ pub mod expr;
 pub mod from;
 pub mod generated;
 pub mod interval;
+mod json_table;
 pub mod literal;
 pub mod query;
 mod rollup;
@@ -43,6 +44,7 @@ pub mod scope;
 pub mod select;
 pub mod signature;
 pub mod statement;
+mod updatable;
 pub mod window;
 
 pub use query::BoundQuery;
@@ -221,6 +223,8 @@ pub struct Binder<'a> {
     pub(crate) left: Option<Scope>,
     /// What is bound is evaluated for many rows, though no table is in sight.
     pub(crate) per_row: bool,
+    /// The statement may write to the views in FROM: what SQLite calls those that it may, with the views.
+    pub(crate) written: Option<Vec<(String, Arc<View>)>>,
 }
 
 /// What a finished binder leaves.
@@ -253,6 +257,7 @@ impl<'a> Binder<'a> {
             insert_into: None,
             left: None,
             per_row: false,
+            written: None,
             notes: Vec::new(),
             reads: ReadSet::default(),
             ctes: Vec::new(),

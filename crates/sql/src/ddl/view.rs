@@ -13,15 +13,16 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Token;
 
 use super::{canonical, table};
+use crate::bind::Binder;
 use crate::error::SqlError;
 use crate::field::Field;
-use crate::plan::{Ddl, Note};
+use crate::plan::{Ddl, Note, Source};
 use crate::statement::{Context, Cursor, compile_query, note};
 
 /// `[OR REPLACE] … VIEW …`; CREATE was read. `None` when it is no view.
 pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, SqlError> {
     let replace = c.eat("or replace");
-    let Some((definer, invoker)) = head(c, cx)? else {
+    let Some(head) = head(c, cx)? else {
         return Ok(None);
     };
     let (db, name) = c.table_name()?;
@@ -37,12 +38,12 @@ pub fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, S
     if old.is_some() && !replace {
         return Err(SqlError::table_exists(&name));
     }
-    put(c, cx, db.id, &name, old, definer, invoker, &db.name).map(Some)
+    put(c, cx, db.id, &name, old, head, &db.name).map(Some)
 }
 
 /// `… VIEW …`; ALTER was read.
 pub fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, SqlError> {
-    let Some((definer, invoker)) = head(c, cx)? else {
+    let Some(head) = head(c, cx)? else {
         return Ok(None);
     };
     let (db, name) = c.table_name()?;
@@ -51,16 +52,25 @@ pub fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Ddl>, Sq
         return Err(SqlError::new(1347, "HY000", format!("'{}.{name}' is not VIEW", db.name)));
     }
     let old = db.permanent_view(&name).ok_or_else(|| SqlError::no_table(&db.name, &name))?;
-    put(c, cx, db.id, &name, Some(old), definer, invoker, &db.name).map(Some)
+    put(c, cx, db.id, &name, Some(old), head, &db.name).map(Some)
 }
 
-/// `[ALGORITHM = x] [DEFINER = y] [SQL SECURITY z] VIEW`: definer and INVOKER; `None` when no VIEW follows.
-fn head(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<(String, bool)>, SqlError> {
+/// What stands before VIEW.
+struct Head {
+    definer: String,
+    invoker: bool,
+    /// ALGORITHM = TEMPTABLE, which is not kept.
+    temptable: bool,
+}
+
+/// `[ALGORITHM = x] [DEFINER = y] [SQL SECURITY z] VIEW`; `None` when no VIEW follows.
+fn head(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Head>, SqlError> {
     let mut definer = cx.session.account.clone();
-    let mut invoker = false;
+    let (mut invoker, mut temptable) = (false, false);
     if c.eat("algorithm") {
         c.expect_token(&Token::Eq)?;
-        c.eat_one(&["undefined", "merge", "temptable"]).ok_or_else(|| c.error())?;
+        let word = c.eat_one(&["undefined", "merge", "temptable"]).ok_or_else(|| c.error())?;
+        temptable = word == "temptable";
     }
     if c.eat("definer") {
         c.expect_token(&Token::Eq)?;
@@ -75,7 +85,7 @@ fn head(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<(String, bool
     if c.eat("sql security") {
         invoker = c.eat_one(&["definer", "invoker"]).ok_or_else(|| c.error())? == "invoker";
     }
-    Ok(c.eat("view").then_some((definer, invoker)))
+    Ok(c.eat("view").then_some(Head { definer, invoker, temptable }))
 }
 
 /// `user[@host]` in any quotes, however it was cut into tokens.
@@ -97,23 +107,25 @@ pub(super) fn account(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
     Ok(format!("{user}@{host}"))
 }
 
-#[allow(clippy::too_many_arguments)]
 fn put(
     c: &mut Cursor<'_, '_>,
     cx: &Context<'_>,
     parent: p2pdb_model::ObjectId,
     name: &str,
     old: Option<&View>,
-    definer: String,
-    invoker: bool,
+    head: Head,
     database: &str,
 ) -> Result<Ddl, SqlError> {
     let columns = if c.token(0) == &Token::LParen { c.parenthesized(|c| c.name())? } else { Vec::new() };
     c.expect("as")?;
     let mut query = c.query()?;
-    if c.eat("with cascaded check option") || c.eat("with local check option") || c.eat("with check option") {
-        return Err(SqlError::unsupported("WITH CHECK OPTION"));
-    }
+    let check_option = if c.eat("with local check option") {
+        "LOCAL"
+    } else if c.eat("with cascaded check option") || c.eat("with check option") {
+        "CASCADED"
+    } else {
+        "NONE"
+    };
     let own_database = cx.database(None).ok();
     let unqualified = canonical::relations(&query).iter().any(|(db, _)| db.is_none());
     match &own_database {
@@ -129,6 +141,9 @@ fn put(
     }
     canonical::without_pipes(&mut query)?;
     let (compiled, fields) = compile_query(&query, cx)?;
+    if compiled.slots.iter().any(|s| matches!(s.source, Source::UserVariable(_) | Source::Param(_))) {
+        return Err(SqlError::new(1351, "HY000", "View's SELECT contains a variable or parameter"));
+    }
     let reads = compiled.reads.all();
     if let Some(t) = reads.into_iter().find(|t| cx.catalog.is_temporary(*t)) {
         let name = cx.catalog.table_by_id(t).map_or("", |t| t.name.as_str());
@@ -162,12 +177,21 @@ fn put(
     let definition = ViewDef {
         select: canonical::query(&query),
         columns,
-        definer,
-        invoker,
-        check_option: "NONE".to_owned(),
+        definer: head.definer,
+        invoker: head.invoker,
+        check_option: check_option.to_owned(),
     };
+    let id = old.map_or_else(|| cx.catalog.new_id(ObjectKind::View, parent, name), |v| v.id);
+    if check_option != "NONE" {
+        let view = View { id, name: name.to_owned(), database: database.to_owned(), def: definition.clone() };
+        let mut b = Binder::without_text(cx.catalog, cx.session);
+        if head.temptable || b.writable(&view, name, name)?.is_none() {
+            let message = format!("CHECK OPTION on non-updatable view '{database}.{name}'");
+            return Err(SqlError::new(1368, "HY000", message));
+        }
+    }
     let change = SchemaChange::Put {
-        id: old.map_or_else(|| cx.catalog.new_id(ObjectKind::View, parent, name), |v| v.id),
+        id,
         kind: ObjectKind::View,
         parent,
         name: old.is_none().then(|| name.to_owned()),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sqlparser::ast::{Expr, TableWithJoins};
 use sqlparser::tokenizer::Token;
 
-use super::update::find;
+use super::update::{find, where_clause, writing_binder, written_of};
 use super::{
-    full_name, not_read_inside, not_updatable, order_and_limit, reads, safe, single, table_references,
-    target, with_notes,
+    full_name, not_read_inside, not_updatable, order_and_limit, safe, single, table_references, target, used,
+    with_notes,
 };
-use crate::bind::{Binder, Relation, Scope};
+use crate::bind::{Binder, Scope};
 use crate::error::SqlError;
 use crate::plan::{Modify, ModifyStep, Plan, PlanKind, ReadSet};
 use crate::schema_text::quote;
@@ -44,8 +44,9 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let selection = if c.eat("where") { Some(c.expr()?) } else { None };
     let (order, limit) = order_and_limit(c)?;
     safe(cx, selection.as_ref(), limit.as_ref())?;
-    let table = target(cx, name, "DELETE")?;
-    not_read_inside(cx, &table, &selection.iter().collect::<Vec<_>>())?;
+    let written = target(cx, name, "DELETE")?;
+    let table = written.table.clone();
+    not_read_inside(cx, &written, &selection.iter().collect::<Vec<_>>())?;
 
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
     let physical = table.physical();
@@ -54,23 +55,21 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         // Each row can fail by itself.
         collect = true;
         b.read_table(table.id);
-        find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?
+        find(&mut b, &written, &alias, selection.as_ref(), &order, limit.as_ref())?
     } else if !order.is_empty() || limit.is_some() {
-        let found = find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        let found = find(&mut b, &written, &alias, selection.as_ref(), &order, limit.as_ref())?;
         b.read_table(table.id);
         format!("DELETE FROM {physical} WHERE rowid IN ({found})")
     } else {
         let sql_alias = b.alias('t');
-        let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
-        let condition = match &selection {
-            Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
-            None => String::new(),
-        };
-        reads(&mut b, &table, selection.as_ref(), &scope)?;
+        let (relation, in_view) = written.relation(&mut b, &alias, &sql_alias)?;
+        let scope = Scope::of(vec![relation], "where clause");
+        let condition = where_clause(&mut b, selection.as_ref(), &scope, in_view)?;
+        written.reads(&mut b, selection.as_ref(), &scope)?;
         format!("DELETE FROM {physical} AS {sql_alias}{condition}")
     };
     let done = b.finish();
-    let (table, slots) = (table.id, done.slots);
+    let (table, slots) = (table.id, used(&sql, done.slots));
     let step = if collect {
         let delete = format!("DELETE FROM {physical} WHERE rowid=?1");
         ModifyStep {
@@ -84,7 +83,14 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     } else {
         ModifyStep { table, sql, slots, collect: None, adds: Arc::default(), blind: Arc::default() }
     };
-    let modify = Modify { steps: vec![step], update: false, ignore, truncate: false, reads: done.reads };
+    let modify = Modify {
+        steps: vec![step],
+        update: false,
+        ignore,
+        truncate: false,
+        reads: done.reads,
+        row_checks: Vec::new(),
+    };
     Ok(with_notes(PlanKind::Modify(modify), done.notes))
 }
 
@@ -112,7 +118,7 @@ fn several(
     let mut steps: Vec<ModifyStep> = Vec::new();
     let mut read = ReadSet::default();
     for name in names {
-        let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+        let mut b = writing_binder(cx);
         let (from, scope) = b.from(refs, None)?;
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
         let unknown = || {
@@ -122,8 +128,9 @@ fn several(
         // `db.t` may name the table `t` without alias.
         let at = scope.relation(&parts).ok_or_else(unknown)?;
         let relation = scope.relations[at].clone();
-        let table = relation.table.clone().ok_or_else(|| not_updatable(&relation.alias, "DELETE"))?;
-        not_read_inside(cx, &table, &selection.iter().copied().collect::<Vec<_>>())?;
+        let written = written_of(&b, &relation).ok_or_else(|| not_updatable(&relation.alias, "DELETE"))?;
+        let table = written.table.clone();
+        not_read_inside(cx, &written, &selection.iter().copied().collect::<Vec<_>>())?;
         let condition = match selection {
             Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
             None => String::new(),
@@ -138,12 +145,13 @@ fn several(
             table: table.id,
             sql,
             slots: Vec::new(),
-            collect: Some((collect, done.slots)),
+            collect: Some((collect.clone(), used(&collect, done.slots))),
             adds: Arc::default(),
             blind: Arc::default(),
         });
     }
-    let modify = Modify { steps, update: false, ignore, truncate: false, reads: read };
+    let modify =
+        Modify { steps, update: false, ignore, truncate: false, reads: read, row_checks: Vec::new() };
     Ok(with_notes(PlanKind::Modify(modify), notes))
 }
 
@@ -155,7 +163,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
     c.expect("truncate")?;
     c.eat("table");
     let name = c.table_name()?;
-    let table = target(cx, name, "TRUNCATE")?;
+    let table = target(cx, name, "TRUNCATE")?.table;
     if cx.session.foreign_key_checks {
         for (child, n) in cx.catalog.referenced_by(table.id).iter().filter(|(child, _)| *child != table.id) {
             let child = cx.catalog.table_by_id(*child);
@@ -178,6 +186,13 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         blind: Arc::default(),
     };
     let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
-    let modify = Modify { steps: vec![step], update: false, ignore: false, truncate: true, reads };
+    let modify = Modify {
+        steps: vec![step],
+        update: false,
+        ignore: false,
+        truncate: true,
+        reads,
+        row_checks: Vec::new(),
+    };
     Ok(with_notes(PlanKind::Modify(modify), Vec::new()))
 }

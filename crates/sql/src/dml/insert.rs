@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, same_name};
+use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, same_name};
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{ColumnTag, Value};
 use sqlparser::ast::{
@@ -16,10 +16,10 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Token;
 
 use super::{
-    Assignment, Filled, Given, Target, assignments, bind_assignments, fill_fired, filled_sql, given,
-    set_list, target, with_notes,
+    Assignment, Filled, Given, Target, Written, assignments, bind_assignments, column_not_updatable,
+    fill_fired, filled_sql, given, not_insertable, set_list, target, used, with_notes,
 };
-use crate::bind::{Binder, Bound, Relation, Repr, Scope, fired_target, lenient};
+use crate::bind::{Binder, Bound, Repr, Scope, fired_target, lenient};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::plan::{
@@ -47,7 +47,32 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
     let ignore = !replace && c.eat("ignore");
     c.eat("into");
     let name = c.table_name()?;
-    let table = target(cx, name, "INSERT")?;
+    let written = target(cx, name, "INSERT")?;
+    let missing = written.view.as_ref().map(|v| {
+        let message = format!(
+            "Field of view '{}.{}' underlying table doesn't have a default value",
+            v.database, v.name
+        );
+        SqlError::new(1423, "HY000", message)
+    });
+    let result = insert_into(c, cx, written, replace, ignore);
+    let Some(missing) = missing else { return result };
+    let mut plan = result.map_err(|e| if e.code == 1364 { missing.clone() } else { e })?;
+    for note in plan.notes.iter_mut().filter(|n| n.code == 1364) {
+        (note.code, note.message) = (missing.code, missing.message.clone());
+    }
+    Ok(plan)
+}
+
+/// The rest of the statement, which writes to this.
+fn insert_into(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    written: Written,
+    replace: bool,
+    ignore: bool,
+) -> Result<Plan, SqlError> {
+    let table = written.table.clone();
     if c.is("partition") {
         return Err(SqlError::unsupported("PARTITION"));
     }
@@ -88,7 +113,10 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         None
     };
     let upsert = if !replace && c.eat("on duplicate key update") { Some(assignments(c)?) } else { None };
-    let targets = targets(&table, listed, &columns)?;
+    let targets = match &written.view {
+        None => targets(&table, listed, &columns)?,
+        Some(view) => view_targets(cx, &table, view, listed, &columns)?,
+    };
     let mut calls = Vec::new();
     if let Rows::Values(all) = &mut rows {
         check_counts(all, targets.len(), listed)?;
@@ -169,10 +197,10 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
         let set;
-        (set, adds, blind) = duplicate(&mut b, cx, &table, &targets, all, alias, ignore, &mut notes)?;
+        (set, adds, blind) = duplicate(&mut b, cx, &written, &targets, all, alias, ignore, &mut notes)?;
         sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
         let done = b.finish();
-        extra = done.slots.into_iter().skip(n).collect();
+        extra = used(&sql, done.slots).into_iter().skip(n).collect();
         merge(&mut reads, done.reads);
         notes.extend(done.notes);
     }
@@ -189,6 +217,7 @@ pub fn insert(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         blind,
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
+        row_checks: written.row_checks(cx)?,
     };
     Ok(Plan { calls, ..with_notes(PlanKind::Insert(insert), notes) })
 }
@@ -246,6 +275,43 @@ fn targets<'t>(table: &'t Table, listed: bool, names: &[String]) -> Result<Vec<&
             return Err(SqlError::new(1110, "42000", format!("Column '{}' specified twice", c.name)));
         }
         all.push(c);
+    }
+    Ok(all)
+}
+
+/// The columns of a view that values are given for, as those of its table.
+fn view_targets<'t>(
+    cx: &Context<'_>,
+    table: &'t Table,
+    view: &View,
+    listed: bool,
+    names: &[String],
+) -> Result<Vec<&'t Column>, SqlError> {
+    let writable = Binder::new(cx.catalog, cx.session, cx.source).writable(view, &view.name, &view.name)?;
+    let writable = writable.ok_or_else(|| not_insertable(&view.name))?;
+    let of_view = &writable.relation.columns;
+    let mut given = Vec::new();
+    if listed {
+        for name in names {
+            let found = of_view.iter().find(|c| same_name(&c.name, name));
+            given.push(found.ok_or_else(|| SqlError::unknown_column(name, "field list"))?);
+        }
+    } else {
+        given.extend(of_view);
+    }
+    if let Some(c) = given.iter().find(|c| c.tag.is_none()) {
+        return Err(column_not_updatable(&c.name));
+    }
+    if !writable.insertable {
+        return Err(not_insertable(&view.name));
+    }
+    let mut all: Vec<&Column> = Vec::new();
+    for c in given {
+        let Some(column) = table.columns.iter().find(|t| Some(t.tag) == c.tag) else { continue };
+        if all.iter().any(|o| o.tag == column.tag) {
+            return Err(SqlError::new(1110, "42000", format!("Column '{}' specified twice", c.name)));
+        }
+        all.push(column);
     }
     Ok(all)
 }
@@ -415,7 +481,7 @@ type Tags = Arc<[ColumnTag]>;
 fn duplicate(
     b: &mut Binder<'_>,
     cx: &Context<'_>,
-    table: &Arc<Table>,
+    written: &Written,
     targets: &[&Column],
     mut all: Vec<Assignment>,
     alias: Option<(String, Vec<String>)>,
@@ -429,12 +495,14 @@ fn duplicate(
             changed.push(e.clone());
         }
     }
-    super::not_read_inside(cx, table, &changed.iter().collect::<Vec<_>>())?;
-    let own = Relation::of_table(table, &table.name, &table.physical());
-    let mut new = Relation::of_table(table, VALUES_ALIAS, "excluded");
+    let table = &written.table;
+    super::not_read_inside(cx, written, &changed.iter().collect::<Vec<_>>())?;
+    let (own, _) = written.relation(b, written.name(), &table.physical())?;
+    let (mut new, _) = written.relation(b, VALUES_ALIAS, "excluded")?;
+    let own_names: Vec<String> = own.columns.iter().map(|c| c.name.clone()).collect();
     let mut relations = vec![own, new.clone()];
     if let Some((name, names)) = alias {
-        if same_name(&name, &table.name) {
+        if same_name(&name, written.name()) {
             return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
         }
         new.alias = name;
@@ -452,7 +520,6 @@ fn duplicate(
         relations.push(new);
     }
     let mut scope = Scope::clone(&Scope::of(relations, "field list"));
-    let own_names: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
     for (r, relation) in scope.relations.iter().enumerate().skip(1) {
         for (c, column) in relation.columns.iter().enumerate() {
             // Without a table a name means the row that is there, unless only the new row has it.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Check, Column, Table, physical_column, same_name};
+use p2pdb_model::catalog::{Check, Column, Table, View, physical_column, same_name};
 use p2pdb_model::schema::{DefaultValue, TriggerEvent};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind, ColumnTag, Value};
@@ -26,7 +26,7 @@ use crate::ddl::defaults;
 use crate::error::SqlError;
 use crate::execute::assign::implicit_default;
 use crate::field::FieldType;
-use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, Slot, Source};
+use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, RowCheck, Slot, Source};
 use crate::schema_text::quote;
 use crate::session::SessionState;
 use crate::statement::{Context, Cursor, expression_text, plan};
@@ -41,26 +41,115 @@ pub use delete::{delete, truncate};
 pub use insert::insert;
 pub use update::update;
 
+/// What a statement writes to: a base table, by itself or through a view.
+struct Written {
+    table: Arc<Table>,
+    view: Option<Arc<View>>,
+}
+
+impl Written {
+    /// What the statement calls it.
+    fn name(&self) -> &str {
+        self.view.as_ref().map_or(&self.table.name, |v| &v.name)
+    }
+
+    /// Its relation under these names, and what rows of the table are in it.
+    fn relation(
+        &self,
+        b: &mut Binder<'_>,
+        alias: &str,
+        sql_alias: &str,
+    ) -> Result<(Relation, Option<String>), SqlError> {
+        match &self.view {
+            None => Ok((Relation::of_table(&self.table, alias, sql_alias), None)),
+            Some(view) => match b.writable(view, alias, sql_alias)? {
+                Some(w) => Ok((w.relation, w.condition)),
+                None => Err(not_updatable(&view.name, "UPDATE")),
+            },
+        }
+    }
+
+    /// What CHECK OPTION asks of its rows.
+    fn row_checks(&self, cx: &Context<'_>) -> Result<Vec<RowCheck>, SqlError> {
+        let check = self.view.as_ref().map(|view| row_check(cx, view)).transpose()?;
+        Ok(check.flatten().into_iter().collect())
+    }
+
+    /// Notes what WHERE reads of it.
+    fn reads(&self, b: &mut Binder<'_>, selection: Option<&Expr>, scope: &Rc<Scope>) -> Result<(), SqlError> {
+        // The columns of a view may have other names.
+        reads(b, &self.table, selection.filter(|_| self.view.is_none()), scope)
+    }
+}
+
+/// What CHECK OPTION of a view asks of a row of its table.
+fn row_check(cx: &Context<'_>, view: &View) -> Result<Option<RowCheck>, SqlError> {
+    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    b.reserve(1);
+    let alias = b.alias('t');
+    let Some(w) = b.writable(view, &view.name, &alias)? else { return Ok(None) };
+    let Some(check) = w.check else { return Ok(None) };
+    let sql = format!(
+        "SELECT 1 FROM {} {alias} WHERE {alias}.rowid=?1 AND NOT coalesce(({check}),0)",
+        w.table.physical()
+    );
+    let slots = used(&sql, b.finish().slots).into_iter().skip(1).collect();
+    let view = format!("{}.{}", view.database, view.name);
+    Ok(Some(RowCheck { table: w.table.id, view, sql, slots }))
+}
+
+/// The slots up to the last that the SQL names: SQLite takes no more. A view may have brought others along.
+fn used(sql: &str, mut slots: Vec<Slot>) -> Vec<Slot> {
+    let mut quoted = None;
+    let mut last = 0;
+    let mut rest = sql.chars().peekable();
+    while let Some(ch) = rest.next() {
+        match (quoted, ch) {
+            (None, '\'' | '"' | '`') => quoted = Some(ch),
+            (Some(q), _) if q == ch => quoted = None,
+            (None, '?') => {
+                let mut n = 0;
+                while let Some(digit) = rest.peek().and_then(|d| d.to_digit(10)) {
+                    n = n * 10 + digit as usize;
+                    rest.next();
+                }
+                last = last.max(n);
+            }
+            _ => {}
+        }
+    }
+    slots.truncate(last);
+    slots
+}
+
 /// The base table that a statement writes to.
 ///
 /// # Errors
-/// 1046, 1049, 1146, 1044 for virtual tables, 1288 or 1471 for views.
-fn target(cx: &Context<'_>, name: (Option<String>, String), verb: &str) -> Result<Arc<Table>, SqlError> {
+/// 1046, 1049, 1146, 1044 for virtual tables, 1288 or 1471 for views that cannot be written through.
+fn target(cx: &Context<'_>, name: (Option<String>, String), verb: &str) -> Result<Written, SqlError> {
     let (db, name) = (cx.database(name.0)?, name.1);
     if let Some(db) = virtuals::database_name(&db) {
         return Err(SqlError::database_denied(&cx.session.account, db));
     }
     let database = cx.catalog.database(&db).ok_or_else(|| SqlError::unknown_database(&db))?;
-    if database.view(&name).is_some() {
-        return Err(match verb {
-            "INSERT" => {
-                let message = format!("The target table {name} of the INSERT is not insertable-into");
-                SqlError::new(1471, "HY000", message)
-            }
-            _ => not_updatable(&name, verb),
-        });
+    if let Some(view) = database.view(&name) {
+        if verb == "TRUNCATE" {
+            return Err(SqlError::no_table(db, name));
+        }
+        let writable = Binder::new(cx.catalog, cx.session, cx.source)
+            .writable(view, &name, &name)?
+            .ok_or_else(|| match verb {
+                "INSERT" => not_insertable(&name),
+                _ => not_updatable(&name, verb),
+            })?;
+        return Ok(Written { table: writable.table, view: Some(view.clone()) });
     }
-    database.table(&name).cloned().ok_or_else(|| SqlError::no_table(db, name))
+    let table = database.table(&name).cloned().ok_or_else(|| SqlError::no_table(db, name))?;
+    Ok(Written { table, view: None })
+}
+
+fn not_insertable(name: &str) -> SqlError {
+    SqlError::new(1471, "HY000", format!("The target table {name} of the INSERT is not insertable-into"))
 }
 
 fn not_updatable(name: &str, verb: &str) -> SqlError {
@@ -247,10 +336,12 @@ fn blind(
 }
 
 fn is_column(column: &Column, relation: &Relation, e: &Expr) -> bool {
+    let named =
+        |name: &str| relation.columns.iter().any(|c| c.tag == Some(column.tag) && same_name(name, &c.name));
     match e {
-        Expr::Identifier(i) => same_name(&i.value, &column.name),
+        Expr::Identifier(i) => named(&i.value),
         Expr::CompoundIdentifier(path) => match path.as_slice() {
-            [.., table, name] => same_name(&name.value, &column.name) && table.value == relation.alias,
+            [.., table, name] => named(&name.value) && table.value == relation.alias,
             _ => false,
         },
         _ => false,
@@ -349,10 +440,17 @@ fn column_of<'t>(table: &'t Table, relation: &Relation, name: &[String]) -> Resu
     let fits = match qualifier {
         [] => true,
         [t] => relation.alias == *t,
-        [d, t] => relation.alias == *t && table.database == *d,
+        [d, t] => relation.alias == *t && relation.database.as_ref() == Some(d),
         _ => false,
     };
-    table.column(column).filter(|_| fits).ok_or_else(unknown)
+    let found =
+        relation.columns.iter().find(|c| same_name(&c.name, column)).filter(|_| fits).ok_or_else(unknown)?;
+    let tag = found.tag.ok_or_else(|| column_not_updatable(column))?;
+    table.columns.iter().find(|c| c.tag == tag).ok_or_else(unknown)
+}
+
+fn column_not_updatable(name: &str) -> SqlError {
+    SqlError::new(1348, "HY000", format!("Column '{name}' is not updatable"))
 }
 
 /// `column=value, …`. What becomes part of a unique key passes `p_seen`, so that error 1062 can name it; `row` is what
@@ -497,9 +595,9 @@ fn key_slots(
 }
 
 /// 1093: a subquery reads the table that is written (a derived table, which is made first, may).
-fn not_read_inside(cx: &Context<'_>, table: &Table, parts: &[&Expr]) -> Result<(), SqlError> {
+fn not_read_inside(cx: &Context<'_>, written: &Written, parts: &[&Expr]) -> Result<(), SqlError> {
     struct Search<'s> {
-        table: &'s Table,
+        names: [(&'s str, &'s str); 2],
         database: Option<&'s str>,
         derived: usize,
     }
@@ -514,7 +612,7 @@ fn not_read_inside(cx: &Context<'_>, table: &Table, parts: &[&Expr]) -> Result<(
                         1 => (self.database, part(0)),
                         _ => (part(0), part(1)),
                     };
-                    if db == Some(self.table.database.as_str()) && table == Some(self.table.name.as_str()) {
+                    if db.zip(table).is_some_and(|t| self.names.contains(&t)) {
                         return ControlFlow::Break(());
                     }
                 }
@@ -529,11 +627,13 @@ fn not_read_inside(cx: &Context<'_>, table: &Table, parts: &[&Expr]) -> Result<(
             ControlFlow::Continue(())
         }
     }
-    let mut search = Search { table, database: cx.session.database.as_deref(), derived: 0 };
+    let own = (written.table.database.as_str(), written.table.name.as_str());
+    let view = written.view.as_ref().map_or(own, |v| (&v.database, &v.name));
+    let mut search = Search { names: [own, view], database: cx.session.database.as_deref(), derived: 0 };
     for e in parts {
         if e.visit(&mut search).is_break() {
             let message =
-                format!("You can't specify target table '{}' for update in FROM clause", table.name);
+                format!("You can't specify target table '{}' for update in FROM clause", written.name());
             return Err(SqlError::new(1093, "HY000", message));
         }
     }

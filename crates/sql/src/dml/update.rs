@@ -1,14 +1,13 @@
 //! UPDATE of one table and of several.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use p2pdb_model::catalog::{Table, same_name};
+use p2pdb_model::catalog::same_name;
 use sqlparser::ast::{Expr, TableWithJoins};
 
 use super::{
-    Assignment, Given, adds, assignments, bind_assignments, blind, not_read_inside, not_updatable,
-    order_and_limit, reads, safe, set_list, single, table_references, target, with_notes,
+    Assignment, Given, Written, adds, assignments, bind_assignments, blind, not_read_inside, not_updatable,
+    order_and_limit, safe, set_list, single, table_references, target, used, with_notes,
 };
 use crate::bind::{Binder, Relation, Scope};
 use crate::error::SqlError;
@@ -33,10 +32,11 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         }
         return several(cx, &refs, all, selection.as_ref(), ignore);
     };
-    let table = target(cx, name, "UPDATE")?;
+    let written = target(cx, name, "UPDATE")?;
+    let table = written.table.clone();
     let mut inside: Vec<&Expr> = selection.iter().collect();
     inside.extend(all.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
-    not_read_inside(cx, &table, &inside)?;
+    not_read_inside(cx, &written, &inside)?;
 
     let mut notes = Vec::new();
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
@@ -46,7 +46,8 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         b.reserve(1);
     }
     let sql_alias = b.alias('t');
-    let scope = Scope::of(vec![Relation::of_table(&table, &alias, &sql_alias)], "where clause");
+    let (relation, in_view) = written.relation(&mut b, &alias, &sql_alias)?;
+    let scope = Scope::of(vec![relation], "where clause");
     let adds = adds(&table, &scope.relations[0], &all);
     let blind = blind(&table, &scope.relations[0], &all, selection.as_ref());
     let set = bind_assignments(&mut b, &scope, 0, &table, all, ignore, &mut notes)?;
@@ -54,50 +55,83 @@ pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&table, &sql_alias, &set));
     let (sql, collect) = if ordered {
         let mut finder = Binder::new(cx.catalog, cx.session, cx.source);
-        let found = find(&mut finder, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
-        reads(&mut finder, &table, selection.as_ref(), &scope)?;
+        let found = find(&mut finder, &written, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        written.reads(&mut finder, selection.as_ref(), &scope)?;
         let done = finder.finish();
         notes.extend(done.notes);
         b.reads = done.reads;
-        (format!("{head} WHERE {sql_alias}.rowid=?1"), Some((found, done.slots)))
+        let slots = used(&found, done.slots);
+        (format!("{head} WHERE {sql_alias}.rowid=?1"), Some((found, slots)))
     } else if limit.is_some() {
-        let found = find(&mut b, &table, &alias, selection.as_ref(), &order, limit.as_ref())?;
+        let found = find(&mut b, &written, &alias, selection.as_ref(), &order, limit.as_ref())?;
         b.read_table(table.id);
         (format!("{head} WHERE {sql_alias}.rowid IN ({found})"), None)
     } else {
-        let condition = match &selection {
-            Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
-            None => String::new(),
-        };
-        reads(&mut b, &table, selection.as_ref(), &scope)?;
+        let condition = where_clause(&mut b, selection.as_ref(), &scope, in_view)?;
+        written.reads(&mut b, selection.as_ref(), &scope)?;
         (format!("{head}{condition}"), None)
     };
     let done = b.finish();
     notes.extend(done.notes);
-    let slots = done.slots.into_iter().skip(usize::from(ordered)).collect();
+    let slots = used(&sql, done.slots).into_iter().skip(usize::from(ordered)).collect();
     let step = ModifyStep { table: table.id, sql, slots, collect, adds, blind };
-    let modify = Modify { steps: vec![step], update: true, ignore, truncate: false, reads: done.reads };
+    let modify = Modify {
+        steps: vec![step],
+        update: true,
+        ignore,
+        truncate: false,
+        reads: done.reads,
+        row_checks: written.row_checks(cx)?,
+    };
     Ok(with_notes(PlanKind::Modify(modify), notes))
+}
+
+/// `WHERE …`: what the statement asks, and what the view does that it writes through.
+pub(super) fn where_clause(
+    b: &mut Binder<'_>,
+    selection: Option<&Expr>,
+    scope: &Rc<Scope>,
+    in_view: Option<String>,
+) -> Result<String, SqlError> {
+    let asked = selection.map(|e| b.condition(e, scope)).transpose()?;
+    Ok(match (asked, in_view) {
+        (Some(asked), Some(in_view)) => format!(" WHERE ({in_view}) AND ({asked})"),
+        (Some(one), None) | (None, Some(one)) => format!(" WHERE {one}"),
+        (None, None) => String::new(),
+    })
+}
+
+/// A binder in whose FROM views can be written to.
+pub(super) fn writing_binder<'a>(cx: &Context<'a>) -> Binder<'a> {
+    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+    b.written = Some(Vec::new());
+    b
+}
+
+/// The table or view in FROM that is to be written; `None` where it cannot be.
+pub(super) fn written_of(b: &Binder<'_>, relation: &Relation) -> Option<Written> {
+    let table = relation.table.clone()?;
+    let views = b.written.as_deref().unwrap_or_default();
+    let view = views.iter().find(|(sql, _)| *sql == relation.sql).map(|(_, v)| v.clone());
+    Some(Written { table, view })
 }
 
 /// `SELECT rowid …` of the rows that WHERE, ORDER BY and LIMIT name.
 pub(super) fn find(
     b: &mut Binder<'_>,
-    table: &Arc<Table>,
+    written: &Written,
     alias: &str,
     selection: Option<&Expr>,
     order: &[sqlparser::ast::OrderByExpr],
     limit: Option<&sqlparser::ast::LimitClause>,
 ) -> Result<String, SqlError> {
     let inner = b.alias('t');
-    let scope = Scope::of(vec![Relation::of_table(table, alias, &inner)], "where clause");
-    let condition = match selection {
-        Some(e) => format!(" WHERE {}", b.condition(e, &scope)?),
-        None => String::new(),
-    };
+    let (relation, in_view) = written.relation(b, alias, &inner)?;
+    let scope = Scope::of(vec![relation], "where clause");
+    let condition = where_clause(b, selection, &scope, in_view)?;
     let order = b.order_by(order, &scope)?;
     let limit = b.limit(limit)?;
-    Ok(format!("SELECT {inner}.rowid FROM {} {inner}{condition}{order}{limit}", table.physical()))
+    Ok(format!("SELECT {inner}.rowid FROM {} {inner}{condition}{order}{limit}", written.table.physical()))
 }
 
 /// UPDATE of several tables: for each, its rows with their new values are collected from the join, then written.
@@ -109,7 +143,7 @@ fn several(
     ignore: bool,
 ) -> Result<Plan, SqlError> {
     let mut notes = Vec::new();
-    let mut names = Binder::new(cx.catalog, cx.session, cx.source);
+    let mut names = writing_binder(cx);
     let (_, scope) = names.from(refs, None)?;
     let mut groups: Vec<(usize, Vec<Assignment>)> = Vec::new();
     for a in all {
@@ -120,16 +154,19 @@ fn several(
         }
     }
     let mut steps = Vec::new();
+    let mut row_checks = Vec::new();
     let mut read = crate::plan::ReadSet::default();
     for (at, group) in groups {
-        let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+        let mut b = writing_binder(cx);
         let (from, scope) = b.from(refs, None)?;
         let relation = scope.relations[at].clone();
-        let table = relation.table.clone().ok_or_else(|| not_updatable(&relation.alias, "UPDATE"))?;
+        let written = written_of(&b, &relation).ok_or_else(|| not_updatable(&relation.alias, "UPDATE"))?;
+        let table = written.table.clone();
+        row_checks.extend(written.row_checks(cx)?);
         let mut inside: Vec<&Expr> = selection.iter().copied().collect();
         inside
             .extend(group.iter().filter_map(|a| if let Given::Expr(e) = &a.value { Some(e) } else { None }));
-        not_read_inside(cx, &table, &inside)?;
+        not_read_inside(cx, &written, &inside)?;
         let adds = adds(&table, &relation, &group);
         let blind = blind(&table, &relation, &group, selection);
         let set = bind_assignments(&mut b, &scope, at, &table, group, ignore, &mut notes)?;
@@ -157,12 +194,12 @@ fn several(
             table: table.id,
             sql,
             slots: Vec::new(),
-            collect: Some((collect, done.slots)),
+            collect: Some((collect.clone(), used(&collect, done.slots))),
             adds,
             blind,
         });
     }
-    let modify = Modify { steps, update: true, ignore, truncate: false, reads: read };
+    let modify = Modify { steps, update: true, ignore, truncate: false, reads: read, row_checks };
     Ok(with_notes(PlanKind::Modify(modify), notes))
 }
 

@@ -12,7 +12,7 @@ const ROWS_BYTES_MAX: usize = 64 << 20;
 
 /// `p_rows(a, b, …)`.
 #[derive(Default)]
-pub(super) struct Rows(String);
+pub(crate) struct Rows(String);
 
 impl Accumulator for Rows {
     fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), SqlError> {

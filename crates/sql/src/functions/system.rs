@@ -308,7 +308,7 @@ pub(crate) fn encode_target(t: &ColumnTarget) -> String {
     format!("{flags}\t{kind}\t{a}\t{b}\t{c}\t{}\t{}{members}", t.name.len(), t.name)
 }
 
-fn decode_target(spec: &str) -> Option<ColumnTarget> {
+pub(crate) fn decode_target(spec: &str) -> Option<ColumnTarget> {
     let mut parts = spec.splitn(7, '\t');
     let flags: u8 = parts.next()?.parse().ok()?;
     let kind = parts.next()?;

@@ -17,6 +17,7 @@ mod form;
 mod path;
 mod search;
 mod storage;
+pub(crate) mod table;
 
 pub use compare::compare;
 use compare::{contains, merge_patch, merge_preserve, overlaps, sort_key};
@@ -142,6 +143,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ),
     // Nothing is changed in place, so nothing is free.
     ("p_json_storage_free", 1, strict!(|_: &[ValueRef<'_>]| Ok(Value::Int(0)))),
+    ("p_json_table", 2, strict!(table::rows)),
     ("p_json_depth", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(depth(&doc(&a[0])?) as i64)))),
     (
         "p_json_keys",
@@ -354,12 +356,20 @@ fn bad_text(function: &str, t: &str) -> SqlError {
 }
 
 /// 3141.
-fn no_json(wrong: (String, usize), function: &str) -> SqlError {
+pub(crate) fn no_json(wrong: (String, usize), function: &str) -> SqlError {
     form::refused(wrong, |what, at| {
         let message =
             format!("Invalid JSON text in argument 1 to function {function}: \"{what}\" at position {at}.");
         SqlError::new(3141, "22032", message)
     })
+}
+
+/// A path as it is written.
+///
+/// # Errors
+/// 3143.
+pub(crate) fn check_path(text: &str) -> Result<(), SqlError> {
+    Path::parse(text).map(|_| ())
 }
 
 fn doc(v: &ValueRef<'_>) -> Result<Json, SqlError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
-use p2pdb_model::catalog::{Column, Table};
+use p2pdb_model::catalog::{Column, Table, View};
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
 
 use super::Ty::{Int, Long, Text, UInt, When};
@@ -387,6 +387,10 @@ pub(super) const VIEWS: &[Col] = &[
 
 pub(super) fn views(cx: &Cx<'_>) -> Vec<Row> {
     let all = cx.catalog.databases().flat_map(|d| d.views());
+    let updatable = |v: &View| {
+        let mut b = crate::bind::Binder::without_text(cx.catalog, cx.session);
+        b.writable(v, &v.name, &v.name).is_ok_and(|w| w.is_some())
+    };
     all.map(|v| {
         let check = if v.def.check_option.is_empty() { "NONE" } else { &v.def.check_option };
         vec![
@@ -395,7 +399,7 @@ pub(super) fn views(cx: &Cx<'_>) -> Vec<Row> {
             text(&v.name),
             text(&v.def.select),
             text(check),
-            text("NO"),
+            text(if updatable(v) { "YES" } else { "NO" }),
             text(&v.def.definer),
             text(if v.def.invoker { "INVOKER" } else { "DEFINER" }),
             text("utf8mb4"),
