@@ -281,7 +281,10 @@ fn check_row(row: &RowChange, layout: &Layout) -> Result<(), Refusal> {
             values.len()
         }
         RowChange::Update { values, .. } => values.len(),
-        RowChange::Edit { edits, .. } => edits.len(),
+        RowChange::Edit { edits, .. } => {
+            edits.iter().try_for_each(|e| e.check().map_err(Refusal::Body))?;
+            edits.len()
+        }
         RowChange::Delete { .. } => return Ok(()),
     };
     if values != layout.columns().len() {

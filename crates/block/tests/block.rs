@@ -6,7 +6,7 @@ use common::*;
 use p2pdb_block::*;
 use p2pdb_model::change::{Position, RowChange};
 use p2pdb_model::value::{RowKey, Value};
-use p2pdb_model::{AccountId, Change, RealmId};
+use p2pdb_model::{AccountId, CellEdit, Change, RealmId};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 fn one_row() -> FullBlock {
@@ -474,4 +474,26 @@ fn a_header_is_understood_before_its_bodies_arrive() {
     assert_eq!(v.header().body_bytes(), b.parts()[0].bytes.len() as u64);
     assert_eq!(v.header().bodies[0].cid, b.parts()[0].cid);
     assert!(matches!(v.with_bodies(vec![vec![0; 3]]), Err(Refusal::Body(_))));
+}
+
+#[test]
+fn an_edit_whose_text_is_not_in_normal_form_is_refused() {
+    let edit = |text: &str| {
+        let put = vec![("a".to_owned(), text.to_owned())];
+        let edits = vec![CellEdit::Map { put, removed: vec![] }];
+        let change = Change::Row(RowChange::Edit { layout: 0, key: RowKey::int(1), edits });
+        let mut l = layout();
+        l.2.truncate(1);
+        l.1 = 0;
+        (l, change)
+    };
+    let built = |text: &str| {
+        let (l, change) = edit(text);
+        let mut b = BodyBuilder::new();
+        b.push(account(), &[l], vec![change]).map(|_| ())
+    };
+    assert_eq!(built("1"), Ok(()));
+    for wrong in ["1, \"b\": 2", "}", " 1", "[1,2]", ""] {
+        assert!(matches!(built(wrong), Err(Refusal::Body(_))), "{wrong}");
+    }
 }

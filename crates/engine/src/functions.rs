@@ -6,7 +6,6 @@ use p2pdb_model::catalog::{Catalog, Check, Table};
 use p2pdb_model::{SqlType, Value, ValueRef};
 use p2pdb_sql::ddl::conversion;
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::session::SessionState;
 use p2pdb_sql::{collate, execute, functions as sql};
 use p2pdb_store::{
     self as store, AggregateFunction, AggregateState, CollationSequence, Conversion, ConversionOf, Converted,
@@ -68,10 +67,8 @@ pub(crate) fn meaning() -> store::Meaning {
         });
         Some(convert)
     });
-    let check = |catalog: &Catalog, table: &Arc<Table>, check: &Check| {
-        let session = SessionState::new(Arc::default(), 0, "", "", "");
-        p2pdb_sql::dml::lower_check(table, check, catalog, &session).ok()
-    };
+    let check =
+        |_: &Catalog, table: &Arc<Table>, check: &Check| p2pdb_sql::dml::lower_check(table, check).ok();
     store::Meaning {
         default: Arc::new(p2pdb_sql::ddl::defaults::unwritten),
         conversion,
@@ -79,9 +76,11 @@ pub(crate) fn meaning() -> store::Meaning {
     }
 }
 
-/// Runs something in which CHECKs may be evaluated, outside of any session.
+/// Runs something in which CHECKs may be evaluated, outside of any session: by the default sql_mode, which is strict, and
+/// in UTC.
 pub(crate) fn by_rules<T>(f: impl FnOnce() -> T) -> T {
     let outer = execute::leave();
+    execute::enter(execute::Context { writes: true, ..execute::Context::default() });
     let result = f();
     execute::leave();
     execute::enter(outer);

@@ -4,9 +4,11 @@
 //! capture: affected rows, references, claims of displaced rows, CHECKs. What a change means for other nodes is decided
 //! later, when the transaction ends.
 
+use std::sync::Arc;
+
 use p2pdb_model::catalog::{Index, Table};
 use p2pdb_model::schema::TriggerEvent;
-use p2pdb_model::{Catalog, Value, ValueRef};
+use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
 use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, RowCheck, Slot};
@@ -15,6 +17,7 @@ use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
 use crate::api::Outcome;
 use crate::core::Core;
 use crate::error::store_to_sql;
+use crate::functions::by_rules;
 use crate::program::{functions, triggers};
 use crate::run;
 use crate::statement::Bound;
@@ -670,52 +673,63 @@ fn check(
     error.map_or(Ok(()), Err)
 }
 
-/// A table's name in SQLite, the query whose evaluation fails where a generated column has no value that fits, and per
-/// CHECK its name and the query that finds a violation.
-type LoweredChecks = (std::sync::Arc<str>, Option<String>, Vec<(String, String)>);
+/// What is asked of the rows of one table that a statement wrote.
+struct Asked {
+    name: Arc<str>,
+    table: Option<Arc<Table>>,
+    /// Its evaluation fails where a generated column has no value that fits.
+    values: Option<String>,
+    checks: Vec<(ObjectId, String)>,
+}
 
-/// The first CHECK that a written row violates (3819); generated columns fail with the errors of an assignment.
-fn checks(w: &dyn Tables, core: &Core, catalog: &Catalog, mark: usize) -> Result<Option<SqlError>, SqlError> {
-    let written: Vec<(std::sync::Arc<str>, i64)> = w.db().captured_since(mark, |all| {
+impl Asked {
+    fn of(w: &mut dyn Tables, core: &Core, catalog: &Catalog, name: Arc<str>) -> Result<Self, SqlError> {
+        let checks = w.checks(catalog, &name).map_err(|e| run::failed(&e, core))?;
+        let table = checks.as_ref().and_then(|c| catalog.table_by_id(c.table)).cloned();
+        let values = match &table {
+            Some(t) => p2pdb_sql::bind::generated::errors_of(t, &name)?,
+            None => Vec::new(),
+        };
+        let values =
+            (!values.is_empty()).then(|| format!("SELECT {} FROM {name} WHERE rowid = ?1", values.join(",")));
+        Ok(Asked { name, table, values, checks: checks.map(|c| c.violated).unwrap_or_default() })
+    }
+}
+
+/// The first CHECK that a written row violates (3819), by the same rules as when it is merged; generated columns fail with
+/// the errors of an assignment.
+fn checks(
+    w: &mut dyn Tables,
+    core: &Core,
+    catalog: &Catalog,
+    mark: usize,
+) -> Result<Option<SqlError>, SqlError> {
+    let written: Vec<(Arc<str>, i64)> = w.db().captured_since(mark, |all| {
         all.iter().filter(|c| c.op != CaptureOp::Delete).map(|c| (c.table.clone(), c.new_rowid)).collect()
     });
-    // The last table's CHECKs: each constraint's name and the query that finds a violation.
-    let mut last: Option<LoweredChecks> = None;
+    let mut last: Option<Asked> = None;
     for (row, (name, rowid)) in (1..).zip(written) {
-        if last.as_ref().is_none_or(|(n, ..)| *n != name) {
-            let table = catalog.tables().find(|t| t.physical() == *name);
-            let mut lowered = Vec::new();
-            for c in
-                table.iter().flat_map(|t| t.checks.iter().filter(|c| c.def.enforced).map(move |c| (t, c)))
-            {
-                let (table, check) = c;
-                let sql = p2pdb_sql::dml::lower_check(table, check, catalog, &core.state)?;
-                lowered.push((
-                    check.name.clone(),
-                    format!("SELECT 1 FROM {name} WHERE rowid = ?1 AND NOT ({sql})"),
-                ));
-            }
-            let values = match table {
-                Some(t) => p2pdb_sql::bind::generated::errors_of(t, &name)?,
-                None => Vec::new(),
-            };
-            let values = (!values.is_empty())
-                .then(|| format!("SELECT {} FROM {name} WHERE rowid = ?1", values.join(",")));
-            last = Some((name.clone(), values, lowered));
-        }
-        let Some((_, values, lowered)) = &last else { continue };
-        if let Some(sql) = values {
+        let asked = match last.take() {
+            Some(asked) if asked.name == name => asked,
+            _ => Asked::of(w, core, catalog, name)?,
+        };
+        let of_row = [ValueRef::Int(rowid)];
+        if let Some(sql) = &asked.values {
             execute::context::set_row(row);
-            let found = w.db().query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |row| row.to_values());
+            let found = w.db().query_one(sql, of_row, |row| row.to_values());
             found.map_err(|e| run::failed(&e, core))?;
         }
-        for (constraint, sql) in lowered {
-            let violated = w.db().query_one(sql, [p2pdb_model::ValueRef::Int(rowid)], |_| Ok(()));
-            if violated.map_err(|e| run::failed(&e, core))?.is_some() {
-                let message = format!("Check constraint '{constraint}' is violated.");
+        for (check, sql) in &asked.checks {
+            let violated =
+                by_rules(|| w.db().query_one(sql, of_row, |_| Ok(())).map_err(|e| run::failed(&e, core)))?;
+            if violated.is_some() {
+                let check = asked.table.iter().flat_map(|t| &t.checks).find(|c| c.id == *check);
+                let name = check.map_or("", |c| c.name.as_str());
+                let message = format!("Check constraint '{name}' is violated.");
                 return Ok(Some(SqlError::new(3819, "HY000", message)));
             }
         }
+        last = Some(asked);
     }
     Ok(None)
 }

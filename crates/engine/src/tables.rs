@@ -5,7 +5,7 @@ use std::sync::Arc;
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::{Catalog, ObjectId, Value};
-use p2pdb_store::{Connection, Savepoint, StoreError, TemporaryWriter, TxNo, Violation};
+use p2pdb_store::{Connection, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
@@ -50,6 +50,9 @@ pub(crate) trait Tables {
 
     /// A reference or claim that what was captured since `mark` violates; carries referential actions out.
     fn violation(&mut self, mark: usize, foreign_keys: bool) -> Result<Option<Violation>, StoreError>;
+
+    /// The CHECKs of the table that SQLite knows by this name; `catalog` has the temporary tables, too.
+    fn checks(&mut self, catalog: &Catalog, name: &str) -> Result<Option<TableChecks>, StoreError>;
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError>;
 }
@@ -121,6 +124,11 @@ impl Tables for Writer {
         self.note_foreign_key_checks(foreign_keys);
         let Writer { merger, db, .. } = self;
         merger.check(db, mark, foreign_keys)
+    }
+
+    fn checks(&mut self, _: &Catalog, name: &str) -> Result<Option<TableChecks>, StoreError> {
+        let Writer { merger, db, .. } = self;
+        merger.checks(db, name)
     }
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError> {
@@ -196,6 +204,17 @@ impl Tables for OwnTables<'_> {
 
     fn violation(&mut self, _: usize, _: bool) -> Result<Option<Violation>, StoreError> {
         Ok(None)
+    }
+
+    fn checks(&mut self, catalog: &Catalog, name: &str) -> Result<Option<TableChecks>, StoreError> {
+        let mut own = catalog.tables().filter(|t| catalog.is_temporary(t.id));
+        let Some(table) = own.find(|t| t.physical() == name) else { return Ok(None) };
+        let enforced = table.checks.iter().filter(|c| c.def.enforced);
+        let violated = enforced.filter_map(|check| {
+            let condition = p2pdb_sql::dml::lower_check(table, check).ok()?;
+            Some((check.id, format!("SELECT 1 FROM {name} WHERE rowid = ?1 AND NOT ({condition})")))
+        });
+        Ok(Some(TableChecks { table: table.id, violated: violated.collect() }))
     }
 
     fn schema(&mut self, _: Vec<SchemaChange>) -> Result<(), EngineError> {

@@ -326,3 +326,72 @@ fn what_was_counted_is_what_the_log_says() {
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
 }
+
+#[test]
+fn a_set_that_was_none_where_it_was_written_is_the_same_everywhere() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.note (id INT PRIMARY KEY, doc JSON, m JSON)");
+    b.fetch(&a);
+    a.session().run("ALTER TABLE shop.note MODIFY doc JSON COMMENT '[set]', MODIFY m JSON COMMENT '[map]'");
+    b.session().run("INSERT INTO shop.note VALUES (1, '[\"b\", \"a\", \"b\"]', '7'), (2, '5', '{\"a\": 1}')");
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT doc, m FROM shop.note ORDER BY id"),
+        ["[\"a\", \"b\"]|{\"\": 7}", "[5]|{\"a\": 1}"]
+    );
+}
+
+#[test]
+fn a_counter_counts_the_same_one_by_one_and_all_at_once() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.n (id INT PRIMARY KEY, v DECIMAL(10,0) COMMENT '[counter]')");
+    a.session().run("INSERT INTO shop.n VALUES (1, 0)");
+    b.fetch(&a);
+    let c = a.join(3);
+    a.session().run("ALTER TABLE shop.n MODIFY v DECIMAL(12,2) COMMENT '[counter]'");
+    // Later in write order, and the scale is 0.
+    b.clock.advance_ms(5_000);
+    b.session().run("ALTER TABLE shop.n MODIFY v DECIMAL(10,0) COMMENT 'still a [counter]'");
+    // One node hears of both before it counts, one afterwards.
+    c.fetch(&a);
+    c.fetch(&b);
+    for _ in 0..2 {
+        a.session().run("UPDATE shop.n SET v = v + 0.5");
+    }
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &b, "SELECT v FROM shop.n"), both(&a, &c, "SELECT v FROM shop.n"));
+}
+
+#[test]
+fn a_trigger_that_sets_a_counter_assigns_it() {
+    let (a, b) = two();
+    a.session().run("CREATE TRIGGER shop.five BEFORE UPDATE ON shop.stock FOR EACH ROW SET NEW.pieces = 5");
+    a.session().run("UPDATE shop.stock SET pieces = pieces + 1");
+    b.session().run("UPDATE shop.stock SET pieces = pieces + 10");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock"), ["15"]);
+}
+
+#[test]
+fn a_counter_born_on_two_sides_goes_on_counting() {
+    let (a, b) = two();
+    let hit = "INSERT INTO shop.stock (id, pieces) VALUES (2, 1) ON DUPLICATE KEY UPDATE pieces = pieces + 1";
+    for n in 0..6 {
+        a.session().run(hit);
+        b.session().run(hit);
+        if n % 2 == 0 {
+            converge(&[&a, &b]);
+        }
+    }
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock WHERE id = 2"), ["12"]);
+    // A delete and an edit still find the history.
+    a.session().run("DELETE FROM shop.stock WHERE id = 2");
+    b.session().run(hit);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT pieces FROM shop.stock WHERE id = 2"), ["13"]);
+    for n in [&a, &b] {
+        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}

@@ -408,3 +408,55 @@ fn two_changes_of_one_columns_type_leave_the_later_one() {
         assert_eq!(n.session().rows("SELECT price FROM shop.till ORDER BY id"), ["ten", "5"]);
     }
 }
+
+#[test]
+fn a_check_that_fails_on_the_values_of_a_merged_row_puts_it_aside() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.big (id INT PRIMARY KEY, n BIGINT, doc VARCHAR(20))");
+    b.fetch(&a);
+    a.session().run("ALTER TABLE shop.big ADD CHECK (n * 1000000000 < 5000)");
+    a.session().run("ALTER TABLE shop.big ADD CHECK (JSON_EXTRACT(doc, '$.a') > 0)");
+    b.session().run(
+        "INSERT INTO shop.big VALUES (1, 10000000000, NULL), (2, 1, 'no JSON'), (3, NULL, '{\"a\": 1}')",
+    );
+    converge(&[&a, &b]);
+    let (shown, conflicts) = seen(&a, &b, "SELECT id FROM shop.big");
+    assert_eq!(shown, ["3"]);
+    assert_eq!(conflicts, ["1|n|check", "2|doc|check"]);
+    // Such a row goes nowhere where the CHECK is known.
+    for (row, code) in [("(4, 10000000000, NULL)", 1690), ("(4, 1, 'no JSON')", 3141), ("(4, 9, NULL)", 3819)]
+    {
+        assert_eq!(a.session().error(&format!("INSERT INTO shop.big VALUES {row}")), code, "{row}");
+    }
+}
+
+#[test]
+fn a_check_means_the_same_where_it_is_written_and_where_it_is_merged() {
+    let (a, b) = two();
+    a.session()
+        .run("CREATE TABLE shop.shift (id INT PRIMARY KEY, t INT, CHECK (HOUR(FROM_UNIXTIME(t)) < 12))");
+    b.fetch(&a);
+    let mut s = a.session();
+    s.run("SET time_zone = '+10:00'");
+    // 05:00 there, 19:00 in UTC.
+    assert_eq!(s.error("INSERT INTO shop.shift VALUES (1, 68400)"), 3819);
+    // 19:00 there, 09:00 in UTC.
+    s.run("INSERT INTO shop.shift VALUES (2, 32400)");
+    converge(&[&a, &b]);
+    assert_eq!(seen(&a, &b, "SELECT id FROM shop.shift"), (vec!["2".to_owned()], vec![]));
+}
+
+#[test]
+fn a_check_whose_column_went_elsewhere_stops_nobody() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.guest (id INT PRIMARY KEY, age INT)");
+    b.fetch(&a);
+    a.session().run("ALTER TABLE shop.guest RENAME COLUMN age TO years");
+    b.session().run("ALTER TABLE shop.guest ADD CONSTRAINT grown CHECK (age >= 18)");
+    converge(&[&a, &b]);
+    a.session().run("INSERT INTO shop.guest VALUES (1, 17)");
+    b.session().run("UPDATE shop.guest SET years = 18 WHERE id = 1; INSERT INTO shop.guest VALUES (2, 3)");
+    converge(&[&a, &b]);
+    let (shown, _) = seen(&a, &b, "SELECT id, years FROM shop.guest ORDER BY id");
+    assert_eq!(shown, ["1|17", "2|3"]);
+}

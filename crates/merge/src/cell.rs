@@ -8,16 +8,17 @@
 //! * map: the members likewise; of several values of one key that did not see each other the last in write order;
 //! * max, min: of the assignments that no other saw the greatest, the least; any value beats NULL.
 //!
-//! JSON is taken in the normal form in which it is stored; elements are equal when their texts are. What is no array
-//! counts as the array of itself, what is no object as the object whose member `""` it is: nothing is ever lost.
+//! JSON is taken in the normal form in which it is stored (`model::json`); elements are equal when their texts are. What is
+//! no array counts as the array of itself, what is no object as the object whose member `""` it is, and what is no JSON
+//! as a string: nothing is ever lost, and a cell that is read again has the elements that went into it.
 //! Not here: which writes are of the row (`row`), and who writes an edit (`store::finalize`).
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use p2pdb_model::cell::{delta_in, number_as, number_in};
+use p2pdb_model::cell::{delta_in, number_as, number_in, rounded_for};
 use p2pdb_model::decimal::Decimal;
-use p2pdb_model::{CellEdit, CellKind, SqlType, Value};
+use p2pdb_model::{CellEdit, CellKind, SqlType, Value, json};
 use serde_json::value::RawValue;
 
 /// What a write does to the cell.
@@ -78,9 +79,10 @@ pub fn kind_in_effect<E>(
     if kind.is_edited() {
         return Ok(kind);
     }
+    let assignments = assignments(writes);
     for (w, write) in writes.iter().enumerate().rev() {
         let Write::Edit(edit) = write else { continue };
-        if !is_assigned_over(writes, w, saw)? {
+        if !is_overruled(w, &assignments, saw)? {
             return Ok(match edit {
                 CellEdit::Add(_) => CellKind::Counter,
                 CellEdit::Set { .. } => CellKind::Set,
@@ -91,14 +93,19 @@ pub fn kind_in_effect<E>(
     Ok(kind)
 }
 
-/// An assignment saw this write.
-fn is_assigned_over<E>(
-    writes: &[Write<'_>],
+/// The assignments, in write order.
+fn assignments(writes: &[Write<'_>]) -> Vec<usize> {
+    (0..writes.len()).filter(|w| matches!(writes[*w], Write::Assign(_))).collect()
+}
+
+/// True when one of these writes, given in ascending order, is later than this one and had seen it.
+fn is_overruled<E>(
     write: usize,
+    by: &[usize],
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<bool, E> {
-    for (later, what) in writes.iter().enumerate().skip(write + 1) {
-        if matches!(what, Write::Assign(_)) && saw(later, write)? {
+    for &later in &by[by.partition_point(|w| *w <= write)..] {
+        if saw(later, write)? {
             return Ok(true);
         }
     }
@@ -120,9 +127,10 @@ pub fn standing_writes<E>(
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<StandingWrites, E> {
     let mut standing = StandingWrites { assigned: Vec::new(), edited: Vec::new() };
-    for w in 0..writes.len() {
-        if !is_assigned_over(writes, w, saw)? {
-            match writes[w] {
+    let assignments = assignments(writes);
+    for (w, write) in writes.iter().enumerate() {
+        if !is_overruled(w, &assignments, saw)? {
+            match write {
                 Write::Assign(_) => standing.assigned.push(w),
                 Write::Edit(_) => standing.edited.push(w),
             }
@@ -149,18 +157,8 @@ impl<E> Cell<'_, E> {
         }
     }
 
-    /// True when a later write for which `overrules` holds had seen this one.
-    fn is_overruled(
-        &mut self,
-        write: usize,
-        overrules: &mut dyn FnMut(usize, Write<'_>) -> bool,
-    ) -> Result<bool, E> {
-        for later in write + 1..self.writes.len() {
-            if overrules(later, self.writes[later]) && (self.saw)(later, write)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    fn is_overruled(&mut self, write: usize, by: &[usize]) -> Result<bool, E> {
+        is_overruled(write, by, self.saw)
     }
 
     /// What the cell holds before its edits: the last assignment, or what it holds unwritten.
@@ -199,6 +197,7 @@ impl<E> Cell<'_, E> {
     fn counter(&mut self) -> Result<MergedCell, E> {
         let StandingWrites { assigned: mut lost, edited } = standing_writes(self.writes, self.saw)?;
         lost.pop();
+        lost.retain(|w| self.assigned(*w) != Some(self.base()));
         let mut sum: Option<Decimal> = None;
         for w in edited {
             let Write::Edit(edit @ CellEdit::Add(_)) = self.writes[w] else { continue };
@@ -216,29 +215,24 @@ impl<E> Cell<'_, E> {
     }
 
     fn set(&mut self) -> Result<MergedCell, E> {
-        let stays = |e: &String| {
-            !self.writes.iter().any(|w| match w {
-                Write::Assign(_) => true,
-                Write::Edit(CellEdit::Set { removed, .. }) => removed.contains(e),
-                Write::Edit(_) => false,
-            })
-        };
+        let mut takers = Takers { assignments: assignments(self.writes), of: HashMap::new() };
+        for (w, write) in self.writes.iter().enumerate() {
+            if let Write::Edit(CellEdit::Set { removed, .. }) = write {
+                takers.add(w, removed.iter());
+            }
+        }
         // What it holds unwritten, everybody has seen.
-        let unwritten = elements(self.rule.unwritten);
-        let mut alive: BTreeSet<Key> = unwritten.into_iter().filter(stays).map(Key).collect();
+        let unwritten = elements(self.rule.unwritten).into_iter().filter(|e| !takers.any(e));
+        let mut alive: BTreeSet<Key> = unwritten.map(Key).collect();
         for w in 0..self.writes.len() {
             let put = match self.writes[w] {
                 Write::Assign(value) => elements(value),
                 Write::Edit(CellEdit::Set { added, .. }) => added.clone(),
                 Write::Edit(_) => Vec::new(),
             };
+            let overruled = self.is_overruled(w, &takers.assignments)?;
             for element in put {
-                let mut takes_out = |_: usize, later: Write<'_>| match later {
-                    Write::Assign(_) => true,
-                    Write::Edit(CellEdit::Set { removed, .. }) => removed.contains(&element),
-                    Write::Edit(_) => false,
-                };
-                if !self.is_overruled(w, &mut takes_out)? {
+                if !overruled && !self.is_overruled(w, takers.of(&element))? {
                     alive.insert(Key(element));
                 }
             }
@@ -251,17 +245,14 @@ impl<E> Cell<'_, E> {
     }
 
     fn map(&mut self) -> Result<MergedCell, E> {
-        let stays = |(key, _): &(String, String)| {
-            !self.writes.iter().any(|w| match w {
-                Write::Assign(_) => true,
-                Write::Edit(CellEdit::Map { put, removed }) => {
-                    removed.contains(key) || put.iter().any(|(k, _)| k == key)
-                }
-                Write::Edit(_) => false,
-            })
-        };
+        let mut takers = Takers { assignments: assignments(self.writes), of: HashMap::new() };
+        for (w, write) in self.writes.iter().enumerate() {
+            if let Write::Edit(CellEdit::Map { put, removed }) = write {
+                takers.add(w, removed.iter().chain(put.iter().map(|(k, _)| k)));
+            }
+        }
         // What it holds unwritten, everybody has seen.
-        let unwritten = members(self.rule.unwritten).into_iter().filter(stays);
+        let unwritten = members(self.rule.unwritten).into_iter().filter(|(k, _)| !takers.any(k));
         let mut alive: BTreeMap<Key, Vec<(Option<usize>, String)>> =
             unwritten.map(|(k, v)| (Key(k), vec![(None, v)])).collect();
         for w in 0..self.writes.len() {
@@ -270,15 +261,9 @@ impl<E> Cell<'_, E> {
                 Write::Edit(CellEdit::Map { put, .. }) => put.clone(),
                 Write::Edit(_) => Vec::new(),
             };
+            let overruled = self.is_overruled(w, &takers.assignments)?;
             for (key, value) in put {
-                let mut takes_out = |_: usize, later: Write<'_>| match later {
-                    Write::Assign(_) => true,
-                    Write::Edit(CellEdit::Map { put, removed }) => {
-                        removed.contains(&key) || put.iter().any(|(k, _)| *k == key)
-                    }
-                    Write::Edit(_) => false,
-                };
-                if !self.is_overruled(w, &mut takes_out)? {
+                if !overruled && !self.is_overruled(w, takers.of(&key))? {
                     alive.entry(Key(key)).or_default().push((Some(w), value));
                 }
             }
@@ -303,12 +288,39 @@ impl<E> Cell<'_, E> {
 /// What an edit adds to a counter of this type, rounded as the type is; `None` when it adds nothing to such a column.
 pub fn amount(ty: &SqlType, edit: &CellEdit) -> Option<Decimal> {
     let CellEdit::Add(by) = edit else { return None };
-    let scale = match ty {
-        SqlType::Int { .. } => 0,
-        SqlType::Decimal { scale, .. } => i32::from(*scale),
-        _ => return None,
-    };
-    Some(delta_in(by)?.rounded(scale))
+    let by = delta_in(by).filter(|_| CellKind::Counter.allows(ty))?;
+    Some(rounded_for(ty, &by))
+}
+
+/// The writes that take things out of a set or map, each list in ascending order.
+struct Takers<'a> {
+    /// They take out everything.
+    assignments: Vec<usize>,
+    /// The edits, by element or key.
+    of: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Takers<'a> {
+    fn add(&mut self, write: usize, takes: impl Iterator<Item = &'a String>) {
+        takes.for_each(|t| self.of.entry(t).or_default().push(write));
+    }
+
+    fn of(&self, what: &str) -> &[usize] {
+        self.of.get(what).map_or(&[], Vec::as_slice)
+    }
+
+    fn any(&self, what: &str) -> bool {
+        !self.assignments.is_empty() || self.of.contains_key(what)
+    }
+}
+
+/// What a cell holds to which this is all that was ever written.
+pub fn assigned(rule: CellRule<'_>, value: Value) -> Value {
+    match (rule.kind, &value) {
+        (CellKind::Set, _) => normal_set(&value),
+        (CellKind::Map, Value::Text(_)) => Value::Text(object(members(&value).into_iter())),
+        _ => value,
+    }
 }
 
 /// A counter's value: what it holds, and what is added to it. NULL counts from zero. Out of the type's range it is the text
@@ -319,7 +331,8 @@ pub fn counted(ty: &SqlType, base: &Value, sum: &Decimal) -> Value {
         Value::Text(digits) => Decimal::parse(digits),
         base => number_in(ty, base),
     };
-    let total = base.map_or(sum.clone(), |b| b.add(sum));
+    let sum = rounded_for(ty, sum);
+    let total = base.map_or(sum.clone(), |b| rounded_for(ty, &b).add(&sum));
     number_as(ty, &total).unwrap_or_else(|| Value::Text(total.to_string()))
 }
 
@@ -329,7 +342,7 @@ struct Key(String);
 
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+        json::order(&self.0, &other.0)
     }
 }
 
@@ -339,36 +352,40 @@ impl PartialOrd for Key {
     }
 }
 
-fn raw(t: &str) -> Option<Vec<Box<RawValue>>> {
-    serde_json::from_str(t).ok()
+/// A text that no statement gives is one string.
+fn document(t: &str) -> String {
+    if json::is_normal(t) { t.to_owned() } else { serde_json::Value::String(t.to_owned()).to_string() }
 }
 
 /// The elements of a set's value, in normal order, each once; none of NULL.
 pub fn elements(value: &Value) -> Vec<String> {
     let Value::Text(t) = value else { return Vec::new() };
-    let mut elements: Vec<Key> = match raw(t) {
-        Some(all) => all.iter().map(|r| Key(r.get().to_owned())).collect(),
-        None => vec![Key(t.clone())],
+    let parsed: Option<Vec<Box<RawValue>>> = serde_json::from_str(t).ok();
+    let mut elements: Vec<Key> = match parsed {
+        Some(all) => all.iter().map(|r| Key(document(r.get()))).collect(),
+        None => vec![Key(document(t))],
     };
     elements.sort_unstable();
     elements.dedup();
     elements.into_iter().map(|k| k.0).collect()
 }
 
-/// The members of a map's value; none of NULL.
+/// The members of a map's value, in normal order; none of NULL.
 pub fn members(value: &Value) -> Vec<(String, String)> {
     let Value::Text(t) = value else { return Vec::new() };
     let members: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(t).ok();
-    match members {
-        Some(all) => all.into_iter().map(|(k, v)| (k, v.get().to_owned())).collect(),
-        None => vec![(String::new(), t.clone())],
-    }
+    let mut members: Vec<(String, String)> = match members {
+        Some(all) => all.into_iter().map(|(k, v)| (k, document(v.get()))).collect(),
+        None => vec![(String::new(), document(t))],
+    };
+    members.sort_unstable_by(|a, b| json::order(&a.0, &b.0));
+    members
 }
 
 /// What a write that lost would have the cell hold, as far as the cell holds something else; `None` where it does not.
 pub fn lost_value(kind: CellKind, write: Write<'_>, held: &Value) -> Option<Value> {
     let put = match write {
-        Write::Assign(value) if value == held => return None,
+        Write::Assign(value) if value == held && kind != CellKind::Counter => return None,
         Write::Assign(value) if kind != CellKind::Map => return Some(value.clone()),
         Write::Edit(CellEdit::Add(by)) => return delta_in(by).map(|by| Value::Text(by.to_string())),
         Write::Edit(CellEdit::Set { added, .. }) => {
@@ -411,15 +428,18 @@ pub fn edit(kind: CellKind, old: &Value, new: &Value) -> Option<CellEdit> {
     match kind {
         CellKind::Set => {
             let (old, new) = (elements(old), elements(new));
-            let added = new.iter().filter(|e| !old.contains(e)).cloned().collect();
-            let removed = old.iter().filter(|e| !new.contains(e)).cloned().collect();
+            let (was, is): (HashSet<&String>, HashSet<&String>) =
+                (old.iter().collect(), new.iter().collect());
+            let added = new.iter().filter(|e| !was.contains(e)).cloned().collect();
+            let removed = old.iter().filter(|e| !is.contains(e)).cloned().collect();
             Some(CellEdit::Set { added, removed })
         }
         CellKind::Map => {
             let (old, new) = (members(old), members(new));
-            let removed = old.iter().filter(|(k, _)| !new.iter().any(|(n, _)| n == k));
-            let removed = removed.map(|(k, _)| k.clone()).collect();
-            let put = new.into_iter().filter(|m| !old.contains(m)).collect();
+            let was: HashMap<&String, &String> = old.iter().map(|(k, v)| (k, v)).collect();
+            let is: HashSet<&String> = new.iter().map(|(k, _)| k).collect();
+            let removed = old.iter().filter(|(k, _)| !is.contains(k)).map(|(k, _)| k.clone()).collect();
+            let put = new.iter().filter(|(k, v)| was.get(k) != Some(&v)).cloned().collect();
             Some(CellEdit::Map { put, removed })
         }
         _ => None,

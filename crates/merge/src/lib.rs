@@ -20,6 +20,6 @@ pub mod row;
 #[cfg(test)]
 mod row_laws;
 
-pub use cell::{CellRule, MergedCell, Write, merge_cell};
+pub use cell::{CellRule, MergedCell, Write, assigned, merge_cell};
 pub use claim::Priority;
 pub use row::{Cell, MergedRow, RowWrite, Standing, Unit, WriteKind, merge_row};

@@ -383,7 +383,7 @@ impl<E> Merge<'_, E> {
             for (place, &column) in self.changes[change].columns.iter().enumerate() {
                 let of_column = writes.entry(column).or_default();
                 // A column listed twice in one change: the last value counts.
-                of_column.retain(|c| c.change != change);
+                of_column.pop_if(|c| c.change == change);
                 of_column.push(Cell { column, change, place });
             }
         }

@@ -212,6 +212,10 @@ impl Column {
     }
 }
 
+/// Columns of a table (MySQL 8.0 Reference Manual, Limits on Table Column Count: InnoDB). Where two sides together add more,
+/// the last by position are not shown.
+pub const COLUMNS_MAX: usize = 1017;
+
 /// A column's name in SQLite.
 pub fn physical_column(tag: ColumnTag) -> String {
     format!("c_{tag}")
@@ -219,17 +223,17 @@ pub fn physical_column(tag: ColumnTag) -> String {
 
 /// A table's name in SQLite.
 pub fn physical_table(id: ObjectId) -> String {
-    format!("t_{}", hex(&id.0[..8]))
+    format!("t_{}", hex(&id.0))
 }
 
 /// The SQLite name of the table that holds a table's displaced rows.
 pub fn physical_displaced(id: ObjectId) -> String {
-    format!("x_{}", hex(&id.0[..8]))
+    format!("x_{}", hex(&id.0))
 }
 
 /// An index's name in SQLite.
 pub fn physical_index(id: ObjectId) -> String {
-    format!("i_{}", hex(&id.0[..8]))
+    format!("i_{}", hex(&id.0))
 }
 
 impl Table {
@@ -440,9 +444,13 @@ impl Catalog {
     fn parent_of(&self, def: &ForeignKeyDef) -> Option<(ObjectId, Vec<ColumnTag>)> {
         if let Some(parent) = def.parent.and_then(|id| self.tables.get(&id)) {
             let all = def.parent_columns.iter().all(|t| parent.column_by_tag(*t).is_some());
-            return all.then(|| (parent.id, def.parent_columns.clone()));
+            let stands = all && def.parent_columns.len() == def.columns.len();
+            return stands.then(|| (parent.id, def.parent_columns.clone()));
         }
         let (db, table, columns) = def.parent_names.as_ref()?;
+        if columns.len() != def.columns.len() {
+            return None;
+        }
         let parent = self.table(db, table)?;
         let tags: Option<Vec<_>> = columns.iter().map(|c| parent.column(c).map(|c| c.tag)).collect();
         Some((parent.id, tags?))
@@ -579,13 +587,17 @@ impl Table {
             }
         }
         table.columns.sort_by_key(|c| (c.position, c.id));
+        for c in table.columns.drain(COLUMNS_MAX.min(table.columns.len())..) {
+            tags.remove(&c.tag);
+        }
         table.triggers.sort_by_key(|t| (t.position, t.id));
         for i in &mut table.indexes {
             i.def.parts.retain(|p| tags.contains(&p.column));
         }
         table.indexes.retain(|i| !i.def.parts.is_empty());
         table.indexes.sort_by_key(|i| i.name != "PRIMARY");
-        table.foreign_keys.retain(|k| k.def.columns.iter().all(|t| tags.contains(t)));
+        let stands = |k: &ForeignKeyDef| !k.columns.is_empty() && k.columns.iter().all(|t| tags.contains(t));
+        table.foreign_keys.retain(|k| stands(&k.def));
         table
     }
 }

@@ -11,6 +11,7 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::decimal::Decimal;
+use crate::json;
 use crate::types::SqlType;
 use crate::value::Value;
 
@@ -116,6 +117,40 @@ const ADD: u8 = 0;
 const SET: u8 = 1;
 const MAP: u8 = 2;
 
+impl CellEdit {
+    /// What is wrong with its form: statements log each change in one way, so that every node makes the same of it.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let sorted = |keys: &mut dyn Iterator<Item = &String>| {
+            let keys: Vec<&String> = keys.collect();
+            keys.windows(2).all(|w| json::order(w[0], w[1]).is_lt())
+        };
+        let normal = |t: &String| json::is_normal(t);
+        match self {
+            CellEdit::Add(by) => match delta_in(by) {
+                Some(n) if delta(&n) == *by => Ok(()),
+                _ => Err("an increment that is no number in normal form"),
+            },
+            CellEdit::Set { added, removed } => {
+                if !added.iter().chain(removed).all(normal) {
+                    return Err("an element that is not JSON in normal form");
+                }
+                let sorted = sorted(&mut added.iter()) && sorted(&mut removed.iter());
+                sorted.then_some(()).ok_or("elements out of order")
+            }
+            CellEdit::Map { put, removed } => {
+                if !put.iter().all(|(_, v)| normal(v)) {
+                    return Err("a member that is not JSON in normal form");
+                }
+                let sorted = sorted(&mut put.iter().map(|(k, _)| k)) && sorted(&mut removed.iter());
+                sorted.then_some(()).ok_or("members out of order")
+            }
+        }
+    }
+}
+
 impl Serialize for CellEdit {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -186,11 +221,19 @@ pub fn number_in(ty: &SqlType, value: &Value) -> Option<Decimal> {
     }
 }
 
+/// A number with as many digits behind the point as the type has.
+pub fn rounded_for(ty: &SqlType, n: &Decimal) -> Decimal {
+    match ty {
+        SqlType::Decimal { scale, .. } => n.rounded(i32::from(*scale)),
+        _ => n.rounded(0),
+    }
+}
+
 /// The stored form of a number in a column of an exact numeric type; `None` when it is out of the type's range.
 pub fn number_as(ty: &SqlType, n: &Decimal) -> Option<Value> {
     match ty {
         SqlType::Int { size, unsigned, .. } => {
-            let n = n.rounded(0).to_i128()?;
+            let n = rounded_for(ty, n).to_i128()?;
             let (least, greatest) = size.range(*unsigned);
             if n < least || n > greatest {
                 return None;
@@ -198,9 +241,9 @@ pub fn number_as(ty: &SqlType, n: &Decimal) -> Option<Value> {
             i64::try_from(n).map(Value::Int).ok().or_else(|| u64::try_from(n).ok().map(Value::from_u64))
         }
         SqlType::Decimal { precision, scale, unsigned } => {
-            let n = n.rounded(i32::from(*scale));
+            let n = rounded_for(ty, n);
             let (precision, scale) = (u32::from(*precision), u32::from(*scale));
-            let fits = n.whole_digits() <= precision - scale && !(*unsigned && n.signum() < 0);
+            let fits = n.whole_digits() + scale <= precision && !(*unsigned && n.signum() < 0);
             fits.then(|| Value::Blob(n.encode()))
         }
         _ => None,
@@ -248,6 +291,42 @@ mod tests {
             (&SqlType::Date, "[min]", CellKind::Min),
         ] {
             assert_eq!(CellKind::of(ty, comment), want, "{comment}");
+        }
+    }
+
+    #[test]
+    fn an_edit_has_one_form() {
+        let texts = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let set =
+            |added: &[&str], removed: &[&str]| CellEdit::Set { added: texts(added), removed: texts(removed) };
+        let map = |put: &[(&str, &str)], removed: &[&str]| CellEdit::Map {
+            put: put.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            removed: texts(removed),
+        };
+        let tenth = Decimal::parse("0.1").expect("a number").encode();
+        let whole = Decimal::parse("7").expect("a number").encode();
+        for edit in [
+            CellEdit::Add(Value::Int(-3)),
+            CellEdit::Add(Value::Blob(tenth)),
+            set(&["1", "\"a\""], &["null"]),
+            map(&[("", "1"), ("b", "{}"), ("aa", "[1, 2]")], &["c", "aa"]),
+        ] {
+            assert_eq!(edit.check(), Ok(()), "{edit:?}");
+        }
+        for edit in [
+            CellEdit::Add(Value::Null),
+            CellEdit::Add(Value::Real(1.0)),
+            CellEdit::Add(Value::Blob(vec![])),
+            CellEdit::Add(Value::Blob(whole)),
+            set(&["1, 2"], &[]),
+            set(&[], &["}"]),
+            set(&["2", "1"], &[]),
+            set(&["1", "1"], &[]),
+            map(&[("a", "1, \"b\": 2")], &[]),
+            map(&[("a", "1"), ("a", "2")], &[]),
+            map(&[], &["aa", "b"]),
+        ] {
+            assert!(edit.check().is_err(), "{edit:?}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod decimal;
 pub mod fault;
 pub mod gtid;
 pub mod ids;
+pub mod json;
 pub mod schema;
 pub mod stamp;
 pub mod temporal;

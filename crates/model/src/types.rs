@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
+use crate::json;
+use crate::temporal::{DateRules, DateTime, Time};
 use crate::value::Value;
 
 /// A column's declared type. How each is stored: see [`crate::value`].
@@ -268,6 +270,12 @@ impl Collation {
     }
 }
 
+/// A date and time that some sql_mode lets in.
+fn is_date(packed: i64) -> bool {
+    let t = DateTime::unpack(packed);
+    t.pack() == packed && t.is_valid(DateRules { allow_invalid: true, ..DateRules::LENIENT })
+}
+
 impl SqlType {
     /// True when a column of this type can hold the value, in its stored form (see [`crate::value`]). NULL it can.
     ///
@@ -282,20 +290,21 @@ impl SqlType {
                 (least..=greatest).contains(&i128::from(*n))
             }
             (SqlType::Int { size: IntSize::Big, unsigned: true, .. }, Blob(_)) => value.as_u64().is_some(),
-            (SqlType::Decimal { precision, scale, .. }, Blob(b)) => Decimal::decode(b).is_some_and(|d| {
-                d.whole_digits() + u32::from(*scale) <= u32::from(*precision)
-                    && d.rounded(i32::from(*scale)) == d
-            }),
-            (SqlType::Float { .. } | SqlType::Double { .. }, Real(_)) => true,
+            (SqlType::Decimal { precision, scale, unsigned }, Blob(b)) => {
+                Decimal::decode(b).is_some_and(|d| {
+                    d.whole_digits() + u32::from(*scale) <= u32::from(*precision)
+                        && d.rounded(i32::from(*scale)) == d
+                        && !(*unsigned && d.signum() < 0)
+                })
+            }
+            (SqlType::Float { unsigned, .. } | SqlType::Double { unsigned, .. }, Real(r)) => {
+                r.is_finite() && !(*unsigned && *r < 0.0)
+            }
             (SqlType::Bit { bits: n }, _) => bits(u32::from(*n)),
-            (
-                SqlType::Date
-                | SqlType::Time { .. }
-                | SqlType::DateTime { .. }
-                | SqlType::Timestamp { .. }
-                | SqlType::Year,
-                Int(_),
-            ) => true,
+            (SqlType::Date, Int(n)) => is_date(*n) && DateTime::unpack(*n).time_us() == 0,
+            (SqlType::DateTime { .. } | SqlType::Timestamp { .. }, Int(n)) => is_date(*n),
+            (SqlType::Time { .. }, Int(n)) => Time(*n).clamped() == Time(*n),
+            (SqlType::Year, Int(n)) => matches!(n, 0 | 1901..=2155),
             (SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. }, Text(t)) => {
                 let max = *chars as usize;
                 t.len() <= max || t.chars().count() <= max
@@ -305,7 +314,7 @@ impl SqlType {
             (SqlType::Blob { size }, Blob(b)) => b.len() as u64 <= size.bytes_max(),
             (SqlType::Enum { values, .. }, Int(n)) => usize::try_from(*n).is_ok_and(|n| n <= values.len()),
             (SqlType::Set { values, .. }, _) => bits(values.len() as u32),
-            (SqlType::Json, Text(_)) => true,
+            (SqlType::Json, Text(t)) => json::is_normal(t),
             _ => false,
         }
     }

@@ -16,10 +16,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
+use p2pdb_merge::assigned;
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ObjectId;
-use p2pdb_model::{Body, Catalog, Change, Value};
+use p2pdb_model::{Body, Catalog, Change, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::displaced::{MISFIT, Run};
@@ -68,6 +69,13 @@ impl LayoutPlan {
             Some(plan) => plan.no,
             None => run.db.table_no(layout.table())?,
         };
+        for tag in layout.columns() {
+            // Values of a column that is not there: should it come, the table is written again.
+            if plan.as_ref().is_some_and(|p| p.column(*tag).is_none()) {
+                let sql = "INSERT OR IGNORE INTO col (tbl, tag, added) VALUES (?1, ?2, 0)";
+                run.db.execute(sql, [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0))])?;
+            }
+        }
         let places = plan.iter().flat_map(|p| &p.columns);
         let place = |tag| layout.columns().iter().rposition(|t| *t == tag);
         let places = places.map(|c| if c.stored { place(c.tag) } else { None }).collect();
@@ -300,7 +308,7 @@ impl Run<'_> {
                 Some(value) => {
                     let (value, misfit) = self.present(&plan.columns[i], value, change)?;
                     image.flags |= if misfit { MISFIT } else { 0 };
-                    value
+                    assigned(plan.columns[i].rule(), value)
                 }
                 None => plan.columns[i].unwritten.clone(),
             };

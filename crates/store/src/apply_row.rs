@@ -13,7 +13,7 @@ use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
 use crate::apply::LayoutPlan;
-use crate::displaced::{HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, hidden};
 use crate::error::{Result, StoreError};
 use crate::index::{At, LOST_DELETE, Loaded, Origin, saw, tx_sql};
 use crate::index_ident::Ident;
@@ -31,7 +31,7 @@ impl Run<'_> {
         origin: &Origin,
         at: At,
     ) -> Result<()> {
-        let Some(stored) = self.merged_in_place(plan, ident, HISTORY, origin, at)? else {
+        let Some(stored) = self.merged_in_place(plan, ident, HISTORY | BIRTHS, origin, at)? else {
             return self.recompute(plan, ident);
         };
         let mut image = stored.image.clone();
@@ -235,7 +235,7 @@ impl Run<'_> {
     /// A delete that arrived.
     pub(crate) fn delete(&mut self, plan: &TablePlan, ident: &Ident, origin: &Origin, at: At) -> Result<()> {
         let stored = match self.visible_of(plan, ident)? {
-            Some(stored) if stored.image.flags & HISTORY == 0 => stored,
+            Some(stored) if stored.image.flags & (HISTORY | BIRTHS) == 0 => stored,
             _ => return self.recompute(plan, ident),
         };
         for other in self.db.changes_of(plan.no, ident)? {
@@ -279,20 +279,25 @@ impl Run<'_> {
         self.adrift += merged.adrift.len() as u64;
         let inserts = |l: &&Loaded| matches!(l.write.kind, p2pdb_merge::WriteKind::Insert { .. });
         let deleted = loaded.iter().any(|l| l.write.kind == p2pdb_merge::WriteKind::Delete);
-        // With one insert and no delete every update can be merged in place.
-        let mut simple = !deleted && (loaded.iter().filter(inserts).count() <= 1) && merged.adrift.is_empty();
+        let births = loaded.iter().filter(inserts).count();
+        // Without deletes every increment can be merged in place, with one insert every update, too.
+        let mut simple = !deleted && merged.adrift.is_empty() && (births <= 1 || merged.units.len() == 1);
         // A column that is a plain register now and has edits in its history.
         let turned = |cells: &Vec<Cell>| cells.first().is_some_and(|c| !joint(c.column));
         simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
         for unit in &merged.units {
             let mut image = self.image_of(plan, ident, unit, &loaded)?;
             let lost = self.joint_cells(plan, unit, &loaded, &mut image)?;
-            image.flags |= if simple { 0 } else { HISTORY };
+            image.flags |= match simple {
+                false => HISTORY,
+                true if births > 1 => BIRTHS,
+                true => 0,
+            };
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,
             };
-            for s in unit.siblings.iter().chain(&lost).filter(|s| plan.column(s.column).is_some()) {
+            for s in unit.siblings.iter().chain(&lost).filter(|s| plan.stores(s.column)) {
                 self.db.put_sibling(plan.no, ident, no, i64::from(s.column.0), loaded[s.change].at)?;
             }
             for d in &unit.lost_deletes {
@@ -310,8 +315,8 @@ impl Run<'_> {
 
 impl Run<'_> {
     fn image_of(&self, plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Result<Image> {
-        let held = |s: &p2pdb_merge::Cell| plan.column(s.column).is_some();
-        let has_siblings = unit.siblings.iter().any(held) || !unit.lost_deletes.is_empty();
+        let has_siblings =
+            unit.siblings.iter().any(|s| plan.stores(s.column)) || !unit.lost_deletes.is_empty();
         let mut image = Image {
             ident: ident.clone(),
             values: plan.columns.iter().map(|c| c.unwritten.clone()).collect(),

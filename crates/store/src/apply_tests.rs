@@ -437,6 +437,64 @@ fn what_makes_no_sense_has_no_effect_and_stops_nothing() {
 }
 
 #[test]
+fn a_value_for_a_column_that_comes_later_is_there_on_every_node() {
+    use p2pdb_model::change::SchemaChange;
+    use p2pdb_model::change::{Layout, RowChange};
+    use p2pdb_model::{Change, RowKey};
+    let (w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5)]);
+    // The tag is made from names, so that anybody can know it.
+    let added = add_column(&a, "n", "7");
+    let SchemaChange::Put { id, .. } = &added[0] else { panic!("{added:?}") };
+    let table = a.merger.catalog().table("d", "item").unwrap().id;
+    let layout = Layout(table, 0, vec![id.tag()]);
+    let update = RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Int(5)] };
+    b.changes(&[layout], vec![Change::Row(update)]);
+    a.ddl(added);
+    meet(&mut a, &mut b);
+    let mut c = Node::new(9, &w);
+    c.pull(&b);
+    for n in [&a, &b, &c] {
+        assert_eq!(column(n, "item", 4), ints(&[5]));
+    }
+}
+
+#[test]
+fn objects_that_cannot_stand_stop_nothing() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5)]);
+    let catalog = a.merger.catalog().clone();
+    let table = |name: &str| catalog.table("d", name).unwrap().clone();
+    let (part, item) = (table("part"), table("item"));
+    let tags = |t: &p2pdb_model::catalog::Table, names: &[&str]| {
+        names.iter().map(|n| t.column(n).unwrap().tag).collect::<Vec<_>>()
+    };
+    let key = |columns, parent_columns| {
+        Definition::ForeignKey(ForeignKeyDef {
+            columns,
+            parent: Some(item.id),
+            parent_columns,
+            parent_names: None,
+            on_delete: ReferentialAction::Cascade,
+            on_update: ReferentialAction::Cascade,
+        })
+    };
+    let mut ddl = Ddl::new(&catalog);
+    ddl.put(part.id, "none", key(vec![], vec![]), 0);
+    ddl.put(part.id, "more", key(tags(&part, &["item", "v"]), tags(&item, &["id"])), 0);
+    ddl.put(part.id, "less", key(tags(&part, &["item"]), tags(&item, &["id", "a"])), 0);
+    for n in 0..1_100 {
+        ddl.put(part.id, &format!("wide{n}"), Definition::Column(ColumnDef::new(int())), 100 + n);
+    }
+    let changes = ddl.changes;
+    a.ddl(changes);
+    b.exec(&["INSERT INTO {part} ({part.k}, _v) VALUES ('b', ?v)"]).unwrap();
+    meet(&mut a, &mut b);
+    let part = b.merger.catalog().table("d", "part").unwrap();
+    assert_eq!(part.columns.len(), p2pdb_model::catalog::COLUMNS_MAX);
+    assert!(part.column("v").is_some() && part.column("wide5").is_some());
+    assert_eq!(column(&b, "part", 0).len(), 1);
+}
+
+#[test]
 fn the_history_of_a_row_names_every_version() {
     let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 5)]);
     let n = b.exec(&["UPDATE {item} SET {item.v} = 6"]).unwrap();

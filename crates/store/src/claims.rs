@@ -73,7 +73,23 @@ enum Task {
     Parent(usize, Vec<Value>, Option<Vec<Value>>),
 }
 
+/// What a table asks of each of its visible rows by CHECKs, the same as when the row is merged.
+pub struct TableChecks {
+    /// The table.
+    pub table: ObjectId,
+    /// Per CHECK, the query that finds row `?1` if it violates it.
+    pub violated: Vec<(ObjectId, String)>,
+}
+
 impl Merger {
+    /// The CHECKs of the table that SQLite knows by this name.
+    pub fn checks(&mut self, db: &Connection, name: &str) -> Result<Option<TableChecks>> {
+        let Some(table) = self.cache.by_name(name) else { return Ok(None) };
+        let Some(plan) = self.cache.plan(db, table)? else { return Ok(None) };
+        let violated = plan.checks.iter().map(|c| (c.id, c.violated_visible.clone())).collect();
+        Ok(Some(TableChecks { table, violated }))
+    }
+
     /// Checks the rows captured since `mark`, the place before the statement, and carries out referential actions.
     /// Capture must be on. `foreign_keys` is `foreign_key_checks`; claims are checked always.
     pub fn check(&mut self, db: &Connection, mark: usize, foreign_keys: bool) -> Result<Option<Violation>> {

@@ -69,6 +69,8 @@ impl Reason {
 pub(crate) const HISTORY: u8 = 1;
 /// Flag in `_o`: the row may have siblings.
 pub(crate) const SIBLINGS: u8 = 2;
+/// Flag in `_o`: several inserts of its key, which nobody deleted, are one row. Increments still merge in place.
+pub(crate) const BIRTHS: u8 = 8;
 
 /// Flag in `_o`: a value of the row does not fit the type that its column has since.
 pub(crate) const MISFIT: u8 = 4;

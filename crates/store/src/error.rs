@@ -156,7 +156,13 @@ impl StoreError {
 
     /// A function of ours, or SQLite's own arithmetic, failed on the values that it was given.
     pub(crate) fn is_of_function(&self) -> bool {
-        matches!(self, StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_ERROR)
+        match self {
+            StoreError::Function(_) => true,
+            StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)) => {
+                matches!(e.extended_code, ffi::SQLITE_ERROR | ffi::SQLITE_TOOBIG)
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn io(

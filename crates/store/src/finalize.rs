@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::apply::Merger;
 use crate::capture::{CaptureOp, Captured};
 use crate::connection::Connection;
-use crate::displaced::{HISTORY, Image, Place, Run, SIBLINGS, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, Place, Run, SIBLINGS, hidden};
 use crate::displaced_settle::Todo;
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE, Origin, tx_sql};
@@ -446,7 +446,7 @@ impl Finalize<'_> {
                 }
                 // An edit overrules only what it names: what has lost before may still stand.
                 let unsettled = old.flags & SIBLINGS != 0 && !edits.is_empty();
-                if unsettled || (old.flags & HISTORY != 0 && run.any_displaced(plan)?) {
+                if unsettled || (old.flags & (HISTORY | BIRTHS) != 0 && run.any_displaced(plan)?) {
                     self.out.recompute.push((plan.table.id, image.ident.clone()));
                 }
                 let rest: Vec<usize> =
@@ -464,7 +464,7 @@ impl Finalize<'_> {
                 if old.flags & SIBLINGS != 0 {
                     run.db.drop_siblings(plan.no, &old.ident)?;
                 }
-                if old.flags & HISTORY != 0 {
+                if old.flags & (HISTORY | BIRTHS) != 0 {
                     self.out.recompute.push((plan.table.id, old.ident.clone()));
                 }
                 let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));

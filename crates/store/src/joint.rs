@@ -56,7 +56,7 @@ impl Run<'_> {
 
     fn joint_cell(&self, column: &PlanColumn, writes: &Writes<'_>) -> Result<(MergedCell, bool)> {
         let mut ask = |a: usize, b: usize| self.saw_change(writes.of[a], writes.of[b]);
-        let rule = CellRule { kind: column.kind, ty: &column.ty, unwritten: &column.unwritten };
+        let rule = column.rule();
         let Some(history) = &column.history else {
             return Ok((merge_cell(rule, &writes.what, &mut ask)?, false));
         };
@@ -113,6 +113,8 @@ impl Run<'_> {
             }
             _ => (0, &column.born),
         };
+        // Equal values are no conflict.
+        lost.retain(|w| !matches!(writes.what[*w], Write::Assign(v) if base.is_some() && v == value));
         let adds: Vec<(usize, &CellEdit)> = edited
             .into_iter()
             .filter_map(|w| match writes.what[w] {

@@ -75,7 +75,7 @@ mod verify_tests;
 pub use apply::{Applied, Merger};
 pub use backup::{backup, restore};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
-pub use claims::{CASCADE_DEPTH_MAX, Violation};
+pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, Rule, Side, Version};
 pub use connection::{CheckpointReport, Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};

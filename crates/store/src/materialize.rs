@@ -162,7 +162,7 @@ impl Shape {
         let (name, displaced) = (t.physical(), t.physical_displaced());
         for i in &t.indexes {
             let on = index_columns(t, &i.def.parts, i.def.unique);
-            let j = format!("j_{}", hex(&i.id.0[..8]));
+            let j = format!("j_{}", hex(&i.id.0));
             let over_displaced = format!("CREATE INDEX {j} ON {displaced} ({on})");
             let is_rowid = rowid.is_some() && i.name == "PRIMARY";
             let unique = if i.def.unique { "UNIQUE " } else { "" };
@@ -182,14 +182,14 @@ impl Shape {
             let Some((parent, parent_columns)) = &fk.parent else { continue };
             references.push((fk.id, fk.def.columns.clone(), *parent, parent_columns.clone()));
             let on = fk.def.columns.iter().map(|c| physical_column(*c)).collect::<Vec<_>>().join(", ");
-            let g = format!("g_{}", hex(&fk.id.0[..8]));
+            let g = format!("g_{}", hex(&fk.id.0));
             let over_displaced = format!("CREATE INDEX {g} ON {displaced} ({on})");
             let served = t.indexes.iter().any(|i| {
                 let leading = i.def.parts.iter().take(fk.def.columns.len());
                 i.def.parts.len() >= fk.def.columns.len()
                     && leading.zip(&fk.def.columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
             });
-            let f = format!("f_{}", hex(&fk.id.0[..8]));
+            let f = format!("f_{}", hex(&fk.id.0));
             let sql = if served { String::new() } else { format!("CREATE INDEX {f} ON {name} ({on})") };
             indexes.insert(f, IndexShape { sql, displaced: Some((g, over_displaced)), unique: None });
         }
@@ -319,8 +319,10 @@ impl Run<'_> {
             physical_table(id),
             physical_displaced(id)
         ))?;
-        for table in ["sibling", "col", "fingerprint"] {
-            db.execute(&format!("DELETE FROM {table} WHERE tbl = ?1"), [ValueRef::Int(no)])?;
+        for of_table in
+            ["sibling WHERE tbl = ?1", "fingerprint WHERE tbl = ?1", "col WHERE tbl = ?1 AND added > 0"]
+        {
+            db.execute(&format!("DELETE FROM {of_table}"), [ValueRef::Int(no)])?;
         }
         self.forget_table(no);
         self.plans.forget(id);
@@ -366,7 +368,7 @@ impl Run<'_> {
         old: &Schema,
         newer: TxNo,
     ) -> Result<bool> {
-        if before.needs_rewrite(after, old) {
+        if before.needs_rewrite(after, old) || self.strays(table.id, before, after)? {
             self.drop_table(table.id)?;
             self.create(table, after)?;
             self.rewrite(table.id)?;
@@ -418,6 +420,20 @@ impl Run<'_> {
                 self.put_clashes_aside(table, parts)?;
             }
             db.execute_batch(&index.sql)?;
+        }
+        Ok(false)
+    }
+
+    /// A new column had values before it was there, so that they are only in the log. Nobody's statement gives such a
+    /// value, but a block may.
+    fn strays(&self, id: ObjectId, before: &Shape, after: &Shape) -> Result<bool> {
+        let no = self.db.table_no(id)?;
+        for tag in after.columns.keys().filter(|t| !before.columns.contains_key(t)) {
+            let of_column = [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0))];
+            let sql = "SELECT 1 FROM col WHERE tbl = ?1 AND tag = ?2 AND added = 0";
+            if self.db.query_one(sql, of_column, |_| Ok(()))?.is_some() {
+                return Ok(true);
+            }
         }
         Ok(false)
     }

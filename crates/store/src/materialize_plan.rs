@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_merge::CellRule;
 use p2pdb_model::catalog::{
     COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
 };
@@ -46,9 +47,16 @@ pub(crate) struct PlanColumn {
     pub born: Value,
 }
 
+impl PlanColumn {
+    pub(crate) fn rule(&self) -> CellRule<'_> {
+        CellRule { kind: self.kind, ty: &self.ty, unwritten: &self.unwritten }
+    }
+}
+
 /// A CHECK.
 #[derive(Clone, Debug)]
 pub(crate) struct PlanCheck {
+    pub id: ObjectId,
     /// The columns that it reads.
     pub columns: Vec<usize>,
     /// Does the visible, the displaced row with rowid ?1 violate it?
@@ -299,13 +307,14 @@ impl TablePlan {
             });
         }
         let checks: Vec<PlanCheck> = checks
-            .values()
-            .map(|condition| {
+            .iter()
+            .map(|(id, condition)| {
                 let read = |c: &PlanColumn| reads(condition, &physical_column(c.tag));
                 // The condition may name the table.
                 let violated =
                     |t: &str| format!("SELECT 1 FROM {t} AS {name} WHERE rowid = ?1 AND NOT ({condition})");
                 PlanCheck {
+                    id: *id,
                     columns: (0..columns.len()).filter(|i| read(&columns[*i])).collect(),
                     violated_visible: violated(&name),
                     violated_displaced: violated(&displaced),
@@ -392,6 +401,11 @@ impl TablePlan {
     pub(crate) fn column(&self, tag: ColumnTag) -> Option<usize> {
         self.columns.iter().position(|c| c.tag == tag)
     }
+
+    /// There is such a column, and statements give its values.
+    pub(crate) fn stores(&self, tag: ColumnTag) -> bool {
+        self.columns.iter().any(|c| c.tag == tag && c.stored)
+    }
 }
 
 /// The condition names this column.
@@ -441,5 +455,5 @@ fn slots(db: &Connection, name: &str, columns: &[PlanColumn]) -> Result<Vec<Slot
 
 /// The name of the index that finds rows by their identity.
 pub(crate) fn key_index(id: ObjectId) -> String {
-    format!("k_{}", hex(&id.0[..8]))
+    format!("k_{}", hex(&id.0))
 }

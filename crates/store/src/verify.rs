@@ -190,7 +190,11 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
         match integrity(c, &quote_text(table), table, &mut report) {
             Err(StoreError::Corrupt(problem)) => {
                 report.add(Part::File, format!("table {table}"), problem);
-                indexes(c, table, &mut report)?;
+                match indexes(c, table, &mut report) {
+                    // The names of the indexes are damaged, too.
+                    Err(StoreError::Corrupt(problem)) => report.add(Part::File, "sqlite_schema", problem),
+                    other => other?,
+                }
             }
             other => other?,
         }

@@ -85,7 +85,6 @@ pub fn second(transactions: &[(AccountId, Vec<Layout>, Vec<Change>)]) -> FullBlo
     seal(draft(2, Some(g), &[], 10), body(transactions), &key(1), Some(&RealmId(g))).unwrap()
 }
 
-/// One change of every kind and shape, rows with layout 0 = [`layout`], 1 = [`keyless`].
 /// Edits of every kind; they came after the vector with one change of every kind was frozen.
 pub fn edits() -> Vec<Change> {
     let text = |t: &str| t.to_owned();
@@ -148,6 +147,7 @@ pub fn routines() -> Vec<Change> {
     ]
 }
 
+/// One change of every kind and shape, rows with layout 0 = [`layout`], 1 = [`keyless`].
 pub fn every_change() -> Vec<Change> {
     let cid = genesis().cid();
     let node = node_id(&key(3));

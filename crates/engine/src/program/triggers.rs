@@ -164,8 +164,18 @@ fn update_row(
     mut new: Row,
     adds: &Arc<[ColumnTag]>,
 ) -> Result<bool> {
+    let asked = (!adds.is_empty()).then(|| new.clone());
     fire(w, core, table, true, TriggerEvent::Update, &mut new, old)?;
     not_null(table, &mut new)?;
+    // What a trigger has set is no longer what the statement adds up to.
+    let kept = |tag: &ColumnTag| {
+        let at = table.columns.iter().position(|c| c.tag == *tag);
+        at.is_some_and(|i| asked.as_ref().is_none_or(|a| a.get(i) == new.get(i)))
+    };
+    let adds: Arc<[ColumnTag]> = match adds.iter().all(kept) {
+        true => adds.clone(),
+        false => adds.iter().copied().filter(kept).collect(),
+    };
     let stored = table.columns.iter().zip(&new).filter(|(c, _)| c.def.generated.is_none());
     let (names, mut values): (Vec<String>, Vec<Value>) =
         stored.map(|(c, v)| (c.physical(), v.clone())).unzip();
@@ -175,7 +185,7 @@ fn update_row(
     let columns: Vec<_> = table.columns.iter().map(|c| c.tag).collect();
     let mark = w.db().capture_mark();
     crate::local::execute(w, core, table, &sql, &values, &columns, &new)?;
-    crate::local::note_adds(w, mark, adds);
+    crate::local::note_adds(w, mark, &adds);
     let changed = new != *old;
     fire(w, core, table, false, TriggerEvent::Update, &mut new, old)?;
     Ok(changed)

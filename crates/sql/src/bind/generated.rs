@@ -21,6 +21,11 @@ thread_local! {
     static NOBODY: SessionState = SessionState::new(Arc::new(Globals::default()), 0, "", "", "");
 }
 
+/// Binds what the schema says of rows: the same for everybody, and no table or stored function is in sight.
+pub(crate) fn by_nobody<T>(bind: impl FnOnce(Binder<'_>) -> T) -> T {
+    NOBODY.with(|session| bind(Binder::without_text(&Catalog::default(), session)))
+}
+
 /// Gives the generated columns of a base table their SQL, made of that of its other columns.
 pub(crate) fn fill_in(relation: &mut Relation) {
     let Some(table) = relation.table.clone() else { return };
@@ -79,9 +84,10 @@ pub(crate) fn bound(
     let expr = crate::statement::expression_text(text)?;
     let relation =
         Relation { alias: table.to_owned(), database: None, sql: String::new(), columns, table: None };
-    NOBODY.with(|session| {
-        let catalog = Catalog::default();
-        let mut b = Binder::without_text(&catalog, session);
+    if crate::ddl::canonical::unfit(&expr).is_some() {
+        return Err(SqlError::unsupported("a generated column of more than the row"));
+    }
+    by_nobody(|mut b| {
         let bound = b.expr(&expr, &Scope::of(vec![relation], "generated column function"))?;
         let sql = b.assign_checked(&bound, target);
         crate::dml::inline(&sql, &b.finish().slots)

@@ -172,6 +172,71 @@ pub fn forbidden(e: &Expr) -> Option<&'static str> {
     found
 }
 
+/// What an expression of a CHECK or generated column holds that is not of the row alone.
+pub enum Unfit {
+    /// A subquery, variable, parameter, aggregate or window function.
+    Form(&'static str),
+    /// A function whose value is not that of its arguments.
+    Function(String),
+}
+
+/// The first thing in the expression that may not stand in a CHECK or generated column.
+pub fn unfit(e: &Expr) -> Option<Unfit> {
+    if let Some(form) = forbidden(e) {
+        return Some(Unfit::Form(form));
+    }
+    let functions = functions_of(e);
+    if functions.iter().any(|f| crate::bind::aggregate::is_aggregate(&f.to_uppercase())) {
+        return Some(Unfit::Form("an aggregate"));
+    }
+    functions.into_iter().find(|f| unstable(f)).map(Unfit::Function)
+}
+
+/// Functions whose value is not that of their arguments.
+fn unstable(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "benchmark",
+        "connection_id",
+        "curdate",
+        "current_date",
+        "current_role",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "curtime",
+        "database",
+        "found_rows",
+        "get_lock",
+        "is_free_lock",
+        "is_used_lock",
+        "last_insert_id",
+        "load_file",
+        "localtime",
+        "localtimestamp",
+        "now",
+        "rand",
+        "random_bytes",
+        "release_all_locks",
+        "release_lock",
+        "row_count",
+        "schema",
+        "session_user",
+        "sleep",
+        "sysdate",
+        "system_user",
+        "unix_timestamp",
+        "user",
+        "utc_date",
+        "utc_time",
+        "utc_timestamp",
+        "uuid",
+        "uuid_short",
+        "version",
+        "wait_for_executed_gtid_set",
+    ];
+    NAMES.binary_search(&name).is_ok()
+}
+
 /// The lower-case names of the functions that an expression calls.
 pub fn functions_of(e: &Expr) -> Vec<String> {
     let mut all = Vec::new();

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use p2pdb_model::catalog::COLUMNS_MAX;
 use p2pdb_model::catalog::{Table, same_name};
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
@@ -18,8 +19,6 @@ use crate::schema_text::is_lob;
 
 /// Distance between the places of neighbouring columns, so that others fit between them.
 const POSITION_STEP: u64 = 1 << 20;
-/// Greatest number of columns (InnoDB's limit; SQLite takes more).
-const COLUMNS_MAX: usize = 1017;
 /// Greatest number of indexes of a table, and of parts of an index.
 const INDEXES_MAX: usize = 64;
 const KEY_PARTS_MAX: usize = 16;

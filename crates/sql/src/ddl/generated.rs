@@ -9,10 +9,9 @@ use p2pdb_model::catalog::{Column, same_name};
 use p2pdb_model::schema::{ColumnDef, Generated};
 use sqlparser::tokenizer::Token;
 
-use super::canonical;
+use super::canonical::{self, Unfit};
 use super::column::ColumnSpec;
 use super::draft::Draft;
-use super::keys::unstable;
 use crate::bind::{RelColumn, coercibility, generated};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
@@ -28,21 +27,18 @@ pub(super) fn read(c: &mut Cursor<'_, '_>, name: &str) -> Result<Generated, SqlE
         let message = format!("Expression of generated column '{name}' contains a disallowed function{of}.");
         SqlError::new(if of.is_empty() { 3102 } else { 3763 }, "HY000", message)
     };
-    match canonical::forbidden(&expr) {
-        Some("a variable") => {
+    match canonical::unfit(&expr) {
+        Some(Unfit::Form("a variable")) => {
             let message =
                 format!("Default value expression of column '{name}' cannot refer user or system variables.");
             return Err(SqlError::new(3772, "HY000", message));
         }
-        Some(_) => return Err(disallowed("")),
+        Some(Unfit::Form("an aggregate")) => {
+            return Err(SqlError::new(1111, "HY000", "Invalid use of group function"));
+        }
+        Some(Unfit::Form(_)) => return Err(disallowed("")),
+        Some(Unfit::Function(f)) => return Err(disallowed(&format!(": {f}"))),
         None => {}
-    }
-    let functions = canonical::functions_of(&expr);
-    if let Some(f) = functions.iter().find(|f| unstable(f)) {
-        return Err(disallowed(&format!(": {f}")));
-    }
-    if functions.iter().any(|f| crate::bind::aggregate::is_aggregate(&f.to_uppercase())) {
-        return Err(SqlError::new(1111, "HY000", "Invalid use of group function"));
     }
     let stored = c.eat("stored");
     if !stored {

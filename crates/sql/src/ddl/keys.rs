@@ -6,7 +6,7 @@ use p2pdb_model::schema::*;
 use p2pdb_model::types::SqlType;
 use sqlparser::tokenizer::Token;
 
-use super::canonical;
+use super::canonical::{self, Unfit};
 use super::column::CheckSpec;
 use super::draft::{Draft, KeyPart, Part, leads};
 use crate::error::SqlError;
@@ -194,24 +194,28 @@ impl Draft<'_> {
         if elsewhere || self.checks.iter().any(|k| same_name(&k.name, &name)) {
             return fail(3822, format!("Duplicate check constraint name '{name}'."));
         }
-        match canonical::forbidden(&spec.expr) {
-            Some("a variable") => {
+        let disallowed = |function: String| {
+            let message = format!(
+                "An expression of a check constraint '{name}' contains disallowed function{function}."
+            );
+            SqlError::new(if function.is_empty() { 3815 } else { 3814 }, "HY000", message)
+        };
+        match canonical::unfit(&spec.expr) {
+            Some(Unfit::Form("a variable")) => {
                 let message = format!(
                     "An expression of a check constraint '{name}' cannot refer to a user or system variable."
                 );
                 return fail(3816, message);
             }
-            Some(_) => {
-                let message =
-                    format!("An expression of a check constraint '{name}' contains disallowed function.");
-                return fail(3815, message);
-            }
+            Some(Unfit::Form(_)) => return Err(disallowed(String::new())),
+            Some(Unfit::Function(f)) => return Err(disallowed(format!(": {f}"))),
             None => {}
         }
-        if let Some(f) = canonical::functions_of(&spec.expr).into_iter().find(|f| unstable(f)) {
-            let message =
-                format!("An expression of a check constraint '{name}' contains disallowed function: {f}.");
-            return fail(3814, message);
+        let stored = |f: &String| {
+            f.contains('.') || cx.catalog.routine(ObjectKind::Function, &self.database.1, f).is_some()
+        };
+        if let Some(f) = canonical::functions_of(&spec.expr).into_iter().find(|f| stored(f)) {
+            return Err(disallowed(format!(": `{}`", f.rsplit('.').next().unwrap_or_default())));
         }
         for column in canonical::columns_of(&spec.expr) {
             let Some(at) = self.column(&column) else {
@@ -493,46 +497,4 @@ pub(super) fn comparable(a: &SqlType, b: &SqlType) -> bool {
         }
         (a, b) => a == b,
     }
-}
-
-/// Functions whose value is not that of their arguments.
-pub(super) fn unstable(name: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "benchmark",
-        "connection_id",
-        "curdate",
-        "current_date",
-        "current_role",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "curtime",
-        "database",
-        "found_rows",
-        "get_lock",
-        "is_free_lock",
-        "is_used_lock",
-        "last_insert_id",
-        "load_file",
-        "localtime",
-        "localtimestamp",
-        "now",
-        "rand",
-        "release_lock",
-        "row_count",
-        "schema",
-        "session_user",
-        "sleep",
-        "sysdate",
-        "system_user",
-        "unix_timestamp",
-        "user",
-        "utc_date",
-        "utc_time",
-        "utc_timestamp",
-        "uuid",
-        "uuid_short",
-        "version",
-    ];
-    NAMES.binary_search(&name).is_ok()
 }
