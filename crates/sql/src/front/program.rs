@@ -79,16 +79,59 @@ pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
     out
 }
 
+/// What the beginning of a text is.
+enum Read {
+    /// It holds a whole definition, which ends here.
+    Whole(usize),
+    /// The definition goes on behind it.
+    Part,
+    /// It is wrong, or what stands behind the definition is.
+    Wrong,
+}
+
 /// How long the definition is that a text begins with; all of it when it is wrong.
+///
+/// It ends at one of the `;`, so beginnings of the text are read that do, each twice as long as the one before: what stands
+/// far behind the definition is not looked at. Where the last one goes too far, the place is between it and the one before.
 fn definition_bytes(text: &str, mode: SqlMode) -> usize {
-    let end = read_program(text, mode, |c, source| {
-        routine::skim(c, source, Collation::Utf8mb4_0900AiCi)?;
-        match c.token(0) {
-            Token::EOF | Token::SemiColon => Ok(source.range(0, c.mark()).end),
-            _ => Err(c.error()),
+    let mut ends = Lexer::new(text, mode.into()).filter(|t| t.kind == Raw::Semicolon).map(|t| t.start);
+    let mut known: Vec<usize> = Vec::new();
+    // The definition does not end at the first `part` of them.
+    let (mut part, mut wrong) = (0, None);
+    loop {
+        let next = match wrong {
+            Some(wrong) => part + (wrong - part) / 2,
+            None => (part * 2).max(1),
+        };
+        while known.len() < next {
+            let Some(end) = ends.next().or_else(|| (known.last() != Some(&text.len())).then_some(text.len()))
+            else {
+                break;
+            };
+            known.push(end);
         }
+        let next = next.min(known.len());
+        if next == part {
+            return text.len();
+        }
+        match read_definition(&text[..known[next - 1]], mode) {
+            Read::Whole(end) => return end,
+            Read::Part => part = next,
+            Read::Wrong => wrong = Some(next),
+        }
+    }
+}
+
+fn read_definition(text: &str, mode: SqlMode) -> Read {
+    let read = read_program(text, mode, |c, source| {
+        let skimmed = routine::skim(c, source, Collation::Utf8mb4_0900AiCi);
+        Ok(match (skimmed, c.token(0)) {
+            (Ok(_), Token::EOF | Token::SemiColon) => Read::Whole(source.range(0, c.mark()).end),
+            (Err(_), Token::EOF) => Read::Part,
+            _ => Read::Wrong,
+        })
     });
-    end.unwrap_or(text.len())
+    read.unwrap_or(Read::Wrong)
 }
 
 /// Reads a text with the body of a stored program, with as much stack as it takes.
@@ -125,6 +168,23 @@ mod tests {
         let t = "CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW l: REPEAT SET @a = 1; UNTIL 1 END REPEAT l";
         let text = format!("SELECT 1; {p};{f};\n{t} ; SELECT 2");
         assert_eq!(split_statements(&text, SqlMode::DEFAULT), ["SELECT 1", p, f, t, "SELECT 2"]);
+    }
+
+    #[test]
+    fn a_definition_ends_where_it_does_whatever_stands_behind_it() {
+        let p = "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; SELECT 3; SELECT 4; END";
+        let deep = format!("INSERT INTO t VALUES ({}1{})", "(".repeat(5000), ")".repeat(5000));
+        for behind in [deep.as_str(), "SELECT x'0g'", "CREATE PROCEDURE q() BEGIN"] {
+            let text = format!("{p};{behind}");
+            assert_eq!(split_statements(&text, SqlMode::DEFAULT), [p, behind]);
+        }
+    }
+
+    #[test]
+    fn a_text_of_many_definitions_is_read_once() {
+        let n = 10_000;
+        let text = "CREATE PROCEDURE a() BEGIN DO 1; DO 2; END;".repeat(n);
+        assert_eq!(split_statements(&text, SqlMode::DEFAULT).len(), n);
     }
 
     #[test]
