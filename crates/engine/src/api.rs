@@ -10,6 +10,8 @@ use p2pdb_model::{AccountId, Cid, NodeId, RealmId, Stamp, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 
+use crate::program::Kept;
+
 /// The wall clock; an argument everywhere, so that a simulator can own it.
 pub trait Clock: Send + Sync {
     /// Microseconds since the Unix epoch.
@@ -71,6 +73,8 @@ pub struct Outcome {
     pub out: Vec<(Field, Value)>,
     /// GTID of the block that holds the commit, for session tracking.
     pub gtid: Option<String>,
+    /// Rows that the sink has not seen yet: of a query that ran at the writer, or for a cursor.
+    pub(crate) kept: Option<Arc<Kept>>,
 }
 
 /// What a session is told at its start.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use p2pdb_model::AccountId;
+use p2pdb_model::{AccountId, ObjectId, Value};
 use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
 
+use crate::program::Budget;
+use crate::read_set::{Blind, Reads};
 use crate::temporary::Temporary;
 
 /// A session's own state; moves to the writer with an autocommit statement and comes back with its outcome.
@@ -19,18 +21,24 @@ pub(crate) struct Core {
     /// The stored programs that it has run.
     pub(crate) programs: crate::program::Programs,
     pub(crate) inner: Arc<crate::engine::Inner>,
-    /// Triggers and functions that run inside of each other.
+    /// Programs that run inside of statements that run inside of programs.
     pub(crate) inside: usize,
+    /// Programs that run, each called by the one before; none: a statement that stands alone.
+    pub(crate) running: Vec<Option<ObjectId>>,
     /// When the stored programs of the statement that runs have taken too long, microseconds; 0: never.
     pub(crate) deadline_us: u64,
-    /// The stored functions among them.
-    pub(crate) functions: Vec<p2pdb_model::ObjectId>,
-    /// Rows for the session, of a query that ran at the writer.
-    pub(crate) kept: Option<crate::program::functions::Kept>,
-    /// Tables that the statements around them use.
-    pub(crate) busy: Vec<p2pdb_model::ObjectId>,
+    /// Takes down what queries read, those of stored functions too, when somebody wants to know.
+    pub(crate) reads: Option<Reads>,
+    /// Takes down what is assigned without looking at it, by triggers and functions too, when somebody wants to know.
+    pub(crate) blind: Option<Blind>,
+    /// At the writer: the temporary tables that are there for this statement.
+    pub(crate) copies: Option<Vec<ObjectId>>,
+    /// What the rows take that wait in the session.
+    pub(crate) budget: Budget,
+    /// Tables that the statements around the programs use.
+    pub(crate) busy: Vec<ObjectId>,
     /// The row of the trigger that has just run.
-    pub(crate) row: Vec<p2pdb_model::Value>,
+    pub(crate) row: Vec<Value>,
 }
 
 impl Core {
@@ -46,8 +54,11 @@ impl Core {
             inner: self.inner.clone(),
             inside: self.inside,
             deadline_us: self.deadline_us,
-            functions: Vec::new(),
-            kept: None,
+            running: Vec::new(),
+            reads: None,
+            blind: None,
+            copies: None,
+            budget: self.budget.clone(),
             busy: Vec::new(),
             row: Vec::new(),
         }

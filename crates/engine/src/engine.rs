@@ -426,8 +426,11 @@ impl Inner {
             inner: self.clone(),
             inside: 0,
             deadline_us: 0,
-            functions: Vec::new(),
-            kept: None,
+            running: Vec::new(),
+            reads: None,
+            blind: None,
+            copies: None,
+            budget: Default::default(),
             busy: Vec::new(),
             row: Vec::new(),
         }))

@@ -55,6 +55,14 @@ pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<
         core.state.warn(note.clone());
     }
     let busy = core.busy.len();
+    if let Some(blind) = &mut core.blind {
+        match &plan.kind {
+            PlanKind::Insert(i) if i.mode == InsertMode::Replace => blind.assigned(i.table, &i.columns),
+            PlanKind::Insert(i) => blind.assigned(i.table, &i.blind),
+            PlanKind::Modify(m) => m.steps.iter().for_each(|s| blind.assigned(s.table, &s.blind)),
+            _ => {}
+        }
+    }
     let result = run::in_context(core, now_us, prepare, |core| {
         let mut outcome = match &plan.kind {
             PlanKind::Insert(i) => insert(w, core, bound, i),
@@ -73,10 +81,18 @@ pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<
     result
 }
 
-/// Runs one statement inside of another; when it fails only it is taken back.
+/// Runs one statement of a transaction; when it fails only it is taken back.
 pub(crate) fn statement(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome, SqlError> {
+    atomic(w, |w| run(w, core, bound))
+}
+
+/// Does something that is taken back as a whole when it fails.
+pub(crate) fn atomic<W: Tables + ?Sized, T>(
+    w: &mut W,
+    f: impl FnOnce(&mut W) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
     let savepoint = w.savepoint().map_err(|e| store_to_sql(&e))?;
-    let result = run(w, core, bound);
+    let result = f(w);
     if !w.is_alive() {
         return result;
     }
@@ -126,6 +142,11 @@ fn args<'a>(w: &dyn Tables, core: &'a Core, bound: &'a Bound, random: [u8; 16]) 
     }
 }
 
+/// What stored functions that SQLite calls see, if it calls any.
+fn lent(w: &dyn Tables, core: &Core, functions: bool) -> Option<Arc<Catalog>> {
+    functions.then(|| core.catalog(&w.base()))
+}
+
 /// The rows of a query that the statement reads whole before it writes.
 fn collect(
     w: &mut dyn Tables,
@@ -136,8 +157,7 @@ fn collect(
 ) -> Result<Vec<Vec<Value>>, SqlError> {
     let mut rows = Vec::new();
     let mut bytes = 0;
-    let lends = bound.statement.compiled().plan.functions;
-    let catalog = core.catalog(&w.base());
+    let lent = lent(w, core, bound.statement.compiled().plan.functions);
     let read = || {
         w.db().query(sql, params, |row| {
             let values = row.to_values()?;
@@ -149,7 +169,7 @@ fn collect(
             Ok(NEXT)
         })
     };
-    let cost = functions::lend(lends, core, w.db(), &catalog, read);
+    let cost = functions::lend(lent, core, w.db(), read);
     cost.map_err(|e| run::failed(&e, core))?;
     Ok(rows)
 }
@@ -168,7 +188,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let row_checks = bind_checks(w, core, bound, &plan.row_checks, seed)?;
     let start = w.db().capture_mark();
     let outcome = Outcome::default();
-    let lends = p2pdb_sql::plan::calls_functions(&plan.sql);
+    let lends = bound.statement.compiled().plan.functions;
     let last_id = LastId::Value(0);
     let mut run = InsertRun { lends, plan, table, extra, row_checks, outcome, skipped: 0, rows: 0, last_id };
     match &plan.rows {
@@ -276,8 +296,7 @@ impl InsertRun<'_> {
         let lends = self.lends;
         let once = |w: &mut dyn Tables, core: &mut Core| {
             let mark = w.db().capture_mark();
-            let catalog = core.catalog(&w.base());
-            match functions::lend(lends, core, w.db(), &catalog, || w.execute(&plan.sql, &values)) {
+            match functions::lend(lent(w, core, lends), core, w.db(), || w.execute(&plan.sql, &values)) {
                 Ok(_) => {
                     note_adds(w, mark, &self.plan.adds);
                     Ok(w.db().captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
@@ -431,7 +450,7 @@ enum Effect {
 }
 
 /// What was captured since `mark` came from a statement that adds to these counters.
-pub(crate) fn note_adds(w: &dyn Tables, mark: usize, adds: &std::sync::Arc<[p2pdb_model::ColumnTag]>) {
+pub(crate) fn note_adds(w: &dyn Tables, mark: usize, adds: &Arc<[p2pdb_model::ColumnTag]>) {
     if !adds.is_empty() {
         w.db().mark_adjusted(mark, adds);
     }
@@ -528,7 +547,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
             let once = |w: &mut dyn Tables, core: &mut Core| {
                 let mark = w.db().capture_mark();
                 let lends = bound.statement.compiled().plan.functions;
-                match functions::lend(lends, core, w.db(), &catalog, || w.execute(&step.sql, &values)) {
+                match functions::lend(lent(w, core, lends), core, w.db(), || w.execute(&step.sql, &values)) {
                     Ok(found) => {
                         note_adds(w, mark, &step.adds);
                         Ok((found, w.db().captured_since(mark, changed_rows)))
@@ -609,6 +628,8 @@ struct BoundCheck {
     view: String,
     sql: String,
     params: Vec<Value>,
+    /// The statement calls stored functions.
+    lends: bool,
 }
 
 fn bind_checks(
@@ -623,7 +644,8 @@ fn bind_checks(
         let table = catalog.table_by_id(c.table).ok_or_else(|| gone("table"))?;
         let mut params = vec![Value::Null];
         params.extend(bind(w, core, &c.slots, bound, seed)?);
-        Ok(BoundCheck { physical: table.physical(), view: c.view.clone(), sql: c.sql.clone(), params })
+        let lends = bound.statement.compiled().plan.functions;
+        Ok(BoundCheck { physical: table.physical(), view: c.view.clone(), sql: c.sql.clone(), params, lends })
     };
     checks.iter().map(bind_one).collect()
 }
@@ -635,18 +657,16 @@ fn check_options(
     mark: usize,
     checks: &[BoundCheck],
 ) -> Result<(), SqlError> {
-    let catalog = core.catalog(&w.base());
     for check in checks {
         let written: Vec<i64> = w.db().captured_since(mark, |all| {
             let own = all.iter().filter(|c| *c.table == *check.physical && c.op != CaptureOp::Delete);
             own.filter(|c| c.op == CaptureOp::Insert || c.old != c.new).map(|c| c.new_rowid).collect()
         });
-        let lends = p2pdb_sql::plan::calls_functions(&check.sql);
         let mut params = check.params.clone();
         for rowid in written {
             params[0] = Value::Int(rowid);
             let ask = || w.db().query_one(&check.sql, &params, |_| Ok(()));
-            let outside = functions::lend(lends, core, w.db(), &catalog, ask);
+            let outside = functions::lend(lent(w, core, check.lends), core, w.db(), ask);
             if outside.map_err(|e| run::failed(&e, core))?.is_some() {
                 let message = format!("CHECK OPTION failed '{}'", check.view);
                 return Err(SqlError::new(1369, "HY000", message));

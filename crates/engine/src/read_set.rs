@@ -19,7 +19,7 @@ use p2pdb_sql::session::{SessionState, SqlMode};
 use p2pdb_sql::zone::Zone;
 use p2pdb_store::{Connection, NEXT, Newer, STOP, StoreError, TxNo};
 
-pub(crate) use self::seen::Seen;
+pub(crate) use self::seen::{Blind, Seen};
 use crate::writer::Writer;
 
 /// Keys kept per table before the whole table counts as read.

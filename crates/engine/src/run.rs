@@ -7,7 +7,7 @@ use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, Context};
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::{Coerce, OutTarget, PlanKind, Query, Slot};
+use p2pdb_sql::plan::{Coerce, OutTarget, Query, Slot};
 use p2pdb_sql::session::UserVariable;
 use p2pdb_store::{Connection, NEXT, STOP, StoreError};
 
@@ -126,25 +126,39 @@ pub(crate) fn failed(e: &StoreError, core: &Core) -> SqlError {
     store_to_sql(e)
 }
 
-/// Runs a query and gives its rows to the sink; records what it read.
+/// Records the keys and tables that a query reads; its conditions come when their parameters are known.
+fn note_reads(
+    on: &RunOn<'_>,
+    core: &Core,
+    q: &Query,
+    bound: &Bound,
+    reads: &mut Reads,
+) -> Result<(), SqlError> {
+    for (table, key) in &q.reads.keys {
+        if !on.catalog.is_temporary(*table) {
+            reads.key(*table, bind(on, core, key, bound)?);
+        }
+    }
+    for table in q.reads.tables.iter().filter(|t| !on.catalog.is_temporary(**t)) {
+        reads.table(*table);
+    }
+    Ok(())
+}
+
+/// Runs a query and gives its rows to the sink; records what it read, if [`Core::reads`] wants to know.
 pub(crate) fn rows(
     on: &RunOn<'_>,
     core: &mut Core,
     q: &Query,
     fields: &[Field],
     bound: &Bound,
-    mut reads: Option<&mut Reads>,
     sink: &mut dyn Sink,
 ) -> Result<Outcome, SqlError> {
-    if let Some(reads) = &mut reads {
-        for (table, key) in &q.reads.keys {
-            if !on.catalog.is_temporary(*table) {
-                reads.key(*table, bind(on, core, key, bound)?);
-            }
-        }
-        for table in q.reads.tables.iter().filter(|t| !on.catalog.is_temporary(**t)) {
-            reads.table(*table);
-        }
+    core.may_read(&q.sql)?;
+    if let Some(mut reads) = core.reads.take() {
+        let noted = note_reads(on, core, q, bound, &mut reads);
+        core.reads = Some(reads);
+        noted?;
     }
     let now_us = on.inner.clock.now_us();
     in_context(
@@ -153,7 +167,7 @@ pub(crate) fn rows(
         |_| (),
         |core| {
             let values = bind(on, core, &q.slots, bound)?;
-            if let Some(reads) = reads {
+            if let Some(reads) = &mut core.reads {
                 let permanent = q.reads.conditions.iter().filter(|c| !on.catalog.is_temporary(c.table));
                 permanent.for_each(|c| reads.condition(c, &values, &core.state));
             }
@@ -163,7 +177,6 @@ pub(crate) fn rows(
             sink.columns(fields)?;
             let n = fields.len();
             let mut sent = 0u64;
-            let lends = calls_functions(bound, q);
             let query = || {
                 on.connection.query(&q.sql, &values, |row| {
                     sent += 1;
@@ -181,7 +194,7 @@ pub(crate) fn rows(
                     Ok(if flow.is_break() { STOP } else { NEXT })
                 })
             };
-            let cost = lend(lends, core, on.connection, on.catalog, query);
+            let cost = lend(q.functions.then(|| on.catalog.clone()), core, on.connection, query);
             let cost = cost.map_err(|e| failed(&e, core))?;
             on.inner.note_cost(&bound.statement.compiled().plan, cost.steps);
             core.state.found_rows = match &q.found_rows {
@@ -197,20 +210,10 @@ pub(crate) fn rows(
     )
 }
 
-/// SQLite calls stored functions while the query runs: as the plan says, where the query is its own.
-fn calls_functions(bound: &Bound, q: &Query) -> bool {
-    let plan = &bound.statement.compiled().plan;
-    match &plan.kind {
-        PlanKind::Query(own) if std::ptr::eq(own, q) => plan.functions,
-        _ => p2pdb_sql::plan::calls_functions(&q.sql),
-    }
-}
-
 /// SELECT … INTO: the one row goes to user variables.
 fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) -> Result<Outcome, SqlError> {
     let mut found: Option<Vec<Value>> = None;
     let mut more = false;
-    let lends = p2pdb_sql::plan::calls_functions(&q.sql);
     let query = || {
         on.connection.query(&q.sql, values, |row| {
             if found.is_some() {
@@ -221,7 +224,7 @@ fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) 
             Ok(NEXT)
         })
     };
-    let cost = lend(lends, core, on.connection, on.catalog, query);
+    let cost = lend(q.functions.then(|| on.catalog.clone()), core, on.connection, query);
     cost.map_err(|e| failed(&e, core))?;
     if more {
         return Err(SqlError::new(1172, "42000", "Result consisted of more than one row"));

@@ -2,18 +2,17 @@
 //!
 //! Reads run on the session's own connection, in the caller's thread. Writes go to the writer: an autocommit statement as
 //! a job of its own, a transaction by a lease from its first write on (`docs/transactions.md`). What cannot be done
-//! at once is a [`Progress::Waiting`]; the embedder waits in its own way and calls [`Session::resume`].
+//! at once is a [`Flow::Waiting`]; the embedder waits in its own way and calls [`Session::resume`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use p2pdb_model::change::SchemaChange;
-use p2pdb_model::{Catalog, GtidSet, Value};
+use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Literal, Scope};
-use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, PlanKind, SessionCommand};
+use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, Plan, PlanKind, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, SessionState};
 use p2pdb_store::{PooledReader, TxNo};
 
@@ -22,7 +21,7 @@ use crate::calls;
 use crate::core::{Core, Handle};
 use crate::engine::Inner;
 use crate::job::Done;
-use crate::program::{Machine, functions};
+use crate::program::{Budget, Flow, Running, functions};
 use crate::queue::LeaseId;
 use crate::read_set::{Reads, Seen};
 use crate::statement::{Bound, Statement};
@@ -33,8 +32,6 @@ mod commands;
 mod reading;
 mod temporary;
 mod writing;
-
-pub(crate) use writing::deadlock;
 
 /// Statements that a session may keep by PREPARE … FROM.
 pub const NAMED_STATEMENTS_MAX: usize = 1_024;
@@ -58,8 +55,6 @@ enum Transaction {
     Reading(Snapshot),
     /// Holds the writer.
     Writing(LeaseId),
-    /// The writer was taken away (idle for too long): the next statement gets 1213.
-    Lost,
 }
 
 #[derive(Default)]
@@ -77,10 +72,24 @@ struct Snapshot {
 }
 
 enum Waiting {
-    Statement(Taker<Done>),
-    Lease { taker: Taker<Result<LeaseId, SqlError>>, bound: Bound },
-    Commit { taker: Taker<Result<Option<String>, SqlError>>, then: Then },
-    Call { taker: Taker<calls::Answer>, bound: Bound },
+    Statement {
+        taker: Taker<Done>,
+        then: After,
+    },
+    /// `single`: the statement is a transaction by itself.
+    Lease {
+        taker: Taker<Result<LeaseId, SqlError>>,
+        bound: Bound,
+        single: bool,
+    },
+    Commit {
+        taker: Taker<Result<Option<String>, SqlError>>,
+        then: Then,
+    },
+    Call {
+        taker: Taker<calls::Answer>,
+        bound: Bound,
+    },
 }
 
 /// What to do after a COMMIT.
@@ -95,6 +104,15 @@ enum Then {
     Done(Outcome),
     /// The commands behind it.
     Commands(VecDeque<SessionCommand>, Bound),
+}
+
+/// What the session does when a statement at the writer has gone well.
+#[derive(Default)]
+struct After {
+    /// The statement itself, about temporary tables.
+    own: Option<Bound>,
+    /// It drops the current database.
+    leaves_database: bool,
 }
 
 /// See [`Session::prove`].
@@ -119,22 +137,18 @@ pub struct Session {
     unproven: Option<Unproven>,
     /// What the open transaction has read, if it is READ COMMITTED.
     seen: Seen,
-    /// The statement at the writer drops the current database.
-    drops_database: bool,
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
     tables_locked: bool,
-    /// The statement that waits for the writer is a transaction by itself.
-    single: bool,
     /// Per savepoint, how much was written to temporary tables before it.
     own_savepoints: Vec<(String, usize)>,
-    /// What the statement at the writer has to do here when it has gone well.
-    after: Option<Bound>,
-    /// Stored procedures that are running, each with the CALL around it.
-    pub(crate) machines: Vec<(Machine, Option<Bound>)>,
+    /// Stored procedures that are running, each called by the one before.
+    pub(crate) machines: Vec<Running>,
     /// The CALL that is running.
     pub(crate) call_params: Option<Bound>,
+    /// What the rows take that wait in the session.
+    pub(crate) budget: Budget,
 }
 
 impl Session {
@@ -143,6 +157,7 @@ impl Session {
         Session {
             inner,
             handle,
+            budget: core.budget.clone(),
             isolation: core.state.isolation,
             core: Some(core),
             reader: None,
@@ -150,13 +165,10 @@ impl Session {
             next: (None, None),
             unproven: None,
             seen: Seen::default(),
-            drops_database: false,
             waiting: None,
             named: HashMap::new(),
             tables_locked: false,
-            single: false,
             own_savepoints: Vec::new(),
-            after: None,
             machines: Vec::new(),
             call_params: None,
         }
@@ -175,17 +187,7 @@ impl Session {
     }
 
     fn state(&mut self) -> &mut SessionState {
-        &mut self
-            .core
-            .as_mut()
-            .expect("invariant: the core is here whenever the session is not waiting for a statement")
-            .state
-    }
-
-    fn state_core(&mut self) -> &mut Core {
-        self.core
-            .as_mut()
-            .expect("invariant: the core is here whenever the session is not waiting for a statement")
+        &mut self.core_mut().state
     }
 
     /// The SQL state: variables, current database, warnings.
@@ -198,7 +200,7 @@ impl Session {
         match &self.transaction {
             Transaction::None => false,
             Transaction::Reading(s) => s.explicit || s.begun.is_some() || s.own,
-            Transaction::Writing(_) | Transaction::Lost => true,
+            Transaction::Writing(_) => true,
         }
     }
 
@@ -253,18 +255,44 @@ impl Session {
     /// The statement may run for long: better not on a thread that others need.
     pub fn is_long(&self, statement: &Statement) -> bool {
         let plan = statement.likely_plan();
+        // Outside of a transaction what writes runs in the writer's thread.
+        let writes_here =
+            matches!(self.transaction, Transaction::Writing(_)) || !self.core().temporary.is_empty();
         match &plan.kind {
-            PlanKind::Query(q) => !q.short && self.inner.was_long(&plan),
-            // Outside of a transaction it runs in the writer's thread.
+            PlanKind::Query(q) if !functions::writes(&plan.calls) => {
+                plan.functions || (!q.short && self.inner.was_long(&plan))
+            }
+            PlanKind::Query(_) => writes_here,
             PlanKind::Insert(_) | PlanKind::Modify(_) => {
-                let here =
-                    matches!(self.transaction, Transaction::Writing(_)) || !self.core().temporary.is_empty();
-                here && self.inner.was_long(&plan)
+                writes_here && (self.runs_programs(&plan) || self.inner.was_long(&plan))
             }
             PlanKind::Ddl(d) => d.then.is_some() || !d.temporary.is_empty(),
-            PlanKind::Session(_) => false,
+            PlanKind::Session(commands) => {
+                let looks = |s: &&Scalar| s.query().is_some_and(|q| !q.short);
+                let executed = |c: &SessionCommand| match c {
+                    SessionCommand::Execute { name, .. } => {
+                        self.named.get(name).is_some_and(|s| self.is_long(s))
+                    }
+                    _ => false,
+                };
+                plan.functions || plan.scalars().iter().any(looks) || commands.iter().any(executed)
+            }
             PlanKind::Program(_) => true,
         }
+    }
+
+    /// Triggers or stored functions run when it runs.
+    fn runs_programs(&self, plan: &Plan) -> bool {
+        let fires = |table: ObjectId| {
+            let catalog = self.catalog();
+            catalog.table_by_id(table).is_some_and(|t| !t.triggers.is_empty())
+        };
+        let fires = match &plan.kind {
+            PlanKind::Insert(i) => fires(i.table),
+            PlanKind::Modify(m) => m.steps.iter().any(|s| fires(s.table)),
+            _ => false,
+        };
+        fires || plan.functions || functions::writes(&plan.calls)
     }
 
     /// Runs a statement. An error ends the statement, not the transaction (but for 1213, which rolls it back).
@@ -292,18 +320,13 @@ impl Session {
             ms => now_us.saturating_add(ms.saturating_mul(1_000)),
         };
         let bound = Bound { statement: statement.clone(), params: params.into() };
-        let progress = self.begin(bound, sink);
-        self.go_on(progress, sink)
+        let flow = self.begin(bound, sink);
+        self.go_on(flow, sink)
     }
 
     /// Runs a statement of the client, or one of the stored procedure that is running.
-    pub(crate) fn begin(&mut self, mut bound: Bound, sink: &mut dyn Sink) -> Progress {
+    pub(crate) fn begin(&mut self, mut bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
-        if let Transaction::Lost = self.transaction {
-            self.transaction = Transaction::None;
-            self.end_own(false);
-            return self.finish(Err(deadlock("the transaction was idle for too long")));
-        }
         if let Some(e) = statement.fails() {
             return self.commit(Then::Fail(e.clone()), sink);
         }
@@ -322,7 +345,7 @@ impl Session {
     }
 
     /// Answers what the statement asks of the session (locks by name, SLEEP), one by one, then runs it.
-    fn answer_calls(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    fn answer_calls(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
         if functions::writes(&statement.compiled().plan.calls) {
             return self.write(bound);
@@ -345,10 +368,9 @@ impl Session {
     fn call(&mut self, call: &Call, bound: &Bound) -> Result<Result<Value, Taker<calls::Answer>>, SqlError> {
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
-            let (value, ty) = self.scalar(arg, bound)?;
+            let (value, ty) = self.scalar_of(arg, bound)?;
             args.push((!value.is_null()).then(|| words::text(&ty, (&value).into())));
         }
-        *self.handle.interrupt.lock() = None;
         let mut args = args.into_iter();
         let mut next = || args.next().flatten();
         let (id, now_us) = (self.handle.id, self.inner.clock.now_us());
@@ -421,7 +443,7 @@ impl Session {
         Ok(Some(typed))
     }
 
-    fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
         match &statement.compiled().plan.kind {
             PlanKind::Query(q) => self.query(q, bound, sink),
@@ -432,65 +454,53 @@ impl Session {
                 let result = self.define_own(&bound);
                 self.finish(result)
             }
-            PlanKind::Ddl(ddl) => {
-                let catalog = self.catalog();
-                let current = self.core().state.database.as_ref().and_then(|d| catalog.database(d));
-                self.drops_database = current.is_some_and(|database| {
-                    ddl.changes
-                        .iter()
-                        .any(|change| matches!(change, SchemaChange::Drop { id } if *id == database.id))
-                });
-                self.commit(Then::Run(bound), sink)
-            }
+            PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
-            PlanKind::Program(_) => self.call_program(bound, sink),
+            PlanKind::Program(_) => self.call_program(bound),
         }
     }
 
     /// Goes on after a wait.
     pub fn resume(&mut self, sink: &mut dyn Sink) -> Progress {
-        let progress = self.resume_statement(sink);
-        self.go_on(progress, sink)
+        let flow = self.with_sink(sink, |session, sink| session.resume_statement(sink));
+        self.go_on(flow, sink)
     }
 
-    fn resume_statement(&mut self, sink: &mut dyn Sink) -> Progress {
+    fn resume_statement(&mut self, sink: &mut dyn Sink) -> Flow {
         match self.waiting.take() {
-            None => Progress::Done(Err(SqlError::new(1105, "HY000", "nothing to resume"))),
-            Some(Waiting::Statement(taker)) => match taker.take() {
-                Some((core, result)) => {
+            None => Flow::Done(Err(SqlError::new(1105, "HY000", "nothing to resume"))),
+            Some(Waiting::Statement { taker, then }) => match taker.take() {
+                Some((core, mut result)) => {
                     self.core = Some(core);
-                    let mut result = result;
-                    if let Some(after) = self.after.take()
-                        && result.is_ok()
-                    {
-                        result = self.define_own(&after);
+                    if let (Ok(_), Some(own)) = (&result, then.own) {
+                        result = self.define_own(&own);
                     }
-                    if result.is_ok() && std::mem::take(&mut self.drops_database) {
+                    if result.is_ok() && then.leaves_database {
                         self.leave_dropped_database();
                     }
                     self.finish(result)
                 }
-                None => self.wait_on(&taker.clone(), Waiting::Statement(taker)),
+                None => self.wait_on(&taker.clone(), Waiting::Statement { taker, then }),
             },
-            Some(Waiting::Lease { taker, bound }) => match taker.take() {
-                Some(Ok(lease)) => match std::mem::take(&mut self.single) {
+            Some(Waiting::Lease { taker, bound, single }) => match taker.take() {
+                Some(Ok(lease)) => match single {
                     false => self.leased(lease, bound, sink),
                     true => match self.leased(lease, bound, sink) {
-                        Progress::Done(Ok(outcome)) => self.commit(Then::Done(outcome), sink),
-                        Progress::Done(Err(e)) => {
+                        Flow::Done(Ok(outcome)) => self.commit(Then::Done(outcome), sink),
+                        Flow::Done(Err(e)) => {
                             self.rollback();
-                            Progress::Done(Err(e))
+                            Flow::Done(Err(e))
                         }
                         waiting => waiting,
                     },
                 },
                 Some(Err(e)) => {
-                    if std::mem::take(&mut self.single) {
+                    if single {
                         return self.abandon(e);
                     }
                     self.finish(Err(e))
                 }
-                None => self.wait_on(&taker.clone(), Waiting::Lease { taker, bound }),
+                None => self.wait_on(&taker.clone(), Waiting::Lease { taker, bound, single }),
             },
             Some(Waiting::Call { taker, bound }) => match taker.take() {
                 Some(Ok(value)) => {
@@ -511,10 +521,10 @@ impl Session {
         }
     }
 
-    fn wait_on<T: Send + 'static>(&mut self, taker: &Taker<T>, waiting: Waiting) -> Progress {
+    fn wait_on<T: Send + 'static>(&mut self, taker: &Taker<T>, waiting: Waiting) -> Flow {
         let wait = Wait::on(taker);
         self.waiting = Some(waiting);
-        Progress::Waiting(wait)
+        Flow::Waiting(wait)
     }
 
     /// Without its current database after it was dropped here, as in MySQL.
@@ -527,12 +537,13 @@ impl Session {
     }
 
     /// Every statement ends here: bookkeeping of what the next one may ask.
-    pub(crate) fn finish(&mut self, result: Result<Outcome, SqlError>) -> Progress {
+    pub(crate) fn finish(&mut self, result: Result<Outcome, SqlError>) -> Flow {
         self.note_end();
         let state = self.state();
         let result = match result {
             Ok(mut outcome) => {
-                state.row_count = if outcome.has_rows { -1 } else { outcome.affected as i64 };
+                let has_rows = outcome.has_rows || outcome.kept.is_some();
+                state.row_count = if has_rows { -1 } else { outcome.affected as i64 };
                 outcome.warnings = state.warning_count.min(u64::from(u16::MAX)) as u16;
                 Ok(outcome)
             }
@@ -542,7 +553,7 @@ impl Session {
                 Err(e)
             }
         };
-        Progress::Done(result)
+        Flow::Done(result)
     }
 
     /// Nothing runs that others could see or stop.
@@ -555,6 +566,9 @@ impl Session {
 
     /// Rolls back, and gives up what the session holds.
     fn forget(&mut self) {
+        self.end_programs();
+        self.call_params = None;
+        self.waiting = None;
         self.rollback();
         self.forget_own();
         self.inner.calls.forget(self.handle.id);
@@ -577,6 +591,7 @@ impl Session {
         self.forget();
         let core = self.inner.new_core(options)?;
         self.handle = core.handle.clone();
+        self.budget = core.budget.clone();
         self.core = Some(core);
         Ok(())
     }

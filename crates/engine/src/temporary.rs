@@ -12,6 +12,7 @@ use p2pdb_model::catalog::Table;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::temporary::{Altered, TemporaryTables};
 use p2pdb_model::{Catalog, ObjectId};
+use p2pdb_sql::error::SqlError;
 use p2pdb_sql::plan::{Insert, InsertRows, Modify, Plan, PlanKind};
 use p2pdb_store::{Connection, StoreError};
 
@@ -42,11 +43,23 @@ impl Core {
     pub(crate) fn catalog(&self, base: &Arc<Catalog>) -> Arc<Catalog> {
         self.temporary.over(base)
     }
+
+    /// 1235 when SQL would read a temporary table where it is not: only programs come to that, whose statements nobody knew
+    /// when the writer was asked for.
+    pub(crate) fn may_read(&self, sql: &str) -> Result<(), SqlError> {
+        let Some(copies) = self.copies.as_ref().filter(|_| !self.temporary.is_empty()) else { return Ok(()) };
+        let missing = self.temporary.named_in(&[sql]).into_iter().find(|t| !copies.contains(&t.id));
+        missing.map_or(Ok(()), |t| {
+            let what = format!("the temporary table '{}' in a trigger or function at the writer", t.name);
+            Err(SqlError::unsupported(what))
+        })
+    }
 }
 
 impl Temporary {
     fn over(&self, base: &Arc<Catalog>) -> Arc<Catalog> {
-        if self.tables.is_empty() {
+        // What was dropped may be written back by a ROLLBACK: a new table must have another id, and so another epoch.
+        if self.tables.is_empty() && !self.dropped {
             return base.clone();
         }
         let seen = &mut *self.seen.borrow_mut();

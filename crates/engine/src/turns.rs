@@ -121,7 +121,10 @@ impl Inner {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }
         // Its only statement: what is taken back when it fails is the transaction.
-        let outcome = writer.transaction(core.account, |w| crate::local::run(w, core, &bound))?;
+        core.copies = Some(Vec::new());
+        let outcome = writer.transaction(core.account, |w| crate::local::run(w, core, &bound));
+        core.copies = None;
+        let outcome = outcome?;
         if ddl {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }
@@ -139,7 +142,7 @@ impl Inner {
         let catalog = writer.catalog.clone();
         let statement = self.compile(text.into(), &core.state, &catalog, None)?;
         let bound = Bound { statement, params: Arc::default() };
-        writer.transaction(core.account, |w| w.statement(core, &bound))
+        writer.transaction(core.account, |w| crate::local::statement(w, core, &bound))
     }
 
     /// The statement, compiled against the newest schema.

@@ -14,10 +14,9 @@ use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{AccountId, Catalog, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
+use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::{InsertMode, PlanKind};
 use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
 
 use crate::api::{Clock, Entropy};
@@ -27,8 +26,7 @@ use crate::engine::Published;
 use crate::error::EngineError;
 use crate::functions::{self, by_rules};
 use crate::logged::{self, Ancestry, Logged};
-use crate::read_set::{Reads, Seen};
-use crate::statement::Bound;
+use crate::read_set::{Blind, Reads, Seen};
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
 const BLOCK_BYTES_FULL: usize = 512 << 10;
@@ -414,28 +412,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one statement of the transaction that is entered; when it fails only it is taken back.
-    pub(crate) fn statement(
-        &mut self,
-        core: &mut Core,
-        bound: &Bound,
-    ) -> Result<crate::api::Outcome, SqlError> {
-        let savepoint = self.db.savepoint().map_err(|e| crate::error::store_to_sql(&e))?;
-        let result = crate::local::run(self, core, bound);
-        if self.db.check().is_err() {
-            return result;
-        }
-        let ended = match &result {
-            Ok(_) => Ok(()),
-            Err(_) => self.db.rollback_to(savepoint),
-        };
-        let ended = ended.and_then(|()| self.db.release(savepoint));
-        match ended {
-            Ok(()) => result,
-            Err(e) => Err(crate::error::store_to_sql(&e)),
-        }
-    }
-
     /// What was captured since `mark` overwrote a row that the transaction has read in its snapshot and that someone else has
     /// changed since.
     pub(crate) fn overwrote(
@@ -462,23 +438,15 @@ impl Writer {
         &mut self,
         mark: usize,
         seen: &Seen,
-        plan: &PlanKind,
+        blind: &Blind,
     ) -> Result<bool, SqlError> {
-        let blind: Vec<(ObjectId, &[ColumnTag])> = match plan {
-            PlanKind::Insert(i) if i.mode == InsertMode::Replace => vec![(i.table, &i.columns)],
-            PlanKind::Insert(i) => vec![(i.table, &i.blind)],
-            PlanKind::Modify(m) => m.steps.iter().map(|s| (s.table, &*s.blind)).collect(),
-            _ => Vec::new(),
-        };
-        if seen.is_empty() || blind.iter().all(|(_, columns)| columns.is_empty()) {
+        if seen.is_empty() || blind.is_empty() {
             return Ok(false);
         }
         let own = self.tx_site().map_err(|e| e.to_sql())?.no;
         let newer = self.merger.newer_than(&self.db, mark, seen.oldest(), own);
         let newer = newer.map_err(|e| crate::error::store_to_sql(&e))?;
-        Ok(newer.iter().any(|row| {
-            seen.loses(row, |column| blind.iter().any(|(t, all)| *t == row.table && all.contains(&column)))
-        }))
+        Ok(newer.iter().any(|row| seen.loses(row, blind)))
     }
 
     /// SAVEPOINT.

@@ -1,5 +1,5 @@
-//! Stored programs on several nodes: definitions merge, triggers fire where a statement runs and nowhere else; and what
-//! would run for ever can be stopped.
+//! Stored programs on several nodes: definitions merge, triggers fire where a statement runs and nowhere else. What they do in
+//! one session is in `programs.rs`.
 
 mod support;
 

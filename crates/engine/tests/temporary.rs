@@ -148,3 +148,40 @@ fn a_transaction_that_lost_the_writer_takes_its_rows_back() {
     assert_eq!(a.error("SELECT id FROM d.t JOIN d.p USING (id)"), 1213);
     assert!(a.rows("SELECT * FROM d.t").is_empty());
 }
+
+#[test]
+fn a_table_of_the_same_name_gets_nothing_of_what_a_rollback_writes_back() {
+    let node = node();
+    for begin in ["BEGIN", "SET autocommit = 0"] {
+        let mut a = node.session();
+        a.run("USE d; CREATE TEMPORARY TABLE t (a INT, b INT); INSERT INTO t VALUES (1, 2)");
+        let make = "CREATE TEMPORARY TABLE t (x INT, y INT)";
+        a.run(&format!("{begin}; DELETE FROM t; DROP TEMPORARY TABLE t; {make}; ROLLBACK"));
+        assert!(a.rows("SELECT * FROM t").is_empty(), "{begin}");
+        // The same by one prepared statement.
+        a.run(&format!("COMMIT; DROP TEMPORARY TABLE t; PREPARE s FROM '{make}'"));
+        a.run("EXECUTE s; INSERT INTO t VALUES (1, 2); COMMIT");
+        a.run(&format!("{begin}; DELETE FROM t; DROP TEMPORARY TABLE t; EXECUTE s; ROLLBACK"));
+        assert!(a.rows("SELECT * FROM t").is_empty(), "{begin}");
+    }
+}
+
+#[test]
+fn a_statement_that_the_sessions_own_tables_cannot_repeat_is_taken_back_whole() {
+    let node = node();
+    let mut a = node.session();
+    a.run("USE d; CREATE TEMPORARY TABLE t (id INT, b LONGTEXT); BEGIN; UPDATE p SET v = 21 WHERE id = 2");
+    // A transaction takes down no more than 256 MiB of what it does to them.
+    for _ in 0..6 {
+        a.run("INSERT INTO t VALUES (1, REPEAT('x', 40000000))");
+    }
+    a.run("DELETE FROM t WHERE id = 0; INSERT INTO t VALUES (2, 'y')");
+    assert_eq!(
+        a.error("UPDATE t JOIN p USING (id) SET t.b = REPEAT('z', 60000000), p.v = p.v + 1 WHERE id = 2"),
+        1105
+    );
+    assert_eq!(a.rows("SELECT v FROM p ORDER BY id"), ["10", "21"]);
+    a.run("COMMIT");
+    assert_eq!(a.rows("SELECT v FROM p ORDER BY id"), ["10", "21"]);
+    assert_eq!(a.error("SELECT id FROM t"), 1146);
+}

@@ -149,27 +149,51 @@ pub enum OutTarget {
 impl Plan {
     /// Notes whether SQLite calls stored functions while the statement runs.
     pub(crate) fn note_functions(&mut self) {
-        self.functions = match &self.kind {
-            PlanKind::Query(q) => calls_functions(&q.sql),
+        let own = match &self.kind {
+            PlanKind::Query(q) => q.functions,
             PlanKind::Insert(i) => {
-                let rows = matches!(&i.rows, InsertRows::Select { query, .. } if calls_functions(&query.sql));
-                rows || calls_functions(&i.sql)
+                let rows = matches!(&i.rows, InsertRows::Select { query, .. } if query.functions);
+                rows || calls_functions(&i.sql) || i.row_checks.iter().any(|c| calls_functions(&c.sql))
             }
-            PlanKind::Modify(m) => m.steps.iter().any(|s| {
-                calls_functions(&s.sql) || s.collect.as_ref().is_some_and(|(sql, _)| calls_functions(sql))
-            }),
-            _ => false,
+            PlanKind::Modify(m) => {
+                let steps = m.steps.iter().any(|s| {
+                    calls_functions(&s.sql) || s.collect.as_ref().is_some_and(|(sql, _)| calls_functions(sql))
+                });
+                steps || m.row_checks.iter().any(|c| calls_functions(&c.sql))
+            }
+            PlanKind::Ddl(_) | PlanKind::Session(_) | PlanKind::Program(_) => false,
         };
+        self.functions = own || self.scalars().iter().any(|s| s.query().is_some_and(|q| q.functions));
+    }
+
+    /// The single values that it asks for before it runs.
+    pub fn scalars(&self) -> Vec<&Scalar> {
+        fn of(command: &SessionCommand) -> Option<&Scalar> {
+            match command {
+                SessionCommand::SetVariable { value, .. } => value.as_ref(),
+                SessionCommand::SetUser { value, .. } | SessionCommand::Prepare { text: value, .. } => {
+                    Some(value)
+                }
+                _ => None,
+            }
+        }
+        let mut all: Vec<&Scalar> = self.calls.iter().flat_map(|c| &c.args).collect();
+        match &self.kind {
+            PlanKind::Session(commands) => all.extend(commands.iter().filter_map(of)),
+            PlanKind::Program(ProgramCall::Procedure { args, .. }) => all.extend(args),
+            _ => {}
+        }
+        all
     }
 }
 
 /// The SQLite text calls stored functions.
-pub fn calls_functions(sql: &str) -> bool {
+pub(crate) fn calls_functions(sql: &str) -> bool {
     sql.contains("p_routine(")
 }
 
 /// A SELECT, or a SHOW that was turned into one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// One SQLite statement.
     pub sql: String,
@@ -185,6 +209,8 @@ pub struct Query {
     pub found_rows: Option<(String, Vec<Slot>)>,
     /// SELECT … INTO: the variables that take the one row, with the types of its columns.
     pub into: Vec<(OutTarget, crate::field::FieldType)>,
+    /// SQLite calls stored functions while it runs.
+    pub functions: bool,
 }
 
 /// What a statement reads.
@@ -199,6 +225,11 @@ pub struct ReadSet {
 }
 
 impl ReadSet {
+    /// Nothing is read.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.conditions.is_empty() && self.tables.is_empty()
+    }
+
     /// Every table that is read in any way.
     pub fn all(&self) -> Vec<ObjectId> {
         let keys = self.keys.iter().map(|(t, _)| *t);
@@ -459,30 +490,23 @@ pub enum Scalar {
     Query(Box<ScalarQuery>),
 }
 
+impl Scalar {
+    /// The query that it is, if it is one.
+    pub fn query(&self) -> Option<&Query> {
+        match self {
+            Scalar::Query(q) => Some(&q.query),
+            Scalar::Slot(_) => None,
+        }
+    }
+}
+
 /// See [`Scalar::Query`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalarQuery {
     /// The query.
-    pub sql: String,
-    /// Values of its parameters.
-    pub slots: Vec<Slot>,
+    pub query: Query,
     /// Its column: type and presentation.
     pub field: Field,
-}
-
-impl ScalarQuery {
-    /// The same, to be run.
-    pub fn to_query(&self) -> Query {
-        Query {
-            sql: self.sql.clone(),
-            slots: self.slots.clone(),
-            reads: ReadSet::default(),
-            locking: None,
-            short: true,
-            found_rows: None,
-            into: Vec::new(),
-        }
-    }
 }
 
 /// Where the value of one SQLite parameter comes from, and how it is made fit.

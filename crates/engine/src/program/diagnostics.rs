@@ -138,7 +138,12 @@ pub(super) fn get(
                 Value::Int(n) => usize::try_from(n).ok().and_then(|n| notes.get(n.checked_sub(1)?)),
                 _ => None,
             };
-            let note = note.ok_or_else(|| SqlError::new(1758, "35000", "Invalid condition number"))?;
+            let Some(note) = note else {
+                // Said, but no reason to fail.
+                let message = "Invalid condition number".to_owned();
+                host.core().state.warn(Note { level: NoteLevel::Error, code: 1758, message });
+                return Ok(());
+            };
             let error = of_note(state, note);
             let items = signalled(state, note).map(|s| s.items.clone()).unwrap_or_default();
             for (target, item) in all {

@@ -10,21 +10,18 @@ use std::sync::Arc;
 
 use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::field::{Field, FieldType};
-use p2pdb_sql::plan::{Call, CallFunction, PlanKind, Query};
+use p2pdb_sql::field::FieldType;
+use p2pdb_sql::plan::{Call, CallFunction, PlanKind};
 use p2pdb_store::Connection;
 use scoped_tls::scoped_thread_local;
 
 use super::inside::{self, At, Inside};
-use super::{Machine, Result};
-use crate::api::{Outcome, Sink};
+use super::{Kept, Machine, Result};
+use crate::api::Outcome;
 use crate::core::Core;
 use crate::run::{self, RunOn};
 use crate::statement::Bound;
 use crate::tables::Tables;
-
-/// What the rows of a query take that is answered after the writer was held, bytes.
-const ROWS_BYTES_MAX: usize = 16 << 20;
 
 struct Lent {
     core: Core,
@@ -37,19 +34,17 @@ thread_local! {
     static LENT: RefCell<Option<Lent>> = const { RefCell::new(None) };
 }
 
-/// Runs `f`, in which SQLite works on this connection and may call stored functions (only if `lends`).
+/// Runs `f`, in which SQLite works on this connection and may call stored functions, which see `catalog`; `None`: it calls
+/// none.
 pub(crate) fn lend<T>(
-    lends: bool,
+    catalog: Option<Arc<Catalog>>,
     core: &mut Core,
     connection: &Connection,
-    catalog: &Arc<Catalog>,
     f: impl FnOnce() -> T,
 ) -> T {
-    if !lends {
-        return f();
-    }
+    let Some(catalog) = catalog else { return f() };
     let hollow = core.hollow();
-    let lent = Lent { core: std::mem::replace(core, hollow), catalog: catalog.clone() };
+    let lent = Lent { core: std::mem::replace(core, hollow), catalog };
     let before = LENT.with(|l| l.borrow_mut().replace(lent));
     let result = CONNECTION.set(connection, f);
     let lent = LENT.with(|l| std::mem::replace(&mut *l.borrow_mut(), before));
@@ -85,7 +80,7 @@ fn function(
     id: ObjectId,
     args: Vec<(Value, Option<FieldType>)>,
 ) -> Result<(Value, FieldType)> {
-    if core.functions.contains(&id) {
+    if core.running.contains(&Some(id)) {
         let message = "Recursive stored functions and triggers are not allowed.";
         return Err(SqlError::new(1424, "HY000", message));
     }
@@ -93,10 +88,8 @@ fn function(
     let variables = loaded.program.variables.iter();
     let args = args.into_iter().zip(variables).map(|((v, ty), to)| (v, ty.unwrap_or_else(|| to.ty.clone())));
     let args: Vec<(Value, FieldType)> = args.collect();
-    core.functions.push(id);
     let mut host = Inside { core, at, word: "function", bound: None };
     let end = inside::run(&mut host, |host| Machine::start(host, loaded, args, Vec::new()));
-    core.functions.pop();
     end?.value.ok_or_else(super::lost)
 }
 
@@ -126,56 +119,15 @@ pub(crate) fn before(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Resu
     Ok(())
 }
 
-/// A query whose functions write, at the writer; its rows are kept for the session.
+/// A query whose functions write, at the writer; its rows go with the outcome.
 pub(crate) fn query(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<Outcome> {
     let plan = bound.statement.compiled().plan.clone();
     let PlanKind::Query(q) = &plan.kind else { return Err(super::lost()) };
     let inner = core.inner.clone();
     let catalog = core.catalog(&w.base());
     let on = RunOn { inner: &inner, connection: w.db(), catalog: &catalog };
-    let mut rows = Kept::default();
-    let q: &Query = q;
-    let outcome = run::rows(&on, core, q, &plan.fields, bound, None, &mut rows)?;
-    if rows.bytes > ROWS_BYTES_MAX {
-        return Err(SqlError::new(1114, "HY000", "The result is too large for a query that also writes"));
-    }
-    core.kept = (!plan.fields.is_empty()).then_some(rows);
-    Ok(Outcome { has_rows: false, ..outcome })
-}
-
-/// Rows that wait for the session.
-#[derive(Default)]
-pub(crate) struct Kept {
-    fields: Vec<Field>,
-    rows: Vec<Vec<Value>>,
-    bytes: usize,
-}
-
-impl Kept {
-    pub(crate) fn give(&self, sink: &mut dyn Sink) -> Result<()> {
-        sink.columns(&self.fields)?;
-        for row in &self.rows {
-            let row: Vec<ValueRef<'_>> = row.iter().map(Into::into).collect();
-            if sink.row(&self.fields, &row).is_break() {
-                return Err(crate::engine::interrupted());
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Sink for Kept {
-    fn columns(&mut self, fields: &[Field]) -> Result<()> {
-        self.fields = fields.to_vec();
-        Ok(())
-    }
-    fn row(&mut self, _: &[Field], row: &[ValueRef<'_>]) -> std::ops::ControlFlow<()> {
-        let row: Vec<Value> = row.iter().map(|v| v.to_value()).collect();
-        self.bytes += row.iter().map(Value::size_bytes).sum::<usize>();
-        self.rows.push(row);
-        match self.bytes > ROWS_BYTES_MAX {
-            true => std::ops::ControlFlow::Break(()),
-            false => std::ops::ControlFlow::Continue(()),
-        }
-    }
+    let mut rows = Kept::new(&core.budget);
+    let outcome = run::rows(&on, core, q, &plan.fields, bound, &mut rows)?;
+    let rows = rows.whole()?;
+    Ok(Outcome { has_rows: false, kept: (!plan.fields.is_empty()).then_some(rows), ..outcome })
 }

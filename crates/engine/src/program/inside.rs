@@ -13,7 +13,7 @@ use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::plan::{PlanKind, Query, Scalar, SessionCommand};
 use p2pdb_store::Connection;
 
-use super::{End, Host, Machine, Result, Step, cursor, functions};
+use super::{End, Host, Kept, Machine, Result, Step, functions};
 use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::engine::Inner;
@@ -81,34 +81,21 @@ impl Host for Inside<'_, '_> {
             Scalar::Query(q) => {
                 let mut first = OneValue::default();
                 let (found, fields) = (self.core.state.found_rows, std::slice::from_ref(&q.field));
-                self.query(&q.to_query(), fields, &mut first)?;
+                let bound = self.bound.clone().unwrap_or_else(Bound::nothing);
+                self.query(&q.query, fields, &bound, &mut first)?;
                 self.core.state.found_rows = found;
                 Ok((first.0, q.field.ty.clone()))
             }
         }
     }
-
-    fn rows(&mut self, bound: &Bound, rows: &mut cursor::Rows) -> Result<()> {
-        let plan = bound.statement.compiled().plan.clone();
-        let PlanKind::Query(q) = &plan.kind else { return Err(super::lost()) };
-        self.query_bound(q, &plan.fields, bound, rows)?;
-        if rows.is_full() { Err(cursor::too_large()) } else { Ok(()) }
-    }
 }
 
 impl Inside<'_, '_> {
-    fn query(&mut self, q: &Query, fields: &[Field], sink: &mut dyn Sink) -> Result<Outcome> {
-        let bound = self.bound.clone().unwrap_or_else(Bound::nothing);
-        self.query_bound(q, fields, &bound, sink)
-    }
-
-    fn query_bound(
-        &mut self,
-        q: &Query,
-        fields: &[Field],
-        bound: &Bound,
-        sink: &mut dyn Sink,
-    ) -> Result<Outcome> {
+    fn query(&mut self, q: &Query, fields: &[Field], bound: &Bound, sink: &mut dyn Sink) -> Result<Outcome> {
+        // At the writer everything is locked that could be.
+        if q.locking.is_some() && self.core.copies.is_none() && matches!(self.at, At::Query(..)) {
+            return Err(SqlError::unsupported("a locking read in a stored function that only reads"));
+        }
         let inner = self.core.inner.clone();
         let catalog = self.catalog();
         let connection = match &self.at {
@@ -116,34 +103,37 @@ impl Inside<'_, '_> {
             At::Query(connection, _) => *connection,
         };
         let on = RunOn { inner: &inner, connection, catalog: &catalog };
-        run::rows(&on, self.core, q, fields, bound, None, sink)
+        run::rows(&on, self.core, q, fields, bound, sink)
     }
 
-    fn statement(&mut self, bound: &Bound) -> Result<Outcome> {
+    /// Runs a statement of the program; `opens`: for a cursor, which takes its rows.
+    fn statement(&mut self, bound: &Bound, opens: bool) -> Result<Outcome> {
         let plan = bound.statement.compiled().plan.clone();
         if !plan.keeps_warnings {
             self.core.state.clear_warnings();
         }
-        if !plan.calls.is_empty() {
-            match &mut self.at {
-                At::Writer(w) if functions::writes(&plan.calls) => functions::before(*w, self.core, bound)?,
-                At::Query(..) if functions::writes(&plan.calls) => {
-                    return Err(SqlError::unsupported(
-                        "a stored function that writes in one that is called by a query",
-                    ));
-                }
-                _ => return Err(SqlError::unsupported(format!("waiting in a {}", self.word))),
-            }
+        let writes = functions::writes(&plan.calls);
+        if !plan.calls.is_empty() && !writes {
+            return Err(SqlError::unsupported(format!("waiting in a {}", self.word)));
         }
         let outcome = match &plan.kind {
-            PlanKind::Query(q) => {
-                if !plan.fields.is_empty() {
-                    let message = format!("Not allowed to return a result set from a {}", self.word);
-                    return Err(SqlError::new(1415, "0A000", message));
+            // Without columns: SELECT … INTO, or DO.
+            PlanKind::Query(_) if !plan.fields.is_empty() && !opens => {
+                let message = format!("Not allowed to return a result set from a {}", self.word);
+                return Err(SqlError::new(1415, "0A000", message));
+            }
+            PlanKind::Query(_) if writes => match &mut self.at {
+                At::Writer(w) => crate::local::statement(*w, self.core, bound)?,
+                At::Query(..) => {
+                    let what = "a stored function that writes in one that is called by a query";
+                    return Err(SqlError::unsupported(what));
                 }
-                // Without columns: SELECT … INTO, or DO.
-                let outcome = self.query_bound(q, &[], bound, &mut OneValue::default())?;
-                Outcome { has_rows: false, ..outcome }
+            },
+            PlanKind::Query(q) => {
+                let mut rows = Kept::new(&self.core.budget);
+                let outcome = self.query(q, &plan.fields, bound, &mut rows)?;
+                let kept = if opens { Some(rows.whole()?) } else { None };
+                Outcome { has_rows: false, kept, ..outcome }
             }
             PlanKind::Insert(_) => self.write(bound)?,
             PlanKind::Modify(m) if !m.truncate => self.write(bound)?,
@@ -253,7 +243,7 @@ fn steps(machine: &mut Machine, host: &mut Inside<'_, '_>) -> Result<End> {
     loop {
         match machine.step(host, event.take()) {
             Step::Done(result) => return *result,
-            Step::Run(bound) => event = Some(host.statement(&bound)),
+            Step::Run(bound) => event = Some(host.statement(&bound, machine.opens())),
         }
     }
 }

@@ -11,7 +11,7 @@ use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Scope, variables_key};
 use p2pdb_sql::plan::{ColumnTarget, Scalar};
 use p2pdb_sql::routine::{self, Program};
-use p2pdb_sql::session::{SessionState, SqlMode};
+use p2pdb_sql::session::SqlMode;
 use parking_lot::Mutex;
 
 use super::{Host, Result};
@@ -115,7 +115,8 @@ impl Programs {
 }
 
 impl Loaded {
-    fn of(program: Arc<Program>) -> Self {
+    /// A program that stands by itself.
+    pub(super) fn of(program: Arc<Program>) -> Self {
         Loaded {
             id: None,
             name: String::new(),
@@ -128,11 +129,6 @@ impl Loaded {
         }
     }
 
-    /// A statement of a program that stands by itself.
-    pub(super) fn alone(program: Arc<Program>, _: &SessionState) -> Self {
-        Loaded::of(program)
-    }
-
     /// What a piece is compiled to in this session now.
     fn compiled(&self, host: &mut dyn Host, piece: usize, expression: bool) -> Result<Compiled> {
         let catalog = host.catalog();
@@ -141,7 +137,7 @@ impl Loaded {
         let variables = &self.program.variables;
         let mut hidden = Vec::new();
         if let Some(locals) = &mut core.state.locals {
-            locals.names = self.program.pieces[piece].names.clone();
+            locals.names = self.program.names_of(&self.program.pieces[piece]);
             let all = variables.iter().zip(&locals.types).filter(|(v, _)| v.hidden);
             hidden.extend(all.map(|(_, ty)| ty.clone()));
         }

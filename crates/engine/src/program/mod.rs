@@ -21,22 +21,22 @@ use crate::core::Core;
 use crate::engine::{Inner, interrupted};
 use crate::run;
 use crate::statement::Bound;
+use rows::Cursor;
 
-mod cursor;
 mod diagnostics;
 pub(crate) mod functions;
 pub(crate) mod inside;
 mod loaded;
+mod rows;
 mod session;
 pub(crate) mod triggers;
 
 pub(crate) use loaded::{Loaded, Programs};
+pub(crate) use rows::{Budget, Kept};
+pub(crate) use session::{Flow, Running};
 
-/// Programs that call each other.
+/// Programs of a session that call each other, in whatever way.
 const FRAMES_MAX: usize = 128;
-
-/// Operations between two looks at the clock.
-const OPERATIONS_PER_LOOK: u32 = 32;
 
 /// Errors that no handler handles: the statement is to end.
 const FATAL: [u16; 3] = [1053, 1317, 3024];
@@ -48,13 +48,11 @@ pub(crate) trait Host {
     fn catalog(&mut self) -> Arc<Catalog>;
     /// A value with its type.
     fn scalar(&mut self, scalar: &Scalar) -> Result<(Value, FieldType)>;
-    /// The rows of a query.
-    fn rows(&mut self, bound: &Bound, rows: &mut cursor::Rows) -> Result<()>;
 }
 
 /// What to do next.
 pub(crate) enum Step {
-    /// Run this, and say what came of it.
+    /// Run this, and say what came of it; where a cursor is being opened ([`Machine::opens`]) with its rows.
     Run(Bound),
     /// Nothing: it is over. A function's value with its type, or what the last statement changed.
     Done(Box<Result<End>>),
@@ -74,12 +72,21 @@ struct Handling {
     /// Where to go on.
     resume: usize,
     /// Handlers that count again when it is over; none: EXIT.
-    counted: Option<Vec<usize>>,
-    /// Handlers and cursors outside of its block.
-    outside: (usize, usize),
+    counted: Option<Vec<Counted>>,
+    /// Handlers and cursors outside of its block, and handlers that were running when that began.
+    outside: (usize, usize, usize),
     error: SqlError,
     /// The notes of the statement that failed.
     notes: Vec<Note>,
+}
+
+/// A handler that counts.
+#[derive(Clone, Copy)]
+struct Counted {
+    /// Which of the program's.
+    number: usize,
+    /// Handlers that were running when its block began.
+    running: usize,
 }
 
 /// A program that is running.
@@ -87,9 +94,11 @@ struct Frame {
     loaded: Arc<Loaded>,
     pc: usize,
     /// Handlers that count, those of inner blocks behind.
-    handlers: Vec<usize>,
+    handlers: Vec<Counted>,
     handling: Vec<Handling>,
-    cursors: Vec<(usize, cursor::Rows)>,
+    cursors: Vec<Cursor>,
+    /// What RETURN gave.
+    returned: Option<(Value, FieldType)>,
     /// Variables whose values go to the caller.
     outs: Vec<(usize, OutTarget)>,
     caller: Caller,
@@ -108,14 +117,21 @@ struct Caller {
 pub(crate) struct Machine {
     frames: Vec<Frame>,
     last: Outcome,
+    /// What a client that tracks its session is told at the end.
+    tracked: Outcome,
     end: End,
-    operations: u32,
 }
 
 type Result<T> = std::result::Result<T, SqlError>;
 
 fn lost() -> SqlError {
     SqlError::new(1105, "HY000", "a stored program lost its place")
+}
+
+/// `max_execution_time` is over.
+fn is_late(host: &mut dyn Host) -> bool {
+    let deadline_us = host.core().deadline_us;
+    deadline_us > 0 && host.inner().clock.now_us() > deadline_us
 }
 
 /// A value as an assignment to a variable of this type makes it.
@@ -150,8 +166,7 @@ impl Machine {
         match call {
             ProgramCall::Procedure { .. } => machine.push_call(host, call)?,
             ProgramCall::Alone(program) => {
-                let state = &host.core().state;
-                let loaded = Loaded::alone(program.clone(), state);
+                let loaded = Loaded::of(program.clone());
                 machine.push(host, Arc::new(loaded), Vec::new(), Vec::new())?;
             }
         }
@@ -162,7 +177,7 @@ impl Machine {
         let ProgramCall::Procedure { routine, args, targets } = call else { return Err(lost()) };
         let catalog = host.catalog();
         let loaded = host.core().programs.routine(&catalog, *routine)?;
-        let same = self.frames.iter().filter(|f| f.loaded.id == loaded.id).count() as i64;
+        let same = host.core().running.iter().filter(|id| **id == loaded.id).count() as i64;
         let depth = host.core().state.system_variable("max_sp_recursion_depth", false)?;
         let depth = depth.as_u64().unwrap_or(0) as i64;
         if same > depth {
@@ -184,11 +199,11 @@ impl Machine {
         args: Vec<(Value, FieldType)>,
         outs: Vec<(usize, OutTarget)>,
     ) -> Result<()> {
-        if self.frames.len() >= FRAMES_MAX {
-            return Err(p2pdb_sql::front::too_deep());
-        }
         let inner = host.inner();
         let core = host.core();
+        if core.running.len() >= FRAMES_MAX {
+            return Err(p2pdb_sql::front::too_deep());
+        }
         let variables = &loaded.program.variables;
         let mut values = vec![Value::Null; variables.len()];
         for ((to, slot), (value, from)) in variables.iter().zip(&mut values).zip(args) {
@@ -203,24 +218,25 @@ impl Machine {
         let state = &mut core.state;
         let caller = Caller {
             locals: state.locals.replace(Box::new(locals)),
-            database: loaded
-                .database
-                .clone()
-                .and_then(|d| state.database.replace(d))
-                .or_else(|| state.database.clone()),
+            database: state.database.clone(),
             sql_mode: state.sql_mode,
             collation: state.collation,
         };
+        if let Some(database) = &loaded.database {
+            state.database = Some(database.clone());
+        }
         if let Some(scope) = &loaded.scope {
             state.sql_mode = scope.0;
             state.collation = scope.1;
         }
+        core.running.push(loaded.id);
         self.frames.push(Frame {
             loaded,
             pc: 0,
             handlers: Vec::new(),
             handling: Vec::new(),
             cursors: Vec::new(),
+            returned: None,
             outs,
             caller,
         });
@@ -231,6 +247,7 @@ impl Machine {
     /// program's variables.
     fn pop(&mut self, core: &mut Core) -> Option<(Frame, Box<Locals>)> {
         let mut frame = self.frames.pop()?;
+        core.running.pop();
         let state = &mut core.state;
         let locals = std::mem::replace(&mut state.locals, frame.caller.locals.take()).unwrap_or_default();
         if frame.loaded.database.is_some() {
@@ -268,14 +285,17 @@ impl Machine {
                 Ok(Some(bound)) => return Step::Run(bound),
                 Ok(None) if self.frames.is_empty() => {
                     let mut end = std::mem::take(&mut self.end);
-                    end.outcome = std::mem::take(&mut self.last);
+                    let Outcome { gtid, schema_changed, variables_changed, .. } =
+                        std::mem::take(&mut self.tracked);
+                    let last = std::mem::take(&mut self.last);
+                    end.outcome = Outcome { gtid, schema_changed, variables_changed, ..last };
                     return Step::Done(Box::new(Ok(end)));
                 }
                 Ok(None) if host.core().handle.is_killed() => {
                     host.core().handle.take_kill();
                     Some(interrupted())
                 }
-                Ok(None) if self.is_late(host) => {
+                Ok(None) if is_late(host) => {
                     let message =
                         "Query execution was interrupted, maximum statement execution time exceeded";
                     Some(SqlError::new(3024, "HY000", message))
@@ -293,17 +313,34 @@ impl Machine {
         }
     }
 
-    /// `max_execution_time` is over; looked at now and then.
-    fn is_late(&mut self, host: &mut dyn Host) -> bool {
-        self.operations = self.operations.wrapping_add(1);
-        let deadline_us = host.core().deadline_us;
-        deadline_us > 0
-            && self.operations.is_multiple_of(OPERATIONS_PER_LOOK)
-            && host.inner().clock.now_us() > deadline_us
+    /// The statement that was handed out opens a cursor.
+    pub(crate) fn opens(&self) -> bool {
+        self.opening().is_some()
+    }
+
+    fn opening(&self) -> Option<usize> {
+        let frame = self.frames.last()?;
+        match frame.loaded.program.ops.get(frame.pc) {
+            Some(Op::Open(cursor)) => Some(*cursor),
+            _ => None,
+        }
+    }
+
+    /// Keeps what session tracking is to say of a statement.
+    fn track(&mut self, of: &mut Outcome) {
+        let all = &mut self.tracked;
+        all.gtid = of.gtid.take().or_else(|| all.gtid.take());
+        all.schema_changed = of.schema_changed.take().or_else(|| all.schema_changed.take());
+        for changed in std::mem::take(&mut of.variables_changed) {
+            all.variables_changed.retain(|(name, _)| *name != changed.0);
+            all.variables_changed.push(changed);
+        }
     }
 
     fn came_of(&mut self, host: &mut dyn Host, event: Result<Outcome>) -> Result<()> {
-        let outcome = event?;
+        let mut outcome = event?;
+        self.track(&mut outcome);
+        let opening = self.opening();
         let core = host.core();
         let into = std::mem::take(&mut core.state.assigned);
         if let Some(locals) = &mut core.state.locals {
@@ -313,28 +350,33 @@ impl Machine {
                 }
             }
         }
-        self.last = Outcome { has_rows: false, ..outcome };
         let frame = self.frames.last_mut().ok_or_else(lost)?;
         frame.pc += 1;
-        self.warned(core);
+        match opening {
+            Some(cursor) => frame.cursors.push(Cursor::new(cursor, outcome.kept.ok_or_else(lost)?)),
+            None => self.last = Outcome { has_rows: false, ..outcome },
+        }
+        self.warned(core, None);
         Ok(())
     }
 
-    /// A statement ended well, with warnings: a handler may want to know.
-    fn warned(&mut self, core: &Core) {
-        let Some(frame) = self.frames.last_mut() else { return };
+    /// An operation ended well, with warnings: a handler may want to know; true when it does. If it says CONTINUE, it goes on
+    /// at `resume`, otherwise behind the operation.
+    fn warned(&mut self, core: &Core, resume: Option<usize>) -> bool {
+        let Some(frame) = self.frames.last_mut() else { return false };
         if frame.handlers.is_empty() {
-            return;
+            return false;
         }
         let raised = core.state.warnings.iter().rev().filter(|n| n.level != NoteLevel::Error);
         for note in raised {
             let error = diagnostics::of_note(&core.state, note);
             if let Some(handler) = frame.handler_of(&error, note.level == NoteLevel::Warning, false) {
-                let resume = frame.pc;
+                let resume = resume.unwrap_or(frame.pc);
                 frame.handle(handler, resume, error, core.state.warnings.clone());
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Gives an error to the handler that wants it, in the innermost program that has one.
@@ -373,10 +415,19 @@ impl Machine {
         let frame = self.frames.last_mut().ok_or_else(lost)?;
         let loaded = frame.loaded.clone();
         let Some(op) = loaded.program.ops.get(frame.pc) else {
-            return self.returned(host, None).map(|()| None);
+            return self.returned(host).map(|()| None);
         };
         if let Some(locals) = &mut host.core().state.locals {
             locals.hidden = false;
+        }
+        // Each is a statement of its own, but for DECLARE without DEFAULT: handlers declare what they ask GET DIAGNOSTICS for.
+        let is_statement = match op {
+            Op::Set { value, .. } => value.is_some(),
+            Op::JumpUnless { .. } | Op::Return(_) | Op::Fetch { .. } | Op::Close(_) => true,
+            _ => false,
+        };
+        if is_statement {
+            host.core().state.clear_warnings();
         }
         match op {
             Op::Statement(piece) => {
@@ -390,7 +441,7 @@ impl Machine {
                 }
                 return Ok(Some(Bound { statement, params: Arc::default() }));
             }
-            Op::Set { variable, value, .. } => {
+            Op::Set { variable, value, cont } => {
                 let to = loaded.program.variables.get(*variable).ok_or_else(lost)?;
                 let (value, from) = match value {
                     None => (Value::Null, FieldType::null()),
@@ -413,46 +464,47 @@ impl Machine {
                     locals.values[*variable] = value;
                 }
                 self.goto_next();
+                if is_statement {
+                    self.warned(host.core(), *cont);
+                }
             }
             Op::Jump(to) => frame.pc = *to,
-            Op::JumpUnless { condition, to, .. } => {
+            Op::JumpUnless { condition, to, cont } => {
                 let (value, _) = loaded.value(host, *condition)?;
                 let holds = matches!(value, Value::Int(n) if n != 0);
                 let frame = self.frames.last_mut().ok_or_else(lost)?;
                 frame.pc = if holds { frame.pc + 1 } else { *to };
+                self.warned(host.core(), Some(*cont));
             }
             Op::Return(piece) => {
                 let (value, from) = loaded.value(host, *piece)?;
                 let to = loaded.program.returns.as_ref().ok_or_else(lost)?;
                 let inner = host.inner();
                 let value = assigned(host.core(), &inner, to, value, &from)?;
-                self.returned(host, Some((value, to.ty.clone())))?;
+                let frame = self.frames.last_mut().ok_or_else(lost)?;
+                frame.returned = Some((value, to.ty.clone()));
+                frame.pc = loaded.program.ops.len();
+                self.warned(host.core(), None);
             }
             Op::Open(cursor) => {
                 let declared = loaded.program.cursors.get(*cursor).ok_or_else(lost)?;
-                if frame.cursors.iter().any(|(n, _)| n == cursor) {
+                if frame.cursors.iter().any(|c| c.number == *cursor) {
                     return Err(SqlError::new(1325, "24000", "Cursor is already open"));
                 }
                 let statement = loaded.statement(host, declared.query)?;
-                let mut rows = cursor::Rows::default();
-                let bound = Bound { statement, params: Arc::default() };
-                host.core().state.clear_warnings();
-                host.rows(&bound, &mut rows)?;
-                let frame = self.frames.last_mut().ok_or_else(lost)?;
-                frame.cursors.push((*cursor, rows));
-                frame.pc += 1;
+                return Ok(Some(Bound { statement, params: Arc::default() }));
             }
             Op::Close(cursor) => {
-                let at = frame.cursors.iter().position(|(n, _)| n == cursor).ok_or_else(cursor::not_open)?;
+                let at = frame.cursors.iter().position(|c| c.number == *cursor).ok_or_else(rows::not_open)?;
                 frame.cursors.remove(at);
                 frame.pc += 1;
             }
             Op::Fetch { cursor, into } => {
-                let row = frame.cursors.iter_mut().find(|(n, _)| n == cursor).ok_or_else(cursor::not_open)?;
-                let row = row.1.next(into.len())?;
+                let open =
+                    frame.cursors.iter_mut().find(|c| c.number == *cursor).ok_or_else(rows::not_open)?;
+                let row = open.next(into.len())?;
                 let inner = host.inner();
                 let core = host.core();
-                core.state.clear_warnings();
                 for (at, (value, from)) in into.iter().zip(row) {
                     let to = loaded.program.variables.get(*at).ok_or_else(lost)?;
                     let value = assigned(core, &inner, to, value, &from)?;
@@ -461,9 +513,10 @@ impl Machine {
                     }
                 }
                 self.goto_next();
+                self.warned(host.core(), None);
             }
             Op::Handler(n) => {
-                frame.handlers.push(*n);
+                frame.handlers.push(Counted { number: *n, running: frame.handling.len() });
                 frame.pc += 1;
             }
             Op::Unwind { handlers, cursors } => {
@@ -479,6 +532,8 @@ impl Machine {
                     None => {
                         frame.handlers.truncate(h.outside.0);
                         frame.close_cursors(h.outside.1);
+                        // The handlers in which the error was raised ended with their blocks.
+                        frame.handling.truncate(h.outside.2);
                     }
                 }
                 host.core().state.clear_warnings();
@@ -489,7 +544,7 @@ impl Machine {
                 let Some(error) = error else {
                     // A warning.
                     self.goto_next();
-                    self.warned(host.core());
+                    self.warned(host.core(), None);
                     return Ok(None);
                 };
                 return Err(error);
@@ -513,9 +568,10 @@ impl Machine {
     }
 
     /// The program that runs is over.
-    fn returned(&mut self, host: &mut dyn Host, value: Option<(Value, FieldType)>) -> Result<()> {
+    fn returned(&mut self, host: &mut dyn Host) -> Result<()> {
         let inner = host.inner();
         let core = host.core();
+        let value = self.frames.last_mut().and_then(|f| f.returned.take());
         let function = self.frames.last().is_some_and(|f| f.loaded.program.returns.is_some());
         if function && value.is_none() {
             let name = self.frames.last().map(|f| f.loaded.name.clone()).unwrap_or_default();
@@ -574,9 +630,10 @@ impl Frame {
         };
         let mut end = self.handlers.len();
         while let Some(last) = end.checked_sub(1).and_then(|i| self.handlers.get(i)) {
-            let begin = all[*last].handlers.min(end - 1);
+            let begin = all[last.number].handlers.min(end - 1);
             let block = &self.handlers[begin..end];
-            let best = block.iter().copied().filter_map(|n| Some((fit(n)?, n))).max_by_key(|(fit, _)| *fit);
+            let best =
+                block.iter().filter_map(|c| Some((fit(c.number)?, c.number))).max_by_key(|(fit, _)| *fit);
             if let Some((_, n)) = best {
                 return Some(n);
             }
@@ -589,7 +646,8 @@ impl Frame {
         let handler = &self.loaded.program.handlers[n];
         let counted = std::mem::take(&mut self.handlers);
         self.handlers = counted[..handler.handlers.min(counted.len())].to_vec();
-        let outside = (handler.handlers, handler.cursors);
+        let running = counted.iter().find(|c| c.number == n).map_or(0, |c| c.running);
+        let outside = (handler.handlers, handler.cursors, running);
         let (resume, counted) = match handler.exit {
             Some(end) => (end, None),
             None => (resume, Some(counted)),
@@ -601,6 +659,6 @@ impl Frame {
     /// Closes the cursors that are declared further inside than `keep` others.
     fn close_cursors(&mut self, keep: usize) {
         let declared = &self.loaded.program.cursors;
-        self.cursors.retain(|(n, _)| declared[*n].outside < keep);
+        self.cursors.retain(|c| declared[c.number].outside < keep);
     }
 }

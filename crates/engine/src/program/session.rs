@@ -1,4 +1,7 @@
 //! A session that runs stored procedures: each statement of theirs runs like one that the client sent.
+//!
+//! There is no recursion: what a statement leads to is a [`Flow`], and [`Session::go_on`] goes from one to the next. How
+//! deep procedures call each other, also through EXECUTE, is limited by [`Core::running`].
 
 use std::sync::Arc;
 
@@ -7,12 +10,30 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::plan::{PlanKind, Scalar};
 
-use super::{End, Host, Machine, Step, cursor};
+use super::{End, Host, Kept, Machine, Step};
 use crate::api::{Outcome, ResultEnd, Sink};
 use crate::core::Core;
 use crate::engine::Inner;
 use crate::session::{Progress, Session};
 use crate::statement::Bound;
+use crate::wait::Wait;
+
+/// What a statement has led to.
+pub(crate) enum Flow {
+    /// It is over.
+    Done(Result<Outcome, SqlError>),
+    /// It waits.
+    Waiting(Wait),
+    /// A program begins; its machine is the session's last one.
+    Program,
+}
+
+/// A stored procedure that is running.
+pub(crate) struct Running {
+    machine: Machine,
+    /// The CALL around it.
+    around: Option<Bound>,
+}
 
 impl Host for Session {
     fn inner(&self) -> Arc<Inner> {
@@ -33,85 +54,115 @@ impl Host for Session {
             Some(bound) => bound.clone(),
             None => return Err(super::lost()),
         };
-        self.value_of(scalar, &bound)
-    }
-
-    fn rows(&mut self, bound: &Bound, rows: &mut cursor::Rows) -> Result<(), SqlError> {
-        self.rows_of(bound, rows)?;
-        if rows.is_full() { Err(cursor::too_large()) } else { Ok(()) }
+        self.scalar_of(scalar, &bound)
     }
 }
 
 impl Session {
     /// Begins a CALL.
-    pub(crate) fn call_program(&mut self, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    pub(crate) fn call_program(&mut self, bound: Bound) -> Flow {
         let statement = bound.statement.clone();
         let PlanKind::Program(call) = &statement.compiled().plan.kind else {
-            return Progress::Done(Err(super::lost()));
+            return Flow::Done(Err(super::lost()));
         };
-        let before = self.call_params.replace(bound);
-        let machine = Machine::call(self, call);
-        match machine {
+        let around = self.call_params.replace(bound);
+        match Machine::call(self, call) {
             Ok(machine) => {
-                self.machines.push((machine, before));
-                self.step_machine(None, sink)
+                self.machines.push(Running { machine, around });
+                Flow::Program
             }
             Err(e) => {
-                self.call_params = before;
+                self.call_params = around;
                 self.finish(Err(e))
             }
         }
     }
 
-    /// A statement is over: goes on with the program that it belongs to, if it does.
-    pub(crate) fn go_on(&mut self, mut progress: Progress, sink: &mut dyn Sink) -> Progress {
+    /// Goes on with what a statement has led to, until the client's statement is over or waits.
+    pub(crate) fn go_on(&mut self, mut flow: Flow, sink: &mut dyn Sink) -> Progress {
         loop {
-            if let Progress::Done(Ok(outcome)) = &mut progress
-                && let Some(kept) = self.core_mut().kept.take()
-            {
-                outcome.has_rows = true;
-                if let Err(e) = kept.give(sink) {
-                    progress = Progress::Done(Err(e));
+            flow = match flow {
+                Flow::Waiting(wait) => return Progress::Waiting(wait),
+                Flow::Program => self.step(None, sink),
+                Flow::Done(result) => {
+                    let result = match self.opens() {
+                        true => result,
+                        false => result.and_then(|outcome| self.give(outcome, sink)),
+                    };
+                    if self.machines.is_empty() {
+                        return Progress::Done(result);
+                    }
+                    self.step(Some(result), sink)
                 }
+            };
+        }
+    }
+
+    /// The statement that runs opens a cursor.
+    fn opens(&self) -> bool {
+        self.machines.last().is_some_and(|r| r.machine.opens())
+    }
+
+    /// Runs `f` with where the rows of the statement go that runs: to the client, or into a cursor.
+    pub(crate) fn with_sink(
+        &mut self,
+        sink: &mut dyn Sink,
+        f: impl FnOnce(&mut Self, &mut dyn Sink) -> Flow,
+    ) -> Flow {
+        if !self.opens() {
+            return f(self, sink);
+        }
+        let mut rows = Kept::new(&self.budget);
+        match f(self, &mut rows) {
+            Flow::Done(Ok(outcome)) => Flow::Done(match outcome.kept {
+                Some(_) => Ok(outcome),
+                None => rows.whole().map(|rows| Outcome { kept: Some(rows), ..outcome }),
+            }),
+            other => other,
+        }
+    }
+
+    /// Gives the client what rows it has not seen yet, and the end of one of several results.
+    fn give(&mut self, mut outcome: Outcome, sink: &mut dyn Sink) -> Result<Outcome, SqlError> {
+        if let Some(kept) = outcome.kept.take() {
+            kept.give(sink)?;
+            outcome.has_rows = true;
+        }
+        if outcome.has_rows && !self.machines.is_empty() {
+            let end = ResultEnd { in_transaction: self.in_transaction(), autocommit: self.autocommit() };
+            if sink.end(&outcome, end).is_break() {
+                return Err(crate::engine::interrupted());
             }
-            let result = match progress {
-                Progress::Waiting(_) => return progress,
-                Progress::Done(result) if self.machines.is_empty() => return Progress::Done(result),
-                Progress::Done(result) => result,
-            };
-            let result = match result {
-                Ok(outcome) if outcome.has_rows => self.end_result(&outcome, sink).map(|()| outcome),
-                other => other,
-            };
-            progress = self.step_machine(Some(result), sink);
         }
+        Ok(outcome)
     }
 
-    /// One of several results is over.
-    fn end_result(&mut self, outcome: &Outcome, sink: &mut dyn Sink) -> Result<(), SqlError> {
-        let end = ResultEnd { in_transaction: self.in_transaction(), autocommit: self.autocommit() };
-        if sink.end(outcome, end).is_break() {
-            return Err(crate::engine::interrupted());
-        }
-        Ok(())
-    }
-
-    fn step_machine(&mut self, event: Option<Result<Outcome, SqlError>>, sink: &mut dyn Sink) -> Progress {
-        let Some((mut machine, before)) = self.machines.pop() else {
-            return Progress::Done(Err(super::lost()));
-        };
-        match machine.step(self, event) {
+    fn step(&mut self, event: Option<Result<Outcome, SqlError>>, sink: &mut dyn Sink) -> Flow {
+        let Some(mut running) = self.machines.pop() else { return Flow::Done(Err(super::lost())) };
+        match running.machine.step(self, event) {
             Step::Run(bound) => {
-                self.machines.push((machine, before));
-                self.begin(bound, sink)
+                self.machines.push(running);
+                self.with_sink(sink, |session, sink| session.begin(bound, sink))
             }
             Step::Done(result) => {
-                machine.abandon(self.core_mut());
-                self.call_params = before;
+                self.end_program(running);
                 let result = result.map(|end| self.call_ended(end));
                 self.note_end();
-                Progress::Done(result)
+                Flow::Done(result)
             }
+        }
+    }
+
+    /// The session is what it was before this program.
+    fn end_program(&mut self, mut running: Running) {
+        running.machine.abandon(self.core_mut());
+        self.call_params = running.around;
+    }
+
+    /// Ends every program, as it is.
+    pub(crate) fn end_programs(&mut self) {
+        while let Some(running) = self.machines.pop() {
+            self.end_program(running);
         }
     }
 
@@ -133,6 +184,7 @@ impl Session {
         };
         let out = out.into_iter().map(|(_, v, value)| (field(&v), value)).collect();
         let warnings = self.core_mut().state.warning_count.min(u64::from(u16::MAX)) as u16;
-        Outcome { affected: outcome.affected, warnings, out, ..Outcome::default() }
+        let Outcome { affected, gtid, schema_changed, variables_changed, .. } = outcome;
+        Outcome { affected, warnings, out, gtid, schema_changed, variables_changed, ..Outcome::default() }
     }
 }

@@ -20,6 +20,26 @@ pub(crate) struct Seen {
     tables: HashMap<ObjectId, Table>,
 }
 
+/// Columns that statements have assigned to without looking at what they hold.
+#[derive(Default)]
+pub(crate) struct Blind(HashMap<ObjectId, HashSet<ColumnTag>>);
+
+impl Blind {
+    pub(crate) fn assigned(&mut self, table: ObjectId, columns: &[ColumnTag]) {
+        if !columns.is_empty() {
+            self.0.entry(table).or_default().extend(columns);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn has(&self, table: ObjectId, column: ColumnTag) -> bool {
+        self.0.get(&table).is_some_and(|all| all.contains(&column))
+    }
+}
+
 #[derive(Default)]
 struct Table {
     /// When rows that were looked up were seen last; the newest transaction of that state.
@@ -80,13 +100,13 @@ impl Seen {
         Ok(())
     }
 
-    /// True when this row was overwritten, in one of the columns that `blind` names, by one who has seen an older value.
-    pub(crate) fn loses(&self, row: &Newer, blind: impl Fn(ColumnTag) -> bool) -> bool {
+    /// True when this row was overwritten, in one of the columns of `blind`, by one who has seen an older value.
+    pub(crate) fn loses(&self, row: &Newer, blind: &Blind) -> bool {
         let Some(table) = self.tables.get(&row.table) else { return false };
         if table.held.contains(&row.rowid) {
             return false;
         }
         let Some(at) = table.keys.get(&row.key).copied().or(table.first) else { return false };
-        row.cells.iter().any(|(column, changed)| *changed > at && blind(*column))
+        row.cells.iter().any(|(column, changed)| *changed > at && blind.has(row.table, *column))
     }
 }

@@ -10,10 +10,9 @@ use p2pdb_sql::front::{Literal, LiteralKind};
 use p2pdb_sql::plan::{PlanKind, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
-use super::temporary::with_copies;
-use super::{NAMED_STATEMENTS_MAX, Progress, Session, Then, Transaction};
+use super::{Flow, NAMED_STATEMENTS_MAX, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
-use crate::run::{self, OneValue, RunOn};
+use crate::run::{self, OneValue};
 use crate::statement::Bound;
 
 impl Session {
@@ -22,7 +21,7 @@ impl Session {
         mut commands: VecDeque<SessionCommand>,
         bound: Bound,
         sink: &mut dyn Sink,
-    ) -> Progress {
+    ) -> Flow {
         let mut outcome = Outcome::default();
         while let Some(command) = commands.pop_front() {
             match command {
@@ -88,7 +87,7 @@ impl Session {
         self.finish(Ok(outcome))
     }
 
-    pub(super) fn execute(&mut self, name: &str, using: &[String], sink: &mut dyn Sink) -> Progress {
+    pub(super) fn execute(&mut self, name: &str, using: &[String], sink: &mut dyn Sink) -> Flow {
         let Some(statement) = self.named.get(name).cloned() else {
             let message = format!("Unknown prepared statement handler ({name}) given to EXECUTE");
             return self.finish(Err(SqlError::new(1243, "HY000", message)));
@@ -124,7 +123,7 @@ impl Session {
             }
             SessionCommand::SetVariable { global, name, value } => {
                 let value = match value {
-                    Some(scalar) => Some(self.scalar(&scalar, bound)?),
+                    Some(scalar) => Some(self.scalar_of(&scalar, bound)?),
                     None => None,
                 };
                 let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
@@ -142,7 +141,7 @@ impl Session {
                 }
             }
             SessionCommand::SetUser { name, value } => {
-                let (value, ty) = self.scalar(&value, bound)?;
+                let (value, ty) = self.scalar_of(&value, bound)?;
                 self.state().set_user_variable(&name, value, ty);
             }
             SessionCommand::SetNames(charset, collation) => {
@@ -173,7 +172,7 @@ impl Session {
                 }
             }
             SessionCommand::Prepare { name, text } => {
-                let (Value::Text(text), _) = self.scalar(&text, bound)? else {
+                let (Value::Text(text), _) = self.scalar_of(&text, bound)? else {
                     return Err(SqlError::new(
                         1064,
                         "42000",
@@ -238,7 +237,6 @@ impl Session {
                 self.transaction = Transaction::Reading(snapshot);
                 Ok(())
             }
-            Transaction::Lost => Ok(()),
         }
     }
 
@@ -257,44 +255,17 @@ impl Session {
                 let i = s.savepoints.iter().position(|n| n.eq_ignore_ascii_case(name)).ok_or_else(unknown)?;
                 s.savepoints.truncate(if undo { i + 1 } else { i });
             }
-            Transaction::None | Transaction::Lost => return Err(unknown()),
+            Transaction::None => return Err(unknown()),
         }
         self.end_mark_own(name, undo)
     }
 
-    /// The rows of a query, for a cursor.
-    pub(crate) fn rows_of(&mut self, bound: &Bound, sink: &mut dyn Sink) -> Result<(), SqlError> {
-        let plan = bound.statement.compiled().plan.clone();
-        let PlanKind::Query(q) = &plan.kind else {
-            return Err(SqlError::new(1105, "HY000", "not a query"));
-        };
-        match self.transaction {
-            Transaction::Writing(lease) => {
-                self.prove(lease)?;
-                let inner = self.inner.clone();
-                self.at_writer(lease, |core, writer| {
-                    let catalog = writer.catalog.clone();
-                    let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
-                    run::rows(&on, core, q, &plan.fields, bound, None, sink)
-                })?;
-            }
-            _ => {
-                self.rows_on_reader(q, &plan.fields, bound, sink)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// See [`Session::scalar`].
-    pub(crate) fn value_of(
+    /// A single value.
+    pub(crate) fn scalar_of(
         &mut self,
         scalar: &Scalar,
         bound: &Bound,
     ) -> Result<(Value, FieldType), SqlError> {
-        self.scalar(scalar, bound)
-    }
-
-    pub(super) fn scalar(&mut self, scalar: &Scalar, bound: &Bound) -> Result<(Value, FieldType), SqlError> {
         match scalar {
             Scalar::Slot(slot) => {
                 let core = self.core();
@@ -312,29 +283,8 @@ impl Session {
                 execute::bind_typed(slot, &args)
             }
             Scalar::Query(q) => {
-                let query = q.to_query();
                 let mut first = OneValue::default();
-                let fields = std::slice::from_ref(&q.field);
-                let result = match self.transaction {
-                    Transaction::Writing(lease) => {
-                        // Not rolled back here: the next statement that reads or writes would find the same.
-                        self.prove(lease)?;
-                        let inner = self.inner.clone();
-                        let own = self.core().temporary.named_in(&[&query.sql]);
-                        let reader = self.reader.take();
-                        let result = self.at_writer(lease, |core, writer| {
-                            with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
-                                let catalog = core.catalog(&writer.catalog);
-                                let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
-                                run::rows(&on, core, &query, fields, bound, None, &mut first)
-                            })
-                        });
-                        self.put_reader(reader);
-                        result.map(|(outcome, _)| outcome)
-                    }
-                    _ => self.rows_on_reader(&query, fields, bound, &mut first),
-                };
-                result?;
+                self.rows(&q.query, std::slice::from_ref(&q.field), bound, &mut first)?;
                 Ok((first.0, q.field.ty.clone()))
             }
         }

@@ -3,16 +3,16 @@
 
 use std::ops::ControlFlow;
 
-use p2pdb_model::ValueRef;
+use p2pdb_model::{ObjectId, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::{PlanKind, Query};
+use p2pdb_sql::plan::Query;
 use p2pdb_sql::session::Isolation;
 use p2pdb_store::PooledReader;
 
 use super::temporary::with_copies;
-use super::{Progress, Session, Snapshot, Transaction};
+use super::{Flow, Session, Snapshot, Transaction};
 use crate::api::{Outcome, Sink};
 use crate::error::store_to_sql;
 use crate::queue::LeaseId;
@@ -21,40 +21,53 @@ use crate::run::{self, RunOn};
 use crate::statement::Bound;
 
 impl Session {
-    pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Progress {
-        let own = self.own_use(&bound.statement.compiled().plan);
-        let only_own = own.as_ref().is_some_and(|o| !o.reads_others);
-        if let Transaction::Writing(lease) = self.transaction
-            && !only_own
-        {
-            return self.query_on_writer(lease, bound, sink);
-        }
+    pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let inside = !self.core().state.autocommit || self.in_transaction();
-        if let Some(how) = q.locking.filter(|_| inside && !only_own) {
+        if let Some(how) =
+            q.locking.filter(|_| inside && !matches!(self.transaction, Transaction::Writing(_)))
+            && !self.is_of_own(q)
+        {
             return self.lock(how, bound, sink);
         }
-        if inside && let Transaction::None = self.transaction {
-            self.transaction = Transaction::Reading(self.fresh_snapshot(false));
-        }
-        let result = if bound.statement.fields().is_empty() {
-            unseen(self.query_on_reader(q, &bound, &mut Unseen))
+        let plan = bound.statement.compiled().plan.clone();
+        let result = if plan.fields.is_empty() {
+            // The row of DO is nobody's.
+            let outcome = self.rows(q, &plan.fields, &bound, &mut Unseen);
+            outcome.map(|o| Outcome { has_rows: false, ..o })
         } else {
-            self.query_on_reader(q, &bound, sink)
+            self.rows(q, &plan.fields, &bound, sink)
         };
         self.finish(result)
     }
 
-    pub(super) fn query_on_reader(
+    /// It reads temporary tables only.
+    fn is_of_own(&self, q: &Query) -> bool {
+        let own = self.core().temporary.named_in(&[&q.sql]);
+        let is_own = |id: &ObjectId| own.iter().any(|t| t.id == *id);
+        !own.is_empty() && !q.functions && q.reads.all().iter().all(is_own)
+    }
+
+    /// The rows of a query, where the transaction stands: the one way for statements, cursors and single values.
+    pub(super) fn rows(
         &mut self,
         q: &Query,
+        fields: &[Field],
         bound: &Bound,
         sink: &mut dyn Sink,
     ) -> Result<Outcome, SqlError> {
-        let plan = bound.statement.compiled().plan.clone();
-        self.rows_on_reader(q, &plan.fields, bound, sink)
+        match self.transaction {
+            Transaction::Writing(lease) if !self.is_of_own(q) => {
+                self.rows_at_writer(lease, q, fields, bound, sink)
+            }
+            Transaction::None if !self.core().state.autocommit && (q.functions || !q.reads.is_empty()) => {
+                self.transaction = Transaction::Reading(self.fresh_snapshot(false));
+                self.rows_on_reader(q, fields, bound, sink)
+            }
+            _ => self.rows_on_reader(q, fields, bound, sink),
+        }
     }
 
-    pub(super) fn rows_on_reader(
+    fn rows_on_reader(
         &mut self,
         q: &Query,
         fields: &[Field],
@@ -64,15 +77,18 @@ impl Session {
         self.open_reader()?;
         self.open_snapshot()?;
         let mut reader = self.reader.take().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
-        *self.handle.interrupt.lock() = Some(reader.interrupt_handle());
         let mut core = self.core.take().expect("invariant: the core is here while a statement begins");
         let catalog = core.catalog(&self.base_catalog());
         let on = RunOn { inner: &self.inner, connection: &reader, catalog: &catalog };
-        let reads = match &mut self.transaction {
-            Transaction::Reading(s) => Some(&mut s.reads),
-            _ => None,
-        };
-        let result = run::rows(&on, &mut core, q, fields, bound, reads, sink);
+        if let Transaction::Reading(s) = &mut self.transaction {
+            core.reads = Some(std::mem::take(&mut s.reads));
+        }
+        *self.handle.interrupt.lock() = Some(reader.interrupt_handle());
+        let result = run::rows(&on, &mut core, q, fields, bound, sink);
+        *self.handle.interrupt.lock() = None;
+        if let (Transaction::Reading(s), Some(reads)) = (&mut self.transaction, core.reads.take()) {
+            s.reads = reads;
+        }
         self.core = Some(core);
         if let Transaction::Reading(s) = &mut self.transaction
             && !keeps_snapshot(self.isolation)
@@ -85,41 +101,37 @@ impl Session {
         result
     }
 
-    pub(super) fn query_on_writer(&mut self, lease: LeaseId, bound: Bound, sink: &mut dyn Sink) -> Progress {
-        if let Err(e) = self.prove(lease) {
-            return self.abandon(e);
-        }
+    fn rows_at_writer(
+        &mut self,
+        lease: LeaseId,
+        q: &Query,
+        fields: &[Field],
+        bound: &Bound,
+        sink: &mut dyn Sink,
+    ) -> Result<Outcome, SqlError> {
+        self.prove(lease)?;
         let inner = self.inner.clone();
-        let plan = bound.statement.compiled().plan.clone();
-        let own = self.own_use(&plan).map(|o| o.tables).unwrap_or_default();
+        let own = self.core().temporary.named_in(&[&q.sql]);
         let reader = self.reader.take();
         let mut seen = std::mem::take(&mut self.seen);
-        let mut reads = (!seen.is_empty()).then(Reads::default);
         let result = self.at_writer(lease, |core, writer| {
-            let PlanKind::Query(q) = &plan.kind else {
-                return Err(SqlError::new(1105, "HY000", "not a query"));
-            };
-            with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
+            core.reads = (!seen.is_empty()).then(Reads::default);
+            let rows = with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
                 let catalog = core.catalog(&writer.catalog);
                 let on = RunOn { inner: &inner, connection: &writer.db, catalog: &catalog };
-                let fields = bound.statement.fields();
-                let done = if fields.is_empty() {
-                    unseen(run::rows(&on, core, q, fields, &bound, reads.as_mut(), &mut Unseen))?
-                } else {
-                    run::rows(&on, core, q, fields, &bound, reads.as_mut(), sink)?
-                };
-                if let Some(reads) = &reads {
-                    execute::enter(execute::Context::new(&core.state, inner.clock.now_us() as i64));
-                    let read = seen.read_on(reads, writer);
-                    execute::leave();
-                    read.map_err(|e| store_to_sql(&e))?;
-                }
-                Ok(done)
-            })
+                run::rows(&on, core, q, fields, bound, sink)
+            });
+            if let (Some(reads), Ok(_)) = (core.reads.take(), &rows) {
+                execute::enter(execute::Context::new(&core.state, inner.clock.now_us() as i64));
+                let read = seen.read_on(&reads, writer);
+                execute::leave();
+                read.map_err(|e| store_to_sql(&e))?;
+            }
+            rows
         });
         self.seen = seen;
         self.put_reader(reader);
-        self.finish(result.map(|(outcome, _)| outcome))
+        result.map(|(outcome, _)| outcome)
     }
 
     /// Takes the reader back that was lent to a statement at the writer. The transaction may be over.
@@ -163,11 +175,6 @@ impl Session {
 /// All reads of a transaction see one state.
 pub(super) fn keeps_snapshot(level: Isolation) -> bool {
     matches!(level, Isolation::RepeatableRead | Isolation::Serializable)
-}
-
-/// The outcome of DO: its row is nobody's.
-fn unseen(result: Result<Outcome, SqlError>) -> Result<Outcome, SqlError> {
-    result.map(|o| Outcome { has_rows: false, ..o })
 }
 
 /// Lets rows go by.

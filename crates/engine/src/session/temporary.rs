@@ -14,7 +14,7 @@ use p2pdb_sql::plan::{InsertRows, Note, NoteLevel, Plan, PlanKind};
 use p2pdb_store::{Captured, Reader, StoreError};
 
 use super::reading::keeps_snapshot;
-use super::{Progress, STEPS_PER_US, Session, Transaction};
+use super::{Flow, STEPS_PER_US, Session, Transaction};
 use crate::api::Outcome;
 use crate::core::Core;
 use crate::error::{DISK_FULL, store_to_sql};
@@ -56,12 +56,12 @@ impl Session {
             PlanKind::Ddl(_) | PlanKind::Session(_) | PlanKind::Program(_) => (Vec::new(), Vec::new()),
         };
         let writes_own = writes.iter().all(own);
-        let reads_others = reads.iter().any(|id| !own(id));
+        let reads_others = plan.functions || reads.iter().any(|id| !own(id));
         Some(Use { tables, writes_own, reads_others })
     }
 
     /// INSERT, UPDATE or DELETE with temporary tables in it.
-    pub(super) fn write_with_own(&mut self, bound: Bound, own: &Use) -> Progress {
+    pub(super) fn write_with_own(&mut self, bound: Bound, own: &Use) -> Flow {
         match &self.transaction {
             Transaction::Writing(lease) if !own.writes_own || own.reads_others => {
                 let lease = *lease;
@@ -74,10 +74,9 @@ impl Session {
             Transaction::Reading(s) if s.read_only => self.finish(Err(read_only())),
             Transaction::None if self.core().state.autocommit => {
                 // A transaction of this one statement.
-                self.single = true;
-                self.lease(bound)
+                self.lease(bound, true)
             }
-            _ => self.lease(bound),
+            _ => self.lease(bound, false),
         }
     }
 
@@ -118,8 +117,15 @@ impl Session {
         let base = self.base_catalog();
         let mut reader = self.reader.take().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
         let mut core = self.core.take().expect("invariant: the core is here while a statement begins");
+        if let Transaction::Reading(s) = &mut self.transaction
+            && reads_others
+        {
+            core.reads = Some(std::mem::take(&mut s.reads));
+        }
         let begun_us = self.inner.clock.now_us();
         // Not interrupted by KILL: SQLite would take back more than this statement.
+        *self.handle.interrupt.lock() = None;
+        reader.clear_interrupt();
         let ran = match reader.write_temporary() {
             Ok(writer) => {
                 let mut tables = OwnTables { inner: &self.inner, writer, base };
@@ -129,6 +135,9 @@ impl Session {
             }
             Err(e) => (Err(store_to_sql(&e)), Ok(())),
         };
+        if let (Transaction::Reading(s), Some(reads)) = (&mut self.transaction, core.reads.take()) {
+            s.reads = reads;
+        }
         self.core = Some(core);
         let took_us = self.inner.clock.now_us().saturating_sub(begun_us);
         self.inner.note_cost(&plan, took_us.saturating_mul(STEPS_PER_US));
@@ -214,7 +223,7 @@ impl Session {
                 e => store_to_sql(&e),
             })?;
         }
-        let own = &mut self.state_core().temporary;
+        let own = &mut self.core_mut().temporary;
         own.put(tables);
         own.made |= made && open;
         own.dropped |= dropped && open;
@@ -259,7 +268,7 @@ impl Session {
                 }
             }
         }
-        self.state_core().temporary.put(tables);
+        self.core_mut().temporary.put(tables);
     }
 
     fn open_own_reader(&mut self) -> Result<(), SqlError> {
@@ -338,13 +347,6 @@ impl Session {
             _ => Ok(()),
         }
     }
-
-    /// Does again on the reader what a statement at the writer did to copies.
-    pub(super) fn redo_own(&mut self, changes: &[Captured]) -> Result<(), SqlError> {
-        let Some(reader) = self.reader.as_mut().filter(|_| !changes.is_empty()) else { return Ok(()) };
-        let redone = reader.redo(changes);
-        self.ended(redone)
-    }
 }
 
 /// Runs `f` at the writer with copies of these temporary tables, and gives what it changed in them.
@@ -355,6 +357,7 @@ pub(super) fn with_copies<T>(
     tables: &[Arc<Table>],
     f: impl FnOnce(&mut Core, &mut Writer) -> Result<T, SqlError>,
 ) -> Result<(T, Vec<Captured>), SqlError> {
+    core.copies = Some(tables.iter().map(|t| t.id).collect());
     let Some(reader) = reader.filter(|_| !tables.is_empty()) else {
         return f(core, writer).map(|t| (t, Vec::new()));
     };

@@ -1,26 +1,29 @@
 //! Statements that write, the lease of the writer that a transaction holds from its first write on, and how a
 //! transaction ends.
 
+use p2pdb_model::change::SchemaChange;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::{Locking, PlanKind};
+use p2pdb_sql::plan::{Ddl, Locking, PlanKind};
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
 use super::temporary::with_copies;
-use super::{Progress, STEPS_PER_US, Session, Snapshot, Then, Transaction, Unproven, Waiting};
+use super::{After, Flow, STEPS_PER_US, Session, Snapshot, Then, Transaction, Unproven, Waiting};
 use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::error::store_to_sql;
 use crate::job::{EndLease, Job, LeaseJob, StatementJob};
+use crate::local;
 use crate::program::functions;
 use crate::queue::LeaseId;
+use crate::read_set::Blind;
 use crate::statement::Bound;
 use crate::wait::{Taker, handoff};
 use crate::writer::Writer;
 
 impl Session {
-    pub(super) fn write(&mut self, bound: Bound) -> Progress {
+    pub(super) fn write(&mut self, bound: Bound) -> Flow {
         if let Some(own) = self.own_use(&bound.statement.compiled().plan) {
             return self.write_with_own(bound, &own);
         }
@@ -34,13 +37,13 @@ impl Session {
                 "25006",
                 "Cannot execute statement in a READ ONLY transaction.",
             ))),
-            Transaction::None if self.core().state.autocommit => self.submit(bound),
-            _ => self.lease(bound),
+            Transaction::None if self.core().state.autocommit => self.submit(bound, After::default()),
+            _ => self.lease(bound, false),
         }
     }
 
     /// Hands an autocommit statement to the writer.
-    pub(super) fn submit(&mut self, bound: Bound) -> Progress {
+    pub(super) fn submit(&mut self, bound: Bound, then: After) -> Flow {
         let (giver, taker) = handoff();
         let core = self.core.take().expect("invariant: the core is here while a statement begins");
         let deadline_us = self.inner.lock_deadline_us(&core.state);
@@ -48,7 +51,7 @@ impl Session {
         match self.inner.queue.push(Job::Statement(job)) {
             Ok(()) => {
                 self.heed_kill();
-                self.wait_on(&taker.clone(), Waiting::Statement(taker))
+                self.wait_on(&taker.clone(), Waiting::Statement { taker, then })
             }
             Err(job) => {
                 if let Job::Statement(job) = job {
@@ -59,8 +62,8 @@ impl Session {
         }
     }
 
-    /// Asks for the writer; the statement goes on when it is granted.
-    pub(super) fn lease(&mut self, bound: Bound) -> Progress {
+    /// Asks for the writer; the statement goes on when it is granted. `single`: it is a transaction by itself.
+    pub(super) fn lease(&mut self, bound: Bound, single: bool) -> Flow {
         if let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
         }
@@ -68,8 +71,9 @@ impl Session {
         match self.inner.queue.push(job) {
             Ok(()) => {
                 self.heed_kill();
-                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound, single })
             }
+            Err(_) if single => self.abandon(self.inner.no_room()),
             Err(_) => self.finish(Err(self.inner.no_room())),
         }
     }
@@ -83,9 +87,9 @@ impl Session {
 
     /// A locking read in a transaction: takes the writer first. Where another transaction has it, NOWAIT gives up, and SKIP
     /// LOCKED finds nothing, as if that one had locked every row.
-    pub(super) fn lock(&mut self, how: Locking, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    pub(super) fn lock(&mut self, how: Locking, bound: Bound, sink: &mut dyn Sink) -> Flow {
         if !how.nowait && !how.skip_locked {
-            return self.lease(bound);
+            return self.lease(bound, false);
         }
         if let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
@@ -94,7 +98,7 @@ impl Session {
         match self.inner.queue.push_unless_held(job) {
             Ok(true) => {
                 self.heed_kill();
-                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound })
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound, single: false })
             }
             Ok(false) if how.nowait => self.finish(Err(SqlError::new(
                 3572,
@@ -120,7 +124,7 @@ impl Session {
     }
 
     /// The writer is ours: is what the transaction has read still so?
-    pub(super) fn leased(&mut self, lease: LeaseId, bound: Bound, sink: &mut dyn Sink) -> Progress {
+    pub(super) fn leased(&mut self, lease: LeaseId, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let reading = std::mem::replace(&mut self.transaction, Transaction::Writing(lease));
         let Transaction::Reading(Snapshot { begun, reads, savepoints, .. }) = reading else {
             return self.abandon(SqlError::new(1105, "HY000", "the transaction ended while it waited"));
@@ -154,12 +158,12 @@ impl Session {
         }
         let plan = bound.statement.compiled().plan.clone();
         match &plan.kind {
-            PlanKind::Query(_) if !functions::writes(&plan.calls) => self.query_on_writer(lease, bound, sink),
+            PlanKind::Query(q) if !functions::writes(&plan.calls) => self.query(q, bound, sink),
             _ => self.write_on_lease(lease, &bound),
         }
     }
 
-    pub(super) fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Progress {
+    pub(super) fn write_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Flow {
         let begun_us = self.inner.clock.now_us();
         let result = self.statement_on_lease(lease, bound);
         let took_us = self.inner.clock.now_us().saturating_sub(begun_us);
@@ -168,22 +172,33 @@ impl Session {
     }
 
     pub(super) fn statement_on_lease(&mut self, lease: LeaseId, bound: &Bound) -> Result<Outcome, SqlError> {
-        let own = self.own_use(&bound.statement.compiled().plan).map(|o| o.tables).unwrap_or_default();
+        let plan = bound.statement.compiled().plan.clone();
+        // Triggers and functions read there.
+        if self.runs_programs(&plan) {
+            self.prove(lease)?;
+        }
+        let own = self.own_use(&plan).map(|o| o.tables).unwrap_or_default();
         let unproven = self.unproven.take();
         let seen = std::mem::take(&mut self.seen);
-        let reader = self.reader.take();
-        let mut lost = false;
+        let mut reader = self.reader.take();
+        let (mut lost, mut unknown) = (false, false);
         let result = self.at_writer(lease, |core, writer| {
+            core.blind = (!seen.is_empty()).then(Blind::default);
             let mark = writer.db.capture_mark();
-            let done = with_copies(core, writer, reader.as_deref(), &own, |core, writer| {
-                writer.statement(core, bound)
-            })?;
-            if let Some(u) = &unproven {
-                lost = writer.overwrote(mark, &u.reads, u.snapshot, reader.as_deref(), core)?;
-            } else {
-                lost = writer.overwrote_blindly(mark, &seen, &bound.statement.compiled().plan.kind)?;
-            }
-            Ok(done)
+            local::atomic(writer, |writer| {
+                let write = |core: &mut Core, writer: &mut Writer| local::statement(writer, core, bound);
+                let (outcome, changes) = with_copies(core, writer, reader.as_deref(), &own, write)?;
+                if let Some(u) = &unproven {
+                    lost = writer.overwrote(mark, &u.reads, u.snapshot, reader.as_deref(), core)?;
+                } else if let Some(blind) = core.blind.take() {
+                    lost = writer.overwrote_blindly(mark, &seen, &blind)?;
+                }
+                if let Some(reader) = reader.as_mut().filter(|_| !lost && !changes.is_empty()) {
+                    // What it did to the copies is done once more, or all of it is taken back.
+                    reader.redo(&changes).inspect_err(|_| unknown = true).map_err(|e| store_to_sql(&e))?;
+                }
+                Ok(outcome)
+            })
         });
         self.put_reader(reader);
         self.seen = seen;
@@ -194,19 +209,20 @@ impl Session {
         if let Transaction::Writing(_) = self.transaction {
             self.unproven = unproven;
         }
-        let (outcome, changes) = result?;
-        self.redo_own(&changes)?;
-        Ok(outcome)
+        if unknown {
+            self.forget_own();
+        }
+        result
     }
 
     /// Before the transaction reads anything at the newest state: is all that it has read in its snapshot still so? From
-    /// then on it can only read what fits to it, since it holds the writer.
+    /// then on it can only read what fits to it, since it holds the writer. If not, it is rolled back (1213).
     pub(super) fn prove(&mut self, lease: LeaseId) -> Result<(), SqlError> {
         let Some(Unproven { catalog, snapshot, reads }) = self.unproven.take() else { return Ok(()) };
         let reader = self.reader.take();
         let now_us = self.inner.clock.now_us();
         let still = self.at_writer(lease, |core, writer| {
-            let Some(reader) = &reader else { return Ok(true) };
+            let Some(reader) = &reader else { return Ok(false) };
             // Conditions call functions that want a context; what they warn of was said when they were read.
             execute::enter(execute::Context::new(&core.state, now_us as i64));
             let hold = reads.still_hold(&catalog, snapshot, reader, writer, &core.state);
@@ -215,7 +231,14 @@ impl Session {
         });
         self.put_reader(reader);
         self.end_snapshot();
-        if still? { Ok(()) } else { Err(deadlock("what it has read was changed meanwhile")) }
+        match still {
+            Ok(true) => Ok(()),
+            // What was to be proven is gone: the transaction must not go on without it.
+            still => {
+                self.rollback();
+                Err(still.err().unwrap_or_else(|| deadlock("what it has read was changed meanwhile")))
+            }
+        }
     }
 
     /// Runs something at the writer that this session holds.
@@ -232,21 +255,21 @@ impl Session {
         }
         let inner = self.inner.clone();
         let mut core = self.core.take().expect("invariant: the core is here while a statement runs");
-        let result = {
+        core.copies = Some(Vec::new());
+        let (result, lost) = {
             let mut writer = inner.writer.lock();
             *self.handle.interrupt.lock() = Some(writer.db.interrupt_handle());
             let result = f(&mut core, &mut writer);
             *self.handle.interrupt.lock() = None;
             writer.db.clear_interrupt();
-            if writer.db.check().is_err() {
-                // SQLite took the whole transaction back (disk full, interrupt): so do we.
-                self.transaction = Transaction::Lost;
-            }
-            result
+            // SQLite took the whole transaction back (disk full, interrupt): so do we.
+            let lost = writer.db.check().is_err();
+            (result, lost)
         };
+        (core.copies, core.reads, core.blind) = (None, None, None);
         self.core = Some(core);
         inner.queue.unuse_lease(lease, inner.clock.now_us());
-        if let Transaction::Lost = self.transaction {
+        if lost {
             self.transaction = Transaction::None;
             self.end_snapshot();
             self.end_own(false);
@@ -256,13 +279,13 @@ impl Session {
     }
 
     /// Rolls back and reports why.
-    pub(super) fn abandon(&mut self, error: SqlError) -> Progress {
+    pub(super) fn abandon(&mut self, error: SqlError) -> Flow {
         self.rollback();
         self.finish(Err(error))
     }
 
     /// Commits what is open, then does what follows.
-    pub(super) fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Progress {
+    pub(super) fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Flow {
         self.end_snapshot();
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
@@ -270,11 +293,10 @@ impl Session {
                 None => self.abandon(deadlock("the transaction was idle for too long")),
             },
             Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
-            Transaction::Lost => self.abandon(deadlock("the transaction was idle for too long")),
         }
     }
 
-    pub(super) fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Progress {
+    pub(super) fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Flow {
         self.end_own(true);
         match then {
             Then::Done(outcome) => self.finish(Ok(Outcome { gtid, ..outcome })),
@@ -286,7 +308,7 @@ impl Session {
     }
 
     /// What commits before it runs.
-    fn run_committed(&mut self, bound: Bound) -> Progress {
+    fn run_committed(&mut self, bound: Bound) -> Flow {
         let plan = bound.statement.compiled().plan.clone();
         match &plan.kind {
             PlanKind::Modify(_) if self.own_use(&plan).is_some() => {
@@ -297,12 +319,23 @@ impl Session {
                 let result = self.define_own(&bound);
                 self.finish(result)
             }
-            PlanKind::Ddl(d) if !d.temporary.is_empty() => {
-                self.after = Some(bound.clone());
-                self.submit(bound)
+            PlanKind::Ddl(d) => {
+                let then = After {
+                    own: (!d.temporary.is_empty()).then(|| bound.clone()),
+                    leaves_database: self.drops_current_database(d),
+                };
+                self.submit(bound, then)
             }
-            _ => self.submit(bound),
+            _ => self.submit(bound, After::default()),
         }
+    }
+
+    fn drops_current_database(&self, ddl: &Ddl) -> bool {
+        let catalog = self.catalog();
+        let current = self.core().state.database.as_ref().and_then(|d| catalog.database(d));
+        current.is_some_and(|database| {
+            ddl.changes.iter().any(|change| matches!(change, SchemaChange::Drop { id } if *id == database.id))
+        })
     }
 
     pub(super) fn end(
@@ -336,7 +369,7 @@ impl Session {
 }
 
 /// 1213: the transaction was rolled back; a retry will do.
-pub(crate) fn deadlock(why: &str) -> SqlError {
+fn deadlock(why: &str) -> SqlError {
     SqlError::new(
         1213,
         "40001",

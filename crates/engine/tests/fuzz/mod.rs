@@ -7,6 +7,9 @@ use p2pdb_sql::front::Literal;
 
 use super::support::{Node, Rows, TestSession};
 
+// The clock of the tests moves a microsecond at each look, and programs look at each of their steps: what would run for ever
+// is over soon (`max_execution_time`).
+
 /// Statements after which the database is made anew: what they dropped is there again.
 const STATEMENTS_PER_WORLD: u32 = 500;
 
@@ -19,7 +22,13 @@ const SETUP: &str = "
     INSERT INTO t VALUES (1, 10, 'one', 1.50, '2024-02-29 12:34:56.789', 'x', '{\"k\": [1, 2]}', 1.5, x'00ff'),
         (2, 20, 'Zwei', -0.01, NULL, 'y', 'null', -1e300, ''), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     INSERT INTO u VALUES (1, 1, 7, 'p,q', 2024, '-838:59:59', b'1'), (2, 2, 18446, '', 0, '00:00:01', b'0');
-    CREATE VIEW v AS SELECT t.id, b, n FROM t LEFT JOIN u ON t.id = t_id";
+    CREATE VIEW v AS SELECT t.id, b, n FROM t LEFT JOIN u ON t.id = t_id;
+    CREATE PROCEDURE p(n INT, OUT o INT) BEGIN IF n > 0 THEN INSERT INTO u (id, n) VALUES (n + 100, n); CALL p(n - 1, o); \
+        ELSEIF n = 0 THEN SET o = f(n); ELSE SIGNAL SQLSTATE '45000'; END IF; SELECT n; END;
+    CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x * 2;
+    CREATE TRIGGER bi BEFORE INSERT ON t FOR EACH ROW SET NEW.a = IFNULL(NEW.a, f(NEW.id));
+    SET max_sp_recursion_depth = 5;
+    SET max_execution_time = 20";
 
 pub struct World {
     node: Node,
@@ -72,8 +81,9 @@ impl World {
     fn begin(&mut self) {
         if self.runs.is_multiple_of(STATEMENTS_PER_WORLD) {
             self.session = self.node.session();
-            for sql in SETUP.split(';') {
-                self.run(sql, Vec::new()).unwrap_or_else(|| panic!("{sql}"));
+            let all: Vec<String> = self.session.session.split(SETUP).into_iter().map(str::to_owned).collect();
+            for sql in all {
+                self.run(&sql, Vec::new()).unwrap_or_else(|| panic!("{sql}"));
             }
         }
         self.runs += 1;

@@ -3,8 +3,8 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use p2pdb_block::SigningKey;
@@ -20,12 +20,19 @@ use p2pdb_sql::field::Field;
 use p2pdb_sync::{BlockSource, Received};
 
 /// Moves only when told to, and a microsecond at each look.
-pub struct TestClock(AtomicU64);
+pub struct TestClock(AtomicU64, Mutex<Option<Due>>);
+
+/// What happens at a look at the clock, some looks from now.
+type Due = (usize, Box<dyn FnOnce() + Send>);
 
 impl TestClock {
     pub fn new() -> Arc<Self> {
         // 2026-01-02 03:04:05 UTC.
-        Arc::new(TestClock(AtomicU64::new(1_767_323_045_000_000)))
+        Arc::new(TestClock(AtomicU64::new(1_767_323_045_000_000), Mutex::new(None)))
+    }
+    /// Does this at the n-th look from now, in the middle of whatever looks.
+    pub fn at_look(&self, n: usize, f: impl FnOnce() + Send + 'static) {
+        *self.1.lock().expect("no look has failed") = Some((n, Box::new(f)));
     }
     pub fn advance_ms(&self, ms: u64) {
         self.0.fetch_add(ms * 1_000, Ordering::SeqCst);
@@ -34,6 +41,15 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now_us(&self) -> u64 {
+        let mut due = self.1.lock().expect("no look has failed");
+        match due.take() {
+            Some((0, f)) => {
+                drop(due);
+                f();
+            }
+            Some((n, f)) => *due = Some((n - 1, f)),
+            None => {}
+        }
         self.0.fetch_add(1, Ordering::SeqCst)
     }
 }

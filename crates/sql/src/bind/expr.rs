@@ -176,7 +176,7 @@ impl Binder<'_> {
         let [row, column] = parts else { return Ok(None) };
         let is_row = ["new", "old"].iter().any(|w| row.eq_ignore_ascii_case(w));
         let event = self.session.locals_in_sight().filter(|_| is_row && self.sees_locals());
-        let Some(event) = event.and_then(|l| l.names.1) else { return Ok(None) };
+        let Some(event) = event.and_then(|l| l.names.event) else { return Ok(None) };
         match self.local(&format!("{}.{column}", row.to_lowercase())) {
             Some(b) => Ok(Some(b)),
             None => Err(crate::routine::no_row(row, column, event)),

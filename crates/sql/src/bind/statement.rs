@@ -232,6 +232,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     });
     Ok(Plan {
         kind: PlanKind::Query(Query {
+            functions: crate::plan::calls_functions(&q.sql),
             sql: q.sql,
             slots: done.slots,
             reads: done.reads,

@@ -286,7 +286,7 @@ fn check_pieces(cx: &Context<'_>, program: &Program, db: &Database) -> Result<()
     });
     queries.chain(others).for_each(|n| statements[n] = true);
     for (piece, statement) in program.pieces.iter().zip(statements) {
-        locals.names = piece.names.clone();
+        locals.names = program.names_of(piece);
         session.locals = Some(locals);
         let compiled = if statement {
             routine::compile_statement(&piece.text, &session, cx.catalog).map(|_| ())

@@ -450,6 +450,7 @@ fn select(
     let done = b.finish();
     notes.extend(done.notes);
     let query = plan::Query {
+        functions: plan::calls_functions(&sql),
         sql,
         slots: done.slots,
         reads: done.reads.clone(),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_model::catalog::same_name;
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, Value};
@@ -36,14 +37,41 @@ pub const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Variables of one program, hidden ones too.
 pub const VARIABLES_MAX: usize = 4096;
 
-/// Local variables by name, those declared later behind; and for a trigger what it waits for.
-#[derive(Debug, Default, PartialEq)]
-pub struct Names(pub Vec<(String, usize)>, pub Option<TriggerEvent>);
+/// A name that a program declares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Name {
+    /// As it was written.
+    pub name: String,
+    /// The variable.
+    pub variable: usize,
+    /// The name that was in sight before it: names are chained, so that every piece knows its own by a number.
+    pub before: Option<usize>,
+}
+
+/// The names in sight from the one with this number on, those that were declared later first.
+fn in_sight(all: &[Name], mut last: Option<usize>) -> impl Iterator<Item = (usize, &Name)> {
+    std::iter::from_fn(move || {
+        let at = last?;
+        let name = all.get(at)?;
+        last = name.before;
+        Some((at, name))
+    })
+}
+
+/// The local variables that a piece of a program sees.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    all: Arc<[Name]>,
+    last: Option<usize>,
+    /// For a trigger what it waits for.
+    pub event: Option<TriggerEvent>,
+}
 
 impl Names {
     /// The variable of this name that was declared last.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.0.iter().rev().find(|(n, _)| p2pdb_model::catalog::same_name(n, name)).map(|(_, at)| *at)
+        let found = in_sight(&self.all, self.last).find(|(_, n)| same_name(&n.name, name));
+        found.map(|(_, n)| n.variable)
     }
 }
 
@@ -51,7 +79,7 @@ impl Names {
 #[derive(Clone, Debug, Default)]
 pub struct Locals {
     /// Which names are in sight.
-    pub names: Arc<Names>,
+    pub names: Names,
     /// Their types.
     pub types: Vec<FieldType>,
     /// Their values.
@@ -133,8 +161,8 @@ pub struct Parameter {
 pub struct Piece {
     /// The text.
     pub text: Arc<str>,
-    /// The variables in sight.
-    pub names: Arc<Names>,
+    /// The last of the names in sight.
+    pub last: Option<usize>,
 }
 
 /// One step. Numbers of pieces, variables, cursors and handlers are places in the program's lists; other numbers are
@@ -228,6 +256,10 @@ pub struct Program {
     pub variables: Vec<Variable>,
     /// Its parameters; they are the first variables.
     pub parameters: Vec<Parameter>,
+    /// Every name that it declares.
+    pub names: Arc<[Name]>,
+    /// What a trigger waits for.
+    pub event: Option<TriggerEvent>,
     /// What a function returns.
     pub returns: Option<Variable>,
     /// The operations.
@@ -265,6 +297,11 @@ impl Program {
     /// What assignments to its variables become.
     pub fn targets(&self) -> Arc<[Arc<ColumnTarget>]> {
         self.variables.iter().map(|v| v.target.clone()).collect()
+    }
+
+    /// The names that this piece sees.
+    pub fn names_of(&self, piece: &Piece) -> Names {
+        Names { all: self.names.clone(), last: piece.last, event: self.event }
     }
 }
 

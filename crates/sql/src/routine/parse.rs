@@ -14,8 +14,8 @@ use sqlparser::tokenizer::Token;
 
 use super::conditions::Condition;
 use super::{
-    BODY_BYTES_MAX, Cursor as Declared, DEPTH_MAX, Handler, Mode, Names, Op, Parameter, Piece, Program,
-    VARIABLES_MAX, Variable, restrict,
+    BODY_BYTES_MAX, Cursor as Declared, DEPTH_MAX, Handler, Mode, Name, Op, Parameter, Piece, Program,
+    VARIABLES_MAX, Variable, in_sight, restrict,
 };
 use crate::ddl::types;
 use crate::error::SqlError;
@@ -66,8 +66,9 @@ pub(super) struct Reader<'r, 'c, 'p> {
     pub(super) kind: Kind,
     collation: Collation,
     pub(super) program: Program,
-    pub(super) names: Vec<(String, usize)>,
-    shared: Option<Arc<Names>>,
+    names: Vec<Name>,
+    /// The last of the names in sight.
+    last: Option<usize>,
     pub(super) conditions: Vec<(String, Condition)>,
     cursors: Vec<(String, usize)>,
     labels: Vec<Label>,
@@ -127,7 +128,6 @@ pub fn body(
 ) -> Result<(Program, Range<usize>), SqlError> {
     let from = c.mark();
     let skims = matches!(kind, Kind::Trigger(..)) && program.variables.is_empty();
-    let names = program.variables.iter().enumerate().map(|(i, v)| (v.name.clone(), i)).collect();
     let mut r = Reader {
         text: source.text,
         c,
@@ -135,8 +135,8 @@ pub fn body(
         kind,
         collation,
         program,
-        names,
-        shared: None,
+        names: Vec::new(),
+        last: None,
         conditions: Vec::new(),
         cursors: Vec::new(),
         labels: Vec::new(),
@@ -145,8 +145,14 @@ pub fn body(
         returns: false,
         skims,
     };
+    let around: Vec<String> = r.program.variables.iter().map(|v| v.name.clone()).collect();
+    around.into_iter().enumerate().for_each(|(variable, name)| r.name_variable(name, variable));
     r.statement()?;
-    let (returns, program) = (r.returns, r.program);
+    let event = match kind {
+        Kind::Trigger(_, event) => Some(event),
+        _ => None,
+    };
+    let (returns, program) = (r.returns, Program { names: r.names.into(), event, ..r.program });
     let at = source.range(from, c.mark());
     if kind == Kind::Function && !returns {
         return Err(SqlError::new(1320, "42000", "No RETURN found in FUNCTION "));
@@ -299,30 +305,13 @@ pub fn writes(catalog: &Catalog, routine: &Routine) -> bool {
 impl Reader<'_, '_, '_> {
     // ---- pieces
 
-    pub(super) fn names(&mut self) -> Arc<Names> {
-        let names = &self.names;
-        let rows = match self.kind {
-            Kind::Trigger(_, event) => Some(event),
-            _ => None,
-        };
-        self.shared.get_or_insert_with(|| Arc::new(Names(names.clone(), rows))).clone()
-    }
-
-    fn name_variable(&mut self, name: String, at: usize) {
-        self.names.push((name, at));
-        self.shared = None;
-    }
-
-    fn forget_names(&mut self, keep: usize) {
-        if self.names.len() > keep {
-            self.names.truncate(keep);
-            self.shared = None;
-        }
+    fn name_variable(&mut self, name: String, variable: usize) {
+        self.names.push(Name { name, variable, before: self.last });
+        self.last = Some(self.names.len() - 1);
     }
 
     pub(super) fn piece(&mut self, text: String) -> usize {
-        let names = self.names();
-        self.program.pieces.push(Piece { text: text.into(), names });
+        self.program.pieces.push(Piece { text: text.into(), last: self.last });
         self.program.pieces.len() - 1
     }
 
@@ -374,7 +363,7 @@ impl Reader<'_, '_, '_> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.names.iter().rev().find(|(n, _)| same_name(n, name)).map(|(_, at)| *at)
+        in_sight(&self.names, self.last).find(|(_, n)| same_name(&n.name, name)).map(|(_, n)| n.variable)
     }
 
     /// The local variable of this name, or 1327.
@@ -532,7 +521,7 @@ impl Reader<'_, '_, '_> {
 
     fn block(&mut self, label: Option<String>) -> Result<(), SqlError> {
         self.push_label(label.as_ref(), None);
-        let (names, conditions) = (self.names.len(), self.conditions.len());
+        let (names, conditions) = (self.last, self.conditions.len());
         let (cursors, handlers) = (self.cursors.len(), self.handlers);
         let first_handler = self.program.handlers.len();
         // 0: variables and conditions, 1: cursors, 2: handlers.
@@ -556,7 +545,7 @@ impl Reader<'_, '_, '_> {
         self.handlers = handlers;
         self.cursors.truncate(cursors);
         self.conditions.truncate(conditions);
-        self.forget_names(names);
+        self.last = names;
         self.end_label(label.as_deref())?;
         self.pop_label();
         Ok(())
@@ -565,7 +554,7 @@ impl Reader<'_, '_, '_> {
     fn declare(
         &mut self,
         stage: &mut u8,
-        (names, conditions, cursors): (usize, usize, usize),
+        (names, conditions, cursors): (Option<usize>, usize, usize),
         (handlers, first_handler): (usize, usize),
         exits: &mut Vec<usize>,
     ) -> Result<(), SqlError> {
@@ -629,7 +618,8 @@ impl Reader<'_, '_, '_> {
         let ty = types::read(self.c, &all[0], self.collation, &mut Vec::new())?.ty;
         let default = if self.c.eat("default") { Some(self.expression()?) } else { None };
         for name in all {
-            if self.names[names..].iter().any(|(n, _)| same_name(n, &name)) {
+            let own = in_sight(&self.names, self.last).take_while(|(at, _)| Some(*at) != names);
+            if own.into_iter().any(|(_, n)| same_name(&n.name, &name)) {
                 return Err(SqlError::new(1331, "42000", format!("Duplicate variable: {name}")));
             }
             let variable = self.variable(Variable::new(&name, &ty))?;
@@ -755,7 +745,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn case(&mut self) -> Result<(), SqlError> {
-        let names = self.names.len();
+        let names = self.last;
         let mut conditions = Vec::new();
         let operand = if self.c.is("when") {
             None
@@ -798,7 +788,7 @@ impl Reader<'_, '_, '_> {
         self.c.expect("case")?;
         ends.into_iter().for_each(|at| self.land(at));
         self.continue_here(&conditions);
-        self.forget_names(names);
+        self.last = names;
         Ok(())
     }
 

@@ -280,7 +280,7 @@ pub(crate) fn scalar(expr: &Expr, cx: &Context<'_>) -> Result<Scalar, SqlError> 
     let [field] = fields.as_slice() else {
         return Err(SqlError::new(1241, "21000", "Operand should contain 1 column(s)"));
     };
-    let query = ScalarQuery { sql: query.sql, slots: query.slots, field: field.clone() };
+    let query = ScalarQuery { query, field: field.clone() };
     Ok(Scalar::Query(Box::new(query)))
 }
 

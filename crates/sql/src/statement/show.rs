@@ -332,6 +332,7 @@ fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
         short: false,
         found_rows: None,
         into: Vec::new(),
+        functions: false,
     };
     Ok(Plan { fields: Arc::from(table.fields()), ..plan(PlanKind::Query(query)) })
 }
