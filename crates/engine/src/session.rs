@@ -12,7 +12,7 @@ use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Literal, Scope};
-use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, Plan, PlanKind, Scalar, SessionCommand};
+use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, Plan, PlanKind, SessionCommand};
 use p2pdb_sql::session::{Isolation, SessionState};
 use p2pdb_store::{PooledReader, TxNo};
 
@@ -268,14 +268,18 @@ impl Session {
             }
             PlanKind::Ddl(d) => d.then.is_some() || !d.temporary.is_empty(),
             PlanKind::Session(commands) => {
-                let looks = |s: &&Scalar| s.query().is_some_and(|q| !q.short);
                 let executed = |c: &SessionCommand| match c {
-                    SessionCommand::Execute { name, .. } => {
-                        self.named.get(name).is_some_and(|s| self.is_long(s))
-                    }
+                    SessionCommand::Execute { name, .. } => self.named.get(name).is_some_and(|s| {
+                        let plan = s.likely_plan();
+                        // EXECUTE is not executed by EXECUTE.
+                        match &plan.kind {
+                            PlanKind::Session(_) => looks_up(&plan),
+                            _ => self.is_long(s),
+                        }
+                    }),
                     _ => false,
                 };
-                plan.functions || plan.scalars().iter().any(looks) || commands.iter().any(executed)
+                looks_up(&plan) || commands.iter().any(executed)
             }
             PlanKind::Program(_) => true,
         }
@@ -611,6 +615,11 @@ impl Drop for Session {
         self.inner.calls.forget(self.handle.id);
         self.inner.forget(self.handle.id);
     }
+}
+
+/// The single values that a statement asks for are looked up in tables, or computed by stored functions.
+fn looks_up(plan: &Plan) -> bool {
+    plan.functions || plan.scalars().iter().any(|s| s.query().is_some_and(|q| !q.short))
 }
 
 /// MySQL's number for a syntax error, which commits nothing.

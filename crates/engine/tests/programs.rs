@@ -100,7 +100,8 @@ fn what_may_run_for_long_says_so() {
     let mut s = shop(&node);
     s.run("CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1");
     s.run(NEXT);
-    s.run("PREPARE long_one FROM 'SELECT f()'; PREPARE short_one FROM 'SELECT 1'");
+    s.run("PREPARE long_one FROM 'SELECT f()'; PREPARE short_one FROM 'SELECT 1'; PREPARE long_set FROM 'SET @y = f()'");
+    s.run("PREPARE itself FROM 'EXECUTE itself'");
     s.run("CREATE PROCEDURE p() DO 1; PREPARE called FROM 'CALL p()'");
     let mut long = |sql: &str| {
         let statement = s.session.prepare(sql).expect(sql);
@@ -114,12 +115,13 @@ fn what_may_run_for_long_says_so() {
         "SET @x = (SELECT COUNT(*) FROM till)",
         "SET sql_mode = (SELECT MAX(v) FROM till)",
         "EXECUTE long_one",
+        "EXECUTE long_set",
         "EXECUTE called",
         "CALL p()",
     ] {
         assert!(long(sql), "{sql}");
     }
-    for sql in ["SELECT 1", "SET @x = 1", "SET @x = 1 + 1", "EXECUTE short_one", "BEGIN"] {
+    for sql in ["SELECT 1", "SET @x = 1", "SET @x = 1 + 1", "EXECUTE short_one", "EXECUTE itself", "BEGIN"] {
         assert!(!long(sql), "{sql}");
     }
     // At the writer of another thread, unless the transaction holds it.
