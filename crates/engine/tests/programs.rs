@@ -166,6 +166,12 @@ fn a_cursor_does_what_a_statement_does() {
     a.run("START TRANSACTION; INSERT INTO log VALUES (1, 1)");
     assert_eq!(a.rows("CALL sum_own()"), ["11"]);
     a.run("ROLLBACK");
+    // ROW_COUNT() is not its own, FOUND_ROWS() is.
+    a.run(
+        "CREATE PROCEDURE count_rows() BEGIN DECLARE c CURSOR FOR SELECT id FROM own; UPDATE till SET v = v + 1; OPEN c; \
+         SELECT ROW_COUNT(), FOUND_ROWS(); END",
+    );
+    assert_eq!(a.rows("CALL count_rows()"), ["2|2"]);
     // It answers calls, and waits where they wait.
     a.run(
         "CREATE PROCEDURE take() BEGIN DECLARE x INT; DECLARE c CURSOR FOR SELECT GET_LOCK('a', 0) + 1; OPEN c; FETCH c INTO x; \

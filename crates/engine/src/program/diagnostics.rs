@@ -120,7 +120,7 @@ pub(super) fn get(
         (true, Some(notes)) => notes,
         (true, None) => {
             let message = "GET STACKED DIAGNOSTICS when handler not active";
-            return Err(SqlError::new(1887, "0Z002", message));
+            return Err(SqlError::new(3004, "0Z002", message));
         }
     };
     let mut found: Vec<(&Target, Value, FieldType)> = Vec::new();

@@ -119,6 +119,8 @@ pub(crate) struct Machine {
     last: Outcome,
     /// What a client that tracks its session is told at the end.
     tracked: Outcome,
+    /// ROW_COUNT() before the cursor is opened, which leaves it as it is.
+    row_count: i64,
     end: End,
 }
 
@@ -353,7 +355,10 @@ impl Machine {
         let frame = self.frames.last_mut().ok_or_else(lost)?;
         frame.pc += 1;
         match opening {
-            Some(cursor) => frame.cursors.push(Cursor::new(cursor, outcome.kept.ok_or_else(lost)?)),
+            Some(cursor) => {
+                core.state.row_count = self.row_count;
+                frame.cursors.push(Cursor::new(cursor, outcome.kept.ok_or_else(lost)?));
+            }
             None => self.last = Outcome { has_rows: false, ..outcome },
         }
         self.warned(core, None);
@@ -491,6 +496,7 @@ impl Machine {
                 if frame.cursors.iter().any(|c| c.number == *cursor) {
                     return Err(SqlError::new(1325, "24000", "Cursor is already open"));
                 }
+                self.row_count = host.core().state.row_count;
                 let statement = loaded.statement(host, declared.query)?;
                 return Ok(Some(Bound { statement, params: Arc::default() }));
             }
