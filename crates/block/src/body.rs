@@ -191,11 +191,11 @@ impl BodyBuilder {
         cbor::write_head(out, 0, u64::from(account));
         cbor::write_head(out, ARRAY, changes.len() as u64);
         let mut interned: Vec<Option<u32>> = vec![None; layouts.len()];
-        for change in &mut changes {
+        for (n, change) in changes.iter_mut().enumerate() {
             if let Change::Row(row) = change {
                 let local = row.layout();
                 let layout = layouts.get(local).ok_or(Refusal::Body("a row change without its layout"))?;
-                check_row(row, layout)?;
+                check_row(row, layout, n)?;
                 let global = match interned[local] {
                     Some(n) => n,
                     None => intern(layout, &mut self.layouts, &mut self.layout_index, &mut self.layout_bytes),
@@ -269,7 +269,11 @@ fn write_change(out: &mut Vec<u8>, change: &Change, index: &mut ChangeIndex) -> 
     Ok(())
 }
 
-fn check_row(row: &RowChange, layout: &Layout) -> Result<(), Refusal> {
+/// `place`: the change's index in its transaction.
+fn check_row(row: &RowChange, layout: &Layout, place: usize) -> Result<(), Refusal> {
+    if row.cause().is_some_and(|cause| cause as usize >= place) {
+        return Err(Refusal::Body("an effect that does not come after its cause"));
+    }
     if layout.key_columns() > layout.columns().len() {
         return Err(Refusal::Body("a layout with more key columns than columns"));
     }
@@ -327,10 +331,10 @@ fn encode(body: &Body, capacity: usize) -> Result<(Vec<u8>, ChangeIndex), Refusa
         cbor::write_head(&mut out, ARRAY, 2);
         cbor::write_head(&mut out, 0, u64::from(*account));
         cbor::write_head(&mut out, ARRAY, changes.len() as u64);
-        for change in changes {
+        for (n, change) in changes.iter().enumerate() {
             if let Change::Row(row) = change {
                 first_use(row.layout(), &mut layouts_used, layouts.len())?;
-                check_row(row, &layouts[row.layout()])?;
+                check_row(row, &layouts[row.layout()], n)?;
             }
             write_change(&mut out, change, &mut index)?;
         }

@@ -59,13 +59,14 @@ fn build(transactions: &SomeTransactions) -> BuiltBody {
             l.1 = if values.is_empty() { 0 } else { 1 };
             let layout = layouts.len() as u32;
             let key = RowKey(vec![Value::Int(i64::from(*kind))]);
+            let cause = (kind / 3 % 3 == 1).then_some(made.len() as u32).and_then(|n| n.checked_sub(1));
             made.push(Change::Row(match kind % 3 {
                 0 => {
                     let key = values.is_empty().then_some(key);
                     RowChange::Insert { layout, key, generated: kind % 2 == 0, values }
                 }
-                1 => RowChange::Update { layout, key, values },
-                _ => RowChange::Delete { layout, key },
+                1 => RowChange::Update { layout, key, values, cause },
+                _ => RowChange::Delete { layout, key, cause },
             }));
             layouts.push(l);
         }
@@ -261,7 +262,12 @@ fn limits_hold_at_the_limit_and_not_beyond() {
 
     let blob = |bytes: usize| {
         let value = Value::Blob(vec![7; bytes]);
-        vec![Change::Row(RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![value] })]
+        vec![Change::Row(RowChange::Update {
+            layout: 0,
+            key: RowKey::int(1),
+            values: vec![value],
+            cause: None,
+        })]
     };
     let mut b = BodyBuilder::new();
     b.push(account(), &[keyless()], blob(1)).unwrap();
@@ -302,7 +308,12 @@ fn bodies_that_are_not_canonical_or_contradict_themselves_are_refused() {
         }
         other => other,
     };
-    let short = Change::Row(RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Null] });
+    let short = Change::Row(RowChange::Update {
+        layout: 0,
+        key: RowKey::int(1),
+        values: vec![Value::Null],
+        cause: None,
+    });
     let keyed = Change::Row(RowChange::Insert {
         layout: 0,
         key: Some(RowKey::int(1)),

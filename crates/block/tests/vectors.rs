@@ -22,8 +22,9 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
         layout: 0,
         key: RowKey::int(1),
         values: vec![Value::Int(1), Value::Text("eve".into()), Value::Null],
+        cause: None,
     });
-    let delete = Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(1) });
+    let delete = Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(1), cause: None });
     let several = vec![
         (root, vec![layout()], vec![insert(1, "ann"), insert(2, "bob")]),
         (other, vec![layout()], vec![insert(3, "eve")]),
@@ -33,6 +34,7 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
         layout: 0,
         key: RowKey(vec![Value::Blob(vec![1; 16])]),
         values: vec![Value::Blob((0..2 * BODY_BYTES_MAX + 5).map(|i| (i % 251) as u8).collect())],
+        cause: None,
     });
     let g = genesis().cid();
     let parents: Vec<_> = (1..=3).map(|n| second(&row(insert(n, "x"))).cid()).collect();

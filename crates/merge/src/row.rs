@@ -14,6 +14,9 @@
 //! * A cell of a plain register holds the greatest write in write order. Maximal writes (seen by no later write of the
 //!   cell) that did not win are its siblings. The writes of other cells are handed to [`crate::cell`].
 //!
+//! * The effect of another row's change is *weak*: where a change that is none wrote one of its columns at the same time, it
+//!   has no effect.
+//!
 //! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect.
 
 use std::collections::BTreeMap;
@@ -41,8 +44,11 @@ pub enum WriteKind {
 pub struct RowWrite {
     /// What it does.
     pub kind: WriteKind,
-    /// The columns that it writes; a value's place in the change is its place here.
+    /// The columns that it writes; a value's place in the change is its place here. An update of none refers to the row:
+    /// it keeps it, as any edit does, and settles nothing.
     pub columns: Vec<ColumnTag>,
+    /// An effect of a change of another row: its values never beat a concurrent write.
+    pub weak: bool,
 }
 
 /// Why a unit is, or is not, the visible row of its key.
@@ -91,6 +97,8 @@ pub struct MergedRow {
     pub units: Vec<Unit>,
     /// Changes that aim at nothing among the accepted changes.
     pub adrift: Vec<usize>,
+    /// Deletes of something that lives on, because of an edit that they had not seen.
+    pub outvoted: Vec<usize>,
 }
 
 /// Merges the accepted changes of one row key, given in ascending write order.
@@ -268,9 +276,12 @@ impl<E> Merge<'_, E> {
                 if !is_delete(d) || !self.kills[d].iter().any(|f| founders.contains(f)) {
                     continue;
                 }
+                if !merged.outvoted.contains(&d) {
+                    merged.outvoted.push(d);
+                }
                 let mut seen = false;
                 for &m in members.iter().rev().take_while(|m| **m > d) {
-                    seen = seen || (self.saw)(m, d)?;
+                    seen = seen || (!self.is_touch(m) && (self.saw)(m, d)?);
                 }
                 if !seen {
                     lost.push(d);
@@ -371,6 +382,27 @@ impl<E> Merge<'_, E> {
         Ok(View { units, superseded })
     }
 
+    /// The change says nothing of the row but that it is needed.
+    fn is_touch(&self, c: usize) -> bool {
+        self.changes[c].kind == WriteKind::Update && self.changes[c].columns.is_empty()
+    }
+
+    /// The effects among a row's changes of which some column was written by a change that is none, neither having seen
+    /// the other: they do not count as a whole.
+    fn beaten(&mut self, members: &[usize]) -> Result<Vec<usize>, E> {
+        let mut beaten = Vec::new();
+        for &w in members.iter().filter(|m| self.changes[**m].weak) {
+            for &o in members.iter().filter(|m| !self.changes[**m].weak) {
+                let meets = |c: &ColumnTag| self.changes[w].columns.contains(c);
+                if self.changes[o].columns.iter().any(meets) && !(self.saw)(w.max(o), w.min(o))? {
+                    beaten.push(w);
+                    break;
+                }
+            }
+        }
+        Ok(beaten)
+    }
+
     fn unit(
         &mut self,
         standing: Standing,
@@ -379,7 +411,8 @@ impl<E> Merge<'_, E> {
         lost_deletes: Vec<usize>,
     ) -> Result<Unit, E> {
         let mut writes: BTreeMap<ColumnTag, Vec<Cell>> = BTreeMap::new();
-        for &change in members {
+        let beaten = self.beaten(members)?;
+        for &change in members.iter().filter(|m| !beaten.contains(m)) {
             for (place, &column) in self.changes[change].columns.iter().enumerate() {
                 let of_column = writes.entry(column).or_default();
                 // A column listed twice in one change: the last value counts.

@@ -41,7 +41,11 @@ impl World {
         closed.sort_unstable();
         closed.dedup();
         self.past.push(closed);
-        self.changes.push(RowWrite { kind, columns: columns.iter().map(|c| ColumnTag(*c)).collect() });
+        self.changes.push(RowWrite {
+            kind,
+            columns: columns.iter().map(|c| ColumnTag(*c)).collect(),
+            weak: false,
+        });
         self.changes.len() - 1
     }
 }
@@ -62,12 +66,14 @@ impl Arbitrary for World {
                 views[node].dedup();
             }
             let live = !world.merge_of(&views[node]).units.is_empty();
-            let (kind, columns) = match (live, u8::arbitrary(g) % 3) {
+            let (kind, columns) = match (live, u8::arbitrary(g) % 4) {
+                (true, 3) => (WriteKind::Update, Vec::new()),
                 (false, n) => (WriteKind::Insert { generated: n == 0 }, COLUMNS.to_vec()),
                 (true, 0) => (WriteKind::Delete, Vec::new()),
                 (true, _) => (WriteKind::Update, vec![*g.choose(&COLUMNS).unwrap_or(&1)]),
             };
             let change = world.add(kind, &columns, &views[node].clone());
+            world.changes[change].weak = kind == WriteKind::Update && bool::arbitrary(g);
             views[node].push(change);
         }
         world
@@ -92,7 +98,12 @@ quickcheck! {
                 let shown = merged.units.iter().any(|u| {
                     u.cells.iter().chain(&u.siblings).any(|c| c.change == w && c.column == *column)
                 });
-                shown || overwritten || deleted
+                let beaten = world.changes[w].weak
+                    && (0..world.changes.len()).any(|x| {
+                        let meets = |c: &ColumnTag| world.changes[w].columns.contains(c);
+                        !world.changes[x].weak && world.changes[x].columns.iter().any(meets)
+                    });
+                shown || overwritten || deleted || beaten
             })
         })
     }
@@ -138,6 +149,41 @@ fn a_concurrent_edit_keeps_a_deleted_row_with_all_its_cells() {
     // An edit by somebody who has seen both settles it.
     w.add(WriteKind::Update, &[1], &[d, e]);
     assert!(w.merge().units[0].lost_deletes.is_empty());
+}
+
+#[test]
+fn a_row_that_is_referred_to_is_kept_and_nothing_else() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1], &[]);
+    let d = w.add(WriteKind::Delete, &[], &[i]);
+    let touch = w.add(WriteKind::Update, &[], &[i]);
+    let m = w.merge();
+    assert_eq!(
+        (cell(&m.units[0], 1), m.outvoted.as_slice(), m.units[0].lost_deletes.as_slice()),
+        (i, &[d][..], &[d][..])
+    );
+    // Who refers to it once more has not said that the delete was wrong.
+    w.add(WriteKind::Update, &[], &[d, touch]);
+    assert_eq!(w.merge().units[0].lost_deletes, [d]);
+    w.add(WriteKind::Update, &[1], &[d, touch]);
+    let m = w.merge();
+    assert_eq!((m.outvoted.as_slice(), m.units[0].lost_deletes.len()), (&[d][..], 0));
+}
+
+#[test]
+fn an_effect_loses_to_a_write_that_it_has_not_seen() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1, 2], &[]);
+    let own = w.add(WriteKind::Update, &[1], &[i]);
+    let effect = w.add(WriteKind::Update, &[1, 2], &[i]);
+    w.changes[effect].weak = true;
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[0], 2)), (own, i), "as a whole");
+    assert!(m.units[0].siblings.is_empty());
+    // One that has seen it wins.
+    let later = w.add(WriteKind::Update, &[1], &[own, effect]);
+    w.changes[later].weak = true;
+    assert_eq!(cell(&w.merge().units[0], 1), later);
 }
 
 #[test]
@@ -201,7 +247,7 @@ fn an_edit_whose_insert_is_void_has_no_effect() {
     let mut w = World::new();
     let i = w.add(INSERT, &[1], &[]);
     let e = w.add(WriteKind::Update, &[1], &[i]);
-    assert_eq!(w.merge_of(&[e]), MergedRow { units: Vec::new(), adrift: vec![0] });
+    assert_eq!(w.merge_of(&[e]), MergedRow { adrift: vec![0], ..MergedRow::default() });
 }
 
 #[test]

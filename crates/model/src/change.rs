@@ -120,8 +120,10 @@ pub enum RowChange {
         layout: u32,
         /// Which row.
         key: RowKey,
-        /// One value per column of the layout.
+        /// One value per column of the layout. No column: the row is only referred to, and is to be kept.
         values: Vec<Value>,
+        /// The change of this transaction, by its index, of which this is the effect through a foreign key.
+        cause: Option<u32>,
     },
     /// Edits of some cells of a row: of counters, sets and maps.
     Edit {
@@ -138,6 +140,8 @@ pub enum RowChange {
         layout: u32,
         /// Which row.
         key: RowKey,
+        /// The change of this transaction, by its index, of which this is the effect through a foreign key.
+        cause: Option<u32>,
     },
 }
 
@@ -149,6 +153,14 @@ impl RowChange {
             | RowChange::Update { layout, .. }
             | RowChange::Edit { layout, .. }
             | RowChange::Delete { layout, .. } => *layout as usize,
+        }
+    }
+
+    /// The change of its transaction, by its index, of which this is the effect through a foreign key.
+    pub fn cause(&self) -> Option<u32> {
+        match self {
+            RowChange::Update { cause, .. } | RowChange::Delete { cause, .. } => *cause,
+            RowChange::Insert { .. } | RowChange::Edit { .. } => None,
         }
     }
 
@@ -463,11 +475,15 @@ impl Serialize for Change {
                     Some(key) => seq!(op, layout, values, key),
                 }
             }
-            Change::Row(RowChange::Update { layout, key, values }) => {
-                seq!(op::UPDATE, layout, values, key)
-            }
+            Change::Row(RowChange::Update { layout, key, values, cause }) => match cause {
+                None => seq!(op::UPDATE, layout, values, key),
+                Some(cause) => seq!(op::UPDATE, layout, values, key, cause),
+            },
             Change::Row(RowChange::Edit { layout, key, edits }) => seq!(op::EDIT, layout, edits, key),
-            Change::Row(RowChange::Delete { layout, key }) => seq!(op::DELETE, layout, key),
+            Change::Row(RowChange::Delete { layout, key, cause }) => match cause {
+                None => seq!(op::DELETE, layout, key),
+                Some(cause) => seq!(op::DELETE, layout, key, cause),
+            },
             Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position }) => {
                 seq!(op::PUT, id, *kind as u8, parent, name, definition, position)
             }
@@ -578,13 +594,18 @@ impl<'de> Visitor<'de> for ChangeVisitor {
                 layout: need(&mut a)?,
                 values: need(&mut a)?,
                 key: need(&mut a)?,
+                cause: a.next_element()?,
             }),
             op::EDIT => Change::Row(RowChange::Edit {
                 layout: need(&mut a)?,
                 edits: need(&mut a)?,
                 key: need(&mut a)?,
             }),
-            op::DELETE => Change::Row(RowChange::Delete { layout: need(&mut a)?, key: need(&mut a)? }),
+            op::DELETE => Change::Row(RowChange::Delete {
+                layout: need(&mut a)?,
+                key: need(&mut a)?,
+                cause: a.next_element()?,
+            }),
             op::PUT => {
                 let id = need(&mut a)?;
                 let kind = ObjectKind::from_u8(need(&mut a)?)

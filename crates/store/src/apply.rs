@@ -280,9 +280,23 @@ impl Run<'_> {
             }
             RowChange::Insert { .. } if fault::on(Fault::SecondInsertIgnored) => Ok(()),
             RowChange::Insert { .. } => self.recompute(&plan, &ident),
+            RowChange::Update { cause: Some(_), .. } => self.recompute(&plan, &ident),
             RowChange::Update { values, .. } => self.update(&plan, layout_plan, values, &ident, origin, at),
             RowChange::Edit { edits, .. } => self.edit(&plan, layout_plan, edits, &ident, origin, at),
             RowChange::Delete { .. } if fault::on(Fault::DeleteForgotten) => Ok(()),
+            RowChange::Delete { cause: Some(cause), .. } => {
+                let outvoted = match self.db.cause(origin, *cause)? {
+                    Some(cause) if cause.is_delete => {
+                        let mut path = vec![(plan.table.id, ident.clone())];
+                        self.is_outvoted(&cause, at.tx, &mut path)?
+                    }
+                    _ => false,
+                };
+                match outvoted {
+                    true => self.recompute(&plan, &ident),
+                    false => self.delete(&plan, &ident, origin, at),
+                }
+            }
             RowChange::Delete { .. } => self.delete(&plan, &ident, origin, at),
         }
     }
@@ -314,8 +328,11 @@ impl Run<'_> {
             };
             image.values.push(value);
         }
+        if !plan.references.is_empty() && !self.has_parents(plan, &image)? {
+            return self.recompute(plan, &image.ident);
+        }
         match self.show_if_free(plan, &image)? {
-            Some(rowid) => self.shown(plan, &image, rowid, true),
+            Some(rowid) => self.shown(plan, &image, rowid, false),
             None => self.put_pending(plan, &image),
         }
     }

@@ -15,7 +15,7 @@ use p2pdb_model::{CellEdit, CellKind, Value};
 use crate::apply::LayoutPlan;
 use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, hidden};
 use crate::error::{Result, StoreError};
-use crate::index::{At, LOST_DELETE, Loaded, Origin, saw, tx_sql};
+use crate::index::{At, LOST_DELETE, Loaded, OUTVOTED, Origin, saw, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize_plan::TablePlan;
@@ -162,6 +162,10 @@ impl Run<'_> {
         if *image == stored.image {
             return Ok(());
         }
+        let differ = |c: &usize| image.values[*c] != stored.image.values[*c];
+        if constrained && plan.references.iter().any(|r| r.bends && r.columns.iter().any(differ)) {
+            return self.recompute(plan, &image.ident);
+        }
         if constrained || plan.misfit(image).is_some() {
             self.remove(plan, stored)?;
             self.left(plan, &stored.image, stored.place)?;
@@ -266,8 +270,10 @@ impl Run<'_> {
             self.remove(plan, stored)?;
             self.left(plan, &stored.image, stored.place)?;
         }
+        let outvoted = self.db.outvoted_of(plan.no, ident)?;
         self.db.drop_siblings(plan.no, ident)?;
-        let loaded = self.db.load_changes(plan.no, ident)?;
+        self.unbend(plan, ident)?;
+        let (loaded, not_counting) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
         let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
         let is_ancestor = self.is_ancestor;
         let mut ask = |a: usize, b: usize| {
@@ -282,9 +288,23 @@ impl Run<'_> {
         let births = loaded.iter().filter(inserts).count();
         // Without deletes every increment can be merged in place, with one insert every update, too.
         let mut simple = !deleted && merged.adrift.is_empty() && (births <= 1 || merged.units.len() == 1);
+        simple &= not_counting.is_empty() && !loaded.iter().any(|l| l.cause.is_some());
         // A column that is a plain register now and has edits in its history.
         let turned = |cells: &Vec<Cell>| cells.first().is_some_and(|c| !joint(c.column));
         simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
+        let mut now = Vec::with_capacity(merged.outvoted.len());
+        let is_delete = |l: &&Loaded| l.write.kind == p2pdb_merge::WriteKind::Delete;
+        let by_cause = not_counting.iter().filter(is_delete);
+        for Loaded { at, origin, .. } in merged.outvoted.iter().map(|d| &loaded[*d]).chain(by_cause) {
+            self.db.put_sibling(plan.no, ident, TxNo(0), OUTVOTED, *at)?;
+            now.push(*at);
+            if !outvoted.contains(at) {
+                self.reconsider_effects((plan.table.id, ident), origin)?;
+            }
+        }
+        for at in outvoted.iter().filter(|at| !now.contains(at)) {
+            self.reconsider_effects((plan.table.id, ident), &self.db.origin(at.tx)?)?;
+        }
         for unit in &merged.units {
             let mut image = self.image_of(plan, ident, unit, &loaded)?;
             let lost = self.joint_cells(plan, unit, &loaded, &mut image)?;
@@ -304,7 +324,10 @@ impl Run<'_> {
                 self.db.put_sibling(plan.no, ident, no, LOST_DELETE, loaded[*d].at)?;
             }
             match unit.standing {
-                Standing::Primary => self.put_pending(plan, &image)?,
+                Standing::Primary => {
+                    self.bend(plan, &mut image)?;
+                    self.put_pending(plan, &image)?;
+                }
                 Standing::Generated => self.displace(plan, &image, Reason::Generated, no).map(drop)?,
                 Standing::Superseded => self.displace(plan, &image, Reason::Superseded, no).map(drop)?,
             }

@@ -435,6 +435,9 @@ impl Node {
                         Ok(NEXT)
                     },
                 )?;
+                for bent in w.bent_of_table(plan.no)? {
+                    lines.push(format!("bent {} {bent:?}", plan.table.name));
+                }
                 Ok(lines)
             }));
         }
@@ -587,13 +590,24 @@ impl<'a> Ddl<'a> {
         parent: (ObjectId, &str),
         on_delete: ReferentialAction,
     ) {
+        self.reference(child, parent, on_delete, ReferentialAction::NoAction);
+    }
+
+    /// A foreign key over columns that are given one after the other, with blanks between them.
+    pub(crate) fn reference(
+        &mut self,
+        child: (ObjectId, &str),
+        parent: (ObjectId, &str),
+        on_delete: ReferentialAction,
+        on_update: ReferentialAction,
+    ) {
         let def = ForeignKeyDef {
-            columns: vec![self.tag(child.0, child.1)],
+            columns: child.1.split(' ').map(|c| self.tag(child.0, c)).collect(),
             parent: Some(parent.0),
-            parent_columns: vec![self.tag(parent.0, parent.1)],
+            parent_columns: parent.1.split(' ').map(|c| self.tag(parent.0, c)).collect(),
             parent_names: None,
             on_delete,
-            on_update: ReferentialAction::NoAction,
+            on_update,
         };
         self.put(child.0, &format!("fk_{}", child.1), Definition::ForeignKey(def), 0);
     }
@@ -614,6 +628,22 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
         ddl.table(d, "part", &[("k", text()), ("item", int()), ("up", text()), ("v", int())], &["k"], &[]);
     ddl.foreign_key((part, "item"), (item, "id"), ReferentialAction::Cascade);
     ddl.foreign_key((part, "up"), (part, "k"), ReferentialAction::SetNull);
+    // A key of two columns, one of which refers to an item; what refers to that; and what holds on to items and its like.
+    let line = ddl.table(d, "line", &[("item", int()), ("n", int()), ("v", int())], &["item", "n"], &[]);
+    ddl.reference((line, "item"), (item, "id"), ReferentialAction::Cascade, ReferentialAction::Cascade);
+    let mark = ddl.table(
+        d,
+        "mark",
+        &[("id", int()), ("item", int()), ("n", int()), ("v", int())],
+        &["id"],
+        &[&["v"]],
+    );
+    ddl.reference((mark, "item n"), (line, "item n"), ReferentialAction::SetNull, ReferentialAction::Cascade);
+    let hold = ddl.table(d, "hold", &[("id", int()), ("item", int()), ("up", int())], &["id"], &[]);
+    ddl.reference((hold, "item"), (item, "id"), ReferentialAction::Restrict, ReferentialAction::SetNull);
+    ddl.reference((hold, "up"), (hold, "id"), ReferentialAction::NoAction, ReferentialAction::NoAction);
+    let ring = ddl.table(d, "ring", &[("id", int()), ("next", int()), ("v", int())], &["id"], &[]);
+    ddl.reference((ring, "next"), (ring, "id"), ReferentialAction::Cascade, ReferentialAction::Cascade);
     ddl.table(d, "note", &[("v", int())], &[], &[]);
     let span = ddl.table(d, "span", &[("id", int()), ("lo", int()), ("hi", int())], &["id"], &[]);
     ddl.put(span, SPAN_CHECK, span_check(false), 0);

@@ -426,9 +426,19 @@ fn what_makes_no_sense_has_no_effect_and_stops_nothing() {
         // A table that nobody knows.
         RowChange::Insert { layout: 1, key: None, generated: false, values: vec![Value::Int(1)] },
         // A row that is not there, and a column twice.
-        RowChange::Update { layout: 2, key: RowKey::int(99), values: vec![Value::Int(1), Value::Int(2)] },
-        RowChange::Update { layout: 2, key: RowKey::int(1), values: vec![Value::Int(1), Value::Int(2)] },
-        RowChange::Delete { layout: 3, key: RowKey(vec![]) },
+        RowChange::Update {
+            layout: 2,
+            key: RowKey::int(99),
+            values: vec![Value::Int(1), Value::Int(2)],
+            cause: None,
+        },
+        RowChange::Update {
+            layout: 2,
+            key: RowKey::int(1),
+            values: vec![Value::Int(1), Value::Int(2)],
+            cause: None,
+        },
+        RowChange::Delete { layout: 3, key: RowKey(vec![]), cause: None },
     ];
     a.changes(&layouts, changes.into_iter().map(Change::Row).collect());
     meet(&mut a, &mut b);
@@ -447,7 +457,7 @@ fn a_value_for_a_column_that_comes_later_is_there_on_every_node() {
     let SchemaChange::Put { id, .. } = &added[0] else { panic!("{added:?}") };
     let table = a.merger.catalog().table("d", "item").unwrap().id;
     let layout = Layout(table, 0, vec![id.tag()]);
-    let update = RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Int(5)] };
+    let update = RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Int(5)], cause: None };
     b.changes(&[layout], vec![Change::Row(update)]);
     a.ddl(added);
     meet(&mut a, &mut b);

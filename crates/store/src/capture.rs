@@ -59,6 +59,8 @@ pub struct Captured {
     pub new: Vec<Value>,
     /// The columns that the statement changed by adding to what they hold; see [`Capture::adjusted`].
     pub adjusted: Option<Arc<[ColumnTag]>>,
+    /// The captured change, by its place in the list, of which this is the effect through a foreign key.
+    pub cause: Option<usize>,
 }
 
 impl Captured {
@@ -152,9 +154,18 @@ impl Capture {
     pub(crate) fn take(&self, mark: usize) -> Vec<Captured> {
         let state = &mut *self.lock();
         let mark = mark.min(state.changes.len());
-        let taken = state.changes.split_off(mark);
+        let mut taken = state.changes.split_off(mark);
         state.bytes -= taken.iter().map(Captured::bytes).sum::<usize>();
+        taken.iter_mut().for_each(|c| c.cause = c.cause.and_then(|n| n.checked_sub(mark)));
         taken
+    }
+
+    /// Says of what was recorded from `mark` on that it is an effect of the change at `cause`.
+    pub(crate) fn effects(&self, mark: usize, cause: usize) {
+        let state = &mut *self.lock();
+        for change in state.changes.iter_mut().skip(mark) {
+            change.cause = Some(cause);
+        }
     }
 
     /// Says of what was recorded from `mark` on that it came from a statement that adds to these columns.
@@ -318,7 +329,17 @@ mod hook {
             let new = if has_new { read(db, columns, ffi::sqlite3_preupdate_new)? } else { Vec::new() };
             let old_rowid = if has_old { old_rowid } else { 0 };
             let new_rowid = if has_new { new_rowid } else { 0 };
-            state.push(Captured { table, temporary, op, old_rowid, new_rowid, old, new, adjusted: None });
+            state.push(Captured {
+                table,
+                temporary,
+                op,
+                old_rowid,
+                new_rowid,
+                old,
+                new,
+                adjusted: None,
+                cause: None,
+            });
             Ok(())
         }));
         match caught {

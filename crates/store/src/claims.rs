@@ -69,8 +69,8 @@ pub enum Violation {
 enum Task {
     Claim(usize, Vec<Value>, Option<Ident>),
     Child(usize, Vec<Value>),
-    /// The parent's old values, and the new ones if it is there still.
-    Parent(usize, Vec<Value>, Option<Vec<Value>>),
+    /// The parent's old values, and the new ones if it is there still; which captured change that was.
+    Parent(usize, Vec<Value>, Option<Vec<Value>>, usize),
 }
 
 /// What a table asks of each of its visible rows by CHECKs, the same as when the row is merged.
@@ -121,7 +121,8 @@ impl Merger {
             if plans.is_empty() {
                 return orphan(db, children);
             }
-            let (end, tasks) = (capture.mark(), capture.with(next, |list| tasks(list, &plans, foreign_keys)));
+            let end = capture.mark();
+            let tasks = capture.with(next, |list| tasks(next, list, &plans, foreign_keys));
             next = end;
             for (plan, task) in tasks {
                 let violation = match task {
@@ -130,7 +131,12 @@ impl Merger {
                         children.push((plan, reference, key));
                         None
                     }
-                    Task::Parent(dependent, old, new) => parent(db, &plan.dependents[dependent], old, new)?,
+                    Task::Parent(dependent, old, new, cause) => {
+                        let mark = capture.mark();
+                        let refused = parent(db, &plan.dependents[dependent], old, new)?;
+                        capture.effects(mark, cause);
+                        refused
+                    }
                 };
                 if violation.is_some() {
                     return Ok(violation);
@@ -179,12 +185,13 @@ fn orphan(db: &Connection, children: Vec<(Arc<TablePlan>, usize, Vec<Value>)>) -
 }
 
 fn tasks(
+    from: usize,
     list: &[Captured],
     plans: &HashMap<Arc<str>, (Arc<TablePlan>, bool)>,
     foreign_keys: bool,
 ) -> Vec<(Arc<TablePlan>, Task)> {
     let mut tasks = Vec::new();
-    for c in list {
+    for (place, c) in list.iter().enumerate() {
         let Some((plan, claims)) = plans.get(&c.table) else { continue };
         let (old, new) = (columns(plan, &c.old), columns(plan, &c.new));
         let changed = |of: &[usize]| c.op != CaptureOp::Update || of.iter().any(|i| old[*i] != new[*i]);
@@ -206,7 +213,7 @@ fn tasks(
                 {
                     let after = (c.op == CaptureOp::Update)
                         .then(|| dependent.columns.iter().map(|i| new[*i].clone()).collect());
-                    tasks.push((plan.clone(), Task::Parent(n, before, after)));
+                    tasks.push((plan.clone(), Task::Parent(n, before, after, from + place)));
                 }
             }
         }

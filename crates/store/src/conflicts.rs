@@ -13,7 +13,7 @@ use crate::apply::Merger;
 use crate::connection::Connection;
 use crate::displaced::{Image, Place, Reason, Run, Stored};
 use crate::error::{Result, StoreError};
-use crate::index::{At, IsAncestor, LOST_DELETE};
+use crate::index::{At, IsAncestor, LOST_DELETE, OUTVOTED};
 use crate::index_ident::Ident;
 use crate::log::{TxNo, Verdict};
 use crate::materialize_plan::{PlanColumn, TablePlan};
@@ -121,7 +121,10 @@ impl Merger {
         let mut run = Run::new(db, is_ancestor, &mut self.cache);
         for table in tables {
             let Some(plan) = run.plans.plan(db, table)? else { continue };
-            if run.cell_conflicts(&plan, each)?.is_break() || run.row_conflicts(&plan, each)?.is_break() {
+            if run.cell_conflicts(&plan, each)?.is_break()
+                || run.bent_conflicts(&plan, each)?.is_break()
+                || run.row_conflicts(&plan, each)?.is_break()
+            {
                 break;
             }
         }
@@ -162,7 +165,7 @@ impl Run<'_> {
             Ok(NEXT)
         })?;
         for (ident, unit, tag, at) in siblings {
-            if tag == LOST_DELETE && unit != TxNo(0) {
+            if tag == OUTVOTED || (tag == LOST_DELETE && unit != TxNo(0)) {
                 // The row that it did not remove is displaced, and has a line of its own.
                 continue;
             }
@@ -212,6 +215,39 @@ impl Run<'_> {
             };
             if each(&conflict)?.is_break() {
                 return Ok(crate::query::STOP);
+            }
+        }
+        Ok(NEXT)
+    }
+
+    /// References that read NULL, because nobody has the key that they were written with.
+    fn bent_conflicts(
+        &mut self,
+        plan: &TablePlan,
+        each: &mut dyn FnMut(&Conflict) -> Result<Flow>,
+    ) -> Result<Flow> {
+        for reference in &plan.references {
+            for bent in self.db.bent_by(reference.id)? {
+                let Some(image) = self.row_of(plan, &bent.ident, TxNo(0))? else { continue };
+                for (i, value) in reference.columns.iter().zip(bent.key.to_key()?.0) {
+                    if image.values[*i] != Value::Null {
+                        continue;
+                    }
+                    let writer = image.writers[*i];
+                    let loser = (writer != TxNo(0)).then(|| side(self.db, writer, Some(value)));
+                    let conflict = Conflict {
+                        table: plan.table.id,
+                        key: bent.ident.to_key()?,
+                        columns: vec![plan.columns[*i].tag],
+                        rule: Rule::Reference,
+                        winner: None,
+                        loser: loser.transpose()?,
+                        row: None,
+                    };
+                    if each(&conflict)?.is_break() {
+                        return Ok(crate::query::STOP);
+                    }
+                }
             }
         }
         Ok(NEXT)

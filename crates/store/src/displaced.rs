@@ -273,6 +273,8 @@ pub(crate) struct Run<'a> {
     sums: HashMap<i64, Fingerprint>,
     /// Tables that are known to have, or not to have, displaced rows.
     displaced: HashMap<i64, bool>,
+    /// There are rows, or none, that references bend (`effects`).
+    pub bent: Option<bool>,
     buffer: Vec<u8>,
     /// Changes that could not be applied: no such table or row.
     pub adrift: u64,
@@ -288,6 +290,7 @@ impl<'a> Run<'a> {
             versions: HashMap::new(),
             sums: HashMap::new(),
             displaced: HashMap::new(),
+            bent: None,
             buffer: Vec::new(),
             adrift: 0,
         }

@@ -35,6 +35,10 @@ pub(crate) struct Todo {
     vanished: VecDeque<(ObjectId, usize, Vec<Value>)>,
     /// Visible rows that displaced children may have waited for.
     appeared: Vec<(ObjectId, i64)>,
+    /// Rows that are to be merged anew, because a delete whose effects they bear counts now, or no longer.
+    effects: VecDeque<(ObjectId, Ident)>,
+    /// Values of live rows that came or went: (parent table, number of the dependent, values).
+    keys: VecDeque<(ObjectId, usize, Vec<Value>)>,
 }
 
 impl Todo {
@@ -49,6 +53,28 @@ impl Todo {
         self.checks.extend(other.checks);
         self.vanished.extend(other.vanished);
         self.appeared.extend(other.appeared);
+        self.effects.extend(other.effects);
+        self.keys.extend(other.keys);
+    }
+
+    pub(crate) fn effect(&mut self, table: ObjectId, ident: Ident) {
+        self.effects.push_back((table, ident));
+    }
+
+    pub(crate) fn key(&mut self, table: ObjectId, dependent: usize, values: Vec<Value>) {
+        self.keys.push_back((table, dependent, values));
+    }
+
+    pub(crate) fn next_effect(&mut self) -> Option<(ObjectId, Ident)> {
+        self.effects.pop_front()
+    }
+
+    pub(crate) fn next_key(&mut self) -> Option<(ObjectId, usize, Vec<Value>)> {
+        self.keys.pop_front()
+    }
+
+    pub(crate) fn open_checks(&self) -> Vec<(ObjectId, i64)> {
+        self.checks.iter().copied().collect()
     }
 
     pub(crate) fn check(&mut self, table: ObjectId, rowid: i64) {
@@ -59,6 +85,13 @@ impl Todo {
 impl Run<'_> {
     /// A row is gone from where it lay, or lost these values. Call after it was removed.
     pub(crate) fn left(&mut self, plan: &TablePlan, image: &Image, place: Place) -> Result<()> {
+        let unit = match place {
+            Place::Visible => TxNo(0),
+            Place::Displaced { unit, .. } => unit,
+        };
+        if unit == TxNo(0) {
+            self.keys_changed(plan, image)?;
+        }
         let claimed = match place {
             Place::Visible => true,
             Place::Displaced { reason, unit } => reason as u8 <= CLAIMS_MAX && unit == TxNo(0),
@@ -96,6 +129,9 @@ impl Run<'_> {
         if orphan && !plan.references.is_empty() {
             self.todo.checks.push_back((plan.table.id, rowid));
         }
+        if !plan.dependents.is_empty() && self.may_be_awaited(plan, image)? {
+            self.keys_changed(plan, image)?;
+        }
         for dependent in &plan.dependents {
             if let Some(child) = self.need(dependent.child)?
                 && self.any_displaced(&child)?
@@ -110,6 +146,9 @@ impl Run<'_> {
     /// Puts a row aside until [`Run::settle`] has decided.
     pub(crate) fn put_pending(&mut self, plan: &TablePlan, image: &Image) -> Result<()> {
         self.displace(plan, image, Reason::Pending, TxNo(0))?;
+        if !plan.dependents.is_empty() && self.may_be_awaited(plan, image)? {
+            self.keys_changed(plan, image)?;
+        }
         self.todo.seeds.push((plan.table.id, image.ident.clone()));
         Ok(())
     }
@@ -130,8 +169,14 @@ impl Run<'_> {
         self.plans.plan(self.db, id)
     }
 
+    /// Somebody may refer to this row otherwise than by what his columns read.
+    fn may_be_awaited(&mut self, plan: &TablePlan, image: &Image) -> Result<bool> {
+        Ok(self.any_bent()? || plan.implied_ident(&image.values).is_some_and(|i| i != image.ident))
+    }
+
     /// Decides everything that is open.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        self.settle_effects()?;
         let mut up = VecDeque::new();
         let candidates = self.candidates()?;
         // First what rows hold themselves, since who fails there has no claims that others could lose to.

@@ -8,7 +8,7 @@
 //! A local transaction has seen everything in the tables, so each of its writes wins and settles what was a conflict.
 //! That the result is what merging the block would give is held by a test over random worlds.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
@@ -18,6 +18,7 @@ use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
+use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{CellEdit, CellKind, Change, Value, ValueRef};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +32,9 @@ use crate::index::{At, IsAncestor, LOST_DELETE, Origin, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize_plan::{Slot, TablePlan};
+
+/// Rows up a chain of references that a new reference keeps.
+const REFERRED_LEVELS_MAX: usize = 15;
 
 /// Length of what tells apart two rows of one key that are not the same row, bytes.
 const DISTINGUISHER_BYTES: usize = 8;
@@ -74,6 +78,16 @@ struct Life {
     rowid: i64,
     /// Counters (indexes into the plan's columns) to which something was assigned, not only added.
     assigned: Vec<usize>,
+    /// Which life's end ended this one.
+    cause: Option<usize>,
+    /// Columns that foreign keys have changed, and through which life.
+    effects: Vec<(usize, usize)>,
+}
+
+impl Life {
+    fn of(table: ObjectId) -> Self {
+        Life { table, old: None, new: None, rowid: 0, assigned: Vec::new(), cause: None, effects: Vec::new() }
+    }
 }
 
 /// A row as the transaction left it; nothing of one that it deleted.
@@ -83,13 +97,16 @@ struct Written<'a> {
     raw: &'a [Value],
     /// See [`Life::assigned`].
     assigned: &'a [usize],
+    /// See [`Life::effects`].
+    effects: &'a [(usize, usize)],
 }
 
 /// What became of a row.
 enum Net {
     Insert,
     Update(Image),
-    Delete(Image),
+    /// The effect of a change of the block, perhaps.
+    Delete(Image, Option<u32>),
 }
 
 impl Merger {
@@ -132,6 +149,8 @@ impl Merger {
             layouts: HashMap::new(),
             moved: HashMap::new(),
             away: HashSet::new(),
+            late: Vec::new(),
+            referring: BTreeMap::new(),
         };
         if lives.iter().any(|l| l.old.is_none() && l.new.is_some()) {
             for life in &lives {
@@ -146,26 +165,30 @@ impl Merger {
             }
         }
         // Deleted rows by identity: an insert of the same key takes them up again.
-        let mut gone: BTreeMap<(ObjectId, Ident), Image> = BTreeMap::new();
-        for life in lives.iter().filter(|l| l.new.is_none()) {
+        let mut gone: BTreeMap<(ObjectId, Ident), (Image, usize)> = BTreeMap::new();
+        let causes: Vec<Option<usize>> = lives.iter().map(|l| l.cause).collect();
+        // Where the change of a life is, as far as others are its effects.
+        let mut places: HashMap<usize, u32> = HashMap::new();
+        for (n, life) in lives.iter().enumerate().filter(|(_, l)| l.new.is_none()) {
             let (Some(plan), Some(old)) = (run.plans.plan(db, life.table)?, &life.old) else { continue };
             let image = plan.captured(old)?;
-            gone.insert((life.table, image.ident.clone()), image);
+            gone.insert((life.table, image.ident.clone()), (image, n));
         }
-        for life in lives {
+        for (n, life) in lives.into_iter().enumerate() {
             let Some(plan) = run.plans.plan(db, life.table)? else { continue };
+            let (before, late) = (f.out.changes.len(), f.late.len());
             match (life.old, life.new) {
                 (None, Some(new)) => {
                     let fresh = f.new_image(&mut run, &plan, &new)?;
                     match gone.remove(&(life.table, fresh.ident.clone())) {
-                        Some(old) => {
+                        Some((old, _)) => {
                             let all: Vec<usize> = plan.counters.iter().map(|c| c.0).collect();
                             f.row(
                                 &mut run,
                                 &plan,
                                 Net::Update(old),
                                 fresh,
-                                Written { rowid: life.rowid, raw: &new, assigned: &all },
+                                Written { rowid: life.rowid, raw: &new, assigned: &all, effects: &[] },
                             )?;
                         }
                         None => {
@@ -174,7 +197,12 @@ impl Merger {
                                 &plan,
                                 Net::Insert,
                                 fresh,
-                                Written { rowid: life.rowid, raw: &new, assigned: &life.assigned },
+                                Written {
+                                    rowid: life.rowid,
+                                    raw: &new,
+                                    assigned: &life.assigned,
+                                    effects: &[],
+                                },
                             )?;
                         }
                     }
@@ -188,22 +216,39 @@ impl Merger {
                         &plan,
                         Net::Update(old),
                         image,
-                        Written { rowid: life.rowid, raw: &new, assigned: &life.assigned },
+                        Written {
+                            rowid: life.rowid,
+                            raw: &new,
+                            assigned: &life.assigned,
+                            effects: &life.effects,
+                        },
                     )?;
                 }
                 // Deletes come last: an insert may take the row up again.
                 (_, None) => {}
             }
+            if f.out.changes.len() > before {
+                places.insert(n, f.out.changes.len() as u32 - 1);
+            }
+            f.late[late..].iter_mut().for_each(|l| l.life = n);
         }
         if fault::on(Fault::DeleteNotLogged) {
             gone.clear();
         }
-        for ((table, _), old) in gone {
+        // Effects after their causes.
+        let mut gone: Vec<_> =
+            gone.into_iter().map(|((table, _), (old, n))| (depth(n, &causes), table, old, n)).collect();
+        gone.sort_by_key(|g| g.0);
+        for (_, table, old, n) in gone {
             if let Some(plan) = run.plans.plan(db, table)? {
                 let image = old.clone();
-                f.row(&mut run, &plan, Net::Delete(old), image, Written::default())?;
+                let cause = causes[n].and_then(|c| places.get(&c)).copied();
+                f.row(&mut run, &plan, Net::Delete(old, cause), image, Written::default())?;
+                places.insert(n, f.out.changes.len() as u32 - 1);
             }
         }
+        f.push_effects(&mut run, &mut places)?;
+        f.push_references(&mut run)?;
         f.out.todo = std::mem::take(&mut run.todo);
         run.finish()?;
         Ok(f.out)
@@ -214,6 +259,8 @@ impl Merger {
         let mut lives: Vec<Life> = Vec::with_capacity(captured.len());
         let mut at: HashMap<(ObjectId, i64), usize> = HashMap::new();
         let mut last: Option<(Arc<str>, ObjectId)> = None;
+        // Per captured change.
+        let mut lives_of: Vec<usize> = Vec::with_capacity(captured.len());
         for c in captured {
             let table = match &last {
                 Some((name, id)) if *name == c.table => *id,
@@ -232,29 +279,34 @@ impl Merger {
             match c.op {
                 CaptureOp::Insert => {
                     at.insert((table, c.new_rowid), lives.len());
-                    lives.push(Life { table, old: None, new: Some(c.new), rowid: c.new_rowid, assigned });
+                    lives_of.push(lives.len());
+                    lives.push(Life { new: Some(c.new), rowid: c.new_rowid, assigned, ..Life::of(table) });
                 }
                 CaptureOp::Update => {
                     let known = at.remove(&(table, c.old_rowid));
                     let n = known.unwrap_or_else(|| {
-                        lives.push(Life {
-                            table,
-                            old: Some(c.old),
-                            new: None,
-                            rowid: 0,
-                            assigned: Vec::new(),
-                        });
+                        lives.push(Life { old: Some(c.old.clone()), ..Life::of(table) });
                         lives.len() - 1
                     });
+                    if let Some(plan) = self.cache.plan(db, table)? {
+                        let cause = c.cause.and_then(|at| lives_of.get(at)).copied();
+                        note_effects(&plan, &mut lives[n].effects, (&c.old, &c.new), cause);
+                    }
+                    lives_of.push(n);
                     lives[n].assigned.extend(assigned);
                     lives[n].new = Some(c.new);
                     lives[n].rowid = c.new_rowid;
                     at.insert((table, c.new_rowid), n);
                 }
-                CaptureOp::Delete => match at.remove(&(table, c.old_rowid)) {
-                    Some(n) => lives[n].new = None,
-                    None => lives.push(Life { table, old: Some(c.old), new: None, rowid: 0, assigned }),
-                },
+                CaptureOp::Delete => {
+                    let n = at.remove(&(table, c.old_rowid)).unwrap_or_else(|| {
+                        lives.push(Life { old: Some(c.old), assigned, ..Life::of(table) });
+                        lives.len() - 1
+                    });
+                    lives[n].new = None;
+                    lives[n].cause = c.cause.and_then(|at| lives_of.get(at)).copied();
+                    lives_of.push(n);
+                }
             }
         }
         Ok(lives)
@@ -292,6 +344,39 @@ impl Merger {
     }
 }
 
+/// How far down the effects of effects this life's end is.
+fn depth(life: usize, causes: &[Option<usize>]) -> usize {
+    let chain = std::iter::successors(causes[life], |c| causes[*c]);
+    // A life is never its own cause; the bound is for the reader.
+    chain.take(causes.len()).count()
+}
+
+/// Which columns of a row a foreign key has changed last.
+fn note_effects(
+    plan: &TablePlan,
+    effects: &mut Vec<(usize, usize)>,
+    (old, new): (&[Value], &[Value]),
+    cause: Option<usize>,
+) {
+    for (at, slot) in plan.slots.iter().enumerate() {
+        if let Slot::Column(i) = slot
+            && old.get(at) != new.get(at)
+        {
+            effects.retain(|(e, _)| e != i);
+            effects.extend(cause.map(|c| (*i, c)));
+        }
+    }
+}
+
+/// An update through a foreign key.
+struct Late {
+    table: ObjectId,
+    image: Image,
+    columns: Vec<usize>,
+    cause: usize,
+    life: usize,
+}
+
 /// The counters that this change assigns to.
 fn assigned(plan: &TablePlan, c: &Captured) -> Vec<usize> {
     let adjusted = |i: usize| c.adjusted.as_ref().is_some_and(|a| a.contains(&plan.columns[i].tag));
@@ -320,6 +405,10 @@ struct Finalize<'a> {
     moved: HashMap<i64, bool>,
     /// Rows that this transaction has put under another key than they were born with: `_k` may not say so yet.
     away: HashSet<(ObjectId, Ident)>,
+    /// Updates through foreign keys, to be logged after what caused them.
+    late: Vec<Late>,
+    /// References that were written: table, place among the plan's, and the parent's values.
+    referring: BTreeMap<(ObjectId, usize, Ident), Vec<Value>>,
 }
 
 impl Finalize<'_> {
@@ -400,7 +489,7 @@ impl Finalize<'_> {
         mut image: Image,
         written: Written<'_>,
     ) -> Result<()> {
-        let Written { rowid, raw, assigned } = written;
+        let Written { rowid, raw, assigned, effects } = written;
         let tx = self.local.origin.tx;
         match net {
             Net::Insert => {
@@ -411,6 +500,7 @@ impl Finalize<'_> {
                 let f = run.hash(plan, &image, Place::Visible)?;
                 run.add(plan, f);
                 self.shown(run, plan, &image, rowid)?;
+                self.note_references(plan, &image, None);
                 let edits = self.counted_from_zero(plan, &mut image, assigned);
                 let ident = image.ident.clone();
                 self.push_insert(plan, image)?;
@@ -429,6 +519,10 @@ impl Finalize<'_> {
                     let edit = self.edit_of(plan, i, &old, &image, assigned);
                     edits.extend(edit.map(|e| (i, e)));
                 }
+                let is_effect = |c: &usize| effects.iter().any(|(e, _)| e == c);
+                if changed.iter().any(is_effect) {
+                    image.flags |= HISTORY;
+                }
                 if !changed.is_empty() && old.flags & SIBLINGS != 0 {
                     self.settle_siblings(run, plan, &mut image, &changed)?;
                 }
@@ -446,22 +540,39 @@ impl Finalize<'_> {
                 }
                 // An edit overrules only what it names: what has lost before may still stand.
                 let unsettled = old.flags & SIBLINGS != 0 && !edits.is_empty();
-                if unsettled || (old.flags & (HISTORY | BIRTHS) != 0 && run.any_displaced(plan)?) {
+                let bent = || run.db.is_bent(plan.no, &image.ident);
+                if unsettled || (old.flags & (HISTORY | BIRTHS) != 0 && (bent()? || run.any_displaced(plan)?)) {
                     self.out.recompute.push((plan.table.id, image.ident.clone()));
                 }
                 let rest: Vec<usize> =
                     changed.into_iter().filter(|i| !edits.iter().any(|(e, _)| e == i)).collect();
                 let ident = image.ident.clone();
+                let (late, rest): (Vec<usize>, Vec<usize>) = rest.into_iter().partition(is_effect);
+                self.note_references(plan, &image, Some(&rest));
+                if !late.is_empty() {
+                    let mut causes: Vec<usize> = effects.iter().map(|(_, c)| *c).collect();
+                    causes.sort_unstable();
+                    causes.dedup();
+                    for cause in causes {
+                        let through = |c: &&usize| effects.contains(&(**c, cause));
+                        let columns: Vec<usize> = late.iter().filter(through).copied().collect();
+                        if !columns.is_empty() {
+                            let (table, image) = (plan.table.id, image.clone());
+                            self.late.push(Late { table, image, columns, cause, life: 0 });
+                        }
+                    }
+                }
                 if !rest.is_empty() {
-                    self.push_update(plan, image, &rest)?;
+                    self.push_update(plan, image, &rest, None)?;
                 }
                 self.push_edits(plan, ident, edits)
             }
-            Net::Delete(old) => {
+            Net::Delete(old, cause) => {
                 let f = run.hash(plan, &old, Place::Visible)?;
                 run.subtract(plan, f);
                 run.left(plan, &old, Place::Visible)?;
-                if old.flags & SIBLINGS != 0 {
+                // What it makes of earlier deletes is worked out from what they were.
+                if old.flags & (SIBLINGS | HISTORY | BIRTHS) == SIBLINGS {
                     run.db.drop_siblings(plan.no, &old.ident)?;
                 }
                 if old.flags & (HISTORY | BIRTHS) != 0 {
@@ -469,7 +580,7 @@ impl Finalize<'_> {
                 }
                 let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));
                 let key = old.ident.to_key()?;
-                self.push(plan, old.ident, RowChange::Delete { layout, key });
+                self.push(plan, old.ident, RowChange::Delete { layout, key, cause });
                 Ok(())
             }
         }
@@ -604,12 +715,89 @@ impl Finalize<'_> {
         Ok(())
     }
 
-    fn push_update(&mut self, plan: &TablePlan, mut image: Image, changed: &[usize]) -> Result<()> {
+    fn push_update(
+        &mut self,
+        plan: &TablePlan,
+        mut image: Image,
+        changed: &[usize],
+        cause: Option<u32>,
+    ) -> Result<()> {
         let tags = changed.iter().map(|c| plan.columns[*c].tag).collect();
         let layout = self.layout(Layout(plan.table.id, 0, tags));
         let values = changed.iter().map(|c| std::mem::take(&mut image.values[*c])).collect();
         let key = image.ident.to_key()?;
-        self.push(plan, image.ident, RowChange::Update { layout, key, values });
+        self.push(plan, image.ident, RowChange::Update { layout, key, values, cause });
+        Ok(())
+    }
+
+    /// The row's references that were written are to be logged: all, or those over some of these columns.
+    fn note_references(&mut self, plan: &TablePlan, image: &Image, columns: Option<&[usize]>) {
+        if !self.local.foreign_key_checks {
+            return;
+        }
+        for (n, reference) in plan.references.iter().enumerate().filter(|(_, r)| r.holds_on()) {
+            if columns.is_some_and(|all| !reference.columns.iter().any(|c| all.contains(c))) {
+                continue;
+            }
+            if let Some(key) = plan.key_of(&reference.columns, image) {
+                let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
+                self.referring.entry((plan.table.id, n, Ident::of(&key))).or_insert(key);
+            }
+        }
+    }
+
+    /// Logs the updates through foreign keys, each after its cause.
+    fn push_effects(&mut self, run: &mut Run<'_>, places: &mut HashMap<usize, u32>) -> Result<()> {
+        let mut open = std::mem::take(&mut self.late);
+        while !open.is_empty() {
+            let waits = |l: &Late| open.iter().any(|o| o.life == l.cause && o.life != l.life);
+            // Those that hold each other up go as they are.
+            let next = open.iter().position(|l| !waits(l)).unwrap_or_default();
+            let Late { table, image, columns, cause, life } = open.remove(next);
+            let Some(plan) = run.plans.plan(run.db, table)? else { continue };
+            let cause = places.get(&cause).copied();
+            self.push_update(&plan, image, &columns, cause)?;
+            places.insert(life, self.out.changes.len() as u32 - 1);
+        }
+        Ok(())
+    }
+
+    /// Logs that rows are referred to: a delete elsewhere that has not seen it does not take the parent away, nor what
+    /// that refers to.
+    fn push_references(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let mut known: HashSet<(ObjectId, Ident)> = HashSet::new();
+        let mut open: VecDeque<(Arc<TablePlan>, Image, usize)> = VecDeque::new();
+        for ((table, n, _), key) in std::mem::take(&mut self.referring) {
+            let Some(plan) = run.plans.plan(run.db, table)? else { continue };
+            if let Some((parent, image)) = run.parent(&plan.references[n], &key)? {
+                open.push_back((parent, image, 1));
+            }
+        }
+        let written: HashSet<(i64, Ident)> = self.out.touched.iter().cloned().collect();
+        while let Some((plan, image, level)) = open.pop_front() {
+            if !known.insert((plan.table.id, image.ident.clone())) {
+                continue;
+            }
+            // What this transaction has written is kept by that.
+            if !written.contains(&(plan.no, image.ident.clone())) {
+                let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));
+                let key = image.ident.to_key()?;
+                let change = RowChange::Update { layout, key, values: Vec::new(), cause: None };
+                self.push(&plan, image.ident.clone(), change);
+            }
+            if level < REFERRED_LEVELS_MAX {
+                for reference in &plan.references {
+                    let key = plan.key_of(&reference.columns, &image);
+                    let key = key.map(|k| k.iter().map(|v| v.to_value()).collect::<Vec<_>>());
+                    if reference.on_delete != ReferentialAction::SetNull
+                        && let Some(key) = key
+                        && let Some((parent, image)) = run.parent(reference, &key)?
+                    {
+                        open.push_back((parent, image, level + 1));
+                    }
+                }
+            }
+        }
         Ok(())
     }
 

@@ -39,11 +39,25 @@ CREATE TABLE col (
 ) WITHOUT ROWID;
 ";
 
+/// Made wherever it is missing: a store of before has none.
+pub(crate) const BENT_SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS bent (
+    tbl INTEGER NOT NULL, ident NOT NULL, fk BLOB NOT NULL, key NOT NULL, reads NOT NULL,
+    exact INTEGER NOT NULL,
+    PRIMARY KEY (tbl, ident, fk)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS bent_key ON bent (fk, exact, key);
+";
+
 /// The number under which schema changes are indexed.
 pub(crate) const SCHEMA_TABLE: i64 = 0;
 
 /// In place of a column tag: the sibling is a delete that lost.
 pub(crate) const LOST_DELETE: i64 = -1;
+
+/// In place of a column tag: a delete of something that lives on, whether anybody has seen that or not. Its effects on
+/// other rows do not count. No conflict by itself.
+pub(crate) const OUTVOTED: i64 = -2;
 
 /// Is block `earlier` a strict ancestor of block `later`? Answered by whoever owns the DAG.
 pub type IsAncestor<'a> = &'a dyn Fn(BlockNo, BlockNo) -> Result<bool>;
@@ -95,6 +109,16 @@ pub(crate) struct Loaded {
     pub values: Vec<Value>,
     /// One per column of edits.
     pub edits: Vec<CellEdit>,
+    /// Of which change it is the effect.
+    pub cause: Option<Cause>,
+}
+
+/// A change that had an effect on another row, through a foreign key.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    pub table: ObjectId,
+    pub ident: Ident,
+    pub is_delete: bool,
 }
 
 impl Loaded {
@@ -225,6 +249,10 @@ impl Connection {
     pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {
         let origin = self.origin(at.tx)?;
         let (layout, change) = self.row_change(&origin, at.offset)?;
+        let cause = match change.cause() {
+            Some(n) => self.cause(&origin, n)?,
+            None => None,
+        };
         let (kind, values, edits) = match change {
             RowChange::Insert { generated, values, .. } => {
                 (WriteKind::Insert { generated }, values, Vec::new())
@@ -234,7 +262,21 @@ impl Connection {
             RowChange::Delete { .. } => (WriteKind::Delete, Vec::new(), Vec::new()),
         };
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
-        Ok(Loaded { at, origin, write: RowWrite { kind, columns }, values, edits })
+        let write = RowWrite { kind, columns, weak: cause.is_some() };
+        Ok(Loaded { at, origin, write, values, edits, cause })
+    }
+
+    /// The change at this index of a transaction, as far as others are its effects.
+    pub(crate) fn cause(&self, of: &Origin, index: u32) -> Result<Option<Cause>> {
+        let stored = self.body(of.block)?;
+        let tx = stored.body.transactions().get(of.position as usize);
+        let Some(Change::Row(change)) = tx.and_then(|t| t.changes().get(index as usize)) else {
+            return Ok(None);
+        };
+        let Some(layout) = stored.body.layouts().get(change.layout()) else { return Ok(None) };
+        let is_delete = matches!(change, RowChange::Delete { .. });
+        let key = change.key(layout);
+        Ok(key.map(|k| Cause { table: layout.table(), ident: Ident::of(&k.0), is_delete }))
     }
 
     pub(crate) fn put_sibling(&self, table: i64, ident: &Ident, unit: TxNo, tag: i64, at: At) -> Result<()> {
@@ -256,10 +298,21 @@ impl Connection {
         self.execute("DELETE FROM sibling WHERE tbl = ?1 AND ident = ?2", params).map(drop)
     }
 
+    /// The deletes of a row that do not count.
+    pub(crate) fn outvoted_of(&self, table: i64, ident: &Ident) -> Result<Vec<At>> {
+        let mut found = Vec::new();
+        let sql = "SELECT tx, off FROM sibling WHERE tbl = ?1 AND ident = ?2 AND unit = 0 AND tag = -2";
+        self.query(sql, [ValueRef::Int(table), ident.sql()], |r| {
+            found.push(At { tx: TxNo(r.int(0)? as u64), offset: r.int(1)? as u32 });
+            Ok(NEXT)
+        })?;
+        Ok(found)
+    }
+
     /// The siblings of the visible incarnation of a row: (tag, where).
     pub(crate) fn siblings_of(&self, table: i64, ident: &Ident) -> Result<Vec<(i64, At)>> {
         let mut found = Vec::new();
-        let sql = "SELECT tag, tx, off FROM sibling WHERE tbl = ?1 AND ident = ?2 AND unit = 0";
+        let sql = "SELECT tag, tx, off FROM sibling WHERE tbl = ?1 AND ident = ?2 AND unit = 0 AND tag >= -1";
         self.query(sql, [ValueRef::Int(table), ident.sql()], |r| {
             found.push((r.int(0)?, At { tx: TxNo(r.int(1)? as u64), offset: r.int(2)? as u32 }));
             Ok(NEXT)

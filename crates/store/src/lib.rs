@@ -36,6 +36,9 @@ mod connection_writer;
 mod disk;
 mod displaced;
 mod displaced_settle;
+mod effects;
+#[cfg(test)]
+mod effects_tests;
 mod error;
 mod finalize;
 mod fingerprint;
@@ -106,4 +109,5 @@ pub use sync::LogSync;
 pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
-pub(crate) const SCHEMAS: &[&str] = &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, fingerprint::SCHEMA];
+pub(crate) const SCHEMAS: &[&str] =
+    &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, index::BENT_SCHEMA, fingerprint::SCHEMA];

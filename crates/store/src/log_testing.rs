@@ -22,7 +22,7 @@ pub(crate) fn insert(id: i64, text: &str) -> Change {
 }
 
 pub(crate) fn delete(id: i64) -> Change {
-    Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(id) })
+    Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(id), cause: None })
 }
 
 pub(crate) fn layouts() -> Vec<Layout> {

@@ -18,7 +18,7 @@ use p2pdb_model::catalog::{
 use p2pdb_model::change::WriteOrder;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
-use p2pdb_model::schema::{Definition, IndexPart};
+use p2pdb_model::schema::{Definition, IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind, Value, ValueRef};
 
@@ -28,7 +28,9 @@ use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::index::tx_sql;
 use crate::log::TxNo;
-use crate::materialize_plan::{COLUMN_REASON, COLUMN_UNIT, TablePlan, index_columns, key_index};
+use crate::materialize_plan::{
+    COLUMN_REASON, COLUMN_UNIT, TablePlan, feeds_itself, index_columns, key_index,
+};
 use crate::meaning::{ColumnHistory, Meaning};
 use crate::objects::Schema;
 use crate::query::NEXT;
@@ -122,6 +124,17 @@ struct IndexShape {
     unique: Option<Vec<IndexPart>>,
 }
 
+/// A foreign key as resolved.
+#[derive(Clone, Debug, PartialEq)]
+struct ReferenceShape {
+    id: ObjectId,
+    columns: Vec<ColumnTag>,
+    parent: ObjectId,
+    parent_columns: Vec<ColumnTag>,
+    actions: (ReferentialAction, ReferentialAction),
+    bends: bool,
+}
+
 /// Everything about a table that SQLite sees.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
@@ -135,7 +148,7 @@ struct Shape {
     /// CHECKs.
     checks: BTreeMap<ObjectId, String>,
     /// Foreign keys as resolved.
-    references: Vec<(ObjectId, Vec<ColumnTag>, ObjectId, Vec<ColumnTag>)>,
+    references: Vec<ReferenceShape>,
 }
 
 impl Shape {
@@ -178,9 +191,16 @@ impl Shape {
             indexes.insert(physical, IndexShape { sql, displaced, unique });
         }
         let mut references = Vec::new();
-        for fk in &t.foreign_keys {
+        for (number, fk) in t.foreign_keys.iter().enumerate() {
             let Some((parent, parent_columns)) = &fk.parent else { continue };
-            references.push((fk.id, fk.def.columns.clone(), *parent, parent_columns.clone()));
+            references.push(ReferenceShape {
+                id: fk.id,
+                columns: fk.def.columns.clone(),
+                parent: *parent,
+                parent_columns: parent_columns.clone(),
+                actions: (fk.def.on_delete, fk.def.on_update),
+                bends: !feeds_itself(&schema.catalog, t.id, number),
+            });
             let on = fk.def.columns.iter().map(|c| physical_column(*c)).collect::<Vec<_>>().join(", ");
             let g = format!("g_{}", hex(&fk.id.0));
             let over_displaced = format!("CREATE INDEX {g} ON {displaced} ({on})");
@@ -300,7 +320,7 @@ impl Run<'_> {
                 Ok(NEXT)
             })?;
             for stored in self.displaced_where(&child, &child.sql.all_displaced, &[])? {
-                self.todo.seed(dependent.child, stored.image.ident);
+                self.recompute(&child, &stored.image.ident)?;
             }
         }
         Ok(())
@@ -319,9 +339,12 @@ impl Run<'_> {
             physical_table(id),
             physical_displaced(id)
         ))?;
-        for of_table in
-            ["sibling WHERE tbl = ?1", "fingerprint WHERE tbl = ?1", "col WHERE tbl = ?1 AND added > 0"]
-        {
+        for of_table in [
+            "sibling WHERE tbl = ?1",
+            "bent WHERE tbl = ?1",
+            "fingerprint WHERE tbl = ?1",
+            "col WHERE tbl = ?1 AND added > 0",
+        ] {
             db.execute(&format!("DELETE FROM {of_table}"), [ValueRef::Int(no)])?;
         }
         self.forget_table(no);
@@ -509,8 +532,24 @@ impl Run<'_> {
     /// After a table was reshaped: what may be visible now, or no longer.
     fn look_again(&mut self, id: ObjectId, before: Option<&Shape>, after: &Shape) -> Result<()> {
         let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
-        for stored in self.displaced_where(&plan, &plan.sql.all_displaced, &[])? {
-            self.todo.seed(id, stored.image.ident);
+        let displaced = self.displaced_where(&plan, &plan.sql.all_displaced, &[])?;
+        if before.is_none_or(|b| b.references != after.references) {
+            // What the rows' references read may be something else.
+            let mut idents = self.db.bent_of_table(plan.no)?;
+            idents.extend(displaced.iter().map(|s| s.image.ident.clone()));
+            idents.sort();
+            idents.dedup();
+            for ident in idents {
+                self.recompute(&plan, &ident)?;
+            }
+        } else {
+            for stored in displaced {
+                self.todo.seed(id, stored.image.ident);
+            }
+        }
+        for dependent in &plan.dependents {
+            let bent = self.db.bent_by(dependent.id)?;
+            self.reconsider_bent(dependent.child, &bent)?;
         }
         if before.is_some_and(|b| after.asks_more_than(b)) {
             self.each_row(&plan, &mut |run, stored| {
@@ -521,7 +560,7 @@ impl Run<'_> {
             })?;
         }
         for reference in &plan.references {
-            let shape = after.references.iter().find(|r| r.0 == plan.table.foreign_keys[reference.number].id);
+            let shape = after.references.iter().find(|r| r.id == reference.id);
             let new = shape.is_some_and(|s| !before.is_some_and(|b| b.references.contains(s)));
             if !new {
                 continue;

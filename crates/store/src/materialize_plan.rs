@@ -6,11 +6,12 @@ use std::sync::Arc;
 use p2pdb_merge::CellRule;
 use p2pdb_model::catalog::{
     COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
+    sqlite_collation,
 };
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{CellKind, Value};
+use p2pdb_model::{Catalog, CellKind, Value};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -82,8 +83,30 @@ pub(crate) struct Reference {
     /// Index into the table's `foreign_keys`.
     pub number: usize,
     pub columns: Vec<usize>,
+    /// The constraint.
+    pub id: ObjectId,
+    pub parent: ObjectId,
+    /// The parent's columns.
+    pub parent_columns: Vec<ColumnTag>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    /// A parent that goes or changes its key may change what the columns read (`effects`).
+    pub bends: bool,
     /// Is there a visible parent with these values?
     pub parent_exists: String,
+    /// The visible parent.
+    pub find_parent: String,
+    /// Is there a live one that is displaced?
+    pub parent_waits: String,
+    /// Is the first half of the parameters the same key as the second?
+    pub same_key: String,
+}
+
+impl Reference {
+    /// A row that refers to a parent keeps it against those who have not seen that.
+    pub(crate) fn holds_on(&self) -> bool {
+        matches!(self.on_delete, ReferentialAction::NoAction | ReferentialAction::Restrict)
+    }
 }
 
 /// A foreign key, from the parent's side.
@@ -101,6 +124,11 @@ pub(crate) struct Dependent {
     /// Rowids of visible and of displaced children with these values.
     pub find_visible: String,
     pub find_displaced: String,
+    /// The constraint.
+    pub id: ObjectId,
+    /// Visible children with these values, whole, and displaced ones that are live for whatever reason.
+    pub all_visible: String,
+    pub all_displaced: String,
 }
 
 /// What a place of a captured row is.
@@ -126,8 +154,11 @@ pub(crate) struct TablePlan {
     /// The primary key is not what the table was made with: new rows write their identity out.
     pub rekeyed: bool,
     pub uniques: Vec<Unique>,
+    /// By the ids of the constraints.
     pub references: Vec<Reference>,
     pub dependents: Vec<Dependent>,
+    /// References lead from the table, over others or not, back to it.
+    pub circular: bool,
     /// The order of columns in SQLite.
     pub slots: Vec<Slot>,
     pub checks: Vec<PlanCheck>,
@@ -248,10 +279,8 @@ impl TablePlan {
             _ => Vec::new(),
         };
         let (name, displaced) = (physical_table(table.id), physical_displaced(table.id));
-        let list: String = columns.iter().map(|c| format!(", {}", physical_column(c.tag))).collect();
-        let fields = format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}{list}");
-        let from_t = format!("SELECT rowid, {fields} FROM {name}");
-        let from_x = format!("SELECT rowid, {fields}, {COLUMN_REASON}, {COLUMN_UNIT} FROM {displaced}");
+        let fields = fields(table);
+        let (from_t, from_x) = select_from(table);
         let claims = format!("{COLUMN_UNIT} = 0 AND {COLUMN_REASON} <= {}", crate::displaced::CLAIMS_MAX);
         let uniques = table
             .indexes
@@ -268,16 +297,30 @@ impl TablePlan {
                 })
             })
             .collect::<Vec<_>>();
-        let references = table
+        let mut references = table
             .foreign_keys
             .iter()
             .enumerate()
             .filter_map(|(number, fk)| {
                 let (parent, parent_columns) = fk.parent.as_ref()?;
                 let parent_table = physical_table(*parent);
+                let same = equals_columns(parent_columns);
+                let (parent_row, _) = catalog.table_by_id(*parent).map(select_from)?;
                 Some(Reference {
                     number,
                     columns: all_at(&fk.def.columns)?,
+                    id: fk.id,
+                    parent: *parent,
+                    parent_columns: parent_columns.clone(),
+                    on_delete: fk.def.on_delete,
+                    on_update: fk.def.on_update,
+                    bends: !feeds_itself(catalog, table.id, number),
+                    same_key: same_key(catalog.table_by_id(*parent)?, parent_columns),
+                    find_parent: format!("{parent_row} WHERE {same}"),
+                    parent_waits: format!(
+                        "SELECT 1 FROM {} WHERE {same} AND {COLUMN_UNIT} = 0 LIMIT 1",
+                        physical_displaced(*parent)
+                    ),
                     parent_exists: format!(
                         "SELECT 1 FROM {parent_table} WHERE {} LIMIT 1",
                         equals_columns(parent_columns)
@@ -285,13 +328,18 @@ impl TablePlan {
                 })
             })
             .collect::<Vec<_>>();
+        references.sort_by_key(|r| r.id);
         let mut dependents = Vec::new();
         for (child, number) in catalog.referenced_by(table.id) {
             let Some(child_table) = catalog.table_by_id(*child) else { continue };
             let fk = &child_table.foreign_keys[*number];
             let Some(columns) = fk.parent.as_ref().and_then(|(_, c)| all_at(c)) else { continue };
             let same = equals_columns(&fk.def.columns);
+            let (child_row, child_displaced) = select_from(child_table);
             dependents.push(Dependent {
+                id: fk.id,
+                all_visible: format!("{child_row} WHERE {same}"),
+                all_displaced: format!("{child_displaced} WHERE {same} AND {COLUMN_UNIT} = 0"),
                 child: *child,
                 number: *number,
                 columns,
@@ -371,7 +419,7 @@ impl TablePlan {
             set_reason: format!("UPDATE {displaced} SET {COLUMN_REASON} = ?2 WHERE rowid = ?1"),
             name,
         };
-        let table = table.clone();
+        let (circular, table) = (is_circular(catalog, table.id), table.clone());
         Ok(Self {
             table,
             no,
@@ -382,6 +430,7 @@ impl TablePlan {
             uniques,
             references,
             dependents,
+            circular,
             checks,
             joined,
             slots,
@@ -415,6 +464,74 @@ fn reads(condition: &str, column: &str) -> bool {
         let (before, after) = (&condition[..at], &condition[at + column.len()..]);
         !before.ends_with(word) && !after.starts_with(word)
     })
+}
+
+/// `SELECT 1 WHERE ?1 = ?3 … AND ?2 = ?4 …`, each by the collation of its column.
+fn same_key(table: &Table, columns: &[ColumnTag]) -> String {
+    let one = |(n, tag): (usize, &ColumnTag)| {
+        let collation = table.column_by_tag(*tag).and_then(|c| sqlite_collation(&c.def.ty));
+        let collate = collation.map(|c| format!(" COLLATE \"{c}\"")).unwrap_or_default();
+        format!("?{} = ?{}{collate}", n + 1, n + 1 + columns.len())
+    };
+    format!("SELECT 1 WHERE {}", columns.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND "))
+}
+
+/// The fields of a row as [`select_from`] lists them, without its rowid.
+fn fields(table: &Table) -> String {
+    let list: String = table.columns.iter().map(|c| format!(", {}", physical_column(c.tag))).collect();
+    format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}{list}")
+}
+
+/// SELECT of whole rows, visible and displaced, as far as WHERE.
+fn select_from(table: &Arc<Table>) -> (String, String) {
+    let fields = fields(table);
+    let (t, x) = (physical_table(table.id), physical_displaced(table.id));
+    (
+        format!("SELECT rowid, {fields} FROM {t}"),
+        format!("SELECT rowid, {fields}, {COLUMN_REASON}, {COLUMN_UNIT} FROM {x}"),
+    )
+}
+
+/// What this foreign key does to the child's columns may come back to it: other keys refer to these columns, and so on, as far
+/// as the columns that it refers to itself.
+pub(crate) fn feeds_itself(catalog: &Catalog, child: ObjectId, number: usize) -> bool {
+    let mut seen = vec![(child, number)];
+    let mut next = 0;
+    while let Some(&(table, n)) = seen.get(next) {
+        next += 1;
+        let Some(columns) = catalog.table_by_id(table).and_then(|t| t.foreign_keys.get(n)) else { continue };
+        for (fed, m) in catalog.referenced_by(table) {
+            let fk = catalog.table_by_id(*fed).and_then(|t| t.foreign_keys.get(*m));
+            let Some((_, read)) = fk.and_then(|fk| fk.parent.as_ref()) else { continue };
+            if !read.iter().any(|c| columns.def.columns.contains(c)) {
+                continue;
+            }
+            if (*fed, *m) == (child, number) {
+                return true;
+            }
+            if !seen.contains(&(*fed, *m)) {
+                seen.push((*fed, *m));
+            }
+        }
+    }
+    false
+}
+
+fn is_circular(catalog: &Catalog, table: ObjectId) -> bool {
+    let mut seen: Vec<ObjectId> = catalog.referenced_by(table).iter().map(|c| c.0).collect();
+    let mut next = 0;
+    while let Some(&t) = seen.get(next) {
+        next += 1;
+        if t == table {
+            return true;
+        }
+        for (child, _) in catalog.referenced_by(t) {
+            if !seen.contains(child) {
+                seen.push(*child);
+            }
+        }
+    }
+    false
 }
 
 /// Per column, the plain registers that CHECKs join it to.

@@ -170,6 +170,7 @@ fn inverse(c: &Captured) -> Captured {
         old: c.new.clone(),
         new: c.old.clone(),
         adjusted: None,
+        cause: None,
     }
 }
 

@@ -132,6 +132,11 @@ impl Report {
                 self.add(part, subject, problem);
                 Ok(())
             }
+            // The statements of a check are always the same: what does not fit them is the file's schema.
+            Err(StoreError::Sqlite(rusqlite::Error::SqlInputError { msg, .. })) => {
+                self.add(part, subject, format!("SQLite's schema is not what was made: {msg}"));
+                Ok(())
+            }
             other => other,
         }
     }

@@ -45,7 +45,7 @@ pub fn new_account(n: usize, owner: bool) -> AccessChange {
 
 /// A row deleted: any change that is not of access.
 pub fn row() -> Vec<Change> {
-    vec![Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(1) })]
+    vec![Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(1), cause: None })]
 }
 
 pub fn access(changes: &[AccessChange]) -> Vec<Change> {

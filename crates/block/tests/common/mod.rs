@@ -201,8 +201,12 @@ pub fn every_change() -> Vec<Change> {
             generated: false,
             values: vec![Value::Real(-0.25)],
         }),
-        row(RowChange::Update { layout: 0, key: RowKey::int(-1), values: values(1 << 33) }),
-        row(RowChange::Delete { layout: 0, key: RowKey(vec![Value::Text("schön".into()), Value::Int(0)]) }),
+        row(RowChange::Update { layout: 0, key: RowKey::int(-1), values: values(1 << 33), cause: None }),
+        row(RowChange::Delete {
+            layout: 0,
+            key: RowKey(vec![Value::Text("schön".into()), Value::Int(0)]),
+            cause: None,
+        }),
         put(
             db,
             ObjectKind::Database,

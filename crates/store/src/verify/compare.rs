@@ -11,7 +11,7 @@ use p2pdb_model::Value;
 
 use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report, quote, quote_text};
 use crate::connection::Connection;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::query::NEXT;
 use crate::sqlite::from_sql;
 
@@ -45,7 +45,15 @@ impl Default for Compare<'_> {
 /// Compares definitions and rows of all tables.
 pub fn compare(a: &Connection, b: &Connection, how: Compare<'_>, progress: OnProgress<'_>) -> Result<Report> {
     let mut report = Report::default();
-    let (tables_a, tables_b) = (schema(a)?, schema(b)?);
+    let (mut tables_a, mut tables_b) = Default::default();
+    for (c, name, tables) in [(a, how.a, &mut tables_a), (b, how.b, &mut tables_b)] {
+        let read = schema(c).map(|found| *tables = found);
+        if let Err(StoreError::Corrupt(problem)) = &read {
+            report.add(Part::Table, "sqlite_schema", format!("of {name} cannot be read: {problem}"));
+            return Ok(report);
+        }
+        read?;
+    }
     let names: BTreeSet<&String> = tables_a.keys().chain(tables_b.keys()).collect();
     let total = names.len() as u64;
     for (done, name) in names.into_iter().enumerate() {

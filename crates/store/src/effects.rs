@@ -1,0 +1,404 @@
+//! Foreign keys' effects on merged rows: what a parent that goes, or changes its key, does to children that its author
+//! had not seen, and what becomes of the effects that are in the log when the parent stays after all (`docs/merge.md`).
+//!
+//! * *Effects in the log.* CASCADE and SET NULL are logged by the statement, each with its cause. The effect of a delete
+//!   counts as long as the delete does: when an edit elsewhere keeps the parent, its children stay as well.
+//! * *Effects that nobody logged.* A row that refers to a key which no live row has any more is *bent*: its columns read
+//!   the new key of the row that was born with that key, or NULL where the constraint says SET NULL. What was written is
+//!   in the log; `bent` says which rows these are and what they referred to, so that they are found when a parent comes.
+//!
+//! Both depend on which rows are live and on what they hold, never on which are visible, so that nothing that is
+//! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
+//! are displaced, like those of CASCADE.
+
+use std::sync::Arc;
+
+use p2pdb_merge::{RowWrite, WriteKind, merge_row};
+use p2pdb_model::ids::ObjectId;
+use p2pdb_model::schema::ReferentialAction;
+use p2pdb_model::{Change, Value, ValueRef};
+
+use crate::connection::Connection;
+use crate::displaced::{HISTORY, Image, Place, Run};
+use crate::error::{Result, StoreError};
+use crate::index::{Cause, Loaded, Origin, saw};
+use crate::index_ident::Ident;
+use crate::log::TxNo;
+use crate::materialize_plan::{Dependent, Reference, TablePlan};
+use crate::query::NEXT;
+
+/// Rows over which the question is followed whether an effect counts; a delete further away counts.
+const CAUSES_MAX: usize = 64;
+
+/// A row whose columns of a foreign key read otherwise than they were written.
+pub(crate) struct Bent {
+    pub ident: Ident,
+    /// What was written.
+    pub key: Ident,
+    /// What the columns read instead.
+    reads: Ident,
+}
+
+impl Connection {
+    fn bend(
+        &self,
+        plan: &TablePlan,
+        ident: &Ident,
+        reference: &Reference,
+        key: &[Value],
+        reads: &[Value],
+    ) -> Result<()> {
+        let exact = !key.iter().any(|v| matches!(v, Value::Text(_) | Value::Real(_)));
+        let (key, reads) = (Ident::of(key), Ident::of(reads));
+        self.execute(
+            "INSERT OR REPLACE INTO bent (tbl, ident, fk, key, reads, exact) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            [
+                ValueRef::Int(plan.no),
+                ident.sql(),
+                ValueRef::Blob(&reference.id.0),
+                key.sql(),
+                reads.sql(),
+                ValueRef::Int(i64::from(exact)),
+            ],
+        )
+        .map(drop)
+    }
+
+    fn unbend(&self, table: i64, ident: &Ident) -> Result<()> {
+        let params = [ValueRef::Int(table), ident.sql()];
+        self.execute("DELETE FROM bent WHERE tbl = ?1 AND ident = ?2", params).map(drop)
+    }
+
+    fn bent(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<Vec<Bent>> {
+        let mut found = Vec::new();
+        self.query(&format!("SELECT ident, key, reads FROM bent {sql}"), params, |r| {
+            let part = |n| Ident::from_sql(r.get(n)?);
+            found.push(Bent { ident: part(0)?, key: part(1)?, reads: part(2)? });
+            Ok(NEXT)
+        })?;
+        Ok(found)
+    }
+
+    pub(crate) fn bent_of_table(&self, table: i64) -> Result<Vec<Ident>> {
+        let found = self.bent("WHERE tbl = ?1 ORDER BY ident", &[ValueRef::Int(table)])?;
+        Ok(found.into_iter().map(|b| b.ident).collect())
+    }
+
+    /// The rows that this foreign key bends.
+    pub(crate) fn bent_by(&self, fk: ObjectId) -> Result<Vec<Bent>> {
+        self.bent("WHERE fk = ?1 ORDER BY tbl, ident", &[ValueRef::Blob(&fk.0)])
+    }
+
+    pub(crate) fn is_bent(&self, table: i64, ident: &Ident) -> Result<bool> {
+        let params = [ValueRef::Int(table), ident.sql()];
+        let sql = "SELECT 1 FROM bent WHERE tbl = ?1 AND ident = ?2 LIMIT 1";
+        Ok(self.query_one(sql, params, |_| Ok(()))?.is_some())
+    }
+}
+
+impl Run<'_> {
+    /// The accepted changes of a row that count, in write order: without the effects of deletes that do not.
+    ///
+    /// `path`: the rows about which this question is being asked already; what depends on its own answer counts.
+    pub(crate) fn counting(
+        &mut self,
+        no: i64,
+        row: (ObjectId, &Ident),
+        path: &mut Vec<(ObjectId, Ident)>,
+    ) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
+        let loaded = self.db.load_changes(no, row.1)?;
+        if loaded.iter().all(|l| l.cause.is_none()) {
+            return Ok((loaded, Vec::new()));
+        }
+        path.push((row.0, row.1.clone()));
+        let (mut counting, mut not) = (Vec::with_capacity(loaded.len()), Vec::new());
+        for l in loaded {
+            let outvoted = match &l.cause {
+                Some(cause) if cause.is_delete => self.is_outvoted(cause, l.at.tx, path)?,
+                _ => false,
+            };
+            if outvoted { not.push(l) } else { counting.push(l) }
+        }
+        path.pop();
+        Ok((counting, not))
+    }
+
+    /// The delete of this row by transaction `tx` does not count: some of what it aimed at lives on.
+    pub(crate) fn is_outvoted(
+        &mut self,
+        cause: &Cause,
+        tx: TxNo,
+        path: &mut Vec<(ObjectId, Ident)>,
+    ) -> Result<bool> {
+        let at_work = |(t, i): &(ObjectId, Ident)| *t == cause.table && *i == cause.ident;
+        if path.len() >= CAUSES_MAX || path.iter().any(at_work) {
+            return Ok(false);
+        }
+        if let Some(plan) = self.plans.plan(self.db, cause.table)?
+            && !plan.circular
+            && self.visible_of(&plan, &cause.ident)?.is_none()
+            && self.displaced_of(&plan, &cause.ident)?.is_empty()
+        {
+            return Ok(false);
+        }
+        let Some(no) = self.db.table_no_if_known(cause.table)? else { return Ok(false) };
+        let (loaded, _) = self.counting(no, (cause.table, &cause.ident), path)?;
+        let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
+        let is_ancestor = self.is_ancestor;
+        let mut ask = |a: usize, b: usize| {
+            let (later, earlier): (&Loaded, &Loaded) = (&loaded[a], &loaded[b]);
+            saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
+        };
+        // No cell is looked at.
+        let merged = merge_row::<StoreError>(&writes, &|_| true, &mut ask)?;
+        let delete = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
+        Ok(delete.is_none_or(|d| merged.outvoted.contains(&d)))
+    }
+
+    /// The effects of this row's delete by that transaction are to be looked at again.
+    pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
+        let stored = self.db.body(origin.block)?;
+        let Some(tx) = stored.body.transactions().get(origin.position as usize) else { return Ok(()) };
+        let named = |n: usize| match tx.changes().get(n) {
+            Some(Change::Row(change)) => {
+                let layout = stored.body.layouts().get(change.layout())?;
+                Some((layout.table(), Ident::of(&change.key(layout)?.0)))
+            }
+            _ => None,
+        };
+        for (n, change) in tx.changes().iter().enumerate() {
+            if let Change::Row(change) = change
+                && let Some(cause) = change.cause()
+                && named(cause as usize).is_some_and(|(t, i)| t == row.0 && i == *row.1)
+                && let Some((table, ident)) = named(n)
+            {
+                self.todo.effect(table, ident);
+            }
+        }
+        Ok(())
+    }
+
+    /// Is there any bent row?
+    pub(crate) fn any_bent(&mut self) -> Result<bool> {
+        if let Some(known) = self.bent {
+            return Ok(known);
+        }
+        let any = self.db.query_one("SELECT 1 FROM bent LIMIT 1", (), |_| Ok(()))?.is_some();
+        self.bent = Some(any);
+        Ok(any)
+    }
+
+    /// Forgets that the row is bent, before it is merged anew.
+    pub(crate) fn unbend(&mut self, plan: &TablePlan, ident: &Ident) -> Result<()> {
+        if self.any_bent()? { self.db.unbend(plan.no, ident) } else { Ok(()) }
+    }
+
+    /// Lets a row that was just merged read what its references lead to.
+    pub(crate) fn bend(&mut self, plan: &TablePlan, image: &mut Image) -> Result<()> {
+        for reference in plan.references.iter().filter(|r| r.bends) {
+            let key = plan.key_of(&reference.columns, image);
+            let Some(key) = key.map(|k| k.iter().map(|v| v.to_value()).collect::<Vec<_>>()) else { continue };
+            // The row itself is in no table at this moment.
+            let own = (reference.parent == plan.table.id).then_some(&*image);
+            let Some(reads) = self.reads(reference, &key, own)? else { continue };
+            self.db.bend(plan, &image.ident, reference, &key, &reads)?;
+            self.bent = Some(true);
+            image.flags |= HISTORY;
+            for (i, value) in reference.columns.iter().zip(reads) {
+                image.values[*i] = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the columns of a reference to this key read, if not the key. `own`: a row of the parent's table besides those
+    /// that are in it.
+    fn reads(
+        &mut self,
+        reference: &Reference,
+        key: &[Value],
+        own: Option<&Image>,
+    ) -> Result<Option<Vec<Value>>> {
+        let Some(parent) = self.plans.plan(self.db, reference.parent)? else { return Ok(None) };
+        let of_parent = |image: &Image| -> Option<Vec<Value>> {
+            let at = reference.parent_columns.iter().map(|c| parent.column(*c));
+            at.map(|i| i.map(|i| image.values[i].clone())).collect()
+        };
+        let own_key = own.and_then(of_parent);
+        let is_own = match &own_key {
+            Some(own) => {
+                let both: Vec<Value> = own.iter().chain(key).cloned().collect();
+                self.db.query_one(&reference.same_key, both, |_| Ok(()))?.is_some()
+            }
+            None => false,
+        };
+        if is_own || self.is_live(reference, key)? {
+            return Ok(None);
+        }
+        let moved = match (born_with(&parent, &reference.parent_columns, key), own) {
+            (Some(ident), Some(own)) if ident == own.ident => own_key,
+            (Some(ident), _) => self.live_of(&parent, &ident)?.and_then(|i| of_parent(&i)),
+            (None, _) => None,
+        };
+        let nulls = || Some(vec![Value::Null; key.len()]);
+        Ok(match moved {
+            Some(_) if reference.on_update == ReferentialAction::SetNull => nulls(),
+            Some(values) => Some(values),
+            None if reference.on_delete == ReferentialAction::SetNull => nulls(),
+            None => None,
+        })
+    }
+
+    fn is_live(&self, reference: &Reference, key: &[Value]) -> Result<bool> {
+        let found = |sql: &str| Ok::<_, StoreError>(self.db.query_one(sql, key, |_| Ok(()))?.is_some());
+        Ok(found(&reference.parent_exists)? || found(&reference.parent_waits)?)
+    }
+
+    /// The visible row that is referred to.
+    pub(crate) fn parent(
+        &mut self,
+        reference: &Reference,
+        key: &[Value],
+    ) -> Result<Option<(Arc<TablePlan>, Image)>> {
+        let Some(plan) = self.plans.plan(self.db, reference.parent)? else { return Ok(None) };
+        let found = self.visible_where(&plan, &reference.find_parent, &refs(key))?;
+        Ok(found.into_iter().next().map(|s| (plan, s.image)))
+    }
+
+    /// The live row of this identity.
+    fn live_of(&self, plan: &TablePlan, ident: &Ident) -> Result<Option<Image>> {
+        if let Some(stored) = self.visible_of(plan, ident)? {
+            return Ok(Some(stored.image));
+        }
+        let waiting =
+            |s: &crate::displaced::Stored| matches!(s.place, Place::Displaced { unit: TxNo(0), .. });
+        Ok(self.displaced_of(plan, ident)?.into_iter().find(waiting).map(|s| s.image))
+    }
+
+    /// A live row came to these values, or lost them: its children may read something else. Also the key with which
+    /// it was born, by which children may follow it.
+    pub(crate) fn keys_changed(&mut self, plan: &TablePlan, image: &Image) -> Result<()> {
+        for (n, dependent) in plan.dependents.iter().enumerate() {
+            let Some(key) = plan.key_of(&dependent.columns, image) else { continue };
+            let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
+            let columns: Vec<_> = dependent.columns.iter().map(|c| plan.columns[*c].tag).collect();
+            if let Some(born) = born_with(plan, &columns, &key)
+                && born != image.ident
+                && let Some(birth_key) = birth_key(plan, &columns, &image.ident)?
+            {
+                self.todo.key(plan.table.id, n, birth_key);
+            }
+            self.todo.key(plan.table.id, n, key);
+        }
+        Ok(())
+    }
+
+    /// Carries out what rows that came, went or changed their keys mean for others. Before anything else is decided.
+    pub(crate) fn settle_effects(&mut self) -> Result<()> {
+        for (table, rowid) in self.todo.open_checks() {
+            let Some(plan) = self.plans.plan(self.db, table)? else { continue };
+            let Some(stored) = self.visible(&plan, rowid)? else { continue };
+            for reference in plan.references.iter().filter(|r| r.bends) {
+                let Some(key) = plan.key_of(&reference.columns, &stored.image) else { continue };
+                let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
+                if !self.is_live(reference, &key)? {
+                    self.recompute(&plan, &stored.image.ident)?;
+                    break;
+                }
+            }
+        }
+        loop {
+            if let Some((table, ident)) = self.todo.next_effect() {
+                if let Some(plan) = self.plans.plan(self.db, table)? {
+                    self.recompute(&plan, &ident)?;
+                }
+            } else if let Some((table, n, key)) = self.todo.next_key() {
+                let Some(plan) = self.plans.plan(self.db, table)? else { continue };
+                if let Some(dependent) = plan.dependents.get(n) {
+                    self.reconsider_children(dependent, &key)?;
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn reconsider_children(&mut self, dependent: &Dependent, key: &[Value]) -> Result<()> {
+        let Some(child) = self.plans.plan(self.db, dependent.child)? else { return Ok(()) };
+        let Some(reference) = child.references.iter().find(|r| r.id == dependent.id && r.bends) else {
+            return Ok(());
+        };
+        let fk = ValueRef::Blob(&dependent.id.0);
+        let exact = Ident::of(key);
+        let mut idents = Vec::new();
+        if self.any_bent()? {
+            let mut bent = self.db.bent("WHERE fk = ?1 AND exact = 1 AND key = ?2", &[fk, exact.sql()])?;
+            // Texts are equal by their collation, which SQLite knows.
+            bent.extend(self.db.bent("WHERE fk = ?1 AND exact = 0", &[fk])?);
+            for bent in bent {
+                let reads = self.reads(reference, &bent.key.to_key()?.0, None)?;
+                if reads.map(|r| Ident::of(&r)) != Some(bent.reads) {
+                    idents.push(bent.ident);
+                }
+            }
+        }
+        let reads = self.reads(reference, key, None)?;
+        // Those that read these values because they are bent have been looked at, if the key is not what they follow.
+        if reads.is_some() || (self.any_bent()? && !self.is_live(reference, key)?) {
+            let mut found = self.visible_where(&child, &dependent.all_visible, &refs(key))?;
+            if self.any_displaced(&child)? {
+                found.extend(self.displaced_where(&child, &dependent.all_displaced, &refs(key))?);
+            }
+            for stored in found {
+                if reads.is_some() || self.db.is_bent(child.no, &stored.image.ident)? {
+                    idents.push(stored.image.ident);
+                }
+            }
+        }
+        idents.sort();
+        idents.dedup();
+        for ident in idents {
+            self.recompute(&child, &ident)?;
+        }
+        Ok(())
+    }
+
+    /// Merges these rows anew.
+    pub(crate) fn reconsider_bent(&mut self, table: ObjectId, bent: &[Bent]) -> Result<()> {
+        let Some(plan) = self.plans.plan(self.db, table)? else { return Ok(()) };
+        for b in bent {
+            self.recompute(&plan, &b.ident)?;
+        }
+        Ok(())
+    }
+}
+
+fn refs(key: &[Value]) -> Vec<ValueRef<'_>> {
+    key.iter().map(Into::into).collect()
+}
+
+/// The identity of a row that was born with these values of the columns, if they are its primary key.
+fn born_with(plan: &TablePlan, columns: &[p2pdb_model::ColumnTag], key: &[Value]) -> Option<Ident> {
+    if plan.rekeyed || plan.key.is_empty() || plan.key.len() != columns.len() {
+        return None;
+    }
+    let of_key =
+        |k: &usize| columns.iter().position(|c| *c == plan.columns[*k].tag).map(|at| key[at].clone());
+    plan.key.iter().map(of_key).collect::<Option<Vec<_>>>().map(|k| Ident::of(&k))
+}
+
+/// The other way about: the values of the columns with which a row of this identity was born.
+fn birth_key(
+    plan: &TablePlan,
+    columns: &[p2pdb_model::ColumnTag],
+    ident: &Ident,
+) -> Result<Option<Vec<Value>>> {
+    let key = ident.to_key()?.0;
+    if key.len() != plan.key.len() {
+        return Ok(None);
+    }
+    let of_column = |c: &p2pdb_model::ColumnTag| {
+        plan.key.iter().position(|k| plan.columns[*k].tag == *c).map(|at| key[at].clone())
+    };
+    Ok(columns.iter().map(of_column).collect())
+}
