@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 
 use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
-use p2pdb_model::{Catalog, ObjectId, Value};
+use p2pdb_model::catalog::Table;
+use p2pdb_model::change::RowChange;
+use p2pdb_model::{Catalog, CellEdit, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::virtuals::{self, Process};
-use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side};
+use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
 
 use crate::engine::Inner;
 use crate::error::store_to_sql;
@@ -93,6 +95,16 @@ impl virtuals::Environment for Environment<'_> {
         })
     }
 
+    fn history(&self, database: &str, table: &str, key: &[String]) -> Result<Vec<Vec<Value>>, SqlError> {
+        let found = self.catalog.table(database, table);
+        let table = found.ok_or_else(|| SqlError::no_table(database, table))?;
+        let key = words::key(table, key)?;
+        self.versions(table, &key).map_err(|e| {
+            tracing::error!(error = %e, "the history of a row cannot be read");
+            store_to_sql(&e)
+        })
+    }
+
     fn table_size(&self, table: ObjectId) -> (u64, u64) {
         let Some(table) = self.catalog.table_by_id(table) else { return (0, 0) };
         let sql = format!("SELECT count(*) FROM {}", table.physical());
@@ -112,6 +124,43 @@ impl virtuals::Environment for Environment<'_> {
         logged::greatest_id(self.connection, table, &logged::rows_of(table), low, high)
             .unwrap_or(low)
             .saturating_add(1)
+    }
+}
+
+/// What a version does, and the values or edits that it gives to columns, as JSON.
+fn version(table: &Table, v: &Version) -> (&'static str, Option<String>) {
+    let cells = |of: Vec<serde_json::Value>| {
+        let name = |tag: &p2pdb_model::ColumnTag| {
+            table.column_by_tag(*tag).map_or_else(|| tag.to_string(), |c| c.name.clone())
+        };
+        let names = v.layout.columns().iter().map(name);
+        Some(serde_json::Value::Object(names.zip(of).collect()).to_string())
+    };
+    let shown = |values: &[Value]| {
+        let types = v.layout.columns().iter().map(|t| table.column_by_tag(*t).map(|c| &c.def.ty));
+        let one = |(value, ty): (&Value, Option<&p2pdb_model::SqlType>)| match (value, ty) {
+            (Value::Null, _) => serde_json::Value::Null,
+            // Of another type than it has now: as it was written.
+            (value, Some(ty)) if ty.holds(value) => words::shown(value, ty).into(),
+            (value, _) => words::plain(value).into(),
+        };
+        values.iter().zip(types).map(one).collect()
+    };
+    match &v.change {
+        RowChange::Insert { values, .. } => ("insert", cells(shown(values))),
+        RowChange::Update { values, .. } if values.is_empty() => ("reference", None),
+        RowChange::Update { values, .. } => ("update", cells(shown(values))),
+        RowChange::Edit { edits, .. } => ("edit", cells(edits.iter().map(edited).collect())),
+        RowChange::Delete { .. } => ("delete", None),
+    }
+}
+
+/// An edit as JSON: what is added, put in and taken out.
+fn edited(edit: &CellEdit) -> serde_json::Value {
+    match edit {
+        CellEdit::Add(by) => serde_json::json!({ "add": words::plain(by) }),
+        CellEdit::Set { added, removed } => serde_json::json!({ "put": added, "taken": removed }),
+        CellEdit::Map { put, removed } => serde_json::json!({ "put": put, "taken": removed }),
     }
 }
 
@@ -175,6 +224,42 @@ impl Environment<'_> {
         row.extend(side(c.winner.as_ref(), None));
         row.extend(side(c.loser.as_ref(), whole));
         row
+    }
+
+    fn versions(&self, table: &Table, key: &[Value]) -> p2pdb_store::Result<Vec<Vec<Value>>> {
+        let published = self.inner.published.load_full();
+        let ancestry = Ancestry::new(published.dag(), self.connection);
+        let ask = |a, b| ancestry.ask(a, b);
+        let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
+        let accounts = published.access.accounts();
+        let mut rows = Vec::new();
+        for key in merger.identities(self.connection, &ask, table.id, key)? {
+            let shown: Vec<String> = key.0.iter().map(words::plain).collect();
+            for v in merger.history(self.connection, table.id, &key)? {
+                let account = accounts.iter().find(|a| a.id == v.by.account);
+                let reason = u8::try_from(v.verdict.0).ok().and_then(Verdict::from_code);
+                let (change, values) = version(table, &v);
+                rows.push(vec![
+                    uint(rows.len() as u64 + 1),
+                    text(shown.join(",")),
+                    text(change),
+                    values.map_or(Value::Null, Value::Text),
+                    text(v.by.author),
+                    account.map_or_else(|| text(v.by.account), |a| text(format!("{}@{}", a.name, a.host))),
+                    uint(v.by.stamp.0),
+                    uint(v.by.stamp.millis()),
+                    text(v.by.block),
+                    match v.verdict.is_accepted() {
+                        true => text("accepted"),
+                        false => reason.map_or_else(|| text("void"), text),
+                    },
+                ]);
+                if rows.len() >= LISTED_MAX {
+                    return Ok(rows);
+                }
+            }
+        }
+        Ok(rows)
     }
 
     fn members(&self) -> Vec<Vec<Value>> {

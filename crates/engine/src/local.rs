@@ -12,7 +12,7 @@ use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
 use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, RowCheck, Slot};
-use p2pdb_store::{CaptureOp, Captured, NEXT, StoreError};
+use p2pdb_store::{CaptureOp, Captured, Decision, NEXT, StoreError};
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -599,6 +599,20 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
 // ---- schema
 
 fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError> {
+    if let Some(r) = &plan.resolve {
+        let catalog = core.catalog(&w.base());
+        let table = catalog.table_by_id(r.table).ok_or_else(|| SqlError::no_table("", ""))?;
+        let key = words::key(table, &r.key)?;
+        let how = if r.keep { Decision::Keep } else { Decision::Discard };
+        return match w.resolve(r.table, &key, how).map_err(|e| e.to_sql())? {
+            true => Ok(Outcome { affected: 1, ..Outcome::default() }),
+            false => {
+                let message =
+                    format!("Can't find record in '{}' (a conflict of this row to decide)", table.name);
+                Err(SqlError::new(1032, "HY000", message))
+            }
+        };
+    }
     for (sql, error) in &plan.checks {
         let found = w.db().query_one(sql, (), |row| row.to_values());
         if let Some(row) = found.map_err(|e| run::failed(&e, core))? {

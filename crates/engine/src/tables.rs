@@ -5,7 +5,9 @@ use std::sync::Arc;
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::{Catalog, ObjectId, Value};
-use p2pdb_store::{Connection, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation};
+use p2pdb_store::{
+    Connection, Decision, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation,
+};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
@@ -55,6 +57,9 @@ pub(crate) trait Tables {
     fn checks(&mut self, catalog: &Catalog, name: &str) -> Result<Option<TableChecks>, StoreError>;
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError>;
+
+    /// Carries a decision about a conflict out; false where there is nothing to decide.
+    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError>;
 }
 
 impl Tables for Writer {
@@ -133,6 +138,10 @@ impl Tables for Writer {
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError> {
         Writer::schema(self, changes)
+    }
+
+    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError> {
+        Writer::resolve(self, table, key, how)
     }
 }
 
@@ -219,5 +228,9 @@ impl Tables for OwnTables<'_> {
 
     fn schema(&mut self, _: Vec<SchemaChange>) -> Result<(), EngineError> {
         Err(EngineError::State("a change of the schema outside of the writer".to_owned()))
+    }
+
+    fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<bool, EngineError> {
+        Err(EngineError::State("a decision outside of the writer".to_owned()))
     }
 }

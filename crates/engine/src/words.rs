@@ -1,7 +1,7 @@
 //! MySQL's words for what was found wrong with rows (MySQL 8.0 Error Message Reference: 1062, 1451, 1452, 3008).
 
-use p2pdb_model::catalog::{ForeignKey, Index, Table};
-use p2pdb_model::schema::ReferentialAction;
+use p2pdb_model::catalog::{Column, ForeignKey, Index, Table};
+use p2pdb_model::schema::{ColumnDef, DefaultValue, ReferentialAction};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, ColumnTag, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
@@ -34,6 +34,32 @@ pub fn text(ty: &FieldType, value: ValueRef<'_>) -> String {
             }
         }
     }
+}
+
+/// The stored form of a primary key that was given as text, column by column; of a table without one the hidden id, as
+/// `p2pdb.conflicts` shows it.
+pub(crate) fn key(table: &Table, texts: &[String]) -> Result<Vec<Value>, SqlError> {
+    let columns = table.primary_columns();
+    let wrong = || {
+        let message = format!("Incorrect arguments: '{}' is no key of {}", texts.join(","), table.name);
+        SqlError::new(1210, "HY000", message)
+    };
+    if columns.is_empty() {
+        return match texts {
+            [hex] => Ok(vec![Value::Blob(p2pdb_model::ids::unhex(hex).ok_or_else(wrong)?)]),
+            _ => Err(wrong()),
+        };
+    }
+    if columns.len() != texts.len() {
+        return Err(wrong());
+    }
+    let stored = crate::functions::meaning().default;
+    let one = |(c, t): (&&Column, &String)| {
+        let default = Some(DefaultValue::Literal(t.clone()));
+        let value = stored(&ColumnDef { default, nullable: true, ..c.def.clone() }, Default::default());
+        if value.is_null() { Err(wrong()) } else { Ok(value) }
+    };
+    columns.iter().zip(texts).map(one).collect()
 }
 
 /// A value of no known type.

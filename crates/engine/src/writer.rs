@@ -40,8 +40,8 @@ struct OpenBlock {
     /// Per transaction, what the store keeps of it until the changes have their places in the body.
     finalized: Vec<LocalChanges>,
     access: Vec<(u32, AccountId, Vec<Change>)>,
-    /// Holds schema changes: its effects are not in the tables yet.
-    schema: bool,
+    /// Holds changes whose effects are not in the tables yet: of the schema, and decisions about conflicts.
+    merges: bool,
 }
 
 /// A transaction that holds the writer.
@@ -298,7 +298,7 @@ impl Writer {
                 accounts: Vec::new(),
                 finalized: Vec::new(),
                 access: Vec::new(),
-                schema: false,
+                merges: false,
             });
         }
         Ok(self.open.as_mut().expect("invariant: opened above"))
@@ -402,7 +402,7 @@ impl Writer {
     ) -> Result<(), EngineError> {
         let open = self.open_block()?;
         let access = Access::is_access(&changes).then(|| changes.clone());
-        open.schema |= changes.iter().any(|c| matches!(c, Change::Schema(_)));
+        open.merges |= changes.iter().any(|c| matches!(c, Change::Schema(_)));
         let n = open.body.push(account, layouts, changes)?;
         open.accounts.push(account);
         open.finalized.extend(finalized);
@@ -485,6 +485,33 @@ impl Writer {
         Ok(())
     }
 
+    /// A decision about a conflict, as a transaction of its own; false where there is nothing to decide.
+    pub(crate) fn resolve(
+        &mut self,
+        table: ObjectId,
+        key: &[Value],
+        how: store::Decision,
+    ) -> Result<bool, EngineError> {
+        let account = self.leased.as_ref().map(|l| l.account).expect("invariant: a transaction is entered");
+        let capture = self.db.set_capture(false);
+        self.seal_open()?;
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let ask = |a, b| ancestry.ask(a, b);
+        let decided = by_rules(|| self.merger.decide(&self.db, &ask, table, key, how))?;
+        drop(ancestry);
+        let found = decided.is_some();
+        if let Some((layout, change)) = decided {
+            self.push(account, &[layout], vec![Change::Row(change)], None)?;
+            // It goes the way of an arriving block, as it is not in the tables yet.
+            if let Some(open) = &mut self.open {
+                open.merges = true;
+            }
+            self.seal_open()?;
+        }
+        self.db.set_capture(capture);
+        Ok(found)
+    }
+
     /// Changes of members, accounts and delegations, as a transaction of its own. Refused, with nothing written, when
     /// they would be void.
     pub(crate) fn access(
@@ -545,7 +572,7 @@ impl Writer {
         let accepted = |account| NewTransaction { account, verdict: Verdict::ACCEPTED };
         let transactions: Vec<_> = open.accounts.into_iter().map(accepted).collect();
         let placed = self.append(&full, &transactions)?;
-        if open.schema {
+        if open.merges {
             let tables: Vec<ObjectId> = self.catalog.tables().map(|t| t.id).collect();
             self.merge(&placed, &full)?;
             // Whoever has read any table before may have read what is gone.

@@ -384,6 +384,19 @@ pub struct Ddl {
     pub temporary: Vec<SchemaChange>,
     /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.
     pub quiet: bool,
+    /// CALL p2pdb.resolve: a decision about a conflict, in place of all above.
+    pub resolve: Option<Resolve>,
+}
+
+/// `CALL p2pdb.resolve('db.table', 'keep' | 'discard', key …)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The table.
+    pub table: ObjectId,
+    /// What is shown is right; else the displaced row goes.
+    pub keep: bool,
+    /// The row's primary key as text, column by column.
+    pub key: Vec<String>,
 }
 
 /// Commands on the session.

@@ -457,7 +457,8 @@ fn a_value_for_a_column_that_comes_later_is_there_on_every_node() {
     let SchemaChange::Put { id, .. } = &added[0] else { panic!("{added:?}") };
     let table = a.merger.catalog().table("d", "item").unwrap().id;
     let layout = Layout(table, 0, vec![id.tag()]);
-    let update = RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Int(5)], cause: None };
+    let update =
+        RowChange::Update { layout: 0, key: RowKey::int(1), values: vec![Value::Int(5)], cause: None };
     b.changes(&[layout], vec![Change::Row(update)]);
     a.ddl(added);
     meet(&mut a, &mut b);

@@ -541,7 +541,9 @@ impl Finalize<'_> {
                 // An edit overrules only what it names: what has lost before may still stand.
                 let unsettled = old.flags & SIBLINGS != 0 && !edits.is_empty();
                 let bent = || run.db.is_bent(plan.no, &image.ident);
-                if unsettled || (old.flags & (HISTORY | BIRTHS) != 0 && (bent()? || run.any_displaced(plan)?)) {
+                if unsettled
+                    || (old.flags & (HISTORY | BIRTHS) != 0 && (bent()? || run.any_displaced(plan)?))
+                {
                     self.out.recompute.push((plan.table.id, image.ident.clone()));
                 }
                 let rest: Vec<usize> =

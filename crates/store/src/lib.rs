@@ -66,6 +66,7 @@ mod open_testing;
 #[cfg(test)]
 mod open_tests;
 mod query;
+mod resolve;
 mod sqlite;
 mod sync;
 mod temporary;
@@ -105,6 +106,7 @@ pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, Meani
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
+pub use resolve::Decision;
 pub use sync::LogSync;
 pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 

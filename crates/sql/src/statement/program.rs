@@ -10,13 +10,17 @@ use sqlparser::tokenizer::Token;
 use super::{Context, Cursor, plan};
 use crate::error::SqlError;
 use crate::front::source::Source as Text;
-use crate::plan::{Coerce, OutTarget, Plan, PlanKind, ProgramCall, Scalar, Slot, Source};
+use crate::plan::{Coerce, Ddl, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot, Source};
 use crate::routine::{self, Kind, Mode, Program};
+use crate::virtuals::{self, show::Show};
 
 /// `CALL [database.]name [(argument, …)]`.
 pub(super) fn call(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     c.expect("call")?;
     let (database, name) = c.table_name()?;
+    if database.as_deref().and_then(virtuals::database_name) == Some("p2pdb") {
+        return built_in(c, cx, &name);
+    }
     let database = cx.database(database)?;
     let mut given = Vec::new();
     if c.eat_token(&Token::LParen) && !c.eat_token(&Token::RParen) {
@@ -60,6 +64,71 @@ pub(super) fn call(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         targets.push(Some(target));
     }
     Ok(plan(PlanKind::Program(ProgramCall::Procedure { routine: found.id, args, targets })))
+}
+
+/// The procedures of the database `p2pdb`. They take literals.
+fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan, SqlError> {
+    let mut args = Vec::new();
+    if c.eat_token(&Token::LParen) && !c.eat_token(&Token::RParen) {
+        args = c.list(literal)?;
+        c.expect_token(&Token::RParen)?;
+    }
+    let wrong = |expected: &str| {
+        let message = format!(
+            "Incorrect number of arguments for PROCEDURE p2pdb.{}; expected {expected}, got {}",
+            name.to_lowercase(),
+            args.len()
+        );
+        SqlError::new(1318, "42000", message)
+    };
+    let table = |name: &str| {
+        let (database, table) = match name.split_once('.') {
+            Some((d, t)) => (Some(d.to_owned()), t),
+            None => (None, name),
+        };
+        let database = cx.database(database)?;
+        let found = cx.catalog.table(&database, table).cloned();
+        found.ok_or_else(|| SqlError::no_table(&database, table))
+    };
+    match (name.to_lowercase().as_str(), args.as_slice()) {
+        ("history", [of, key @ ..]) if !key.is_empty() => {
+            let table = table(of)?;
+            let mut all = vec![table.database.as_str(), &table.name];
+            all.extend(key.iter().map(String::as_str));
+            super::show::direct(cx, Show::new("history", &all))
+        }
+        ("resolve", [of, how, key @ ..]) if !key.is_empty() => {
+            let keep = match how.to_lowercase().as_str() {
+                "keep" => true,
+                "discard" => false,
+                _ => {
+                    let message =
+                        format!("Incorrect arguments to p2pdb.resolve: '{how}' is neither keep nor discard");
+                    return Err(SqlError::new(1210, "HY000", message));
+                }
+            };
+            let resolve = Resolve { table: table(of)?.id, keep, key: key.to_vec() };
+            Ok(plan(PlanKind::Ddl(Ddl { resolve: Some(resolve), ..Ddl::default() })))
+        }
+        ("history", _) => Err(wrong("2 or more")),
+        ("resolve", _) => Err(wrong("3 or more")),
+        _ => Err(SqlError::new(1305, "42000", format!("PROCEDURE p2pdb.{name} does not exist"))),
+    }
+}
+
+/// A literal as text.
+fn literal(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
+    if let Some(text) = c.eat_string() {
+        return Ok(text);
+    }
+    let minus = c.eat_token(&Token::Minus);
+    match c.token(0).clone() {
+        Token::Number(digits, _) => {
+            c.skip();
+            Ok(format!("{}{digits}", if minus { "-" } else { "" }))
+        }
+        _ => Err(SqlError::unsupported("arguments of the procedures of p2pdb that are no literals")),
+    }
 }
 
 fn target(e: &Expr, cx: &Context<'_>) -> Option<OutTarget> {

@@ -321,7 +321,7 @@ fn table(show: &Show) -> Result<VirtualTable, SqlError> {
 }
 
 /// The whole virtual table.
-fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
+pub(super) fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
     let table = table(&show)?;
     let source = Source::Virtual(table.source_name(), Vec::new());
     let query = Query {

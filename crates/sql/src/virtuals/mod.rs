@@ -127,6 +127,12 @@ pub trait Environment {
     /// # Errors
     /// When they cannot be read.
     fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError>;
+    /// Every version of the row with this key (as text, column by column), in the order of the columns of
+    /// `CALL p2pdb.history`.
+    ///
+    /// # Errors
+    /// 1146, or when they cannot be read.
+    fn history(&self, database: &str, table: &str, key: &[String]) -> Result<Vec<Vec<Value>>, SqlError>;
     /// Rows in a table, exact or estimated, and bytes that it takes.
     fn table_size(&self, table: p2pdb_model::ObjectId) -> (u64, u64);
     /// The next AUTO_INCREMENT value of a table.

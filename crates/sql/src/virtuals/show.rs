@@ -69,6 +69,18 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             }
             return Some(all);
         }
+        "history" => &[
+            ("version", Int),
+            ("row_key", Long),
+            ("change", Text(16)),
+            ("values", Long),
+            ("author", Text(64)),
+            ("account", Text(128)),
+            ("stamp", UInt),
+            ("written_ms", UInt),
+            ("block", Text(64)),
+            ("verdict", Text(64)),
+        ],
         "grants" => return Some(vec![(format!("Grants for {}", s.arg(0)), Text(1024))]),
         "columns" if s.full() => &[
             ("Field", Text(64)),
@@ -302,6 +314,7 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         rows.into_iter().map(|r| order.iter().filter_map(|i| r.get(*i).cloned()).collect()).collect()
     };
     Ok(match s.what.as_str() {
+        "history" => cx.environment.history(s.arg(0), s.arg(1), s.args.get(2..).unwrap_or_default())?,
         "databases" => information::databases(cx).into_iter().map(|(n, _)| vec![text(n)]).collect(),
         "tables" => tables(cx, s),
         "columns" => columns_of(cx, s)?,

@@ -1,0 +1,173 @@
+//! Conflicts and history as tools: what a person sees, decides and finds again over SQL, on two nodes that met.
+
+mod support;
+
+use support::{Node, converge};
+
+const ALL: &str =
+    "SELECT `table`, row_key, `column`, rule, kept_value, lost_value FROM p2pdb.conflicts ORDER BY 1, 2, 3";
+
+fn two() -> (Node, Node) {
+    let a = Node::begin(1);
+    a.session().run(
+        "CREATE DATABASE shop; \
+         CREATE TABLE shop.item (id INT PRIMARY KEY, a INT UNIQUE, v VARCHAR(10)); \
+         CREATE TABLE shop.line (item INT, n INT, at DATE, PRIMARY KEY (item, n), \
+             FOREIGN KEY (item) REFERENCES shop.item (id) ON DELETE CASCADE); \
+         CREATE TABLE shop.seen (id INT PRIMARY KEY, item INT, \
+             FOREIGN KEY (item) REFERENCES shop.item (id) ON DELETE SET NULL); \
+         INSERT INTO shop.item VALUES (1, 10, 'x'), (2, 20, 'y')",
+    );
+    let b = a.join(2);
+    (a, b)
+}
+
+fn both(a: &Node, b: &Node, sql: &str, want: &[&str]) {
+    for n in [a, b] {
+        assert_eq!(n.session().rows(sql), want, "{sql}");
+    }
+}
+
+#[test]
+fn keeping_what_won_settles_a_conflict_on_every_node() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.item SET v = 'a' WHERE id = 1");
+    b.clock.advance_ms(1_000);
+    b.session().run("UPDATE shop.item SET v = 'b' WHERE id = 1");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &["item|1|v|concurrent write|b|a"]);
+    // Writing it again changes nothing, and so says nothing.
+    a.session().run("UPDATE shop.item SET v = 'b' WHERE id = 1");
+    both(&a, &b, ALL, &["item|1|v|concurrent write|b|a"]);
+    a.session().run("CALL p2pdb.resolve('shop.item', 'keep', 1)");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    both(&a, &b, "SELECT v FROM shop.item WHERE id = 1", &["b"]);
+    // There is nothing left to decide.
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'keep', 1)"), 1032);
+}
+
+#[test]
+fn a_person_may_choose_the_loser_with_plain_sql() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.item SET v = 'a' WHERE id = 1");
+    b.clock.advance_ms(1_000);
+    b.session().run("UPDATE shop.item SET v = 'b' WHERE id = 1");
+    converge(&[&a, &b]);
+    let mut s = b.session();
+    s.run("SELECT lost_value INTO @lost FROM p2pdb.conflicts WHERE `table` = 'item' AND row_key = '1'");
+    s.run("UPDATE shop.item SET v = @lost WHERE id = 1");
+    drop(s);
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT v FROM shop.item WHERE id = 1", &["a"]);
+    both(&a, &b, ALL, &[]);
+}
+
+#[test]
+fn keeping_a_row_that_was_deleted_elsewhere_settles_the_delete() {
+    let (a, b) = two();
+    a.session().run("DELETE FROM shop.item WHERE id = 2");
+    b.session().run("UPDATE shop.item SET v = 'z' WHERE id = 2");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT rule FROM p2pdb.conflicts", &["concurrent delete"]);
+    b.session().run("CALL p2pdb.resolve('shop.item', 'keep', '2')");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    both(&a, &b, "SELECT id, v FROM shop.item ORDER BY id", &["1|x", "2|z"]);
+}
+
+#[test]
+fn a_displaced_row_comes_back_when_the_obstacle_goes_or_is_discarded() {
+    let (a, b) = two();
+    a.session().run("INSERT INTO shop.item VALUES (3, 30, 'a')");
+    b.clock.advance_ms(1_000);
+    b.session().run("INSERT INTO shop.item VALUES (4, 30, 'b'), (5, 31, 'c')");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts", &["4|unique"]);
+    // The obstacle is changed: it comes back.
+    a.session().run("UPDATE shop.item SET a = 31 + 1 WHERE id = 3");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT id, a FROM shop.item WHERE id > 2 ORDER BY id", &["3|32", "4|30", "5|31"]);
+    // Once more, and this time the row that waits is not wanted.
+    a.session().run("INSERT INTO shop.item VALUES (6, 40, 'a')");
+    b.clock.advance_ms(1_000);
+    b.session().run("INSERT INTO shop.item VALUES (7, 40, 'b')");
+    converge(&[&a, &b]);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'discard', 6)"), 1032);
+    a.session().run("CALL p2pdb.resolve('shop.item', 'discard', 7)");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    // Its values are free.
+    b.session().run("DELETE FROM shop.item WHERE id = 6; INSERT INTO shop.item VALUES (8, 40, 'c')");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT id FROM shop.item WHERE a = 40", &["8"]);
+}
+
+#[test]
+fn orphans_and_nulled_references_are_decided_like_the_rest() {
+    let (a, b) = two();
+    a.session().run("DELETE FROM shop.item WHERE id = 1");
+    b.session().run("INSERT INTO shop.line VALUES (1, 1, '2026-02-03'); INSERT INTO shop.seen VALUES (9, 1)");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT * FROM shop.line", &[]);
+    both(&a, &b, "SELECT * FROM shop.seen", &["9|NULL"]);
+    let rules = ["line|1,1|reference|NULL", "seen|9|reference|1"];
+    both(
+        &a,
+        &b,
+        "SELECT `table`, row_key, rule, IF(`table` = 'line', NULL, lost_value) FROM p2pdb.conflicts ORDER BY 1",
+        &rules,
+    );
+    a.session().run("CALL p2pdb.resolve('shop.line', 'discard', 1, 1)");
+    b.session().run("CALL p2pdb.resolve('shop.seen', 'keep', 9)");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    a.session().run("INSERT INTO shop.item VALUES (1, 10, 'again')");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT * FROM shop.line", &[]);
+    both(&a, &b, "SELECT * FROM shop.seen", &["9|NULL"]);
+}
+
+#[test]
+fn every_version_of_a_row_is_found_with_its_author() {
+    let (a, b) = two();
+    a.session().run("UPDATE shop.item SET v = 'a' WHERE id = 1");
+    b.session().run("UPDATE shop.item SET id = 7 WHERE id = 1");
+    converge(&[&a, &b]);
+    b.session().run("DELETE FROM shop.item WHERE id = 7");
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        let rows = s.rows("CALL p2pdb.history('shop.item', 1)");
+        let cells: Vec<Vec<&str>> = rows.iter().map(|r| r.split('|').collect()).collect();
+        let what: Vec<(&str, &str)> = cells.iter().map(|c| (c[2], c[3])).collect();
+        let mut sorted = what.clone();
+        sorted.sort_unstable();
+        assert_eq!(
+            sorted,
+            [
+                ("delete", "NULL"),
+                ("insert", r#"{"a":"10","id":"1","v":"x"}"#),
+                ("update", r#"{"id":"7"}"#),
+                ("update", r#"{"v":"a"}"#),
+            ]
+        );
+        assert_eq!((what[0].0, what[3].0), ("insert", "delete"), "in the order of application");
+        for c in &cells {
+            let mine = c[3].contains(r#""v""#);
+            let author = if mine { &a } else { &b };
+            assert_eq!(c[4], author.engine.node().to_string());
+            assert!(c[5].starts_with("root@") && c[9] == "accepted", "{c:?}");
+        }
+        // Composite keys, and keys of other types than numbers, in the form in which they are shown.
+        s.run("USE shop");
+        assert_eq!(s.rows("CALL p2pdb.history('line', 1, 2)").len(), 0);
+        assert_eq!(s.error("CALL p2pdb.history('line', 1)"), 1210);
+        assert_eq!(s.error("CALL p2pdb.history('nobody', 1)"), 1146);
+        assert_eq!(s.error("CALL p2pdb.history('line')"), 1318);
+        assert_eq!(s.error("CALL p2pdb.history('line', 1 + 1, 2)"), 1064);
+        assert_eq!(s.error("CALL p2pdb.history('line', @n, 2)"), 1235);
+        assert_eq!(s.error("CALL p2pdb.resolve('line', 'shrug', 1, 2)"), 1210);
+        assert_eq!(s.error("CALL p2pdb.forget('line')"), 1305);
+    }
+}
