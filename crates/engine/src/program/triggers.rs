@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Table, Trigger, physical_column};
+use p2pdb_model::catalog::{Catalog, Table, Trigger, physical_column};
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{ColumnTag, ObjectId, Value};
 use p2pdb_sql::bind::{column_target, lenient};
@@ -20,6 +20,7 @@ use super::inside::{self, At, Inside};
 use super::{Machine, Result};
 use crate::core::Core;
 use crate::error::store_to_sql;
+use crate::run;
 use crate::tables::Tables;
 
 /// A row as its table's columns are ordered.
@@ -45,11 +46,17 @@ pub(crate) fn fire(
     new: &mut Row,
     old: &[Value],
 ) -> Result<()> {
+    let catalog = core.catalog(&w.base());
+    // Generated columns show what they are before the triggers change others.
+    let mut old = old.to_vec();
+    if fires_at(table, before, event).next().is_some() {
+        generate(w, core, &catalog, table, new)?;
+        generate(w, core, &catalog, table, &mut old)?;
+    }
     for trigger in fires_at(table, before, event) {
-        let catalog = core.catalog(&w.base());
         let loaded = core.programs.trigger(&catalog, table, trigger)?;
         let types = loaded.program.variables.iter().map(|v| v.ty.clone());
-        let values = new.iter().chain(old).cloned();
+        let values = new.iter().chain(&old).cloned();
         let args: Vec<(Value, FieldType)> = values.zip(types).collect();
         let mut host = Inside { core, at: At::Writer(w), word: "trigger", bound: None };
         inside::run(&mut host, |host| Machine::start(host, loaded, args, Vec::new()))?;
@@ -57,6 +64,28 @@ pub(crate) fn fire(
             let row = std::mem::take(&mut core.row);
             *new = row.into_iter().take(new.len()).collect();
         }
+    }
+    // Nothing is stored of them.
+    for (_, v) in table.columns.iter().zip(new).filter(|(c, _)| c.def.generated.is_some()) {
+        *v = Value::Null;
+    }
+    Ok(())
+}
+
+/// Gives the generated columns of a row their values.
+fn generate(w: &dyn Tables, core: &Core, catalog: &Catalog, table: &Table, row: &mut [Value]) -> Result<()> {
+    let sql = match catalog.table_by_id(table.id) {
+        Some(table) if !row.is_empty() => p2pdb_sql::bind::generated::values_of(table),
+        _ => None,
+    };
+    let Some(sql) = sql else { return Ok(()) };
+    let stored = table.columns.iter().zip(&*row).filter(|(c, _)| c.def.generated.is_none());
+    let params: Vec<Value> = stored.map(|(_, v)| v.clone()).collect();
+    let found = w.db().query_one(&sql, &params, |row| row.to_values());
+    let values = found.map_err(|e| run::failed(&e, core))?.unwrap_or_default();
+    let places = table.columns.iter().zip(row).filter(|(c, _)| c.def.generated.is_some());
+    for ((_, place), v) in places.zip(values) {
+        *place = v;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::Collation;
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArgumentList, FunctionArguments, OrderByExpr, TrimWhereField,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Call<'e> {
     pub(crate) distinct: bool,
     pub(crate) order: &'e [OrderByExpr],
     pub(crate) separator: Option<&'e sqlparser::ast::ValueWithSpan>,
+    /// RETURNING of JSON_VALUE.
+    pub(crate) returning: Option<&'e DataType>,
 }
 
 impl<'e> Call<'e> {
@@ -53,6 +55,7 @@ impl<'e> Call<'e> {
             distinct: false,
             order: &[],
             separator: None,
+            returning: None,
         };
         let list = match &f.args {
             FunctionArguments::None => return Ok(call),
@@ -74,6 +77,9 @@ impl<'e> Call<'e> {
             match c {
                 FunctionArgumentClause::OrderBy(o) => call.order = o,
                 FunctionArgumentClause::Separator(v) => call.separator = Some(v),
+                FunctionArgumentClause::JsonReturningClause(r) if call.name == "JSON_VALUE" => {
+                    call.returning = Some(&r.data_type);
+                }
                 other => return Err(SqlError::syntax(&other.to_string(), 1)),
             }
         }
@@ -149,6 +155,9 @@ impl Binder<'_> {
             return Ok(b);
         }
         let args = call.args.iter().map(|e| self.expr(e, s)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(ty) = call.returning {
+            return self.json_value_as(&args, ty);
+        }
         let stored = self.stored_function(&f.name).cloned();
         let given = stored.is_some().then(|| args.clone());
         match (self.call(&call.name, args), stored, given) {

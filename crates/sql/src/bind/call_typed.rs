@@ -241,6 +241,26 @@ impl Binder<'_> {
                     FieldType { length: 10, ..FieldType::int() },
                 )
             }
+            "BIN" | "OCT"
+                if args.len() == 1
+                    && matches!(
+                        args[0].class(),
+                        Class::Text | Class::Decimal | Class::Real | Class::Float
+                    ) =>
+            {
+                let base = self.small(if name == "BIN" { 2 } else { 8 });
+                return self.call("CONV", vec![args[0].clone(), self.small(10), base]).map(Some);
+            }
+            "JSON_VALID"
+                if args.len() == 1
+                    && !matches!(args[0].class(), Class::Text | Class::Bytes | Class::Json | Class::Null) =>
+            {
+                let sql = self.sql(&args[0]);
+                Bound::new(
+                    format!("(CASE WHEN {sql} IS NULL THEN NULL ELSE 0 END)"),
+                    FieldType { length: 21, ..FieldType::int() },
+                )
+            }
             "INTERVAL" => {
                 let Some((x, bounds)) = args.split_first() else { return Err(wrong_count(name)) };
                 let real = args.iter().any(|a| !a.class().is_integer());

@@ -55,6 +55,29 @@ pub fn errors_of(table: &Arc<Table>, row: &str) -> Result<Vec<String>, SqlError>
     generated.map(|(n, c)| value(table, n, &relation.columns, &column_target(c))).collect()
 }
 
+/// A query that gives the generated columns of a row whose other columns, in their order, are its parameters; `None`
+/// where the table has none.
+pub fn values_of(table: &Arc<Table>) -> Option<String> {
+    if table.columns.iter().all(|c| c.def.generated.is_none()) {
+        return None;
+    }
+    let relation = Relation::of_table(table, &table.name, "r");
+    let all = table.columns.iter().zip(&relation.columns);
+    let values: Vec<&str> =
+        all.filter(|(c, _)| c.def.generated.is_some()).map(|(_, r)| r.sql.as_str()).collect();
+    let stored: Vec<String> =
+        table.columns.iter().filter(|c| c.def.generated.is_none()).map(Column::physical).collect();
+    let places: Vec<String> = (1..=stored.len()).map(|n| format!("?{n}")).collect();
+    // The table, of which no row is taken, lends the columns' collations.
+    Some(format!(
+        "SELECT {} FROM (SELECT {} FROM {} WHERE 0 UNION ALL SELECT {}) r",
+        values.join(","),
+        stored.join(","),
+        table.physical(),
+        places.join(",")
+    ))
+}
+
 /// The value of the n-th column, as it goes into `target`.
 fn value(
     table: &Table,

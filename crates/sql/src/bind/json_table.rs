@@ -10,10 +10,11 @@ use p2pdb_model::Value;
 use p2pdb_model::catalog::same_name;
 use p2pdb_model::types::SqlType;
 use sqlparser::ast::{
-    Expr, JsonTableColumn, JsonTableColumnErrorHandling, JsonTableNamedColumn, TableAlias, ValueWithSpan,
+    DataType, Expr, JsonTableColumn, JsonTableColumnErrorHandling, JsonTableNamedColumn, TableAlias,
+    ValueWithSpan,
 };
 
-use super::{Binder, RelColumn, Relation, Scope, coercibility};
+use super::{Binder, Bound, RelColumn, Relation, Scope, coercibility};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
 use crate::functions::json::table::{Columns, Otherwise, Shows};
@@ -23,6 +24,9 @@ use crate::types::Class;
 
 /// The display length of FOR ORDINALITY.
 const ORDINALITY_CHARS: u32 = 10;
+
+/// The display length of an integer that JSON_VALUE returns.
+const INTEGER_CHARS: u32 = 21;
 
 impl Binder<'_> {
     pub(super) fn json_table(
@@ -88,6 +92,31 @@ impl Binder<'_> {
         Ok(format!("json_each(p_json_table({document},{description})) AS {sql_alias}"))
     }
 
+    /// JSON_VALUE(document, path RETURNING type).
+    pub(super) fn json_value_as(&mut self, args: &[Bound], ty: &DataType) -> Result<Bound, SqlError> {
+        let [document, path] = args else { return Err(super::call::wrong_count("JSON_VALUE")) };
+        let text = match ty {
+            DataType::Signed | DataType::SignedInteger => "BIGINT".to_owned(),
+            DataType::Unsigned | DataType::UnsignedInteger => "BIGINT UNSIGNED".to_owned(),
+            DataType::Char(Some(n)) => format!("VARCHAR({n})"),
+            DataType::Char(None) => "LONGTEXT".to_owned(),
+            ty => ty.to_string(),
+        };
+        let ty = crate::routine::returned(&text, self.mode(), self.session.collation)?;
+        let target = json_target("", &ty);
+        let spec = self.constant(Value::Text(crate::functions::assign_spec(&target)));
+        let document = self.json_argument(document, "JSON_VALUE");
+        let (document, path) = (self.sql(&document), self.text_of(path));
+        let sql = format!("p_json_value_as({document},{},{spec})", self.sql(&path));
+        let mut field = FieldType::of_column(&ty);
+        if matches!(ty, SqlType::Int { .. }) {
+            field.length = INTEGER_CHARS;
+        }
+        let mut out = Bound::new(sql, field).with_parts(args);
+        out.coercibility = coercibility::LITERAL;
+        Ok(out)
+    }
+
     fn json_columns(
         &mut self,
         path: &ValueWithSpan,
@@ -104,15 +133,7 @@ impl Binder<'_> {
                 }
                 JsonTableColumn::Named(c) => {
                     let ty = self.json_column_type(c)?;
-                    let target = ColumnTarget {
-                        name: c.name.value.clone(),
-                        ty: ty.clone(),
-                        nullable: true,
-                        auto_increment: false,
-                        lenient_null: false,
-                        quiet: false,
-                        cell: p2pdb_model::CellKind::Register,
-                    };
+                    let target = json_target(&c.name.value, &ty);
                     let (path, target) = (self.json_path(&c.path)?, Arc::new(target));
                     let shows = if c.exists {
                         if c.on_empty.is_some() || c.on_error.is_some() {
@@ -163,6 +184,19 @@ impl Binder<'_> {
                 Otherwise::Default(normal)
             }
         })
+    }
+}
+
+/// A column that takes what is in a document.
+fn json_target(name: &str, ty: &SqlType) -> ColumnTarget {
+    ColumnTarget {
+        name: name.to_owned(),
+        ty: ty.clone(),
+        nullable: true,
+        auto_increment: false,
+        lenient_null: false,
+        quiet: false,
+        cell: p2pdb_model::CellKind::Register,
     }
 }
 

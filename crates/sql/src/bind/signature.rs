@@ -203,6 +203,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["JSON_REMOVE"] "p_json_remove" 2..MANY "jt" Json;
     ["JSON_STORAGE_SIZE"] "p_json_storage_size" 1..1 "j" Int(21);
     ["JSON_STORAGE_FREE"] "p_json_storage_free" 1..1 "j" Int(21);
+    ["JSON_SCHEMA_VALID"] "p_json_schema_valid" 2..2 "j" Bool, total;
+    ["JSON_SCHEMA_VALIDATION_REPORT"] "p_json_schema_validation_report" 2..2 "j" Json;
     ["JSON_PRETTY"] "p_json_pretty" 1..1 "j" Text(65_535);
     ["JSON_MERGE_PATCH"] "p_json_merge_patch" 2..MANY "j" Json;
     ["JSON_MERGE_PRESERVE" | "JSON_MERGE"] "p_json_merge_preserve" 2..MANY "j" Json;

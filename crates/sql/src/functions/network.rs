@@ -40,19 +40,28 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         "p_inet6_ntoa",
         1,
         strict!(|a: &[ValueRef<'_>]| match address(&a[0]) {
+            Some(IpAddr::V6(ip)) => text(ipv6_text(ip)),
             Some(ip) => text(ip.to_string()),
             None => Ok(Value::Null),
         }),
     ),
-    ("p_is_ipv4", 1, |a| truth(str_of(&a[0]).parse::<Ipv4Addr>().is_ok())),
-    ("p_is_ipv6", 1, |a| truth(str_of(&a[0]).parse::<Ipv6Addr>().is_ok())),
-    ("p_is_ipv4_compat", 1, |a| {
-        let embedded = |ip: Ipv6Addr| ip.octets()[..12] == [0; 12] && u128::from(ip) > 1;
-        truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if embedded(ip)))
-    }),
-    ("p_is_ipv4_mapped", 1, |a| {
-        truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some()))
-    }),
+    ("p_is_ipv4", 1, strict!(|a: &[ValueRef<'_>]| truth(str_of(&a[0]).parse::<Ipv4Addr>().is_ok()))),
+    ("p_is_ipv6", 1, strict!(|a: &[ValueRef<'_>]| truth(str_of(&a[0]).parse::<Ipv6Addr>().is_ok()))),
+    (
+        "p_is_ipv4_compat",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            let embedded = |ip: Ipv6Addr| ip.octets()[..12] == [0; 12] && u128::from(ip) > 1;
+            truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if embedded(ip)))
+        }),
+    ),
+    (
+        "p_is_ipv4_mapped",
+        1,
+        strict!(|a: &[ValueRef<'_>]| {
+            truth(matches!(address(&a[0]), Some(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some()))
+        }),
+    ),
     ("p_make_set", -1, |a| {
         if matches!(a[0], ValueRef::Null) {
             return Ok(Value::Null);
@@ -104,6 +113,17 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }),
     ),
 ];
+
+/// As MySQL writes it: what holds an IPv4 address ends like one.
+fn ipv6_text(ip: Ipv6Addr) -> String {
+    let octets = ip.octets();
+    match octets.split_last_chunk::<4>() {
+        Some((head, tail)) if head.iter().all(|b| *b == 0) && (tail[0], tail[1]) != (0, 0) => {
+            format!("::{}", Ipv4Addr::from(*tail))
+        }
+        _ => ip.to_string(),
+    }
+}
 
 fn address(v: &ValueRef<'_>) -> Option<IpAddr> {
     let b = bytes_of(v);

@@ -138,6 +138,10 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     if wraps && (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&n) {
         return Ok(if unsigned { Value::from_u64(n as u64) } else { Value::Int(n as u64 as i64) });
     }
+    // A negative number wraps around behind the point as well.
+    if unsigned && n < 0 && n >= i128::from(i64::MIN) && from.class == Class::Decimal {
+        return Ok(Value::from_u64(n as i64 as u64));
+    }
     let cut = n.clamp(min, max);
     if cut != n {
         let shown = convert::shown(a[0], from);

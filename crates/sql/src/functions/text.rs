@@ -497,7 +497,7 @@ fn soundex(t: &str) -> String {
     for c in t.chars().filter(|c| c.is_alphabetic()) {
         let k = code(c);
         if out.is_empty() {
-            out.extend(c.to_uppercase());
+            out.push(c.to_ascii_uppercase());
             last = k;
         } else if k == '-' {
             continue;

@@ -15,6 +15,7 @@ use crate::types::TypeCode;
 mod compare;
 mod form;
 mod path;
+mod schema;
 mod search;
 mod storage;
 pub(crate) mod table;
@@ -143,6 +144,22 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ),
     // Nothing is changed in place, so nothing is free.
     ("p_json_storage_free", 1, strict!(|_: &[ValueRef<'_>]| Ok(Value::Int(0)))),
+    ("p_json_schema_valid", 2, strict!(schema::valid)),
+    ("p_json_schema_validation_report", 2, strict!(schema::report)),
+    // (document, path, column): JSON_VALUE … RETURNING
+    (
+        "p_json_value_as",
+        3,
+        strict!(|a: &[ValueRef<'_>]| {
+            let d = doc(&a[0])?;
+            let mut found = Vec::new();
+            Path::parse(str_of(&a[1]))?.find(&d, &mut found);
+            Ok(match found.as_slice() {
+                [one] => table::stored(one, str_of(&a[2])),
+                _ => Value::Null,
+            })
+        }),
+    ),
     ("p_json_table", 2, strict!(table::rows)),
     ("p_json_depth", 1, strict!(|a: &[ValueRef<'_>]| Ok(Value::Int(depth(&doc(&a[0])?) as i64)))),
     (
@@ -287,7 +304,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             Ok(match found.as_slice() {
                 [Json::Null] => Value::Null,
                 [Json::String(s)] => Value::Text(s.clone()),
-                [one] if !one.is_array() && !one.is_object() => Value::Text(write(one)),
+                [one] => Value::Text(write(one)),
                 _ => Value::Null,
             })
         }),

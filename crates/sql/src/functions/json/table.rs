@@ -264,6 +264,11 @@ fn cell(
     }
 }
 
+/// A JSON value as a column of this description keeps it, NULL where it does not.
+pub(super) fn stored(j: &Json, column: &str) -> Value {
+    decode_target(column).and_then(|target| store(j, &target).ok()).unwrap_or(Value::Null)
+}
+
 /// A JSON value as the column keeps it.
 fn store(j: &Json, target: &ColumnTarget) -> Result<Value, Unfit> {
     if j.is_null() {
