@@ -758,6 +758,10 @@ impl Finalize<'_> {
             let Late { table, image, columns, cause, life } = open.remove(next);
             let Some(plan) = run.plans.plan(run.db, table)? else { continue };
             let cause = places.get(&cause).copied();
+            if cause.is_none() {
+                // What caused it came to nothing (a parent that REPLACE put back): a change like any other.
+                self.out.recompute.push((table, image.ident.clone()));
+            }
             self.push_update(&plan, image, &columns, cause)?;
             places.insert(life, self.out.changes.len() as u32 - 1);
         }
