@@ -130,6 +130,8 @@ fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
 
 /// `_v` and `_o` for these versions. `_v` is the version that most cells share.
 pub(crate) fn hidden(plan: &TablePlan, writers: &[TxNo], flags: u8) -> (TxNo, Option<Vec<u8>>) {
+    // Where all is merged from the log anyway, how many births there were does not matter.
+    let flags = if flags & HISTORY != 0 { flags & !BIRTHS } else { flags };
     let count = |w: TxNo| writers.iter().filter(|o| **o == w).count();
     let first = writers.first().copied().unwrap_or_default();
     let version = if writers.iter().all(|w| *w == first) {
