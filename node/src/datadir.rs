@@ -84,8 +84,13 @@ pub struct Lock {
 /// # Errors
 /// [`DataDirError::Unusable`].
 pub fn private_dir(path: &Path) -> Result<(), DataDirError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| DataDirError::Unusable { path: path.to_owned(), source })
+    let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+    // One that was there keeps its mode while there is something else in it.
+    if fs::read_dir(path).map_err(unusable)?.next().is_none() {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+    }
+    Ok(())
 }
 
 impl DataDir {

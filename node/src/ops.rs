@@ -36,7 +36,7 @@ pub fn members(engine: &Engine) -> Vec<MemberReport> {
     let report = |m: p2pdb_engine::MemberInfo| MemberReport {
         node: m.node.to_hex(),
         name: m.name,
-        role: m.role.name().to_owned(),
+        role: if m.removed { "none" } else { m.role.name() }.to_owned(),
         removed: m.removed,
         seq: m.seq,
         last_seen_ms: m.last_seen.map(|s| s.millis()),
@@ -157,7 +157,7 @@ pub fn verify(engine: &Engine, progress: OnProgress<'_>) -> anyhow::Result<Verif
     })?;
     Ok(VerifyReport {
         clean: report.is_clean(),
-        findings: report.findings.iter().map(ToString::to_string).collect(),
+        findings: report.findings.iter().map(|f| engine.with_names(&f.to_string())).collect(),
         more: report.more,
         seconds: begun.elapsed().as_secs_f64(),
     })

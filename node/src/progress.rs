@@ -1,6 +1,7 @@
 //! Progress of long steps: one line on standard error, redrawn, only on a terminal.
 
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// Between two redraws.
@@ -38,6 +39,24 @@ impl Progress {
         self.drawn = Some(now);
         let text = line(step, done, total);
         let _ = write!(std::io::stderr(), "\r\x1b[K{text}").and_then(|()| std::io::stderr().flush());
+    }
+
+    /// Runs a step that does not say how far it is: shows for how long it has run.
+    pub fn waiting<T>(&mut self, step: &str, run: impl FnOnce() -> T) -> T {
+        std::thread::scope(|threads| {
+            let (done, waits) = std::sync::mpsc::channel::<()>();
+            let shows = threads.spawn(move || {
+                while waits.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+                    self.show(&format!("{step}, seconds so far:"), self.begun.elapsed().as_secs(), 0);
+                }
+                self.finish();
+            });
+            let result = run();
+            drop(done);
+            // It only shows: a panic of it is no reason to lose the result.
+            let _ = shows.join();
+            result
+        })
     }
 
     /// Wipes the line.

@@ -1,5 +1,6 @@
 //! What virtual tables and SHOW ask of the engine.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,7 @@ use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::RowChange;
-use p2pdb_model::{Catalog, CellEdit, ObjectId, Value};
+use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
@@ -170,17 +171,19 @@ impl Environment<'_> {
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
+        let accounts = published.access.accounts();
+        let accounts = accounts.into_iter().map(|a| (a.id, format!("{}@{}", a.name, a.host))).collect();
         let mut rows = Vec::new();
         crate::functions::by_rules(|| {
             merger.conflicts(self.connection, &ask, None, &mut |c| {
-                rows.push(self.conflict(c));
+                rows.push(self.conflict(c, &accounts));
                 Ok(if rows.len() >= LISTED_MAX { STOP } else { NEXT })
             })
         })?;
         Ok(rows)
     }
 
-    fn conflict(&self, c: &Conflict) -> Vec<Value> {
+    fn conflict(&self, c: &Conflict, accounts: &HashMap<AccountId, String>) -> Vec<Value> {
         let table = self.catalog.table_by_id(c.table);
         let column = |tag| table.and_then(|t| t.column_by_tag(tag));
         let one = match c.columns.as_slice() {
@@ -192,15 +195,19 @@ impl Environment<'_> {
             None => Value::Text(words::plain(v)),
         };
         let side = |s: Option<&Side>, whole: Option<String>| match s {
-            None => [whole.map_or(Value::Null, Value::Text), Value::Null, Value::Null, Value::Null],
+            None => {
+                let whole = whole.map_or(Value::Null, Value::Text);
+                [whole, Value::Null, Value::Null, Value::Null, Value::Null]
+            }
             Some(s) => [
                 whole.map_or_else(|| s.value.as_ref().map_or(Value::Null, value), Value::Text),
                 text(s.author),
+                accounts.get(&s.account).map_or_else(|| text(s.account), text),
                 uint(s.stamp.0),
                 text(s.block),
             ],
         };
-        let whole = c.row.as_ref().map(|cells| {
+        let whole = |cells: &Vec<(p2pdb_model::ColumnTag, Value)>| {
             let cell = |(tag, v): &(p2pdb_model::ColumnTag, Value)| {
                 let (name, shown) = match column(*tag) {
                     Some(c) => (c.name.clone(), words::shown(v, &c.def.ty)),
@@ -210,7 +217,7 @@ impl Environment<'_> {
                 (name, shown)
             };
             serde_json::Value::Object(cells.iter().map(cell).collect()).to_string()
-        });
+        };
         let key: Vec<String> = c.key.0.iter().map(words::plain).collect();
         let names: Vec<&str> =
             c.columns.iter().filter_map(|tag| column(*tag).map(|c| c.name.as_str())).collect();
@@ -221,8 +228,8 @@ impl Environment<'_> {
             if names.is_empty() { Value::Null } else { text(names.join(",")) },
             text(c.rule.name()),
         ];
-        row.extend(side(c.winner.as_ref(), None));
-        row.extend(side(c.loser.as_ref(), whole));
+        row.extend(side(c.winner.as_ref(), c.kept_row.as_ref().map(whole)));
+        row.extend(side(c.loser.as_ref(), c.row.as_ref().map(whole)));
         row
     }
 

@@ -204,7 +204,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
                 run.row(w, core, values)?;
             }
         }
-        InsertRows::Select { query, types, coerce: targets } => {
+        InsertRows::Select { query, types, coerce: targets, .. } => {
             let params = bind(w, core, &query.slots, bound, seed)?;
             let rows = collect(w, core, bound, &query.sql, &params)?;
             for values in rows {
@@ -225,7 +225,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let last_id = run.last_id(w, core)?;
     let row_checks = run.row_checks;
     let mut outcome = run.outcome;
-    if run.rows > 1 || matches!(plan.rows, InsertRows::Select { .. }) {
+    if run.rows > 1 || matches!(plan.rows, InsertRows::Select { values: false, .. }) {
         let duplicates = match plan.mode {
             InsertMode::Replace => outcome.affected.saturating_sub(run.rows),
             _ if plan.upsert => outcome.affected.saturating_sub(run.rows),
@@ -622,7 +622,8 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
     if !plan.changes.is_empty() {
         w.schema(plan.changes.clone()).map_err(|e| e.to_sql())?;
     }
-    Ok(Outcome::default())
+    let info = if plan.counts { "Records: 0  Duplicates: 0  Warnings: 0" } else { "" };
+    Ok(Outcome { affected: plan.affected, info: info.to_owned(), ..Outcome::default() })
 }
 
 /// The error of a check, with the values of the row that was found.

@@ -133,6 +133,11 @@ impl Engine {
             if !w.access.is_member(node) {
                 return Err(EngineError::Refused("there is no such member".to_owned()));
             }
+            let others = w.access.members().into_iter().filter(|m| m.node != node);
+            if w.access.role(node) == Some(Role::Owner) && others.filter(|m| m.role == Some(Role::Owner)).count() == 0 {
+                let why = "it is the last owner: without one nobody can admit or remove a member any more; invite another owner first";
+                return Err(EngineError::Refused(why.to_owned()));
+            }
             let seen = w
                 .dag
                 .branches_of_author(node)

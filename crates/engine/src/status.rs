@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use p2pdb_access::Access;
 use p2pdb_block::Header;
 use p2pdb_block::car::{CarError, CarReader, CarWriter};
-use p2pdb_model::change::{AccessChange, RowChange};
+use p2pdb_model::change::{AccessChange, Delegate, RowChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::hex;
 use p2pdb_model::{Catalog, Change, Stamp};
@@ -57,11 +58,12 @@ impl Inner {
             let ask = |a, b| ancestry.ask(a, b);
             *reckoner = Some((epoch, Merger::load(&reader, &ask, crate::functions::meaning())?));
         }
-        let schemas = match &*reckoner {
+        let mut schemas = match &*reckoner {
             Some((_, merger)) => merger.fingerprints(&reader)?,
             None => Vec::new(),
         };
         drop(reckoner);
+        schemas.push(("p2pdb".to_owned(), judged(&published.access, &reader)?));
         reader.end()?;
         let all = schemas.iter().fold(Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
         let state = State {
@@ -75,6 +77,45 @@ impl Inner {
         }
         Ok(state)
     }
+}
+
+/// The fingerprint of who may do what, and of what counts: members, accounts, delegations and void transactions.
+fn judged(access: &Access, reader: &PooledReader) -> Result<Fingerprint, EngineError> {
+    let mut elements: Vec<Vec<u8>> = Vec::new();
+    // Each part behind its length, so that no two lists are written alike.
+    let element = |parts: &[&[u8]]| {
+        parts.iter().flat_map(|p| [&(p.len() as u64).to_be_bytes()[..], p].concat()).collect::<Vec<u8>>()
+    };
+    for m in access.members() {
+        let role = [m.role.map_or(u8::MAX, |r| r as u8)];
+        elements.push(element(&[b"member", &m.node.0, &role, m.name.as_bytes()]));
+    }
+    for a in access.accounts() {
+        let owner = [u8::from(a.owner)];
+        elements.push(element(&[
+            b"account",
+            &a.id.0,
+            a.name.as_bytes(),
+            a.host.as_bytes(),
+            &a.key.0,
+            &owner,
+        ]));
+        for d in &a.delegates {
+            let (kind, to) = match d {
+                Delegate::Node(node) => (&b"node"[..], node.0),
+                Delegate::Ticket(key) => (&b"ticket"[..], key.0),
+            };
+            elements.push(element(&[b"delegate", &a.id.0, kind, &to]));
+        }
+    }
+    reader.scan_void(|no, verdict| {
+        let tx =
+            reader.tx(no)?.ok_or_else(|| store::StoreError::NotFound(format!("transaction {}", no.0)))?;
+        let (at, why) = (tx.position.to_be_bytes(), verdict.0.to_be_bytes());
+        elements.push(element(&[b"void", &tx.cid.to_bytes(), &at, &why]));
+        Ok(NEXT)
+    })?;
+    Ok(elements.iter().fold(Fingerprint::default(), |sum, e| sum.plus(Fingerprint::of(e))))
 }
 
 impl Engine {
@@ -102,6 +143,21 @@ impl Engine {
             refuses_writes: inner.refuses_writes(published.kept),
             alarm: inner.health.lock().alarm.clone(),
         }
+    }
+
+    /// A message about SQLite's tables (`t_…`, `x_…`) with the names that people know them by.
+    pub fn with_names(&self, message: &str) -> String {
+        let catalog = self.inner.published.load().catalog.clone();
+        let mut message = message.to_owned();
+        for t in catalog.tables() {
+            let known = format!("{}.{}", t.database, t.name);
+            for physical in [t.physical(), t.physical_displaced()] {
+                if message.contains(&physical) {
+                    message = message.replace(&physical, &format!("{known} [{physical}]"));
+                }
+            }
+        }
+        message
     }
 
     /// Refuses writes from now on, with this reason, or allows them again.

@@ -82,6 +82,10 @@ fn rows_that_clash_on_a_unique_value_are_both_kept() {
         assert_eq!(s.rows("SELECT id, mail FROM shop.users"), ["1|x@y"]);
         assert_eq!(s.rows("SELECT row_key, rule FROM p2pdb.conflicts"), ["2|unique"]);
     }
+    // Both rows are there, whole, and who wrote them.
+    let sides = "SELECT kept_value, kept_account, lost_value, lost_account FROM p2pdb.conflicts";
+    let whole = |id: u32| format!("{{\"id\":\"{id}\",\"mail\":\"x@y\"}}");
+    assert_eq!(b.session().rows(sides), [format!("{}|root@%|{}|root@%", whole(1), whole(2))]);
     // The obstacle goes, the row comes back by itself.
     a.session().run("UPDATE shop.users SET mail = 'z@y' WHERE id = 1");
     converge(&[&a, &b]);
@@ -146,6 +150,26 @@ fn what_a_removed_member_writes_unseen_is_void_on_every_node() {
         assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.voided"), ["2"]);
     }
     assert_eq!(b.session_unchecked().error("INSERT INTO shop.till VALUES (4, 'no', 0, 0)"), 1290);
+}
+
+#[test]
+fn the_fingerprint_says_who_belongs_and_what_counts() {
+    let a = Node::begin(1);
+    let mut seen = vec![a.fingerprint().1];
+    let b = a.join(2);
+    seen.push(a.fingerprint().1);
+    assert_eq!(a.fingerprint(), b.fingerprint());
+    b.session().run("CREATE DATABASE shop");
+    a.fetch(&b);
+    seen.push(a.fingerprint().1);
+    a.engine.remove_member(b.engine.node()).expect("removed");
+    // Written after its removal, unseen: void, and named so.
+    b.session().run("CREATE DATABASE other");
+    converge(&[&a, &b]);
+    seen.push(a.fingerprint().1);
+    assert_eq!(a.fingerprint(), b.fingerprint());
+    let all: std::collections::BTreeSet<&String> = seen.iter().collect();
+    assert_eq!(all.len(), seen.len(), "{seen:?}");
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub enum DefaultValue {
     Now(u8),
     /// An expression in parentheses, as canonical MySQL text without the outer parentheses.
     Expression(String),
+    /// None at all, not even NULL (ALTER COLUMN … DROP DEFAULT): whoever inserts gives a value.
+    Nothing,
 }
 
 /// A generated column's expression.

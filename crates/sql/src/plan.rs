@@ -321,6 +321,8 @@ pub enum InsertRows {
         types: Vec<crate::field::FieldType>,
         /// One per column.
         coerce: Vec<Coerce>,
+        /// The statement says VALUES.
+        values: bool,
     },
 }
 
@@ -384,6 +386,10 @@ pub struct Ddl {
     pub temporary: Vec<SchemaChange>,
     /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.
     pub quiet: bool,
+    /// The answer counts records, as that of ALTER TABLE does.
+    pub counts: bool,
+    /// Affected rows: a database that was made, the tables that were dropped with one.
+    pub affected: u64,
     /// CALL p2pdb.resolve: a decision about a conflict, in place of all above.
     pub resolve: Option<Resolve>,
 }
@@ -629,6 +635,11 @@ pub enum Coerce {
     /// To a form that compares, in SQLite, with expressions of this type as MySQL compares them: text that is no date is
     /// error 1525, numbers keep their whole value.
     Compare(crate::field::FieldType),
+    /// To a number of rows; `literal` stands in the text, else it is a parameter.
+    RowCount {
+        /// Where it stands, for the error.
+        literal: bool,
+    },
     /// To a type of expression, then to a column.
     Through(crate::field::FieldType, Arc<ColumnTarget>),
 }

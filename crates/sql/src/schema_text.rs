@@ -136,7 +136,11 @@ pub fn escaped(expression: &str) -> String {
 /// `COLUMN_DEFAULT` of information_schema and the Default of SHOW COLUMNS.
 pub fn default_raw(c: &Column) -> Option<String> {
     match c.def.default.as_ref()? {
-        DefaultValue::Null => None,
+        DefaultValue::Null | DefaultValue::Nothing => None,
+        // Without the padding.
+        DefaultValue::Literal(t) if matches!(c.def.ty, SqlType::Binary { .. }) => {
+            Some(t.trim_end_matches('\0').to_owned())
+        }
         DefaultValue::Literal(t) | DefaultValue::Bits(t) => Some(t.clone()),
         DefaultValue::Now(fsp) => Some(now(*fsp)),
         DefaultValue::Expression(e) => Some(escaped(e)),
@@ -239,6 +243,7 @@ fn column(table: &Table, c: &Column) -> String {
             let implied = def.nullable && def.generated.is_none() && !silent;
             out.push_str(if implied { " DEFAULT NULL" } else { "" });
         }
+        Some(DefaultValue::Nothing) => {}
         Some(DefaultValue::Literal(t)) => out.push_str(&format!(" DEFAULT {}", literal(t))),
         Some(DefaultValue::Bits(t)) => out.push_str(&format!(" DEFAULT {t}")),
         Some(DefaultValue::Now(fsp)) => out.push_str(&format!(" DEFAULT {}", now(*fsp))),

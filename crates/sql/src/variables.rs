@@ -380,7 +380,24 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "insert_id" => s.insert_id = Some(whole).filter(|n| *n != 0),
         "max_execution_time" => s.max_execution_time_ms = whole,
         "pseudo_thread_id" => {}
-        "sql_mode" => s.sql_mode = SqlMode::parse(word).map_err(|m| bad_value(name, m))?,
+        "session_track_state_change" if flag => {
+            return Err(SqlError::unsupported("session_track_state_change"));
+        }
+        "session_track_transaction_info" if !word.eq_ignore_ascii_case("off") => {
+            return Err(SqlError::unsupported("session_track_transaction_info"));
+        }
+        "sql_mode" => {
+            let mode = SqlMode::parse(word).map_err(|m| bad_value(name, m))?;
+            for (unbuilt, what) in [
+                (SqlMode::HIGH_NOT_PRECEDENCE, "sql_mode HIGH_NOT_PRECEDENCE"),
+                (SqlMode::PAD_CHAR_TO_FULL_LENGTH, "sql_mode PAD_CHAR_TO_FULL_LENGTH"),
+            ] {
+                if mode.has(unbuilt) && !s.sql_mode.has(unbuilt) {
+                    return Err(SqlError::unsupported(what));
+                }
+            }
+            s.sql_mode = mode;
+        }
         "sql_notes" => s.sql_notes = flag,
         "sql_safe_updates" => s.safe_updates = flag,
         "sql_select_limit" => s.select_limit = whole,

@@ -173,7 +173,7 @@ impl World {
                 }
                 out
             }
-            InsertRows::Select { query, coerce: how, types } => {
+            InsertRows::Select { query, coerce: how, types, .. } => {
                 let mut out = Vec::new();
                 for row in self.rows(query, literals)? {
                     let cells = row.into_iter().zip(how).zip(types.iter());

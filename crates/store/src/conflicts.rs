@@ -89,6 +89,8 @@ pub struct Conflict {
     pub loser: Option<Side>,
     /// A displaced row, whole.
     pub row: Option<Vec<(ColumnTag, Value)>>,
+    /// The row that it gave way to, whole.
+    pub kept_row: Option<Vec<(ColumnTag, Value)>>,
 }
 
 /// One version of a row.
@@ -181,6 +183,7 @@ impl Run<'_> {
                     winner: last.map(|tx| side(self.db, tx, None)).transpose()?,
                     loser: Some(side(self.db, at.tx, None)?),
                     row: None,
+                    kept_row: None,
                 }
             } else {
                 let Some(i) = plan.columns.iter().position(|c| i64::from(c.tag.0) == tag) else { continue };
@@ -211,6 +214,7 @@ impl Run<'_> {
                     winner: winner.transpose()?,
                     loser: Some(side(self.db, at.tx, Some(value))?),
                     row: None,
+                    kept_row: None,
                 }
             };
             if each(&conflict)?.is_break() {
@@ -243,6 +247,7 @@ impl Run<'_> {
                         winner: None,
                         loser: loser.transpose()?,
                         row: None,
+                        kept_row: None,
                     };
                     if each(&conflict)?.is_break() {
                         return Ok(crate::query::STOP);
@@ -328,11 +333,13 @@ impl Run<'_> {
         let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
             run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()
         };
+        let whole =
+            |image: &Image| plan.columns.iter().map(|c| c.tag).zip(image.values.iter().cloned()).collect();
+        let kept_row = winner.as_ref().map(whole);
         let winner = match winner {
             Some(winner) => writer_of(self, &winner)?,
             None => None,
         };
-        let row = plan.columns.iter().map(|c| c.tag).zip(image.values.iter().cloned()).collect();
         Ok(Some(Conflict {
             table: plan.table.id,
             key: image.ident.to_key()?,
@@ -340,7 +347,8 @@ impl Run<'_> {
             rule,
             winner,
             loser: writer_of(self, image)?,
-            row: Some(row),
+            row: Some(whole(image)),
+            kept_row,
         }))
     }
 

@@ -158,9 +158,9 @@ impl StoreError {
     pub(crate) fn is_of_function(&self) -> bool {
         match self {
             StoreError::Function(_) => true,
-            StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)) => {
-                matches!(e.extended_code, ffi::SQLITE_ERROR | ffi::SQLITE_TOOBIG)
-            }
+            StoreError::Sqlite(e) => e
+                .sqlite_error()
+                .is_some_and(|e| matches!(e.extended_code, ffi::SQLITE_ERROR | ffi::SQLITE_TOOBIG)),
             _ => false,
         }
     }

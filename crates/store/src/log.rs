@@ -46,6 +46,7 @@ CREATE TABLE tx (
     account INTEGER NOT NULL,
     verdict INTEGER NOT NULL
 );
+CREATE INDEX tx_void ON tx (no) WHERE verdict <> 0;
 CREATE TABLE account (no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
 CREATE TABLE branch (
     no INTEGER PRIMARY KEY,

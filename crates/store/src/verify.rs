@@ -170,7 +170,7 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
         return Ok(report);
     }
     let mut whole = Report::default();
-    match integrity(c, &FINDINGS_MAX.to_string(), "file", &mut whole) {
+    match damage(integrity(c, &FINDINGS_MAX.to_string(), "file", &mut whole)) {
         // What it found before it gave up comes up again below, with a name.
         Err(StoreError::Corrupt(problem)) => report.add(Part::File, "file", problem),
         other => {
@@ -179,7 +179,7 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
             return Ok(whole);
         }
     }
-    let tables = match names(c, "SELECT name FROM sqlite_schema WHERE type = 'table'") {
+    let tables = match damage(names(c, "SELECT name FROM sqlite_schema WHERE type = 'table'")) {
         Err(StoreError::Corrupt(problem)) => {
             report.add(Part::File, "sqlite_schema", problem);
             return Ok(report);
@@ -192,10 +192,10 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
             report.stopped = true;
             return Ok(report);
         }
-        match integrity(c, &quote_text(table), table, &mut report) {
+        match damage(integrity(c, &quote_text(table), table, &mut report)) {
             Err(StoreError::Corrupt(problem)) => {
                 report.add(Part::File, format!("table {table}"), problem);
-                match indexes(c, table, &mut report) {
+                match damage(indexes(c, table, &mut report)) {
                     // The names of the indexes are damaged, too.
                     Err(StoreError::Corrupt(problem)) => report.add(Part::File, "sqlite_schema", problem),
                     other => other?,
@@ -206,6 +206,14 @@ pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
     }
     name_pages(c, &mut report);
     Ok(report)
+}
+
+/// What SQLite will not have of its own schema is damage, too: a collation or function that nobody ever named.
+fn damage<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|e| match e {
+        StoreError::Sqlite(e) => StoreError::Corrupt(e.to_string()),
+        e => e,
+    })
 }
 
 /// Where SQLite names only a page, adds the table or index that it belongs to, as far as that can still be found.

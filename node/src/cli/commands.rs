@@ -59,8 +59,7 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     let report: VerifyReport = match Access::open(&c.dir, &c.config)? {
         Access::Running(client) => {
-            progress.show("the running node verifies itself; seconds so far", 0, 0);
-            client.post("verify", &())?
+            progress.waiting("the running node verifies itself", || client.post("verify", &()))?
         }
         Access::Stopped(node) => {
             ops::verify(&node.engine, &mut |step, done, total| progress.show(step, done, total))?
@@ -142,8 +141,14 @@ pub(super) fn import(c: &Context_, args: &Import) -> anyhow::Result<()> {
 
 pub(super) fn backup(c: &Context_, args: &Backup) -> anyhow::Result<()> {
     let report: WrittenReport = match Access::open(&c.dir, &c.config)? {
-        Access::Running(client) => client.post("backup", &request(&args.directory)?)?,
-        Access::Stopped(node) => ops::backup(&node.engine, &c.dir, &args.directory)?,
+        Access::Running(client) => {
+            let request = request(&args.directory)?;
+            Progress::new().waiting("the running node writes a backup", || client.post("backup", &request))?
+        }
+        Access::Stopped(node) => {
+            let write = || ops::backup(&node.engine, &c.dir, &args.directory);
+            Progress::new().waiting("writing a backup", write)?
+        }
     };
     if args.json {
         return print_json(&report);

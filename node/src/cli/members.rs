@@ -37,7 +37,7 @@ pub(super) struct Members {
     #[command(subcommand)]
     verb: Option<MembersVerb>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -58,7 +58,10 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
             "--expires: '{text}' has no unit; write a number with s, m, h or d, such as {}d, or never",
             text.trim()
         ),
-        text => Some(parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?.as_secs().max(1)),
+        text => match parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?.as_secs() {
+            0 => bail!("--expires: '{text}' is less than a second"),
+            seconds => Some(seconds),
+        },
     };
     let request = InviteRequest {
         role: args.role.clone(),

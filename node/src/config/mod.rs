@@ -81,7 +81,10 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let s = sources;
         Ok(Self {
-            data_dir: s.parse("data-dir", |t| Ok(PathBuf::from(t)))?,
+            data_dir: s.parse("data-dir", |t| match t {
+                "" => Err("a path is needed".into()),
+                path => Ok(PathBuf::from(path)),
+            })?,
             node_name: s.parse("node-name", name)?,
             realm_name: s.parse("realm-name", name)?,
             mysql_listen: s.parse("mysql-listen", socket)?,

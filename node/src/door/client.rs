@@ -64,6 +64,9 @@ struct Client<'a> {
     found_rows: bool,
 }
 
+/// How long a client that was told to go is still listened to.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// Serves one client until it leaves or is cut.
 pub(super) async fn serve(
     door: &Arc<Door>,
@@ -159,6 +162,10 @@ impl Client<'_> {
         self.connection.close_with(&end.error());
         self.flush().await?;
         self.stream.shutdown().await?;
+        // A statement that is on its way would be answered by a reset, which makes the client forget the reason.
+        let mut rest = [0; 1024];
+        let linger = async { while self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
+        let _ = tokio::time::timeout(LINGER, linger).await;
         Ok(())
     }
 

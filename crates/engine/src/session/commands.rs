@@ -23,7 +23,13 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Flow {
         let mut outcome = Outcome::default();
+        // The values of SET are those from before it.
+        let mut values = match self.values_of_set(&commands, &bound) {
+            Ok(values) => values,
+            Err(e) => return self.finish(Err(e)),
+        };
         while let Some(command) = commands.pop_front() {
+            let value = values.pop_front().flatten();
             match command {
                 SessionCommand::Commit { chain, release: _ } => {
                     if chain {
@@ -78,7 +84,7 @@ impl Session {
                     return self.commit(Then::Commands(commands, bound), sink);
                 }
                 other => {
-                    if let Err(e) = self.command(other, &bound, &mut outcome) {
+                    if let Err(e) = self.command(other, value, &bound, &mut outcome) {
                         return self.finish(Err(e));
                     }
                 }
@@ -109,9 +115,38 @@ impl Session {
         self.begin(Bound { statement, params: params.into() }, sink)
     }
 
+    /// What several assignments of one statement assign; nothing where there are not several.
+    fn values_of_set(
+        &mut self,
+        commands: &VecDeque<SessionCommand>,
+        bound: &Bound,
+    ) -> Result<VecDeque<Option<(Value, FieldType)>>, SqlError> {
+        let sets = |c: &SessionCommand| {
+            matches!(
+                c,
+                SessionCommand::SetUser { .. }
+                    | SessionCommand::SetVariable { .. }
+                    | SessionCommand::SetNames(..)
+            )
+        };
+        if commands.len() < 2 || !commands.iter().all(sets) {
+            return Ok(VecDeque::new());
+        }
+        let value = |c: &SessionCommand| match c {
+            SessionCommand::SetUser { value, .. } => Some(self.scalar_of(value, bound)).transpose(),
+            SessionCommand::SetVariable { value, .. } => {
+                value.as_ref().map(|v| self.scalar_of(v, bound)).transpose()
+            }
+            _ => Ok(None),
+        };
+        commands.iter().map(value).collect()
+    }
+
+    /// Runs one; `known` is what it assigns, if that was worked out before.
     pub(super) fn command(
         &mut self,
         command: SessionCommand,
+        known: Option<(Value, FieldType)>,
         bound: &Bound,
         outcome: &mut Outcome,
     ) -> Result<(), SqlError> {
@@ -122,9 +157,9 @@ impl Session {
                 outcome.schema_changed = self.state().database.clone();
             }
             SessionCommand::SetVariable { global, name, value } => {
-                let value = match value {
-                    Some(scalar) => Some(self.scalar_of(&scalar, bound)?),
-                    None => None,
+                let value = match (known, value) {
+                    (None, Some(scalar)) => Some(self.scalar_of(&scalar, bound)?),
+                    (known, _) => known,
                 };
                 let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
                 let notes = self.state().set_variable(global, &name, value)?;
@@ -132,20 +167,21 @@ impl Session {
                     self.state().warn(note);
                 }
                 if !global {
-                    let shown = match self.state().system_variable(&name, false)? {
-                        Value::Text(t) => t,
-                        Value::Int(n) => n.to_string(),
-                        _ => String::new(),
-                    };
-                    outcome.variables_changed.push((name, shown));
+                    self.note_variable(name, outcome)?;
                 }
             }
             SessionCommand::SetUser { name, value } => {
-                let (value, ty) = self.scalar_of(&value, bound)?;
+                let (value, ty) = match known {
+                    Some(known) => known,
+                    None => self.scalar_of(&value, bound)?,
+                };
                 self.state().set_user_variable(&name, value, ty);
             }
             SessionCommand::SetNames(charset, collation) => {
                 self.state().set_names(&charset, collation.as_deref())?;
+                for name in ["client", "connection", "results"] {
+                    self.note_variable(format!("character_set_{name}"), outcome)?;
+                }
             }
             SessionCommand::NextTransaction { isolation, read_only } => {
                 if self.in_transaction() {
@@ -211,6 +247,17 @@ impl Session {
             | SessionCommand::Rollback { .. }
             | SessionCommand::Execute { .. } => {}
         }
+        Ok(())
+    }
+
+    /// What clients hear that track this variable.
+    fn note_variable(&mut self, name: String, outcome: &mut Outcome) -> Result<(), SqlError> {
+        let shown = match self.state().system_variable(&name, false)? {
+            Value::Text(t) => t,
+            Value::Int(n) => n.to_string(),
+            _ => String::new(),
+        };
+        outcome.variables_changed.push((name, shown));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 What mysqldump and mariadb-dump send.
 
 > CREATE DATABASE shop
-ok, 0 changed
+ok, 1 changed
 
 > CREATE TABLE shop.till (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20))
 ok, 0 changed

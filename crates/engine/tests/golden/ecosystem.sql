@@ -32,7 +32,7 @@ id
 5
 
 > ALTER TABLE t ADD COLUMN txt LONGTEXT NOT NULL DEFAULT (''), ADD COLUMN bin BLOB DEFAULT (_binary 'abc'), ADD COLUMN j JSON DEFAULT ('[1]'), ADD COLUMN m INT DEFAULT (-12), ADD COLUMN at DATETIME DEFAULT CURRENT_TIMESTAMP
-ok, 0 changed
+ok, 0 changed (Records: 0  Duplicates: 0  Warnings: 0)
 
 > SELECT id, txt, bin, j, m, at IS NOT NULL AS filled FROM t WHERE id = 5
 id | txt | bin | j | m | filled

@@ -70,7 +70,7 @@ id | label
 3 | x-10
 
 > INSERT INTO labelled (id) VALUES (1)
-ok, 1 changed (Records: 1  Duplicates: 0  Warnings: 0)
+ok, 1 changed
 
 > INSERT INTO labelled VALUES (2, 'no')
 ERROR 3819 (HY000): Check constraint 'labelled_chk_1' is violated.
@@ -80,7 +80,7 @@ id | label
 1 | ab
 
 > CREATE DATABASE gone
-ok, 0 changed
+ok, 1 changed
 
 > USE gone
 ok, 0 changed

@@ -4,7 +4,7 @@ What each type stores and refuses.
 ok, 0 changed
 
 > INSERT INTO n VALUES (-128, 65535, 8388607, -2147483648, 9223372036854775807, 18446744073709551615, 1234567.8915, 1.5, 0.1, b'101', TRUE)
-ok, 1 changed, 1 warnings (Records: 1  Duplicates: 0  Warnings: 1)
+ok, 1 changed, 1 warnings
 
 > SELECT a, b, c, d, e, f, g, h, i, j + 0, k FROM n
 a | b | c | d | e | f | g | h | i | j + 0 | k

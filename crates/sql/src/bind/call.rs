@@ -245,6 +245,7 @@ impl Binder<'_> {
         let constant = |source, coerce| Slot { source, coerce };
         let slot = match &column.def.default {
             _ if column.def.generated.is_some() => return Err(SqlError::no_default(&column.name)),
+            Some(DefaultValue::Nothing) => return Err(SqlError::no_default(&column.name)),
             Some(DefaultValue::Null) => constant(Source::Const(Value::Null), Coerce::None),
             None if column.def.nullable => constant(Source::Const(Value::Null), Coerce::None),
             None => return Err(SqlError::no_default(&column.name)),
@@ -272,6 +273,15 @@ impl Binder<'_> {
     /// # Errors
     /// 1305 unknown, 1235 known but not built, 1582 number of arguments.
     pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>) -> Result<Bound, SqlError> {
+        // Here a BIT is its number, where text is made of it elsewhere.
+        let numbers = matches!(name, "HEX" | "CONV" | "OCT" | "BIN");
+        let args: Vec<Bound> = match numbers && args.iter().any(|a| a.class() == Class::Bit) {
+            true => args
+                .iter()
+                .map(|a| if a.class() == Class::Bit { self.to(a, &FieldType::uint()) } else { a.clone() })
+                .collect(),
+            false => args,
+        };
         if let Some(b) = self.generic(name, &args)? {
             return Ok(b.with_parts(&args));
         }

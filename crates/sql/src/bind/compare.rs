@@ -135,7 +135,9 @@ impl Binder<'_> {
                 _ => false,
             };
             if fits {
-                let sql = self.compare_slot(&slot.clone(), &other.ty);
+                // A FLOAT is compared as the double that it is, not the other side as a FLOAT.
+                let ty = if co == Class::Float { FieldType::double() } else { other.ty.clone() };
+                let sql = self.compare_slot(&slot.clone(), &ty);
                 let other = self.sql(other);
                 let (l, r) = if left { (sql, other) } else { (other, sql) };
                 return Ok(Aligned { left: l, right: r, collation: None });

@@ -536,10 +536,9 @@ impl Binder<'_> {
         let b = self.literal(v)?;
         match b.repr {
             Repr::Slot(slot) => {
-                let slot = Slot { coerce: Coerce::Expression(FieldType::int()), ..slot };
-                let p = self.parameter(slot);
-                // A negative count would be no limit to SQLite.
-                Ok(format!("max({p},0)"))
+                let literal = !matches!(slot.source, crate::plan::Source::Param(_));
+                let slot = Slot { coerce: Coerce::RowCount { literal }, ..slot };
+                Ok(self.parameter(slot))
             }
             Repr::Sql(sql) => {
                 Ok(format!("p_cv({sql},{},{})", b.ty.code().pack(), FieldType::int().code().pack()))

@@ -55,6 +55,9 @@ pub fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>) ->
     let t = base_table(cx, &db, &name)?;
     let under = Under { collation: t.def.collation, mode: cx.session.sql_mode };
     let mut actions = Vec::new();
+    if c.is("partition by") {
+        return Err(SqlError::unsupported("partitions"));
+    }
     if !c.at_end() {
         loop {
             action(c, t, under, &mut actions, notes)?;
@@ -301,6 +304,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let mut foreign_keys: Vec<ForeignKeySpec> = Vec::new();
     let mut new_checks: Vec<CheckSpec> = Vec::new();
     let mut rename = None;
+    let counts = !matches!(actions.as_slice(), [Action::Rename(..)]);
     let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
         use Action::*;
         matches!(
@@ -357,7 +361,9 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                     let message = "Incorrect usage of DEFAULT and generated column";
                     return Err(SqlError::new(1221, "HY000", message));
                 }
-                draft.columns[at].def.default = value;
+                let def = &mut draft.columns[at].def;
+                // A column that takes no NULL has nothing else to fall back on.
+                def.default = value.or_else(|| def.nullable.then_some(DefaultValue::Nothing));
             }
             Action::Visible(name, visible) => {
                 let table = draft.name.clone();
@@ -414,7 +420,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
-    Ok(Ddl { changes, temporary, checks, ..Ddl::default() })
+    Ok(Ddl { changes, temporary, checks, counts, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.

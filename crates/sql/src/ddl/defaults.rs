@@ -63,17 +63,13 @@ pub fn literal_default(
         return Ok(DefaultValue::Bits(format!("b'{n:b}'")));
     }
     if let (SqlType::Binary { .. } | SqlType::VarBinary { .. }, Value::Blob(bytes)) = (ty, &stored) {
-        // BINARY(n) is padded with zero bytes, which SHOW does not repeat.
-        let kept = match ty {
-            SqlType::Binary { .. } => {
-                let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
-                &bytes[..end]
+        let padding = if matches!(ty, SqlType::Binary { .. }) { '\0' } else { 'x' };
+        return Ok(match std::str::from_utf8(bytes) {
+            // BINARY(n) is padded with zero bytes.
+            Ok(text) if !text.trim_end_matches(padding).contains('\0') => {
+                DefaultValue::Literal(text.to_owned())
             }
-            _ => bytes.as_slice(),
-        };
-        return Ok(match std::str::from_utf8(kept) {
-            Ok(text) if !text.contains('\0') => DefaultValue::Literal(text.to_owned()),
-            _ => DefaultValue::Bits(format!("0x{}", p2pdb_model::ids::hex(kept).to_uppercase())),
+            _ => DefaultValue::Bits(format!("0x{}", p2pdb_model::ids::hex(bytes).to_uppercase())),
         });
     }
     let code = match ty {
@@ -102,7 +98,7 @@ pub fn constant(def: &ColumnDef) -> Option<Value> {
 /// The literal of a default that is one.
 pub fn literal_of(default: &DefaultValue) -> Option<Literal> {
     match default {
-        DefaultValue::Null => Some(Literal::null()),
+        DefaultValue::Null | DefaultValue::Nothing => Some(Literal::null()),
         DefaultValue::Literal(text) => Some(Literal::text(text.clone())),
         DefaultValue::Bits(text) => {
             let bytes = crate::front::tokens::bits(text)?;

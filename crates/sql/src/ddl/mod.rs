@@ -187,7 +187,7 @@ fn create_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Not
         definition: Some(Box::new(Definition::Database(DatabaseDef { collation }))),
         position: None,
     };
-    Ok(Ddl { changes: vec![change], ..Ddl::default() })
+    Ok(Ddl { changes: vec![change], affected: 1, ..Ddl::default() })
 }
 
 fn alter_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlError> {
@@ -228,7 +228,8 @@ fn drop_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>
     let tables: Vec<&Table> = db.tables().map(|t| t.as_ref()).collect();
     let mut changes = release_children(cx, &tables)?;
     changes.push(SchemaChange::Drop { id: db.id });
-    Ok(Ddl { changes, ..Ddl::default() })
+    let affected = tables.len() as u64;
+    Ok(Ddl { changes, affected, ..Ddl::default() })
 }
 
 /// Tables that go: no foreign key of another table may point at them (3730), unless checks are off; then those keys

@@ -322,6 +322,9 @@ pub fn create(
     if as_select && verb != "INSERT" {
         c.eat("as");
     }
+    if !parenthesized && !as_select && !c.at_end() {
+        return Err(c.error());
+    }
     let then = if as_select { Some(select(c, cx, &mut draft, verb)?) } else { None };
     keys.add(&mut draft, cx)?;
     draft.validate()?;

@@ -171,7 +171,7 @@ fn insert_into(
                 made.push((ty, coerce));
             }
             let sql = format!("SELECT {} FROM ({}) {alias}", list.join(","), bound.sql);
-            select(b, sql, made, &mut notes)
+            select(b, sql, made, &mut notes, false)
         }
     };
     let needs_key = table.primary().is_none();
@@ -427,7 +427,7 @@ fn values<'a>(
         parts.push(format!("SELECT {} WHERE p_row({})", list.join(","), n + 1));
     }
     let made = table.columns.iter().map(|c| (FieldType::of_column(&c.def.ty), Coerce::None)).collect();
-    Ok(select(b, union_all(parts), made, notes))
+    Ok(select(b, union_all(parts), made, notes, true))
 }
 
 /// All the rows of these queries, however many there are: SQLite takes some hundreds in one UNION.
@@ -446,6 +446,7 @@ fn select(
     sql: String,
     made: Vec<(FieldType, Coerce)>,
     notes: &mut Vec<Note>,
+    values: bool,
 ) -> (InsertRows, ReadSet) {
     let done = b.finish();
     notes.extend(done.notes);
@@ -460,7 +461,7 @@ fn select(
         into: Vec::new(),
     };
     let (types, coerce) = made.into_iter().unzip();
-    let rows = InsertRows::Select { query: Box::new(query), types, coerce };
+    let rows = InsertRows::Select { query: Box::new(query), types, coerce, values };
     (rows, done.reads)
 }
 

@@ -230,13 +230,13 @@ fn fill(
         }
         None if column.def.nullable => Ok(constant(Value::Null)),
         None if matches!(column.def.ty, SqlType::Enum { .. }) => Ok(constant(Value::Int(1))),
-        None => {
+        None | Some(DefaultValue::Nothing) => {
             let error = SqlError::no_default(&column.name);
             if session.sql_mode.strict() && !ignore {
                 return Err(error);
             }
             notes.push(Note { level: NoteLevel::Warning, code: error.code, message: error.message });
-            Ok(constant(implicit_default(&column.def.ty)))
+            Ok(constant(if column.def.nullable { Value::Null } else { implicit_default(&column.def.ty) }))
         }
     }
 }

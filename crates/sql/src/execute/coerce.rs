@@ -23,7 +23,25 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
         Coerce::Column(target) => assign::assign(value, from, target),
         Coerce::Expression(to) => convert_typed(value, from, to),
         Coerce::Compare(to) => compare(value, from, to),
+        Coerce::RowCount { literal } => row_count(value, from, *literal),
         Coerce::Through(to, target) => assign::assign(convert_typed(value, from, to)?, to, target),
+    }
+}
+
+/// LIMIT and OFFSET: an integer that is not negative. What SQLite cannot count to is as good as no limit.
+fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, SqlError> {
+    let integer = matches!(from.class(), Class::Int | Class::UInt);
+    match &value {
+        Value::Int(0..) if integer => Ok(value),
+        Value::Blob(_) if from.class() == Class::UInt && value.as_u64().is_some() => Ok(Value::Int(i64::MAX)),
+        _ if literal => {
+            let text = convert::to_text(ValueRef::from(&value), from.code())?.unwrap_or_default();
+            Err(SqlError::syntax(&text, 1))
+        }
+        Value::Int(_) if integer => {
+            Err(SqlError::new(1690, "22003", "unsigned integer value is out of range in 'EXECUTE'"))
+        }
+        _ => Err(SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE")),
     }
 }
 

@@ -70,6 +70,7 @@ pub fn bind_typed(slot: &Slot, args: &Args<'_>) -> Result<(Value, FieldType), Sq
     let (value, from) = source_value(&slot.source, args)?;
     let to = match &slot.coerce {
         Coerce::Expression(to) | Coerce::Compare(to) => to.clone(),
+        Coerce::RowCount { .. } => FieldType::int(),
         Coerce::None | Coerce::Column(_) | Coerce::Through(..) => from.clone(),
     };
     Ok((coerce::apply(&slot.coerce, value, &from)?, to))

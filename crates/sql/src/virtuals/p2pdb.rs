@@ -18,10 +18,12 @@ const CONFLICTS: &[Col] = &[
     ("rule", Text(32), true),
     ("kept_value", Long, false),
     ("kept_author", Text(64), false),
+    ("kept_account", Text(64), false),
     ("kept_stamp", UInt, false),
     ("kept_block", Text(64), false),
     ("lost_value", Long, false),
     ("lost_author", Text(64), false),
+    ("lost_account", Text(64), false),
     ("lost_stamp", UInt, false),
     ("lost_block", Text(64), false),
 ];

@@ -21,7 +21,10 @@ const TOO_DEEP: &str = "The JSON document exceeds the maximum depth.";
 /// MySQL's words and the byte position.
 pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     match serde_json::from_str::<Json>(t) {
-        Ok(j) if depth(&j) <= DEPTH_MAX => Ok(write(&j)),
+        Ok(mut j) if depth(&j) <= DEPTH_MAX => {
+            as_doubles(&mut j);
+            Ok(write(&j))
+        }
         Ok(_) => Err((TOO_DEEP.to_owned(), 0)),
         Err(e) => {
             let line_start: usize =
@@ -35,6 +38,21 @@ pub fn normalise(t: &str) -> Result<String, (String, usize)> {
             };
             Err((what.to_owned(), if t.trim().is_empty() { 0 } else { at }))
         }
+    }
+}
+
+/// Numbers of a text that are no integers are doubles; only SQL values give exact ones.
+fn as_doubles(j: &mut Json) {
+    match j {
+        Json::Number(n) if n.as_i64().is_none() && n.as_u64().is_none() => {
+            let text = number(n.as_f64().unwrap_or(0.0));
+            if let Ok(double) = text.parse() {
+                *n = double;
+            }
+        }
+        Json::Array(l) => l.iter_mut().for_each(as_doubles),
+        Json::Object(o) => o.values_mut().for_each(as_doubles),
+        _ => {}
     }
 }
 
@@ -147,7 +165,7 @@ fn quoted(t: &str) -> String {
 }
 
 /// A double as JSON.
-fn number(r: f64) -> String {
+pub(super) fn number(r: f64) -> String {
     let t = convert::real_text(r);
     if t.contains(['.', 'e']) { t } else { t + ".0" }
 }
@@ -167,14 +185,16 @@ pub(super) fn write_scalar(j: &Json, out: &mut String) {
     match j {
         Json::Null => out.push_str("null"),
         Json::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Json::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
-            (Some(i), ..) => {
+        Json::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(i), _) => {
                 let _ = write!(out, "{i}");
             }
-            (_, Some(u), _) => {
+            (_, Some(u)) => {
                 let _ = write!(out, "{u}");
             }
-            (.., r) => out.push_str(&number(r.unwrap_or(0.0))),
+            _ if n.as_str().contains(['e', 'E']) => out.push_str(&number(n.as_f64().unwrap_or(0.0))),
+            // An exact number keeps its digits.
+            _ => out.push_str(n.as_str()),
         },
         Json::String(s) => {
             out.push('"');

@@ -116,7 +116,10 @@ pub(crate) const FUNCTIONS: &[Row] = &[
                 Json::Bool(_) => "BOOLEAN",
                 Json::Number(n) if n.is_i64() => "INTEGER",
                 Json::Number(n) if n.is_u64() => "UNSIGNED INTEGER",
-                Json::Number(_) => "DOUBLE",
+                ref j @ Json::Number(ref n) if n.as_f64().is_some_and(|r| form::number(r) == write(j)) => {
+                    "DOUBLE"
+                }
+                Json::Number(_) => "DECIMAL",
                 Json::String(_) => "STRING",
                 Json::Array(_) => "ARRAY",
                 Json::Object(_) => "OBJECT",
