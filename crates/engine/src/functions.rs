@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use p2pdb_model::catalog::{Catalog, Check, Table};
+use p2pdb_model::catalog::{Check, Table};
 use p2pdb_model::{SqlType, Value, ValueRef};
 use p2pdb_sql::ddl::conversion;
 use p2pdb_sql::error::SqlError;
@@ -67,8 +67,7 @@ pub(crate) fn meaning() -> store::Meaning {
         });
         Some(convert)
     });
-    let check =
-        |_: &Catalog, table: &Arc<Table>, check: &Check| p2pdb_sql::dml::lower_check(table, check).ok();
+    let check = |table: &Arc<Table>, check: &Check| p2pdb_sql::dml::lower_check(table, check).ok();
     store::Meaning {
         default: Arc::new(p2pdb_sql::ddl::defaults::unwritten),
         conversion,

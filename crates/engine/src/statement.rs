@@ -116,16 +116,7 @@ impl Bound {
     pub(crate) fn nothing() -> Self {
         static NOTHING: std::sync::OnceLock<Statement> = std::sync::OnceLock::new();
         let statement = NOTHING.get_or_init(|| {
-            let kind = p2pdb_sql::plan::PlanKind::Session(Vec::new());
-            let plan = Plan {
-                kind,
-                params: 0,
-                fields: Arc::from([]),
-                notes: Vec::new(),
-                calls: Vec::new(),
-                keeps_warnings: false,
-                functions: false,
-            };
+            let plan = Plan::new(p2pdb_sql::plan::PlanKind::Session(Vec::new()));
             let compiled = Compiled { plan: Arc::new(plan), literals: Vec::new() };
             Statement::new("".into(), compiled, 0)
         });

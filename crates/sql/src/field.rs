@@ -29,6 +29,25 @@ pub struct Field {
     pub auto_increment: bool,
 }
 
+impl Field {
+    /// What comes from no table: an expression, or a column of rows that are not stored.
+    pub fn expression(name: &str, ty: FieldType) -> Self {
+        Field {
+            name: name.to_owned(),
+            org_name: String::new(),
+            table: String::new(),
+            org_table: String::new(),
+            database: String::new(),
+            ty,
+            not_null: false,
+            primary_key: false,
+            unique_key: false,
+            multiple_key: false,
+            auto_increment: false,
+        }
+    }
+}
+
 /// The type of an expression or result column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldType {

@@ -33,6 +33,21 @@ pub struct Plan {
     pub functions: bool,
 }
 
+impl Plan {
+    /// A plan without parameters, result columns or notes.
+    pub fn new(kind: PlanKind) -> Self {
+        Plan {
+            kind,
+            params: 0,
+            fields: Arc::from([]),
+            notes: Vec::new(),
+            calls: Vec::new(),
+            keeps_warnings: false,
+            functions: false,
+        }
+    }
+}
+
 /// A call of a function that may wait, or that asks for locks by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -661,4 +676,19 @@ pub struct ColumnTarget {
     pub quiet: bool,
     /// A `[set]` takes arrays, in their normal order; a `[map]` takes objects.
     pub cell: p2pdb_model::CellKind,
+}
+
+impl ColumnTarget {
+    /// A register of this type that takes NULL: a variable, or a column of a table that is not stored.
+    pub fn plain(name: &str, ty: p2pdb_model::SqlType) -> Self {
+        ColumnTarget {
+            name: name.to_owned(),
+            ty,
+            nullable: true,
+            auto_increment: false,
+            lenient_null: false,
+            quiet: false,
+            cell: p2pdb_model::CellKind::Register,
+        }
+    }
 }

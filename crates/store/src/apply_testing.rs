@@ -82,7 +82,7 @@ pub(crate) fn meaning() -> Meaning {
         Some(DefaultValue::Literal(text)) => text.parse().map_or(Value::Text(text.clone()), Value::Int),
         _ => Value::Null,
     });
-    let check: CheckOf = Arc::new(|_, table, check| {
+    let check: CheckOf = Arc::new(|table, check| {
         let mut sql = check.def.expression.clone();
         for c in &table.columns {
             sql = sql.replace(&format!("{{{}}}", c.name), &c.physical());

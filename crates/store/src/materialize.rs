@@ -20,7 +20,7 @@ use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{Definition, IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, CellKind, Value, ValueRef};
+use p2pdb_model::{CellKind, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::displaced::Run;
@@ -80,9 +80,9 @@ impl PlanCache {
 }
 
 /// The conditions of the table's enforced CHECKs.
-pub(crate) fn checks(meaning: &Meaning, catalog: &Catalog, t: &Arc<Table>) -> BTreeMap<ObjectId, String> {
+pub(crate) fn checks(meaning: &Meaning, t: &Arc<Table>) -> BTreeMap<ObjectId, String> {
     let enforced = t.checks.iter().filter(|c| c.def.enforced);
-    enforced.filter_map(|c| Some((c.id, (meaning.check)(catalog, t, c)?))).collect()
+    enforced.filter_map(|c| Some((c.id, (meaning.check)(t, c)?))).collect()
 }
 
 /// What a column's cells hold that no change ever wrote, in its first type.
@@ -214,7 +214,7 @@ impl Shape {
             indexes.insert(f, IndexShape { sql, displaced: Some((g, over_displaced)), unique: None });
         }
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
-        let checks = checks(meaning, &schema.catalog, t);
+        let checks = checks(meaning, t);
         let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
         Ok(Shape { columns, rowid, key, indexes, cells, checks, references })
     }

@@ -246,7 +246,7 @@ impl TablePlan {
         meaning: &Meaning,
     ) -> Result<Self> {
         let (catalog, rekeyed) = (&schema.catalog, schema.rekeyed.contains(&table.id));
-        let checks = checks(meaning, catalog, table);
+        let checks = checks(meaning, table);
         let no = db.table_no(table.id)?;
         let mut added = std::collections::HashMap::new();
         db.query("SELECT tag, added FROM col WHERE tbl = ?1", [p2pdb_model::ValueRef::Int(no)], |r| {

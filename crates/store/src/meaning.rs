@@ -19,7 +19,7 @@ use p2pdb_model::cell::number_as;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::schema::ColumnDef;
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Catalog, CellEdit, CellKind, Stamp, Value};
+use p2pdb_model::{CellEdit, CellKind, Stamp, Value};
 
 use crate::displaced::Run;
 use crate::error::Result;
@@ -48,7 +48,7 @@ pub type ConversionOf = Arc<dyn Fn(&SqlType, &SqlType) -> Option<Conversion> + S
 
 /// A CHECK as SQLite text over the columns of the physical table: 0 where it is violated, 1 or NULL where it holds. `None` for
 /// one that says nothing any more, since a column is gone. The same on every node under one rules number.
-pub type CheckOf = Arc<dyn Fn(&Catalog, &Arc<Table>, &Check) -> Option<String> + Send + Sync>;
+pub type CheckOf = Arc<dyn Fn(&Arc<Table>, &Check) -> Option<String> + Send + Sync>;
 
 /// See the module. All of it must be the same on every node.
 #[derive(Clone)]

@@ -169,19 +169,7 @@ impl Session {
     fn call_ended(&mut self, end: End) -> Outcome {
         let End { outcome, mut out, .. } = end;
         out.sort_by_key(|(n, ..)| *n);
-        let field = |v: &p2pdb_sql::routine::Variable| Field {
-            name: v.name.clone(),
-            org_name: String::new(),
-            table: String::new(),
-            org_table: String::new(),
-            database: String::new(),
-            ty: v.ty.clone(),
-            not_null: false,
-            primary_key: false,
-            unique_key: false,
-            multiple_key: false,
-            auto_increment: false,
-        };
+        let field = |v: &p2pdb_sql::routine::Variable| Field::expression(&v.name, v.ty.clone());
         let out = out.into_iter().map(|(_, v, value)| (field(&v), value)).collect();
         let warnings = self.core_mut().state.warning_count.min(u64::from(u16::MAX)) as u16;
         let Outcome { affected, gtid, schema_changed, variables_changed, .. } = outcome;

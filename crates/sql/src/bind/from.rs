@@ -251,13 +251,7 @@ impl Binder<'_> {
                     coercibility: coercibility::COLUMN,
                 });
                 let columns = columns.collect();
-                s.relations.push(Rc::new(Relation {
-                    alias: shown,
-                    database: None,
-                    sql: sql_alias.clone(),
-                    columns,
-                    table: None,
-                }));
+                s.relations.push(Rc::new(Relation::derived(&shown, None, &sql_alias, columns)));
                 return Ok(format!("{} AS {sql_alias}", cte.sql));
             }
             if i.value.eq_ignore_ascii_case("dual") && i.quote_style.is_none() {
@@ -293,13 +287,7 @@ impl Binder<'_> {
                     coercibility: coercibility::COLUMN,
                 });
             }
-            s.relations.push(Rc::new(Relation {
-                alias: shown,
-                database: Some(database.to_owned()),
-                sql: sql_alias.clone(),
-                columns,
-                table: None,
-            }));
+            s.relations.push(Rc::new(Relation::derived(&shown, Some(database), &sql_alias, columns)));
             return Ok(format!("(SELECT {} FROM json_each({parameter})) AS {sql_alias}", outputs.join(",")));
         }
         if self.catalog.database(&database).is_none() {
@@ -427,13 +415,7 @@ impl Binder<'_> {
                 coercibility: coercibility::COLUMN,
             });
         }
-        s.relations.push(Rc::new(Relation {
-            alias: alias.to_owned(),
-            database: database.map(str::to_owned),
-            sql: sql_alias.clone(),
-            columns,
-            table: None,
-        }));
+        s.relations.push(Rc::new(Relation::derived(alias, database, &sql_alias, columns)));
         Ok(format!("({}) AS {sql_alias}", q.sql))
     }
 }

@@ -105,8 +105,7 @@ pub(crate) fn bound(
     target: &Arc<ColumnTarget>,
 ) -> Result<String, SqlError> {
     let expr = crate::statement::expression_text(text)?;
-    let relation =
-        Relation { alias: table.to_owned(), database: None, sql: String::new(), columns, table: None };
+    let relation = Relation::derived(table, None, "", columns);
     if crate::ddl::canonical::unfit(&expr).is_some() {
         return Err(SqlError::unsupported("a generated column of more than the row"));
     }

@@ -64,31 +64,13 @@ impl Binder<'_> {
         let columns = fields.into_iter().enumerate().map(|(n, (name, ty))| RelColumn {
             name: name.clone(),
             sql: format!("p_cell({sql_alias}.value,{n})"),
-            field: Field {
-                name: name.clone(),
-                org_name: name,
-                table: shown.clone(),
-                org_table: String::new(),
-                database: String::new(),
-                ty,
-                not_null: false,
-                primary_key: false,
-                unique_key: false,
-                multiple_key: false,
-                auto_increment: false,
-            },
+            field: Field { org_name: name.clone(), table: shown.clone(), ..Field::expression(&name, ty) },
             tag: None,
             invisible: false,
             coercibility: coercibility::COLUMN,
         });
         let columns = columns.collect();
-        s.relations.push(Rc::new(Relation {
-            alias: shown,
-            database: None,
-            sql: sql_alias.clone(),
-            columns,
-            table: None,
-        }));
+        s.relations.push(Rc::new(Relation::derived(&shown, None, &sql_alias, columns)));
         Ok(format!("json_each(p_json_table({document},{description})) AS {sql_alias}"))
     }
 
@@ -103,7 +85,7 @@ impl Binder<'_> {
             ty => ty.to_string(),
         };
         let ty = crate::routine::returned(&text, self.mode(), self.session.collation)?;
-        let target = json_target("", &ty);
+        let target = ColumnTarget::plain("", ty.clone());
         let spec = self.constant(Value::Text(crate::functions::assign_spec(&target)));
         let document = self.json_argument(document, "JSON_VALUE");
         let (document, path) = (self.sql(&document), self.text_of(path));
@@ -133,7 +115,7 @@ impl Binder<'_> {
                 }
                 JsonTableColumn::Named(c) => {
                     let ty = self.json_column_type(c)?;
-                    let target = json_target(&c.name.value, &ty);
+                    let target = ColumnTarget::plain(&c.name.value, ty.clone());
                     let (path, target) = (self.json_path(&c.path)?, Arc::new(target));
                     let shows = if c.exists {
                         if c.on_empty.is_some() || c.on_error.is_some() {
@@ -184,19 +166,6 @@ impl Binder<'_> {
                 Otherwise::Default(normal)
             }
         })
-    }
-}
-
-/// A column that takes what is in a document.
-fn json_target(name: &str, ty: &SqlType) -> ColumnTarget {
-    ColumnTarget {
-        name: name.to_owned(),
-        ty: ty.clone(),
-        nullable: true,
-        auto_increment: false,
-        lenient_null: false,
-        quiet: false,
-        cell: p2pdb_model::CellKind::Register,
     }
 }
 

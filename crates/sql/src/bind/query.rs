@@ -416,13 +416,7 @@ impl Binder<'_> {
             invisible: false,
             coercibility: q.coercibility[i],
         });
-        let relation = Relation {
-            alias: String::new(),
-            database: None,
-            sql: String::new(),
-            columns: columns.collect(),
-            table: None,
-        };
+        let relation = Relation::derived("", None, "", columns.collect());
         let s = Rc::new(Scope {
             outer: outer.cloned(),
             relations: vec![Rc::new(relation)],
@@ -563,19 +557,7 @@ pub(crate) fn sort_sql(sql: &str, ty: &FieldType) -> String {
 
 /// The description of a result column that is an expression.
 pub(crate) fn expression_field(name: &str, b: &Bound) -> Field {
-    Field {
-        name: name.to_owned(),
-        org_name: String::new(),
-        table: String::new(),
-        org_table: String::new(),
-        database: String::new(),
-        ty: b.ty.clone(),
-        not_null: b.not_null,
-        primary_key: false,
-        unique_key: false,
-        multiple_key: false,
-        auto_increment: false,
-    }
+    Field { not_null: b.not_null, ..Field::expression(name, b.ty.clone()) }
 }
 
 /// The items of ORDER BY.

@@ -46,6 +46,17 @@ pub struct Relation {
 }
 
 impl Relation {
+    /// The relation of rows that are no base table's.
+    pub fn derived(alias: &str, database: Option<&str>, sql_alias: &str, columns: Vec<RelColumn>) -> Self {
+        Relation {
+            alias: alias.to_owned(),
+            database: database.map(str::to_owned),
+            sql: sql_alias.to_owned(),
+            columns,
+            table: None,
+        }
+    }
+
     /// The relation of a base table.
     pub fn of_table(table: &Arc<Table>, alias: &str, sql_alias: &str) -> Self {
         let key = |tag: ColumnTag| {

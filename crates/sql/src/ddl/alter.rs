@@ -618,15 +618,7 @@ fn convert(
         return Err(SqlError::unsupported(what));
     }
     let spec = |ty: &SqlType| {
-        let target = ColumnTarget {
-            name: name.to_owned(),
-            ty: ty.clone(),
-            nullable: true,
-            auto_increment: false,
-            lenient_null: true,
-            quiet: false,
-            cell: CellKind::Register,
-        };
+        let target = ColumnTarget { lenient_null: true, ..ColumnTarget::plain(name, ty.clone()) };
         crate::functions::assign_spec(&target).replace('\'', "''")
     };
     let sql = |column: &str| format!("p_convert({column},'{}','{}')", spec(old), spec(new));

@@ -65,15 +65,7 @@ pub fn convert(from: &SqlType, to: &SqlType, value: &Value) -> (Value, bool) {
     if value.is_null() {
         return (Value::Null, false);
     }
-    let target = ColumnTarget {
-        name: String::new(),
-        ty: to.clone(),
-        nullable: true,
-        auto_increment: false,
-        lenient_null: true,
-        quiet: false,
-        cell: p2pdb_model::CellKind::Register,
-    };
+    let target = ColumnTarget { lenient_null: true, ..ColumnTarget::plain("", to.clone()) };
     let assigned = |sql_mode: SqlMode| {
         let outer = context::leave();
         context::enter(Context { sql_mode, ..Context::default() });

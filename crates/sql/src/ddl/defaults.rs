@@ -3,7 +3,7 @@
 use p2pdb_model::schema::{ColumnDef, DefaultValue};
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{CellKind, Stamp, Value};
+use p2pdb_model::{Stamp, Value};
 
 use crate::error::SqlError;
 use crate::execute::{self, assign, assign::implicit_default, convert};
@@ -25,18 +25,6 @@ fn converted(value: Value, from: &FieldType, to: &ColumnTarget, mode: SqlMode) -
     result.ok().filter(|_| clean)
 }
 
-fn target(ty: &SqlType) -> ColumnTarget {
-    ColumnTarget {
-        name: String::new(),
-        ty: ty.clone(),
-        nullable: true,
-        auto_increment: false,
-        lenient_null: false,
-        quiet: false,
-        cell: CellKind::Register,
-    }
-}
-
 /// What the schema keeps for `DEFAULT literal` on a column of this type.
 ///
 /// # Errors
@@ -56,7 +44,8 @@ pub fn literal_default(
     }
     let invalid = || SqlError::invalid_default(column);
     let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
-    let stored = converted(literal.value, &from, &target(ty), mode).ok_or_else(invalid)?;
+    let stored =
+        converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), mode).ok_or_else(invalid)?;
     let field = FieldType::of_column(ty);
     if let SqlType::Bit { .. } = ty {
         let n = stored.as_u64().ok_or_else(invalid)?;
@@ -153,7 +142,7 @@ fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
         return Some(Value::Null);
     }
     let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
-    converted(literal.value, &from, &target(ty), SqlMode(0))
+    converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), SqlMode(0))
 }
 
 /// What a row written before the column existed shows in it: the constant default the column was **added** with, for

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::CellKind;
 use p2pdb_model::catalog::{Column, same_name};
 use p2pdb_model::schema::{ColumnDef, Generated};
 use sqlparser::tokenizer::Token;
@@ -117,15 +116,8 @@ impl Draft<'_> {
                 }
             }
             let columns = self.columns.iter().map(|c| readable(&c.name, &c.def)).collect();
-            let target = Arc::new(ColumnTarget {
-                name: c.name.clone(),
-                ty: c.def.ty.clone(),
-                nullable: true,
-                auto_increment: false,
-                lenient_null: false,
-                quiet: true,
-                cell: CellKind::Register,
-            });
+            let target =
+                Arc::new(ColumnTarget { quiet: true, ..ColumnTarget::plain(&c.name, c.def.ty.clone()) });
             generated::bound(&g.expression, &self.name, columns, &target).map_err(|e| match e.code {
                 1305 => {
                     let f = e.message.split_whitespace().nth(1).unwrap_or_default().to_owned();
@@ -147,19 +139,7 @@ fn readable(name: &str, def: &ColumnDef) -> RelColumn {
     RelColumn {
         name: name.to_owned(),
         sql: "NULL".to_owned(),
-        field: Field {
-            name: name.to_owned(),
-            org_name: name.to_owned(),
-            table: String::new(),
-            org_table: String::new(),
-            database: String::new(),
-            ty: FieldType::of_column(&def.ty),
-            not_null: false,
-            primary_key: false,
-            unique_key: false,
-            multiple_key: false,
-            auto_increment: false,
-        },
+        field: Field { org_name: name.to_owned(), ..Field::expression(name, FieldType::of_column(&def.ty)) },
         tag: None,
         invisible: false,
         coercibility: coercibility::COLUMN,

@@ -11,7 +11,7 @@ use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
 use crate::plan::{Ddl, Note, Plan, PlanKind};
-use crate::statement::{Context, Cursor, note, plan};
+use crate::statement::{Context, Cursor, note};
 use crate::virtuals;
 
 mod alter;
@@ -46,7 +46,7 @@ pub fn compile(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Plan>,
             return Ok(None);
         }
     };
-    Ok(Some(Plan { notes, ..plan(PlanKind::Ddl(ddl)) }))
+    Ok(Some(Plan { notes, ..Plan::new(PlanKind::Ddl(ddl)) }))
 }
 
 fn statement(

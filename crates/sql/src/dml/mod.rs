@@ -29,7 +29,7 @@ use crate::field::FieldType;
 use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, RowCheck, Slot, Source};
 use crate::schema_text::quote;
 use crate::session::SessionState;
-use crate::statement::{Context, Cursor, expression_text, plan};
+use crate::statement::{Context, Cursor, expression_text};
 use crate::types::Class;
 use crate::virtuals;
 
@@ -654,7 +654,7 @@ fn safe(cx: &Context<'_>, selection: Option<&Expr>, limit: Option<&LimitClause>)
 
 /// A plan with the notes of compiling.
 fn with_notes(kind: PlanKind, notes: Vec<Note>) -> Plan {
-    Plan { notes, ..plan(kind) }
+    Plan { notes, ..Plan::new(kind) }
 }
 
 /// The condition of a CHECK as SQLite text over the columns of the physical table (no parameters): 0 where it is

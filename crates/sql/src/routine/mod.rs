@@ -105,15 +105,7 @@ pub struct Variable {
 
 impl Variable {
     pub(crate) fn new(name: &str, ty: &SqlType) -> Self {
-        let target = Arc::new(ColumnTarget {
-            name: name.to_owned(),
-            ty: ty.clone(),
-            nullable: true,
-            auto_increment: false,
-            lenient_null: false,
-            quiet: false,
-            cell: p2pdb_model::CellKind::Register,
-        });
+        let target = Arc::new(ColumnTarget::plain(name, ty.clone()));
         Variable { name: name.to_owned(), ty: FieldType::of_column(ty), target, hidden: false }
     }
 

@@ -142,28 +142,12 @@ fn explain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let Plan { kind: PlanKind::Query(query), .. } = query(c, cx)? else {
         return Err(c.error());
     };
-    let int = |name: &str| virtual_field(name, crate::virtuals::Ty::Int);
-    let detail = virtual_field("detail", crate::virtuals::Ty::Long);
+    let int = |name: &str| Field::expression(name, crate::virtuals::Ty::Int.field());
+    let detail = Field::expression("detail", crate::virtuals::Ty::Long.field());
     let fields = vec![int("id"), int("parent"), int("notused"), detail];
     let query =
         crate::plan::Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), found_rows: None, ..query };
-    Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
-}
-
-fn virtual_field(name: &str, ty: crate::virtuals::Ty) -> Field {
-    Field {
-        name: name.to_owned(),
-        org_name: String::new(),
-        table: String::new(),
-        org_table: String::new(),
-        database: String::new(),
-        ty: ty.field(),
-        not_null: false,
-        primary_key: false,
-        unique_key: false,
-        multiple_key: false,
-        auto_increment: false,
-    }
+    Ok(Plan { fields: Arc::from(fields), ..Plan::new(PlanKind::Query(query)) })
 }
 
 /// The result columns of a view, found by compiling its SELECT.
@@ -181,20 +165,7 @@ pub fn view_fields(catalog: &Catalog, session: &SessionState, view: &View) -> Re
 
 /// A plan of session commands.
 pub(crate) fn commands(commands: Vec<SessionCommand>) -> Plan {
-    plan(PlanKind::Session(commands))
-}
-
-/// A plan without parameters, fields or notes.
-pub(crate) fn plan(kind: PlanKind) -> Plan {
-    Plan {
-        kind,
-        params: 0,
-        fields: Arc::from([]),
-        notes: Vec::new(),
-        calls: Vec::new(),
-        keeps_warnings: false,
-        functions: false,
-    }
+    Plan::new(PlanKind::Session(commands))
 }
 
 /// A note for the warning list.

@@ -7,7 +7,7 @@ use p2pdb_model::ids::ObjectKind;
 use sqlparser::ast::{Expr, Value as AstValue};
 use sqlparser::tokenizer::Token;
 
-use super::{Context, Cursor, plan};
+use super::{Context, Cursor};
 use crate::error::SqlError;
 use crate::front::source::Source as Text;
 use crate::plan::{Coerce, Ddl, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot, Source};
@@ -63,7 +63,7 @@ pub(super) fn call(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         });
         targets.push(Some(target));
     }
-    Ok(plan(PlanKind::Program(ProgramCall::Procedure { routine: found.id, args, targets })))
+    Ok(Plan::new(PlanKind::Program(ProgramCall::Procedure { routine: found.id, args, targets })))
 }
 
 /// The procedures of the database `p2pdb`. They take literals.
@@ -108,7 +108,7 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
                 }
             };
             let resolve = Resolve { table: table(of)?.id, keep, key: key.to_vec() };
-            Ok(plan(PlanKind::Ddl(Ddl { resolve: Some(resolve), ..Ddl::default() })))
+            Ok(Plan::new(PlanKind::Ddl(Ddl { resolve: Some(resolve), ..Ddl::default() })))
         }
         ("history", _) => Err(wrong("2 or more")),
         ("resolve", _) => Err(wrong("3 or more")),
@@ -160,5 +160,5 @@ pub(super) fn alone(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sq
     let source: &Text<'_> = cx.source;
     let (program, _) = routine::body(c, source, Kind::Procedure, cx.session.collation, Program::default())?;
     let call = ProgramCall::Alone(Arc::new(program));
-    Ok(Plan { keeps_warnings, ..plan(PlanKind::Program(call)) })
+    Ok(Plan { keeps_warnings, ..Plan::new(PlanKind::Program(call)) })
 }

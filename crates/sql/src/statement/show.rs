@@ -11,7 +11,7 @@ use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
 use crate::plan::{Coerce, Plan, PlanKind, Query, ReadSet, Slot, Source};
-use crate::statement::{Context, Cursor, compile_query, plan, query_text};
+use crate::statement::{Context, Cursor, compile_query, query_text};
 use crate::virtuals::{self, SHOW, VirtualTable, show::Show};
 
 /// SHOW.
@@ -313,7 +313,7 @@ fn filtered(c: &mut Cursor<'_, '_>, cx: &Context<'_>, show: Show) -> Result<Plan
     for f in &mut fields {
         (f.table, f.org_table, f.database) = Default::default();
     }
-    Ok(Plan { fields: Arc::from(fields), ..plan(PlanKind::Query(query)) })
+    Ok(Plan { fields: Arc::from(fields), ..Plan::new(PlanKind::Query(query)) })
 }
 
 fn table(show: &Show) -> Result<VirtualTable, SqlError> {
@@ -334,5 +334,5 @@ pub(super) fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
         into: Vec::new(),
         functions: false,
     };
-    Ok(Plan { fields: Arc::from(table.fields()), ..plan(PlanKind::Query(query)) })
+    Ok(Plan { fields: Arc::from(table.fields()), ..Plan::new(PlanKind::Query(query)) })
 }

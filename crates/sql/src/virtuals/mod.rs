@@ -65,17 +65,12 @@ impl VirtualTable {
     pub fn fields(&self) -> Vec<Field> {
         let shown = if self.database == SHOW { "" } else { self.name.as_str() };
         let field = |c: &VirtualColumn| Field {
-            name: c.name.clone(),
             org_name: c.name.clone(),
             table: shown.to_owned(),
             org_table: shown.to_owned(),
             database: if shown.is_empty() { String::new() } else { self.database.to_owned() },
-            ty: c.ty.clone(),
             not_null: c.not_null,
-            primary_key: false,
-            unique_key: false,
-            multiple_key: false,
-            auto_increment: false,
+            ..Field::expression(&c.name, c.ty.clone())
         };
         self.columns.iter().map(field).collect()
     }
