@@ -270,7 +270,8 @@ pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
     if dir.is_initialised() {
         bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
     }
-    let store = p2pdb_store::Options::new(p2pdb_engine::realm::file(dir.root()));
+    // With the functions that indexes name.
+    let store = p2pdb_engine::realm::options(dir.root());
     p2pdb_store::restore(&p2pdb_engine::realm::file(backup), &store)
         .with_context(|| format!("cannot restore {}", backup.display()))?;
     for name in BACKUP_SECRETS.into_iter().rev() {

@@ -69,9 +69,14 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
         "CREATE TABLE shop.till (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20), price DECIMAL(5,2), raw BLOB)",
         "INSERT INTO shop.till (name, price, raw) VALUES ('apple', 1.50, x'fffe275c000aff'), ('b\\'c', NULL, 'ä')",
         "CREATE VIEW shop.dear AS SELECT id, name FROM shop.till WHERE price > 1",
+        "CREATE TABLE shop.people (name VARCHAR(40), n INT, low VARCHAR(40) AS (LOWER(name)) STORED, PRIMARY KEY (name(3)),
+         UNIQUE KEY by_low (low), KEY ((n + 1) DESC, (CONCAT(name, '-', n))), UNIQUE KEY twice ((n * 2)))",
+        "INSERT INTO shop.people (name, n) VALUES ('Ann', 1), ('Bob', NULL)",
     ] {
         node.query(sql).expect(sql);
     }
+    let definition = || node.query("SHOW CREATE TABLE shop.people").expect("a definition");
+    let defined = definition();
     for options in [&[][..], &["--single-transaction", "--routines", "--triggers", "--events"]] {
         let dump = Command::new("mariadb-dump")
             .arg(&defaults)
@@ -91,6 +96,13 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
         let rows = node.query("SELECT id, name, price, HEX(raw) FROM shop.till ORDER BY id").expect("rows");
         assert_eq!(rows, [["1", "apple", "1.50", "FFFE275C000AFF"], ["2", "b'c", "NULL", "C3A4"]]);
         assert_eq!(node.query("SELECT * FROM shop.dear").expect("rows"), [["1", "apple"]]);
+        let rows = node.query("SELECT * FROM shop.people ORDER BY name").expect("rows");
+        assert_eq!(rows, [["Ann", "1", "ann"], ["Bob", "NULL", "bob"]]);
+        assert_eq!(definition(), defined);
+        for row in ["('ANNA', 2)", "('Dan', 1)"] {
+            let refused = node.query(&format!("INSERT INTO shop.people (name, n) VALUES {row}"));
+            assert!(refused.is_err_and(|e| e.to_string().contains("1062")), "{row}");
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn an_export_and_a_backup_of_a_running_node_can_be_used() {
     let path = |name: &str| temp.path().join(name).to_str().expect("a path").to_owned();
     let node = Node::start(&dir, &[]);
     node.query("CREATE DATABASE d").expect("a database");
-    node.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    node.query("CREATE TABLE d.t (id INT PRIMARY KEY, UNIQUE KEY ((id * 2)))").expect("a table");
     node.query("INSERT INTO d.t VALUES (1)").expect("a row");
     assert!(run_ok(&dir, &["export", &path("log.car")]).contains("blocks"));
     assert!(run_err(&dir, &["export", &path("log.car")]).contains("exists already"));

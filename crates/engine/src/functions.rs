@@ -20,12 +20,12 @@ pub(crate) fn all() -> Arc<Functions> {
 
 fn build() -> Functions {
     let scalars = sql::all().iter().map(|f| {
-        let call = f.call;
+        let f = *f;
         ScalarFunction {
             name: f.name.to_owned(),
             args: f.args,
             deterministic: f.deterministic,
-            call: Arc::new(move |args: &[ValueRef<'_>]| call(args).map_err(boxed)),
+            call: Arc::new(move |args: &[ValueRef<'_>]| f.run(args).map_err(boxed)),
         }
     });
     let stored = ScalarFunction {
@@ -72,6 +72,7 @@ pub(crate) fn meaning() -> store::Meaning {
         default: Arc::new(p2pdb_sql::ddl::defaults::unwritten),
         conversion,
         check: Arc::new(check),
+        generated: Arc::new(p2pdb_sql::bind::generated::indexed),
     }
 }
 

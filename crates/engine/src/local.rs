@@ -4,15 +4,16 @@
 //! capture: affected rows, references, claims of displaced rows, CHECKs. What a change means for other nodes is decided
 //! later, when the transaction ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Index, Table};
+use p2pdb_model::catalog::{HIDDEN_PREFIX, Index, Table, physical_column, sqlite_collation};
 use p2pdb_model::schema::TriggerEvent;
-use p2pdb_model::{Catalog, ObjectId, Value, ValueRef};
+use p2pdb_model::{Catalog, ColumnTag, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
 use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, RowCheck, Slot};
-use p2pdb_store::{CaptureOp, Captured, Decision, NEXT, StoreError};
+use p2pdb_store::{CaptureOp, Captured, Connection, Decision, NEXT, StoreError};
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -113,7 +114,7 @@ pub(crate) fn execute(
 ) -> Result<(), SqlError> {
     match w.execute(sql, params) {
         Ok(_) => Ok(()),
-        Err(StoreError::Constraint(c)) => Err(duplicate(table, &c, columns, values)),
+        Err(StoreError::Constraint(c)) => Err(duplicate(w.db(), table, &c, columns, values)),
         Err(e) => Err(run::failed(&e, core)),
     }
 }
@@ -301,9 +302,9 @@ impl InsertRun<'_> {
                     note_adds(w, mark, &self.plan.adds);
                     Ok(w.db().captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
                 }
-                Err(StoreError::Constraint(c)) if plan.upsert => Err(duplicate_seen(table, &c)),
+                Err(StoreError::Constraint(c)) if plan.upsert => Err(duplicate_seen(w.db(), table, &c)),
                 Err(StoreError::Constraint(c)) => {
-                    Err(duplicate(table, &c, &plan.columns, &values[..written]))
+                    Err(duplicate(w.db(), table, &c, &plan.columns, &values[..written]))
                 }
                 Err(e) => Err(run::failed(&e, core)),
             }
@@ -355,8 +356,9 @@ impl InsertRun<'_> {
                 if self.plan.mode == InsertMode::Ignore {
                     let message = match clashing(w, self.table, &self.plan.columns, &values[..written]) {
                         Some(index) => {
-                            words::duplicate(self.table, index, &self.plan.columns, &values[..written])
-                                .message
+                            let (columns, values) =
+                                with_generated(w.db(), self.table, &self.plan.columns, &values[..written]);
+                            words::duplicate(self.table, index, &columns, &values).message
                         }
                         None => "Duplicate entry".to_owned(),
                     };
@@ -552,7 +554,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
                         note_adds(w, mark, &step.adds);
                         Ok((found, w.db().captured_since(mark, changed_rows)))
                     }
-                    Err(StoreError::Constraint(c)) => Err(duplicate_seen(table, &c)),
+                    Err(StoreError::Constraint(c)) => Err(duplicate_seen(w.db(), table, &c)),
                     Err(e) => Err(run::failed(&e, core)),
                 }
             };
@@ -615,7 +617,7 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
     }
     for (sql, error) in &plan.checks {
         let found = w.db().query_one(sql, (), |row| row.to_values());
-        if let Some(row) = found.map_err(|e| run::failed(&e, core))? {
+        if let Some(row) = found.map_err(|e| of_index(None, run::failed(&e, core)))? {
             return Err(with_values(error, &row));
         }
     }
@@ -752,7 +754,7 @@ fn checks(
         if let Some(sql) = &asked.values {
             execute::context::set_row(row);
             let found = w.db().query_one(sql, of_row, |row| row.to_values());
-            found.map_err(|e| run::failed(&e, core))?;
+            found.map_err(|e| of_index(asked.table.as_deref(), run::failed(&e, core)))?;
         }
         for (check, sql) in &asked.checks {
             let violated =
@@ -769,25 +771,91 @@ fn checks(
     Ok(None)
 }
 
+/// An error of the value of an expression in an index, which has no column that MySQL could name.
+fn of_index(table: Option<&Table>, e: SqlError) -> SqlError {
+    let Some((_, rest)) = e.message.split_once(&format!("'{HIDDEN_PREFIX}")) else { return e };
+    let hidden = rest.split('\'').next().unwrap_or_default();
+    let of_column = table.and_then(|t| {
+        let name = format!("{HIDDEN_PREFIX}{hidden}");
+        let column = t.columns.iter().find(|c| c.name == name)?.tag;
+        let index = t.indexes.iter().find(|i| i.def.parts.iter().any(|p| p.column == column));
+        index.map(|i| i.name.clone())
+    });
+    // The column is named by the index for which it was made.
+    let made_for = || hidden.rsplitn(3, '!').last().unwrap_or_default().to_owned();
+    let name = of_column.unwrap_or_else(made_for);
+    let at = e.message.find(" at row ").map_or("", |at| &e.message[at..]);
+    match e.code {
+        1406 => SqlError::new(3907, "22001", format!("Data too long for functional index '{name}'.")),
+        1265 => SqlError::new(3751, "01000", format!("Data truncated for functional index '{name}'{at}")),
+        1264 => {
+            SqlError::new(3752, "22003", format!("Value is out of range for functional index '{name}'{at}"))
+        }
+        _ => e,
+    }
+}
+
 /// 1062 for a unique key that SQLite found taken; with the values of the row that was written, where they are known.
 fn duplicate(
+    db: &Connection,
     table: &Table,
     constraint: &p2pdb_store::ConstraintError,
     columns: &[p2pdb_model::ColumnTag],
     values: &[Value],
 ) -> SqlError {
     match violated_index(table, constraint) {
-        Some(index) => words::duplicate(table, index, columns, values),
+        Some(index) => {
+            let (columns, values) = with_generated(db, table, columns, values);
+            words::duplicate(table, index, &columns, &values)
+        }
         None => SqlError::new(1062, "23000", format!("Duplicate entry for a unique key of '{}'", table.name)),
     }
 }
 
+/// A row's values, with those of the generated columns of its keys.
+fn with_generated(
+    db: &Connection,
+    table: &Table,
+    columns: &[ColumnTag],
+    values: &[Value],
+) -> (Vec<ColumnTag>, Vec<Value>) {
+    let (mut tags, mut all) = (columns.to_vec(), values.to_vec());
+    let is_generated = |tag: &ColumnTag| table.column_by_tag(*tag).is_some_and(|c| c.def.generated.is_some());
+    let parts = table.indexes.iter().flat_map(|i| &i.def.parts).map(|p| p.column);
+    let generated: BTreeSet<ColumnTag> = parts.filter(is_generated).collect();
+    if generated.is_empty() {
+        return (tags, all);
+    }
+    let shared = Arc::new(table.clone());
+    let given = columns.iter().zip(1..).filter(|(tag, _)| !is_generated(tag)).map(|(tag, n)| {
+        let collation = table.column_by_tag(*tag).and_then(|c| sqlite_collation(&c.def.ty));
+        let collate = collation.map_or_else(String::new, |c| format!(" COLLATE \"{c}\""));
+        format!("?{n}{collate} AS {}", physical_column(*tag))
+    });
+    let given = given.collect::<Vec<_>>().join(", ");
+    for tag in generated {
+        let Some(sql) = p2pdb_sql::bind::generated::indexed(&shared, tag) else { continue };
+        // SQLite counts parameters by the greatest that is named.
+        let sql = format!("SELECT {sql} FROM (SELECT {given}) WHERE ?{0} IS ?{0}", values.len());
+        let Ok(Some(mut row)) = db.query_one(&sql, values, |row| row.to_values()) else { continue };
+        let Some(value) = row.pop() else { continue };
+        match tags.iter().position(|t| *t == tag) {
+            Some(at) => all[at] = value,
+            None => {
+                tags.push(tag);
+                all.push(value);
+            }
+        }
+    }
+    (tags, all)
+}
+
 /// The same for a row that is being updated: its values were noted on their way into the key.
-fn duplicate_seen(table: &Table, constraint: &p2pdb_store::ConstraintError) -> SqlError {
+fn duplicate_seen(db: &Connection, table: &Table, constraint: &p2pdb_store::ConstraintError) -> SqlError {
     let seen = execute::context::read(|c| c.seen.clone());
     let (columns, values): (Vec<_>, Vec<_>) =
         seen.into_iter().filter_map(|(at, v)| Some((table.columns.get(at)?.tag, v))).unzip();
-    duplicate(table, constraint, &columns, &values)
+    duplicate(db, table, constraint, &columns, &values)
 }
 
 /// The index that SQLite's message means: it names the columns.
@@ -813,6 +881,8 @@ fn clashing<'t>(
     columns: &[p2pdb_model::ColumnTag],
     values: &[Value],
 ) -> Option<&'t Index> {
+    let (columns, values) = with_generated(w.db(), table, columns, values);
+    let shared = Arc::new(table.clone());
     table.indexes.iter().filter(|i| i.def.unique).find(|index| {
         let mut sql = format!("SELECT 1 FROM {} WHERE ", table.physical());
         let mut params = Vec::new();
@@ -823,7 +893,14 @@ fn clashing<'t>(
                 sql.push_str(" AND ");
             }
             params.push(value.clone());
-            let column = p2pdb_model::catalog::physical_column(part.column);
+            let generated = table.column_by_tag(part.column).is_some_and(|c| c.def.generated.is_some());
+            let column = match generated {
+                true => match p2pdb_sql::bind::generated::indexed(&shared, part.column) {
+                    Some(sql) => format!("({sql})"),
+                    None => return false,
+                },
+                false => physical_column(part.column),
+            };
             let (own, given) =
                 (table.part_sql(part, &column), table.part_sql(part, &format!("?{}", params.len())));
             sql.push_str(&format!("{own} = {given}"));

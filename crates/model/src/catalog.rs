@@ -203,6 +203,11 @@ impl Column {
         physical_column(self.tag)
     }
 
+    /// It stands for an expression that is part of an index, and nobody sees it.
+    pub fn is_hidden(&self) -> bool {
+        is_hidden(&self.name)
+    }
+
     /// How its cells merge; those of a generated column never do.
     pub fn cell_kind(&self) -> CellKind {
         match self.def.generated {
@@ -215,6 +220,14 @@ impl Column {
 /// Columns of a table (MySQL 8.0 Reference Manual, Limits on Table Column Count: InnoDB). Where two sides together add more,
 /// the last by position are not shown.
 pub const COLUMNS_MAX: usize = 1017;
+
+/// What the name of a column begins with that stands for an expression in an index (as in MySQL).
+pub const HIDDEN_PREFIX: &str = "!hidden!";
+
+/// A column of this name is hidden; see [`Column::is_hidden`].
+pub fn is_hidden(name: &str) -> bool {
+    name.starts_with(HIDDEN_PREFIX)
+}
 
 /// A column's name in SQLite.
 pub fn physical_column(tag: ColumnTag) -> String {
@@ -237,9 +250,9 @@ pub fn physical_index(id: ObjectId) -> String {
 }
 
 impl Table {
-    /// The column of this name (names of columns ignore case).
+    /// The column of this name (names of columns ignore case), unless it is hidden.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|c| same_name(&c.name, name))
+        self.columns.iter().find(|c| same_name(&c.name, name) && !c.is_hidden())
     }
 
     /// The column with this tag.
@@ -442,6 +455,14 @@ impl Catalog {
     }
 
     fn parent_of(&self, def: &ForeignKeyDef) -> Option<(ObjectId, Vec<ColumnTag>)> {
+        let found = self.named_parent_of(def)?;
+        // Of generated columns nothing is stored that could be looked for.
+        let parent = self.tables.get(&found.0)?;
+        let stored = |tag| parent.column_by_tag(tag).is_some_and(|c| c.def.generated.is_none());
+        found.1.iter().all(|tag| stored(*tag)).then_some(found)
+    }
+
+    fn named_parent_of(&self, def: &ForeignKeyDef) -> Option<(ObjectId, Vec<ColumnTag>)> {
         if let Some(parent) = def.parent.and_then(|id| self.tables.get(&id)) {
             let all = def.parent_columns.iter().all(|t| parent.column_by_tag(*t).is_some());
             let stands = all && def.parent_columns.len() == def.columns.len();

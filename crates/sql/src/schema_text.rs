@@ -272,7 +272,11 @@ fn index(table: &Table, i: &Index) -> String {
         .filter_map(|p| Some((table.column_by_tag(p.column)?, p)))
         .map(|(c, p)| {
             let prefix = p.prefix.map(|n| format!("({n})")).unwrap_or_default();
-            format!("{}{prefix}{}", quote(&c.name), if p.descending { " DESC" } else { "" })
+            let what = match &c.def.generated {
+                Some(g) if c.is_hidden() => format!("({})", g.expression),
+                _ => quote(&c.name),
+            };
+            format!("{what}{prefix}{}", if p.descending { " DESC" } else { "" })
         })
         .collect();
     let parts = parts.join(",");
@@ -335,7 +339,8 @@ fn foreign_key(catalog: &Catalog, table: &Table, k: &ForeignKey) -> Option<Strin
 
 /// The text of SHOW CREATE TABLE. `next` is the next AUTO_INCREMENT value, shown above 1.
 pub fn create_table(catalog: &Catalog, table: &Table, next: u64) -> String {
-    let mut lines: Vec<String> = table.columns.iter().map(|c| column(table, c)).collect();
+    let mut lines: Vec<String> =
+        table.columns.iter().filter(|c| !c.is_hidden()).map(|c| column(table, c)).collect();
     lines.extend(sorted_indexes(table).into_iter().map(|i| index(table, i)));
     let mut keys: Vec<_> = table.foreign_keys.iter().collect();
     keys.sort_by(|a, b| a.name.cmp(&b.name));

@@ -85,6 +85,24 @@ fn statements(node: &Node, s: Step) -> Vec<String> {
     }]
 }
 
+/// Statements on `twin`, whose generated column is unique.
+fn twins(s: Step) -> Vec<String> {
+    let (id, n) = (s.x % 4, s.y % 9);
+    let z = if s.y.is_multiple_of(7) { "NULL".to_owned() } else { (s.y / 16).to_string() };
+    vec![match s.action % 8 {
+        0..3 => format!(
+            "INSERT INTO {{twin}} ({{twin.id}}, {{twin.w}}, {{twin.z}}, _v) VALUES ({id}, {n}, {z}, ?v)"
+        ),
+        3 => format!(
+            "REPLACE INTO {{twin}} ({{twin.id}}, {{twin.w}}, {{twin.z}}, _v) VALUES ({id}, {n}, {z}, ?v)"
+        ),
+        4 => format!("UPDATE {{twin}} SET {{twin.w}} = {n} WHERE {{twin.id}} = {id}"),
+        5 => format!("UPDATE {{twin}} SET {{twin.z}} = {z} WHERE {{twin.id}} = {id}"),
+        6 => format!("UPDATE {{twin}} SET {{twin.id}} = {} WHERE {{twin.id}} = {id}", s.y % 6),
+        _ => format!("DELETE FROM {{twin}} WHERE {{twin.id}} = {id}"),
+    }]
+}
+
 /// Statements on counters, sets and maps, and on greatest and least values.
 fn cells(node: &Node, s: Step) -> Vec<String> {
     let (id, n) = (s.x % 2, i32::from(s.y) - 128);
@@ -240,6 +258,18 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
             ddl.put(item.id, "n", Definition::Column(def), 9);
         }
         0 => return item.column("n").map(|c| drop(c.id)).unwrap_or_default(),
+        1 if s.y.is_multiple_of(2) && item.column("g").is_none() => {
+            // A unique key over a generated column, which has no value for some rows.
+            let expression = "CASE {a} WHEN 2 THEN json('{bad') ELSE {v} % 5 END".to_owned();
+            let generated = Some(Generated { expression, stored: false });
+            let def = ColumnDef { generated, ..ColumnDef::new(int()) };
+            ddl.put(item.id, "g", Definition::Column(def), 8);
+            ddl.index(item.id, "ug", &["g"], true);
+        }
+        1 if s.y.is_multiple_of(2) && item.index("ug").is_none() => {
+            ddl.index(item.id, "ug", &["g"], true);
+        }
+        1 if s.y.is_multiple_of(4) => return item.index("ug").map(|i| drop(i.id)).unwrap_or_default(),
         1 if item.index("uv").is_none() => {
             if item.column("v").is_some() {
                 ddl.index(item.id, "uv", &["v"], true);
@@ -285,10 +315,11 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
         match s.action % 20 {
             0..16 => {
-                let all = match s.node / 3 % 5 {
+                let all = match s.node / 3 % 6 {
                     0 => statements(&nodes[n], *s),
                     1 => cells(&nodes[n], *s),
                     2 | 3 => families(*s),
+                    4 => twins(*s),
                     _ => spans(&nodes[n], *s),
                 };
                 let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();

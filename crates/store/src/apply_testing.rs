@@ -120,7 +120,15 @@ pub(crate) fn meaning() -> Meaning {
         });
         converts.then_some(convert)
     });
-    Meaning { default, conversion, check }
+    let generated: GeneratedOf = Arc::new(|table, tag| {
+        let column = table.column_by_tag(tag)?;
+        let mut sql = column.def.generated.as_ref()?.expression.clone();
+        for c in table.columns.iter().filter(|c| c.def.generated.is_none()) {
+            sql = sql.replace(&format!("{{{}}}", c.name), &c.physical());
+        }
+        (!sql.contains('{')).then_some(sql)
+    });
+    Meaning { default, conversion, check, generated }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {
@@ -613,7 +621,8 @@ impl<'a> Ddl<'a> {
     }
 }
 
-/// Two tables with unique keys and references, and one without a key.
+/// Two tables with unique keys and references, one without a key, one with a unique key over a generated column, and
+/// others.
 pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     let mut ddl = Ddl::new(catalog);
     let d = ddl.database();
@@ -647,6 +656,10 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     ddl.table(d, "note", &[("v", int())], &[], &[]);
     let span = ddl.table(d, "span", &[("id", int()), ("lo", int()), ("hi", int())], &["id"], &[]);
     ddl.put(span, SPAN_CHECK, span_check(false), 0);
+    let twin = ddl.table(d, "twin", &[("id", int()), ("w", int()), ("z", int())], &["id"], &[]);
+    let generated = Some(Generated { expression: "({w} + {z}) % 4".to_owned(), stored: true });
+    ddl.put(twin, "g", Definition::Column(ColumnDef { generated, ..ColumnDef::new(int()) }), 4);
+    ddl.index(twin, "ug", &["g"], true);
     let stock = ddl.table(d, "stock", &[("id", int())], &["id"], &[]);
     for (n, (name, ty, tag)) in STOCK.iter().enumerate() {
         let def = ColumnDef { comment: (*tag).to_owned(), ..ColumnDef::new(ty()) };

@@ -68,6 +68,8 @@ pub enum Violation {
 /// One thing to look up, or to carry out.
 enum Task {
     Claim(usize, Vec<Value>, Option<Ident>),
+    /// The same of a key with generated columns: of the row with this rowid.
+    ClaimAt(usize, i64, Option<Ident>),
     Child(usize, Vec<Value>),
     /// The parent's old values, and the new ones if it is there still; which captured change that was.
     Parent(usize, Vec<Value>, Option<Vec<Value>>, usize),
@@ -127,6 +129,13 @@ impl Merger {
             for (plan, task) in tasks {
                 let violation = match task {
                     Task::Claim(unique, key, ident) => self.claim(db, &plan, unique, key, ident)?,
+                    Task::ClaimAt(unique, rowid, ident) => {
+                        let run = Run::new(db, &never, &mut self.cache);
+                        match run.key_at(&plan, unique, rowid)? {
+                            Some(key) => self.claim(db, &plan, unique, key, ident)?,
+                            None => None,
+                        }
+                    }
                     Task::Child(reference, key) => {
                         children.push((plan, reference, key));
                         None
@@ -195,10 +204,12 @@ fn tasks(
         let Some((plan, claims)) = plans.get(&c.table) else { continue };
         let (old, new) = (columns(plan, &c.old), columns(plan, &c.new));
         let changed = |of: &[usize]| c.op != CaptureOp::Update || of.iter().any(|i| old[*i] != new[*i]);
-        if *claims && c.op != CaptureOp::Delete && plan.uniques.iter().any(|u| changed(&u.columns)) {
+        if *claims && c.op != CaptureOp::Delete && plan.uniques.iter().any(|u| changed(&u.sources)) {
             let ident = identity(plan, if c.op == CaptureOp::Insert { &c.new } else { &c.old });
             for (n, unique) in plan.uniques.iter().enumerate() {
-                if let Some(key) = key(&new, &unique.columns) {
+                if unique.generated {
+                    tasks.push((plan.clone(), Task::ClaimAt(n, c.new_rowid, ident.clone())));
+                } else if let Some(key) = key(&new, &unique.columns) {
                     tasks.push((plan.clone(), Task::Claim(n, key, ident.clone())));
                 }
             }

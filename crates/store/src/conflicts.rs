@@ -333,8 +333,10 @@ impl Run<'_> {
         let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
             run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()
         };
-        let whole =
-            |image: &Image| plan.columns.iter().map(|c| c.tag).zip(image.values.iter().cloned()).collect();
+        let whole = |image: &Image| {
+            let cells = plan.columns.iter().zip(&image.values).filter(|(c, _)| c.stored);
+            cells.map(|(c, v)| (c.tag, v.clone())).collect()
+        };
         let kept_row = winner.as_ref().map(whole);
         let winner = match winner {
             Some(winner) => writer_of(self, &winner)?,

@@ -496,8 +496,11 @@ impl<'a> Run<'a> {
         params.push(overrides.as_deref().map_or(ValueRef::Null, ValueRef::Blob));
         params.push(if implied { ValueRef::Null } else { image.ident.sql() });
         params.extend(image.values.iter().map(ValueRef::from));
-        if self.db.execute(&plan.sql.insert_if_free, params)? == 0 {
-            return Ok(None);
+        match self.db.execute(&plan.sql.insert_if_free, params) {
+            Ok(0) => return Ok(None),
+            // A generated column of a key has no value.
+            Err(e) if !plan.generated.is_empty() && e.is_of_function() => return Ok(None),
+            done => drop(done?),
         }
         let rowid = self.db.last_insert_rowid();
         let f = self.hash(plan, image, Place::Visible)?;
@@ -518,11 +521,16 @@ impl<'a> Run<'a> {
         params.push(tx_sql(version));
         params.push(overrides.as_deref().map_or(ValueRef::Null, ValueRef::Blob));
         params.push(image.ident.sql());
-        params.extend(image.values.iter().map(ValueRef::from));
+        // Generated columns are filled in below, if they have values.
+        params.extend(image.values.iter().zip(&plan.columns).map(|(v, c)| match c.stored {
+            true => ValueRef::from(v),
+            false => ValueRef::Null,
+        }));
         params.push(ValueRef::Int(reason as i64));
         params.push(tx_sql(unit));
         self.db.execute(&plan.sql.insert_displaced, params)?;
         let rowid = self.db.last_insert_rowid();
+        self.fill(plan, rowid)?;
         self.displaced.insert(plan.no, true);
         if reason != Reason::Pending {
             let f = self.hash(plan, image, Place::Displaced { reason, unit })?;
@@ -565,7 +573,7 @@ impl<'a> Run<'a> {
     pub(crate) fn priority(&self, plan: &TablePlan, image: &Image) -> Result<Priority> {
         let mut greatest = None;
         let mut last = TxNo(0);
-        for &c in plan.uniques.iter().flat_map(|u| &u.columns) {
+        for &c in plan.uniques.iter().flat_map(|u| &u.sources) {
             let writer = image.writers[c];
             if writer != TxNo(0) && writer != last {
                 greatest = greatest.max(Some(self.db.origin(writer)?.order(0)));
@@ -581,6 +589,9 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         if let Some(reason) = plan.misfit(&stored.image) {
+            return Ok(Some(reason));
+        }
+        if let Some(reason) = self.ungenerated(plan, stored)? {
             return Ok(Some(reason));
         }
         let violated = self.violated(plan, stored)?;

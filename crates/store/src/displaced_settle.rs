@@ -97,6 +97,7 @@ impl Run<'_> {
             Place::Displaced { reason, unit } => reason as u8 <= CLAIMS_MAX && unit == TxNo(0),
         };
         if claimed && self.any_displaced(plan)? {
+            let image = &self.generate(plan, image)?;
             for (n, unique) in plan.uniques.iter().enumerate() {
                 if let Some(key) = plan.key_of(&unique.columns, image) {
                     let key = key.into_iter().map(|v| v.to_value()).collect();

@@ -43,6 +43,7 @@ mod error;
 mod finalize;
 mod fingerprint;
 mod functions;
+mod generated;
 mod index;
 mod index_ident;
 mod joint;
@@ -102,7 +103,7 @@ pub use log::{
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
-pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, Meaning};
+pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

@@ -26,6 +26,7 @@ use crate::connection::Connection;
 use crate::displaced::Run;
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
+use crate::generated::Generated;
 use crate::index::tx_sql;
 use crate::log::TxNo;
 use crate::materialize_plan::{
@@ -147,6 +148,8 @@ struct Shape {
     cells: BTreeMap<ColumnTag, (SqlType, bool)>,
     /// CHECKs.
     checks: BTreeMap<ObjectId, String>,
+    /// Generated columns that are parts of indexes.
+    generated: Generated,
     /// Foreign keys as resolved.
     references: Vec<ReferenceShape>,
 }
@@ -173,19 +176,33 @@ impl Shape {
         let rowid = t.rowid_column().map(|c| c.tag);
         let mut indexes = BTreeMap::new();
         let (name, displaced) = (t.physical(), t.physical_displaced());
+        let generated = Generated::of(t, meaning);
         for i in &t.indexes {
-            let on = index_columns(t, &i.def.parts, i.def.unique);
+            let physical = physical_index(i.id);
+            if !generated.has_values(&i.def.parts) {
+                indexes.insert(physical, IndexShape { sql: String::new(), displaced: None, unique: None });
+                continue;
+            }
+            let on = index_columns(t, &i.def.parts, i.def.unique, &generated);
+            let on_displaced = index_columns(t, &i.def.parts, i.def.unique, &Generated::default());
             let j = format!("j_{}", hex(&i.id.0));
-            let over_displaced = format!("CREATE INDEX {j} ON {displaced} ({on})");
+            let over_displaced = format!("CREATE INDEX {j} ON {displaced} ({on_displaced})");
             let is_rowid = rowid.is_some() && i.name == "PRIMARY";
             let unique = if i.def.unique { "UNIQUE " } else { "" };
-            let physical = physical_index(i.id);
             // The rowid needs no index, the displaced rows' copy of it does.
             let sql = if is_rowid {
                 String::new()
             } else {
                 format!("CREATE {unique}INDEX {physical} ON {name} ({on})")
             };
+            let cut = i.def.parts.iter().any(|p| p.prefix.is_some());
+            let whole = index_columns(t, &i.def.parts, false, &generated);
+            if i.def.unique && cut && whole != on {
+                // A unique key on prefixes finds no rows by whole values.
+                let w = format!("w_{}", hex(&i.id.0));
+                let sql = format!("CREATE INDEX {w} ON {name} ({whole})");
+                indexes.insert(w, IndexShape { sql, displaced: None, unique: None });
+            }
             let displaced = i.def.unique.then_some((j, over_displaced));
             let unique = (i.def.unique && !is_rowid).then(|| i.def.parts.clone());
             indexes.insert(physical, IndexShape { sql, displaced, unique });
@@ -216,7 +233,7 @@ impl Shape {
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
         let checks = checks(meaning, t);
         let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
-        Ok(Shape { columns, rowid, key, indexes, cells, checks, references })
+        Ok(Shape { columns, rowid, key, indexes, cells, checks, generated, references })
     }
 
     /// Rows that may be visible under `before` may not be any more.
@@ -429,6 +446,18 @@ impl Run<'_> {
             )?;
         }
         self.plans.forget(table.id);
+        if before.generated != after.generated
+            && let Some(plan) = self.plans.plan(db, table.id)?
+        {
+            if !self.all_generate(&plan)? {
+                // Rows without values are found one by one.
+                self.drop_table(table.id)?;
+                self.create(table, after)?;
+                self.rewrite(table.id)?;
+                return Ok(true);
+            }
+            self.refill(&plan)?;
+        }
         if dropped {
             self.recount(table.id)?;
         }
@@ -466,9 +495,9 @@ impl Run<'_> {
         let Some(plan) = self.plans.plan(self.db, table.id)? else { return Ok(()) };
         let plain: Vec<IndexPart> =
             parts.iter().map(|p| IndexPart { descending: false, ..p.clone() }).collect();
-        let list = index_columns(table, &plain, true);
+        let list = index_columns(table, &plain, true, &plan.generated);
         let filled: Vec<String> =
-            parts.iter().map(|p| format!("{} IS NOT NULL", physical_column(p.column))).collect();
+            parts.iter().map(|p| format!("{} IS NOT NULL", plan.generated.operand(p.column))).collect();
         let t = table.physical();
         let sql = format!(
             "SELECT rowid FROM {t} WHERE ({list}) IN

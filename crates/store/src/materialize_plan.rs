@@ -15,6 +15,7 @@ use p2pdb_model::{Catalog, CellKind, Value};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
+use crate::generated::Generated;
 use crate::log::TxNo;
 use crate::materialize::{born, checks, unwritten};
 use crate::meaning::{ColumnHistory, Meaning};
@@ -72,6 +73,10 @@ pub(crate) struct Unique {
     pub id: ObjectId,
     /// Its columns (indexes into the plan's).
     pub columns: Vec<usize>,
+    /// What is written to them counts for the row's priority: its columns, and those that generated ones are made of.
+    pub sources: Vec<usize>,
+    /// Some of its columns are generated.
+    pub generated: bool,
     /// `… WHERE` that finds rows with this key, values as `?1…`.
     pub find_visible: String,
     pub find_displaced: String,
@@ -162,6 +167,8 @@ pub(crate) struct TablePlan {
     /// The order of columns in SQLite.
     pub slots: Vec<Slot>,
     pub checks: Vec<PlanCheck>,
+    /// Generated columns that are parts of keys.
+    pub generated: Generated,
     /// Per column, the columns that a CHECK joins it to, itself included: they are written together, so that what the
     /// author saw to hold still holds when concurrent writes are merged.
     pub joined: Vec<Vec<usize>>,
@@ -195,13 +202,25 @@ pub(crate) struct PlanSql {
     pub delete_displaced: String,
     pub all_displaced: String,
     pub set_reason: String,
+    /// The table of displaced rows.
+    pub displaced: String,
+    /// Computes the generated columns of keys for the displaced row with rowid ?1, and writes those of unique keys into it.
+    pub generate_displaced: Option<String>,
+    pub fill_displaced: Option<String>,
+    /// The generated columns of unique keys for the values of all columns, `?1…`.
+    pub generate: Option<String>,
 }
 
 /// The columns of an index, as CREATE INDEX takes them.
 ///
 /// An index that is not unique takes columns of bounded length whole: SQLite would not use one over a prefix, since
 /// under most collations equal texts need not have equal prefixes (`ß` = `ss`).
-pub(crate) fn index_columns(table: &Table, parts: &[IndexPart], unique: bool) -> String {
+pub(crate) fn index_columns(
+    table: &Table,
+    parts: &[IndexPart],
+    unique: bool,
+    generated: &Generated,
+) -> String {
     let bounded = |p: &IndexPart| {
         table.column_by_tag(p.column).is_some_and(|c| {
             matches!(
@@ -215,7 +234,7 @@ pub(crate) fn index_columns(table: &Table, parts: &[IndexPart], unique: bool) ->
     };
     let part = |p: &IndexPart| {
         let order = if p.descending { " DESC" } else { "" };
-        let column = physical_column(p.column);
+        let column = generated.operand(p.column);
         let sql = if !unique && bounded(p) { column } else { table.part_sql(p, &column) };
         format!("{sql}{order}")
     };
@@ -223,16 +242,16 @@ pub(crate) fn index_columns(table: &Table, parts: &[IndexPart], unique: bool) ->
 }
 
 /// `a = ?1 AND b = ?2` over index parts.
-fn equals(table: &Table, parts: &[IndexPart]) -> String {
+fn equals(table: &Table, parts: &[IndexPart], generated: &Generated) -> String {
     let one = |(n, p): (usize, &IndexPart)| {
-        let column = physical_column(p.column);
+        let column = generated.operand(p.column);
         format!("{} = {}", table.part_sql(p, &column), table.part_sql(p, &format!("?{}", n + 1)))
     };
     parts.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
 }
 
 /// `a = ?1 AND b = ?2` over whole columns.
-fn equals_columns(tags: &[ColumnTag]) -> String {
+pub(crate) fn equals_columns(tags: &[ColumnTag]) -> String {
     let one = |(n, t): (usize, &ColumnTag)| format!("{} = ?{}", physical_column(*t), n + 1);
     tags.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
 }
@@ -247,6 +266,7 @@ impl TablePlan {
     ) -> Result<Self> {
         let (catalog, rekeyed) = (&schema.catalog, schema.rekeyed.contains(&table.id));
         let checks = checks(meaning, table);
+        let generated = Generated::of(table, meaning);
         let no = db.table_no(table.id)?;
         let mut added = std::collections::HashMap::new();
         db.query("SELECT tag, added FROM col WHERE tbl = ?1", [p2pdb_model::ValueRef::Int(no)], |r| {
@@ -280,20 +300,31 @@ impl TablePlan {
         };
         let (name, displaced) = (physical_table(table.id), physical_displaced(table.id));
         let fields = fields(table);
-        let (from_t, from_x) = select_from(table);
+        let (from_t, from_x) = select_from(table, &generated);
         let claims = format!("{COLUMN_UNIT} = 0 AND {COLUMN_REASON} <= {}", crate::displaced::CLAIMS_MAX);
         let uniques = table
             .indexes
             .iter()
-            .filter(|i| i.def.unique)
+            .filter(|i| i.def.unique && generated.has_values(&i.def.parts))
             .filter_map(|i| {
-                let columns = i.def.parts.iter().map(|p| at(p.column)).collect::<Option<Vec<_>>>()?;
-                let same = equals(table, &i.def.parts);
+                let key = i.def.parts.iter().map(|p| at(p.column)).collect::<Option<Vec<_>>>()?;
+                let (same, same_displaced) = (
+                    equals(table, &i.def.parts, &generated),
+                    equals(table, &i.def.parts, &Generated::default()),
+                );
+                let of_key =
+                    generated.unique().filter(|(tag, _)| i.def.parts.iter().any(|p| p.column == *tag));
+                let expressions: Vec<&str> = of_key.map(|(_, sql)| sql).collect();
+                let made_of = |c: &PlanColumn| expressions.iter().any(|e| reads(e, &physical_column(c.tag)));
+                let mut sources = key.clone();
+                sources.extend((0..columns.len()).filter(|c| made_of(&columns[*c])));
                 Some(Unique {
                     id: i.id,
-                    columns,
+                    columns: key,
+                    sources,
+                    generated: !expressions.is_empty(),
                     find_visible: format!("{from_t} WHERE {same}"),
-                    find_displaced: format!("{from_x} WHERE {same} AND {claims}"),
+                    find_displaced: format!("{from_x} WHERE {same_displaced} AND {claims}"),
                 })
             })
             .collect::<Vec<_>>();
@@ -305,7 +336,8 @@ impl TablePlan {
                 let (parent, parent_columns) = fk.parent.as_ref()?;
                 let parent_table = physical_table(*parent);
                 let same = equals_columns(parent_columns);
-                let (parent_row, _) = catalog.table_by_id(*parent).map(select_from)?;
+                let plain = Generated::default();
+                let (parent_row, _) = catalog.table_by_id(*parent).map(|t| select_from(t, &plain))?;
                 Some(Reference {
                     number,
                     columns: all_at(&fk.def.columns)?,
@@ -335,7 +367,7 @@ impl TablePlan {
             let fk = &child_table.foreign_keys[*number];
             let Some(columns) = fk.parent.as_ref().and_then(|(_, c)| all_at(c)) else { continue };
             let same = equals_columns(&fk.def.columns);
-            let (child_row, child_displaced) = select_from(child_table);
+            let (child_row, child_displaced) = select_from(child_table, &Generated::default());
             dependents.push(Dependent {
                 id: fk.id,
                 all_visible: format!("{child_row} WHERE {same}"),
@@ -371,6 +403,11 @@ impl TablePlan {
             .collect();
         let joined = joined(&columns, &checks);
         let mut constrained = vec![false; columns.len()];
+        for (_, expression) in generated.expressions() {
+            for (i, c) in columns.iter().enumerate() {
+                constrained[i] |= reads(expression, &physical_column(c.tag));
+            }
+        }
         let unique_columns = uniques.iter().flat_map(|u| &u.columns);
         let reference_columns = references.iter().flat_map(|r| &r.columns);
         let parent_columns = dependents.iter().flat_map(|d| &d.columns);
@@ -400,7 +437,13 @@ impl TablePlan {
             },
             insert_if_free: format!(
                 "INSERT INTO {name} ({fields}) VALUES ({}) ON CONFLICT DO NOTHING",
-                params(1, columns.len() + 3)
+                (0..columns.len() + 3)
+                    .map(|n| match n.checked_sub(3).is_some_and(|i| !columns[i].stored) {
+                        true => format!("nullif(?{0}, ?{0})", n + 1),
+                        false => format!("?{}", n + 1),
+                    })
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
             delete: format!("DELETE FROM {name} WHERE rowid = ?1"),
             all: from_t,
@@ -417,6 +460,24 @@ impl TablePlan {
             delete_displaced: format!("DELETE FROM {displaced} WHERE rowid = ?1"),
             all_displaced: from_x,
             set_reason: format!("UPDATE {displaced} SET {COLUMN_REASON} = ?2 WHERE rowid = ?1"),
+            generate_displaced: (generated.expressions().next().is_some())
+                .then(|| format!("SELECT {} FROM {displaced} WHERE rowid = ?1", generated.list())),
+            fill_displaced: generated.unique().next().is_some().then(|| {
+                let sets = generated.unique().map(|(tag, sql)| format!("{} = ({sql})", physical_column(tag)));
+                format!("UPDATE {displaced} SET {} WHERE rowid = ?1", sets.collect::<Vec<_>>().join(", "))
+            }),
+            generate: generated.unique().next().is_some().then(|| {
+                let given = table.columns.iter().zip(1..).map(|(c, n)| {
+                    let collation = sqlite_collation(&c.def.ty);
+                    let collate = collation.map_or_else(String::new, |c| format!(" COLLATE \"{c}\""));
+                    format!("?{n}{collate} AS {}", physical_column(c.tag))
+                });
+                let given = given.collect::<Vec<_>>().join(", ");
+                let list =
+                    generated.unique().map(|(_, sql)| format!("({sql})")).collect::<Vec<_>>().join(", ");
+                format!("SELECT {list} FROM (SELECT {given})")
+            }),
+            displaced,
             name,
         };
         let (circular, table) = (is_circular(catalog, table.id), table.clone());
@@ -432,6 +493,7 @@ impl TablePlan {
             dependents,
             circular,
             checks,
+            generated,
             joined,
             slots,
             constrained,
@@ -482,12 +544,18 @@ fn fields(table: &Table) -> String {
     format!("{COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}{list}")
 }
 
-/// SELECT of whole rows, visible and displaced, as far as WHERE.
-fn select_from(table: &Arc<Table>) -> (String, String) {
+/// SELECT of whole rows, visible and displaced, as far as WHERE. Of generated columns the visible table holds nothing: those
+/// of unique keys are computed where they are `generated`.
+fn select_from(table: &Arc<Table>, generated: &Generated) -> (String, String) {
     let fields = fields(table);
     let (t, x) = (physical_table(table.id), physical_displaced(table.id));
+    let read = |tag: ColumnTag| match generated.is_unique(tag) {
+        true => format!(", {}", generated.operand(tag)),
+        false => format!(", {}", physical_column(tag)),
+    };
+    let list: String = table.columns.iter().map(|c| read(c.tag)).collect();
     (
-        format!("SELECT rowid, {fields} FROM {t}"),
+        format!("SELECT rowid, {COLUMN_VERSION}, {COLUMN_OVERRIDES}, {COLUMN_KEY}{list} FROM {t}"),
         format!("SELECT rowid, {fields}, {COLUMN_REASON}, {COLUMN_UNIT} FROM {x}"),
     )
 }

@@ -17,6 +17,7 @@ use p2pdb_merge::cell::{amount, counted};
 use p2pdb_model::catalog::{Check, Table};
 use p2pdb_model::cell::number_as;
 use p2pdb_model::decimal::Decimal;
+use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::schema::ColumnDef;
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{CellEdit, CellKind, Stamp, Value};
@@ -50,6 +51,11 @@ pub type ConversionOf = Arc<dyn Fn(&SqlType, &SqlType) -> Option<Conversion> + S
 /// one that says nothing any more, since a column is gone. The same on every node under one rules number.
 pub type CheckOf = Arc<dyn Fn(&Arc<Table>, &Check) -> Option<String> + Send + Sync>;
 
+/// A generated column as SQLite text over the columns of the physical table, which it names without the table; may stand
+/// in an index. `None` for one that has no value any more, since a column is gone. The same on every node under one rules
+/// number, and evaluated alike in every session.
+pub type GeneratedOf = Arc<dyn Fn(&Arc<Table>, ColumnTag) -> Option<String> + Send + Sync>;
+
 /// See the module. All of it must be the same on every node.
 #[derive(Clone)]
 pub struct Meaning {
@@ -59,6 +65,8 @@ pub struct Meaning {
     pub conversion: ConversionOf,
     /// CHECKs.
     pub check: CheckOf,
+    /// Generated columns.
+    pub generated: GeneratedOf,
 }
 
 /// What becomes of a counter.

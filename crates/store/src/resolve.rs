@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::index::IsAncestor;
 use crate::index_ident::Ident;
 use crate::log::TxNo;
-use crate::materialize_plan::TablePlan;
+use crate::materialize_plan::{TablePlan, equals_columns};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,16 @@ impl Merger {
         let run = Run::new(db, is_ancestor, &mut self.cache);
         let Some(plan) = run.plans.plan(db, table)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        if !plan.key.is_empty() && plan.key.len() == key.len() {
+        // The columns of the primary key, also where it takes prefixes of them.
+        let tags: Vec<ColumnTag> = plan.table.primary_columns().iter().map(|c| c.tag).collect();
+        let of_key: Vec<usize> = tags.iter().filter_map(|tag| plan.column(*tag)).collect();
+        if !of_key.is_empty() && of_key.len() == key.len() {
             let params: Vec<ValueRef<'_>> = key.iter().map(Into::into).collect();
-            let visible = run.visible_where(&plan, &plan.sql.get_by_key, &params)?;
+            let by_key = format!("{} WHERE {}", plan.sql.all, equals_columns(&tags));
+            let visible = run.visible_where(&plan, &by_key, &params)?;
             found.extend(visible.into_iter().map(|s| s.image.ident));
             for stored in run.displaced_where(&plan, &plan.sql.all_displaced, &[])? {
-                if plan.key.iter().zip(key).all(|(k, v)| stored.image.values[*k] == *v) {
+                if of_key.iter().zip(key).all(|(k, v)| stored.image.values[*k] == *v) {
                     found.push(stored.image.ident);
                 }
             }

@@ -26,6 +26,7 @@ use crate::connection::Connection;
 use crate::connection_reader::Reader;
 use crate::connection_writer::Savepoint;
 use crate::error::{Result, StoreError};
+use crate::generated::Generated;
 use crate::materialize_plan::index_columns;
 use crate::query::NEXT;
 
@@ -56,7 +57,7 @@ fn create_sql(t: &Table) -> String {
             continue;
         }
         let unique = if i.def.unique { "UNIQUE " } else { "" };
-        let on = index_columns(t, &i.def.parts, i.def.unique);
+        let on = index_columns(t, &i.def.parts, i.def.unique, &Generated::default());
         sql.push_str(&format!("CREATE {unique}INDEX temp.{} ON {name} ({on});", physical_index(i.id)));
     }
     sql

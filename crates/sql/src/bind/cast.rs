@@ -181,7 +181,7 @@ impl Binder<'_> {
     fn cut(&mut self, b: Bound, length: Option<u32>) -> Bound {
         let Some(n) = length else { return b };
         let sql = format!("p_cut({},{n})", self.sql(&b));
-        Bound { repr: Repr::Sql(sql), ty: FieldType { length: n, ..b.ty.clone() }, ..b }
+        Bound { repr: Repr::Sql(sql), ty: FieldType::text(n, b.ty.collation), ..b }
     }
 
     /// A date or time rounded to its type's digits.

@@ -55,6 +55,12 @@ impl Binder<'_> {
     }
 
     fn expr_inner(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
+        if s.clause == "where clause"
+            && matches!(e, Expr::Function(_) | Expr::BinaryOp { .. } | Expr::Cast { .. })
+            && let Some(b) = s.hidden(e)
+        {
+            return Ok(b);
+        }
         match e {
             Expr::Identifier(i) if i.quote_style.is_none() && i.value.starts_with('@') => {
                 self.variable(&[i.value.as_str()])

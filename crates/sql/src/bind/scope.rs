@@ -1,12 +1,13 @@
 //! What names mean at a place in a query.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::ColumnTag;
-use p2pdb_model::catalog::{COLUMN_VERSION, Table, physical_column, same_name};
-use sqlparser::ast::NamedWindowDefinition;
+use p2pdb_model::catalog::{COLUMN_VERSION, Table, is_hidden, physical_column, same_name};
+use sqlparser::ast::{Expr, NamedWindowDefinition, visit_expressions};
 
 use super::{Bound, Free, coercibility};
 use crate::error::SqlError;
@@ -31,7 +32,7 @@ pub struct RelColumn {
 }
 
 /// A table, view, derived table or table expression in FROM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Relation {
     /// What the query calls it.
     pub alias: String,
@@ -43,6 +44,8 @@ pub struct Relation {
     pub columns: Vec<RelColumn>,
     /// The base table.
     pub table: Option<Arc<Table>>,
+    /// The columns that stand for expressions of indexes.
+    pub hidden: Vec<RelColumn>,
 }
 
 impl Relation {
@@ -53,12 +56,22 @@ impl Relation {
             database: database.map(str::to_owned),
             sql: sql_alias.to_owned(),
             columns,
-            table: None,
+            ..Relation::default()
         }
     }
 
     /// The relation of a base table.
     pub fn of_table(table: &Arc<Table>, alias: &str, sql_alias: &str) -> Self {
+        let mut relation = Relation::with_hidden(table, alias, sql_alias);
+        if relation.columns.iter().any(|c| is_hidden(&c.name)) {
+            let (hidden, seen) = relation.columns.into_iter().partition(|c| is_hidden(&c.name));
+            (relation.hidden, relation.columns) = (hidden, seen);
+        }
+        relation
+    }
+
+    /// The same with hidden columns among the others.
+    pub(crate) fn with_hidden(table: &Arc<Table>, alias: &str, sql_alias: &str) -> Self {
         let key = |tag: ColumnTag| {
             let (mut primary, mut unique, mut multiple) = (false, false, false);
             for i in &table.indexes {
@@ -104,6 +117,7 @@ impl Relation {
             sql: sql_alias.to_owned(),
             columns,
             table: Some(table.clone()),
+            hidden: Vec::new(),
         };
         super::generated::fill_in(&mut relation);
         relation
@@ -206,10 +220,36 @@ impl Scope {
         all
     }
 
+    /// The hidden column that holds this expression of the columns of one table, for an index to serve it.
+    pub fn hidden(&self, e: &Expr) -> Option<Bound> {
+        let mut with_hidden = self.relations.iter().enumerate().filter(|(_, rel)| !rel.hidden.is_empty());
+        let (r, rel) = with_hidden.next()?;
+        // Literals are not part of what a plan is kept for.
+        let literal = visit_expressions(e, |e| match e {
+            Expr::Value(_) | Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        if literal.is_break() || with_hidden.next().is_some() || self.relations.len() > 1 {
+            return None;
+        }
+        let table = rel.table.as_ref()?;
+        let text = crate::ddl::canonical_text(e);
+        let column = rel.hidden.iter().find(|h| {
+            let def = h.tag.and_then(|tag| table.column_by_tag(tag)).map(|c| &c.def);
+            def.and_then(|d| d.generated.as_ref()).is_some_and(|g| g.expression == text)
+        })?;
+        Some(self.bound_column(r, column))
+    }
+
     /// The column of a relation as an expression.
     pub fn column(&self, r: usize, c: usize) -> Bound {
+        self.bound_column(r, &self.relations[r].columns[c])
+    }
+
+    fn bound_column(&self, r: usize, column: &RelColumn) -> Bound {
         let rel = &self.relations[r];
-        let column = &rel.columns[c];
         let ty = column.field.ty.clone();
         let text = ty.class().is_text();
         let mut b = Bound::new(column.sql.clone(), ty);

@@ -254,6 +254,7 @@ impl Binder<'_> {
             sql: sql_alias.to_owned(),
             columns,
             table: Some(under.table.clone()),
+            hidden: Vec::new(),
         };
         let asks = cascades || own_check == "LOCAL";
         let check = both(under.check, condition.clone().filter(|_| asks));

@@ -316,10 +316,14 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let (keys, mut others): (Vec<_>, Vec<_>) = drops.into_iter().partition(|a| {
         matches!(a, Action::DropForeignKey(_) | Action::DropCheck(_) | Action::DropConstraint(_))
     });
-    // Generated columns before the columns that they name.
+    // Indexes before the columns that their expressions name, generated columns before those that theirs do.
     others.sort_by_key(|a| {
         let generated = |n: &String| t.column(n).is_some_and(|c| c.def.generated.is_some());
-        !matches!(a, Action::DropColumn(n) if generated(n))
+        match a {
+            Action::DropIndex(_) => 0,
+            Action::DropColumn(n) if generated(n) => 1,
+            _ => 2,
+        }
     });
     for a in keys.into_iter().chain(others) {
         drop_part(&mut draft, a)?;
@@ -341,8 +345,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 }
                 for primary in [true, false] {
                     if (primary && spec.primary) || (!primary && spec.unique) {
-                        let part =
-                            super::draft::KeyPart { column: new.clone(), prefix: None, descending: false };
+                        let part = super::draft::KeyPart::of(&new);
                         indexes.push(IndexSpec {
                             unique: true,
                             primary,
@@ -477,11 +480,13 @@ fn drop_part(draft: &mut Draft<'_>, action: Action) -> Result<(), SqlError> {
         Action::DropPrimary => {
             let at = draft.index("PRIMARY").ok_or_else(|| SqlError::cannot_drop("PRIMARY"))?;
             draft.indexes.remove(at);
+            draft.drop_unused_hidden();
             Ok(())
         }
         Action::DropIndex(name) => {
             let at = draft.index(&name).ok_or_else(|| SqlError::cannot_drop(&name))?;
             draft.indexes.remove(at);
+            draft.drop_unused_hidden();
             Ok(())
         }
         Action::DropForeignKey(name) => {
@@ -501,6 +506,7 @@ fn drop_part(draft: &mut Draft<'_>, action: Action) -> Result<(), SqlError> {
                 draft.checks.remove(at);
             } else if let Some(at) = draft.index(&name).filter(|at| draft.indexes[*at].def.unique) {
                 draft.indexes.remove(at);
+                draft.drop_unused_hidden();
             } else {
                 return Err(SqlError::new(3940, "HY000", format!("Constraint '{name}' does not exist.")));
             }
@@ -723,9 +729,14 @@ fn data_checks(
     t: &Table,
     checks: &mut Vec<(String, SqlError)>,
 ) -> Result<(), SqlError> {
+    checks.extend(draft.without_values(t));
+    let recomputed = draft.recomputed(t);
     for i in &draft.indexes {
         let was = t.indexes.iter().find(|o| o.id == i.id);
         let retyped = |p: &IndexPart| {
+            if draft.by_tag(p.column).is_some_and(|c| c.def.generated.is_some()) {
+                return recomputed;
+            }
             let (was, is) = (t.column_by_tag(p.column), draft.by_tag(p.column));
             was.zip(is).is_some_and(|(was, is)| {
                 was.def.ty.collation() != is.def.ty.collation()

@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
-use p2pdb_model::catalog::COLUMNS_MAX;
-use p2pdb_model::catalog::{Table, same_name};
+use p2pdb_model::catalog::{COLUMNS_MAX, HIDDEN_PREFIX, Table, is_hidden, same_name};
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind};
+use sqlparser::ast::Expr;
 
 use super::types::VARCHAR_CHARS_MAX;
 use crate::error::SqlError;
@@ -52,10 +52,19 @@ pub struct Part<D> {
 pub struct KeyPart {
     /// The column's name.
     pub column: String,
+    /// An expression in the place of a column.
+    pub expression: Option<Expr>,
     /// Prefix length.
     pub prefix: Option<u64>,
     /// DESC.
     pub descending: bool,
+}
+
+impl KeyPart {
+    /// A whole column.
+    pub fn of(column: &str) -> Self {
+        KeyPart { column: column.to_owned(), expression: None, prefix: None, descending: false }
+    }
 }
 
 /// See the module.
@@ -147,9 +156,9 @@ impl<'a> Draft<'a> {
         id
     }
 
-    /// The column of this name.
+    /// The column of this name; not one that stands for an expression in an index.
     pub fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|c| same_name(&c.name, name))
+        self.columns.iter().position(|c| same_name(&c.name, name) && !is_hidden(&c.name))
     }
 
     /// The column with this tag.
@@ -196,8 +205,15 @@ impl<'a> Draft<'a> {
     /// Takes a column away, with its part in indexes.
     ///
     /// # Errors
-    /// 1091, 1828, 1829, 3959.
+    /// 1091, 1828, 1829, 3755, 3959.
     pub fn drop_column(&mut self, name: &str) -> Result<(), SqlError> {
+        if self.columns.iter().any(|c| is_hidden(&c.name) && same_name(&c.name, name)) {
+            let message = format!(
+                "Cannot drop column '{name}' because it is used by a functional index. In order to drop the column, you \
+                 must remove the functional index."
+            );
+            return Err(SqlError::new(3755, "HY000", message));
+        }
         let at = self.column(name).ok_or_else(|| SqlError::cannot_drop(name))?;
         let tag = self.columns[at].id.tag();
         let name = self.columns[at].name.clone();
@@ -262,7 +278,7 @@ impl<'a> Draft<'a> {
     /// Adds an index; without a name it takes its first column's.
     ///
     /// # Errors
-    /// 1061, 1068, 1072, 1060, 1070, 1089, 1170, 1171, 1280, 3152; 1235 for a prefix in the primary key.
+    /// 1061, 1068, 1072, 1060, 1070, 1089, 1170, 1171, 1280, 3106, 3152; 1235 for STORED columns in the primary key.
     pub fn add_index(
         &mut self,
         name: Option<String>,
@@ -280,19 +296,37 @@ impl<'a> Draft<'a> {
             return Err(SqlError::new(1070, "42000", message));
         }
         let mut resolved: Vec<IndexPart> = Vec::new();
-        for p in parts {
+        let named = name.clone().filter(|_| !primary);
+        let own_name = match (named, &parts[0].expression) {
+            (Some(name), _) => name,
+            (None, Some(_)) => self.free_index_name("functional_index"),
+            (None, None) => self.free_index_name(&parts[0].column),
+        };
+        for (n, p) in parts.iter().enumerate() {
+            if let Some(expr) = &p.expression {
+                let column = self.add_hidden(&own_name, n, expr, primary)?;
+                resolved.push(IndexPart { column, prefix: None, descending: p.descending });
+                continue;
+            }
             let at = self.column(&p.column).ok_or_else(|| SqlError::no_key_column(&p.column))?;
             let c = &self.columns[at];
             if resolved.iter().any(|r| r.column == c.id.tag()) {
                 return Err(SqlError::duplicate_column(&c.name));
             }
-            if c.def.generated.is_some() && (unique || primary) {
-                return Err(SqlError::unsupported("a UNIQUE or PRIMARY KEY over a generated column"));
+            if let Some(g) = c.def.generated.as_ref().filter(|_| primary) {
+                return Err(match g.stored {
+                    true => SqlError::unsupported("a PRIMARY KEY over a generated column"),
+                    false => {
+                        super::generated::not_supported("Defining a virtual generated column as primary key")
+                    }
+                });
+            }
+            if c.def.generated.is_some() && unique && self.temporary {
+                return Err(SqlError::unsupported(
+                    "a UNIQUE key over a generated column of a temporary table",
+                ));
             }
             let prefix = key_prefix(c, p.prefix)?;
-            if prefix.is_some() && primary {
-                return Err(SqlError::unsupported("PRIMARY KEY on a prefix of a column"));
-            }
             resolved.push(IndexPart { column: c.id.tag(), prefix, descending: p.descending });
         }
         let name = match name {
@@ -306,7 +340,7 @@ impl<'a> Draft<'a> {
                 }
                 name
             }
-            None => self.free_index_name(&parts[0].column),
+            None => own_name,
         };
         if invisible && primary {
             return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
@@ -343,6 +377,13 @@ impl<'a> Draft<'a> {
         (2u32..).map(|n| format!("{column}_{n}")).find(|n| !taken(n)).unwrap_or_default()
     }
 
+    /// Takes away the columns of expressions that no index has any more.
+    pub fn drop_unused_hidden(&mut self) {
+        let used: HashSet<ColumnTag> =
+            self.indexes.iter().flat_map(|i| &i.def.parts).map(|p| p.column).collect();
+        self.columns.retain(|c| !is_hidden(&c.name) || used.contains(&c.id.tag()));
+    }
+
     /// True when an index begins with these columns in this order.
     pub fn has_index_for(&self, columns: &[ColumnTag]) -> bool {
         self.indexes.iter().any(|i| leads(&i.def, columns))
@@ -353,6 +394,7 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// 1068, 1069, 1071, 1075, 1113, 1117, 1118, 1171, 1629 and others of definitions.
     pub fn validate(&mut self) -> Result<(), SqlError> {
+        self.drop_unused_hidden();
         if self.columns.is_empty() {
             return Err(match self.old {
                 None => SqlError::new(1113, "42000", "A table must have at least 1 column"),
@@ -376,12 +418,22 @@ impl<'a> Draft<'a> {
         comment_fits(&self.def.comment, TABLE_COMMENT_CHARS_MAX, 1628, || format!("table '{}'", self.name))?;
         let mut row_bytes = 0;
         for c in &self.columns {
+            let is_part = |i: &Part<IndexDef>| i.def.parts.iter().any(|p| p.column == c.id.tag());
+            if is_hidden(&c.name) && !self.indexes.iter().any(is_part) {
+                return Err(SqlError::unsupported(format!(
+                    "a column's name that begins with {HIDDEN_PREFIX}"
+                )));
+            }
             comment_fits(&c.def.comment, COMMENT_CHARS_MAX, 1629, || format!("field '{}'", c.name))?;
             if let Some(tag) = TAGS.iter().find(|t| c.def.comment.to_lowercase().contains(*t)) {
                 return Err(SqlError::unsupported(format!("{tag} in the comment of column '{}'", c.name)));
             }
             self.tag_fits(c)?;
-            row_bytes += if is_lob(&c.def.ty) { 10 } else { key_bytes(&c.def.ty, None) };
+            row_bytes += match &c.def.ty {
+                _ if is_hidden(&c.name) => 0,
+                ty if is_lob(ty) => 10,
+                ty => key_bytes(ty, None),
+            };
         }
         if row_bytes > ROW_BYTES_MAX {
             return Err(SqlError::new(

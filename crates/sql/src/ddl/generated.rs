@@ -4,13 +4,16 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Column, same_name};
+use p2pdb_model::ColumnTag;
+use p2pdb_model::catalog::{Column, HIDDEN_PREFIX, Table, is_hidden, physical_column, same_name};
 use p2pdb_model::schema::{ColumnDef, Generated};
+use p2pdb_model::types::SqlType;
+use sqlparser::ast::Expr;
 use sqlparser::tokenizer::Token;
 
 use super::canonical::{self, Unfit};
 use super::column::ColumnSpec;
-use super::draft::Draft;
+use super::draft::{Draft, Part};
 use crate::bind::{RelColumn, coercibility, generated};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
@@ -65,7 +68,7 @@ pub(super) fn plain(spec: &ColumnSpec) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn not_supported(what: &str) -> SqlError {
+pub(super) fn not_supported(what: &str) -> SqlError {
     SqlError::new(3106, "HY000", format!("'{what}' is not supported for generated columns."))
 }
 
@@ -83,18 +86,178 @@ pub(super) fn stays(was: Option<&Column>, name: &str, def: &ColumnDef) -> Result
 }
 
 impl Draft<'_> {
+    /// Makes the column that stands for an expression in an index.
+    ///
+    /// # Errors
+    /// 1054, 1111, 3753, 3754, 3756, 3757, 3758, 3762, 3772, 3800.
+    pub(super) fn add_hidden(
+        &mut self,
+        index: &str,
+        part: usize,
+        expr: &Expr,
+        primary: bool,
+    ) -> Result<ColumnTag, SqlError> {
+        let fail = |code: u16, message: String| Err(SqlError::new(code, "HY000", message));
+        let disallowed = || {
+            fail(3758, format!("Expression of functional index '{index}' contains a disallowed function."))
+        };
+        if primary {
+            return fail(3756, "The primary key cannot be a functional index".to_owned());
+        }
+        match expr {
+            Expr::Identifier(i) if !i.value.starts_with('@') => {
+                let message =
+                    "Functional index on a column is not supported. Consider using a regular index instead.";
+                return fail(3762, message.to_owned());
+            }
+            Expr::Tuple(_) => {
+                let message =
+                    format!("Expression of functional index '{index}' cannot refer to a row value.");
+                return fail(3800, message);
+            }
+            _ => {}
+        }
+        match canonical::unfit(expr) {
+            Some(Unfit::Form("a variable")) => {
+                let message = format!(
+                    "Default value expression of column '{index}' cannot refer user or system variables."
+                );
+                return fail(3772, message);
+            }
+            Some(Unfit::Form("an aggregate")) => {
+                return Err(SqlError::new(1111, "HY000", "Invalid use of group function"));
+            }
+            Some(_) => return disallowed(),
+            None => {}
+        }
+        for name in canonical::columns_of(expr) {
+            let Some(column) = self.column(&name).map(|at| &self.columns[at]) else {
+                return Err(SqlError::unknown_column(&name, "functional index"));
+            };
+            if column.def.auto_increment {
+                let message = format!("Functional index '{index}' cannot refer to an auto-increment column.");
+                return fail(3754, message);
+            }
+        }
+        let ty = match self.type_of(expr) {
+            Err(e) if e.code == 1305 => return disallowed(),
+            ty => ty?,
+        };
+        let ty = match ty {
+            SqlType::Json => {
+                let message =
+                    "Cannot create a functional index on a function that returns a JSON or GEOMETRY value.";
+                return Err(SqlError::new(3753, "42000", message));
+            }
+            SqlType::Text { .. } | SqlType::Blob { .. } => {
+                let message = "Cannot create a functional index on an expression that returns a BLOB or TEXT. \
+                               Please consider using CAST.";
+                return fail(3757, message.to_owned());
+            }
+            ty => ty,
+        };
+        let expression = canonical::expression(expr);
+        let generated = Some(Generated { expression, stored: false });
+        let def = ColumnDef { generated, nullable: true, invisible: true, ..ColumnDef::new(ty) };
+        let name = (0u32..)
+            .map(|n| format!("{HIDDEN_PREFIX}{index}!{part}!{n}"))
+            .find(|name| self.columns.iter().all(|c| c.name != *name))
+            .unwrap_or_default();
+        self.add_column(&name, def, None)?;
+        Ok(self.columns.last().map_or(ColumnTag(0), |c| c.id.tag()))
+    }
+
+    fn type_of(&self, expr: &Expr) -> Result<SqlType, SqlError> {
+        let columns = self.columns.iter().map(|c| readable(&c.name, &c.def)).collect();
+        generated::type_of(expr, &self.name, columns).map(|ty| crate::virtuals::type_of_field(&ty))
+    }
+
     /// No generated column names the column.
     ///
     /// # Errors
-    /// 3108.
+    /// 3108, 3837.
     pub fn not_generating(&self, name: &str) -> Result<(), SqlError> {
-        for g in self.columns.iter().filter_map(|c| c.def.generated.as_ref()) {
-            if super::check_columns(&g.expression).iter().any(|c| same_name(c, name)) {
-                let message = format!("Column '{name}' has a generated column dependency.");
-                return Err(SqlError::new(3108, "HY000", message));
-            }
+        let names = |c: &&Part<ColumnDef>| {
+            let g = c.def.generated.as_ref();
+            g.is_some_and(|g| super::check_columns(&g.expression).iter().any(|c| same_name(c, name)))
+        };
+        let (hidden, seen): (Vec<_>, Vec<_>) =
+            self.columns.iter().filter(names).partition(|c| is_hidden(&c.name));
+        if !seen.is_empty() {
+            let message = format!("Column '{name}' has a generated column dependency.");
+            return Err(SqlError::new(3108, "HY000", message));
+        }
+        if !hidden.is_empty() {
+            let message = format!(
+                "Column '{name}' has a functional index dependency and cannot be dropped or renamed."
+            );
+            return Err(SqlError::new(3837, "HY000", message));
         }
         Ok(())
+    }
+
+    /// What a column of the draft holds in the rows that are there, as SQL over the table as it was; `None` where that is
+    /// not known.
+    pub(super) fn present_value(&self, tag: ColumnTag) -> Option<String> {
+        self.value_of(tag, false)
+    }
+
+    /// The queries that fail where a row that is there has no value for a generated column of a key, if the key is new or
+    /// any column changes.
+    pub(super) fn without_values(&self, old: &Table) -> Vec<(String, SqlError)> {
+        let again = self.recomputed(old);
+        let asked = |tag: ColumnTag| {
+            let mut keys = self.indexes.iter().filter(|i| i.def.parts.iter().any(|p| p.column == tag));
+            keys.any(|i| again || old.indexes.iter().all(|o| o.id != i.id))
+        };
+        let mut checks = Vec::new();
+        for c in self.columns.iter().filter(|c| c.def.generated.is_some() && asked(c.id.tag())) {
+            let Some(sql) = self.value_of(c.id.tag(), true) else { continue };
+            let query = format!(
+                "SELECT count({sql}) FROM (SELECT *,row_number() OVER (ORDER BY rowid) AS n FROM {}) \
+                 WHERE p_row(n) HAVING count(*)<0",
+                old.physical()
+            );
+            // Fails by itself.
+            checks.push((query, SqlError::new(1265, "01000", "Data truncated")));
+        }
+        checks
+    }
+
+    /// Generated columns may have other values than before.
+    pub(super) fn recomputed(&self, old: &Table) -> bool {
+        self.columns.iter().any(|c| {
+            let was = old.column_by_tag(c.id.tag());
+            was.is_some_and(|was| was.def.ty != c.def.ty || was.def.generated != c.def.generated)
+        })
+    }
+
+    /// See [`Draft::present_value`]. `assigned`: with the errors of an assignment.
+    fn value_of(&self, tag: ColumnTag, assigned: bool) -> Option<String> {
+        let old = self.old?;
+        let end = self.columns.iter().position(|c| c.id.tag() == tag)?;
+        let mut columns: Vec<RelColumn> = Vec::new();
+        let is_plain = |c: &&Part<ColumnDef>| c.def.generated.is_none();
+        let plain = self.columns.iter().filter(is_plain);
+        for c in plain.chain(self.columns[..=end].iter().filter(|c| c.def.generated.is_some())) {
+            let mut column = readable(&c.name, &c.def);
+            let own = c.id.tag();
+            let converted = self.converted.iter().rev().find(|(tag, _)| *tag == own);
+            column.sql = match (&c.def.generated, converted) {
+                (Some(g), _) => {
+                    let assigned = assigned && own == tag;
+                    let target = Arc::new(ColumnTarget { quiet: !assigned, ..target(&c.name, &c.def) });
+                    let sql = generated::bound(&g.expression, &self.name, columns.clone(), &target).ok()?;
+                    format!("({})", if assigned { sql } else { crate::functions::by_rules(&sql) })
+                }
+                (None, Some((_, sql))) => sql.clone(),
+                (None, None) if old.column_by_tag(own).is_some() => physical_column(own),
+                // Of a column that is made by this statement.
+                (None, None) => "NULL".to_owned(),
+            };
+            columns.push(column);
+        }
+        columns.pop().map(|c| c.sql)
     }
 
     /// Every generated column can be computed from the columns that it may name.
@@ -116,8 +279,7 @@ impl Draft<'_> {
                 }
             }
             let columns = self.columns.iter().map(|c| readable(&c.name, &c.def)).collect();
-            let target =
-                Arc::new(ColumnTarget { quiet: true, ..ColumnTarget::plain(&c.name, c.def.ty.clone()) });
+            let target = Arc::new(target(&c.name, &c.def));
             generated::bound(&g.expression, &self.name, columns, &target).map_err(|e| match e.code {
                 1305 => {
                     let f = e.message.split_whitespace().nth(1).unwrap_or_default().to_owned();
@@ -132,6 +294,11 @@ impl Draft<'_> {
         }
         Ok(())
     }
+}
+
+/// A generated column as its expression is assigned to it.
+fn target(name: &str, def: &ColumnDef) -> ColumnTarget {
+    ColumnTarget { quiet: true, ..ColumnTarget::plain(name, def.ty.clone()) }
 }
 
 /// A column that an expression is tried on.

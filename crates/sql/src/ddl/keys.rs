@@ -61,22 +61,22 @@ pub struct References {
 /// `(part, …)`.
 pub fn parts(c: &mut Cursor<'_, '_>) -> Result<Vec<KeyPart>, SqlError> {
     c.parenthesized(|c| {
-        if c.token(0) == &Token::LParen {
-            return Err(SqlError::unsupported("indexes on expressions"));
-        }
-        let column = c.name()?;
-        let prefix = if c.eat_token(&Token::LParen) {
-            let n = c.number()?;
+        let (mut column, mut expression, mut prefix) = (String::new(), None, None);
+        if c.eat_token(&Token::LParen) {
+            expression = Some(c.expr()?);
             c.expect_token(&Token::RParen)?;
-            Some(n)
         } else {
-            None
-        };
+            column = c.name()?;
+            if c.eat_token(&Token::LParen) {
+                prefix = Some(c.number()?);
+                c.expect_token(&Token::RParen)?;
+            }
+        }
         let descending = c.eat("desc");
         if !descending {
             c.eat("asc");
         }
-        Ok(KeyPart { column, prefix, descending })
+        Ok(KeyPart { column, expression, prefix, descending })
     })
 }
 
@@ -171,6 +171,10 @@ fn action(c: &mut Cursor<'_, '_>) -> Result<ReferentialAction, SqlError> {
     }
 }
 
+fn virtual_column(key: &str, column: &str) -> String {
+    format!("Foreign key '{key}' uses virtual column '{column}' which is not supported.")
+}
+
 /// The next free generated name: `table_ibfk_3`.
 fn generated_name<'n>(table: &str, kind: &str, taken: impl Iterator<Item = &'n str>) -> String {
     let prefix = format!("{table}_{kind}_");
@@ -248,7 +252,7 @@ impl Draft<'_> {
     /// Adds a foreign key, and the index that it needs.
     ///
     /// # Errors
-    /// 1072, 1239, 1824, 1826, 1830, 1822, 3734, 3780.
+    /// 1072, 1239, 1824, 1826, 1830, 1822, 3733, 3734, 3780.
     pub fn add_foreign_key(&mut self, cx: &Context<'_>, spec: ForeignKeySpec) -> Result<(), SqlError> {
         if self.temporary {
             return Err(SqlError::new(1215, "HY000", "Cannot add foreign key constraint"));
@@ -278,13 +282,7 @@ impl Draft<'_> {
                 Some(g) if g.stored => {
                     return Err(SqlError::unsupported("a foreign key over a generated column"));
                 }
-                Some(_) => {
-                    let message = format!(
-                        "Foreign key '{name}' uses virtual column '{}' which is not supported.",
-                        c.name
-                    );
-                    return fail(3733, message);
-                }
+                Some(_) => return fail(3733, virtual_column(&name, &c.name)),
                 None => {}
             }
             if columns.contains(&c.id.tag()) {
@@ -335,6 +333,19 @@ impl Draft<'_> {
             }
             None => None,
         };
+        let of_parent = |tag: ColumnTag| match parent {
+            Some(p) => p.column_by_tag(tag).map(|c| &c.def),
+            None => self.by_tag(tag).map(|c| &c.def),
+        };
+        for (n, (tag, _)) in known.iter().flat_map(|k| k.1.iter().enumerate()) {
+            match of_parent(*tag).and_then(|c| c.generated.as_ref()) {
+                Some(g) if g.stored => {
+                    return Err(SqlError::unsupported("a foreign key that refers to a generated column"));
+                }
+                Some(_) => return fail(3733, virtual_column(&name, &r.columns[n])),
+                None => {}
+            }
+        }
         if let Some((id, parents)) = known {
             for (n, (child, (_, ty))) in columns.iter().zip(&parents).enumerate() {
                 let child = self.by_tag(*child).map(|c| &c.def.ty);
@@ -365,11 +376,7 @@ impl Draft<'_> {
         if !self.has_index_for(&columns) {
             let wanted = spec.index.or_else(|| named.then(|| name.clone()));
             let wanted = wanted.filter(|n| self.index(n).is_none());
-            let parts: Vec<_> = spec
-                .columns
-                .iter()
-                .map(|c| KeyPart { column: c.clone(), prefix: None, descending: false })
-                .collect();
+            let parts: Vec<_> = spec.columns.iter().map(|c| KeyPart::of(c)).collect();
             self.add_index(wanted, false, false, &parts, String::new(), false)?;
         }
         let id = self.new_id(ObjectKind::ForeignKey, &name);
@@ -419,13 +426,20 @@ impl Draft<'_> {
     /// The query that finds two rows with one key, for a unique index made on a table that has rows.
     pub fn duplicates(&self, i: &Part<IndexDef>) -> Option<(String, SqlError)> {
         let old = self.old?;
-        if !i.def.unique || i.def.parts.iter().any(|p| old.column_by_tag(p.column).is_none()) {
+        let generated = |tag: ColumnTag| self.by_tag(tag).is_some_and(|c| c.def.generated.is_some());
+        let known = |p: &IndexPart| old.column_by_tag(p.column).is_some() || generated(p.column);
+        if !i.def.unique || !i.def.parts.iter().all(known) {
             return None;
         }
+        let mut values = Vec::new();
+        for p in &i.def.parts {
+            values.push(if generated(p.column) { Some(self.present_value(p.column)?) } else { None });
+        }
         // A prefix loses its column's collation, so that is said again.
-        let part = |p: &IndexPart| {
+        let part = |(p, value): (&IndexPart, Option<String>)| {
             let converted = self.converted.iter().rev().find(|(tag, _)| *tag == p.column);
-            let column = converted.map_or_else(|| physical_column(p.column), |(_, sql)| sql.clone());
+            let converted = || converted.map_or_else(|| physical_column(p.column), |(_, sql)| sql.clone());
+            let column = value.unwrap_or_else(converted);
             let collation = self.by_tag(p.column).and_then(|c| sqlite_collation(&c.def.ty));
             let collate = collation.map_or_else(String::new, |c| format!(" COLLATE \"{c}\""));
             match p.prefix {
@@ -433,7 +447,7 @@ impl Draft<'_> {
                 None => format!("{column}{collate}"),
             }
         };
-        let columns: Vec<_> = i.def.parts.iter().map(part).collect();
+        let columns: Vec<_> = i.def.parts.iter().zip(values).map(part).collect();
         let not_null: Vec<_> = columns.iter().map(|c| format!("{c} IS NOT NULL")).collect();
         let list = columns.join(",");
         // As the message shows it.

@@ -319,6 +319,11 @@ pub fn check_columns(expression: &str) -> Vec<String> {
     }
 }
 
+/// An expression as MySQL writes it, without the tables of its columns.
+pub(crate) fn canonical_text(e: &sqlparser::ast::Expr) -> String {
+    canonical::expression(e)
+}
+
 /// True when a table or view of this name stands in the database; among temporary tables only, when it is for one.
 fn is_taken(db: &Database, name: &str, temporary: bool) -> bool {
     match temporary {

@@ -419,7 +419,7 @@ pub fn add_column(
 ) -> Result<(), SqlError> {
     for primary in [true, false] {
         if (primary && spec.primary) || (!primary && spec.unique) {
-            let part = KeyPart { column: name.clone(), prefix: None, descending: false };
+            let part = KeyPart::of(&name);
             indexes.push(IndexSpec { unique: true, primary, parts: vec![part], ..IndexSpec::default() });
         }
     }

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{Check, Column, Table, View, physical_column, same_name};
+use p2pdb_model::catalog::{Check, Column, Index, Table, View, physical_column, same_name};
 use p2pdb_model::schema::{DefaultValue, TriggerEvent};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{CellKind, ColumnTag, Value};
@@ -459,7 +459,8 @@ fn set_list(table: &Table, row: &str, all: &[(String, String)]) -> String {
     let place = |physical: &str| table.columns.iter().position(|c| c.physical() == physical);
     let mut keys: Vec<String> = Vec::new();
     for index in table.indexes.iter().filter(|i| i.def.unique) {
-        let parts: Vec<String> = index.def.parts.iter().map(|p| physical_column(p.column)).collect();
+        let parts: Vec<String> =
+            crate::bind::generated::sources(table, index).into_iter().map(physical_column).collect();
         if all.iter().any(|(c, _)| parts.contains(c)) {
             keys.extend(parts);
         }
@@ -552,7 +553,8 @@ fn key_slots(
     selection: &Expr,
     scope: &Rc<Scope>,
 ) -> Result<Option<Vec<Slot>>, SqlError> {
-    let Some(primary) = table.primary() else { return Ok(None) };
+    let whole = |p: &&Index| p.def.parts.iter().all(|p| p.prefix.is_none());
+    let Some(primary) = table.primary().filter(whole) else { return Ok(None) };
     let mut slots: Vec<Option<Slot>> = vec![None; primary.def.parts.len()];
     let mut todo = vec![selection];
     while let Some(e) = todo.pop() {

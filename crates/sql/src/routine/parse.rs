@@ -236,7 +236,8 @@ pub(crate) fn rows(table: &Table, event: TriggerEvent) -> Program {
     for (prefix, there) in [("new", event != TriggerEvent::Delete), ("old", event != TriggerEvent::Insert)] {
         for column in table.columns.iter().filter(|_| there) {
             let mut v = Variable::new(&column.name, &column.def.ty);
-            v.name = format!("{prefix}.{}", column.name);
+            // Columns of indexes' expressions have their places too, but nobody names them.
+            v.name = if column.is_hidden() { String::new() } else { format!("{prefix}.{}", column.name) };
             let target = crate::bind::column_target(column);
             v.target = Arc::new(ColumnTarget { nullable: true, ..(*target).clone() });
             variables.push(v);

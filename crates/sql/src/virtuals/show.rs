@@ -412,6 +412,7 @@ fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         return Ok(t
             .columns
             .iter()
+            .filter(|c| !c.is_hidden())
             .map(|c| {
                 let rest = [
                     text(schema_text::column_key(t, c)),

@@ -35,7 +35,7 @@ pub(super) fn key_column_usage(cx: &Cx<'_>) -> Vec<Row> {
         };
         for i in show::sorted_indexes(t).into_iter().filter(|i| i.def.unique) {
             for (n, part) in i.def.parts.iter().enumerate() {
-                if let Some(c) = t.column_by_tag(part.column) {
+                if let Some(c) = t.column_by_tag(part.column).filter(|c| !c.is_hidden()) {
                     all.push(row(&i.name, c, n, [Null, Null, Null, Null]));
                 }
             }

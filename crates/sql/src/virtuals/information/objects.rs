@@ -295,7 +295,8 @@ pub(super) fn columns(cx: &Cx<'_>) -> Vec<Row> {
     let mut all = Vec::new();
     for db in cx.catalog.databases() {
         for t in db.tables() {
-            all.extend(t.columns.iter().enumerate().map(|(n, c)| column(t, n, c)));
+            let seen = t.columns.iter().filter(|c| !c.is_hidden());
+            all.extend(seen.enumerate().map(|(n, c)| column(t, n, c)));
         }
         for v in db.views() {
             let fields = crate::statement::view_fields(cx.catalog, cx.session, v).unwrap_or_default();
@@ -343,7 +344,7 @@ pub(in crate::virtuals) fn statistics(cx: &Cx<'_>, t: &Table) -> Vec<Row> {
                 Value::Int((!i.def.unique).into()),
                 text(&i.name),
                 count(n as u64 + 1),
-                text(&c.name),
+                if c.is_hidden() { Null } else { text(&c.name) },
                 text(if part.descending { "D" } else { "A" }),
                 count(rows),
                 part.prefix.map_or(Null, |p| count(p.into())),
@@ -353,7 +354,10 @@ pub(in crate::virtuals) fn statistics(cx: &Cx<'_>, t: &Table) -> Vec<Row> {
                 text(""),
                 text(&i.def.comment),
                 text(if i.def.invisible { "NO" } else { "YES" }),
-                Null,
+                match &c.def.generated {
+                    Some(g) if c.is_hidden() => text(show::escaped(&g.expression)),
+                    _ => Null,
+                },
             ]);
         }
     }
