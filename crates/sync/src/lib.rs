@@ -37,6 +37,7 @@ mod error;
 mod event;
 mod fetch;
 mod machine;
+mod memory;
 mod message;
 mod peer;
 mod serve;
@@ -47,6 +48,7 @@ pub use bundle::{pack, unpack};
 pub use error::Error;
 pub use event::{Action, Delivery, Event, Lane, NodePeer, Now, Outcome, Token};
 pub use machine::{Config, PeerStatus, Sync};
+pub use memory::{HeldBlock, MemoryLog, Shelf};
 pub use message::{
     AdmissionAnswer, AdmissionRequest, Bundle, Digest, Gap, Hello, Message, StateProof, WireBlock,
 };

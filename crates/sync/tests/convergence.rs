@@ -39,7 +39,7 @@ fn an_empty_node_catches_up_in_few_messages() {
     w.connect(0, 1);
     w.converge(5_000);
     assert_eq!(w.nodes[1].duplicates, 0);
-    let raw: usize = w.nodes[0].log.wire.iter().map(|b| b.2.size_bytes()).sum();
+    let raw: usize = w.nodes[0].log.blocks().map(|b| b.wire.size_bytes()).sum();
     let (wire, raw) = (w.total_bytes() / 10_000, raw / 10_000);
     println!(
         "10,000 one-row blocks: {wire} bytes each on the wire, {raw} bytes each as blocks: {:?}",
@@ -88,7 +88,7 @@ fn equally_long_chains_that_forked_converge() {
         let before = w.nodes[1].duplicates + w.nodes[0].duplicates;
         w.connect(0, 1);
         let took = w.converge(5_000);
-        assert_eq!(w.nodes[0].log.dag.forks().len(), 1);
+        assert_eq!(w.nodes[0].log.dag().forks().len(), 1);
         let twice = w.nodes[1].duplicates + w.nodes[0].duplicates - before;
         println!("fork of {depth}: {took} ms, {twice} blocks sent twice, {:?}", w.messages);
         let asked = w.messages.contains_key("narrow");
@@ -112,7 +112,7 @@ fn a_chain_that_forked_below_a_longer_one_converges() {
     }
     w.connect(0, 1);
     w.converge(5_000);
-    assert_eq!(w.nodes[0].log.dag.forks().len(), 1);
+    assert_eq!(w.nodes[0].log.dag().forks().len(), 1);
 }
 
 #[test]

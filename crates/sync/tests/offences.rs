@@ -37,7 +37,7 @@ fn garbage_gets_a_peer_banned() {
     check(Lane::Control, vec![0; CONTROL_MESSAGE_BYTES_MAX + 1], "a message of");
     check(Lane::Join, vec![0; JOIN_MESSAGE_BYTES_MAX + 1], "a message of");
     let w = pair();
-    let mut block = w.nodes[0].log.wire[0].2.clone();
+    let mut block = WireBlock::clone(&w.genesis.wire);
     block.0.push(0);
     check(Lane::Control, Message::Push(vec![block]).encode(), "malformed");
 }
@@ -193,7 +193,7 @@ fn another_realm_is_no_offence_but_no_business_either() {
     let mut w = pair();
     let hello = |w: &World| Hello {
         version: PROTOCOL_VERSION,
-        realm: w.nodes[0].log.wire[0].0,
+        realm: w.genesis.block.cid(),
         rules: 1,
         session: 77,
         seen: None,
@@ -212,7 +212,7 @@ struct Digest0;
 
 impl Digest0 {
     fn of(w: &World) -> Digest {
-        Digest { frontier: w.nodes[0].log.dag.frontier().digest(), state: None, wall_ms: 0 }
+        Digest { frontier: w.nodes[0].log.dag().frontier().digest(), state: None, wall_ms: 0 }
     }
 }
 

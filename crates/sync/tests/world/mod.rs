@@ -2,158 +2,14 @@
 #![allow(dead_code, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal, verify_runs};
-use p2pdb_dag::{BlockNo, ChainId, Cover, Dag, DagStore, Frontier, MemStore, Pending, Place, Tip, Want};
+use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
+use p2pdb_dag::Tip;
 use p2pdb_model::change::{AccessChange, Layout, RowChange};
 use p2pdb_model::ids::{Cid, NodeId, ObjectKind, PublicKey};
 use p2pdb_model::{AccountId, Change, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sync::*;
-
-pub struct Log {
-    pub dag: Dag,
-    pub store: MemStore,
-    pub wire: Vec<(Cid, Place, WireBlock)>,
-    pub pending: Pending<Received>,
-    pub state: Option<StateProof>,
-}
-
-impl Log {
-    pub fn new(realm: RealmId) -> Self {
-        let (dag, store) = (Dag::new(realm), MemStore::new());
-        Self { dag, store, wire: Vec::new(), pending: Pending::new(), state: None }
-    }
-
-    pub fn len(&self) -> usize {
-        self.wire.len()
-    }
-
-    pub fn append(&mut self, block: &FullBlock) {
-        let placed = self.dag.append(block, &self.store).expect("appendable");
-        self.store.insert(&placed);
-        let bodies = block.parts().iter().map(|p| p.bytes.clone()).collect();
-        self.wire.push((block.cid(), placed.place, WireBlock::new(block.bytes().to_vec(), bodies)));
-    }
-
-    /// What an engine does with a delivery. Returns the blocks that wait, or what is wrong with the sender.
-    pub fn take(&mut self, blocks: Vec<Received>) -> Result<Vec<Cid>, String> {
-        let realm = self.dag.realm();
-        let (mut decoded, mut bodies) = (Vec::new(), BTreeMap::new());
-        for r in blocks {
-            bodies.insert(r.block.cid(), r.bodies);
-            decoded.push(r.block);
-        }
-        let mut waiting = Vec::new();
-        for verified in verify_runs(decoded.clone(), &realm) {
-            let block = verified.map_err(|(_, e)| e.to_string())?;
-            let cid = block.cid();
-            let parts = bodies.remove(&cid).unwrap_or_default();
-            let Ok(full) = block.with_bodies(parts) else { return Err("bad bodies".into()) };
-            let received = Received {
-                block: decoded.iter().find(|b| b.cid() == cid).expect("there").clone(),
-                bodies: full.parts().iter().map(|p| p.bytes.clone()).collect(),
-            };
-            match self.dag.check(&full, u64::MAX, &self.store) {
-                Err(p2pdb_dag::Error::Known(_)) => {}
-                Err(e) => return Err(e.to_string()),
-                Ok(waits) if waits.missing.is_empty() => {
-                    self.append(&full);
-                    self.release(cid);
-                }
-                Ok(waits) => {
-                    self.pending.insert(cid, full.author(), full.stamp(), 500, waits, received);
-                    waiting.push(cid);
-                }
-            }
-        }
-        waiting.retain(|c| self.pending.contains(c));
-        Ok(waiting)
-    }
-
-    fn release(&mut self, cid: Cid) {
-        let mut ready = self.pending.arrived(&cid);
-        while let Some((cid, r)) = ready.pop() {
-            let verified = r.block.verify(&self.dag.realm()).expect("verified before");
-            let full = verified.with_bodies(r.bodies).expect("checked before");
-            if self.dag.find(&cid, &self.store).expect("infallible").is_none() {
-                self.append(&full);
-            }
-            ready.extend(self.pending.arrived(&cid));
-        }
-    }
-}
-
-impl BlockSource for Log {
-    type Error = Infallible;
-
-    fn frontier(&self) -> Result<Frontier, Infallible> {
-        Ok(self.dag.frontier())
-    }
-    fn frontier_digest(&self) -> Result<[u8; 32], Infallible> {
-        Ok(self.dag.frontier().digest())
-    }
-    fn state(&self) -> Result<Option<StateProof>, Infallible> {
-        Ok(self.state)
-    }
-    fn heads(&self) -> Result<Vec<Cid>, Infallible> {
-        Ok(self.dag.heads().map(|h| h.cid).collect())
-    }
-    fn holds(&self, cid: &Cid) -> Result<bool, Infallible> {
-        Ok(self.dag.find(cid, &self.store)?.is_some())
-    }
-    fn knows(&self, cid: &Cid) -> Result<bool, Infallible> {
-        Ok(self.holds(cid)? || self.pending.contains(cid))
-    }
-    fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, Infallible> {
-        self.dag.wants(theirs, &self.store)
-    }
-    fn cover(&self, theirs: &Frontier) -> Result<Cover, Infallible> {
-        self.dag.cover(theirs, &self.store)
-    }
-    fn first_uncovered(&self, cover: &Cover) -> Result<Option<BlockNo>, Infallible> {
-        self.dag.first_uncovered(cover, &self.store)
-    }
-    fn rungs(&self, _: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, Infallible> {
-        let mut out = Vec::new();
-        let Some(found) = self.dag.find(&tip.cid, &self.store)? else { return Ok(out) };
-        for seq in seqs.iter().filter(|s| **s <= tip.seq) {
-            let mut branch = self.dag.branch(found.place.branch);
-            while let Some(b) = branch {
-                if *seq >= b.first_seq {
-                    if let Some((_, cid)) = self.store.block_at(b.no, *seq)? {
-                        out.push(Tip { seq: *seq, cid });
-                    }
-                    break;
-                }
-                branch = b.fork.and_then(|f| self.dag.branch(f.branch));
-            }
-        }
-        Ok(out)
-    }
-    fn scan(
-        &self,
-        cover: &Cover,
-        from: BlockNo,
-        bytes_max: usize,
-        blocks_max: usize,
-    ) -> Result<Scan, Infallible> {
-        let (mut scan, mut bytes) = (Scan::default(), 0);
-        for (i, (_, place, block)) in self.wire.iter().enumerate().skip(from.0 as usize - 1) {
-            if cover.covers(*place) {
-                continue;
-            }
-            if bytes >= bytes_max || scan.blocks.len() >= blocks_max {
-                scan.next = Some(BlockNo(i as u64 + 1));
-                break;
-            }
-            bytes += block.size_bytes();
-            scan.blocks.push(block.clone());
-        }
-        Ok(scan)
-    }
-}
 
 /// A small generator for the world's own choices.
 #[derive(Clone)]
@@ -178,7 +34,9 @@ impl Rng {
 pub struct Node {
     pub key: SigningKey,
     pub id: NodeId,
-    pub log: Log,
+    pub log: MemoryLog,
+    /// Its own: every node verifies for itself.
+    pub shelf: Shelf,
     pub sync: Sync,
     /// Tip of the chain that this node writes.
     pub chain: Option<Tip>,
@@ -213,7 +71,7 @@ pub struct World {
     pub messages: BTreeMap<&'static str, u64>,
     last_due: BTreeMap<(usize, usize, u8), u64>,
     pub realm: RealmId,
-    pub genesis: FullBlock,
+    pub genesis: Arc<HeldBlock>,
 }
 
 pub fn key(n: usize) -> SigningKey {
@@ -246,6 +104,7 @@ impl World {
         let draft = Draft { rules: 1, seq: 1, prev: None, parents: vec![], stamp: Stamp::from_millis(1) };
         let genesis = seal(draft, body.finish(), &key(0), None).expect("a genesis block");
         let realm = RealmId(genesis.cid());
+        let genesis = HeldBlock::new(genesis);
         let mut world = Self {
             nodes: Vec::new(),
             now_ms: 1_000,
@@ -267,14 +126,15 @@ impl World {
     fn add_node(&mut self, n: usize) {
         let key = key(n);
         let id = node_id(&key);
-        let mut log = Log::new(self.realm);
-        log.append(&self.genesis);
-        let chain = (n == 0).then(|| Tip { seq: 1, cid: self.genesis.cid() });
+        let mut log = MemoryLog::new(self.realm);
+        log.append(self.genesis.clone()).expect("appendable");
+        let chain = (n == 0).then(|| Tip { seq: 1, cid: self.genesis.block.cid() });
         let config = Config { local: id, realm: self.realm, rules: 1, seed: self.rng.next() };
         self.nodes.push(Node {
             key,
             id,
             log,
+            shelf: Shelf::default(),
             sync: Sync::new(config),
             chain,
             asleep: false,
@@ -296,15 +156,15 @@ impl World {
         let (layout, change) = row(salt, bytes);
         let mut body = BodyBuilder::new();
         body.push(account(), &[layout], vec![change]).expect("a body");
-        let parents = node.log.dag.heads().map(|h| h.cid).collect();
-        let stamp = Stamp::next(node.log.dag.stamp_floor(), self.now_ms);
+        let parents = node.log.dag().heads().map(|h| h.cid).collect();
+        let stamp = Stamp::next(node.log.dag().stamp_floor(), self.now_ms);
         let seq = node.chain.map_or(1, |t| t.seq + 1);
         let draft = Draft { rules: 1, seq, prev: node.chain.map(|t| t.cid), parents, stamp };
         let block = seal(draft, body.finish(), &node.key, Some(&self.realm)).expect("a block");
         node.chain = Some(Tip { seq, cid: block.cid() });
-        node.log.append(&block);
-        let wire = node.log.wire.last().expect("just appended");
-        (wire.0, Arc::new(wire.2.clone()))
+        let held = HeldBlock::new(block);
+        node.log.append(held.clone()).expect("appendable");
+        (held.block.cid(), held.wire.clone())
     }
 
     /// Makes a block and lets it out.
@@ -383,7 +243,7 @@ impl World {
         let dag = &node.log;
         node.duplicates +=
             delivery.blocks.iter().filter(|r| dag.holds(&r.block.cid()).expect("infallible")).count() as u64;
-        let outcome = match node.log.take(delivery.blocks) {
+        let outcome = match node.log.take(delivery.blocks, &mut node.shelf) {
             Ok(waiting) => Outcome::Done { waiting },
             Err(reason) => Outcome::Offence(reason),
         };
@@ -462,7 +322,7 @@ impl World {
                 self.now_ms < start + within_ms,
                 "not equal after {within_ms} ms: {:?} blocks, {:?} pending",
                 self.nodes.iter().map(|n| n.log.len()).collect::<Vec<_>>(),
-                self.nodes.iter().map(|n| n.log.pending.len()).collect::<Vec<_>>(),
+                self.nodes.iter().map(|n| n.log.waiting()).collect::<Vec<_>>(),
             );
             self.run_for(10);
         }
@@ -470,7 +330,7 @@ impl World {
     }
 
     pub fn is_equal(&self) -> bool {
-        let digest = |n: &Node| n.log.dag.frontier().digest();
+        let digest = |n: &Node| n.log.dag().frontier().digest();
         self.nodes.windows(2).all(|w| digest(&w[0]) == digest(&w[1]))
     }
 
@@ -479,7 +339,7 @@ impl World {
         let start = self.now_ms;
         while !nodes
             .windows(2)
-            .all(|w| self.nodes[w[0]].log.dag.frontier() == self.nodes[w[1]].log.dag.frontier())
+            .all(|w| self.nodes[w[0]].log.dag().frontier() == self.nodes[w[1]].log.dag().frontier())
         {
             assert!(self.now_ms < start + within_ms, "not equal in time");
             self.run_for(10);
@@ -492,18 +352,9 @@ impl World {
 
     /// A node that was put back to an old state and went on from there, with the same key and chain.
     pub fn restore(&mut self, n: usize, blocks: usize) {
-        let old: Vec<WireBlock> = self.nodes[n].log.wire.iter().take(blocks).map(|w| w.2.clone()).collect();
-        let mut log = Log::new(self.realm);
-        let mut chain = None;
-        for wire in old {
-            let decoded = p2pdb_block::RawBlock(wire.0.into_vec()).decode().expect("a block");
-            let bodies = wire.1.into_iter().map(|b| b.into_vec()).collect();
-            let full = decoded.verify(&self.realm).expect("signed").with_bodies(bodies).expect("bodies");
-            if full.author() == self.nodes[n].id {
-                chain = Some(Tip { seq: full.seq(), cid: full.cid() });
-            }
-            log.append(&full);
-        }
+        let log = self.nodes[n].log.prefix(blocks);
+        let own = log.blocks().map(|h| &h.block).filter(|b| b.author() == self.nodes[n].id);
+        let chain = own.last().map(|b| Tip { seq: b.seq(), cid: b.cid() });
         let id = self.nodes[n].id;
         let config = Config { local: id, realm: self.realm, rules: 1, seed: self.rng.next() };
         self.nodes[n].log = log;
