@@ -73,6 +73,7 @@ pub(crate) fn meaning() -> store::Meaning {
         conversion,
         check: Arc::new(check),
         generated: Arc::new(p2pdb_sql::bind::generated::indexed),
+        words: Arc::new(p2pdb_sql::bind::search::words),
     }
 }
 

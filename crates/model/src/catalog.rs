@@ -244,6 +244,11 @@ pub fn physical_displaced(id: ObjectId) -> String {
     format!("x_{}", hex(&id.0))
 }
 
+/// The name of a FULLTEXT index in SQLite, from which those of its parts are made.
+pub fn physical_search(id: ObjectId) -> String {
+    format!("m_{}", hex(&id.0))
+}
+
 /// An index's name in SQLite.
 pub fn physical_index(id: ObjectId) -> String {
     format!("i_{}", hex(&id.0))

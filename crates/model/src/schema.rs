@@ -146,6 +146,9 @@ pub struct IndexDef {
     pub comment: String,
     /// INVISIBLE.
     pub invisible: bool,
+    /// FULLTEXT. Left out of the log where it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fulltext: bool,
 }
 
 /// One part of an index.

@@ -48,6 +48,25 @@ pub fn by_id(id: i64) -> Collation {
     Collation::ALL.into_iter().find(|c| i64::from(c.id()) == id).unwrap_or(Collation::Utf8mb4_0900AiCi)
 }
 
+/// Bytes that are the same for words which are equal; those of the beginning of a word are the beginning of its own. Words of
+/// letters and digits: what is ignored in texts does not stand in them. Without regard to case also under `as_cs`, as full-text
+/// search is.
+pub(crate) fn word_key(word: &str, collation: Collation) -> Vec<u8> {
+    match collation {
+        Collation::Utf8mb4_0900AiCi | Collation::Utf8mb4UnicodeCi | Collation::Utf8mb4Unicode520Ci => {
+            let mut key = Vec::with_capacity(word.len() * 2);
+            // Writing to a vector does not fail.
+            let _ = PRIMARY.write_sort_key_to(word, &mut key);
+            key
+        }
+        Collation::Utf8mb4GeneralCi => {
+            word.chars().flat_map(|c| general_weight(c).to_be_bytes().into_iter().skip(1)).collect()
+        }
+        Collation::Utf8mb4_0900AsCs => word.to_lowercase().into_bytes(),
+        Collation::Utf8mb4Bin | Collation::Utf8mb4_0900Bin | Collation::Binary => word.as_bytes().to_vec(),
+    }
+}
+
 /// Letters that differ only in case (and accent) are equal.
 pub fn ignores_case(collation: Collation) -> bool {
     !matches!(

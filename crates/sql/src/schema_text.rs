@@ -4,7 +4,7 @@
 
 use p2pdb_model::Catalog;
 use p2pdb_model::catalog::{Column, Database, ForeignKey, Index, Table, View};
-use p2pdb_model::schema::{DefaultValue, ReferentialAction};
+use p2pdb_model::schema::{DefaultValue, IndexDef, ReferentialAction};
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
 
 /// A name in backquotes.
@@ -203,13 +203,14 @@ fn is_not_null_unique(table: &Table, i: &Index) -> bool {
     i.def.unique && i.def.parts.iter().all(|p| p.prefix.is_none() && not_null(p.column))
 }
 
-/// The indexes in MySQL's order: primary, unique without NULL, unique, the rest.
+/// The indexes in MySQL's order: primary, unique without NULL, unique, the rest, full-text.
 pub fn sorted_indexes(table: &Table) -> Vec<&Index> {
     let mut all: Vec<&Index> = table.indexes.iter().collect();
     all.sort_by_key(|i| match () {
         () if i.name == "PRIMARY" => 0,
         () if is_not_null_unique(table, i) => 1,
         () if i.def.unique => 2,
+        () if i.def.fulltext => 4,
         () => 3,
     });
     all
@@ -283,7 +284,12 @@ fn index(table: &Table, i: &Index) -> String {
     let mut out = match i.name.as_str() {
         "PRIMARY" => format!("PRIMARY KEY ({parts})"),
         name => {
-            format!("{}KEY {} ({parts})", if i.def.unique { "UNIQUE " } else { "" }, quote(name))
+            let kind = match i.def {
+                IndexDef { unique: true, .. } => "UNIQUE ",
+                IndexDef { fulltext: true, .. } => "FULLTEXT ",
+                _ => "",
+            };
+            format!("{kind}KEY {} ({parts})", quote(name))
         }
     };
     if !i.def.comment.is_empty() {

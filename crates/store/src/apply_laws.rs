@@ -374,6 +374,9 @@ fn assert_equal(a: &BTreeSet<String>, b: &BTreeSet<String>, what: &str) {
 /// The promises of the schema, asked in plain SQL.
 fn assert_constraints(node: &Node) {
     let catalog = node.merger.catalog();
+    let mut report = crate::verify::Report::default();
+    crate::search::verify(&node.writer, &mut report).expect("indexes that can be read");
+    assert!(report.is_clean(), "{report:?}");
     for t in catalog.tables() {
         for fk in &t.foreign_keys {
             let Some((parent, columns)) = &fk.parent else { continue };

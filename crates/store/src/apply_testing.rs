@@ -128,7 +128,15 @@ pub(crate) fn meaning() -> Meaning {
         }
         (!sql.contains('{')).then_some(sql)
     });
-    Meaning { default, conversion, check, generated }
+    let words: crate::meaning::WordsOf = Arc::new(|_, index| {
+        let columns = index
+            .def
+            .parts
+            .iter()
+            .map(|p| format!("lower({})", p2pdb_model::catalog::physical_column(p.column)));
+        index.def.fulltext.then(|| columns.collect())
+    });
+    Meaning { default, conversion, check, generated, words }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {
@@ -583,8 +591,16 @@ impl<'a> Ddl<'a> {
     pub(crate) fn index(&mut self, table: ObjectId, name: &str, columns: &[&str], unique: bool) -> ObjectId {
         let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
         let parts = columns.iter().map(part).collect();
-        let def = IndexDef { unique, parts, comment: String::new(), invisible: false };
+        let def = IndexDef { unique, parts, comment: String::new(), invisible: false, fulltext: false };
         self.put(table, name, Definition::Index(def), 0)
+    }
+
+    /// A FULLTEXT index; the words of a column are what it holds.
+    pub(crate) fn search(&mut self, table: ObjectId, name: &str, columns: &[&str]) {
+        let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
+        let parts = columns.iter().map(part).collect();
+        let def = IndexDef { unique: false, parts, comment: String::new(), invisible: false, fulltext: true };
+        self.put(table, name, Definition::Index(def), 0);
     }
 
     pub(crate) fn tag(&self, table: ObjectId, column: &str) -> p2pdb_model::ColumnTag {
@@ -633,6 +649,7 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
         &["id"],
         &[&["a"], &["b"]],
     );
+    ddl.search(item, "words", &["b", "v"]);
     let part =
         ddl.table(d, "part", &[("k", text()), ("item", int()), ("up", text()), ("v", int())], &["k"], &[]);
     ddl.foreign_key((part, "item"), (item, "id"), ReferentialAction::Cascade);

@@ -68,6 +68,7 @@ mod open_testing;
 mod open_tests;
 mod query;
 mod resolve;
+mod search;
 mod sqlite;
 mod sync;
 mod temporary;

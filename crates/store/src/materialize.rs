@@ -35,6 +35,7 @@ use crate::materialize_plan::{
 use crate::meaning::{ColumnHistory, Meaning};
 use crate::objects::Schema;
 use crate::query::NEXT;
+use crate::search::{self, Search};
 
 /// The plans of the tables of one schema, made when first asked for.
 pub(crate) struct PlanCache {
@@ -150,6 +151,8 @@ struct Shape {
     checks: BTreeMap<ObjectId, String>,
     /// Generated columns that are parts of indexes.
     generated: Generated,
+    /// FULLTEXT indexes by their names in SQLite.
+    searches: BTreeMap<String, Search>,
     /// Foreign keys as resolved.
     references: Vec<ReferenceShape>,
 }
@@ -177,7 +180,9 @@ impl Shape {
         let mut indexes = BTreeMap::new();
         let (name, displaced) = (t.physical(), t.physical_displaced());
         let generated = Generated::of(t, meaning);
-        for i in &t.indexes {
+        let searched = t.indexes.iter().filter(|i| i.def.fulltext);
+        let searches = searched.filter_map(|i| Some((search::name(i), Search::of(t, i, meaning)?))).collect();
+        for i in t.indexes.iter().filter(|i| !i.def.fulltext) {
             let physical = physical_index(i.id);
             if !generated.has_values(&i.def.parts) {
                 indexes.insert(physical, IndexShape { sql: String::new(), displaced: None, unique: None });
@@ -221,7 +226,7 @@ impl Shape {
             let on = fk.def.columns.iter().map(|c| physical_column(*c)).collect::<Vec<_>>().join(", ");
             let g = format!("g_{}", hex(&fk.id.0));
             let over_displaced = format!("CREATE INDEX {g} ON {displaced} ({on})");
-            let served = t.indexes.iter().any(|i| {
+            let served = t.indexes.iter().filter(|i| !i.def.fulltext).any(|i| {
                 let leading = i.def.parts.iter().take(fk.def.columns.len());
                 i.def.parts.len() >= fk.def.columns.len()
                     && leading.zip(&fk.def.columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
@@ -233,7 +238,7 @@ impl Shape {
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
         let checks = checks(meaning, t);
         let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
-        Ok(Shape { columns, rowid, key, indexes, cells, checks, generated, references })
+        Ok(Shape { columns, rowid, key, indexes, cells, checks, generated, searches, references })
     }
 
     /// Rows that may be visible under `before` may not be any more.
@@ -351,6 +356,7 @@ impl Run<'_> {
     fn drop_table(&mut self, id: ObjectId) -> Result<()> {
         let no = self.db.table_no(id)?;
         let db = self.db;
+        search::drop_all(db, &physical_table(id))?;
         db.execute_batch(&format!(
             "DROP TABLE IF EXISTS {}; DROP TABLE IF EXISTS {};",
             physical_table(id),
@@ -396,7 +402,7 @@ impl Run<'_> {
                 self.db.execute_batch(sql)?;
             }
         }
-        Ok(())
+        shape.searches.iter().try_for_each(|(name, search)| search.create(self.db, &t, name))
     }
 
     /// True when all rows were written again.
@@ -424,6 +430,11 @@ impl Run<'_> {
             db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
             if let Some((name, _)) = &index.displaced {
                 db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+            }
+        }
+        for (name, search) in &before.searches {
+            if after.searches.get(name) != Some(search) {
+                search::drop(db, name)?;
             }
         }
         let mut dropped = false;
@@ -472,6 +483,11 @@ impl Run<'_> {
                 self.put_clashes_aside(table, parts)?;
             }
             db.execute_batch(&index.sql)?;
+        }
+        for (name, search) in &after.searches {
+            if before.searches.get(name) != Some(search) {
+                search.create(db, &t, name)?;
+            }
         }
         Ok(false)
     }

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use p2pdb_merge::cell::{amount, counted};
-use p2pdb_model::catalog::{Check, Table};
+use p2pdb_model::catalog::{Check, Index, Table};
 use p2pdb_model::cell::number_as;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::ids::ColumnTag;
@@ -56,6 +56,11 @@ pub type CheckOf = Arc<dyn Fn(&Arc<Table>, &Check) -> Option<String> + Send + Sy
 /// number, and evaluated alike in every session.
 pub type GeneratedOf = Arc<dyn Fn(&Arc<Table>, ColumnTag) -> Option<String> + Send + Sync>;
 
+/// The words of each column of a FULLTEXT index, as SQLite text over the columns of the physical table: keys of words with blanks
+/// between them. `None` for other indexes, and where a column is such that nothing can be found in it. The same on every node
+/// under one rules number.
+pub type WordsOf = Arc<dyn Fn(&Table, &Index) -> Option<Vec<String>> + Send + Sync>;
+
 /// See the module. All of it must be the same on every node.
 #[derive(Clone)]
 pub struct Meaning {
@@ -67,6 +72,8 @@ pub struct Meaning {
     pub check: CheckOf,
     /// Generated columns.
     pub generated: GeneratedOf,
+    /// FULLTEXT indexes.
+    pub words: WordsOf,
 }
 
 /// What becomes of a counter.

@@ -254,6 +254,8 @@ fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connectio
     }
     set(&connection, "synchronous", if options.durable { 2 } else { 0 })?;
     set(&connection, "foreign_keys", 0)?;
+    // Rows that REPLACE takes away leave their full-text indexes, too.
+    set(&connection, "recursive_triggers", 1)?;
     set(&connection, "cell_size_check", 1)?;
     set(&connection, "wal_autocheckpoint", 0)?;
     set(&connection, "journal_size_limit", WAL_BYTES_KEPT)?;

@@ -24,7 +24,13 @@ fn table(keys: bool) -> Table {
     let columns = vec![column(id, "a", 1), column(id, "b", 2)];
     let index = |name: &str, c: &Column| {
         let part = IndexPart { column: c.tag, prefix: None, descending: false };
-        let def = IndexDef { unique: true, parts: vec![part], comment: String::new(), invisible: false };
+        let def = IndexDef {
+            unique: true,
+            parts: vec![part],
+            comment: String::new(),
+            invisible: false,
+            fulltext: false,
+        };
         Index { id: ObjectId::derive(ObjectKind::Index, id, name, None), name: name.to_owned(), def }
     };
     let indexes =

@@ -163,7 +163,20 @@ const PROGRESS_ROWS: u64 = 1024;
 ///
 /// Some damage makes the check itself give up; then it is run table by table, and where it gives up again each
 /// index is read from end to end, so that the damaged one is named.
+///
+/// Full-text indexes are compared with the rows that they are over.
 pub fn verify_file(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
+    let mut report = structure(c, progress)?;
+    if !report.stopped {
+        match damage(crate::search::verify(c, &mut report)) {
+            Err(StoreError::Corrupt(problem)) => report.add(Part::File, "full-text indexes", problem),
+            other => other?,
+        }
+    }
+    Ok(report)
+}
+
+fn structure(c: &Connection, progress: OnProgress<'_>) -> Result<Report> {
     let mut report = Report::default();
     if progress(Progress { step: "file", done: 0, total: 0 }).is_break() {
         report.stopped = true;

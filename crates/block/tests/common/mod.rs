@@ -173,7 +173,13 @@ pub fn every_change() -> Vec<Change> {
     };
     let object = |kind, name| ObjectId::derive(kind, table(), name, None);
     let part = IndexPart { column: column.tag(), prefix: None, descending: false };
-    let index = IndexDef { unique: true, parts: vec![part], comment: String::new(), invisible: false };
+    let index = IndexDef {
+        unique: true,
+        parts: vec![part],
+        comment: String::new(),
+        invisible: false,
+        fulltext: false,
+    };
     let foreign_key = ForeignKeyDef {
         columns: vec![column.tag()],
         parent: Some(table()),

@@ -151,6 +151,9 @@ impl Binder<'_> {
         if call.star || call.distinct || !call.order.is_empty() || call.separator.is_some() {
             return Err(SqlError::syntax(&f.to_string(), 1));
         }
+        if crate::front::forms::is_match(f) {
+            return self.search_for(&call.args, s);
+        }
         if let Some(b) = self.special(&call, s)? {
             return Ok(b);
         }

@@ -159,7 +159,10 @@ impl Binder<'_> {
                 self.call("MEMBER OF", args)
             }
             Expr::Tuple(_) => Err(operand_columns(1)),
-            Expr::MatchAgainst { .. } => Err(SqlError::unsupported("MATCH ... AGAINST")),
+            Expr::MatchAgainst { columns, match_value, opt_search_modifier } => {
+                let columns: Vec<_> = columns.iter().map(crate::front::forms::identifiers).collect();
+                self.search(&columns, &Expr::Value(match_value.clone()), opt_search_modifier.as_ref(), s)
+            }
             other => Err(SqlError::unsupported(other)),
         }
     }
@@ -364,6 +367,9 @@ impl Binder<'_> {
 
     /// The SQL of a truth value: any value that is not zero.
     pub(crate) fn truth(&mut self, b: &Bound) -> String {
+        if let Some(found) = b.as_sql().and_then(super::search::found) {
+            return found;
+        }
         match b.class() {
             Class::Int | Class::Null | Class::Year if b.bits <= 1 => self.sql(b),
             Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Real | Class::Float => {

@@ -41,6 +41,7 @@ pub mod literal;
 pub mod query;
 mod rollup;
 pub mod scope;
+pub mod search;
 pub mod select;
 pub mod signature;
 pub mod statement;
@@ -146,6 +147,14 @@ impl Bound {
         Bound { repr: Repr::Slot(slot), ..Bound::new("", ty) }
     }
 
+    /// Its SQL, if it is not a slot.
+    pub fn as_sql(&self) -> Option<&str> {
+        match &self.repr {
+            Repr::Sql(sql) => Some(sql),
+            Repr::Slot(_) => None,
+        }
+    }
+
     /// Its class.
     pub fn class(&self) -> Class {
         self.ty.class()
@@ -209,6 +218,8 @@ pub struct Binder<'a> {
     pub(crate) locking: Option<crate::plan::Locking>,
     /// Literals become part of the plan instead of slots.
     pub(crate) pin_literals: bool,
+    /// The SELECT that comes next has no ORDER BY of its own, so that a search in it orders its rows.
+    pub(crate) relevance: bool,
     /// Names in a view's text refer to this database.
     pub(crate) default_database: Option<String>,
     pub(crate) in_aggregate: bool,
@@ -266,6 +277,7 @@ impl<'a> Binder<'a> {
             views: 0,
             locking: None,
             pin_literals: false,
+            relevance: false,
             default_database: None,
             in_aggregate: false,
             recursion: None,

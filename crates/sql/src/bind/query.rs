@@ -75,6 +75,7 @@ impl Binder<'_> {
         };
         let mut out = match &*q.body {
             SetExpr::Select(select) => {
+                self.relevance = q.order_by.is_none();
                 self.select(select, q.order_by.as_ref(), q.limit_clause.as_ref(), outer)?
             }
             body => {

@@ -41,6 +41,7 @@ impl Binder<'_> {
         outer: Option<&Rc<Scope>>,
     ) -> Result<BoundQuery, SqlError> {
         refuse(q)?;
+        let relevance = std::mem::take(&mut self.relevance);
         // Only this SELECT, not those inside of it, is the recursive part of a WITH.
         let recursion = self.recursion.take();
         if recursion.is_some() {
@@ -48,6 +49,7 @@ impl Binder<'_> {
         }
         let (from_sql, from_scope) = self.from(&q.from, outer)?;
         let recursion = if recursion.is_some() { self.recursion.take() } else { None };
+        self.relevance = relevance;
         let result = self.select_from(q, order, limit, outer, from_sql, from_scope, recursion.as_ref());
         if recursion.is_some() {
             self.recursion = recursion;
@@ -67,6 +69,7 @@ impl Binder<'_> {
         recursion: Option<&super::query::Recursion>,
     ) -> Result<BoundQuery, SqlError> {
         let pinned = self.pin_literals;
+        let by_relevance = std::mem::take(&mut self.relevance);
         let group_asts = self.group_expressions(q, &from_scope)?;
         if group_asts.iter().any(|e| !matches!(strip(e), Expr::Identifier(_) | Expr::CompoundIdentifier(_))) {
             // Expressions of GROUP BY are found again by their text.
@@ -74,6 +77,7 @@ impl Binder<'_> {
         }
         let mut conditions = Vec::new();
         let mut short = false;
+        let mut relevance = None;
         if let Some(e) = &q.selection {
             let pin = std::mem::replace(&mut self.pin_literals, pinned);
             let s = from_scope.in_clause("where clause");
@@ -83,6 +87,9 @@ impl Binder<'_> {
                 self.condition_read(&condition, &s);
             }
             conditions.push(condition);
+            if by_relevance && group_asts.is_empty() {
+                relevance = self.by_relevance(e, &s)?;
+            }
             self.pin_literals = pin;
         }
         let base =
@@ -243,6 +250,9 @@ impl Binder<'_> {
             unlimited = format!("SELECT {} FROM ({inner})", list.join(","));
         }
         let mut sql = unlimited.clone();
+        if let Some(relevance) = relevance.filter(|_| keys.is_empty() && !aggregated && !distinct) {
+            sql += &format!(" ORDER BY {relevance}");
+        }
         if !keys.is_empty() {
             let list: Vec<&str> = keys.iter().map(|k| k.0.as_str()).collect();
             sql += &format!(" ORDER BY {}", list.join(","));
@@ -505,7 +515,8 @@ impl Binder<'_> {
         let [rel] = s.relations.as_slice() else { return };
         let Some(table) = &rel.table else { return };
         // Stored functions are not at hand when it is asked again whether the condition holds.
-        if crate::plan::calls_functions(condition) {
+        // How well a row matches depends on the others.
+        if crate::plan::calls_functions(condition) || condition.contains("p_ft_") {
             return;
         }
         let random = |slot: &Slot| matches!(slot.source, Source::Random(_));

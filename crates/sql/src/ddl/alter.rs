@@ -84,9 +84,14 @@ pub fn base_table<'c>(cx: &Context<'c>, db: &str, name: &str) -> Result<&'c Tabl
     database.table(name).map(|t| t.as_ref()).ok_or_else(|| SqlError::no_table(db, name))
 }
 
-/// `CREATE [UNIQUE] INDEX`; the words up to INDEX were read.
-pub fn create_index(c: &mut Cursor<'_, '_>, cx: &Context<'_>, unique: bool) -> Result<Ddl, SqlError> {
-    let mut spec = IndexSpec { name: Some(c.name()?), unique, ..IndexSpec::default() };
+/// `CREATE [UNIQUE | FULLTEXT] INDEX`; the words up to INDEX were read.
+pub fn create_index(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    unique: bool,
+    fulltext: bool,
+) -> Result<Ddl, SqlError> {
+    let mut spec = IndexSpec { name: Some(c.name()?), unique, fulltext, ..IndexSpec::default() };
     super::keys::index_type(c)?;
     c.expect("on")?;
     let (db, name) = c.table_name()?;

@@ -13,6 +13,7 @@ use sqlparser::ast::{
 };
 
 use crate::error::SqlError;
+use crate::front::forms;
 use crate::schema_text::{literal, quote};
 
 /// Turns `||` as PIPES_AS_CONCAT has it into CONCAT(), which means the same in every mode.
@@ -213,6 +214,7 @@ fn unstable(name: &str) -> bool {
         "load_file",
         "localtime",
         "localtimestamp",
+        "match",
         "now",
         "rand",
         "random_bytes",
@@ -241,12 +243,24 @@ fn unstable(name: &str) -> bool {
 pub fn functions_of(e: &Expr) -> Vec<String> {
     let mut all = Vec::new();
     let _ = visit_expressions(e, |e| {
-        if let Expr::Function(f) = e {
-            all.push(f.name.to_string().to_lowercase());
+        match e {
+            Expr::Function(f) if forms::is_match(f) => all.push("match".to_owned()),
+            Expr::Function(f) => all.push(f.name.to_string().to_lowercase()),
+            Expr::MatchAgainst { .. } => all.push("match".to_owned()),
+            _ => {}
         }
         ControlFlow::<()>::Continue(())
     });
     all
+}
+
+/// A MATCH in the query has something else behind AGAINST than a literal, which its text would not show.
+pub fn searches_for_expression(query: &Query) -> bool {
+    let found = visit_expressions(query, |e| match e {
+        Expr::Function(f) if forms::is_match(f) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// Gives every table of a query its database; names of common table expressions stay as they are.

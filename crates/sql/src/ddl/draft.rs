@@ -329,8 +329,91 @@ impl<'a> Draft<'a> {
             let prefix = key_prefix(c, p.prefix)?;
             resolved.push(IndexPart { column: c.id.tag(), prefix, descending: p.descending });
         }
+        if invisible && primary {
+            return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
+        }
+        let def = IndexDef { unique, parts: resolved, comment, invisible, fulltext: false };
+        self.put_index(if primary { Some("PRIMARY".to_owned()) } else { name }, primary, own_name, def)
+    }
+
+    /// Adds a FULLTEXT index.
+    ///
+    /// # Errors
+    /// 1060, 1061, 1070, 1072, 1221, 1280, 1283, 1796, 3106, 3152, 3759; 1235 for STORED columns.
+    pub fn add_fulltext(
+        &mut self,
+        name: Option<String>,
+        parts: &[KeyPart],
+        comment: String,
+        invisible: bool,
+    ) -> Result<(), SqlError> {
+        if parts.len() > KEY_PARTS_MAX {
+            let message = format!("Too many key parts specified; max {KEY_PARTS_MAX} parts allowed");
+            return Err(SqlError::new(1070, "42000", message));
+        }
+        let mut resolved: Vec<IndexPart> = Vec::new();
+        for p in parts {
+            if p.expression.is_some() {
+                return Err(SqlError::new(3759, "HY000", "Fulltext functional index is not supported."));
+            }
+            if p.descending {
+                let message = "Incorrect usage of spatial/fulltext/hash index and explicit index order";
+                return Err(SqlError::new(1221, "HY000", message));
+            }
+            let at = self.column(&p.column).ok_or_else(|| SqlError::no_key_column(&p.column))?;
+            let column = self.columns[at].id.tag();
+            if resolved.iter().any(|r| r.column == column) {
+                return Err(SqlError::duplicate_column(&self.columns[at].name));
+            }
+            // Whole columns are indexed, whatever prefix is written.
+            resolved.push(IndexPart { column, prefix: None, descending: false });
+        }
+        let own_name = self.free_index_name(&parts[0].column);
+        let def = IndexDef { unique: false, parts: resolved, comment, invisible, fulltext: true };
+        self.fulltext_fits(&def)?;
+        self.put_index(name, false, own_name, def)
+    }
+
+    /// What FULLTEXT indexes ask of their columns.
+    fn fulltext_fits(&self, def: &IndexDef) -> Result<(), SqlError> {
+        if self.temporary {
+            return Err(temporary_fulltext());
+        }
+        let mut collation = None;
+        for c in def.parts.iter().filter_map(|p| self.by_tag(p.column)) {
+            if c.def.ty == SqlType::Json {
+                key_prefix(c, None)?;
+            }
+            let own = c.def.ty.collation().filter(|own| collation.is_none_or(|all| all == *own));
+            collation = own;
+            if own.is_none() || matches!(c.def.ty, SqlType::Enum { .. } | SqlType::Set { .. }) {
+                let message = format!("Column '{}' cannot be part of FULLTEXT index", c.name);
+                return Err(SqlError::new(1283, "HY000", message));
+            }
+            match &c.def.generated {
+                Some(g) if g.stored => {
+                    return Err(SqlError::unsupported("a FULLTEXT index over a generated column"));
+                }
+                Some(_) => {
+                    return Err(super::generated::not_supported(
+                        "Fulltext index on virtual generated column",
+                    ));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn put_index(
+        &mut self,
+        name: Option<String>,
+        primary: bool,
+        own_name: String,
+        def: IndexDef,
+    ) -> Result<(), SqlError> {
         let name = match name {
-            _ if primary => "PRIMARY".to_owned(),
+            Some(name) if primary => name,
             Some(name) if same_name(&name, "PRIMARY") => {
                 return Err(SqlError::new(1280, "42000", format!("Incorrect index name '{name}'")));
             }
@@ -342,15 +425,11 @@ impl<'a> Draft<'a> {
             }
             None => own_name,
         };
-        if invisible && primary {
-            return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
-        }
-        comment_fits(&comment, COMMENT_CHARS_MAX, 1688, || format!("index '{name}'"))?;
+        comment_fits(&def.comment, COMMENT_CHARS_MAX, 1688, || format!("index '{name}'"))?;
         // A dropped index of this name comes back as the same object with another definition.
         let old = self.old.and_then(|t| t.index(&name)).map(|i| i.id);
         let taken = old.is_some_and(|id| self.indexes.iter().any(|i| i.id == id));
         let id = old.filter(|_| !taken).unwrap_or_else(|| self.new_id(ObjectKind::Index, &name));
-        let def = IndexDef { unique, parts: resolved, comment, invisible };
         // The index that a named foreign key made for itself goes when another one serves it, as in MySQL.
         let spare: Vec<ObjectId> = self
             .foreign_keys
@@ -445,7 +524,10 @@ impl<'a> Draft<'a> {
         }
         self.primary_is_not_null()?;
         self.generated_columns()?;
-        for i in &self.indexes {
+        for i in self.indexes.iter().filter(|i| i.def.fulltext) {
+            self.fulltext_fits(&i.def)?;
+        }
+        for i in self.indexes.iter().filter(|i| !i.def.fulltext) {
             let bytes: u64 = i
                 .def
                 .parts
@@ -610,8 +692,14 @@ fn put(
 
 /// True when the index begins with these columns, whole, in this order.
 pub fn leads(def: &IndexDef, columns: &[ColumnTag]) -> bool {
-    def.parts.len() >= columns.len()
+    !def.fulltext
+        && def.parts.len() >= columns.len()
         && def.parts.iter().zip(columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
+}
+
+/// 1796.
+pub(super) fn temporary_fulltext() -> SqlError {
+    SqlError::new(1796, "HY000", "Cannot create FULLTEXT index on temporary InnoDB table")
 }
 
 fn comment_fits(comment: &str, max: usize, code: u16, what: impl FnOnce() -> String) -> Result<(), SqlError> {

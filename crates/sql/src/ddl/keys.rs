@@ -30,6 +30,8 @@ pub struct IndexSpec {
     pub comment: String,
     /// INVISIBLE.
     pub invisible: bool,
+    /// FULLTEXT.
+    pub fulltext: bool,
 }
 
 /// A foreign key as it was written.
@@ -88,6 +90,17 @@ pub fn index(c: &mut Cursor<'_, '_>, unique: bool, primary: bool) -> Result<Inde
         spec.name = Some(name).filter(|_| !primary);
     }
     index_type(c)?;
+    spec.parts = parts(c)?;
+    index_options(c, &mut spec)?;
+    Ok(spec)
+}
+
+/// `[name] (columns) options`; FULLTEXT and INDEX or KEY were read.
+pub fn fulltext(c: &mut Cursor<'_, '_>) -> Result<IndexSpec, SqlError> {
+    let mut spec = IndexSpec { fulltext: true, ..IndexSpec::default() };
+    if c.token(0) != &Token::LParen {
+        spec.name = Some(c.name()?);
+    }
     spec.parts = parts(c)?;
     index_options(c, &mut spec)?;
     Ok(spec)

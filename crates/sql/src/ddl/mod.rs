@@ -64,12 +64,15 @@ fn statement(
         if c.eat("temporary table") {
             return table::create(c, cx, notes, true).map(Some);
         }
-        if c.is("fulltext") || c.is("spatial index") {
-            return Err(SqlError::unsupported(format!("{} indexes", c.word_or_string()?.to_uppercase())));
+        if c.is("spatial index") {
+            return Err(SqlError::unsupported("SPATIAL indexes"));
+        }
+        if c.eat("fulltext index") {
+            return alter::create_index(c, cx, false, true).map(Some);
         }
         let unique = c.eat("unique");
         if c.eat("index") {
-            return alter::create_index(c, cx, unique).map(Some);
+            return alter::create_index(c, cx, unique, false).map(Some);
         }
         if unique {
             return Err(c.error());

@@ -32,8 +32,12 @@ pub enum Element {
 
 /// Reads an element that is not a column, if one stands here.
 pub fn key_element(c: &mut Cursor<'_, '_>) -> Result<Option<Element>, SqlError> {
-    if c.is("fulltext") || c.is("spatial") {
-        return Err(SqlError::unsupported(format!("{} indexes", c.word_or_string()?.to_uppercase())));
+    if c.is("spatial") {
+        return Err(SqlError::unsupported("SPATIAL indexes"));
+    }
+    if c.eat("fulltext") {
+        c.eat_one(&["index", "key"]);
+        return Ok(Some(Element::Index(keys::fulltext(c)?)));
     }
     if c.eat_one(&["index", "key"]).is_some() {
         return Ok(Some(Element::Index(keys::index(c, false, false)?)));
@@ -274,6 +278,9 @@ pub fn create(
         if temporary && from_db == db.name && from == name {
             return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{name}'")));
         }
+        if temporary && source.indexes.iter().any(|i| i.def.fulltext) {
+            return Err(super::draft::temporary_fulltext());
+        }
         let draft = copy(empty(cx, db, &name, source.def.clone(), temporary), source);
         return Ok(made(draft.changes(), None));
     }
@@ -429,6 +436,9 @@ pub fn add_column(
 
 /// Adds an index.
 pub fn add_index(draft: &mut Draft<'_>, spec: IndexSpec) -> Result<(), SqlError> {
+    if spec.fulltext {
+        return draft.add_fulltext(spec.name, &spec.parts, spec.comment, spec.invisible);
+    }
     draft.add_index(spec.name, spec.unique, spec.primary, &spec.parts, spec.comment, spec.invisible)
 }
 

@@ -140,6 +140,9 @@ fn put(
         None => {}
     }
     canonical::without_pipes(&mut query)?;
+    if canonical::searches_for_expression(&query) {
+        return Err(SqlError::unsupported("MATCH … AGAINST an expression in a view"));
+    }
     let (compiled, fields) = compile_query(&query, cx)?;
     if compiled.slots.iter().any(|s| matches!(s.source, Source::UserVariable(_) | Source::Param(_))) {
         return Err(SqlError::new(1351, "HY000", "View's SELECT contains a variable or parameter"));

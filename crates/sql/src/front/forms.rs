@@ -2,11 +2,14 @@
 
 use sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, UnaryOperator,
+    FunctionArguments, Ident, ObjectName, SearchModifier, UnaryOperator,
 };
+use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
+
+use super::dialect::P2pdbDialect;
 
 type Parsed = Result<Expr, ParserError>;
 
@@ -32,12 +35,57 @@ pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
             parser.advance_token();
             Some(parser.parse_subexpr(sign).map(|e| cast(e, DataType::Binary(None))))
         }
+        Keyword::MATCH => Some(match_against(parser)),
         Keyword::INTERVAL if paren => parser.maybe_parse(interval_call).transpose(),
         Keyword::CHAR if paren => parser.maybe_parse(char_using).transpose(),
         Keyword::CAST if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::AS)).transpose(),
         Keyword::CONVERT if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::NoKeyword)).transpose(),
         _ => None,
     }
+}
+
+/// The call that MATCH … AGAINST an expression is read into; no name of a function is like this. Its arguments: the mode, what is
+/// searched for, the columns. AGAINST a literal has a form of its own.
+const MATCH: &str = "match against";
+
+/// It stands for MATCH … AGAINST.
+pub(crate) fn is_match(f: &Function) -> bool {
+    matches!(f.name.0.as_slice(), [only] if only.as_ident().is_some_and(|i| i.value == MATCH))
+}
+
+/// `MATCH (columns) AGAINST (what mode)`; the parentheses around columns may be left out.
+fn match_against(parser: &mut Parser<'_>) -> Parsed {
+    parser.advance_token();
+    let paren = parser.consume_token(&Token::LParen);
+    let columns = parser.parse_comma_separated(|p| p.parse_object_name(false))?;
+    if paren {
+        parser.expect_token(&Token::RParen)?;
+    }
+    parser.expect_keyword(Keyword::AGAINST)?;
+    parser.expect_token(&Token::LParen)?;
+    // IN is about the mode.
+    let what = parser.parse_subexpr(P2pdbDialect.prec_value(Precedence::Between))?;
+    let natural = [Keyword::IN, Keyword::NATURAL, Keyword::LANGUAGE, Keyword::MODE];
+    let mode = if parser.parse_keywords(&[Keyword::IN, Keyword::BOOLEAN, Keyword::MODE]) {
+        Some(SearchModifier::InBooleanMode)
+    } else {
+        let _ = parser.parse_keywords(&natural);
+        let expanded = parser.parse_keywords(&[Keyword::WITH, Keyword::QUERY, Keyword::EXPANSION]);
+        expanded.then_some(SearchModifier::WithQueryExpansion)
+    };
+    parser.expect_token(&Token::RParen)?;
+    if let Expr::Value(match_value) = what {
+        return Ok(Expr::MatchAgainst { columns, match_value, opt_search_modifier: mode });
+    }
+    let mode = mode.map_or_else(String::new, |m| m.to_string());
+    let mut args = vec![Expr::Identifier(Ident::new(mode)), what];
+    args.extend(columns.into_iter().map(|c| Expr::CompoundIdentifier(identifiers(&c))));
+    Ok(call(MATCH, args))
+}
+
+/// The parts of a name.
+pub(crate) fn identifiers(name: &ObjectName) -> Vec<Ident> {
+    name.0.iter().filter_map(|p| p.as_ident()).cloned().collect()
 }
 
 /// `x SOUNDS LIKE y`, after x.

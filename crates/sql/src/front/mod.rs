@@ -18,7 +18,7 @@ use sqlparser::parser::Parser;
 
 pub mod binary;
 pub mod dialect;
-mod forms;
+pub(crate) mod forms;
 pub mod key;
 pub mod lexer;
 pub mod literal;

@@ -61,6 +61,7 @@ pub fn aggregates() -> &'static [AggregateFunction] {
         f("p_count_rows", -1, || Box::new(DistinctRows::default())),
         f("p_rows", -1, || Box::new(Rows::default())),
         f("p_one", 1, || Box::new(One::default())),
+        f("p_ft_result", 8, super::search::result),
     ];
     ALL
 }

@@ -18,6 +18,7 @@ mod network;
 pub mod number;
 pub mod pattern;
 mod rows;
+pub mod search;
 pub mod system;
 pub mod temporal;
 pub mod text;
@@ -99,6 +100,7 @@ pub fn all() -> &'static [ScalarFunction] {
             bits::FUNCTIONS,
             network::FUNCTIONS,
             system::FUNCTIONS,
+            search::FUNCTIONS,
         ] {
             for (name, args, call) in list {
                 let deterministic = !matches!(

@@ -2,7 +2,8 @@
 //!
 //! Rows of a table with a rowid column or a primary key are matched by it; of other tables, whose rowids are an
 //! accident of order, by all columns. Index entries are not looked at here: within one store they are checked
-//! against their rows by [`super::verify_file`], and what indexes a table has is part of its definition.
+//! against their rows by [`super::verify_file`], and what indexes a table has is part of its definition. So it is with full-text
+//! indexes and the tables in which they are kept.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +67,10 @@ pub fn compare(a: &Connection, b: &Connection, how: Compare<'_>, progress: OnPro
             (Some((kind, in_a)), Some((_, in_b))) => {
                 if in_a != in_b {
                     report.add(Part::Table, name, format!("it is defined differently in {}", how.b));
-                } else if kind == "table" && !how.ignore.contains(&(name.as_str(), "*")) {
+                } else if kind == "table"
+                    && !name.starts_with(crate::search::PREFIX)
+                    && !how.ignore.contains(&(name.as_str(), "*"))
+                {
                     let result = rows(a, b, name, how, &mut report, progress);
                     report.absorb(Part::Table, name, result)?;
                 }
