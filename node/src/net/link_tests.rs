@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use p2pdb_dag::{BlockNo, ChainId, Cover, Frontier, Tip, Want};
 use p2pdb_model::ids::{Cid, NodeId};
-use p2pdb_sync::{Action, BlockSource, Config, Event, Outcome, Scan, StateProof};
+use p2pdb_sync::{Action, BlockSource, Config, Event, MemoryLog, Outcome, Scan, Shelf, StateProof};
 use parking_lot::Mutex;
 
 use super::link::{self, Link, Notice};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The model of an engine, shared between the test and the thread.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<world::Log>>);
+struct Shared(Arc<Mutex<MemoryLog>>);
 
 impl BlockSource for Shared {
     type Error = std::convert::Infallible;
@@ -69,7 +69,7 @@ struct Peer {
 /// Starts node `n` of this world on loopback, with its log as it is there.
 async fn start_node(world: &mut world::World, n: usize, bootstrap: &[&Peer]) -> Peer {
     let node = &mut world.nodes[n];
-    let log = std::mem::replace(&mut node.log, world::Log::new(world.realm));
+    let log = std::mem::replace(&mut node.log, MemoryLog::new(world.realm));
     let shared = Shared(Arc::new(Mutex::new(log)));
     let config = NetConfig {
         node_key: node.key.to_bytes(),
@@ -94,10 +94,11 @@ async fn start_node(world: &mut world::World, n: usize, bootstrap: &[&Peer]) -> 
     let (link, _) = link::start(config, net.clone(), events, shared.clone(), notice).expect("a thread");
     let (engine_log, engine_link) = (shared.clone(), link.clone());
     std::thread::spawn(move || {
+        let mut shelf = Shelf::default();
         while let Ok(delivery) = delivery_rx.recv() {
             let (result, held) = {
                 let mut log = engine_log.0.lock();
-                (log.take(delivery.blocks), log.len())
+                (log.take(delivery.blocks, &mut shelf), log.len())
             };
             let outcome = match result {
                 Ok(waiting) => Outcome::Done { waiting },
