@@ -251,7 +251,7 @@ impl Session {
             self.transaction = Transaction::None;
             self.end_snapshot();
             self.end_own(false);
-            return Err(deadlock("the transaction was idle for too long"));
+            return Err(deadlock(TAKEN_BACK));
         }
         let inner = self.inner.clone();
         let mut core = self.core.take().expect("invariant: the core is here while a statement runs");
@@ -270,7 +270,8 @@ impl Session {
         self.core = Some(core);
         inner.queue.unuse_lease(lease, inner.clock.now_us());
         if lost {
-            self.transaction = Transaction::None;
+            // The transaction keeps the lease that ends here, and so ends with 1213 at the next statement: who did not heed
+            // this error would otherwise commit the rest of the transaction piece by piece.
             self.end_snapshot();
             self.end_own(false);
             self.end(lease, false);
@@ -290,7 +291,7 @@ impl Session {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
-                None => self.abandon(deadlock("the transaction was idle for too long")),
+                None => self.abandon(deadlock(TAKEN_BACK)),
             },
             Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
         }
@@ -367,6 +368,10 @@ impl Session {
         self.end_own(false);
     }
 }
+
+/// Why there is no transaction any more where there was one.
+const TAKEN_BACK: &str = "the transaction was rolled back before: it was idle for too long, or a statement was interrupted or met \
+                          an error of the disk";
 
 /// 1213: the transaction was rolled back; a retry will do.
 fn deadlock(why: &str) -> SqlError {
