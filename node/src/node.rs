@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use ed25519_dalek::SigningKey;
 use p2pdb_access::admission_signature;
 use p2pdb_block::node_id;
 use p2pdb_block::sign::public_key;
 use p2pdb_engine::{Engine, EngineConfig, NewRealm, create_joiner, create_realm};
+use p2pdb_model::ids::{PublicKey, hex, unhex};
 use p2pdb_model::{NodeId, Value};
 use p2pdb_sync::AdmissionRequest;
 use parking_lot::RwLock;
@@ -35,6 +36,8 @@ use crate::ticket::Ticket;
 pub const ROOT: &str = "root";
 /// The ticket of a node that is not a member yet.
 pub const TICKET_FILE: &str = "ticket";
+/// What is left of the ticket by which a node was admitted.
+pub const ADMISSION_FILE: &str = "admission.json";
 const TOKEN_FILE: &str = "admin.token";
 /// Where a running node can be reached.
 pub const RUN_FILE: &str = "run.json";
@@ -249,7 +252,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
 
     let shared = Arc::new(Shared::default());
-    let bearer = bearer(dir, &engine, &name)?;
+    let mut bearer = bearer(dir, &engine, &name)?;
+    if is_removed(&engine) {
+        bearer.0 = None;
+    }
     let mut bootstrap = config.bootstrap.clone();
     bootstrap.extend(bearer.1);
     // Only remembered for convenience: without them peers are found as at a first start.
@@ -287,8 +293,8 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         net.set_blocked(blocked.clone()).await?;
     }
     let (join_tx, join) = tokio::sync::watch::channel(match bearer.0 {
-        Some(_) => Join::Asking,
-        None => Join::NoTicket,
+        Some(_) if engine.role().is_none() => Join::Asking,
+        _ => Join::NoTicket,
     });
     let replication = Replication::start(Parts {
         engine: engine.clone(),
@@ -383,29 +389,46 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     result
 }
 
-/// The ticket's request, and the addresses in it, for a node that is not a member yet.
+/// What the node shows to be admitted, and the addresses of those who may do it. The ticket's signature over this node outlives the
+/// ticket: a member shows it again where its admission was forgotten, by a node that was restored from an older backup.
 fn bearer(
     dir: &DataDir,
     engine: &Engine,
     name: &str,
 ) -> anyhow::Result<(Option<Bearer>, Vec<net::Multiaddr>)> {
-    let Some(text) = dir.read_text(TICKET_FILE)? else {
-        return Ok((None, Vec::new()));
+    let (node, realm) = (engine.node(), engine.realm());
+    let (admission, addresses) = match dir.read_text(TICKET_FILE)? {
+        Some(text) => {
+            let ticket = Ticket::decode(&text).context("the ticket in the data directory is damaged")?;
+            let signature = admission_signature(&ticket.key, &realm, &node);
+            let admission =
+                Admission { ticket: public_key(&ticket.key).to_hex(), signature: hex(&signature) };
+            dir.write_json(ADMISSION_FILE, &admission)?;
+            if engine.role().is_some() {
+                dir.remove(TICKET_FILE);
+            }
+            (admission, ticket.addresses)
+        }
+        None => match dir.read_json(ADMISSION_FILE)? {
+            Some(admission) => (admission, Vec::new()),
+            None => return Ok((None, Vec::new())),
+        },
     };
-    let ticket = Ticket::decode(&text).context("the ticket in the data directory is damaged")?;
-    if engine.role().is_some() {
-        dir.remove(TICKET_FILE);
-        return Ok((None, ticket.addresses));
-    }
-    let node = engine.node();
-    let request = AdmissionRequest {
-        node,
-        realm: ticket.realm.0,
-        ticket: public_key(&ticket.key),
-        signature: serde_bytes::ByteBuf::from(admission_signature(&ticket.key, &ticket.realm, &node)),
-        name: name.to_owned(),
-    };
-    Ok((Some(Bearer { request }), ticket.addresses))
+    let damaged = || anyhow!("{ADMISSION_FILE} is damaged; remove it if this node is a member already");
+    let ticket = PublicKey::from_hex(&admission.ticket).ok_or_else(damaged)?;
+    let signature = unhex(&admission.signature).ok_or_else(damaged)?;
+    let signature = serde_bytes::ByteBuf::from(signature);
+    let request = AdmissionRequest { node, realm: realm.0, ticket, signature, name: name.to_owned() };
+    Ok((Some(Bearer { request }), addresses))
+}
+
+/// What is kept of a ticket: who holds it can admit this node and no other.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Admission {
+    /// The ticket's public key, in hexadecimal.
+    ticket: String,
+    /// Its signature over this node, in hexadecimal.
+    signature: String,
 }
 
 fn blocked(dir: &DataDir) -> anyhow::Result<Vec<NodeId>> {

@@ -41,6 +41,9 @@ const OWN_TIPS_WAIT_ALONE: Duration = Duration::from_secs(2);
 const REMOVAL_GRACE: Duration = Duration::from_millis(300);
 /// Between two requests for admission.
 const ADMISSION_RETRY: Duration = Duration::from_secs(2);
+/// So long after a member hears that it is a stranger to a peer, it shows its ticket again: mostly the peer hears of its admission
+/// sooner.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Counters and state for `status` and metrics.
 #[derive(Debug, Default)]
@@ -128,7 +131,7 @@ pub struct Parts {
     pub net: NetHandle,
     /// Its events.
     pub events: NetEvents,
-    /// For a node that is not a member yet.
+    /// What it shows where it is not known as a member.
     pub bearer: Option<Bearer>,
     /// Beyond this difference to most peers' clocks writes are refused.
     pub clock_skew_max: Duration,
@@ -215,6 +218,7 @@ impl Replication {
             recheck_at: None,
             asked: HashMap::new(),
             unanswered: HashSet::new(),
+            strange_to: HashMap::new(),
             asking_tips: None,
         };
         let task = tokio::spawn(glue.run(receiver));
@@ -319,6 +323,8 @@ struct Glue {
     asked: HashMap<NodeId, Instant>,
     /// Connected peers that have not answered a request for admission.
     unanswered: HashSet<NodeId>,
+    /// Connected peers that do not know that this node is a member, and since when it waits.
+    strange_to: HashMap<NodeId, Instant>,
     /// Since when peers are asked for blocks of our own.
     asking_tips: Option<Instant>,
 }
@@ -360,6 +366,13 @@ impl Glue {
                 self.ask_admission(node);
             }
         }
+        let waited = |since: &Instant| since.elapsed() >= STRANGER_PATIENCE;
+        let strange: Vec<NodeId> =
+            self.strange_to.iter().filter(|(_, since)| waited(since)).map(|(peer, _)| *peer).collect();
+        for peer in strange {
+            self.strange_to.insert(peer, Instant::now());
+            self.show_ticket(peer);
+        }
         if self.members_due {
             self.look_at_members().await;
         }
@@ -400,6 +413,7 @@ impl Glue {
                 self.engine.set_connected(node, false);
                 self.clocks.remove(&node);
                 self.unanswered.remove(&node);
+                self.strange_to.remove(&node);
             }
             Notice::Listening(address) => {
                 let mut listening = self.shared.listening.write();
@@ -421,6 +435,7 @@ impl Glue {
     async fn on_action(&mut self, action: Action) {
         match action {
             Action::Greeted { peer, rules } => {
+                self.strange_to.remove(&peer);
                 if rules > RULES {
                     warn!(%peer, rules, "a peer knows newer rules than this program: update p2pdb-node before they are switched on");
                 }
@@ -513,12 +528,16 @@ impl Glue {
     }
 
     fn ask_admission(&mut self, peer: NodeId) {
-        let Some(bearer) = &self.bearer else {
-            return;
-        };
         if self.shared.admitted.load(Ordering::Acquire) || self.engine.role().is_some() {
             return;
         }
+        self.show_ticket(peer);
+    }
+
+    fn show_ticket(&mut self, peer: NodeId) {
+        let Some(bearer) = &self.bearer else {
+            return;
+        };
         let recently = self.asked.get(&peer).is_some_and(|t| t.elapsed() < ADMISSION_RETRY);
         if !recently {
             self.asked.insert(peer, Instant::now());
@@ -529,6 +548,7 @@ impl Glue {
 
     async fn on_admission(&mut self, peer: NodeId, answer: AdmissionAnswer) {
         self.unanswered.remove(&peer);
+        self.strange_to.remove(&peer);
         match answer {
             AdmissionAnswer::Admitted { genesis } if genesis == self.engine.realm().0 => {
                 info!(%peer, "admitted to the realm; catching up");
@@ -543,6 +563,16 @@ impl Glue {
             AdmissionAnswer::Refused { reason } => {
                 warn!(%peer, "not admitted: {reason}");
                 self.join.send_replace(Join::Refused(reason));
+            }
+            // A node that is not a member yet asks by itself.
+            AdmissionAnswer::Stranger if self.engine.role().is_none() => {}
+            AdmissionAnswer::Stranger => {
+                warn!(
+                    %peer,
+                    ticket = self.bearer.is_some(),
+                    "the peer does not know that this node is a member: it has not heard of it yet, or whoever admitted this node was restored from an older backup"
+                );
+                self.strange_to.insert(peer, Instant::now());
             }
         }
     }

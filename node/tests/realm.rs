@@ -351,3 +351,29 @@ fn an_owner_without_an_accounts_key_invites_no_writer_that_could_write_for_nobod
     assert!(error.contains("no account's key") && error.contains("backup"), "{error}");
     assert!(c.stop() && b.stop());
 }
+
+#[test]
+fn a_member_whose_admission_was_forgotten_by_a_restore_is_admitted_again() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let a = Node::start(&path("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let ticket = a.ticket("writer", 1);
+    run_ok(a.dir.root(), &["backup", path("backup").to_str().expect("a path")]);
+    let b = Node::join(&path("b"), &ticket, &[]);
+    wait_equal(&[&a, &b]);
+    b.query("INSERT INTO d.t VALUES (1)").expect("a row");
+    wait_equal(&[&a, &b]);
+    // Both are away; a comes back as it was before b joined.
+    assert!(b.stop() && a.stop());
+    run_ok(&path("a2"), &["restore", path("backup").to_str().expect("a path")]);
+    let a = Node::start(&path("a2"), &[]);
+    assert_eq!(a.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["0"]]);
+    let b = Node::start(&path("b"), &["--bootstrap", &a.status().listening[0]]);
+    wait_equal(&[&a, &b]);
+    assert_eq!(a.query("SELECT id FROM d.t").expect("rows"), [["1"]]);
+    b.query("INSERT INTO d.t VALUES (2)").expect("it writes on");
+    wait_equal(&[&a, &b]);
+    assert!(b.stop() && a.stop());
+}

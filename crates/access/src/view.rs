@@ -169,6 +169,11 @@ impl Access {
         })
     }
 
+    /// The node was admitted with this ticket, whether or not it is still a member.
+    pub fn has_used(&self, ticket: &PublicKey, node: NodeId) -> bool {
+        self.with_now(Stamp(0), |at| self.admitted_with(ticket, at).contains(&node))
+    }
+
     /// The rules number in force; greater than [`p2pdb_model::RULES`] means that this build must stop applying.
     pub fn rules(&self) -> u32 {
         self.with_now(Stamp(0), |at| self.rules_at(at))

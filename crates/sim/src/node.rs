@@ -34,6 +34,8 @@ pub const DATABASE: &str = "w";
 const OWN_TIPS_WAIT_US: u64 = 10_000_000;
 /// As there: between two requests for admission.
 const ADMISSION_RETRY_US: u64 = 2_000_000;
+/// As there: until a member that is a stranger to a peer shows its ticket again.
+const STRANGER_PATIENCE_US: u64 = 5_000_000;
 /// A transaction may hold the writer for so long without a statement.
 const IDLE_TRANSACTION_MS: u64 = 3_000;
 /// A statement waits for the writer for so long.
@@ -112,6 +114,7 @@ pub struct Up {
     peers: BTreeMap<NodeId, NodePeer>,
     removed: BTreeSet<NodeId>,
     asked: BTreeMap<NodeId, u64>,
+    strange_to: BTreeMap<NodeId, u64>,
     members_due: bool,
     request: Option<AdmissionRequest>,
     last_made: Option<Arc<FullBlock>>,
@@ -257,6 +260,7 @@ impl Node {
             peers: BTreeMap::new(),
             removed: BTreeSet::new(),
             asked: BTreeMap::new(),
+            strange_to: BTreeMap::new(),
             members_due: false,
             request,
             last_made: None,
@@ -386,6 +390,7 @@ impl Node {
     /// A connection has ended.
     pub fn disconnected(&mut self, peer: NodeId) {
         let Some(up) = &mut self.up else { return };
+        up.strange_to.remove(&peer);
         if up.peers.remove(&peer).is_some() {
             up.engine.set_connected(peer, false);
             self.event(Event::PeerDisconnected { peer });
@@ -403,6 +408,10 @@ impl Node {
         }
         for peer in up.peers.keys().copied().collect::<Vec<_>>() {
             up.ask_admission(peer, now, time_us);
+            if up.strange_to.get(&peer).is_some_and(|since| since + STRANGER_PATIENCE_US <= time_us) {
+                up.strange_to.insert(peer, time_us);
+                up.show_ticket(peer, now, time_us);
+            }
         }
         if up.members_due {
             up.look_at_members();
@@ -482,10 +491,13 @@ impl Up {
     }
 
     fn ask_admission(&mut self, peer: NodeId, now: Now, time_us: u64) {
-        let Some(request) = self.request.clone() else { return };
-        if self.admitted || self.engine.role().is_some() {
-            return;
+        if !self.admitted && self.engine.role().is_none() {
+            self.show_ticket(peer, now, time_us);
         }
+    }
+
+    fn show_ticket(&mut self, peer: NodeId, now: Now, time_us: u64) {
+        let Some(request) = self.request.clone() else { return };
         if self.asked.get(&peer).is_none_or(|at| at + ADMISSION_RETRY_US <= time_us) {
             self.asked.insert(peer, time_us);
             self.handle(Event::RequestAdmission { peer, request }, now, time_us);
@@ -550,19 +562,27 @@ impl Up {
                 self.members_due = true;
                 self.handle(Event::AnswerAdmission { peer, answer }, now, time_us);
             }
-            Action::AdmissionAnswered { answer, .. } => {
-                if matches!(answer, AdmissionAnswer::Admitted { .. }) {
-                    self.admitted = true;
-                    self.look_at_members();
+            Action::AdmissionAnswered { answer: AdmissionAnswer::Admitted { .. }, .. } => {
+                self.admitted = true;
+                self.look_at_members();
+            }
+            Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } => {
+                if self.engine.role().is_some() {
+                    self.out.push(Out::Note(format!("a stranger to {peer}")));
+                    self.strange_to.insert(peer, time_us);
                 }
             }
+            Action::AdmissionAnswered { answer: AdmissionAnswer::Refused { .. }, .. } => {}
             Action::Ban { peer, reason, .. } => self.out.push(Out::Ban(peer, reason)),
             Action::Incompatible { reason, .. } => self.out.push(Out::Wrong("correct peers", reason)),
             Action::Fault { reason } => self.out.push(Out::Note(format!("sync cannot read: {reason}"))),
             Action::Fetched { blocks, complete, .. } => {
                 self.out.push(Out::Note(format!("fetched {blocks} blocks, complete: {complete}")));
             }
-            Action::GossipVerdict { .. } | Action::Greeted { .. } | Action::ClockOffset { .. } => {}
+            Action::Greeted { peer, .. } => {
+                self.strange_to.remove(&peer);
+            }
+            Action::GossipVerdict { .. } | Action::ClockOffset { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{Cid, NodeId};
 
 use crate::event::{Action, Event, Lane, NodePeer, Now, Token};
-use crate::message::{Digest, Hello, Message, StateProof};
+use crate::message::{AdmissionAnswer, Digest, Hello, Message, StateProof};
 use crate::peer::{Known, Peer};
 use crate::source::BlockSource;
 use crate::*;
@@ -222,6 +222,9 @@ impl Sync {
         if self.next_digest_ms.is_none() {
             self.next_digest_ms = Some(now.mono_ms + DIGEST_INTERVAL_MS);
         }
+        if standing == NodePeer::NotMember {
+            self.send(peer, &Message::Admission(AdmissionAnswer::Stranger));
+        }
     }
 
     fn on_disconnected(&mut self, peer: NodeId, now: Now) {
@@ -278,6 +281,9 @@ impl Sync {
                 self.actions.push_back(Action::AdmissionRequested { peer, request });
             }
             Message::Admission(answer) => {
+                if let Some(p) = self.peers.get_mut(&peer) {
+                    p.to_it_strange = answer == AdmissionAnswer::Stranger;
+                }
                 self.actions.push_back(Action::AdmissionAnswered { peer, answer });
             }
             other if standing == NodePeer::NotMember => {
@@ -349,6 +355,7 @@ impl Sync {
         let Some(p) = self.peers.get_mut(&peer) else {
             return;
         };
+        p.to_it_strange = false;
         let fresh = p.their_session != Some(hello.session);
         if fresh {
             p.renew();
@@ -477,7 +484,7 @@ impl Sync {
         if clogged {
             p.clogged_until_ms = None;
         }
-        let hello = p.standing == NodePeer::Member && !p.greeted && p.hello_due_ms <= ms;
+        let hello = p.is_to_be_greeted() && p.hello_due_ms <= ms;
         let stalled =
             p.fetch.as_ref().is_some_and(|f| f.awaits_peer() && f.progress_ms + ANSWER_TIMEOUT_MS <= ms);
         let deferred = p.deferred && p.not_before_ms <= ms;

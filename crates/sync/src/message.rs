@@ -144,6 +144,9 @@ pub enum AdmissionAnswer {
         /// Why, for people.
         reason: String,
     },
+    /// The receiver is no member here, and hears this first of all. It may ask with its ticket, also when it holds an admission: who
+    /// admitted it may have been put back to an older state before anybody else heard of it.
+    Stranger,
 }
 
 /// Everything that nodes say to each other.

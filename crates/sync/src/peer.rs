@@ -28,6 +28,8 @@ pub(crate) struct Peer {
     pub(crate) their_session: Option<u64>,
     pub(crate) greeted: bool,
     pub(crate) hello_due_ms: u64,
+    /// To this peer we are a stranger: it is not greeted.
+    pub(crate) to_it_strange: bool,
     pub(crate) rules: u32,
     pub(crate) clock_offset_ms: Option<i64>,
     /// Their last known frontier digest.
@@ -139,6 +141,7 @@ impl Peer {
             their_session: None,
             greeted: false,
             hello_due_ms: now_ms,
+            to_it_strange: false,
             rules: 0,
             clock_offset_ms: None,
             their_digest: None,
@@ -221,9 +224,14 @@ impl Peer {
         self.points >= OFFENCE_POINTS_MAX
     }
 
+    /// It is to hear Hello, at its time.
+    pub(crate) fn is_to_be_greeted(&self) -> bool {
+        self.standing == NodePeer::Member && !self.greeted && !self.to_it_strange
+    }
+
     /// The next time at which something is to be done, if any.
     pub(crate) fn due_ms(&self) -> Option<u64> {
-        let hello = (self.standing == NodePeer::Member && !self.greeted).then_some(self.hello_due_ms);
+        let hello = self.is_to_be_greeted().then_some(self.hello_due_ms);
         let fetch =
             self.fetch.as_ref().filter(|f| f.awaits_peer()).map(|f| f.progress_ms + crate::ANSWER_TIMEOUT_MS);
         let serve = self.serve.as_ref().map(|s| s.progress_ms + crate::SERVE_TIMEOUT_MS);

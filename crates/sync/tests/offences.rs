@@ -176,6 +176,25 @@ fn a_stranger_gets_an_answer_about_admission_and_nothing_else() {
 }
 
 #[test]
+fn a_member_that_its_peer_does_not_know_hears_so_and_waits_to_be_greeted() {
+    let mut w = World::new(2, 1);
+    w.seal(0, 70);
+    let (host, guest) = (w.nodes[0].id, w.nodes[1].id);
+    w.links.insert((0, 1));
+    w.event(0, Event::PeerConnected { peer: guest, standing: NodePeer::NotMember });
+    w.event(1, Event::PeerConnected { peer: host, standing: NodePeer::Member });
+    w.run_for(10 * DIGEST_INTERVAL_MS);
+    let told = |a: &Action| matches!(a, Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } if *peer == host);
+    assert!(w.nodes[1].actions.iter().any(told));
+    // One Hello may have been on its way; more would get it banned.
+    assert!(w.messages.get("hello").is_none_or(|n| *n <= 1), "{:?}", w.messages);
+    assert!(!w.nodes[0].actions.iter().any(|a| matches!(a, Action::Ban { .. })));
+    // The host hears of its admission: it greets, and is answered.
+    w.event(0, Event::PeerConnected { peer: guest, standing: NodePeer::Member });
+    w.converge(10_000);
+}
+
+#[test]
 fn asking_for_admission_in_another_name_gets_a_peer_banned() {
     let w = pair();
     let request = AdmissionRequest {
