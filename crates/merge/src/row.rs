@@ -15,7 +15,8 @@
 //!   cell) that did not win are its siblings. The writes of other cells are handed to [`crate::cell`].
 //!
 //! * The effect of another row's change is *weak*: where a change that is none wrote one of its columns at the same time, it
-//!   has no effect.
+//!   has no effect. The delete that is an effect may count or not (the caller leaves those out that do not); who changed the
+//!   row knowing of it saw that it did not count, and so keeps the row if it counts later.
 //!
 //! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect.
 
@@ -135,7 +136,9 @@ fn settled_prefix<E>(
 ) -> Result<usize, E> {
     /// Deletes tried, from the youngest.
     const TRIES_MAX: usize = 4;
-    let deletes = (0..changes.len()).rev().filter(|i| changes[*i].kind == WriteKind::Delete);
+    // An effect may not have counted for those who had seen it.
+    let settles = |i: &usize| changes[*i].kind == WriteKind::Delete && !changes[*i].weak;
+    let deletes = (0..changes.len()).rev().filter(settles);
     'next: for d in deletes.take(TRIES_MAX) {
         // A delete aims at one of several rows with the same generated key, so it may not have removed all. There
         // is only one row when the generated insert came first and every other insert had seen it.
@@ -204,7 +207,13 @@ impl<E> Merge<'_, E> {
                     past.push(b);
                 }
             }
-            let view = self.view(&past)?;
+            let mut view = self.view(&past)?;
+            let founds = matches!(self.changes[c].kind, WriteKind::Insert { .. });
+            if view.units.is_empty() && !founds && past.iter().any(|b| self.is_effect_delete(*b)) {
+                // Its author saw the row: what had taken it along did not count there, because the row that it belonged to lived.
+                past.retain(|b| !self.is_effect_delete(*b));
+                view = self.view(&past)?;
+            }
             let visible = view.units.first().cloned().unwrap_or_default();
             match self.changes[c].kind {
                 WriteKind::Insert { .. } => {
@@ -380,6 +389,11 @@ impl<E> Merge<'_, E> {
         }
         units.sort();
         Ok(View { units, superseded })
+    }
+
+    /// The row went along with another.
+    fn is_effect_delete(&self, c: usize) -> bool {
+        self.changes[c].kind == WriteKind::Delete && self.changes[c].weak
     }
 
     /// The change says nothing of the row but that it is needed.

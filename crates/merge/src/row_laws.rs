@@ -65,7 +65,10 @@ impl Arbitrary for World {
                 views[node].sort_unstable();
                 views[node].dedup();
             }
-            let live = !world.merge_of(&views[node]).units.is_empty();
+            // Effects of deletes that do not count for anybody who writes, because the other row lives; at the end they count.
+            let counting = |i: &usize| world.changes[*i].kind != WriteKind::Delete || !world.changes[*i].weak;
+            let seen: Vec<usize> = views[node].iter().copied().filter(counting).collect();
+            let live = !world.merge_of(&seen).units.is_empty();
             let (kind, columns) = match (live, u8::arbitrary(g) % 4) {
                 (true, 3) => (WriteKind::Update, Vec::new()),
                 (false, n) => (WriteKind::Insert { generated: n == 0 }, COLUMNS.to_vec()),
@@ -73,7 +76,8 @@ impl Arbitrary for World {
                 (true, _) => (WriteKind::Update, vec![*g.choose(&COLUMNS).unwrap_or(&1)]),
             };
             let change = world.add(kind, &columns, &views[node].clone());
-            world.changes[change].weak = kind == WriteKind::Update && bool::arbitrary(g);
+            let effect = matches!(kind, WriteKind::Update | WriteKind::Delete);
+            world.changes[change].weak = effect && bool::arbitrary(g);
             views[node].push(change);
         }
         world
@@ -184,6 +188,23 @@ fn an_effect_loses_to_a_write_that_it_has_not_seen() {
     let later = w.add(WriteKind::Update, &[1], &[own, effect]);
     w.changes[later].weak = true;
     assert_eq!(cell(&w.merge().units[0], 1), later);
+}
+
+#[test]
+fn who_changed_a_row_knowing_of_an_effect_that_did_not_count_keeps_it_when_it_counts() {
+    let mut w = World::new();
+    let insert = w.add(WriteKind::Insert { generated: false }, &COLUMNS, &[]);
+    let effect = w.add(WriteKind::Delete, &[], &[insert]);
+    w.changes[effect].weak = true;
+    let knowing = w.add(WriteKind::Update, &[2], &[effect]);
+    let merged = w.merge();
+    assert_eq!((merged.units.len(), merged.outvoted), (1, vec![effect]));
+    assert!(merged.units[0].cells.iter().any(|c| c.change == knowing));
+    // Nobody else does.
+    assert!(w.merge_of(&[insert, effect]).units.is_empty());
+    // A delete of its own is another matter: nobody changes what he has deleted.
+    w.changes[effect].weak = false;
+    assert!(w.merge().units.is_empty());
 }
 
 #[test]
