@@ -9,7 +9,9 @@ use crate::plan::{Column, Kind, Member, Network, Plan, Reference, Step, Table, T
 use crate::random::Random;
 
 /// Keys that statements draw from.
-const KEYS: u64 = 6;
+const KEYS: u64 = 5;
+/// Keys that some rows are inserted under, beside those: so that most inserts find room.
+const NEW_KEYS: u64 = 12;
 /// Values of columns that statements draw from.
 const VALUES: u64 = 7;
 
@@ -72,11 +74,12 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     let mut writer =
         Statements { random: Random::named(seed, "statements"), tables: &tables, notes: 0, ddl: 0 };
     let rows = writer.rows();
-    for id in 1..=r.between(size.transactions.0, size.transactions.1) {
+    let transactions = r.between(size.transactions.0, size.transactions.1);
+    for id in 1..=transactions {
         let (node, client) = (r.below(count as u64) as usize, r.below(clients as u64) as usize);
         // Often together with others, so that nobody has seen anybody.
-        let at_ms = if r.percent(60) {
-            (*r.pick(&bursts) + r.between(0, 60)).min(length_ms)
+        let at_ms = if r.percent(75) {
+            (*r.pick(&bursts) + r.between(0, 40)).min(length_ms)
         } else {
             r.between(FIRST_MS, length_ms)
         };
@@ -87,8 +90,23 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     for _ in 0..faults.between(size.faults.0, size.faults.1) {
         fault(&mut faults, &kinds, count, length_ms, &mut steps);
     }
+    let wanted: Vec<(usize, u64)> = steps.iter().filter_map(|s| wants_work(s, &mut faults)).collect();
+    for (id, (node, at_ms)) in (transactions + 1..).zip(wanted) {
+        let transaction = writer.transaction(id);
+        steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+    }
     steps.sort_by_key(|t| t.at_ms);
     Plan { seed, nodes, clients, network, rows, tables: tables.clone(), steps }
+}
+
+/// Faults that show only where somebody writes at that time: where and when. A node that comes from a backup writes before it has heard
+/// from anybody; the power goes in the middle of a commit.
+fn wants_work(step: &Timed, r: &mut Random) -> Option<(usize, u64)> {
+    match step.step {
+        Step::Restore { node, .. } => Some((node, step.at_ms + r.between(0, 3_000))),
+        Step::PowerCut { node, .. } => Some((node, step.at_ms + r.between(0, 30))),
+        _ => None,
+    }
 }
 
 /// When clients begin: most members have joined by then.
@@ -100,7 +118,10 @@ enum Kinds {
     Partitions,
     OneWay,
     Crashes,
+    /// Of backups, as they should be.
     Restores,
+    /// Old files are copied back and nobody says so.
+    Copies,
     Clocks,
     Disks,
     Slow,
@@ -109,11 +130,12 @@ enum Kinds {
 
 impl Kinds {
     /// Each with how many of a hundred worlds have it.
-    const ALL: [(Kinds, u64); 8] = [
+    const ALL: [(Kinds, u64); 9] = [
         (Kinds::Partitions, 60),
         (Kinds::OneWay, 30),
         (Kinds::Crashes, 55),
         (Kinds::Restores, 25),
+        (Kinds::Copies, 10),
         (Kinds::Clocks, 25),
         (Kinds::Disks, 20),
         (Kinds::Slow, 25),
@@ -164,10 +186,20 @@ fn fault(r: &mut Random, kinds: &[Kinds], nodes: usize, length_ms: u64, steps: &
             add(at_ms, step);
             add(later_ms, Step::Start { node });
         }
-        Kinds::Restores => {
+        kind @ (Kinds::Restores | Kinds::Copies) => {
             add(at_ms, Step::Backup { node });
-            add(later_ms, Step::Restore { node, properly: r.percent(60) });
-            add(later_ms + r.between(0, 3_000), Step::Start { node });
+            let properly = *kind == Kinds::Restores;
+            if properly && r.percent(60) {
+                // Who was told that it is restored need not hear it from others.
+                for peer in (0..nodes).filter(|n| *n != node) {
+                    for (from, to) in [(node, peer), (peer, node)] {
+                        add(later_ms, Step::Cut { from, to });
+                        add(later_ms + 6_000, Step::Heal { from, to });
+                    }
+                }
+            }
+            add(later_ms, Step::Restore { node, properly });
+            add(later_ms + r.between(0, 1_500), Step::Start { node });
         }
         Kinds::Clocks => add(at_ms, Step::Clock { node, by_ms: r.between(0, 40_000) as i64 - 20_000 }),
         Kinds::Disks => {
@@ -187,7 +219,8 @@ fn fault(r: &mut Random, kinds: &[Kinds], nodes: usize, length_ms: u64, steps: &
 
 fn tables(r: &mut Random) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    for n in 0..r.between(1, 4) {
+    // Few tables mostly, so that clients meet in them.
+    for n in 0..*r.pick(&[1, 1, 2, 2, 3, 4]) {
         let name = format!("t{n}");
         let key: Vec<String> = match r.below(10) {
             0 => Vec::new(),
@@ -248,7 +281,7 @@ fn tables(r: &mut Random) -> Vec<Table> {
         let own = |c: &&Column| c.kind == Kind::Int && references.iter().all(|r| r.column != c.name);
         let ints: Vec<&Column> = columns.iter().filter(own).collect();
         let check = match ints.as_slice() {
-            [a, b, ..] if r.percent(40) => Some(format!("{} <= {}", a.name, b.name)),
+            [a, b, ..] if r.percent(60) => Some(format!("{} <= {}", a.name, b.name)),
             [a, ..] if r.percent(30) => Some(format!("{} <= {CHECKED}", a.name)),
             _ => None,
         };
@@ -267,9 +300,9 @@ struct Statements<'a> {
 
 impl Statements<'_> {
     fn transaction(&mut self, id: u64) -> Transaction {
-        match self.random.below(20) {
+        match self.random.below(16) {
             0 => Transaction { id: 0, statements: vec![self.schema()], rollback: false },
-            1..=8 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
+            1..=6 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
             _ => {
                 let n = self.random.between(1, 4);
                 let mut statements: Vec<String> = (0..n).map(|_| self.statement()).collect();
@@ -310,6 +343,12 @@ impl Statements<'_> {
             values.push(match (reference, c.kind) {
                 (Some(r), _) if r.table == t.name => i.to_string(),
                 (Some(_), _) => self.random.between(1, ROWS).to_string(),
+                // The greater side of a CHECK begins with room below it.
+                (None, Kind::Int)
+                    if t.check.as_ref().is_some_and(|k| k.ends_with(&format!("<= {}", c.name))) =>
+                {
+                    (i + VALUES).to_string()
+                }
                 (None, Kind::Int) => i.to_string(),
                 (None, Kind::Binary | Kind::Caseless) => format!("'{letter}'"),
             });
@@ -326,12 +365,16 @@ impl Statements<'_> {
         let t = r.pick(tables);
         self.ddl += 1;
         let n = self.ddl;
-        match r.below(10) {
-            8 => format!(
+        let column = r.pick(&t.columns);
+        match r.below(14) {
+            8 | 10 | 11 => format!(
                 "ALTER TABLE {} ADD CONSTRAINT {}_x CHECK ({} <= {CHECKED})",
                 t.name, t.name, t.columns[0].name
             ),
             9 => format!("ALTER TABLE {} DROP CHECK {}_x", t.name, t.name),
+            // Against those who write NULL, or a greater number, and do not know.
+            12 => format!("ALTER TABLE {} MODIFY {} {} NOT NULL", t.name, column.name, column.kind.sql()),
+            13 => format!("ALTER TABLE {} MODIFY {} {}", t.name, column.name, column.kind.sql()),
             0 | 1 => format!("ALTER TABLE {} ADD COLUMN x{} INT DEFAULT {}", t.name, r.below(3), r.below(9)),
             2 => format!("ALTER TABLE {} DROP COLUMN x{}", t.name, r.below(3)),
             3 => format!("CREATE INDEX i{n} ON {} ({})", t.name, t.columns[0].name),
@@ -384,7 +427,7 @@ impl Statements<'_> {
         }
         // Unique ones collide now and then, not always.
         let unique = t.uniques.iter().any(|u| u.contains(&c.name));
-        let wide = unique && self.random.percent(60);
+        let wide = unique && self.random.percent(35);
         self.value(c.kind, c.nullable, wide)
     }
 
@@ -400,7 +443,11 @@ impl Statements<'_> {
             let mut values = Vec::new();
             if !draws {
                 for key in &t.key {
-                    values.push(self.key(key));
+                    let fresh = key == "id" && self.random.percent(60);
+                    values.push(match fresh {
+                        true => self.random.between(ROWS + 1, NEW_KEYS).to_string(),
+                        false => self.key(key),
+                    });
                 }
             }
             for c in &t.columns {
@@ -452,6 +499,25 @@ impl Statements<'_> {
     fn statement(&mut self) -> String {
         let tables = self.tables;
         let t = self.random.pick(tables);
+        if let Some((low, high)) = t.check.as_ref().and_then(|c| c.split_once(" <= "))
+            && self.random.percent(10)
+        {
+            // Each side keeps the CHECK by itself.
+            let (set, to) = if self.random.percent(50) { (low, high) } else { (high, low) };
+            let condition = self.condition(t);
+            return match set.parse::<u64>() {
+                Ok(_) => format!("UPDATE {} SET {low} = {high} WHERE {condition}", t.name),
+                Err(_) => format!("UPDATE {} SET {set} = {to} WHERE {condition}", t.name),
+            };
+        }
+        if let Some(column) = t.uniques.first().map(|u| u[0].clone())
+            && self.random.percent(9)
+            && let Some(c) = t.columns.iter().find(|c| c.name == column && c.kind == Kind::Int)
+        {
+            // Who holds a value that another claims lets go of it.
+            let (free, held) = (1_000 + self.random.below(100_000), self.random.below(VALUES));
+            return format!("UPDATE {} SET {} = {free} WHERE {} = {held}", t.name, c.name, c.name);
+        }
         match self.random.below(24) {
             0..=7 => self.insert(t, "INSERT"),
             8 => self.insert(t, "INSERT IGNORE"),

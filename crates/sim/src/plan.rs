@@ -49,6 +49,17 @@ pub enum Kind {
     Caseless,
 }
 
+impl Kind {
+    /// Its type in SQL.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Kind::Int => "INT",
+            Kind::Binary => "VARCHAR(20) COLLATE utf8mb4_bin",
+            Kind::Caseless => "VARCHAR(20) COLLATE utf8mb4_0900_ai_ci",
+        }
+    }
+}
+
 /// A foreign key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
@@ -273,11 +284,7 @@ impl Table {
         }
         for c in &self.columns {
             let null = if c.nullable { "" } else { " NOT NULL DEFAULT 0" };
-            parts.push(match c.kind {
-                Kind::Int => format!("{} INT{null}", c.name),
-                Kind::Binary => format!("{} VARCHAR(20) COLLATE utf8mb4_bin{}", c.name, null),
-                Kind::Caseless => format!("{} VARCHAR(20) COLLATE utf8mb4_0900_ai_ci{}", c.name, null),
-            });
+            parts.push(format!("{} {}{null}", c.name, c.kind.sql()));
         }
         parts.push("note VARCHAR(60)".to_owned());
         if !self.key.is_empty() {
