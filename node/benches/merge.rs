@@ -1,0 +1,482 @@
+//! Merging, measured in this process: one engine is fed with blocks, with signatures, hashes and ancestry checked, and nothing
+//! else runs. Also what a local insert costs beside plain SQLite, and what is kept beside a row.
+//!
+//! `cargo bench -p p2pdb-node --bench merge -- [--quick] [--json FILE]`; `scripts/bench` calls it.
+
+mod figures;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use figures::Figures;
+use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
+use p2pdb_engine::{
+    Admission, Clock, Engine, EngineConfig, Entropy, NewRealm, Progress, SessionOptions, Sink, create_joiner,
+    create_realm,
+};
+use p2pdb_model::change::{Layout, Role, RowChange};
+use p2pdb_model::ids::PublicKey;
+use p2pdb_model::{AccountId, Change, Cid, RULES, RealmId, Stamp, Value, ValueRef};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::field::Field;
+use p2pdb_sync::{BlockSource, Received};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let scale = if args.iter().any(|a| a == "--quick") { 1 } else { 10 };
+    let mut figures = Figures::default();
+    constraints(&mut figures, 5_000 * scale)?;
+    growth(&mut figures, 50_000 * scale)?;
+    authors(&mut figures, 2_000 * scale)?;
+    inserts(&mut figures, 300 * scale)?;
+    metadata(&mut figures, 5_000 * scale)?;
+    figures.write(&args)
+}
+
+// ---- two engines in this process
+
+struct Wall;
+impl Clock for Wall {
+    fn now_us(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+    }
+}
+
+struct Counting(std::sync::atomic::AtomicU64);
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for b in buffer {
+            let n = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            *b = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+        }
+    }
+}
+
+struct Drain;
+impl Sink for Drain {
+    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
+        Ok(())
+    }
+    fn row(&mut self, _: &[Field], _: &[ValueRef<'_>]) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+struct Local {
+    engine: Engine,
+    dir: tempfile::TempDir,
+}
+
+fn key(n: u8) -> p2pdb_block::SigningKey {
+    p2pdb_block::SigningKey::from_bytes(&[n; 32])
+}
+
+fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
+    let engine = Engine::open(EngineConfig {
+        rules: p2pdb_model::RULES,
+        directory: dir.path().to_owned(),
+        node_key: key(node),
+        account_keys: vec![key(99)],
+        clock: Arc::new(Wall),
+        entropy: Arc::new(Counting(u64::from(node).into())),
+        idle_transaction_ms: 10_000,
+        lock_wait_ms: 50_000,
+        disk: None,
+        variables: Vec::new(),
+    })?;
+    let writer = engine.clone();
+    std::thread::spawn(move || writer.run_writer());
+    let syncer = engine.clone();
+    std::thread::spawn(move || syncer.run_syncer());
+    Ok(Local { engine, dir })
+}
+
+fn run(session: &mut p2pdb_engine::Session, sql: &str) -> Result<()> {
+    let statement = session.prepare(sql)?;
+    let mut progress = session.start(&statement, Vec::new(), &mut Drain);
+    loop {
+        match progress {
+            Progress::Done(result) => return Ok(result.map(drop)?),
+            Progress::Waiting(wait) => {
+                wait.block();
+                progress = session.resume(&mut Drain);
+            }
+        }
+    }
+}
+
+/// A realm with two members, and a session on the first.
+struct Pair {
+    a: Local,
+    b: Local,
+    session: p2pdb_engine::Session,
+}
+
+fn realm(node: u8) -> Result<Local> {
+    let dir = tempfile::tempdir()?;
+    create_realm(NewRealm {
+        name: "bench",
+        node_name: "a",
+        directory: dir.path(),
+        node_key: &key(node),
+        account_key: &key(99),
+        clock: Arc::new(Wall),
+        entropy: Arc::new(Counting(0.into())),
+    })?;
+    open(dir, node)
+}
+
+fn session(engine: &Engine) -> Result<p2pdb_engine::Session> {
+    let options = SessionOptions {
+        user: "root".to_owned(),
+        host: "localhost".to_owned(),
+        database: None,
+        connection_id: 1,
+    };
+    Ok(engine.session(&options)?)
+}
+
+impl Pair {
+    fn new(schema: &[&str]) -> Result<Pair> {
+        let a = realm(1)?;
+        let ticket = key(3);
+        invite(&a, &ticket, 1)?;
+        admit(&a, &ticket, &key(2))?;
+        let dir = tempfile::tempdir()?;
+        create_joiner(dir.path(), a.engine.realm())?;
+        let b = open(dir, 2)?;
+        let mut session = session(&a.engine)?;
+        run(&mut session, "CREATE DATABASE b")?;
+        for sql in schema {
+            run(&mut session, sql)?;
+        }
+        feed(&a, &b)?;
+        Ok(Pair { a, b, session })
+    }
+
+    /// Both hold the same; then they go.
+    fn end(self) -> Result<()> {
+        let (a, b) = (self.a.engine.status(), self.b.engine.status());
+        if a.fingerprint != b.fingerprint {
+            bail!("the engines differ after the merge");
+        }
+        drop(self.session);
+        for l in [self.a, self.b] {
+            l.engine.stop();
+            drop(l.dir);
+        }
+        Ok(())
+    }
+}
+
+fn invite(a: &Local, ticket: &SigningKey, uses: u32) -> Result<()> {
+    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), Role::Writer, None, uses)?)
+}
+
+fn admit(a: &Local, ticket: &SigningKey, node: &SigningKey) -> Result<()> {
+    let node = node_id(node);
+    let signature = p2pdb_access::admission_signature(ticket, &a.engine.realm(), &node);
+    let ticket = PublicKey(ticket.verifying_key().to_bytes());
+    Ok(a.engine.admit(Admission { node, ticket, signature, name: "w".to_owned() })?)
+}
+
+/// Gives `b` what it lacks of `a`, as catch-up does; says how long the merge took, in seconds.
+fn feed(a: &Local, b: &Local) -> Result<f64> {
+    let (from, to) = (a.engine.log_view()?, b.engine.log_view()?);
+    let cover = from.cover(&to.frontier()?)?;
+    let mut at = from.first_uncovered(&cover)?;
+    let mut seconds = 0.0;
+    while let Some(no) = at {
+        let scan = from.scan(&cover, no, 512 << 10, 4_096)?;
+        at = scan.next;
+        let batch: Result<Vec<Received>> = scan
+            .blocks
+            .into_iter()
+            .map(|w| {
+                let block = p2pdb_block::RawBlock(w.0.into_vec()).decode()?;
+                Ok(Received { block, bodies: w.1.into_iter().map(|b| b.into_vec()).collect() })
+            })
+            .collect();
+        let batch = batch?;
+        let start = Instant::now();
+        let arrived = b.engine.ingest(batch).block();
+        seconds += start.elapsed().as_secs_f64();
+        if let Some(fault) = arrived.fault {
+            bail!("{fault}");
+        }
+    }
+    Ok(seconds)
+}
+
+// ---- constraints
+
+const TABLE: &str = "CREATE TABLE b.t (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(40) NOT NULL, \
+                     pad CHAR(20) NOT NULL)";
+
+/// Two unique values besides the key: each is looked up in every merged row.
+const UNIQUE: &str = "CREATE TABLE b.u (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL UNIQUE, c CHAR(40) NOT NULL, \
+                      pad CHAR(20) NOT NULL UNIQUE)";
+
+/// A reference, and a CHECK over two columns: asked of every merged row.
+const CHECKED: &str = "CREATE TABLE b.f (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL REFERENCES b.p (id), c CHAR(40) NOT NULL, \
+                       pad CHAR(20) NOT NULL, FOREIGN KEY (k) REFERENCES b.p (id), CHECK (k <= 1000000 AND pad <> c))";
+
+const PARENT: &str = "CREATE TABLE b.p (id INT PRIMARY KEY)";
+
+fn row(n: u64, keys: u64) -> String {
+    format!("({}, '{n:040}', '{:020}')", n % keys, n * 7)
+}
+
+fn constraints(figures: &mut Figures, rows: u64) -> Result<()> {
+    for per_block in [1u64, 100] {
+        let mut pair = Pair::new(&[TABLE, UNIQUE, PARENT, CHECKED])?;
+        let parents: Vec<String> = (0..1_000).map(|n| format!("({n})")).collect();
+        run(&mut pair.session, &format!("INSERT INTO b.p VALUES {}", parents.join(",")))?;
+        feed(&pair.a, &pair.b)?;
+        for (table, keys, what) in [
+            ("t", u64::MAX, "fresh rows"),
+            ("u", u64::MAX, "fresh rows with two unique keys"),
+            ("f", 1_000, "fresh rows with a reference and a CHECK"),
+        ] {
+            let mut n = 0;
+            while n < rows {
+                let values: Vec<String> = (n..n + per_block).map(|n| row(n, keys)).collect();
+                let sql = format!("INSERT INTO b.{table} (k, c, pad) VALUES {}", values.join(","));
+                run(&mut pair.session, &sql)?;
+                n += per_block;
+            }
+            let seconds = feed(&pair.a, &pair.b)?;
+            figures.note(&format!("merge, {what}, {per_block} a block"), rows as f64 / seconds, "rows/s");
+        }
+        let mut n = 0u64;
+        while n < rows / 2 {
+            let ids: Vec<String> = (0..per_block).map(|i| ((n + i) * 7_919 % rows + 1).to_string()).collect();
+            run(&mut pair.session, &format!("UPDATE b.t SET k = k + 1 WHERE id IN ({})", ids.join(",")))?;
+            n += per_block;
+        }
+        let rate = (rows / 2) as f64 / feed(&pair.a, &pair.b)?;
+        figures.note(&format!("merge, scattered overwrites, {per_block} a block"), rate, "rows/s");
+        pair.end()?;
+    }
+    Ok(())
+}
+
+// ---- growth
+
+/// Whether the merge of a row costs more in a larger table.
+fn growth(figures: &mut Figures, rows: u64) -> Result<()> {
+    let mut pair = Pair::new(&[UNIQUE])?;
+    let (mut n, batch) = (0, 10_000);
+    for held in [0, rows / 5, rows] {
+        while n < held {
+            let values: Vec<String> = (n..n + 1_000).map(|n| row(n, u64::MAX)).collect();
+            run(&mut pair.session, &format!("INSERT INTO b.u (k, c, pad) VALUES {}", values.join(",")))?;
+            n += 1_000;
+        }
+        feed(&pair.a, &pair.b)?;
+        let until = n + batch;
+        while n < until {
+            // All over the keys, not at their end.
+            let values: Vec<String> =
+                (n..n + 100).map(|n| row(n.wrapping_mul(2_654_435_761) % (1 << 31), u64::MAX)).collect();
+            run(
+                &mut pair.session,
+                &format!("INSERT IGNORE INTO b.u (k, c, pad) VALUES {}", values.join(",")),
+            )?;
+            n += 100;
+        }
+        let rate = batch as f64 / feed(&pair.a, &pair.b)?;
+        figures.note(
+            &format!("merge into a table of {held} rows, two unique keys, 100 a block"),
+            rate,
+            "rows/s",
+        );
+    }
+    pair.end()
+}
+
+// ---- many authors
+
+/// Blocks of one row by many authors, none of whom has seen another.
+fn authors(figures: &mut Figures, rows: u64) -> Result<()> {
+    for count in [1u64, 10, 100, 1_000] {
+        let mut pair =
+            Pair::new(&["CREATE TABLE b.k (id INT PRIMARY KEY, k INT NOT NULL, c CHAR(40) NOT NULL)"])?;
+        let ticket = key(4);
+        let keys: Vec<SigningKey> = (0..count).map(author).collect();
+        invite(&pair.a, &ticket, count as u32)?;
+        for key in &keys {
+            admit(&pair.a, &ticket, key)?;
+        }
+        run(&mut pair.session, "INSERT INTO b.k VALUES (0, 0, '')")?;
+        feed(&pair.a, &pair.b)?;
+        let sample = newest(&pair.a)?;
+        let mut chains: Vec<Chain> = keys.into_iter().map(|key| Chain { key, tip: None, seq: 0 }).collect();
+        let mut blocks = Vec::new();
+        for n in 1..=rows {
+            let chain = &mut chains[(n % count) as usize];
+            blocks.push(chain.next(&sample, n)?);
+        }
+        let started = Instant::now();
+        while !blocks.is_empty() {
+            let batch = blocks.drain(..blocks.len().min(1_000)).collect();
+            if let Some(fault) = pair.b.engine.ingest(batch).block().fault {
+                bail!("{fault}");
+            }
+        }
+        let rate = rows as f64 / started.elapsed().as_secs_f64();
+        figures.note(
+            &format!("merge, {count} concurrent branches of as many authors, 1 a block"),
+            rate,
+            "rows/s",
+        );
+        feed(&pair.b, &pair.a)?;
+        let there = pair.b.engine.status().blocks;
+        if there < rows {
+            bail!("only {there} blocks arrived");
+        }
+        pair.end()?;
+    }
+    Ok(())
+}
+
+fn author(n: u64) -> SigningKey {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&n.to_le_bytes());
+    SigningKey::from_bytes(&seed)
+}
+
+/// What new blocks are made after.
+struct Sample {
+    realm: RealmId,
+    account: AccountId,
+    layout: Layout,
+    head: Cid,
+    stamp: Stamp,
+}
+
+fn newest(a: &Local) -> Result<Sample> {
+    let view = a.engine.log_view()?;
+    let cover = view.cover(&p2pdb_dag::Frontier::default())?;
+    let (mut at, mut last) = (view.first_uncovered(&cover)?, None);
+    while let Some(no) = at {
+        let scan = view.scan(&cover, no, 512 << 10, 4_096)?;
+        at = scan.next;
+        last = scan.blocks.into_iter().next_back().or(last);
+    }
+    let wire = last.context("a log")?;
+    let realm = a.engine.realm();
+    let block = p2pdb_block::RawBlock(wire.0.into_vec()).decode()?.verify(&realm)?;
+    let block = block.with_bodies(wire.1.into_iter().map(|b| b.into_vec()).collect())?;
+    let body = block.body();
+    let layout = body.layouts().first().context("a row")?.clone();
+    let account = *body.accounts().first().context("an account")?;
+    Ok(Sample { realm, account, layout, head: block.cid(), stamp: block.header().stamp })
+}
+
+struct Chain {
+    key: SigningKey,
+    tip: Option<Cid>,
+    seq: u64,
+}
+
+impl Chain {
+    fn next(&mut self, sample: &Sample, n: u64) -> Result<Received> {
+        let values = vec![Value::Int(n as i64), Value::Int(n as i64), Value::Text(format!("{n:040}"))];
+        let insert = RowChange::Insert { layout: 0, key: None, generated: false, values };
+        let mut body = BodyBuilder::new();
+        body.push(sample.account, std::slice::from_ref(&sample.layout), vec![Change::Row(insert)])?;
+        self.seq += 1;
+        let parents = if self.tip.is_none() { vec![sample.head] } else { Vec::new() };
+        let stamp = Stamp(sample.stamp.0 + self.seq);
+        let draft = Draft { rules: RULES, seq: self.seq, prev: self.tip, parents, stamp };
+        let block = seal(draft, body.finish(), &self.key, Some(&sample.realm))?;
+        self.tip = Some(block.cid());
+        let (block, parts, ..) = block.into_parts();
+        let bodies = parts.into_iter().map(|p| p.bytes).collect();
+        Ok(Received { block: p2pdb_block::RawBlock(block.bytes().to_vec()).decode()?, bodies })
+    }
+}
+
+// ---- beside plain SQLite
+
+const PLAIN: &str =
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, k INT NOT NULL, c TEXT NOT NULL, pad TEXT NOT NULL)";
+
+fn plain(dir: &Path) -> Result<rusqlite::Connection> {
+    let db = rusqlite::Connection::open(dir.join("plain.db"))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.execute_batch(PLAIN)?;
+    Ok(db)
+}
+
+/// Local inserts beside plain SQLite with the same schema, each durable when it returns.
+fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
+    for per_statement in [1u64, 100] {
+        let a = realm(1)?;
+        let mut s = session(&a.engine)?;
+        run(&mut s, "CREATE DATABASE b")?;
+        run(&mut s, TABLE)?;
+        let dir = tempfile::tempdir()?;
+        let db = plain(dir.path())?;
+        let values = |n: u64| -> String {
+            let rows = n * per_statement..(n + 1) * per_statement;
+            rows.map(|n| row(n, u64::MAX)).collect::<Vec<_>>().join(",")
+        };
+        let (mut ours, mut theirs) = (0.0, 0.0);
+        // By turns, so that the disk's moods meet both.
+        for n in 0..statements {
+            let sql = format!("INSERT INTO b.t (k, c, pad) VALUES {}", values(n));
+            let started = Instant::now();
+            run(&mut s, &sql)?;
+            ours += started.elapsed().as_secs_f64();
+            let sql = format!("INSERT INTO t (k, c, pad) VALUES {}", values(n));
+            let started = Instant::now();
+            db.execute_batch(&sql)?;
+            theirs += started.elapsed().as_secs_f64();
+        }
+        let rows = (statements * per_statement) as f64;
+        figures.note(&format!("local inserts, {per_statement} a statement"), rows / ours, "rows/s");
+        figures.note(
+            &format!("the same in plain SQLite, {per_statement} a statement"),
+            rows / theirs,
+            "rows/s",
+        );
+        figures.note(&format!("slower than plain SQLite, {per_statement} a statement"), ours / theirs, "x");
+        drop(s);
+        a.engine.stop();
+    }
+    Ok(())
+}
+
+// ---- metadata
+
+/// What is kept beside the rows of a table that were never in conflict.
+fn metadata(figures: &mut Figures, rows: u64) -> Result<()> {
+    let a = realm(1)?;
+    let mut s = session(&a.engine)?;
+    run(&mut s, "CREATE DATABASE b")?;
+    run(&mut s, TABLE)?;
+    let dir = tempfile::tempdir()?;
+    let db = plain(dir.path())?;
+    for n in 0..rows / 100 {
+        let values: Vec<String> = (n * 100..(n + 1) * 100).map(|n| row(n, u64::MAX)).collect();
+        run(&mut s, &format!("INSERT INTO b.t (k, c, pad) VALUES {}", values.join(",")))?;
+        db.execute_batch(&format!("INSERT INTO t (k, c, pad) VALUES {}", values.join(",")))?;
+    }
+    drop(s);
+    a.engine.stop();
+    let payload = |db: &rusqlite::Connection, names: &str| -> Result<f64> {
+        let sql = "SELECT COALESCE(MAX(total), 0) FROM (SELECT SUM(payload) AS total FROM dbstat WHERE name GLOB ?1 GROUP BY name)";
+        Ok(db.query_row(sql, [names], |r| r.get::<_, i64>(0))? as f64)
+    };
+    let ours = rusqlite::Connection::open(a.dir.path().join(p2pdb_engine::realm::FILE))?;
+    let beside = payload(&ours, "t_[0-9a-f]*")? - payload(&db, "t")?;
+    figures.note("bytes beside a row that was never in conflict", beside / rows as f64, "B");
+    figures.note("bytes a change in the index", payload(&ours, "chg")? / rows as f64, "B");
+    Ok(())
+}
