@@ -59,6 +59,8 @@ impl Found<'_> {
 struct Held {
     first: String,
     times: i64,
+    /// How many different words of the term there are.
+    words: u32,
 }
 
 /// The aggregate's state: `(query, mode, collation, rows of the table, number, row, key, times)` for each term and each phrase in
@@ -83,10 +85,10 @@ impl Accumulator for Result {
         *self.counts.entry(number).or_default() += 1;
         let held = self.found.entry(row).or_default();
         match held.get_mut(&number) {
-            Some(h) if h.first.as_str() <= key => {}
-            Some(h) => *h = Held { first: key.to_owned(), times },
+            Some(h) if h.first.as_str() <= key => h.words += 1,
+            Some(h) => *h = Held { first: key.to_owned(), times, words: h.words + 1 },
             None => {
-                held.insert(number, Held { first: key.to_owned(), times });
+                held.insert(number, Held { first: key.to_owned(), times, words: 1 });
             }
         }
         Ok(())
@@ -155,6 +157,10 @@ impl<'q> Judge<'q> {
     fn term(&self, op: Op, term: usize, held: &HashMap<usize, Held>, state: &mut State<'q>) {
         let found = held.get(&term);
         state.take(op, found.is_some(), 0.0);
+        if matches!(op, Op::More | Op::Less | Op::Negate) {
+            // Each word that begins with a prefix raises or lowers.
+            (1..found.map_or(1, |h| h.words)).for_each(|_| state.take(op, true, 0.0));
+        }
         if let Some(h) = found {
             state.word(self.query.word(term), h.times);
         }
