@@ -20,6 +20,9 @@ use crate::replicate::{Join, Shared};
 /// Nodes that are cut off on purpose, by public key; read at start by a node of a testnet.
 pub const BLOCKED_FILE: &str = "blocked.json";
 
+/// With less room on its disk than this a node is not ready: room for one more full body of a block, bytes.
+pub const DISK_FREE_BYTES_MIN: u64 = 1 << 20;
+
 /// See the module.
 pub struct App {
     pub(crate) engine: Engine,
@@ -93,6 +96,10 @@ impl App {
         }
         if !self.writer_runs() {
             reasons.push("the writer thread has ended; restart the node".to_owned());
+        }
+        if let Some(free) = self.dir.free_bytes().filter(|free| *free < DISK_FREE_BYTES_MIN) {
+            let root = self.dir.root().display();
+            reasons.push(format!("the disk is full: {free} bytes are free in {root}; free some space"));
         }
         let status = self.engine.status();
         if status.role.is_none() {

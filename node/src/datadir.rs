@@ -4,6 +4,8 @@
 //! syncing it and renaming it, so a crash leaves the old one or the new one. Not here: the database, which the engine
 //! keeps in the same directory.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -77,6 +79,8 @@ pub struct DataDir {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// What was in the directory before; `None`: there was none.
+    before: Option<HashSet<OsString>>,
 }
 
 /// Makes a directory for its owner alone (mode 0700), and those above it if need be: keys and passwords are in it.
@@ -130,6 +134,7 @@ impl DataDir {
     /// [`DataDirError::Unusable`], [`DataDirError::Locked`].
     pub fn lock(&self) -> Result<Lock, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: self.root.clone(), source };
+        let before = self.names();
         if !self.root.is_dir() {
             private_dir(&self.root)?;
         }
@@ -154,8 +159,50 @@ impl DataDir {
             }
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unusable)?;
-        Ok(Lock { _file: file })
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let lock = Lock { _file: file, before };
+        match written {
+            Ok(()) => Ok(lock),
+            Err(e) => {
+                self.remove_since(&lock);
+                Err(unusable(e))
+            }
+        }
+    }
+
+    /// Does what makes a node here, or nothing: when it fails (a full disk), what has come into the directory since it was
+    /// locked is removed, and the directory, too, if it was not there before.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn make<T, E>(&self, lock: &Lock, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        make().inspect_err(|_| self.remove_since(lock))
+    }
+
+    /// The names of what is in the directory; `None` when it cannot be read.
+    fn names(&self) -> Option<HashSet<OsString>> {
+        let entries = fs::read_dir(&self.root).ok()?;
+        Some(entries.filter_map(|e| Some(e.ok()?.file_name())).collect())
+    }
+
+    fn remove_since(&self, lock: &Lock) {
+        let none = HashSet::new();
+        let before = lock.before.as_ref().unwrap_or(&none);
+        let new = self.names().unwrap_or_default();
+        for name in new.difference(before) {
+            let path = self.root.join(name);
+            // Left behind it harms nobody, and a later start names it.
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        if lock.before.is_none() {
+            let _ = fs::remove_dir(&self.root);
+        }
+    }
+
+    /// Bytes that this user may still write to the disk under the directory; `None` where the system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Fails unless a node was made here.
@@ -339,6 +386,31 @@ mod tests {
         assert!(text.contains("--data-dir"), "{text}");
         drop(lock);
         dir.lock().expect("after the first is gone");
+    }
+
+    #[test]
+    fn a_making_that_fails_leaves_only_what_was_there_before() {
+        let (temp, dir) = directory();
+        let fail = |dir: &DataDir| {
+            let lock = dir.lock().expect("lock");
+            let made: Result<(), DataDirError> = dir.make(&lock, || {
+                dir.write_secret("accounts.json", b"{}")?;
+                fs::create_dir(dir.path("tls")).expect("a directory");
+                fs::write(dir.path("tls/key"), b"x").expect("a file");
+                Err(DataDirError::Empty(dir.root().to_owned()))
+            });
+            made.expect_err("it fails");
+        };
+        fail(&dir);
+        assert!(!dir.root().exists());
+        private_dir(dir.root()).expect("a directory");
+        fs::write(dir.path("p2pdb.toml"), b"").expect("write");
+        fail(&dir);
+        assert_eq!(dir.names(), Some(HashSet::from(["p2pdb.toml".into()])));
+        let lock = dir.lock().expect("lock");
+        dir.make(&lock, || dir.write_secret("node.key", b"k")).expect("it works");
+        assert!(dir.path("node.key").exists() && dir.path("LOCK").exists());
+        assert!(temp.path().exists());
     }
 
     #[test]

@@ -198,10 +198,22 @@ fn health_readiness_and_metrics_are_open_and_the_admin_interface_is_not() {
         "p2pdb_blocks ",
         "p2pdb_heads 1",
         "p2pdb_statement_seconds_count{kind=\"select\"} 1",
+        "# TYPE p2pdb_mysql_connections_total counter",
+        "# TYPE p2pdb_state_info gauge",
         "p2pdb_state_info{",
-        "# EOF",
+        "content-type: text/plain; version=0.0.4",
     ] {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    assert!(!metrics.contains("# EOF"), "{metrics}");
+    let (_, open) = http_get_with(&node, "/metrics", "accept: application/openmetrics-text\r\n");
+    for line in [
+        "content-type: application/openmetrics-text; version=1.0.0",
+        "# TYPE p2pdb_mysql_connections counter",
+        "# TYPE p2pdb_state info",
+        "# EOF",
+    ] {
+        assert!(open.contains(line), "{line} is missing in\n{open}");
     }
     let status = node.status();
     assert!(metrics.contains(&status.frontier_digest) && metrics.contains(&status.fingerprint));

@@ -22,7 +22,8 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
     };
     let mut state = match State::load(dir)? {
         Some(mut state) => {
-            let live: Vec<u32> = state.nodes.iter().filter_map(|n| state.running(n.number)).collect();
+            let numbers = state.nodes.iter().map(|n| n.number);
+            let live: Vec<u32> = numbers.filter(|n| state.running(*n).is_some()).collect();
             if live.len() == state.nodes.len() {
                 bail!(
                     "the testnet in {} runs already\n  hint: `p2pdb-testnet status` shows it, `down` stops it",
@@ -31,7 +32,11 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             }
             println!("starting the {} in {} again", counted(state.nodes.len() as u64, "node"), dir.display());
             state.binary = binary;
-            start_again(&mut state)?;
+            if let Err(e) = start_again(&mut state) {
+                // Those that ran before are none of this command's business.
+                let started = state.nodes.iter().map(|n| n.number).filter(|n| !live.contains(n)).collect();
+                return Err(take_down(&mut state, started, e));
+            }
             state
         }
         None => {
@@ -43,10 +48,8 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             }
             state.save()?;
             if let Err(e) = make(&mut state) {
-                // Leave nothing running behind a failed start; the directory stays, to look at.
-                for number in 1..=nodes {
-                    let _ = state.stop(number, true);
-                }
+                // The directory stays, to look at.
+                let e = take_down(&mut state, (1..=nodes).collect(), e);
                 return Err(e.context(format!("remove {} before you try again", dir.display())));
             }
             state
@@ -61,6 +64,27 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         println!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
     }
     outcome
+}
+
+/// Leaves nothing running that a failed start has started; gives the error with what became of them.
+fn take_down(state: &mut State, started: Vec<u32>, why: anyhow::Error) -> anyhow::Error {
+    let mut stopped = Vec::new();
+    let mut left = Vec::new();
+    for number in started {
+        match state.stop(number, false) {
+            Ok(true) => stopped.push(number.to_string()),
+            Ok(false) => {}
+            Err(e) => left.push(format!("node {number} runs on: {e}")),
+        }
+    }
+    let mut text = format!("{why:#}");
+    if !stopped.is_empty() {
+        text += &format!("\n  what this command had started is stopped again: node {}", stopped.join(", "));
+    }
+    for line in left {
+        text += &format!("\n  {line}");
+    }
+    anyhow::anyhow!(text)
 }
 
 fn beside_this() -> anyhow::Result<PathBuf> {

@@ -166,6 +166,7 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     assert!(out.contains("no node is running"), "{out}");
     assert!(pids.iter().all(|p| !lives(*p)), "a process is left");
     assert!(net.status().iter().all(|r| r["pid"].is_null()));
+    a_failed_start_leaves_nothing_running_that_it_started(&net);
     // Everything is there after `up`.
     net.ok(&["up"]);
     net.wait_equal(&[1, 2, 3]);
@@ -174,6 +175,27 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
     net.ok(&["down", "--remove"]);
     assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
+}
+
+fn a_failed_start_leaves_nothing_running_that_it_started(net: &Testnet) {
+    let state = std::fs::read_to_string(net.dir.join("testnet.json")).expect("the testnet's state");
+    let state: Value = serde_json::from_str(&state).expect("JSON");
+    let port = state["nodes"][1]["mysql_port"].as_u64().expect("a port") as u16;
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port of node 2 is free");
+    let error = net.err(&["up"]);
+    for part in ["node 2 has ended", &port.to_string(), "is stopped again"] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+    assert!(net.status().iter().all(|r| r["pid"].is_null()), "{error}");
+    // One that ran before goes on.
+    net.ok(&["restart", "1"]);
+    let pid = net.pid(1).expect("it runs");
+    let error = net.err(&["up"]);
+    assert!(error.contains("node 2 has ended"), "{error}");
+    assert_eq!((net.pid(1), net.pid(2), net.pid(3)), (Some(pid), None, None), "{error}");
+    assert!(lives(pid));
+    drop(taken);
+    net.ok(&["kill", "--graceful", "1"]);
 }
 
 fn the_dump_is_on_all_nodes(net: &Testnet) {

@@ -21,16 +21,16 @@ pub(super) struct Join {
 }
 
 pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
-    let _lock = c.dir.lock()?;
+    let lock = c.dir.lock()?;
     if !c.dir.is_initialised() {
-        node::init(&c.dir, &c.config)?;
+        c.dir.make(&lock, || node::init(&c.dir, &c.config))?;
     }
     node::run(&c.dir, &c.config, Until::Stopped)
 }
 
 pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
-    let _lock = c.dir.lock()?;
-    node::init(&c.dir, &c.config)?;
+    let lock = c.dir.lock()?;
+    c.dir.make(&lock, || node::init(&c.dir, &c.config))?;
     let password = crate::password::unseen(&c.dir)?.unwrap_or_default();
     println!("made a node with a realm of its own in {}", c.dir.root().display());
     println!("  account  root, password {password}  (shown this once; kept in client.cnf)");
@@ -52,11 +52,11 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
             "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"
         );
     }
-    let _lock = c.dir.lock()?;
+    let lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
     let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == args.ticket.trim());
     if !(c.dir.is_initialised() && same) {
-        node::init_joiner(&c.dir, &config, &ticket)?;
+        c.dir.make(&lock, || node::init_joiner(&c.dir, &config, &ticket))?;
     }
     let until = if args.no_run { Until::Joined } else { Until::Stopped };
     node::run(&c.dir, &config, until)?;

@@ -4,6 +4,7 @@
 //! data directory, so file permissions decide who may use it.
 
 mod admin;
+mod exposition;
 mod metrics;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use subtle_eq::same;
 
+use self::exposition::Format;
 use crate::admin::{BEARER, ErrorReport};
 use crate::app::App;
 
@@ -51,12 +53,11 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-async fn metrics_page(State(app): State<Arc<App>>) -> Response {
+async fn metrics_page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let format = Format::wanted(&accepted.collect::<Vec<_>>().join(","));
     match metrics::render(&app) {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], format.write(text)).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }

@@ -245,13 +245,17 @@ pub fn wait_equal(nodes: &[&Node]) {
     });
 }
 
-/// One GET without the token: status and body.
+/// One GET: status and answer.
 pub fn http_get(node: &Node, path: &str, token: Option<&str>) -> (u16, String) {
+    http_get_with(node, path, &token.map(|t| format!("authorization: Bearer {t}\r\n")).unwrap_or_default())
+}
+
+/// One GET with these header lines: status and answer, headers included.
+pub fn http_get_with(node: &Node, path: &str, headers: &str) -> (u16, String) {
     use std::io::Write;
     let address = node.admin().run.http.expect("an HTTP address");
     let mut socket = std::net::TcpStream::connect(&address).expect("connect");
-    let token = token.map(|t| format!("authorization: Bearer {t}\r\n")).unwrap_or_default();
-    write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\n{token}connection: close\r\n\r\n")
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}connection: close\r\n\r\n")
         .expect("send");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer");

@@ -17,6 +17,41 @@ fn a_full_disk_refuses_writes_and_loses_nothing() {
     namespace::run(&["--mount"], "disk_full::a_full_disk_refuses_writes_and_loses_nothing", inside);
 }
 
+#[test]
+fn an_init_that_finds_no_room_leaves_nothing_behind() {
+    namespace::run(&["--mount"], "disk_full::an_init_that_finds_no_room_leaves_nothing_behind", inside_init);
+}
+
+fn inside_init() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let small = temp.path().join("small");
+    std::fs::create_dir(&small).expect("a directory");
+    namespace::ok(&format!("mount -t tmpfs -o size=4m tmpfs {}", small.display()));
+    let data = small.join("node");
+    // From no room at all to nearly enough, so that it fails at each of its steps.
+    let names = || {
+        let entries = std::fs::read_dir(&small).expect("a listing");
+        entries.map(|e| e.expect("an entry").file_name().into_string().expect("a name")).collect::<Vec<_>>()
+    };
+    let mut failed = 0;
+    for free_kib in (0..=512).step_by(32) {
+        // tmpfs gives pages: what is written first is what is taken.
+        std::fs::write(small.join("full"), vec![1u8; (4 << 20) - free_kib * 1024]).expect("filled");
+        let output = run(&data, &["init"]);
+        let err = text(&output.stderr);
+        if output.status.success() {
+            break;
+        }
+        failed += 1;
+        assert!(err.contains("No space left") || err.contains("disk is full"), "{free_kib} KiB free: {err}");
+        assert_eq!(names(), ["full"], "{free_kib} KiB free: {err}");
+    }
+    assert!(failed > 2, "{failed}");
+    std::fs::remove_file(small.join("full")).expect("removed");
+    let _ = std::fs::remove_dir_all(&data);
+    run_ok(&data, &["init"]);
+}
+
 fn count(node: &Node, who: &str) -> u64 {
     let rows = node.query(&format!("SELECT COUNT(*) FROM d.t WHERE who = '{who}'")).expect("reads go on");
     rows[0][0].parse().expect("a count")
@@ -59,6 +94,9 @@ fn inside() {
     assert!(a.log().contains("disk is full"), "the log says so");
     assert_eq!(count(&a, "a"), acknowledged, "what was acknowledged is there, and nothing else");
     assert_eq!(http_get(&a, "/healthz", None).0, 200);
+    let (code, body) = http_get(&a, "/readyz", None);
+    assert!(code == 503 && body.contains("the disk is full"), "{code} {body}");
+    assert_eq!(http_get(&b, "/readyz", None).0, 200);
 
     // Those that were to be committed together with the one that met the full disk hear the same.
     let node = &a;
