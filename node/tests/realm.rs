@@ -335,6 +335,56 @@ fn an_older_copy_of_a_killed_node_asks_for_its_own_blocks_over_quic_before_it_wr
 }
 
 #[test]
+fn two_copies_of_a_node_that_write_are_noticed_once() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let (at, copy, other) = (temp.path().join("a"), temp.path().join("copy"), temp.path().join("c"));
+    let a = Node::start(&at, &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let c = Node::join(&other, &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &c]);
+    let author = a.status().node;
+    assert!(a.stop() && c.stop());
+    let copied = std::process::Command::new("cp").arg("-a").arg(&at).arg(&copy).status();
+    assert!(copied.expect("cp runs").success());
+    // Each writes while nobody else runs.
+    let a = Node::start(&at, &[]);
+    a.query("INSERT INTO d.t VALUES (1)").expect("a row");
+    assert!(a.stop());
+    let twin = Node::start(&copy, &[]);
+    twin.query("INSERT INTO d.t VALUES (2)").expect("a row");
+    let c = Node::start(&other, &["--bootstrap", &twin.status().listening[0]]);
+    wait_equal(&[&twin, &c]);
+    assert!(!c.log().contains("a chain has forked"), "{}", c.log());
+    assert!(twin.stop());
+
+    let a = Node::start(&at, &["--bootstrap", &c.status().listening[0]]);
+    wait_equal(&[&a, &c]);
+    assert_eq!(c.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["2"]]);
+    let check = |node: &Node| {
+        let forks = node.query("SELECT * FROM p2pdb.forks").expect("rows");
+        assert_eq!(forks.len(), 1, "{forks:?}");
+        let log = node.log();
+        let said: Vec<&str> = log.lines().filter(|l| l.contains("a chain has forked")).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("WARN") && said[0].contains(&author), "{said:?}");
+        // Author and the two blocks, which are the tips of their branches.
+        for cell in [&forks[0][0], &forks[0][3], &forks[0][4]] {
+            assert!(said[0].contains(cell), "{cell} is not in {said:?}");
+        }
+        let (_, metrics) = http_get(node, "/metrics", None);
+        assert!(metrics.lines().any(|l| l == "p2pdb_forks 1"), "{metrics}");
+    };
+    check(&a);
+    check(&c);
+    assert!(c.stop());
+    // Known from before, it is no news.
+    let c = Node::start(&other, &["--bootstrap", &a.status().listening[0]]);
+    check(&c);
+    assert!(a.stop() && c.stop());
+}
+
+#[test]
 fn an_owner_without_an_accounts_key_invites_no_writer_that_could_write_for_nobody() {
     let temp = tempfile::tempdir().expect("a directory");
     let a = Node::start(&temp.path().join("a"), &[]);

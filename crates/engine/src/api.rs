@@ -141,6 +141,8 @@ pub struct Status {
     pub pending_blocks: u64,
     /// Blocks held, and served, but not applied: the realm's rules number is newer than this program.
     pub kept_blocks: u64,
+    /// Forks of chains in the log: two nodes wrote with one key.
+    pub forks: u64,
     /// Writes are refused, and why.
     pub refuses_writes: Option<String>,
     /// A fingerprint differed from a peer's at an equal frontier, and where.

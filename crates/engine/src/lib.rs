@@ -14,6 +14,7 @@ mod core;
 mod engine;
 mod environment;
 mod error;
+mod forks;
 mod functions;
 mod job;
 mod local;

@@ -140,6 +140,7 @@ impl Engine {
             stamp: published.heads.iter().map(|h| h.stamp).max().unwrap_or(Stamp(0)),
             pending_blocks: published.pending,
             kept_blocks: published.kept.map_or(0, |k| k.blocks),
+            forks: published.dag().forks().iter().map(|f| f.branches.len() as u64 - 1).sum(),
             refuses_writes: inner.refuses_writes(published.kept),
             alarm: inner.health.lock().alarm.clone(),
         }

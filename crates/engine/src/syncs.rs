@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::arrive::Announced;
 use crate::engine::{Engine, Inner, Published};
 use crate::error::EngineError;
+use crate::forks::Forked;
 use crate::job::After;
 use crate::writer::Writer;
 use p2pdb_model::fault::{self, Fault};
@@ -147,10 +148,12 @@ impl Engine {
 
 impl Inner {
     /// A group is committed: readers see it now, everybody else when it is durable.
-    pub(crate) fn committed(&self, writer: MutexGuard<'_, Writer>, made: Vec<FullBlock>, then: After) {
+    pub(crate) fn committed(&self, mut writer: MutexGuard<'_, Writer>, made: Vec<FullBlock>, then: After) {
+        let forked = writer.take_forked();
         let published = Arc::new(writer.to_publish());
         let before = self.published.swap(published.clone());
         drop(writer);
+        forked.iter().for_each(Forked::warn);
         if let (Some(keeps), None) = (&published.kept, &before.kept) {
             tracing::error!("{}", keeps.why());
         }

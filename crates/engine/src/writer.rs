@@ -24,6 +24,7 @@ use crate::arrive::Arriving;
 use crate::core::Core;
 use crate::engine::Published;
 use crate::error::EngineError;
+use crate::forks::Forked;
 use crate::functions::{self, by_rules};
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
@@ -74,6 +75,8 @@ pub(crate) struct Writer {
     open: Option<OpenBlock>,
     leased: Option<Leased>,
     made: Vec<FullBlock>,
+    /// Forks that came to light since the last commit.
+    forked: Vec<Forked>,
     touched: HashMap<ObjectId, u64>,
     broken: bool,
     /// DAG, access or schema have changed since the last commit.
@@ -124,6 +127,7 @@ impl Writer {
             open: None,
             leased: None,
             made: Vec::new(),
+            forked: Vec::new(),
             touched: HashMap::new(),
             broken: false,
             dirty: false,
@@ -259,8 +263,14 @@ impl Writer {
         }
     }
 
+    /// The forks that came to light with what was committed.
+    pub(crate) fn take_forked(&mut self) -> Vec<Forked> {
+        std::mem::take(&mut self.forked)
+    }
+
     /// Takes the group back.
     pub(crate) fn rollback(&mut self) {
+        self.forked.clear();
         if let Err(e) = self.db.rollback() {
             tracing::error!(error = %e, "a rollback failed");
         }
@@ -616,6 +626,7 @@ impl Writer {
     ) -> Result<(), EngineError> {
         if let Some(branch) = logged::new_branch(placed) {
             self.db.add_branch(&branch)?;
+            self.forked.extend(Forked::by(placed, &self.db)?);
         }
         let list = placed.unseen.to_bytes();
         let unseen = match placed.unseen_same_as {

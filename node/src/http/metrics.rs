@@ -1,4 +1,5 @@
-//! `/metrics` in OpenMetrics text. Read when asked for; nothing is counted twice.
+//! What `/metrics` says, in OpenMetrics text ([`super::exposition`] makes the older format of it). Read when asked for;
+//! nothing is counted twice.
 
 use std::fmt::Error;
 use std::sync::atomic::Ordering::Relaxed;
@@ -133,6 +134,7 @@ impl Collector for Reading {
             s.kept_blocks,
         )?;
         gauge(e, "heads", "Heads of the DAG", s.heads.len() as u64)?;
+        gauge(e, "forks", "Forks of chains in the log (p2pdb.forks)", s.forks)?;
         gauge(
             e,
             "newest_block_ms",
