@@ -24,6 +24,7 @@ mod program;
 mod queue;
 mod read_set;
 pub mod realm;
+mod row_notes;
 mod rules;
 mod run;
 mod session;

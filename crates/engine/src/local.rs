@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::error::store_to_sql;
 use crate::functions::by_rules;
 use crate::program::{functions, triggers};
+use crate::row_notes::RowNotes;
 use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
@@ -510,14 +511,18 @@ fn or_skip<T>(
 
 fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
     let seed = w.random();
-    let mut collected: Vec<Option<Vec<Vec<Value>>>> = Vec::new();
+    let mut collected: Vec<Option<(Vec<Vec<Value>>, RowNotes)>> = Vec::new();
     for step in &plan.steps {
         let Some((sql, slots)) = &step.collect else {
             collected.push(None);
             continue;
         };
-        let params = bind(w, core, slots, bound, seed)?;
-        collected.push(Some(collect(w, core, bound, sql, &params)?));
+        let (params, notes, wrong) = RowNotes::or_error(|| bind(w, core, slots, bound, seed))?;
+        let rows = collect(w, core, bound, sql, &params)?;
+        if let Some(e) = wrong.filter(|_| !rows.is_empty()) {
+            return Err(e);
+        }
+        collected.push(Some((rows, notes)));
     }
     let mut outcome = Outcome::default();
     let row_checks = bind_checks(w, core, bound, &plan.row_checks, seed)?;
@@ -534,18 +539,24 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
     for (step, rows) in plan.steps.iter().zip(collected) {
         let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
         let fires = !plan.truncate && triggers::fires(table, event);
-        let params = bind(w, core, &step.slots, bound, seed)?;
-        let sets = match rows {
-            None => vec![params],
-            Some(rows) => rows
-                .into_iter()
-                .map(|mut row| {
+        let (params, notes, wrong) = RowNotes::or_error(|| bind(w, core, &step.slots, bound, seed))?;
+        let one_by_one = rows.is_some();
+        let (sets, of_rows) = match rows {
+            None => (vec![params], None),
+            Some((rows, notes)) => {
+                let with_params = |mut row: Vec<Value>| {
                     row.extend(params.iter().cloned());
                     row
-                })
-                .collect(),
+                };
+                (rows.into_iter().map(with_params).collect(), Some(notes))
+            }
         };
-        for values in sets {
+        for (row, values) in (1..).zip(sets) {
+            if one_by_one {
+                execute::context::set_row(row);
+                of_rows.iter().for_each(|n| n.tell(row));
+                notes.tell(row);
+            }
             let once = |w: &mut dyn Tables, core: &mut Core| {
                 let mark = w.db().capture_mark();
                 let lends = bound.statement.compiled().plan.functions;
@@ -569,8 +580,15 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
                 // The row was found, whether it is skipped or not.
                 or_skip(w, core, &row_checks, write)?.unwrap_or((1, 0))
             } else {
-                write(w, core)?
+                match (write(w, core), &wrong) {
+                    (Ok((0, changed)), _) => (0, changed),
+                    (_, Some(wrong)) => return Err(wrong.clone()),
+                    (written, None) => written?,
+                }
             };
+            if !one_by_one {
+                notes.tell_all(found);
+            }
             outcome.found += found;
             outcome.affected += changed;
         }

@@ -173,6 +173,14 @@ pub fn take_error() -> Option<SqlError> {
     CURRENT.with(|c| c.borrow_mut().error.take())
 }
 
+/// Does something as IGNORE does it: values that do not fit are warnings.
+pub fn ignoring<T>(f: impl FnOnce() -> T) -> T {
+    let was = CURRENT.with(|c| std::mem::replace(&mut c.borrow_mut().ignore, true));
+    let done = f();
+    CURRENT.with(|c| c.borrow_mut().ignore = was);
+    done
+}
+
 /// Reads something of the context.
 pub fn read<T>(f: impl FnOnce(&Context) -> T) -> T {
     CURRENT.with(|c| f(&c.borrow()))
@@ -194,14 +202,20 @@ pub fn note(level: NoteLevel, code: u16, message: impl Into<String>) {
     });
 }
 
-/// Forgets the warnings raised after there were `count`; whether there were any.
-pub fn drop_warnings_since(count: u64) -> bool {
+/// Takes away the warnings raised after there were `count`: those of them that were kept.
+pub fn take_warnings_since(count: u64) -> Vec<Note> {
     CURRENT.with(|c| {
         let mut c = c.borrow_mut();
         let new = c.warning_count.saturating_sub(count);
         c.warning_count -= new;
         let keep = c.warnings.len().saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
-        c.warnings.truncate(keep);
-        new > 0
+        c.warnings.split_off(keep)
     })
+}
+
+/// Forgets the warnings raised after there were `count`; whether there were any.
+pub fn drop_warnings_since(count: u64) -> bool {
+    let before = read(|c| c.warning_count);
+    take_warnings_since(count);
+    before > count
 }
