@@ -280,6 +280,8 @@ fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts()
     const SESSIONS: u64 = 16;
     const TRANSACTIONS: u64 = 40;
     const ROWS: u64 = 10_000;
+    /// Per transaction more than 100 a second beside any speed that the sessions reach: 5 arrive while 8 commit.
+    const BLOCKS: u64 = SESSIONS * TRANSACTIONS * 5 / 8;
     let a = Node::begin(1);
     let mut s = a.session();
     s.run("CREATE DATABASE d; CREATE TABLE d.c (id INT PRIMARY KEY, v INT)");
@@ -287,31 +289,36 @@ fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts()
     s.run(&format!("INSERT INTO d.c VALUES {}", values.join(",")));
     let b = a.join(2);
     let mut at_b = b.session();
-    for n in 1..=400 {
+    for n in 1..=BLOCKS {
         at_b.run(&format!("UPDATE d.c SET v = v + 1 WHERE id = {}", ROWS + n));
     }
     drop(at_b);
     let blocks = a.missing_from(&b);
-    assert!(blocks.len() >= 400);
-    let done = AtomicBool::new(false);
-    let (conflicts, committed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let blocks_in_all = blocks.len() as u64;
+    assert!(blocks_in_all >= BLOCKS);
+    let conflicts = AtomicU64::new(0);
+    // Arrivals and transactions keep step by counting each other, at whatever speed.
+    let step = Step::default();
     std::thread::scope(|scope| {
         let arriving = scope.spawn(|| {
-            // 100 blocks a second, as long as there are any and somebody works.
-            for block in blocks {
-                if !done.load(Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
+            for (n, block) in (1..).zip(blocks) {
+                // Not before the sessions are nearly so far.
+                step.wait(|s| (s.committed + SESSIONS) * blocks_in_all >= n * SESSIONS * TRANSACTIONS);
                 let arrived = a.engine.ingest(vec![block]).block();
-                assert_eq!(arrived.fault, None);
+                assert_eq!((arrived.fault, arrived.applied.len()), (None, 1));
+                step.note(|s| s.arrived += 1);
             }
         });
         let workers: Vec<_> = (0..SESSIONS)
             .map(|w| {
                 let mut s = a.session();
-                let (conflicts, committed) = (&conflicts, &committed);
+                let (conflicts, step) = (&conflicts, &step);
                 scope.spawn(move || {
                     for n in 0..TRANSACTIONS {
+                        // Not long before the arrivals are so far.
+                        step.wait(|s| {
+                            (s.arrived + SESSIONS) * SESSIONS * TRANSACTIONS >= s.committed * blocks_in_all
+                        });
                         let id = (w * 7_919 + n * 104_729) % ROWS + 1;
                         loop {
                             s.run("BEGIN");
@@ -322,7 +329,7 @@ fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts()
                             match s.try_run(&write) {
                                 Ok(_) => {
                                     s.run("COMMIT");
-                                    committed.fetch_add(1, Ordering::SeqCst);
+                                    step.note(|s| s.committed += 1);
                                     break;
                                 }
                                 Err(e) => {
@@ -338,16 +345,43 @@ fn read_modify_write_beside_arriving_blocks_loses_nothing_and_hardly_conflicts()
         for w in workers {
             w.join().expect("a worker");
         }
-        done.store(true, Ordering::SeqCst);
+        let during = step.now(|s| s.arrived);
+        assert!(during + 2 * SESSIONS >= blocks_in_all, "{during} blocks arrived meanwhile");
         arriving.join().expect("the arrivals");
     });
-    let (conflicts, committed) = (conflicts.into_inner(), committed.into_inner());
+    let (conflicts, committed) = (conflicts.into_inner(), step.now(|s| s.committed));
     assert_eq!(committed, SESSIONS * TRANSACTIONS);
     assert!(conflicts * 100 < committed, "{conflicts} conflicts in {committed} transactions");
     let sum = a.session().rows(&format!("SELECT SUM(v) FROM d.c WHERE id <= {ROWS}"));
     assert_eq!(sum, [committed.to_string()], "an update was lost");
     converge(&[&a, &b]);
-    assert_eq!(b.session().rows("SELECT SUM(v) FROM d.c"), [(committed + 400).to_string()]);
+    assert_eq!(b.session().rows("SELECT SUM(v) FROM d.c"), [(committed + BLOCKS).to_string()]);
+}
+
+/// How far arrivals and transactions are.
+#[derive(Default)]
+struct Steps {
+    arrived: u64,
+    committed: u64,
+}
+
+#[derive(Default)]
+struct Step(std::sync::Mutex<Steps>, std::sync::Condvar);
+
+impl Step {
+    fn wait(&self, until: impl Fn(&Steps) -> bool) {
+        let steps = self.0.lock().expect("no panic");
+        drop(self.1.wait_while(steps, |s| !until(s)).expect("no panic"));
+    }
+
+    fn note(&self, f: impl FnOnce(&mut Steps)) {
+        f(&mut self.0.lock().expect("no panic"));
+        self.1.notify_all();
+    }
+
+    fn now<T>(&self, f: impl FnOnce(&Steps) -> T) -> T {
+        f(&self.0.lock().expect("no panic"))
+    }
 }
 
 /// A statement that was begun and waits.
