@@ -1,5 +1,6 @@
 //! What can go wrong in the engine, and how a client is told.
 
+use p2pdb_block::Refusal;
 use p2pdb_sql::error::SqlError;
 use p2pdb_store::StoreError;
 
@@ -14,7 +15,7 @@ pub enum EngineError {
     Store(#[from] StoreError),
     /// A block of our own could not be made.
     #[error("cannot write a block: {0}")]
-    Block(#[from] p2pdb_block::Refusal),
+    Block(#[from] Refusal),
     /// The data directory holds something else than was expected.
     #[error("{0}")]
     State(String),
@@ -36,10 +37,21 @@ impl EngineError {
             EngineError::Store(e) => store_to_sql(e),
             EngineError::Full(text) => SqlError::new(DISK_FULL, "HY000", text.clone()),
             EngineError::Stopping => SqlError::new(1053, "08S01", "Server shutdown in progress"),
+            EngineError::Block(Refusal::TooLarge { .. }) => transaction_too_large(),
             EngineError::Block(_) | EngineError::State(_) => SqlError::new(1105, "HY000", self.to_string()),
             EngineError::Refused(why) => SqlError::new(1290, "HY000", why.clone()),
         }
     }
+}
+
+/// 1197: a transaction is one part of a block, and what it changes is kept in memory until it is committed.
+pub(crate) fn transaction_too_large() -> SqlError {
+    let max = p2pdb_block::limits::BLOCK_BODY_BYTES_TOTAL_MAX >> 20;
+    let message = format!(
+        "Multi-statement transaction required more than {max} MiB of storage, which is the most that one transaction may \
+         change; commit in smaller parts"
+    );
+    SqlError::new(1197, "HY000", message)
 }
 
 /// A fault of the store as a MySQL error. Constraint violations are worded where the statement is known.
@@ -50,6 +62,7 @@ pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
             "HY000",
             "Disk full; the statement changed nothing. Free some space, then try again",
         ),
+        StoreError::CaptureFull { .. } => transaction_too_large(),
         StoreError::Interrupted => SqlError::new(1317, "70100", "Query execution was interrupted"),
         StoreError::StepBudget(_) => SqlError::new(
             3024,

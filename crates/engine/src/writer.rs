@@ -32,6 +32,9 @@ use crate::read_set::{Blind, Reads, Seen};
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
 const BLOCK_BYTES_FULL: usize = 512 << 10;
 
+/// What the changes of a transaction may take, bytes; the rest of its block is for accounts and layouts.
+const TRANSACTION_BYTES_MAX: usize = p2pdb_block::limits::BLOCK_BODY_BYTES_TOTAL_MAX - (64 << 10);
+
 /// The block that local transactions of this group go into.
 struct OpenBlock {
     stamp: Stamp,
@@ -55,6 +58,8 @@ struct Leased {
     generated: HashSet<(ObjectId, u64)>,
     /// As its last statement had it.
     foreign_key_checks: bool,
+    /// Up to this mark the changes take so many bytes of a block.
+    measured: (usize, usize),
 }
 
 /// See the module.
@@ -328,7 +333,8 @@ impl Writer {
         f: impl FnOnce(&mut Writer) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
         self.enter(account).map_err(|e| e.to_sql())?;
-        match f(self).and_then(|t| self.leave().map(|()| t).map_err(|e| e.to_sql())) {
+        let ended = f(self).and_then(|t| self.fits().map(|()| t));
+        match ended.and_then(|t| self.leave().map(|()| t).map_err(|e| e.to_sql())) {
             Ok(t) => Ok(t),
             Err(e) => {
                 self.undo();
@@ -350,14 +356,44 @@ impl Writer {
             named: Vec::new(),
             generated: HashSet::new(),
             foreign_key_checks: true,
+            measured: (mark, 0),
         });
         Ok(())
     }
 
-    /// Ends a local transaction well: its net changes go into the open block.
+    /// 1197 when the statement that has just run makes the transaction larger than a block may be.
+    pub(crate) fn fits(&mut self) -> Result<(), SqlError> {
+        let Writer { leased, merger, db, .. } = self;
+        let Some(leased) = leased else { return Ok(()) };
+        let (mark, before) = leased.measured;
+        let bytes = db.captured_since(mark, |new| merger.log_bytes(db, new));
+        let mut bytes = before + bytes.map_err(|e| crate::error::store_to_sql(&e))?;
+        if bytes > TRANSACTION_BYTES_MAX {
+            // Rows that were written several times are one change each.
+            let net = db.captured_since(leased.mark, |all| merger.net_log_bytes(db, all));
+            bytes = net.map_err(|e| crate::error::store_to_sql(&e))?;
+        }
+        if bytes > TRANSACTION_BYTES_MAX {
+            return Err(crate::error::transaction_too_large());
+        }
+        leased.measured = (db.capture_mark(), bytes);
+        Ok(())
+    }
+
+    /// Ends a local transaction well: its net changes go into the open block. When that fails it is still entered, to be undone.
     pub(crate) fn leave(&mut self) -> Result<(), EngineError> {
-        let site = self.tx_site()?;
         let leased = self.leased.take().expect("invariant: a transaction is left that was entered");
+        match self.push_leased(&leased) {
+            Ok(()) => Ok(self.db.release(leased.savepoint)?),
+            Err(e) => {
+                self.leased = Some(leased);
+                Err(e)
+            }
+        }
+    }
+
+    fn push_leased(&mut self, leased: &Leased) -> Result<(), EngineError> {
+        let site = self.tx_site()?;
         self.db.set_capture(false);
         let captured = self.db.take_captured(leased.mark);
         if !captured.is_empty() {
@@ -384,7 +420,6 @@ impl Writer {
                 self.push(leased.account, &layouts, changes, Some(net))?;
             }
         }
-        self.db.release(leased.savepoint)?;
         Ok(())
     }
 
@@ -478,6 +513,9 @@ impl Writer {
         };
         let savepoint = leased.named[i].1;
         leased.named.truncate(if undo { i + 1 } else { i });
+        if undo {
+            leased.measured = (leased.mark, 0);
+        }
         let ended = if undo { self.db.rollback_to(savepoint) } else { self.db.release(savepoint) };
         ended.map_err(|e| crate::error::store_to_sql(&e))?;
         Ok(true)

@@ -178,7 +178,7 @@ fn a_statement_that_the_sessions_own_tables_cannot_repeat_is_taken_back_whole() 
     a.run("DELETE FROM t WHERE id = 0; INSERT INTO t VALUES (2, 'y')");
     assert_eq!(
         a.error("UPDATE t JOIN p USING (id) SET t.b = REPEAT('z', 60000000), p.v = p.v + 1 WHERE id = 2"),
-        1105
+        1197
     );
     assert_eq!(a.rows("SELECT v FROM p ORDER BY id"), ["10", "21"]);
     a.run("COMMIT");

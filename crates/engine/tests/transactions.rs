@@ -384,6 +384,52 @@ impl Step {
     }
 }
 
+#[test]
+fn a_transaction_that_grows_too_large_fails_at_the_statement_and_can_be_ended() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (id INT PRIMARY KEY, x LONGTEXT); INSERT INTO t VALUES (0, 'before')");
+    let insert = |id: u64| format!("INSERT INTO t VALUES ({id}, REPEAT('x', {}))", 16 << 20);
+    for (end, left) in [("ROLLBACK", "0"), ("COMMIT", "7")] {
+        s.run("BEGIN");
+        for id in 1..=7 {
+            s.run(&insert(id));
+        }
+        // 8 times 16 MiB, and what is around them.
+        for id in [8, 9] {
+            let error = s.try_run(&insert(id)).map(drop).expect_err("too large");
+            assert_eq!(error.code, 1197, "{error}");
+            assert!(error.message.contains("128 MiB"), "{error}");
+        }
+        assert!(s.session.in_transaction());
+        // The statement is taken back and nothing else, and what is small still fits.
+        s.run("UPDATE t SET x = 'after' WHERE id = 0");
+        assert_eq!(s.rows("SELECT COUNT(*), MAX(id) FROM t"), ["8|7"]);
+        s.run(end);
+        assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE id > 0"), [left]);
+    }
+    s.run("DELETE FROM t WHERE id > 0");
+    // What comes to nothing within the transaction takes no room in the block; a savepoint gives back what came after it.
+    s.run("BEGIN");
+    for id in 1..=4 {
+        s.run(&insert(id));
+        s.run(&format!("DELETE FROM t WHERE id = {id}"));
+    }
+    s.run("SAVEPOINT p");
+    for id in 1..=4 {
+        s.run(&insert(id));
+    }
+    s.run("ROLLBACK TO p");
+    for id in 1..=6 {
+        s.run(&insert(id));
+    }
+    s.run("COMMIT");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE id > 0"), ["6"]);
+    // A single statement hears the same.
+    assert_eq!(s.error("INSERT INTO t SELECT id + 10, CONCAT(x, x) FROM t WHERE id > 0"), 1197);
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE id > 0"), ["6"]);
+}
+
 /// A statement that was begun and waits.
 fn begun(s: &mut support::TestSession, sql: &str) -> p2pdb_engine::Wait {
     let statement = s.session.prepare(sql).expect("a statement");

@@ -58,6 +58,7 @@ mod log_tests;
 mod materialize;
 mod materialize_plan;
 mod meaning;
+mod measure;
 pub mod meta;
 mod newer;
 mod objects;

@@ -197,6 +197,7 @@ impl Session {
                     // What it did to the copies is done once more, or all of it is taken back.
                     reader.redo(&changes).inspect_err(|_| unknown = true).map_err(|e| store_to_sql(&e))?;
                 }
+                writer.fits()?;
                 Ok(outcome)
             })
         });
