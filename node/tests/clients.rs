@@ -114,6 +114,51 @@ fn pymysql_works() {
 }
 
 #[test]
+fn a_dump_of_all_databases_holds_each_and_loads_into_a_fresh_node() {
+    let (_dir, node) = node();
+    let (_other_dir, other) = self::node();
+    // Before and behind `mysql` and `p2pdb` in the order in which they are dumped.
+    for sql in [
+        "CREATE DATABASE before_all",
+        "CREATE TABLE before_all.t (id INT PRIMARY KEY, x VARCHAR(20))",
+        "INSERT INTO before_all.t VALUES (1, 'a'), (2, NULL)",
+        "CREATE DATABASE zoo CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        "CREATE TABLE zoo.animal (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin UNIQUE, legs INT CHECK (legs >= 0))",
+        "INSERT INTO zoo.animal (name, legs) VALUES ('Ibis', 2), ('ibis', 2)",
+        "CREATE VIEW zoo.birds AS SELECT name FROM zoo.animal WHERE legs = 2",
+        "CREATE DATABASE nothing_in_it",
+    ] {
+        node.query(sql).expect(sql);
+    }
+    let defaults = |of: &Node| format!("--defaults-file={}", of.dir.root().join("client.cnf").display());
+    let dump = |of: &Node, options: &[&str]| {
+        let mut program = Command::new("mariadb-dump");
+        let output =
+            program.arg(defaults(of)).args(["--all-databases", "--skip-dump-date"]).args(options).output();
+        let output = output.expect("mariadb-dump is there: scripts/test installs it");
+        assert!(output.status.success(), "{options:?}: {}", text(&output.stderr));
+        assert!(output.stderr.is_empty(), "{options:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    for options in [&[][..], &["--single-transaction", "--routines", "--triggers", "--events"]] {
+        let all = dump(&node, options);
+        let named: std::collections::BTreeSet<&str> = all.lines().filter(|l| l.starts_with("USE ")).collect();
+        let want = ["USE `before_all`;", "USE `nothing_in_it`;", "USE `zoo`;"];
+        assert_eq!(named, want.into(), "{options:?}");
+        let mut load = Command::new("mariadb")
+            .arg(defaults(&other))
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("the mariadb client is there: scripts/test installs it");
+        std::io::Write::write_all(&mut load.stdin.take().expect("piped"), all.as_bytes()).expect("written");
+        assert!(load.wait().expect("it ends").success(), "{all}");
+        // The header names the host and its version only: the same.
+        assert_eq!(dump(&other, options), all);
+    }
+    assert_eq!(other.query("SELECT name FROM zoo.birds ORDER BY 1").expect("rows"), [["Ibis"], ["ibis"]]);
+}
+
+#[test]
 fn node_mysql2_works() {
     let (_dir, node) = node();
     let mut program = Command::new("node");

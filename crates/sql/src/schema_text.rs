@@ -351,7 +351,9 @@ pub fn create_table(catalog: &Catalog, table: &Table, next: u64) -> String {
     let mut keys: Vec<_> = table.foreign_keys.iter().collect();
     keys.sort_by(|a, b| a.name.cmp(&b.name));
     lines.extend(keys.into_iter().filter_map(|k| foreign_key(catalog, table, k)));
-    lines.extend(table.checks.iter().map(|k| {
+    let mut checks: Vec<_> = table.checks.iter().collect();
+    checks.sort_by_cached_key(|k| k.name.to_lowercase());
+    lines.extend(checks.into_iter().map(|k| {
         let off = if k.def.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
         format!("CONSTRAINT {} CHECK ({}){off}", quote(&k.name), k.def.expression)
     }));

@@ -62,8 +62,6 @@ child | 1 | child_parent | 1 | parent_id | A | 0 | NULL | NULL | YES | BTREE |  
 > SHOW DATABASES
 Database
 information_schema
-mysql
-p2pdb
 performance_schema
 test
 

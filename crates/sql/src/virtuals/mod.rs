@@ -24,6 +24,9 @@ pub use information::type_of_field;
 
 /// The databases that hold virtual tables only.
 pub const DATABASES: [&str; 4] = ["information_schema", "mysql", "p2pdb", "performance_schema"];
+/// Those of them that SHOW DATABASES lists. Programs that dump all databases leave out these two and no others, and what
+/// is in `mysql` and `p2pdb` is not to be loaded anywhere.
+pub const LISTED: [&str; 2] = ["information_schema", "performance_schema"];
 /// The database of the tables behind SHOW; no client can list it.
 pub const SHOW: &str = "$show";
 

@@ -24,7 +24,7 @@ pub(super) const SCHEMATA: &[Col] = &[
 /// Every database with its default collation, as SHOW DATABASES lists them.
 pub(in crate::virtuals) fn databases(cx: &Cx<'_>) -> Vec<(String, Collation)> {
     let own = cx.catalog.databases().map(|d| (d.name.clone(), d.def.collation));
-    let fixed = virtuals::DATABASES.iter().map(|d| ((*d).to_owned(), Collation::Utf8mb4_0900AiCi));
+    let fixed = virtuals::LISTED.iter().map(|d| ((*d).to_owned(), Collation::Utf8mb4_0900AiCi));
     let mut all: Vec<_> = own.chain(fixed).collect();
     all.sort();
     all
