@@ -219,14 +219,33 @@ fn long_results_and_long_statements_pass_the_packet_limit_of_16_mib() {
 #[test]
 fn a_statement_beyond_max_allowed_packet_is_refused() {
     let (_temp, node) = start(&["--max-allowed-packet", "1MiB"]);
-    let mut c = node.client(None);
-    match c.run(&format!("SELECT '{}'", "x".repeat(2 << 20))) {
-        Ok(Err(e)) => assert_eq!(e.code, 1153),
-        Ok(Ok(_)) => panic!("a statement of 2 MiB was taken"),
-        // The node closes without reading the rest, so the error may be lost on the way.
-        Err(_) => {}
+    for mib in [1, 2, 20] {
+        let mut c = node.client(None);
+        let long = format!("SELECT '{}'", "x".repeat(mib << 20));
+        // All of it is taken from the socket, so that the client hears why.
+        let error = c.run(&long).expect("an answer").expect_err("too long");
+        assert_eq!((error.code, error.sqlstate.as_str()), (1153, "08S01"), "{mib} MiB");
+        assert!(c.run("SELECT 1").is_err(), "the connection is closed");
     }
     assert_eq!(node.query("SELECT 1").expect("undisturbed"), [["1"]]);
+}
+
+/// A statement that goes on until somebody ends it.
+const ENDLESS: &str = "SELECT COUNT(*) FROM d.n a, d.n b, d.n c, d.n e WHERE a.id + b.id + c.id + e.id < 0";
+
+fn endless_table(c: &mut MysqlClient) {
+    query(c, "CREATE DATABASE d").expect("a database");
+    query(c, "CREATE TABLE d.n (id INT PRIMARY KEY)").expect("a table");
+    let rows: Vec<String> = (0..1000).map(|n| format!("({n})")).collect();
+    query(c, &format!("INSERT INTO d.n VALUES {}", rows.join(","))).expect("rows");
+}
+
+/// Waits until this connection runs a statement with these words.
+fn wait_running(by: &mut MysqlClient, id: &str, words: &str) {
+    eventually("it runs", || {
+        let all = query(by, "SHOW PROCESSLIST").expect("a list");
+        all.iter().any(|p| p[0] == id && p[7].contains(words)).then_some(())
+    });
 }
 
 #[test]
@@ -237,11 +256,33 @@ fn kill_ends_another_connection_and_kill_query_only_its_statement() {
     query(&mut b, &format!("KILL QUERY {id}")).expect("killed");
     assert_eq!(query(&mut a, "SELECT 1").expect("still there"), [["1"]]);
     query(&mut b, &format!("KILL {id}")).expect("killed");
-    eventually("the connection ends", || match a.run("SELECT 1") {
-        Ok(Ok(_)) => None,
-        Ok(Err(_)) | Err(_) => Some(()),
-    });
+    let error = a.run("SELECT 1").expect("the reason").expect_err("killed");
+    assert_eq!(error.code, 1317);
+    assert!(a.run("SELECT 1").is_err(), "the connection is closed");
     assert_eq!(query(&mut b, "KILL 999999").expect_err("nobody").code, 1094);
+}
+
+#[test]
+fn kill_ends_a_statement_that_runs() {
+    let (_temp, node) = start(&[]);
+    let mut b = node.client(None);
+    endless_table(&mut b);
+    for (kill, survives) in [("KILL QUERY", true), ("KILL", false)] {
+        let mut a = node.client(None);
+        let id = query(&mut a, "SELECT CONNECTION_ID()").expect("an id")[0][0].clone();
+        let runs = std::thread::spawn(move || {
+            let ended = a.run(ENDLESS);
+            (a, ended)
+        });
+        wait_running(&mut b, &id, "FROM d.n a");
+        query(&mut b, &format!("{kill} {id}")).expect("killed");
+        let (mut a, ended) = runs.join().expect("no panic");
+        assert_eq!(ended.expect("an answer").expect_err("interrupted").code, 1317, "{kill}");
+        match survives {
+            true => assert_eq!(query(&mut a, "SELECT 1").expect("still there"), [["1"]]),
+            false => assert_eq!(a.run("SELECT 1").expect("the reason").expect_err("killed").code, 1317),
+        }
+    }
 }
 
 #[test]
@@ -259,25 +300,79 @@ fn an_unfinished_transaction_of_a_client_that_leaves_is_rolled_back() {
 }
 
 #[test]
-fn a_stop_answers_clients_with_1053_and_loses_nothing() {
+fn a_stop_answers_every_client_with_1053_and_loses_nothing() {
+    const WRITERS: usize = 8;
     let (temp, node) = start(&[]);
     let mut c = node.client(None);
     query(&mut c, "CREATE DATABASE d").expect("a database");
-    query(&mut c, "CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
-    query(&mut c, "INSERT INTO d.t VALUES (1), (2)").expect("rows");
-    let waiting = std::thread::spawn(move || {
-        // The node speaks first: the client waits for nothing it has asked.
-        let _ = c.run("SELECT SLEEP(0)");
-        std::thread::sleep(Duration::from_millis(500));
-        c.run("SELECT 1")
+    query(&mut c, "CREATE TABLE d.t (who INT, n INT, PRIMARY KEY (who, n))").expect("a table");
+    query(&mut c, "CREATE TABLE d.u (id INT PRIMARY KEY)").expect("a table");
+    // One idles, one has a transaction open that it does not end.
+    let mut idle = node.client(None);
+    let mut open = node.client(None);
+    query(&mut open, "BEGIN").expect("begun");
+    query(&mut open, "SELECT * FROM d.u").expect("a snapshot");
+    let begun = std::sync::Barrier::new(WRITERS + 1);
+    let acknowledged: Vec<u64> = std::thread::scope(|s| {
+        let write = |who: usize| {
+            let (mut c, begun) = (node.client(None), &begun);
+            s.spawn(move || {
+                for n in 0.. {
+                    match c.run(&format!("INSERT INTO d.t VALUES ({who}, {n})")).expect("an answer to each") {
+                        Ok(_) if n == 0 => drop(begun.wait()),
+                        Ok(_) => {}
+                        Err(e) => {
+                            assert_eq!((e.code, e.sqlstate.as_str()), (1053, "08S01"), "{e}");
+                            return n;
+                        }
+                    }
+                }
+                unreachable!()
+            })
+        };
+        let writers: Vec<_> = (0..WRITERS).map(write).collect();
+        begun.wait();
+        node.signal("TERM");
+        writers.into_iter().map(|w| w.join().expect("no panic")).collect()
     });
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(node.stop());
-    match waiting.join().expect("no panic") {
-        Ok(Err(e)) => assert_eq!(e.code, 1053),
-        Ok(Ok(_)) => panic!("answered after the stop"),
-        Err(_) => {}
+    assert!(node.wait_end().success());
+    for c in [&mut idle, &mut open] {
+        let error = c.run("SELECT 1").expect("an answer").expect_err("stopped");
+        assert_eq!((error.code, error.sqlstate.as_str()), (1053, "08S01"));
+        assert!(c.run("SELECT 1").is_err(), "the connection is closed");
     }
     let node = Node::start(&temp.path().join("node"), &[]);
-    assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["2"]]);
+    for (who, n) in acknowledged.into_iter().enumerate() {
+        let rows = node.query(&format!("SELECT COUNT(*) FROM d.t WHERE who = {who}")).expect("a count");
+        assert_eq!(rows, [[n.to_string()]], "what was acknowledged, and nothing else");
+    }
+}
+
+#[test]
+fn a_stop_lets_statements_finish_and_ends_those_that_do_not() {
+    let (temp, node) = start(&["--shutdown-timeout", "1s"]);
+    let (mut holder, mut waiter, mut endless) = (node.client(None), node.client(None), node.client(None));
+    let mut watcher = node.client(None);
+    endless_table(&mut watcher);
+    query(&mut watcher, "CREATE TABLE d.t (id INT PRIMARY KEY)").expect("a table");
+    let id_of = |c: &mut MysqlClient| query(c, "SELECT CONNECTION_ID()").expect("an id")[0][0].clone();
+    let (waiter_id, endless_id) = (id_of(&mut waiter), id_of(&mut endless));
+    query(&mut holder, "BEGIN").expect("begun");
+    query(&mut holder, "INSERT INTO d.t VALUES (1)").expect("it holds the writer");
+    std::thread::scope(|s| {
+        // It waits for the writer, which is free once the holder is sent away and rolled back.
+        let waits = s.spawn(move || {
+            query(&mut waiter, "INSERT INTO d.t VALUES (2)").expect("it is done");
+            waiter.run("SELECT 1").expect("an answer").expect_err("stopped").code
+        });
+        let runs = s.spawn(move || endless.run(ENDLESS).expect("an answer").expect_err("stopped").code);
+        wait_running(&mut watcher, &waiter_id, "INSERT INTO");
+        wait_running(&mut watcher, &endless_id, "FROM d.n a");
+        node.signal("TERM");
+        assert_eq!(waits.join().expect("no panic"), 1053);
+        assert_eq!(runs.join().expect("no panic"), 1053);
+    });
+    assert!(node.wait_end().success());
+    let node = Node::start(&temp.path().join("node"), &[]);
+    assert_eq!(node.query("SELECT id FROM d.t").expect("rows"), [["2"]]);
 }

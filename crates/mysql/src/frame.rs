@@ -28,6 +28,8 @@ pub(crate) struct FrameReader {
     missing: usize,
     payload: Vec<u8>,
     complete: bool,
+    /// The packet is too large: what is left of it is passed over.
+    skipping: bool,
     /// A packet was taken and its answer is not finished: nothing more is parsed.
     held: bool,
     backlog: Vec<u8>,
@@ -45,6 +47,7 @@ impl FrameReader {
             missing: 0,
             payload: Vec::new(),
             complete: false,
+            skipping: false,
             held: false,
             backlog: Vec::new(),
             backlog_used: 0,
@@ -153,7 +156,9 @@ impl FrameReader {
                 self.begin_frame()?;
             }
             let count = rest.len().min(self.missing);
-            self.payload.extend_from_slice(&rest[..count]);
+            if !self.skipping {
+                self.payload.extend_from_slice(&rest[..count]);
+            }
             self.missing -= count;
             rest = &rest[count..];
             if self.missing > 0 {
@@ -161,6 +166,9 @@ impl FrameReader {
             }
             self.header_len = 0;
             self.complete = self.frame_len() < FRAME_BYTES_MAX;
+            if self.complete && self.skipping {
+                return Err(ProtocolError::TooLarge);
+            }
         }
         Ok(bytes.len() - rest.len())
     }
@@ -176,10 +184,19 @@ impl FrameReader {
             return Err(ProtocolError::OutOfOrder);
         }
         self.sequence = self.sequence.wrapping_add(1);
-        if self.payload.len() + length > self.packet_bytes_max {
-            return Err(ProtocolError::TooLarge);
-        }
         self.missing = length;
+        if self.skipping {
+            return Ok(());
+        }
+        if self.payload.len() + length > self.packet_bytes_max {
+            // The client waits for an answer that is numbered behind its last frame.
+            if length < FRAME_BYTES_MAX {
+                return Err(ProtocolError::TooLarge);
+            }
+            self.skipping = true;
+            self.payload = Vec::new();
+            return Ok(());
+        }
         self.payload.reserve(length.min(RESERVE_BYTES_MAX));
         Ok(())
     }
@@ -287,6 +304,20 @@ mod tests {
         let mut reader = FrameReader::new(FRAME_BYTES_MAX + 1);
         let long = packet(&vec![0; FRAME_BYTES_MAX + 2]);
         assert_eq!(reader.receive(&long), Err(ProtocolError::TooLarge));
+    }
+
+    #[test]
+    fn a_packet_of_several_frames_that_is_too_large_is_passed_over_to_its_end() {
+        let mut reader = FrameReader::new(1024);
+        let long = packet(&vec![0; 2 * FRAME_BYTES_MAX + 5]);
+        let mut ended = None;
+        for (i, chunk) in long.chunks(1 << 16).enumerate() {
+            assert_eq!(ended, None, "at its end");
+            ended = reader.receive(chunk).err();
+            assert!(reader.buffered_bytes() < 1 << 17, "{i}");
+        }
+        assert_eq!(ended, Some(ProtocolError::TooLarge));
+        assert_eq!(*reader.sequence(), 3, "the number of the answer that the client expects");
     }
 
     #[test]

@@ -64,8 +64,12 @@ struct Client<'a> {
     found_rows: bool,
 }
 
-/// How long a client that was told to go is still listened to.
+/// How long a client that was told to go is still listened to when it says nothing.
 const LINGER: Duration = Duration::from_millis(200);
+/// How long it is listened to in all.
+const PARTING: Duration = Duration::from_secs(10);
+/// How much it may still say, in bytes: more than a client sends before it looks for an answer.
+const PARTING_BYTES_MAX: usize = 64 << 20;
 
 /// Serves one client until it leaves or is cut.
 pub(super) async fn serve(
@@ -115,10 +119,7 @@ impl Client<'_> {
                 match self.connection.poll() {
                     Ok(Some(event)) => self.on_event(event).await?,
                     Ok(None) => break,
-                    Err(e) => {
-                        self.flush().await?;
-                        return Err(e.into());
-                    }
+                    Err(e) => return self.cut(e).await,
                 }
                 if self.connection.output().len() >= FLUSH_BYTES {
                     self.flush().await?;
@@ -145,27 +146,55 @@ impl Client<'_> {
                 return Ok(());
             }
             self.door.stats.received(read);
+            // What came after the end is not begun any more.
+            if let Some(end) = self.ending() {
+                return self.leave(end).await;
+            }
             if let Err(e) = self.connection.receive(&buffer[..read]) {
-                self.flush().await?;
-                return Err(e.into());
+                return self.cut(e).await;
             }
         }
     }
 
     fn ending(&self) -> Option<End> {
-        let killed = self.session.as_ref().is_some_and(Session::killed);
-        if killed { Some(End::Killed) } else { self.control.ending() }
+        let killed = || self.session.as_ref().is_some_and(Session::killed).then_some(End::Killed);
+        // A stop ends with killing those that have not left.
+        self.control
+            .ending()
+            .filter(|e| *e == End::Shutdown)
+            .or_else(killed)
+            .or_else(|| self.control.ending())
     }
 
     async fn leave(&mut self, end: End) -> Result<()> {
         debug!(id = self.id, "ending a MySQL client: {end:?}");
         self.connection.close_with(&end.error());
+        self.part().await
+    }
+
+    /// Cuts a client that breaks the protocol; it has been told why.
+    async fn cut(&mut self, why: ProtocolError) -> Result<()> {
+        self.part().await?;
+        Err(why.into())
+    }
+
+    /// Says the last words, then listens until the client leaves: what is on its way would be answered by a reset, which
+    /// makes the client forget the reason.
+    async fn part(&mut self) -> Result<()> {
         self.flush().await?;
         self.stream.shutdown().await?;
-        // A statement that is on its way would be answered by a reset, which makes the client forget the reason.
-        let mut rest = [0; 1024];
-        let linger = async { while self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
-        let _ = tokio::time::timeout(LINGER, linger).await;
+        let stream = &mut self.stream;
+        let listen = async {
+            let mut rest = [0; READ_BYTES];
+            let mut left = PARTING_BYTES_MAX;
+            while left > 0 {
+                match tokio::time::timeout(LINGER, stream.read(&mut rest)).await {
+                    Ok(Ok(n)) if n > 0 => left = left.saturating_sub(n),
+                    _ => break,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PARTING, listen).await;
         Ok(())
     }
 
@@ -426,6 +455,11 @@ impl Client<'_> {
                 self.answer(&outcome, more);
                 Ok(true)
             }
+            // It was interrupted because the node stops.
+            Err(e) if e.code == INTERRUPTED && self.control.ending() == Some(End::Shutdown) => {
+                self.connection.error(&End::Shutdown.error());
+                Ok(false)
+            }
             Err(e) => {
                 self.refuse(&e);
                 Ok(false)
@@ -617,8 +651,11 @@ impl Client<'_> {
     }
 }
 
+/// MySQL's number for a statement that a KILL ended.
+const INTERRUPTED: u16 = 1317;
+
 fn interrupted() -> SqlError {
-    SqlError::new(1317, "70100", "Query execution was interrupted")
+    SqlError::new(INTERRUPTED, "70100", "Query execution was interrupted")
 }
 
 fn server_error(e: &SqlError) -> ServerError {

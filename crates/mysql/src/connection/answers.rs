@@ -44,8 +44,15 @@ impl Connection {
     }
 
     /// Sends an error at any time and closes: shutdown (1053), KILL (1317), timeouts (4031), faults (1105).
+    ///
+    /// Between two commands it is numbered as the answer to the next one: that is when clients read it, and most of them take
+    /// nothing that is numbered otherwise.
     pub fn close_with(&mut self, error: &ServerError) {
         if !self.is_closed() {
+            if matches!(self.phase, Phase::Idle) {
+                let sequence = self.frames.sequence();
+                *sequence = (*sequence).max(1);
+            }
             self.packet(|out| put_error(out, error));
             self.phase = Phase::Closed;
         }
