@@ -135,6 +135,7 @@ fn session(engine: &Engine) -> Result<p2pdb_engine::Session> {
         host: "localhost".to_owned(),
         database: None,
         connection_id: 1,
+        attributes: Vec::new(),
     };
     Ok(engine.session(&options)?)
 }

@@ -11,6 +11,7 @@ use crate::client_file::ClientFile;
 
 /// What is read from the socket at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
+const COM_QUIT: u8 = 1;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that is logged in.
@@ -53,6 +54,11 @@ impl MysqlClient {
         &mut self.client
     }
 
+    /// The socket.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Sends what is queued and gives the next event.
     ///
     /// # Errors
@@ -90,6 +96,19 @@ impl MysqlClient {
                 ClientEvent::Error(e) => return Ok(Err(e)),
                 _ => {}
             }
+        }
+    }
+}
+
+impl Drop for MysqlClient {
+    /// Takes leave, so that the node does not count it as a client that was cut off.
+    fn drop(&mut self) {
+        // In the middle of an answer there is no leave to take.
+        if self.client.is_idle() {
+            self.client.silent_command(COM_QUIT, &[]);
+            let mut output = Vec::new();
+            self.client.take_output(&mut output);
+            let _ = self.socket.write_all(&output);
         }
     }
 }

@@ -118,37 +118,59 @@ pub fn node_name(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
     Ok(dir.read_text("node.name")?.unwrap_or_else(|| config.node_name.clone()))
 }
 
-/// Opens the engine of a directory; its writer does not run yet.
+/// Opens the engine of a directory; its writer does not run yet. `port`: where MySQL clients are served, if they are.
 ///
 /// # Errors
 /// When there is no node, or its store cannot be opened.
-pub fn open_engine(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
+pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<Engine> {
     dir.must_be_initialised()?;
+    let node_key = dir.read_node_key()?;
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
     let engine = Engine::open(EngineConfig {
         rules: p2pdb_model::RULES,
         directory: dir.root().to_owned(),
-        node_key: dir.read_node_key()?,
+        variables: variables(dir, config, &node_id(&node_key), port),
+        node_key,
         account_keys,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         idle_transaction_ms: config.idle_transaction_timeout.as_millis() as u64,
         lock_wait_ms: config.lock_wait_timeout.as_millis() as u64,
         disk: None,
-        variables: variables(config),
     });
     engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
 }
 
 /// Settings that clients see as system variables.
-fn variables(config: &Config) -> Vec<(&'static str, Value)> {
+fn variables(dir: &DataDir, config: &Config, node: &NodeId, port: Option<u16>) -> Vec<(&'static str, Value)> {
     let wait = Value::from_u64(config.wait_timeout.as_secs().max(1));
+    let text = |t: String| Value::Text(t);
+    let tls = if config.mysql_tls == TlsMode::Off { "DISABLED" } else { "YES" };
+    let root = std::path::absolute(dir.root()).unwrap_or_else(|_| dir.root().to_owned());
     vec![
+        ("port", Value::from_u64(port.unwrap_or_else(|| config.mysql_listen.port()).into())),
+        ("bind_address", text(config.mysql_listen.ip().to_string())),
+        ("hostname", text(rustix::system::uname().nodename().to_string_lossy().into_owned())),
+        ("server_uuid", text(server_uuid(node))),
+        ("datadir", text(format!("{}/", root.display()))),
+        ("have_ssl", text(tls.to_owned())),
+        ("have_openssl", text(tls.to_owned())),
+        ("require_secure_transport", Value::Int((config.mysql_tls == TlsMode::Required).into())),
         ("wait_timeout", wait.clone()),
         ("interactive_timeout", wait),
         ("max_connections", Value::from_u64(config.max_connections as u64)),
         ("max_allowed_packet", Value::from_u64(config.max_allowed_packet_bytes as u64)),
     ]
+}
+
+/// The node's key as a UUID of version 8 (RFC 9562): the same as long as the node has its key.
+fn server_uuid(node: &NodeId) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&node.0[..16]);
+    bytes[6] = 0x80 | bytes[6] & 0x0f;
+    bytes[8] = 0x80 | bytes[8] & 0x3f;
+    let h = p2pdb_model::ids::hex(&bytes);
+    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
 }
 
 /// The engine's writer on its thread.
@@ -248,7 +270,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         TlsMode::On | TlsMode::Required => Some(tls::acceptor(dir, &name)?),
     };
     let logins = Arc::new(Logins::load(dir)?);
-    let engine = open_engine(dir, config)?;
+    let engine = open_engine(dir, config, Some(mysql_address.port()))?;
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
 
     let shared = Arc::new(Shared::default());

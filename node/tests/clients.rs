@@ -58,6 +58,10 @@ fn the_mariadb_program_loads_a_script_and_shows_tables() {
     assert_eq!(run(&["-N", "shop"], "SELECT * FROM till ORDER BY id"), "1\tapple\n2\tb'c\n");
     assert!(run(&["-t", "shop"], "SHOW TABLES").contains("| till           |"));
     assert!(run(&["shop"], "STATUS").contains("8.0."));
+    let tls = "SHOW STATUS LIKE 'Ssl_cipher'; SHOW STATUS LIKE 'Ssl_version'";
+    let with = run(&["-N", "--ssl", "--ssl-verify-server-cert=0"], tls);
+    assert!(with.starts_with("Ssl_cipher\tTLS_") && with.ends_with("Ssl_version\tTLSv1.3\n"), "{with}");
+    assert_eq!(run(&["-N", "--skip-ssl"], tls), "Ssl_cipher\t\nSsl_version\t\n");
 }
 
 #[test]
@@ -107,13 +111,6 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
 }
 
 #[test]
-fn pymysql_works() {
-    let (_dir, node) = node();
-    let python = std::env::var_os("P2PDB_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    run_client(Command::new(python).arg(script("pymysql_client.py")), &node.client_file());
-}
-
-#[test]
 fn a_dump_of_all_databases_holds_each_and_loads_into_a_fresh_node() {
     let (_dir, node) = node();
     let (_other_dir, other) = self::node();
@@ -156,6 +153,13 @@ fn a_dump_of_all_databases_holds_each_and_loads_into_a_fresh_node() {
         assert_eq!(dump(&other, options), all);
     }
     assert_eq!(other.query("SELECT name FROM zoo.birds ORDER BY 1").expect("rows"), [["Ibis"], ["ibis"]]);
+}
+
+#[test]
+fn pymysql_works() {
+    let (_dir, node) = node();
+    let python = std::env::var_os("P2PDB_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    run_client(Command::new(python).arg(script("pymysql_client.py")), &node.client_file());
 }
 
 #[test]

@@ -216,6 +216,86 @@ fn long_results_and_long_statements_pass_the_packet_limit_of_16_mib() {
     assert!(rows[0][0] == long, "the value came back changed");
 }
 
+/// Status variables as numbers.
+fn numbers(c: &mut MysqlClient, scope: &str, names: &[&str]) -> Vec<u64> {
+    let rows = query(c, &format!("SHOW {scope} STATUS")).expect("rows");
+    let number = |name: &&str| {
+        let row = rows.iter().find(|r| r[0] == *name).unwrap_or_else(|| panic!("{name} is not shown"));
+        row[1].parse().unwrap_or_else(|_| panic!("{row:?}"))
+    };
+    names.iter().map(number).collect()
+}
+
+#[test]
+fn status_and_variables_tell_what_this_node_is_and_what_it_counts() {
+    let (temp, node) = start(&["--max-connections", "3"]);
+    let port = node.status().mysql.rsplit_once(':').expect("a port").1.to_owned();
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name").trim().to_owned();
+    let mut a = node.client(None);
+    let said = "SELECT @@port, @@hostname, @@bind_address, @@have_compress, @@have_ssl, @@require_secure_transport, @@datadir";
+    let data = format!("{}/", node.dir.root().display());
+    let want = [&port, &hostname, "127.0.0.1", "NO", "YES", "0", &data].map(str::to_owned);
+    assert_eq!(query(&mut a, said).expect("a row"), [want]);
+    let uuid = query(&mut a, "SELECT @@server_uuid").expect("a row")[0][0].clone();
+    assert!(uuid.len() == 36 && uuid.as_bytes()[14] == b'8' && !uuid.starts_with("00000000-0000"), "{uuid}");
+    assert_eq!(query(&mut a, "SET SESSION max_allowed_packet = 4096").expect_err("read only").code, 1621);
+
+    let own = "SELECT ATTR_NAME, ATTR_VALUE, ORDINAL_POSITION FROM performance_schema.session_account_connect_attrs \
+               WHERE PROCESSLIST_ID = CONNECTION_ID()";
+    assert_eq!(query(&mut a, own).expect("a row"), [["program_name", "test", "0"]]);
+
+    let names = ["Connections", "Threads_connected", "Threads_running", "Max_used_connections"];
+    let first = numbers(&mut a, "GLOBAL", &names);
+    assert_eq!(first[1..], [1, 1, 1]);
+    let (b, mut c) = (node.client(None), node.client(None));
+    assert!(TcpStream::connect(("127.0.0.1", port.parse().expect("a port"))).is_ok());
+    eventually("the fourth is refused", || {
+        let refused = numbers(&mut a, "GLOBAL", &["Connection_errors_max_connections"]);
+        (refused == [1]).then_some(())
+    });
+    assert_eq!(numbers(&mut a, "GLOBAL", &names), [first[0] + 3, 3, 1, 3]);
+    // A client that leaves without a word, and one that does not log in.
+    b.socket().shutdown(std::net::Shutdown::Both).expect("shut");
+    eventually("it is gone", || (numbers(&mut a, "GLOBAL", &["Threads_connected"]) == [2]).then_some(()));
+    assert_eq!(numbers(&mut a, "GLOBAL", &["Aborted_clients", "Aborted_connects"]), [1, 0]);
+    drop(TcpStream::connect(("127.0.0.1", port.parse().expect("a port"))).expect("connected"));
+    eventually("it is noticed", || {
+        (numbers(&mut a, "GLOBAL", &["Aborted_clients", "Aborted_connects"]) == [1, 1]).then_some(())
+    });
+
+    // Of the session, and of all.
+    let traffic = ["Bytes_received", "Bytes_sent", "Questions", "Slow_queries", "Com_select"];
+    let (of_a, of_c) = (numbers(&mut a, "SESSION", &traffic), numbers(&mut c, "SESSION", &traffic));
+    query(&mut c, "SET long_query_time = 0").expect("set");
+    query(&mut c, &format!("SELECT '{}'", "x".repeat(5000))).expect("a row");
+    let (now_a, now_c) = (numbers(&mut a, "SESSION", &traffic), numbers(&mut c, "SESSION", &traffic));
+    assert!(now_a[0] < of_a[0] + 100 && now_c[0] > of_c[0] + 5000, "{now_a:?} {now_c:?}");
+    assert!(now_c[1] > of_c[1] + 5000, "{now_c:?}");
+    assert_eq!((now_a[2] - of_a[2], now_c[2] - of_c[2]), (1, 3));
+    // SET took effect at its own end.
+    assert_eq!((now_a[3], now_c[3]), (0, 1));
+    assert_eq!((now_a[4] - of_a[4], now_c[4] - of_c[4]), (0, 1));
+    let global = numbers(&mut a, "GLOBAL", &traffic);
+    assert!(global[0] >= now_a[0] + now_c[0] && global[2] >= now_a[2] + now_c[2], "{global:?}");
+    assert_eq!((global[3], global[4]), (2, now_a[4] + now_c[4]), "the SHOW STATUS of c was slow as well");
+    assert!(query(&mut a, "SHOW STATUS LIKE 'Ssl_cipher'").expect("a row") == [["Ssl_cipher", ""]]);
+
+    c.protocol().prepare(b"SELECT ?");
+    let ClientEvent::Prepared { statement_id, .. } = c.event().expect("an event") else {
+        panic!("not prepared")
+    };
+    c.protocol().execute(statement_id, &[Param::Int(1)]);
+    while !matches!(c.event().expect("an event"), ClientEvent::Done(_)) {}
+    let counted =
+        ["Com_stmt_prepare", "Com_stmt_execute", "Com_stmt_close", "Prepared_stmt_count", "Com_select"];
+    assert_eq!(numbers(&mut c, "SESSION", &counted), [1, 1, 0, 1, now_c[4] + 1]);
+    drop((a, c));
+    assert!(node.stop());
+    let node = Node::start(&temp.path().join("node"), &["--mysql-tls", "off"]);
+    let row = node.query("SELECT @@server_uuid, @@have_ssl").expect("a row");
+    assert_eq!(row, [[uuid, "DISABLED".to_owned()]], "the same after a restart");
+}
+
 #[test]
 fn a_statement_beyond_max_allowed_packet_is_refused() {
     let (_temp, node) = start(&["--max-allowed-packet", "1MiB"]);

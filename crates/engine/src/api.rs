@@ -88,6 +88,8 @@ pub struct SessionOptions {
     pub database: Option<String>,
     /// The protocol's connection id.
     pub connection_id: u64,
+    /// What the client says of itself: names and values, in its order.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// Where an engine lives and with what keys.

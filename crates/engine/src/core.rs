@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::program::Budget;
 use crate::read_set::{Blind, Reads};
+use crate::tally::Counted;
 use crate::temporary::Temporary;
 
 /// A session's own state; moves to the writer with an autocommit statement and comes back with its outcome.
@@ -71,7 +72,11 @@ pub(crate) struct Handle {
     pub(crate) id: u64,
     pub(crate) user: String,
     pub(crate) host: String,
+    /// See [`crate::SessionOptions::attributes`].
+    pub(crate) attributes: Vec<(String, String)>,
     pub(crate) since_us: AtomicU64,
+    /// What it has run.
+    pub(crate) counted: Counted,
     /// The statement being run, the database, for SHOW PROCESSLIST.
     pub(crate) doing: Mutex<(Option<Arc<str>>, Option<String>)>,
     kill_query: AtomicBool,
@@ -81,8 +86,8 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(id: u64, user: &str, host: &str) -> Self {
-        Handle { id, user: user.to_owned(), host: host.to_owned(), ..Handle::default() }
+    pub(crate) fn new(id: u64, user: &str, host: &str, counted: Counted) -> Self {
+        Handle { id, user: user.to_owned(), host: host.to_owned(), counted, ..Handle::default() }
     }
 
     pub(crate) fn kill(&self, query_only: bool) {

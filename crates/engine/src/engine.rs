@@ -30,6 +30,7 @@ use crate::rules::Keeps;
 use crate::session::Session;
 use crate::statement::Statement;
 use crate::syncs::Syncs;
+use crate::tally::{Counted, Tally};
 use crate::temporary::Temporary;
 use crate::writer::Writer;
 
@@ -111,6 +112,9 @@ impl Published {
 /// Refused blocks remembered.
 const REFUSED_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("invariant: not zero");
 
+/// See [`Engine::status_by`].
+pub(crate) type ServedStatus = Box<dyn Fn(u64, bool) -> Vec<(&'static str, String)> + Send + Sync>;
+
 /// Called after each commit that added blocks, with the blocks made here. Must not block.
 pub type CommitHook = Box<dyn Fn(&Announced) + Send + Sync>;
 
@@ -155,6 +159,10 @@ pub(crate) struct Inner {
     fronts: [Mutex<Front>; FRONTS],
     costs: Box<[AtomicU64]>,
     sessions: Mutex<HashMap<u64, Arc<Handle>>>,
+    /// What the sessions have run that are gone.
+    pub(crate) ended: Arc<Tally>,
+    /// Status counters of whoever serves clients.
+    pub(crate) served: OnceLock<ServedStatus>,
     random: Mutex<(Vec<u8>, usize)>,
     lock_wait_us: u64,
     /// Nobody runs the writer: see [`Engine::drive_by_hand`].
@@ -259,6 +267,8 @@ impl Engine {
             fronts: Default::default(),
             costs: (0..COSTS).map(|_| AtomicU64::new(0)).collect(),
             sessions: Mutex::default(),
+            ended: Arc::default(),
+            served: OnceLock::new(),
             random: Mutex::new((vec![0; RANDOM_POOL_BYTES], RANDOM_POOL_BYTES)),
             lock_wait_us: lock_wait_ms.saturating_mul(1_000),
             by_hand: AtomicBool::new(false),
@@ -371,6 +381,22 @@ impl Engine {
         }
     }
 
+    /// Says once where the status counters come from that the embedder counts: given a session's id, and whether those of
+    /// all sessions are asked for. They go before the engine's own of the same name.
+    pub fn status_by(
+        &self,
+        served: impl Fn(u64, bool) -> Vec<(&'static str, String)> + Send + Sync + 'static,
+    ) {
+        // Whoever comes later would say the same.
+        let _ = self.inner.served.set(Box::new(served));
+    }
+
+    /// Statements that clients have sent.
+    pub fn questions(&self) -> u64 {
+        let named = self.inner.tally(None).named();
+        named.into_iter().find(|(name, _)| name == "Questions").map_or(0, |(_, n)| n)
+    }
+
     /// Open sessions.
     pub fn sessions(&self) -> usize {
         self.inner.sessions.lock().len()
@@ -413,7 +439,10 @@ impl Inner {
         if let Some(db) = &options.database {
             state.use_database(&published.catalog, db)?;
         }
-        let handle = Arc::new(Handle::new(options.connection_id, &options.user, &options.host));
+        let counted = Counted::new(&self.ended);
+        let mut handle = Handle::new(options.connection_id, &options.user, &options.host, counted);
+        handle.attributes.clone_from(&options.attributes);
+        let handle = Arc::new(handle);
         handle.since_us.store(self.clock.now_us(), Ordering::Relaxed);
         handle.doing.lock().1 = state.database.clone();
         self.sessions.lock().insert(options.connection_id, handle.clone());
@@ -516,6 +545,15 @@ impl Inner {
 
     pub(crate) fn forget(&self, id: u64) {
         self.sessions.lock().remove(&id);
+    }
+
+    /// What a session has run, or all of them together.
+    pub(crate) fn tally(&self, session: Option<u64>) -> Tally {
+        let handles = self.handles();
+        match session {
+            Some(id) => Tally::sum(handles.iter().filter(|h| h.id == id).map(|h| &*h.counted)),
+            None => Tally::sum(handles.iter().map(|h| &*h.counted).chain([&*self.ended])),
+        }
     }
 
     pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {

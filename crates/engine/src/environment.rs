@@ -52,18 +52,22 @@ impl virtuals::Environment for Environment<'_> {
                 time_s: now_us.saturating_sub(h.since_us.load(Ordering::Relaxed)) / 1_000_000,
                 state: if doing.is_some() { "executing" } else { "" }.to_owned(),
                 info: doing.map(|t| t.to_string()),
+                attributes: h.attributes.clone(),
             }
         };
         self.inner.handles().iter().map(process).collect()
     }
 
-    fn status(&self, _global: bool) -> Vec<(String, String)> {
+    fn status(&self, session: u64, global: bool) -> Vec<(String, String)> {
         let c = &self.inner.counters;
         let count = |name: &str, n: u64| (name.to_owned(), n.to_string());
         let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
         let published = self.inner.published.load();
-        vec![
-            count("Threads_connected", self.inner.handles().len() as u64),
+        let handles = self.inner.handles();
+        let running = handles.iter().filter(|h| h.doing.lock().0.is_some()).count();
+        let mut all = vec![
+            count("Threads_connected", handles.len() as u64),
+            count("Threads_running", running as u64),
             count("Uptime", self.inner.clock.now_us().saturating_sub(self.inner.started_us) / 1_000_000),
             count("P2pdb_blocks", published.blocks),
             count("P2pdb_blocks_applied", load(&c.blocks_applied)),
@@ -72,7 +76,13 @@ impl virtuals::Environment for Environment<'_> {
             count("P2pdb_blocks_refused", load(&c.blocks_refused)),
             count("P2pdb_groups", load(&c.groups)),
             count("P2pdb_transactions", load(&c.transactions)),
-        ]
+        ];
+        let tally = self.inner.tally((!global).then_some(session));
+        all.extend(tally.named().into_iter().map(|(name, n)| (name, n.to_string())));
+        if let Some(served) = self.inner.served.get() {
+            all.extend(served(session, global).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        }
+        all
     }
 
     fn accounts(&self) -> Vec<(String, String)> {

@@ -33,6 +33,7 @@ mod statement;
 mod status;
 mod syncs;
 mod tables;
+mod tally;
 mod temporary;
 mod turns;
 mod wait;

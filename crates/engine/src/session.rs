@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
+use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Literal, Scope};
@@ -241,7 +242,7 @@ impl Session {
             // A schema statement commits what is open also when it fails.
             Err(e) if self.in_transaction() && e.code != SYNTAX_ERROR && is_schema_statement(text) => {
                 let commit = self.inner.compile("COMMIT".into(), &self.core().state, &catalog, None)?;
-                Ok(commit.failing(e))
+                Ok(commit.failing(e, text))
             }
             other => other,
         }
@@ -323,14 +324,35 @@ impl Session {
             0 => 0,
             ms => now_us.saturating_add(ms.saturating_mul(1_000)),
         };
+        self.handle.counted.question();
         let bound = Bound { statement: statement.clone(), params: params.into() };
         let flow = self.begin(bound, sink);
         self.go_on(flow, sink)
     }
 
+    /// Counts something of the protocol that is no statement, such as preparing one; `None`: of no kind of its own.
+    pub fn count(&self, command: Option<Command>) {
+        self.handle.counted.query();
+        self.handle.counted.command(command);
+    }
+
+    /// Counts what a statement of the protocol is, beside what it runs.
+    pub fn count_kind(&self, command: Command) {
+        self.handle.counted.command(Some(command));
+    }
+
+    /// Counts a statement of the client that [`Self::prepare`] has refused.
+    pub fn count_refused(&self, text: &str, why: &SqlError) {
+        self.handle.counted.question();
+        if why.code != SYNTAX_ERROR {
+            self.handle.counted.command(Command::of(text));
+        }
+    }
+
     /// Runs a statement of the client, or one of the stored procedure that is running.
     pub(crate) fn begin(&mut self, mut bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
+        self.handle.counted.command(statement.command());
         if let Some(e) = statement.fails() {
             return self.commit(Then::Fail(e.clone()), sink);
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sql::front::{Compiled, Literal, LiteralKind, Scope};
@@ -18,6 +19,8 @@ pub struct Statement(Arc<Inner>);
 struct Inner {
     text: Arc<str>,
     compiled: Compiled,
+    /// What it is counted as.
+    command: Option<Command>,
     epoch: u64,
     /// A schema statement that is wrong: it commits what is open, as MySQL's does, and then fails so.
     fails: Option<SqlError>,
@@ -34,7 +37,8 @@ struct Typed {
 
 impl Statement {
     pub(crate) fn new(text: Arc<str>, compiled: Compiled, epoch: u64) -> Self {
-        Statement(Arc::new(Inner { text, compiled, epoch, fails: None, last: Mutex::default() }))
+        let command = Command::of(&text);
+        Statement(Arc::new(Inner { text, compiled, command, epoch, fails: None, last: Mutex::default() }))
     }
 
     /// The same statement as it was last typed, if that was in this scope for parameters of these kinds.
@@ -54,13 +58,14 @@ impl Statement {
         }
     }
 
-    /// This statement, as one that commits and then fails.
-    pub(crate) fn failing(&self, fails: SqlError) -> Self {
+    /// This statement (a COMMIT), as what is left of another one that fails after it.
+    pub(crate) fn failing(&self, fails: SqlError, failed: &str) -> Self {
         let Inner { text, compiled, epoch, .. } = &*self.0;
         let (text, compiled) = (text.clone(), compiled.clone());
         Statement(Arc::new(Inner {
             text,
             compiled,
+            command: Command::of(failed),
             epoch: *epoch,
             fails: Some(fails),
             last: Mutex::default(),
@@ -69,6 +74,11 @@ impl Statement {
 
     pub(crate) fn fails(&self) -> Option<&SqlError> {
         self.0.fails.as_ref()
+    }
+
+    /// What it is counted as.
+    pub(crate) fn command(&self) -> Option<Command> {
+        self.0.command
     }
 
     /// Its text.

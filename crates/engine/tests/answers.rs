@@ -58,3 +58,78 @@ fn set_names_is_tracked_as_the_variables_that_it_sets() {
     assert_eq!(s.error("SET session_track_transaction_info = STATE"), 1235);
     s.run("SET session_track_state_change = OFF, session_track_transaction_info = OFF");
 }
+
+/// A status variable as a number.
+fn status(s: &mut support::TestSession, scope: &str, name: &str) -> u64 {
+    let rows = s.rows(&format!("SHOW {scope} STATUS LIKE '{name}'"));
+    rows[0].split('|').nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{name}: {rows:?}"))
+}
+
+#[test]
+fn statements_are_counted_by_kind_for_the_session_and_for_all() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (id INT PRIMARY KEY)");
+    s.run("CREATE PROCEDURE p() BEGIN SELECT 1; INSERT INTO t VALUES (7); DELETE FROM t WHERE id = 7; END");
+    s.run("CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW SET @n = 1");
+    // What MySQL 9.7 counts for each: `Com_…`, Questions and Queries beside one of each.
+    for (sql, counted, queries) in [
+        ("SELECT 1", &["select"][..], 1),
+        ("/* c */ (SELECT 1) UNION (SELECT 2)", &["select"], 1),
+        ("INSERT INTO t VALUES (1), (2)", &["insert"], 1),
+        ("INSERT INTO t SELECT 3", &["insert_select"], 1),
+        ("REPLACE INTO t VALUES (1)", &["replace"], 1),
+        ("DELETE FROM t WHERE id = 3", &["delete"], 1),
+        ("UPDATE t SET id = 9 WHERE id = 100", &["update"], 1),
+        ("BEGIN", &["begin"], 1),
+        ("COMMIT", &["commit"], 1),
+        ("SHOW TABLES", &["show_tables"], 1),
+        ("CALL p()", &["call_procedure", "select", "insert", "delete"], 4),
+        ("PREPARE x FROM 'SELECT 2'", &["prepare_sql", "stmt_prepare"], 1),
+        ("EXECUTE x", &["execute_sql", "stmt_execute", "select"], 1),
+        ("DEALLOCATE PREPARE x", &["dealloc_sql", "stmt_close"], 1),
+    ] {
+        for scope in ["SESSION", "GLOBAL"] {
+            let read = |s: &mut support::TestSession| {
+                let rows = s.rows(&format!("SHOW {scope} STATUS"));
+                let pairs = rows.iter().filter_map(|r| r.split_once('|'));
+                let numbers = pairs.filter_map(|(name, n)| Some((name.to_owned(), n.parse().ok()?)));
+                numbers.collect::<std::collections::BTreeMap<String, u64>>()
+            };
+            let before = read(&mut s);
+            let _ = s.try_run(sql);
+            let after = read(&mut s);
+            let mut changed: Vec<(&str, u64)> = after
+                .iter()
+                .filter(|(name, _)| {
+                    name.starts_with("Com_") || matches!(name.as_str(), "Questions" | "Queries")
+                })
+                .map(|(name, n)| (name.as_str(), n - before[name]))
+                .filter(|(name, n)| *n > 0 && *name != "Com_show_status")
+                .collect();
+            let mut want: Vec<(String, u64)> = counted.iter().map(|c| (format!("Com_{c}"), 1)).collect();
+            // And one for the second SHOW STATUS.
+            want.extend([("Queries".to_owned(), queries + 1), ("Questions".to_owned(), 2)]);
+            changed.sort_unstable();
+            want.sort_unstable();
+            assert_eq!(
+                changed,
+                want.iter().map(|(c, n)| (c.as_str(), *n)).collect::<Vec<_>>(),
+                "{scope}: {sql}"
+            );
+            s.run("DELETE FROM t");
+        }
+    }
+    let mut other = node.session();
+    assert_eq!(status(&mut other, "SESSION", "Com_select"), 0, "of the session alone");
+    let all = status(&mut other, "GLOBAL", "Com_select");
+    assert!(all >= 8, "{all}");
+    assert_eq!(status(&mut other, "GLOBAL", "Threads_connected"), 2);
+    drop(s);
+    assert_eq!(status(&mut other, "GLOBAL", "Com_select"), all, "what ended sessions have done still counts");
+    assert_eq!(status(&mut other, "GLOBAL", "Threads_connected"), 1);
+    // Nothing is shown that nobody counts.
+    for name in ["Handler_read_key", "Innodb_rows_read", "Last_query_cost", "Connection_id"] {
+        assert!(other.rows(&format!("SHOW STATUS LIKE '{name}'")).is_empty(), "{name}");
+    }
+}

@@ -116,6 +116,7 @@ fn they_survive_changes_of_the_schema_by_others_and_end_with_the_session() {
         host: "localhost".to_owned(),
         database: None,
         connection_id: 1 << 40,
+        attributes: Vec::new(),
     };
     a.session.change_user(&options).expect("the same account");
     assert!(a.rows("SELECT other FROM d.t").is_empty());

@@ -463,6 +463,7 @@ pub fn session(
         host: "localhost".to_owned(),
         database: database.map(str::to_owned),
         connection_id,
+        attributes: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@
 
 pub mod bind;
 pub mod collate;
+pub mod command;
 pub mod ddl;
 pub mod dml;
 pub mod error;

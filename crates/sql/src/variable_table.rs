@@ -85,6 +85,11 @@ impl Variable {
         }
     }
 
+    /// A session takes it over when it begins, and cannot change it (error 1621).
+    pub fn session_read_only(&self) -> bool {
+        matches!(self.name, "max_allowed_packet" | "max_user_connections" | "net_buffer_length")
+    }
+
     /// `SET name = DEFAULT` is error 1230.
     pub fn no_default(&self) -> bool {
         matches!(self.name, "identity" | "last_insert_id" | "rand_seed1" | "rand_seed2" | "pseudo_thread_id")
@@ -167,13 +172,13 @@ pub const VARIABLES: &[Variable] = &[
     v("gtid_next", Session, false, Kind::Enum(&["AUTOMATIC"]), Text("AUTOMATIC")),
     v("gtid_owned", Both, true, Kind::Text, Text("")),
     v("gtid_purged", Global, false, Kind::Text, Text("")),
-    v("have_compress", Global, true, Kind::Enum(&["YES", "NO"]), Text("YES")),
+    v("have_compress", Global, true, Kind::Enum(&["YES", "NO"]), Text("NO")),
     v("have_dynamic_loading", Global, true, Kind::Enum(&["YES", "NO"]), Text("NO")),
     v("have_geometry", Global, true, Kind::Enum(&["YES", "NO"]), Text("NO")),
-    v("have_openssl", Global, true, Kind::Enum(&["YES", "NO", "DISABLED"]), Text("YES")),
+    v("have_openssl", Global, true, Kind::Enum(&["YES", "NO", "DISABLED"]), Text("DISABLED")),
     v("have_profiling", Global, true, Kind::Enum(&["YES", "NO"]), Text("NO")),
     v("have_query_cache", Global, true, Kind::Enum(&["YES", "NO"]), Text("NO")),
-    v("have_ssl", Global, true, Kind::Enum(&["YES", "NO", "DISABLED"]), Text("YES")),
+    v("have_ssl", Global, true, Kind::Enum(&["YES", "NO", "DISABLED"]), Text("DISABLED")),
     v("have_symlink", Global, true, Kind::Enum(&["YES", "NO", "DISABLED"]), Text("DISABLED")),
     v("histogram_generation_max_mem_size", Both, false, Kind::Int { min: 1000000, max: u64::MAX }, Int(20000000)),
     v("hostname", Global, true, Kind::Text, Text("")),

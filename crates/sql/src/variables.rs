@@ -5,7 +5,7 @@
 //! clients while their effect belongs to another server's engine (`sort_buffer_size`, `innodb_…`). What a variable
 //! does is said in the user's book; a setting that would promise something we do not do is read only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use p2pdb_model::decimal::Decimal;
@@ -223,11 +223,15 @@ pub(crate) fn write(
     Ok(notes)
 }
 
-/// Refuses what may not be set: 1238 read only, 1229 GLOBAL needed, 1228 SESSION only.
+/// Refuses what may not be set: 1238 read only, 1621 read only in a session, 1229 GLOBAL needed, 1228 SESSION only.
 pub(crate) fn writable(v: &Variable, global: bool) -> Result<(), SqlError> {
     let name = v.name;
     if v.read_only {
         return Err(SqlError::new(1238, "HY000", format!("Variable '{name}' is a read only variable")));
+    }
+    if !global && v.session_read_only() {
+        let message = format!("SESSION variable '{name}' is read-only. Use SET GLOBAL to assign the value");
+        return Err(SqlError::new(1621, "HY000", message));
     }
     match (v.scope, global) {
         (Scope::Global, false) => Err(SqlError::new(
@@ -493,16 +497,6 @@ pub fn collation_of_charset(name: &str, charset: &str) -> Result<Collation, SqlE
     Ok(found)
 }
 
-/// Status counters that are always there, for SHOW STATUS; the engine's own come on top.
-pub fn base_status(s: &SessionState) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("Ssl_cipher".to_owned(), String::new()),
-        ("Ssl_version".to_owned(), String::new()),
-        ("Last_query_cost".to_owned(), "0.000000".to_owned()),
-        ("Connection_id".to_owned(), s.connection_id.to_string()),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -545,6 +539,9 @@ mod tests {
             (false, "version", text("9"), Err(1238)),
             (false, "max_connections", int(5), Err(1229)),
             (true, "max_connections", int(500), Ok(Value::Int(500))),
+            (false, "max_allowed_packet", int(4096), Err(1621)),
+            (false, "net_buffer_length", int(4096), Err(1621)),
+            (true, "max_allowed_packet", int(4096), Ok(Value::Int(4096))),
             (true, "last_insert_id", int(5), Err(1228)),
             (false, "sql_mode", text("ANSI_QUOTES"), Ok(Value::Text("ANSI_QUOTES".into()))),
             (false, "sql_mode", text("NO_AUTO_CREATE_USER"), Err(1231)),

@@ -32,7 +32,7 @@ impl Access {
         dir.must_be_initialised()?;
         match dir.lock() {
             Ok(lock) => {
-                let engine = node::open_engine(dir, config)?;
+                let engine = node::open_engine(dir, config, None)?;
                 let writer = Some(WriterThread::start(&engine)?);
                 Ok(Access::Stopped(Stopped { engine, writer, _lock: lock }))
             }

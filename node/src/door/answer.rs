@@ -6,6 +6,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use p2pdb_engine::{Outcome, ResultEnd, Sink};
@@ -16,6 +17,7 @@ use p2pdb_sql::field::Field;
 use p2pdb_sql::zone::Zone;
 use tokio::io::AsyncWriteExt;
 
+use super::control::Control;
 use super::params::Charset;
 use super::stats::Stats;
 use super::stream::Stream;
@@ -34,6 +36,7 @@ pub(super) struct Answer<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) stream: &'a mut Stream,
     pub(super) stats: &'a Stats,
+    pub(super) control: &'a Control,
     pub(super) zone: Zone,
     pub(super) charset: Charset,
     pub(super) results: Option<u16>,
@@ -90,6 +93,7 @@ impl Answer<'_> {
     fn flush(&mut self) -> io::Result<()> {
         let output = self.connection.output();
         self.stats.sent(output.len());
+        self.control.sent.fetch_add(output.len() as u64, Ordering::Relaxed);
         let written = self.stream.try_write(output)?;
         let rest = &output[written..];
         if !rest.is_empty() {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use p2pdb_engine::{Outcome, Progress, ResultEnd, Session, SessionOptions, Statement};
@@ -15,6 +16,7 @@ use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
     ServerConfig, ServerError, SessionChange, StatusFlags, charset,
 };
+use p2pdb_sql::command::Command as StatementKind;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Literal, binary};
 use p2pdb_sql::session::SqlMode;
@@ -62,6 +64,20 @@ struct Client<'a> {
     login: Option<Login>,
     statements: HashMap<u32, Prepared>,
     found_rows: bool,
+    /// Statements that take longer are slow.
+    slow: Duration,
+    leaving: Leaving,
+}
+
+/// How far a client has come in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    /// It has not logged in.
+    Stranger,
+    /// It is served.
+    Served,
+    /// It has taken leave, or was sent away.
+    Gone,
 }
 
 /// How long a client that was told to go is still listened to when it says nothing.
@@ -98,8 +114,15 @@ pub(super) async fn serve(
         login: None,
         statements: HashMap::new(),
         found_rows: false,
+        slow: Duration::MAX,
+        leaving: Leaving::Stranger,
     };
     let result = client.run().await;
+    match client.leaving {
+        Leaving::Stranger => door.stats.aborted_connect(),
+        Leaving::Served => door.stats.aborted_client(),
+        Leaving::Gone => {}
+    }
     // A slow rollback must not hold up the reactor.
     if let Some(session) = client.session.take() {
         if session.in_transaction() {
@@ -146,6 +169,7 @@ impl Client<'_> {
                 return Ok(());
             }
             self.door.stats.received(read);
+            self.control.received.fetch_add(read as u64, Ordering::Relaxed);
             // What came after the end is not begun any more.
             if let Some(end) = self.ending() {
                 return self.leave(end).await;
@@ -168,6 +192,9 @@ impl Client<'_> {
 
     async fn leave(&mut self, end: End) -> Result<()> {
         debug!(id = self.id, "ending a MySQL client: {end:?}");
+        if end == End::Shutdown {
+            self.leaving = Leaving::Gone;
+        }
         self.connection.close_with(&end.error());
         self.part().await
     }
@@ -204,6 +231,7 @@ impl Client<'_> {
             return Ok(());
         }
         self.door.stats.sent(output.len());
+        self.control.sent.fetch_add(output.len() as u64, Ordering::Relaxed);
         let stream = &mut self.stream;
         let write = async {
             stream.write_all(output).await?;
@@ -231,6 +259,9 @@ impl Client<'_> {
                 };
                 self.stream.upgrade(acceptor, early_bytes).await?;
                 self.connection.tls_established();
+                if let Some(tls) = self.stream.tls() {
+                    let _ = self.control.tls.set(tls);
+                }
             }
             Event::Login(login) => {
                 let credentials = self.door.logins.credentials(&login.user);
@@ -245,6 +276,7 @@ impl Client<'_> {
             Event::LoginProven => self.open_session().await,
             Event::LoginDenied => {
                 self.door.stats.denied();
+                self.deny();
                 let user = self.login.as_ref().map_or("", |l| l.user.as_str());
                 debug!(id = self.id, user, host = self.host, "login denied");
             }
@@ -264,21 +296,25 @@ impl Client<'_> {
         if self.door.limits.tls_required && !self.connection.is_tls() {
             let message =
                 "Connections using insecure transport are prohibited while --require_secure_transport=ON.";
+            self.deny();
             return self.connection.error(&ServerError::new(3159, "HY000", message));
         }
         // COM_CHANGE_USER: the old session goes first, with its transaction and statements.
         self.session = None;
         self.statements.clear();
+        self.note_prepared(None);
         self.found_rows = login.capabilities.contains(Capabilities::FOUND_ROWS);
         let options = SessionOptions {
             user: login.user,
             host: self.host.clone(),
             database: login.database,
             connection_id: u64::from(self.id),
+            attributes: login.attributes,
         };
         match self.door.engine.session(&options) {
             Ok(session) => {
                 self.session = Some(session);
+                self.leaving = Leaving::Served;
                 self.control.idle(Instant::now());
                 if login.capabilities.contains(Capabilities::INTERACTIVE)
                     && self.variable("interactive_timeout") != self.variable("wait_timeout")
@@ -286,7 +322,7 @@ impl Client<'_> {
                 {
                     debug!(id = self.id, "the client's idle limit was not taken: {e}");
                 }
-                self.note_wait();
+                self.note_limits();
                 if let Some(names) = set_names(login.charset) {
                     // A collation that the engine does not know leaves the session at its default, as in MySQL.
                     if let Err(e) = self.run_silently(names).await {
@@ -296,7 +332,17 @@ impl Client<'_> {
                 let ok = OkPacket { status: self.status(), ..OkPacket::default() };
                 self.connection.ok(&ok);
             }
-            Err(e) => self.connection.error(&server_error(&e)),
+            Err(e) => {
+                self.deny();
+                self.connection.error(&server_error(&e));
+            }
+        }
+    }
+
+    /// COM_CHANGE_USER was denied: sent away, it has not aborted anything.
+    fn deny(&mut self) {
+        if self.leaving == Leaving::Served {
+            self.leaving = Leaving::Gone;
         }
     }
 
@@ -319,6 +365,7 @@ impl Client<'_> {
             }
             Command::CloseStatement { statement_id } => {
                 self.statements.remove(&statement_id);
+                self.note_prepared(Some(StatementKind::STMT_CLOSE));
                 Ok(())
             }
             Command::InitDb(name) => self.query(&format!("USE {}", quoted(&name))).await,
@@ -344,15 +391,19 @@ impl Client<'_> {
             }
             Command::ResetConnection => {
                 self.statements.clear();
+                self.note_prepared(None);
                 if let Some(session) = &mut self.session {
                     tokio::task::block_in_place(|| session.reset());
-                    self.note_wait();
+                    self.note_limits();
                 }
                 let ok = OkPacket { status: self.status(), ..OkPacket::default() };
                 self.connection.ok(&ok);
                 Ok(())
             }
-            Command::Quit => Ok(()),
+            Command::Quit => {
+                self.leaving = Leaving::Gone;
+                Ok(())
+            }
         }
     }
 
@@ -381,6 +432,7 @@ impl Client<'_> {
         match session.prepare(text) {
             Ok(statement) => self.run_statement(&statement, Vec::new(), kind, begun, more).await,
             Err(e) => {
+                session.count_refused(text, &e);
                 self.door.stats.statement(kind, begun.elapsed(), true);
                 self.refuse(&e);
                 Ok(false)
@@ -401,7 +453,12 @@ impl Client<'_> {
         let params: std::result::Result<Vec<Literal>, SqlError> =
             execute.params.into_iter().map(|p| literal(p, charset)).collect();
         match params {
-            Ok(params) => self.run_statement(&statement, params, kind, begun, false).await.map(|_| ()),
+            Ok(params) => {
+                if let Some(session) = &self.session {
+                    session.count_kind(StatementKind::STMT_EXECUTE);
+                }
+                self.run_statement(&statement, params, kind, begun, false).await.map(|_| ())
+            }
             Err(e) => {
                 self.door.stats.statement(kind, begun.elapsed(), true);
                 self.refuse(&e);
@@ -422,6 +479,15 @@ impl Client<'_> {
         if let Some(id) = self.connection.prepared(params, columns, 0) {
             self.statements.insert(id, Prepared { statement, kind: Kind::of(text) });
         }
+        self.note_prepared(Some(StatementKind::STMT_PREPARE));
+    }
+
+    /// Statements were prepared or closed.
+    fn note_prepared(&self, counted: Option<StatementKind>) {
+        self.control.prepared.store(self.statements.len() as u64, Ordering::Relaxed);
+        if let (Some(session), Some(counted)) = (&self.session, counted) {
+            session.count(Some(counted));
+        }
     }
 
     /// Runs a statement and answers it; false after an error. `more`: another result follows.
@@ -434,7 +500,12 @@ impl Client<'_> {
         more: bool,
     ) -> Result<bool> {
         let (result, failure) = self.drive(statement, params).await;
-        self.door.stats.statement(kind, begun.elapsed(), result.is_err());
+        let took = begun.elapsed();
+        self.door.stats.statement(kind, took, result.is_err());
+        if took > self.slow {
+            self.door.stats.slow();
+            self.control.slow.fetch_add(1, Ordering::Relaxed);
+        }
         if kind == Kind::Kill {
             self.door.after_kill();
         }
@@ -449,8 +520,9 @@ impl Client<'_> {
         }
         match result {
             Ok(outcome) => {
-                if outcome.variables_changed.iter().any(|(name, _)| name == "wait_timeout") {
-                    self.note_wait();
+                let heeded = |name: &str| matches!(name, "wait_timeout" | "long_query_time");
+                if outcome.variables_changed.iter().any(|(name, _)| heeded(name)) {
+                    self.note_limits();
                 }
                 self.answer(&outcome, more);
                 Ok(true)
@@ -487,6 +559,7 @@ impl Client<'_> {
             connection: &mut self.connection,
             stream: &mut self.stream,
             stats: &self.door.stats,
+            control: self.control,
             write_timeout,
             failure: None,
             open: false,
@@ -547,9 +620,15 @@ impl Client<'_> {
         self.session.as_ref()?.sql_state().system_variable(name, false).ok()?.as_u64()
     }
 
-    /// Tells the janitor how long this session may idle.
-    fn note_wait(&self) {
+    /// Tells the janitor how long this session may idle, and keeps which statements are slow.
+    fn note_limits(&mut self) {
         self.control.set_wait(self.variable("wait_timeout").unwrap_or(0));
+        let slow =
+            self.session.as_ref().and_then(|s| s.sql_state().system_variable("long_query_time", false).ok());
+        self.slow = match slow {
+            Some(p2pdb_model::Value::Real(s)) => Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX),
+            _ => Duration::MAX,
+        };
     }
 
     /// Runs a statement of our own whose result nobody sees.

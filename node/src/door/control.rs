@@ -1,5 +1,6 @@
 //! How the outside reaches a connection's task: to end it, and to see what it is doing.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,23 @@ pub(super) struct Control {
     /// The session's `wait_timeout`, seconds; 0 before there is one.
     wait_s: AtomicU64,
     started: Instant,
+    /// Bytes from the client.
+    pub(super) received: AtomicU64,
+    /// Bytes to the client.
+    pub(super) sent: AtomicU64,
+    /// Statements that took longer than `long_query_time`.
+    pub(super) slow: AtomicU64,
+    /// Prepared statements that are open.
+    pub(super) prepared: AtomicU64,
+    /// TLS, once it is in force.
+    pub(super) tls: OnceLock<Tls>,
+}
+
+/// What a TLS connection has agreed on, as OpenSSL names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tls {
+    pub(super) version: String,
+    pub(super) cipher: String,
 }
 
 impl Control {
@@ -66,7 +84,17 @@ impl Control {
             since_ms: AtomicU64::new(started.elapsed().as_millis() as u64),
             wait_s: AtomicU64::new(0),
             started,
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            prepared: AtomicU64::new(0),
+            tls: OnceLock::new(),
         }
+    }
+
+    /// A statement runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.doing.load(Ordering::Acquire) == BUSY
     }
 
     /// The session's `wait_timeout` is this from now on.

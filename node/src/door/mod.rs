@@ -15,6 +15,7 @@ mod control;
 mod login;
 mod params;
 mod stats;
+mod status;
 mod stream;
 pub mod tls;
 
@@ -74,7 +75,7 @@ struct Limits {
 impl Door {
     /// A door to this engine.
     pub fn new(config: &Config, engine: Engine, logins: Arc<Logins>, tls: Option<TlsAcceptor>) -> Arc<Self> {
-        Arc::new(Self {
+        let door = Arc::new(Self {
             engine,
             logins,
             tls,
@@ -93,7 +94,9 @@ impl Door {
             last_id: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             started: Instant::now(),
-        })
+        });
+        door.tell_status();
+        door
     }
 
     /// Counters, for metrics.
@@ -138,23 +141,23 @@ impl Door {
             }
         };
         let control = Arc::new(Control::new(self.started));
-        let full = {
+        let connected = {
             let mut connections = self.connections.lock();
-            let full = connections.len() >= self.limits.connections;
-            if !full {
+            let room = connections.len() < self.limits.connections;
+            room.then(|| {
                 connections.insert(id, control.clone());
-            }
-            full
+                connections.len()
+            })
         };
-        if full {
+        let Some(connected) = connected else {
             self.stats.refused();
             debug!(%peer, "refused a MySQL client: max-connections reached");
             let bytes = Connection::refusal(&ServerError::new(1040, "08004", "Too many connections"));
             // A fresh socket takes these few bytes at once or not at all.
             let _ = socket.try_write(&bytes);
             return;
-        }
-        self.stats.connected();
+        };
+        self.stats.connected(connected);
         let door = self.clone();
         tokio::spawn(async move {
             let end = client::serve(&door, socket, peer, id, &control).await;
@@ -209,11 +212,12 @@ impl Door {
 
     fn statistics(&self) -> String {
         let seconds = self.started.elapsed().as_secs();
-        let questions = self.stats.statements();
+        let questions = self.engine.questions();
         let per_second = questions as f64 / seconds.max(1) as f64;
         format!(
-            "Uptime: {seconds}  Threads: {}  Questions: {questions}  Slow queries: 0  Opens: 0  Flush tables: 0  Open tables: 0  Queries per second avg: {per_second:.3}",
-            self.connected()
+            "Uptime: {seconds}  Threads: {}  Questions: {questions}  Slow queries: {}  Opens: 0  Flush tables: 0  Open tables: 0  Queries per second avg: {per_second:.3}",
+            self.connected(),
+            self.stats.slow_statements()
         )
     }
 }

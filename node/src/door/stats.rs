@@ -96,6 +96,10 @@ pub struct Stats {
     denied: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    connected_max: AtomicU64,
+    aborted_connects: AtomicU64,
+    aborted_clients: AtomicU64,
+    slow: AtomicU64,
 }
 
 /// One kind's numbers.
@@ -120,8 +124,22 @@ impl Stats {
         }
     }
 
-    pub(super) fn connected(&self) {
+    /// A client was accepted; so many are connected now.
+    pub(super) fn connected(&self, now: usize) {
         self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connected_max.fetch_max(now as u64, Ordering::Relaxed);
+    }
+    /// A client is gone that had not logged in.
+    pub(super) fn aborted_connect(&self) {
+        self.aborted_connects.fetch_add(1, Ordering::Relaxed);
+    }
+    /// A client is gone without having taken leave.
+    pub(super) fn aborted_client(&self) {
+        self.aborted_clients.fetch_add(1, Ordering::Relaxed);
+    }
+    /// A statement took longer than `long_query_time`.
+    pub(super) fn slow(&self) {
+        self.slow.fetch_add(1, Ordering::Relaxed);
     }
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
@@ -155,6 +173,21 @@ impl Stats {
     pub fn connections(&self) -> (u64, u64, u64) {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
         (get(&self.connections), get(&self.refused), get(&self.denied))
+    }
+
+    /// The most clients that were connected at once.
+    pub fn connected_max(&self) -> u64 {
+        self.connected_max.load(Ordering::Relaxed)
+    }
+
+    /// Clients that were gone before they had logged in, and without having taken leave.
+    pub fn aborted(&self) -> (u64, u64) {
+        (self.aborted_connects.load(Ordering::Relaxed), self.aborted_clients.load(Ordering::Relaxed))
+    }
+
+    /// Statements that took longer than `long_query_time`.
+    pub fn slow_statements(&self) -> u64 {
+        self.slow.load(Ordering::Relaxed)
     }
 
     /// Bytes received and sent.

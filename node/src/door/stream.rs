@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ProtocolVersion;
 use tokio_rustls::server::TlsStream;
+
+use super::control::Tls;
 
 /// How often a socket with unread bytes is looked at for its end.
 const CLOSED_PERIOD: Duration = Duration::from_millis(100);
@@ -39,6 +42,19 @@ impl Stream {
         let early = Early { bytes: early, read: 0, socket };
         *self = Stream::Tls(Box::new(acceptor.accept(early).await?));
         Ok(())
+    }
+
+    /// What TLS has agreed on; `None` without it.
+    pub(super) fn tls(&self) -> Option<Tls> {
+        let Stream::Tls(stream) = self else { return None };
+        let session = stream.get_ref().1;
+        let version = match session.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+            ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let suite = session.negotiated_cipher_suite()?.suite();
+        Some(Tls { version, cipher: openssl_name(suite.as_str().unwrap_or_default()) })
     }
 
     /// Ends when the client has closed its side. Takes nothing from the socket.
@@ -75,6 +91,16 @@ impl Stream {
         }
         Ok(written)
     }
+}
+
+/// What OpenSSL, and so MySQL, calls a cipher suite: as the standard does in TLS 1.3, otherwise in its own way.
+fn openssl_name(suite: &str) -> String {
+    if let Some(name) = suite.strip_prefix("TLS13_") {
+        return format!("TLS_{name}");
+    }
+    let name = suite.strip_prefix("TLS_").unwrap_or(suite);
+    let name = name.replace("_WITH_", "_").replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305");
+    name.replace("AES_128", "AES128").replace("AES_256", "AES256").replace('_', "-")
 }
 
 impl AsyncRead for Early {
@@ -135,6 +161,24 @@ impl AsyncWrite for Stream {
             Stream::Plain(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cipher_suites_have_the_names_that_openssl_gives_them() {
+        for (ours, theirs) in [
+            ("TLS13_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+            ("TLS13_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
+            ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"),
+            ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
+            ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"),
+        ] {
+            assert_eq!(openssl_name(ours), theirs);
         }
     }
 }

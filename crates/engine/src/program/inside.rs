@@ -108,6 +108,8 @@ impl Inside<'_, '_> {
 
     /// Runs a statement of the program; `opens`: for a cursor, which takes its rows.
     fn statement(&mut self, bound: &Bound, opens: bool) -> Result<Outcome> {
+        self.core.handle.counted.query();
+        self.core.handle.counted.command(bound.statement.command());
         let plan = bound.statement.compiled().plan.clone();
         if !plan.keeps_warnings {
             self.core.state.clear_warnings();

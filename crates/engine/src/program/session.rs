@@ -142,6 +142,7 @@ impl Session {
         match running.machine.step(self, event) {
             Step::Run(bound) => {
                 self.machines.push(running);
+                self.core_mut().handle.counted.query();
                 self.with_sink(sink, |session, sink| session.begin(bound, sink))
             }
             Step::Done(result) => {

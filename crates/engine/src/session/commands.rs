@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use p2pdb_model::Value;
+use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{FieldKind, FieldType};
@@ -112,6 +113,7 @@ impl Session {
         if params.len() != statement.params() {
             return self.finish(Err(SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE")));
         }
+        self.core().handle.counted.command(Some(Command::STMT_EXECUTE));
         self.begin(Bound { statement, params: params.into() }, sink)
     }
 
@@ -228,10 +230,12 @@ impl Session {
                 if let Some(locals) = &mut self.state().locals {
                     locals.hidden = true;
                 }
+                self.core().handle.counted.command(Some(Command::STMT_PREPARE));
                 let statement = self.prepare(&text)?;
                 self.named.insert(name, statement);
             }
             SessionCommand::Deallocate(name) => {
+                self.core().handle.counted.command(Some(Command::STMT_CLOSE));
                 if self.named.remove(&name).is_none() {
                     let message =
                         format!("Unknown prepared statement handler ({name}) given to DEALLOCATE PREPARE");

@@ -253,6 +253,7 @@ impl Node {
             host: "localhost".to_owned(),
             database: None,
             connection_id: ID.fetch_add(1, Ordering::SeqCst),
+            attributes: Vec::new(),
         };
         TestSession { session: self.engine.session(&options).expect("a session") }
     }

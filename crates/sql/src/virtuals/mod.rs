@@ -110,14 +110,16 @@ pub struct Process {
     pub state: String,
     /// The statement's text.
     pub info: Option<String>,
+    /// What the client says of itself: names and values, in its order.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// What virtual tables need to know besides catalog and session. The engine implements it.
 pub trait Environment {
     /// The sessions that the asking account may see.
     fn processes(&self) -> Vec<Process>;
-    /// Status counters by MySQL's name (`Uptime`, `Threads_connected`, `Questions`, …).
-    fn status(&self, global: bool) -> Vec<(String, String)>;
+    /// Status counters by MySQL's name (`Uptime`, `Threads_connected`, `Questions`, …): those of all sessions, or of this one.
+    fn status(&self, session: u64, global: bool) -> Vec<(String, String)>;
     /// The accounts of the realm, as (user, host).
     fn accounts(&self) -> Vec<(String, String)>;
     /// Rows of a table of the database `p2pdb`, in the order of the columns of [`describe`].

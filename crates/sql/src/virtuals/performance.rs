@@ -1,9 +1,11 @@
 //! The tables of `performance_schema` and `mysql` that clients ask for; the others do not exist (1146).
 
+use std::collections::BTreeMap;
+
 use super::{Col, Cx, Def, Row, Ty, count, maybe, text};
 use crate::variables;
 
-use Ty::{Long, Text, UInt};
+use Ty::{Int, Long, Text, UInt};
 
 const VARIABLE: &[Col] = &[("VARIABLE_NAME", Text(64), true), ("VARIABLE_VALUE", Text(1024), false)];
 
@@ -21,6 +23,13 @@ const THREADS: &[Col] = &[
     ("PROCESSLIST_INFO", Long, false),
 ];
 
+const ATTRIBUTES: &[Col] = &[
+    ("PROCESSLIST_ID", UInt, true),
+    ("ATTR_NAME", Text(32), true),
+    ("ATTR_VALUE", Text(1024), false),
+    ("ORDINAL_POSITION", Int, false),
+];
+
 const USER: &[Col] = &[
     ("Host", Text(255), true),
     ("User", Text(32), true),
@@ -34,8 +43,7 @@ fn variables(cx: &Cx<'_>, global: bool) -> Vec<Row> {
 
 /// SHOW STATUS and the status tables.
 pub(super) fn status(cx: &Cx<'_>, global: bool) -> Vec<Row> {
-    let mut all = variables::base_status(cx.session);
-    all.extend(cx.environment.status(global));
+    let all: BTreeMap<_, _> = cx.environment.status(cx.session.connection_id, global).into_iter().collect();
     all.into_iter().map(|(n, v)| vec![text(n), text(v)]).collect()
 }
 
@@ -61,6 +69,19 @@ fn threads(cx: &Cx<'_>) -> Vec<Row> {
         .collect()
 }
 
+/// What clients say of themselves: all, or those of the account that asks.
+fn attributes(cx: &Cx<'_>, of_account: bool) -> Vec<Row> {
+    let processes = cx.environment.processes();
+    let shown = processes.into_iter().filter(|p| !of_account || p.user == cx.session.user);
+    let rows = |p: super::Process| {
+        let row = move |(at, (name, value)): (u64, (String, String))| {
+            vec![count(p.id), text(name), text(value), count(at)]
+        };
+        (0..).zip(p.attributes).map(row)
+    };
+    shown.flat_map(rows).collect()
+}
+
 fn users(cx: &Cx<'_>) -> Vec<Row> {
     let row = |(user, host): (String, String)| {
         vec![text(host), text(user), text("caching_sha2_password"), text("N")]
@@ -78,6 +99,8 @@ macro_rules! table {
 pub(super) const TABLES: &[Def] = &[
     table!("performance_schema", "global_status", VARIABLE, |cx| status(cx, true)),
     table!("performance_schema", "global_variables", VARIABLE, |cx| variables(cx, true)),
+    table!("performance_schema", "session_account_connect_attrs", ATTRIBUTES, |cx| attributes(cx, true)),
+    table!("performance_schema", "session_connect_attrs", ATTRIBUTES, |cx| attributes(cx, false)),
     table!("performance_schema", "session_status", VARIABLE, |cx| status(cx, false)),
     table!("performance_schema", "session_variables", VARIABLE, |cx| variables(cx, false)),
     table!("performance_schema", "threads", THREADS, threads),

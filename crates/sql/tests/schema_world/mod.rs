@@ -37,7 +37,7 @@ impl Environment for Nobody {
         let info = Some("SHOW PROCESSLIST".to_owned());
         vec![Process { id: 7, user: "root".into(), host: "localhost:1".into(), info, ..Process::default() }]
     }
-    fn status(&self, _: bool) -> Vec<(String, String)> {
+    fn status(&self, _: u64, _: bool) -> Vec<(String, String)> {
         vec![("Uptime".into(), "5".into())]
     }
     fn accounts(&self) -> Vec<(String, String)> {
