@@ -184,7 +184,8 @@ impl Dag {
         let mut cover = Cover { seqs: vec![0; self.branches().len()], unknown: Vec::new() };
         for c in theirs.chains() {
             for tip in &c.tips {
-                match self.find(&tip.cid, store)? {
+                // The store may be newer than this DAG, which then knows nothing of a branch that has begun since.
+                match self.find(&tip.cid, store)?.filter(|f| self.branch(f.place.branch).is_some()) {
                     Some(found) => cover.add(self, found.place),
                     None => cover.unknown.push((c.chain, *tip)),
                 }

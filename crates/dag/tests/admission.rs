@@ -54,6 +54,26 @@ fn blocks_that_break_a_rule_are_refused_and_change_nothing() {
 }
 
 #[test]
+fn a_store_that_is_newer_than_the_dag_tells_of_branches_that_the_dag_does_not_know() {
+    let (older, ..) = small();
+    let (mut newer, realm, [g, a, _]) = small();
+    let fork = verified(draft(2, Some(g.cid()), &[], 11), 0, Some(&realm));
+    let other = verified(draft(1, None, &[g.cid()], 12), 2, Some(&realm));
+    for x in [&fork, &other] {
+        newer.receive(x, u64::MAX);
+    }
+    let theirs = newer.dag.frontier();
+    let cover = older.dag.cover(&theirs, &newer.store).expect("an answer");
+    let mut unknown: Vec<Cid> = cover.unknown().iter().map(|(_, tip)| tip.cid).collect();
+    let mut want = vec![fork.cid(), other.cid()];
+    unknown.sort_unstable();
+    want.sort_unstable();
+    assert_eq!(unknown, want);
+    let held = older.dag.find(&a.cid(), &older.store).expect("an answer").expect("it is held");
+    assert!(cover.covers(held.place));
+}
+
+#[test]
 fn prev_may_lie_in_the_past_of_another_parent() {
     let (mut node, realm, [_, a, b]) = small();
     let c = verified(draft(2, Some(b.cid()), &[a.cid()], 20), 1, Some(&realm));
