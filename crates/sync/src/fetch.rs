@@ -52,7 +52,12 @@ impl Sync {
         now: Now,
         source: &S,
     ) {
-        if theirs.lacks(mine).is_empty() {
+        // A lower tip of ours is most likely in the past of theirs; if it is a fork after all, they ask when they hear our digest.
+        let news = |w: &Want| {
+            let highest = theirs.tips(&w.chain).iter().map(|t| t.seq).max().unwrap_or(0);
+            w.tip.seq >= highest || mine.tips(&w.chain).len() > 1
+        };
+        if !theirs.lacks(mine).iter().any(news) {
             return;
         }
         let Some(digest) = self.read(source.frontier_digest()) else {
@@ -327,6 +332,7 @@ impl Sync {
                 if barren { p.fail(now.mono_ms) } else { p.succeed() }
             }
             self.send_digest(peer, now, source);
+            self.forget_equal(source);
             self.ask_deferred(now);
         }
     }

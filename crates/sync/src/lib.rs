@@ -20,9 +20,10 @@
 //! peer is not asked from another at the same time. After any break the next round starts from the frontier as it
 //! is then, so nothing is resumed and nothing is sent twice.
 //!
-//! New blocks are **pushed** whole to the connected members ([`PEERS_DIRECT_MAX`] at most, else by gossip); large
-//! ones are **announced** and fetched. Blocks of others are announced lazily, for meshes that are not full. Every few
-//! seconds the digest goes to a random member, which repairs whatever was lost.
+//! New blocks are **pushed** whole to the connected members ([`PEERS_DIRECT_MAX`] at most, else by gossip, as also what is
+//! pushed to a node that has more); large ones are **announced** and fetched. Blocks of others are announced lazily, for meshes
+//! that are not full; of many that announce a block one is asked at a time. Every few seconds the digest goes to a random
+//! member, which repairs whatever was lost.
 //!
 //! # Blame
 //!
@@ -96,6 +97,10 @@ pub const DIGEST_INTERVAL_MS: u64 = 3_000;
 pub const ANNOUNCE_DELAY_MS: u64 = 100;
 /// Milliseconds that an announced or missing block may take to come by itself before its sender is asked.
 pub const MISSING_GRACE_MS: u64 = 50;
+/// Milliseconds until it is looked for again when another peer is being asked for it.
+pub const COMING_GRACE_MS: u64 = 200;
+/// Milliseconds that a peer which is being asked may be silent before others are asked for the same.
+pub const ANSWER_PATIENCE_MS: u64 = 1_000;
 /// Milliseconds between two unasked frontiers to one peer.
 pub const FRONTIER_INTERVAL_MS: u64 = 500;
 /// Milliseconds that an answer (Hello, Frontier, the next bundle while credit is out) may take.

@@ -515,6 +515,14 @@ impl Sync {
         }
     }
 
+    /// Those that had what we have now, by what they said last, need not be asked.
+    pub(crate) fn forget_equal<S: BlockSource>(&mut self, source: &S) {
+        let ours = self.read(source.frontier_digest());
+        for p in self.peers.values_mut().filter(|p| p.deferred && p.their_digest == ours) {
+            p.deferred = false;
+        }
+    }
+
     /// Asks those that were put off because another peer was being asked.
     pub(crate) fn ask_deferred(&mut self, now: Now) {
         let deferred: Vec<NodeId> = self.peers.iter().filter(|(_, p)| p.deferred).map(|(n, _)| *n).collect();

@@ -201,6 +201,15 @@ impl Peer {
         left > 0
     }
 
+    /// It was asked, or sends blocks, and was heard of a moment ago.
+    pub(crate) fn is_answering(&self, now_ms: u64) -> bool {
+        let asked = self.frontier_due_ms.map(|due| due.saturating_sub(crate::ANSWER_TIMEOUT_MS));
+        let fetch = self.fetch.as_ref();
+        // What waits for our engine is not the peer's delay.
+        let heard = fetch.map(|f| if f.awaits_peer() { f.progress_ms } else { now_ms });
+        asked.max(heard).is_some_and(|at| now_ms < at + crate::ANSWER_PATIENCE_MS)
+    }
+
     /// A round failed, by nobody's ill will.
     pub(crate) fn fail(&mut self, now_ms: u64) {
         self.failures += 1;

@@ -15,7 +15,7 @@ use crate::*;
 impl Sync {
     pub(crate) fn on_sealed(&mut self, blocks: Vec<(Cid, Arc<WireBlock>)>, now: Now) {
         let ready: Vec<NodeId> = self.ready().collect();
-        let gossip = ready.len() > PEERS_DIRECT_MAX;
+        let gossip = self.is_gossiping();
         for (cid, block) in blocks {
             let size = block.size_bytes();
             let most = if gossip { GOSSIP_BYTES_MAX } else { PUSH_BYTES_MAX };
@@ -70,12 +70,33 @@ impl Sync {
         now: Now,
         source: &S,
     ) {
+        let relay = self.is_gossiping().then(|| blocks.clone());
         match decode_all(blocks) {
             Ok(blocks) => {
-                self.take_pushed(peer, blocks, now, source);
+                if self.take_pushed(peer, blocks, now, source)
+                    && let Some(blocks) = relay
+                {
+                    self.relay(blocks);
+                }
             }
             Err(e) if e.unknown_format().is_some() => {}
             Err(e) => self.offence(peer, POINTS_GARBAGE, e.to_string(), now),
+        }
+    }
+
+    /// More members are connected than are pushed to.
+    fn is_gossiping(&self) -> bool {
+        self.ready().count() > PEERS_DIRECT_MAX
+    }
+
+    /// The sender of these has few peers, and pushed to them; we have many, so there is more of the realm behind us than
+    /// it reaches. The message is the same whoever relays it, so gossip carries it once.
+    fn relay(&mut self, blocks: Vec<WireBlock>) {
+        let size: usize = blocks.iter().map(WireBlock::size_bytes).sum();
+        // What we publish others hold us to.
+        let whole = |b: Vec<WireBlock>| decode_all(b).and_then(|b| self.check_whole(b)).is_ok();
+        if size <= GOSSIP_BYTES_MAX && whole(blocks.clone()) {
+            self.actions.push_back(Action::Publish { bytes: Message::Push(blocks).encode() });
         }
     }
 
@@ -207,13 +228,25 @@ impl Sync {
             return;
         };
         p.awaited_due_ms = None;
-        let mut missing = false;
-        for cid in std::mem::take(&mut p.awaited) {
-            missing |= self.read(source.holds(&cid)) == Some(false);
+        let mut missing = std::mem::take(&mut p.awaited);
+        missing.retain(|cid| self.read(source.holds(cid)) == Some(false));
+        if missing.is_empty() {
+            return;
         }
-        if missing {
-            self.ask_frontier(peer, now);
+        if !missing.iter().all(|cid| self.is_coming(cid, peer, now)) {
+            return self.ask_frontier(peer, now);
         }
+        if let Some(p) = self.peers.get_mut(&peer) {
+            p.awaited = missing;
+            p.awaited_due_ms = Some(now.mono_ms + COMING_GRACE_MS);
+        }
+    }
+
+    /// The engine has it before it, or another peer that has it is being asked and has not been silent for long: so that of
+    /// many that announce a block one is asked.
+    fn is_coming(&self, cid: &Cid, not_from: NodeId, now: Now) -> bool {
+        self.delivered.contains(cid)
+            || self.peers.iter().any(|(n, p)| *n != not_from && p.is_answering(now.mono_ms) && p.knows(cid))
     }
 
     /// Blocks of others were applied: those that may not have them hear of it, in a while and together.

@@ -218,6 +218,104 @@ fn a_gap_is_asked_for_at_once_when_the_next_block_shows_it() {
     assert!(w.converge(1_000) <= 100);
 }
 
+/// Node 0 writes, the last node knows only the eight between them.
+fn eight_between() -> World {
+    let mut w = World::new(10, 1);
+    for n in 1..9 {
+        w.connect(0, n);
+        w.connect(n, 9);
+    }
+    w.run_for(100);
+    w
+}
+
+#[test]
+fn of_many_that_announce_a_block_one_is_asked() {
+    let mut w = eight_between();
+    w.write(0, 70);
+    w.converge(1_000);
+    w.run_for(1_000);
+    for name in ["get-frontier", "frontier", "want"] {
+        assert_eq!(w.messages[name], 1, "{name} of {:?}", w.messages);
+    }
+    assert_eq!(w.nodes[9].duplicates, 0);
+}
+
+#[test]
+fn when_the_one_that_is_asked_is_silent_another_is_asked() {
+    let mut w = eight_between();
+    w.write(0, 70);
+    while !w.messages.contains_key("get-frontier") {
+        w.run_for(1);
+    }
+    w.faults.loss_percent = 100;
+    w.run_for(10);
+    w.faults.loss_percent = 0;
+    assert!(!w.is_equal());
+    let took = w.converge(10_000);
+    assert!(took <= ANSWER_PATIENCE_MS + 2 * COMING_GRACE_MS, "{took} ms");
+}
+
+#[test]
+fn a_newcomer_among_equals_asks_one_of_them() {
+    let mut w = World::new(9, 1);
+    for _ in 0..1_000 {
+        w.seal(0, 70);
+    }
+    let log = w.nodes[0].log.prefix(usize::MAX);
+    (1..8).for_each(|n| w.nodes[n].log = log.prefix(usize::MAX));
+    w.faults.latency_ms = (20, 20);
+    for n in 0..8 {
+        w.connect(n, 8);
+    }
+    w.converge(5_000);
+    w.run_for(1_000);
+    assert_eq!((w.messages["want"], w.messages.get("get-frontier")), (1, None), "{:?}", w.messages);
+}
+
+#[test]
+fn what_is_pushed_to_a_node_with_many_peers_goes_on_by_gossip() {
+    for (peers, published) in [(PEERS_DIRECT_MAX, 0), (PEERS_DIRECT_MAX + 1, 1)] {
+        let mut w = World::new(peers + 1, 1);
+        for n in 1..=peers {
+            w.connect(0, n);
+        }
+        w.run_for(100);
+        let (cid, wire) = w.seal(1, 70);
+        let push = Message::Push(vec![WireBlock::clone(&wire)]).encode();
+        w.event(1, Event::Sealed { blocks: vec![(cid, wire)] });
+        // Also when it comes twice.
+        w.transmit(1, 0, Lane::Control, push.clone());
+        w.run_for(50);
+        let gossip: Vec<_> = w.nodes[0]
+            .actions
+            .iter()
+            .filter_map(|a| match a {
+                Action::Publish { bytes } => Some(bytes.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(gossip, vec![push; published], "with {peers} peers");
+    }
+}
+
+#[test]
+fn a_pushed_block_with_a_bad_signature_is_not_gossiped() {
+    let mut w = World::new(PEERS_DIRECT_MAX + 2, 1);
+    for n in 1..PEERS_DIRECT_MAX + 2 {
+        w.connect(0, n);
+    }
+    w.run_for(100);
+    let (_, wire) = w.seal(1, 70);
+    let mut bad = WireBlock::clone(&wire);
+    let last = bad.0.len() - 1;
+    bad.0[last] ^= 1;
+    w.transmit(1, 0, Lane::Control, Message::Push(vec![bad]).encode());
+    w.run_for(50);
+    assert!(!w.nodes[0].actions.iter().any(|a| matches!(a, Action::Publish { .. })));
+    assert_eq!(w.nodes[0].offences.len(), 1);
+}
+
 fn any_faults(seed: u64) -> TestResult {
     let mut rng = Rng(seed);
     let count = 2 + rng.below(4) as usize;
