@@ -326,10 +326,14 @@ impl Sync {
             fetch.credits += 1;
             self.send(peer, &Message::Credit { round, bundles: 1 });
         } else if fetch.unconsumed == 0 {
-            let barren = fetch.blocks == 0;
+            let (barren, theirs, claims) = (fetch.blocks == 0, fetch.theirs.clone(), fetch.claims.clone());
             self.drop_fetch(peer, true);
+            // What came may wait for blocks that another peer was to send and does not: asking at once would only bring it again.
+            let wants = self.read(source.wants(&theirs)).unwrap_or_default();
+            let waits = wants.iter().any(|w| claims.contains_key(&w.chain));
             if let Some(p) = self.peers.get_mut(&peer) {
-                if barren { p.fail(now.mono_ms) } else { p.succeed() }
+                p.deferred |= waits;
+                if barren || waits { p.fail(now.mono_ms) } else { p.succeed() }
             }
             self.send_digest(peer, now, source);
             self.forget_equal(source);

@@ -274,6 +274,24 @@ fn a_newcomer_among_equals_asks_one_of_them() {
 }
 
 #[test]
+fn what_waits_for_the_blocks_of_a_silent_peer_is_not_fetched_again_and_again() {
+    let mut w = World::new(3, 1);
+    (0..10).for_each(|_| drop(w.seal(0, 70)));
+    w.nodes[1].log = w.nodes[0].log.prefix(usize::MAX);
+    (0..10).for_each(|_| drop(w.seal(1, 70)));
+    w.connect(0, 2);
+    while !w.messages.contains_key("want") {
+        w.run_for(1);
+    }
+    // Node 0 is gone, and node 2 has not noticed. Node 1 has all, but what it need not send is claimed from node 0.
+    w.links.remove(&(0, 2));
+    w.connect(1, 2);
+    w.run_for(10_000);
+    assert!(w.messages["want"] <= 8, "{:?}", w.messages);
+    w.converge_some(&[1, 2], 20_000);
+}
+
+#[test]
 fn what_is_pushed_to_a_node_with_many_peers_goes_on_by_gossip() {
     for (peers, published) in [(PEERS_DIRECT_MAX, 0), (PEERS_DIRECT_MAX + 1, 1)] {
         let mut w = World::new(peers + 1, 1);
