@@ -3,7 +3,7 @@
 //! A seed makes a [`plan::Plan`]: a schema, SQL for several clients on several nodes, and faults. A [`world::World`]
 //! carries it out with the real engine, the real store on a simulated disk, and the real sync machine, on a fake clock and
 //! one thread: the same seed gives the same trace, event by event. The [`oracle`]s look at it meanwhile and at
-//! the end. `docs/simulation.md` is the user's page.
+//! the end. `docs/simulation.md` is the user's page. [`light`] has worlds of a thousand nodes without engines.
 //!
 //! ```
 //! use p2pdb_sim::{generate, run};
@@ -18,6 +18,7 @@
 pub mod client;
 pub mod disk;
 pub mod generate;
+pub mod light;
 pub mod network;
 pub mod node;
 pub mod oracle;

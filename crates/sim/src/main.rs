@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Parser;
 use p2pdb_sim::generate::{self, Size};
+use p2pdb_sim::light::figures::{Figures, table};
+use p2pdb_sim::light::scenario::{SCENARIOS, play};
 use p2pdb_sim::plan::Plan;
 use p2pdb_sim::run::run;
 use p2pdb_sim::shrink::shrink;
@@ -46,12 +48,24 @@ struct Arguments {
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
+    /// Plays the scenarios of large worlds with so many light nodes (at least 20), and prints what they cost.
+    #[arg(long, value_name = "NODES", value_parser = clap::value_parser!(u64).range(20..=10_000))]
+    light: Option<u64>,
+    /// Only the scenario of this name.
+    #[arg(long, requires = "light")]
+    scenario: Option<String>,
+    /// The figures as JSON, a line for each scenario.
+    #[arg(long, requires = "light")]
+    json: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let a = Arguments::parse();
     if let Some(seeds) = a.faults {
         return faults(a.seed, seeds, a.only.as_deref());
+    }
+    if let Some(nodes) = a.light {
+        return light(usize::try_from(nodes)?, &a);
     }
     // A panic of an engine is a finding, and told as one.
     std::panic::set_hook(Box::new(|_| ()));
@@ -118,6 +132,45 @@ fn main() -> anyhow::Result<()> {
     if failed > 0 {
         std::process::exit(1);
     }
+    Ok(())
+}
+
+/// Plays scenarios with light nodes and prints their figures.
+fn light(nodes: usize, a: &Arguments) -> anyhow::Result<()> {
+    let asked = |name: &str| a.scenario.as_deref().is_none_or(|only| only == name);
+    anyhow::ensure!(
+        SCENARIOS.iter().any(|s| asked(s.name)),
+        "no such scenario; there are {}",
+        SCENARIOS.map(|s| s.name).join(", ")
+    );
+    let (mut all, mut failed) = (Vec::new(), 0);
+    for seed in a.seed..a.seed + a.worlds {
+        for scenario in SCENARIOS.iter().filter(|s| asked(s.name)) {
+            let start = Instant::now();
+            let outcome = play(scenario, nodes, seed, a.show);
+            if a.twice {
+                let digest = |o: &Result<_, _>| o.as_ref().ok().map(|f: &Figures| f.trace.clone());
+                let again = play(scenario, nodes, seed, false);
+                anyhow::ensure!(digest(&outcome) == digest(&again), "seed {seed}: two runs differ");
+            }
+            match outcome {
+                Ok(figures) if a.json => println!("{}", serde_json::to_string(&figures)?),
+                Ok(figures) => {
+                    let seconds = start.elapsed().as_secs_f64();
+                    eprintln!("seed {seed}, {}: {}; {seconds:.0} s", scenario.name, scenario.what);
+                    all.push(figures);
+                }
+                Err(failure) => {
+                    failed += 1;
+                    println!("seed {seed}, {} fails: {failure}", scenario.name);
+                }
+            }
+        }
+    }
+    if !a.json {
+        println!("{}", table(&all));
+    }
+    anyhow::ensure!(failed == 0, "{failed} scenarios failed");
     Ok(())
 }
 

@@ -77,7 +77,10 @@ impl Network {
         self.epochs += 1;
         self.sides[a][b] = Some(self.epochs);
         self.sides[b][a] = Some(self.epochs);
-        self.last_due.retain(|(f, t, _), _| (*f, *t) != (a, b) && (*f, *t) != (b, a));
+        for lane in [Lane::Control, Lane::Bulk, Lane::Join] {
+            self.last_due.remove(&(a, b, lane as u8));
+            self.last_due.remove(&(b, a, lane as u8));
+        }
     }
 
     /// This side knows that the connection is gone.
