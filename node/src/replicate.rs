@@ -43,7 +43,7 @@ const REMOVAL_GRACE: Duration = Duration::from_millis(300);
 const ADMISSION_RETRY: Duration = Duration::from_secs(2);
 /// So long after a member hears that it is a stranger to a peer, it shows its ticket again: mostly the peer hears of its admission
 /// sooner.
-const STRANGER_PATIENCE: Duration = Duration::from_secs(5);
+const STRANGER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Counters and state for `status` and metrics.
 #[derive(Debug, Default)]
@@ -323,7 +323,8 @@ struct Glue {
     asked: HashMap<NodeId, Instant>,
     /// Connected peers that have not answered a request for admission.
     unanswered: HashSet<NodeId>,
-    /// Connected peers that do not know that this node is a member, and since when it waits.
+    /// Peers that do not know that this node is a member, and since when it waits. They close the connection now and then, since it asks
+    /// for what only members get.
     strange_to: HashMap<NodeId, Instant>,
     /// Since when peers are asked for blocks of our own.
     asking_tips: Option<Instant>,
@@ -413,7 +414,6 @@ impl Glue {
                 self.engine.set_connected(node, false);
                 self.clocks.remove(&node);
                 self.unanswered.remove(&node);
-                self.strange_to.remove(&node);
             }
             Notice::Listening(address) => {
                 let mut listening = self.shared.listening.write();
@@ -547,8 +547,10 @@ impl Glue {
     }
 
     async fn on_admission(&mut self, peer: NodeId, answer: AdmissionAnswer) {
-        self.unanswered.remove(&peer);
-        self.strange_to.remove(&peer);
+        if answer != AdmissionAnswer::Stranger {
+            self.unanswered.remove(&peer);
+            self.strange_to.remove(&peer);
+        }
         match answer {
             AdmissionAnswer::Admitted { genesis } if genesis == self.engine.realm().0 => {
                 info!(%peer, "admitted to the realm; catching up");
@@ -567,12 +569,14 @@ impl Glue {
             // A node that is not a member yet asks by itself.
             AdmissionAnswer::Stranger if self.engine.role().is_none() => {}
             AdmissionAnswer::Stranger => {
-                warn!(
-                    %peer,
-                    ticket = self.bearer.is_some(),
-                    "the peer does not know that this node is a member: it has not heard of it yet, or whoever admitted this node was restored from an older backup"
-                );
-                self.strange_to.insert(peer, Instant::now());
+                // It says so again and again, until it is asked for admission.
+                self.strange_to.entry(peer).or_insert_with(|| {
+                    warn!(
+                        %peer,
+                        "the peer does not know that this node is a member: it has not heard of it yet, or whoever admitted this node was restored from an older backup"
+                    );
+                    Instant::now()
+                });
             }
         }
     }

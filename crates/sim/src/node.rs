@@ -35,7 +35,7 @@ const OWN_TIPS_WAIT_US: u64 = 10_000_000;
 /// As there: between two requests for admission.
 const ADMISSION_RETRY_US: u64 = 2_000_000;
 /// As there: until a member that is a stranger to a peer shows its ticket again.
-const STRANGER_PATIENCE_US: u64 = 5_000_000;
+const STRANGER_PATIENCE_US: u64 = 3_000_000;
 /// A transaction may hold the writer for so long without a statement.
 const IDLE_TRANSACTION_MS: u64 = 3_000;
 /// A statement waits for the writer for so long.
@@ -390,7 +390,6 @@ impl Node {
     /// A connection has ended.
     pub fn disconnected(&mut self, peer: NodeId) {
         let Some(up) = &mut self.up else { return };
-        up.strange_to.remove(&peer);
         if up.peers.remove(&peer).is_some() {
             up.engine.set_connected(peer, false);
             self.event(Event::PeerDisconnected { peer });
@@ -570,7 +569,7 @@ impl Up {
             Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } => {
                 if self.engine.role().is_some() {
                     self.out.push(Out::Note(format!("a stranger to {peer}")));
-                    self.strange_to.insert(peer, time_us);
+                    self.strange_to.entry(peer).or_insert(time_us);
                 }
             }
             Action::AdmissionAnswered { answer: AdmissionAnswer::Refused { .. }, .. } => {}

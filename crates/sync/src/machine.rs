@@ -222,9 +222,6 @@ impl Sync {
         if self.next_digest_ms.is_none() {
             self.next_digest_ms = Some(now.mono_ms + DIGEST_INTERVAL_MS);
         }
-        if standing == NodePeer::NotMember {
-            self.send(peer, &Message::Admission(AdmissionAnswer::Stranger));
-        }
     }
 
     fn on_disconnected(&mut self, peer: NodeId, now: Now) {
@@ -277,6 +274,9 @@ impl Sync {
                 if request.node != peer {
                     let reason = "asks for admission in another node's name".to_owned();
                     return self.offence(peer, POINTS_GARBAGE, reason, now);
+                }
+                if let Some(p) = self.peers.get_mut(&peer) {
+                    p.asked = true;
                 }
                 self.actions.push_back(Action::AdmissionRequested { peer, request });
             }
@@ -484,13 +484,17 @@ impl Sync {
         if clogged {
             p.clogged_until_ms = None;
         }
+        let standing = p.standing;
         let hello = p.is_to_be_greeted() && p.hello_due_ms <= ms;
         let stalled =
             p.fetch.as_ref().is_some_and(|f| f.awaits_peer() && f.progress_ms + ANSWER_TIMEOUT_MS <= ms);
         let deferred = p.deferred && p.not_before_ms <= ms;
         let announce = p.announce_due_ms.is_some_and(|d| d <= ms);
         let awaited = p.awaited_due_ms.is_some_and(|d| d <= ms);
-        if hello {
+        if hello && standing == NodePeer::NotMember {
+            p.hello_due_ms = ms + HELLO_INTERVAL_MS;
+            self.send(peer, &Message::Admission(AdmissionAnswer::Stranger));
+        } else if hello {
             self.send_hello(peer, now, source);
         }
         if clogged {

@@ -30,6 +30,8 @@ pub(crate) struct Peer {
     pub(crate) hello_due_ms: u64,
     /// To this peer we are a stranger: it is not greeted.
     pub(crate) to_it_strange: bool,
+    /// It has asked for admission.
+    pub(crate) asked: bool,
     pub(crate) rules: u32,
     pub(crate) clock_offset_ms: Option<i64>,
     /// Their last known frontier digest.
@@ -142,6 +144,7 @@ impl Peer {
             greeted: false,
             hello_due_ms: now_ms,
             to_it_strange: false,
+            asked: false,
             rules: 0,
             clock_offset_ms: None,
             their_digest: None,
@@ -233,9 +236,13 @@ impl Peer {
         self.points >= OFFENCE_POINTS_MAX
     }
 
-    /// It is to hear Hello, at its time.
+    /// It is to hear Hello, at its time; or that it is a stranger, until it asks for admission: what is said while a connection
+    /// begins may be lost.
     pub(crate) fn is_to_be_greeted(&self) -> bool {
-        self.standing == NodePeer::Member && !self.greeted && !self.to_it_strange
+        match self.standing {
+            NodePeer::Member => !self.greeted && !self.to_it_strange,
+            NodePeer::NotMember => !self.asked,
+        }
     }
 
     /// The next time at which something is to be done, if any.
