@@ -57,9 +57,12 @@ pub struct Node {
     tip: Option<Tip>,
     /// When the uplink is free again, per lane.
     free_us: [u64; 2],
-    /// What waits, per peer and lane: when each frame has left, and its bytes.
-    leaving: BTreeMap<(usize, usize), (usize, VecDeque<(u64, usize)>)>,
+    /// What waits, per peer and lane.
+    leaving: BTreeMap<(usize, usize), Leaving>,
 }
+
+/// Bytes in all, and of each frame when it has left and its bytes.
+type Leaving = (usize, VecDeque<(u64, usize)>);
 
 /// Why a frame does not leave.
 pub struct Full;
