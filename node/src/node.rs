@@ -17,6 +17,7 @@ use p2pdb_model::{NodeId, Value};
 use p2pdb_sync::AdmissionRequest;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::admin::RunInfo;
@@ -387,9 +388,11 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     };
     // Before the file by which others find that the node runs.
     greet(dir, &app, password::unseen(dir)?.as_deref(), known_password);
+    // Whoever reads that it runs may stop it.
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     dir.write_json(RUN_FILE, &run_info)?;
 
-    let result = wait_for_end(until, &app, dir).await;
+    let result = wait_for_end(until, signals, &app, dir).await;
 
     app.stopping.store(true, Ordering::Release);
     info!("stopping");
@@ -529,10 +532,12 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password:
 }
 
 /// Waits for a signal, the join's end, or the writer's.
-async fn wait_for_end(until: Until, app: &Arc<App>, dir: &DataDir) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn wait_for_end(
+    until: Until,
+    (mut terminate, mut interrupt): (Signal, Signal),
+    app: &Arc<App>,
+    dir: &DataDir,
+) -> anyhow::Result<()> {
     let mut join = app.join.clone();
     let mut look = tokio::time::interval(Duration::from_millis(100));
     let mut was_member = app.engine.role().is_some();
