@@ -419,14 +419,19 @@ fn plain(dir: &Path) -> Result<rusqlite::Connection> {
     Ok(db)
 }
 
+/// A realm with the table, and a directory for a plain database with the same.
+fn beside_plain() -> Result<(Local, p2pdb_engine::Session, tempfile::TempDir)> {
+    let a = realm(1)?;
+    let mut s = session(&a.engine)?;
+    run(&mut s, "CREATE DATABASE b")?;
+    run(&mut s, TABLE)?;
+    Ok((a, s, tempfile::tempdir()?))
+}
+
 /// Local inserts beside plain SQLite with the same schema, each durable when it returns.
 fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
     for per_statement in [1u64, 100] {
-        let a = realm(1)?;
-        let mut s = session(&a.engine)?;
-        run(&mut s, "CREATE DATABASE b")?;
-        run(&mut s, TABLE)?;
-        let dir = tempfile::tempdir()?;
+        let (a, mut s, dir) = beside_plain()?;
         let db = plain(dir.path())?;
         let values = |n: u64| -> String {
             let rows = n * per_statement..(n + 1) * per_statement;
@@ -462,11 +467,7 @@ fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
 
 /// What is kept beside the rows of a table that were never in conflict.
 fn metadata(figures: &mut Figures, rows: u64) -> Result<()> {
-    let a = realm(1)?;
-    let mut s = session(&a.engine)?;
-    run(&mut s, "CREATE DATABASE b")?;
-    run(&mut s, TABLE)?;
-    let dir = tempfile::tempdir()?;
+    let (a, mut s, dir) = beside_plain()?;
     let db = plain(dir.path())?;
     for n in 0..rows / 100 {
         let values: Vec<String> = (n * 100..(n + 1) * 100).map(|n| row(n, u64::MAX)).collect();

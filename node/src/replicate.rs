@@ -566,8 +566,8 @@ impl Glue {
                 warn!(%peer, "not admitted: {reason}");
                 self.join.send_replace(Join::Refused(reason));
             }
-            // A node that is not a member yet asks by itself.
-            AdmissionAnswer::Stranger if self.engine.role().is_none() => {}
+            // A node that is not a member yet asks by itself; and what strangers say is remembered of nobody.
+            AdmissionAnswer::Stranger if self.engine.role().is_none() || !self.engine.is_member(&peer) => {}
             AdmissionAnswer::Stranger => {
                 // It says so again and again, until it is asked for admission.
                 self.strange_to.entry(peer).or_insert_with(|| {

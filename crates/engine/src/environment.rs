@@ -138,6 +138,11 @@ impl virtuals::Environment for Environment<'_> {
     }
 }
 
+/// What people call the accounts.
+fn account_names(access: &p2pdb_access::Access) -> HashMap<AccountId, String> {
+    access.accounts().into_iter().map(|a| (a.id, format!("{}@{}", a.name, a.host))).collect()
+}
+
 /// What a version does, and the values or edits that it gives to columns, as JSON.
 fn version(table: &Table, v: &Version) -> (&'static str, Option<String>) {
     let cells = |of: Vec<serde_json::Value>| {
@@ -181,8 +186,7 @@ impl Environment<'_> {
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
-        let accounts = published.access.accounts();
-        let accounts = accounts.into_iter().map(|a| (a.id, format!("{}@{}", a.name, a.host))).collect();
+        let accounts = account_names(&published.access);
         let mut rows = Vec::new();
         crate::functions::by_rules(|| {
             merger.conflicts(self.connection, &ask, None, &mut |c| {
@@ -248,12 +252,12 @@ impl Environment<'_> {
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
-        let accounts = published.access.accounts();
+        let accounts = account_names(&published.access);
         let mut rows = Vec::new();
         for key in merger.identities(self.connection, &ask, table.id, key)? {
             let shown: Vec<String> = key.0.iter().map(words::plain).collect();
             for v in merger.history(self.connection, table.id, &key)? {
-                let account = accounts.iter().find(|a| a.id == v.by.account);
+                let account = accounts.get(&v.by.account);
                 let reason = u8::try_from(v.verdict.0).ok().and_then(Verdict::from_code);
                 let (change, values) = version(table, &v);
                 rows.push(vec![
@@ -262,7 +266,7 @@ impl Environment<'_> {
                     text(change),
                     values.map_or(Value::Null, Value::Text),
                     text(v.by.author),
-                    account.map_or_else(|| text(v.by.account), |a| text(format!("{}@{}", a.name, a.host))),
+                    account.map_or_else(|| text(v.by.account), text),
                     uint(v.by.stamp.0),
                     uint(v.by.stamp.millis()),
                     text(v.by.block),

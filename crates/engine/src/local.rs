@@ -900,7 +900,8 @@ fn clashing<'t>(
     values: &[Value],
 ) -> Option<&'t Index> {
     let (columns, values) = with_generated(w.db(), table, columns, values);
-    let shared = Arc::new(table.clone());
+    // Only generated columns want it: this is asked for each row that IGNORE skips.
+    let shared = std::cell::OnceCell::new();
     table.indexes.iter().filter(|i| i.def.unique).find(|index| {
         let mut sql = format!("SELECT 1 FROM {} WHERE ", table.physical());
         let mut params = Vec::new();
@@ -913,7 +914,10 @@ fn clashing<'t>(
             params.push(value.clone());
             let generated = table.column_by_tag(part.column).is_some_and(|c| c.def.generated.is_some());
             let column = match generated {
-                true => match p2pdb_sql::bind::generated::indexed(&shared, part.column) {
+                true => match p2pdb_sql::bind::generated::indexed(
+                    shared.get_or_init(|| Arc::new(table.clone())),
+                    part.column,
+                ) {
                     Some(sql) => format!("({sql})"),
                     None => return false,
                 },

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Node, converge};
+use support::{Node, both, converge};
 
 const STOCK: &str = "CREATE DATABASE shop; USE shop; CREATE TABLE stock (\
      id INT PRIMARY KEY, \
@@ -25,13 +25,6 @@ fn two() -> (Node, Node) {
     drop(s);
     let b = a.join(2);
     (a, b)
-}
-
-/// The answer that both nodes give.
-fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
-    let rows = a.session().rows(query);
-    assert_eq!(rows, b.session().rows(query), "{query}");
-    rows
 }
 
 fn conflicts(a: &Node, b: &Node) -> Vec<String> {

@@ -3,27 +3,7 @@
 
 mod support;
 
-use support::{Node, converge};
-
-fn two(tables: &str) -> (Node, Node) {
-    let a = Node::begin(1);
-    a.session().run(&format!("CREATE DATABASE shop; USE shop; {tables}"));
-    let b = a.join(2);
-    (a, b)
-}
-
-fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
-    let rows = a.session().rows(query);
-    assert_eq!(rows, b.session().rows(query), "{query}");
-    rows
-}
-
-fn verified(nodes: &[&Node]) {
-    for n in nodes {
-        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
-        assert!(report.is_clean(), "{:#?}", report.findings);
-    }
-}
+use support::{Node, both, converge, two, verified};
 
 const PEOPLE: &str =
     "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20), n INT, low VARCHAR(20) AS (LOWER(name)) STORED,

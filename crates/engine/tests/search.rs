@@ -5,33 +5,13 @@ mod support;
 use std::path::Path;
 
 use p2pdb_store::{Options, Writer};
-use support::{Node, converge};
-
-fn two(tables: &str) -> (Node, Node) {
-    let a = Node::begin(1);
-    a.session().run(&format!("CREATE DATABASE shop; USE shop; {tables}"));
-    let b = a.join(2);
-    (a, b)
-}
-
-fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
-    let rows = a.session().rows(query);
-    assert_eq!(rows, b.session().rows(query), "{query}");
-    rows
-}
+use support::{both, converge, two, verified};
 
 /// The rows of `shop.note` that a boolean query finds.
 fn found(what: &str) -> String {
     format!(
         "SELECT id FROM shop.note WHERE MATCH (title, body) AGAINST ('{what}' IN BOOLEAN MODE) ORDER BY id"
     )
-}
-
-fn verified(nodes: &[&Node]) {
-    for n in nodes {
-        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
-        assert!(report.is_clean(), "{:#?}", report.findings);
-    }
 }
 
 const NOTES: &str =

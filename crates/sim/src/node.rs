@@ -567,7 +567,7 @@ impl Up {
                 self.look_at_members();
             }
             Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } => {
-                if self.engine.role().is_some() {
+                if self.engine.role().is_some() && self.engine.is_member(&peer) {
                     self.out.push(Out::Note(format!("a stranger to {peer}")));
                     self.strange_to.entry(peer).or_insert(time_us);
                 }

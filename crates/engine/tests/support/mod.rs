@@ -306,6 +306,29 @@ impl Drop for Node {
     }
 }
 
+/// Two members, with these tables in `shop`.
+pub fn two(tables: &str) -> (Node, Node) {
+    let a = Node::begin(1);
+    a.session().run(&format!("CREATE DATABASE shop; USE shop; {tables}"));
+    let b = a.join(2);
+    (a, b)
+}
+
+/// The answer that both nodes give.
+pub fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
+    let rows = a.session().rows(query);
+    assert_eq!(rows, b.session().rows(query), "{query}");
+    rows
+}
+
+/// `verify` finds nothing.
+pub fn verified(nodes: &[&Node]) {
+    for n in nodes {
+        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}
+
 /// Brings all nodes to the same blocks and checks that they hold the same tables.
 pub fn converge(nodes: &[&Node]) {
     for _ in 0..2 {

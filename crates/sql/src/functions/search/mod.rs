@@ -185,15 +185,10 @@ fn keys_of(text: &str, collation: Collation) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Collation; 7] = [
-        Collation::Utf8mb4_0900AiCi,
-        Collation::Utf8mb4GeneralCi,
-        Collation::Utf8mb4UnicodeCi,
-        Collation::Utf8mb4Unicode520Ci,
-        Collation::Utf8mb4Bin,
-        Collation::Utf8mb4_0900Bin,
-        Collation::Utf8mb4_0900AsCs,
-    ];
+    /// Those of texts.
+    fn collations() -> impl Iterator<Item = Collation> {
+        Collation::ALL.into_iter().filter(|c| *c != Collation::Binary)
+    }
 
     #[test]
     fn a_text_falls_into_runs_of_letters_and_digits() {
@@ -208,7 +203,7 @@ mod tests {
             "cafe", "café", "CAFE", "Café", "strasse", "straße", "STRASE", "tutor", "Tutör", "ø", "o", "a1",
             "a2",
         ];
-        for collation in ALL {
+        for collation in collations() {
             let cs = collation == Collation::Utf8mb4_0900AsCs;
             for a in words {
                 for b in words {
@@ -227,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_word_is_the_beginning_of_its_key() {
-        for collation in ALL {
+        for collation in collations() {
             for word in
                 ["tutorial", "Übermut", "a1b2c3", "straßenbahn", "x_y_z", "東京都", "naïveté", "βήτα9a"]
             {
