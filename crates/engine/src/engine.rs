@@ -393,8 +393,7 @@ impl Engine {
 
     /// Statements that clients have sent.
     pub fn questions(&self) -> u64 {
-        let named = self.inner.tally(None).named();
-        named.into_iter().find(|(name, _)| name == "Questions").map_or(0, |(_, n)| n)
+        self.inner.tally(None).questions()
     }
 
     /// Open sessions.

@@ -10,6 +10,7 @@ mod arrive;
 mod calls;
 mod car;
 mod check;
+mod constraints;
 mod core;
 mod engine;
 mod environment;

@@ -57,12 +57,17 @@ impl Tally {
         sum
     }
 
+    /// Statements that clients have sent.
+    pub(crate) fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
+    }
+
     /// By MySQL's names.
     pub(crate) fn named(&self) -> Vec<(String, u64)> {
         let commands = Command::names().zip(&self.commands);
         let mut named: Vec<_> =
             commands.map(|(name, n)| (format!("Com_{name}"), n.load(Ordering::Relaxed))).collect();
-        named.push(("Questions".to_owned(), self.questions.load(Ordering::Relaxed)));
+        named.push(("Questions".to_owned(), self.questions()));
         named.push(("Queries".to_owned(), self.queries.load(Ordering::Relaxed)));
         named
     }
