@@ -7,6 +7,8 @@
 //! SHOW reads the same way from the database [`SHOW`], whose table names carry the arguments (see [`crate::statement`]),
 //! so that `SHOW … WHERE` is an ordinary SELECT.
 
+use std::sync::Arc;
+
 use p2pdb_model::types::Collation;
 use p2pdb_model::{Catalog, Value};
 
@@ -162,8 +164,16 @@ pub(crate) enum Ty {
     UInt,
     /// INT.
     Short,
+    /// INT UNSIGNED.
+    Count,
     /// DATETIME.
     When,
+    /// TIMESTAMP; rows hold it in UTC.
+    Stamp,
+    /// ENUM; rows hold the member's text.
+    Enum(&'static [&'static str]),
+    /// SET; rows hold the members as one text.
+    Set(&'static [&'static str]),
 }
 
 impl Ty {
@@ -184,9 +194,37 @@ impl Ty {
             Ty::Long => text(FieldKind::Text, u32::MAX / 4),
             Ty::Int => of(FieldKind::LongLong, false, 20, 0),
             Ty::UInt => of(FieldKind::LongLong, true, 20, 0),
-            Ty::Short => of(FieldKind::Long, true, 4, 0),
+            Ty::Short => of(FieldKind::Long, true, 5, 0),
+            Ty::Count => of(FieldKind::Long, true, 10, 0),
             Ty::When => of(FieldKind::DateTime, false, 19, 0),
+            Ty::Stamp => of(FieldKind::Timestamp, false, 19, 0),
+            Ty::Enum(m) => {
+                let longest = m.iter().map(|m| m.len()).max().unwrap_or(0);
+                text(FieldKind::Enum(members(m)), longest as u32)
+            }
+            Ty::Set(m) => {
+                let all: usize = m.iter().map(|m| m.len() + 1).sum();
+                text(FieldKind::Set(members(m)), all.saturating_sub(1) as u32)
+            }
         }
+    }
+}
+
+fn members(m: &[&str]) -> Arc<[String]> {
+    m.iter().map(|m| (*m).to_owned()).collect()
+}
+
+/// The stored form of a value that rows hold as text.
+fn stored(ty: Ty, v: Value) -> Value {
+    match (ty, v) {
+        (Ty::Enum(m), Value::Text(t)) => {
+            Value::Int(m.iter().position(|m| *m == t).map_or(0, |n| n as i64 + 1))
+        }
+        (Ty::Set(m), Value::Text(t)) => {
+            let bit = |t: &str| m.iter().position(|m| *m == t).map_or(0, |n| 1_i64 << n);
+            Value::Int(t.split(',').map(bit).fold(0, |a, b| a | b))
+        }
+        (_, v) => v,
     }
 }
 
@@ -268,10 +306,12 @@ pub fn rows_json(
         show::rows(&cx, table)?
     } else {
         let def = find(database, table).ok_or_else(|| SqlError::no_table(database, table))?;
-        match def.rows {
+        let rows = match def.rows {
             Some(rows) => rows(&cx),
             None => environment.p2pdb(def.name)?,
-        }
+        };
+        let fit = |r: Row| r.into_iter().zip(def.columns).map(|(v, (_, ty, _))| stored(*ty, v)).collect();
+        rows.into_iter().map(fit).collect()
     };
     Ok(json(rows))
 }

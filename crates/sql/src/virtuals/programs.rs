@@ -8,24 +8,64 @@ use p2pdb_model::schema::BodyScope;
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::{Collation, SqlType};
 
-use super::Ty::{Int, Long, Text, UInt, When};
+use super::Ty::{Count, Enum, Int, Long, Set, Stamp, Text, UInt};
 use super::{Col, Cx, Row, count, information, maybe, text};
 use crate::error::SqlError;
 use crate::routine;
 use crate::schema_text::{self, quote};
+
+const ACCESS: &[&str] = &["CONTAINS SQL", "NO SQL", "READS SQL DATA", "MODIFIES SQL DATA"];
+
+/// The modes of sql_mode in the order of their bits in MySQL.
+pub(super) const SQL_MODES: &[&str] = &[
+    "REAL_AS_FLOAT",
+    "PIPES_AS_CONCAT",
+    "ANSI_QUOTES",
+    "IGNORE_SPACE",
+    "NOT_USED",
+    "ONLY_FULL_GROUP_BY",
+    "NO_UNSIGNED_SUBTRACTION",
+    "NO_DIR_IN_CREATE",
+    "NOT_USED_9",
+    "NOT_USED_10",
+    "NOT_USED_11",
+    "NOT_USED_12",
+    "NOT_USED_13",
+    "NOT_USED_14",
+    "NOT_USED_15",
+    "NOT_USED_16",
+    "NOT_USED_17",
+    "NOT_USED_18",
+    "ANSI",
+    "NO_AUTO_VALUE_ON_ZERO",
+    "NO_BACKSLASH_ESCAPES",
+    "STRICT_TRANS_TABLES",
+    "STRICT_ALL_TABLES",
+    "NO_ZERO_IN_DATE",
+    "NO_ZERO_DATE",
+    "ALLOW_INVALID_DATES",
+    "ERROR_FOR_DIVISION_BY_ZERO",
+    "TRADITIONAL",
+    "NOT_USED_29",
+    "HIGH_NOT_PRECEDENCE",
+    "NO_ENGINE_SUBSTITUTION",
+    "PAD_CHAR_TO_FULL_LENGTH",
+    "TIME_TRUNCATE_FRACTIONAL",
+    "INTERPRET_UTF8_AS_UTF8MB4",
+];
 
 pub(super) const ROUTINES: &[Col] = &[
     ("SPECIFIC_NAME", Text(64), true),
     ("ROUTINE_CATALOG", Text(64), true),
     ("ROUTINE_SCHEMA", Text(64), true),
     ("ROUTINE_NAME", Text(64), true),
-    ("ROUTINE_TYPE", Text(9), true),
+    ("ROUTINE_TYPE", Enum(&["FUNCTION", "PROCEDURE", "LIBRARY"]), true),
     ("DATA_TYPE", Long, false),
     ("CHARACTER_MAXIMUM_LENGTH", Int, false),
     ("CHARACTER_OCTET_LENGTH", Int, false),
-    ("NUMERIC_PRECISION", UInt, false),
-    ("NUMERIC_SCALE", UInt, false),
-    ("DATETIME_PRECISION", UInt, false),
+    ("NUMERIC_PRECISION", Count, false),
+    ("NUMERIC_SCALE", Count, false),
+    ("DATETIME_PRECISION", Count, false),
     ("CHARACTER_SET_NAME", Text(64), false),
     ("COLLATION_NAME", Text(64), false),
     ("DTD_IDENTIFIER", Long, false),
@@ -35,12 +75,12 @@ pub(super) const ROUTINES: &[Col] = &[
     ("EXTERNAL_LANGUAGE", Text(64), true),
     ("PARAMETER_STYLE", Text(3), true),
     ("IS_DETERMINISTIC", Text(3), true),
-    ("SQL_DATA_ACCESS", Text(17), true),
+    ("SQL_DATA_ACCESS", Enum(ACCESS), true),
     ("SQL_PATH", Text(10), false),
-    ("SECURITY_TYPE", Text(7), true),
-    ("CREATED", When, true),
-    ("LAST_ALTERED", When, true),
-    ("SQL_MODE", Long, true),
+    ("SECURITY_TYPE", Enum(&["DEFAULT", "INVOKER", "DEFINER"]), true),
+    ("CREATED", Stamp, true),
+    ("LAST_ALTERED", Stamp, true),
+    ("SQL_MODE", Set(SQL_MODES), true),
     ("ROUTINE_COMMENT", Long, true),
     ("DEFINER", Text(288), true),
     ("CHARACTER_SET_CLIENT", Text(64), true),
@@ -58,34 +98,34 @@ pub(super) const PARAMETERS: &[Col] = &[
     ("DATA_TYPE", Long, false),
     ("CHARACTER_MAXIMUM_LENGTH", Int, false),
     ("CHARACTER_OCTET_LENGTH", Int, false),
-    ("NUMERIC_PRECISION", UInt, false),
+    ("NUMERIC_PRECISION", Count, false),
     ("NUMERIC_SCALE", Int, false),
-    ("DATETIME_PRECISION", UInt, false),
+    ("DATETIME_PRECISION", Count, false),
     ("CHARACTER_SET_NAME", Text(64), false),
     ("COLLATION_NAME", Text(64), false),
     ("DTD_IDENTIFIER", Long, true),
-    ("ROUTINE_TYPE", Text(9), true),
+    ("ROUTINE_TYPE", Enum(&["FUNCTION", "PROCEDURE", "LIBRARY"]), true),
 ];
 
 pub(super) const TRIGGERS: &[Col] = &[
     ("TRIGGER_CATALOG", Text(64), true),
     ("TRIGGER_SCHEMA", Text(64), true),
     ("TRIGGER_NAME", Text(64), true),
-    ("EVENT_MANIPULATION", Text(6), true),
+    ("EVENT_MANIPULATION", Enum(&["INSERT", "UPDATE", "DELETE"]), true),
     ("EVENT_OBJECT_CATALOG", Text(64), true),
     ("EVENT_OBJECT_SCHEMA", Text(64), true),
     ("EVENT_OBJECT_TABLE", Text(64), true),
-    ("ACTION_ORDER", UInt, true),
+    ("ACTION_ORDER", Count, true),
     ("ACTION_CONDITION", Long, false),
     ("ACTION_STATEMENT", Long, true),
     ("ACTION_ORIENTATION", Text(3), true),
-    ("ACTION_TIMING", Text(6), true),
+    ("ACTION_TIMING", Enum(&["BEFORE", "AFTER"]), true),
     ("ACTION_REFERENCE_OLD_TABLE", Text(10), false),
     ("ACTION_REFERENCE_NEW_TABLE", Text(10), false),
     ("ACTION_REFERENCE_OLD_ROW", Text(3), true),
     ("ACTION_REFERENCE_NEW_ROW", Text(3), true),
-    ("CREATED", When, true),
-    ("SQL_MODE", Long, true),
+    ("CREATED", Stamp, true),
+    ("SQL_MODE", Set(SQL_MODES), true),
     ("DEFINER", Text(288), true),
     ("CHARACTER_SET_CLIENT", Text(64), true),
     ("COLLATION_CONNECTION", Text(64), true),
@@ -94,6 +134,12 @@ pub(super) const TRIGGERS: &[Col] = &[
 
 fn kind_name(kind: ObjectKind) -> &'static str {
     if kind == ObjectKind::Function { "FUNCTION" } else { "PROCEDURE" }
+}
+
+/// In UTC, as a TIMESTAMP is stored.
+fn stamp(unix_ms: u64) -> Value {
+    let utc_us = i64::try_from(unix_ms.saturating_mul(1000)).unwrap_or(0);
+    Value::Int(DateTime::from_unix_us(utc_us).truncated(0).pack())
 }
 
 fn when(cx: &Cx<'_>, unix_ms: u64) -> Value {
@@ -149,7 +195,7 @@ pub(super) fn routines(cx: &Cx<'_>) -> Vec<Row> {
         row.push(text(if r.def.deterministic { "YES" } else { "NO" }));
         row.extend([text(&r.def.data_access), Null]);
         row.push(text(if r.def.invoker { "INVOKER" } else { "DEFINER" }));
-        row.extend([when(cx, r.created_ms), when(cx, r.created_ms)]);
+        row.extend([stamp(r.created_ms), stamp(r.created_ms)]);
         row.extend([text(&r.def.scope.sql_mode), text(&r.def.comment), text(&r.def.definer)]);
         row.extend(scope_row(&r.def.scope));
         row
@@ -200,7 +246,7 @@ pub(super) fn triggers(cx: &Cx<'_>) -> Vec<Row> {
         let mut row = vec![text("def"), text(&table.database), text(&t.name), text(t.def.event.name())];
         row.extend([text("def"), text(&table.database), text(&table.name), count(order), Null]);
         row.extend([text(&t.def.body), text("ROW"), timing(t), Null, Null, text("OLD"), text("NEW")]);
-        row.extend([when(cx, t.created_ms), text(&t.def.scope.sql_mode), text(&t.def.definer)]);
+        row.extend([stamp(t.created_ms), text(&t.def.scope.sql_mode), text(&t.def.definer)]);
         row.extend(scope_row(&t.def.scope));
         row
     };

@@ -5,9 +5,33 @@ use std::sync::Arc;
 use p2pdb_model::Value::Null;
 use p2pdb_model::catalog::Table;
 
-use super::Ty::{Int, Long, Text, UInt, When};
+use super::Ty::{Count, Enum, Int, Long, Set, Stamp, Text, UInt, When};
 use super::objects::{sorted, table_status};
+use crate::virtuals::programs::SQL_MODES;
 use crate::virtuals::{Col, Cx, Row, text};
+
+const INTERVALS: &[&str] = &[
+    "YEAR",
+    "QUARTER",
+    "MONTH",
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "WEEK",
+    "SECOND",
+    "MICROSECOND",
+    "YEAR_MONTH",
+    "DAY_HOUR",
+    "DAY_MINUTE",
+    "DAY_SECOND",
+    "HOUR_MINUTE",
+    "HOUR_SECOND",
+    "MINUTE_SECOND",
+    "DAY_MICROSECOND",
+    "HOUR_MICROSECOND",
+    "MINUTE_MICROSECOND",
+    "SECOND_MICROSECOND",
+];
 
 pub(super) const EVENTS: &[Col] = &[
     ("EVENT_CATALOG", Text(64), true),
@@ -20,17 +44,17 @@ pub(super) const EVENTS: &[Col] = &[
     ("EVENT_TYPE", Text(9), true),
     ("EXECUTE_AT", When, false),
     ("INTERVAL_VALUE", Text(256), false),
-    ("INTERVAL_FIELD", Text(18), false),
-    ("SQL_MODE", Long, true),
+    ("INTERVAL_FIELD", Enum(INTERVALS), false),
+    ("SQL_MODE", Set(SQL_MODES), true),
     ("STARTS", When, false),
     ("ENDS", When, false),
     ("STATUS", Text(21), true),
     ("ON_COMPLETION", Text(12), true),
-    ("CREATED", When, true),
-    ("LAST_ALTERED", When, true),
+    ("CREATED", Stamp, true),
+    ("LAST_ALTERED", Stamp, true),
     ("LAST_EXECUTED", When, false),
     ("EVENT_COMMENT", Text(2048), true),
-    ("ORIGINATOR", UInt, true),
+    ("ORIGINATOR", Count, true),
     ("CHARACTER_SET_CLIENT", Text(64), true),
     ("COLLATION_CONNECTION", Text(64), true),
     ("DATABASE_COLLATION", Text(64), true),
@@ -55,7 +79,7 @@ pub(super) const PARTITIONS: &[Col] = &[
     ("MAX_DATA_LENGTH", UInt, false),
     ("INDEX_LENGTH", UInt, false),
     ("DATA_FREE", UInt, false),
-    ("CREATE_TIME", When, false),
+    ("CREATE_TIME", Stamp, false),
     ("UPDATE_TIME", When, false),
     ("CHECK_TIME", When, false),
     ("CHECKSUM", Int, false),

@@ -4,7 +4,7 @@ use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
 use p2pdb_model::catalog::Column;
 
-use super::Ty::{Long, Text, UInt};
+use super::Ty::{Count, Enum, Long, Text};
 use super::objects::sorted;
 use crate::schema_text as show;
 use crate::virtuals::{Col, Cx, Row, count, maybe, text};
@@ -17,8 +17,8 @@ pub(super) const KEY_COLUMN_USAGE: &[Col] = &[
     ("TABLE_SCHEMA", Text(64), true),
     ("TABLE_NAME", Text(64), true),
     ("COLUMN_NAME", Text(64), false),
-    ("ORDINAL_POSITION", UInt, true),
-    ("POSITION_IN_UNIQUE_CONSTRAINT", UInt, false),
+    ("ORDINAL_POSITION", Count, true),
+    ("POSITION_IN_UNIQUE_CONSTRAINT", Count, false),
     ("REFERENCED_TABLE_SCHEMA", Text(64), false),
     ("REFERENCED_TABLE_NAME", Text(64), false),
     ("REFERENCED_COLUMN_NAME", Text(64), false),
@@ -53,6 +53,8 @@ pub(super) fn key_column_usage(cx: &Cx<'_>) -> Vec<Row> {
     all
 }
 
+const RULES: &[&str] = &["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"];
+
 pub(super) const REFERENTIAL: &[Col] = &[
     ("CONSTRAINT_CATALOG", Text(64), true),
     ("CONSTRAINT_SCHEMA", Text(64), true),
@@ -60,9 +62,9 @@ pub(super) const REFERENTIAL: &[Col] = &[
     ("UNIQUE_CONSTRAINT_CATALOG", Text(64), true),
     ("UNIQUE_CONSTRAINT_SCHEMA", Text(64), true),
     ("UNIQUE_CONSTRAINT_NAME", Text(64), false),
-    ("MATCH_OPTION", Text(7), true),
-    ("UPDATE_RULE", Text(11), true),
-    ("DELETE_RULE", Text(11), true),
+    ("MATCH_OPTION", Enum(&["NONE", "PARTIAL", "FULL"]), true),
+    ("UPDATE_RULE", Enum(RULES), true),
+    ("DELETE_RULE", Enum(RULES), true),
     ("TABLE_NAME", Text(64), true),
     ("REFERENCED_TABLE_NAME", Text(64), true),
 ];

@@ -7,7 +7,7 @@ use p2pdb_model::Value::Null;
 use p2pdb_model::catalog::{Column, Table, View};
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
 
-use super::Ty::{Int, Long, Text, UInt, When};
+use super::Ty::{Count, Enum, Int, Long, Stamp, Text, UInt, When};
 use crate::field::{Field, FieldKind, FieldType};
 use crate::schema_text as show;
 use crate::virtuals::{self, Col, Cx, Row, count, maybe, text};
@@ -18,7 +18,7 @@ pub(super) const SCHEMATA: &[Col] = &[
     ("DEFAULT_CHARACTER_SET_NAME", Text(64), true),
     ("DEFAULT_COLLATION_NAME", Text(64), true),
     ("SQL_PATH", Text(10), false),
-    ("DEFAULT_ENCRYPTION", Text(3), true),
+    ("DEFAULT_ENCRYPTION", Enum(&["NO", "YES"]), true),
 ];
 
 /// Every database with its default collation, as SHOW DATABASES lists them.
@@ -37,14 +37,16 @@ pub(super) fn schemata(cx: &Cx<'_>) -> Vec<Row> {
     databases(cx).into_iter().map(row).collect()
 }
 
+const ROW_FORMATS: &[&str] = &["Fixed", "Dynamic", "Compressed", "Redundant", "Compact", "Paged"];
+
 pub(super) const TABLES_COLUMNS: &[Col] = &[
     ("TABLE_CATALOG", Text(64), true),
     ("TABLE_SCHEMA", Text(64), true),
     ("TABLE_NAME", Text(64), true),
-    ("TABLE_TYPE", Text(11), true),
+    ("TABLE_TYPE", Enum(&["BASE TABLE", "VIEW", "SYSTEM VIEW"]), true),
     ("ENGINE", Text(64), false),
     ("VERSION", Int, false),
-    ("ROW_FORMAT", Text(10), false),
+    ("ROW_FORMAT", Enum(ROW_FORMATS), false),
     ("TABLE_ROWS", UInt, false),
     ("AVG_ROW_LENGTH", UInt, false),
     ("DATA_LENGTH", UInt, false),
@@ -52,7 +54,7 @@ pub(super) const TABLES_COLUMNS: &[Col] = &[
     ("INDEX_LENGTH", UInt, false),
     ("DATA_FREE", UInt, false),
     ("AUTO_INCREMENT", UInt, false),
-    ("CREATE_TIME", When, false),
+    ("CREATE_TIME", Stamp, false),
     ("UPDATE_TIME", When, false),
     ("CHECK_TIME", When, false),
     ("TABLE_COLLATION", Text(64), false),
@@ -120,7 +122,7 @@ pub(super) const COLUMNS: &[Col] = &[
     ("TABLE_SCHEMA", Text(64), true),
     ("TABLE_NAME", Text(64), true),
     ("COLUMN_NAME", Text(64), false),
-    ("ORDINAL_POSITION", UInt, true),
+    ("ORDINAL_POSITION", Count, true),
     ("COLUMN_DEFAULT", Long, false),
     ("IS_NULLABLE", Text(3), true),
     ("DATA_TYPE", Long, false),
@@ -128,16 +130,16 @@ pub(super) const COLUMNS: &[Col] = &[
     ("CHARACTER_OCTET_LENGTH", Int, false),
     ("NUMERIC_PRECISION", UInt, false),
     ("NUMERIC_SCALE", UInt, false),
-    ("DATETIME_PRECISION", UInt, false),
+    ("DATETIME_PRECISION", Count, false),
     ("CHARACTER_SET_NAME", Text(64), false),
     ("COLLATION_NAME", Text(64), false),
     ("COLUMN_TYPE", Long, true),
-    ("COLUMN_KEY", Text(3), true),
+    ("COLUMN_KEY", Enum(&["", "PRI", "UNI", "MUL"]), true),
     ("EXTRA", Text(256), false),
     ("PRIVILEGES", Text(154), false),
     ("COLUMN_COMMENT", Long, true),
     ("GENERATION_EXPRESSION", Long, true),
-    ("SRS_ID", UInt, false),
+    ("SRS_ID", Count, false),
 ];
 
 /// What one may do with a column.
@@ -319,7 +321,7 @@ pub(super) const STATISTICS: &[Col] = &[
     ("NON_UNIQUE", Int, true),
     ("INDEX_SCHEMA", Text(64), true),
     ("INDEX_NAME", Text(64), false),
-    ("SEQ_IN_INDEX", UInt, true),
+    ("SEQ_IN_INDEX", Count, true),
     ("COLUMN_NAME", Text(64), false),
     ("COLLATION", Text(1), false),
     ("CARDINALITY", Int, false),
@@ -384,8 +386,8 @@ pub(super) const VIEWS: &[Col] = &[
     ("TABLE_SCHEMA", Text(64), true),
     ("TABLE_NAME", Text(64), true),
     ("VIEW_DEFINITION", Long, false),
-    ("CHECK_OPTION", Text(8), false),
-    ("IS_UPDATABLE", Text(3), false),
+    ("CHECK_OPTION", Enum(&["NONE", "LOCAL", "CASCADED"]), false),
+    ("IS_UPDATABLE", Enum(&["NO", "YES"]), false),
     ("DEFINER", Text(288), false),
     ("SECURITY_TYPE", Text(7), false),
     ("CHARACTER_SET_CLIENT", Text(64), true),

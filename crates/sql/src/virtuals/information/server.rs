@@ -4,7 +4,7 @@ use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
 use p2pdb_model::types::Collation;
 
-use super::Ty::{Int, Long, Text, UInt};
+use super::Ty::{Count, Enum, Int, Long, Text, UInt};
 use crate::virtuals::{Col, Cx, Process, Row, count, maybe, text};
 
 pub(super) const COLLATIONS: &[Col] = &[
@@ -13,8 +13,8 @@ pub(super) const COLLATIONS: &[Col] = &[
     ("ID", UInt, true),
     ("IS_DEFAULT", Text(3), true),
     ("IS_COMPILED", Text(3), true),
-    ("SORTLEN", UInt, true),
-    ("PAD_ATTRIBUTE", Text(9), true),
+    ("SORTLEN", Count, true),
+    ("PAD_ATTRIBUTE", Enum(&["PAD SPACE", "NO PAD"]), true),
 ];
 
 /// The rows of COLLATIONS in order of name.
@@ -45,7 +45,7 @@ pub(super) const CHARACTER_SETS: &[Col] = &[
     ("CHARACTER_SET_NAME", Text(64), true),
     ("DEFAULT_COLLATE_NAME", Text(64), true),
     ("DESCRIPTION", Text(2048), true),
-    ("MAXLEN", UInt, true),
+    ("MAXLEN", Count, true),
 ];
 
 /// The rows of CHARACTER_SETS: those that columns may have.
