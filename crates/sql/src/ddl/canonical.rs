@@ -4,12 +4,13 @@
 //! The text is read again by this crate, on every node; a form that the printer does not know is printed as
 //! `sqlparser` does.
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Query, SetExpr, Statement, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
-    visit_relations, visit_relations_mut,
+    BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, SetExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    visit_expressions, visit_expressions_mut, visit_relations, visit_relations_mut,
 };
 
 use crate::error::SqlError;
@@ -130,13 +131,51 @@ pub fn expression(e: &Expr) -> String {
                         .collect();
                     match args {
                         Some(args) => format!("{name}({})", args.join(",")),
-                        None => f.to_string(),
+                        None => printed(e),
                     }
                 }
-                _ => f.to_string(),
+                _ => printed(e),
             }
         }
-        other => other.to_string(),
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let mut out = "(case".to_owned();
+            if let Some(x) = operand {
+                out += &format!(" {}", expression(x));
+            }
+            for c in conditions {
+                out += &format!(" when {} then {}", expression(&c.condition), expression(&c.result));
+            }
+            if let Some(x) = else_result {
+                out += &format!(" else {}", expression(x));
+            }
+            out + " end)"
+        }
+        Expr::Cast { kind: CastKind::Cast, expr, data_type, format: None, .. } => {
+            format!("cast({} as {})", expression(expr), data_type.to_string().to_lowercase())
+        }
+        other => printed(other),
+    }
+}
+
+/// What `sqlparser` prints, with the strings as MySQL reads them: it leaves backslashes as they are, and does not know which
+/// quotes are escaped already.
+fn printed<T: VisitMut + Clone + Display>(node: &T) -> String {
+    let mut node = node.clone();
+    let _ = VisitMut::visit(&mut node, &mut Verbatim);
+    node.to_string()
+}
+
+/// Puts the text of string literals in their place.
+struct Verbatim;
+
+impl VisitorMut for Verbatim {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, v: &mut ValueWithSpan) -> ControlFlow<()> {
+        if let Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) = &v.value {
+            v.value = Value::Placeholder(literal(s));
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -307,7 +346,7 @@ pub fn relations(query: &Query) -> Vec<(Option<String>, String)> {
 
 /// A query as text: every name in backquotes where it was not.
 pub fn query(q: &Query) -> String {
-    Statement::Query(Box::new(q.clone())).to_string()
+    printed(q)
 }
 
 #[cfg(test)]
