@@ -26,6 +26,13 @@ pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
                     .map(|e| Expr::UnaryOp { op: UnaryOperator::BangNot, expr: Box::new(e) }),
             );
         }
+        Token::LParen if paren && is_query_in_parentheses(parser) => {
+            parser.advance_token();
+            return Some(parser.parse_query().and_then(|q| {
+                parser.expect_token(&Token::RParen)?;
+                Ok(Expr::Subquery(q))
+            }));
+        }
         Token::Word(w) if w.quote_style.is_none() => w.keyword,
         _ => return None,
     };
@@ -42,6 +49,41 @@ pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
         Keyword::CONVERT if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::NoKeyword)).transpose(),
         _ => None,
     }
+}
+
+/// `((SELECT …) UNION …)`: a query whose first part is in parentheses, too, and something of the query follows that.
+fn is_query_in_parentheses(parser: &Parser<'_>) -> bool {
+    let at = parser.get_current_index();
+    let Some(open) = (at..=at + 2).find(|n| std::ptr::eq(parser.token_at(*n), parser.peek_token_ref()))
+    else {
+        return false;
+    };
+    let mut rest =
+        (open + 1..).map(|n| &parser.token_at(n).token).filter(|t| !matches!(t, Token::Whitespace(_)));
+    let word = |t: Option<&Token>| match t {
+        Some(Token::Word(w)) if w.quote_style.is_none() => w.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let mut depth = 0;
+    let first = rest.by_ref().find(|t| {
+        depth += usize::from(**t == Token::LParen);
+        **t != Token::LParen
+    });
+    if !matches!(word(first), Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE) {
+        return false;
+    }
+    while depth > 0 {
+        match rest.next() {
+            Some(Token::LParen) => depth += 1,
+            Some(Token::RParen) => depth -= 1,
+            None | Some(Token::EOF) => return false,
+            _ => {}
+        }
+    }
+    matches!(
+        word(rest.next()),
+        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::ORDER | Keyword::LIMIT
+    )
 }
 
 /// The call that MATCH … AGAINST an expression is read into; no name of a function is like this. Its arguments: the mode, what is
