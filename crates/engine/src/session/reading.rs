@@ -7,7 +7,7 @@ use p2pdb_model::{ObjectId, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::Query;
+use p2pdb_sql::plan::{Locking, Query};
 use p2pdb_sql::session::Isolation;
 use p2pdb_store::PooledReader;
 
@@ -23,11 +23,13 @@ use crate::statement::Bound;
 impl Session {
     pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let inside = !self.core().state.autocommit || self.in_transaction();
+        // By itself it waits for nobody and holds nothing; NOWAIT and SKIP LOCKED ask whether another transaction does.
+        let asks = |how: &Locking| inside || how.nowait || how.skip_locked;
         if let Some(how) =
-            q.locking.filter(|_| inside && !matches!(self.transaction, Transaction::Writing(_)))
+            q.locking.filter(|how| asks(how) && !matches!(self.transaction, Transaction::Writing(_)))
             && !self.is_of_own(q)
         {
-            return self.lock(how, bound, sink);
+            return self.lock(how, !inside, bound, sink);
         }
         let plan = bound.statement.compiled().plan.clone();
         let result = if plan.fields.is_empty() {

@@ -86,10 +86,10 @@ impl Session {
     }
 
     /// A locking read in a transaction: takes the writer first. Where another transaction has it, NOWAIT gives up, and SKIP
-    /// LOCKED finds nothing, as if that one had locked every row.
-    pub(super) fn lock(&mut self, how: Locking, bound: Bound, sink: &mut dyn Sink) -> Flow {
+    /// LOCKED finds nothing, as if that one had locked every row. `single`: it is a transaction by itself.
+    pub(super) fn lock(&mut self, how: Locking, single: bool, bound: Bound, sink: &mut dyn Sink) -> Flow {
         if !how.nowait && !how.skip_locked {
-            return self.lease(bound, false);
+            return self.lease(bound, single);
         }
         if let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
@@ -98,20 +98,29 @@ impl Session {
         match self.inner.queue.push_unless_held(job) {
             Ok(true) => {
                 self.heed_kill();
-                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound, single: false })
+                self.wait_on(&taker.clone(), Waiting::Lease { taker, bound, single })
             }
-            Ok(false) if how.nowait => self.finish(Err(SqlError::new(
-                3572,
-                "HY000",
-                "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.",
-            ))),
+            Ok(false) if how.nowait => {
+                if single {
+                    self.rollback();
+                }
+                self.finish(Err(SqlError::new(
+                    3572,
+                    "HY000",
+                    "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.",
+                )))
+            }
             Ok(false) => {
+                if single {
+                    self.rollback();
+                }
                 let fields = bound.statement.fields();
                 self.state().found_rows = 0;
                 let has_rows = !fields.is_empty();
                 let shown = if has_rows { sink.columns(fields) } else { Ok(()) };
                 self.finish(shown.map(|()| Outcome { has_rows, ..Outcome::default() }))
             }
+            Err(_) if single => self.abandon(self.inner.no_room()),
             Err(_) => self.finish(Err(self.inner.no_room())),
         }
     }
