@@ -350,7 +350,7 @@ fn a_command_out_of_order_is_told_so() {
 #[test]
 fn the_server_may_end_it_at_any_time() {
     let mut pair = Pair::logged_in();
-    let error = ServerError::new(4031, "HY000", "inactivity");
+    let error = ServerError::new(1053, "08S01", "Server shutdown in progress");
     pair.server.close_with(&error);
     let mut last_words = Vec::new();
     pair.server.take_output(&mut last_words);
@@ -361,6 +361,13 @@ fn the_server_may_end_it_at_any_time() {
     assert!(pair.server.is_closed());
     pair.server.close_with(&error);
     assert!(pair.server.output().is_empty(), "once");
+}
+
+#[test]
+fn who_idled_too_long_is_told_so_beside_the_answers() {
+    let mut pair = Pair::logged_in();
+    pair.server.close_with(&ServerError::new(4031, "HY000", "inactivity"));
+    assert_eq!(pair.server.output()[3], 0, "the number of the packet, as in MySQL");
 }
 
 quickcheck! {

@@ -13,6 +13,9 @@ use crate::row::{ColumnCode, RowWriter};
 use crate::value::ColumnDef;
 use crate::wire::put_lenenc;
 
+/// ER_CLIENT_INTERACTION_TIMEOUT.
+const IDLE_TOO_LONG: u16 = 4031;
+
 impl Connection {
     /// Answers OK: to a login, or to a command without rows. With [`StatusFlags::MORE_RESULTS_EXISTS`] another
     /// answer must follow.
@@ -46,10 +49,10 @@ impl Connection {
     /// Sends an error at any time and closes: shutdown (1053), KILL (1317), timeouts (4031), faults (1105).
     ///
     /// Between two commands it is numbered as the answer to the next one: that is when clients read it, and most of them take
-    /// nothing that is numbered otherwise.
+    /// nothing that is numbered otherwise. 4031 is numbered 0 as in MySQL, so that they see a lost connection.
     pub fn close_with(&mut self, error: &ServerError) {
         if !self.is_closed() {
-            if matches!(self.phase, Phase::Idle) {
+            if matches!(self.phase, Phase::Idle) && error.code != IDLE_TOO_LONG {
                 let sequence = self.frames.sequence();
                 *sequence = (*sequence).max(1);
             }
