@@ -13,7 +13,7 @@ use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Literal, Scope};
-use p2pdb_sql::plan::{Call, CallFunction, Note, NoteLevel, Plan, PlanKind, SessionCommand};
+use p2pdb_sql::plan::{Call, CallFunction, Plan, PlanKind, SessionCommand};
 use p2pdb_sql::session::{Isolation, SessionState};
 use p2pdb_store::{PooledReader, TxNo};
 
@@ -233,6 +233,16 @@ impl Session {
     /// # Errors
     /// Whatever is wrong with the text: syntax (also a second statement), names, types; 1235 for what is not supported.
     pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
+        let prepared = self.compiled(text);
+        if let Err(e) = &prepared {
+            self.state().clear_warnings();
+            self.state().failed(e);
+        }
+        prepared
+    }
+
+    /// As [`Self::prepare`], for a statement that says itself what went wrong.
+    pub(crate) fn compiled(&self, text: &str) -> Result<Statement, SqlError> {
         if let [_, second, ..] = self.split(text)[..] {
             let at = second.as_ptr() as usize - text.as_ptr() as usize;
             return Err(SqlError::syntax(second, 1 + text[..at].matches('\n').count() as u64));
@@ -363,9 +373,8 @@ impl Session {
             Ok(None) => {}
             Err(e) => return self.finish(Err(e)),
         }
-        if !bound.statement.compiled().plan.keeps_warnings {
-            self.state().clear_warnings();
-        }
+        let earlier = bound.statement.compiled().plan.earlier_warnings;
+        self.state().begin_warnings(earlier);
         self.state().calls.clear();
         self.answer_calls(bound, sink)
     }
@@ -570,12 +579,12 @@ impl Session {
             Ok(mut outcome) => {
                 let has_rows = outcome.has_rows || outcome.kept.is_some();
                 state.row_count = if has_rows { -1 } else { outcome.affected as i64 };
-                outcome.warnings = state.warning_count.min(u64::from(u16::MAX)) as u16;
+                outcome.warnings = state.end_warnings().min(u64::from(u16::MAX)) as u16;
                 Ok(outcome)
             }
             Err(e) => {
-                state.row_count = -1;
-                state.warn(Note { level: NoteLevel::Error, code: e.code, message: e.message.clone() });
+                state.end_warnings();
+                state.failed(&e);
                 Err(e)
             }
         };

@@ -50,6 +50,16 @@ impl Tally {
         }
     }
 
+    /// Moves what was counted there to this one.
+    fn take(&self, other: &Tally) {
+        let move_to = |sum: &AtomicU64, n: &AtomicU64| {
+            sum.fetch_add(n.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        };
+        move_to(&self.questions, &other.questions);
+        move_to(&self.queries, &other.queries);
+        self.commands.iter().zip(&other.commands).for_each(|(sum, n)| move_to(sum, n));
+    }
+
     /// The sum of these.
     pub(crate) fn sum<'t>(all: impl IntoIterator<Item = &'t Tally>) -> Tally {
         let sum = Tally::default();
@@ -83,6 +93,15 @@ pub(crate) struct Counted {
 impl Counted {
     pub(crate) fn new(ended: &Arc<Tally>) -> Self {
         Counted { own: Tally::default(), ended: Some(ended.clone()) }
+    }
+}
+
+impl Counted {
+    /// FLUSH STATUS: what this session has counted is no longer its own.
+    pub(crate) fn begin_anew(&self) {
+        if let Some(ended) = &self.ended {
+            ended.take(&self.own);
+        }
     }
 }
 

@@ -27,10 +27,22 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// To be answered by the session, in this order, before the statement runs.
     pub calls: Vec<Call>,
-    /// The statement reads the warning list or the like and therefore does not clear it.
-    pub keeps_warnings: bool,
+    /// What becomes of the warnings of the statement before.
+    pub earlier_warnings: EarlierWarnings,
     /// SQLite calls stored functions while it runs.
     pub functions: bool,
+}
+
+/// What a statement does with the warnings of the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlierWarnings {
+    /// It forgets them.
+    #[default]
+    Cleared,
+    /// It reads how many there are (`@@warning_count`), then forgets them.
+    Counted,
+    /// It reads them and leaves them (SHOW WARNINGS, GET DIAGNOSTICS).
+    Kept,
 }
 
 impl Plan {
@@ -42,7 +54,7 @@ impl Plan {
             fields: Arc::from([]),
             notes: Vec::new(),
             calls: Vec::new(),
-            keeps_warnings: false,
+            earlier_warnings: EarlierWarnings::default(),
             functions: false,
         }
     }
@@ -509,6 +521,8 @@ pub enum SessionCommand {
     ReadLock,
     /// UNLOCK TABLES.
     UnlockTables,
+    /// FLUSH STATUS: the session counts its statements anew.
+    FlushStatus,
     /// FLUSH, and other statements that have nothing to do here.
     Nothing,
     /// Raised when run: a statement that is recognised but refused (1235) or refused by privilege.

@@ -15,7 +15,7 @@ use p2pdb_model::{Catalog, Value};
 
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
-use crate::plan::{Note, NoteLevel};
+use crate::plan::{EarlierWarnings, Note, NoteLevel};
 use crate::variables::{self, Globals, Scope};
 use crate::zone::Zone;
 
@@ -245,6 +245,14 @@ pub struct Signalled {
     pub items: Vec<(String, String)>,
 }
 
+/// The warnings that were there when the statement began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Earlier {
+    count: u64,
+    /// So many of the list go when the statement ends.
+    forget: usize,
+}
+
 /// One session.
 #[derive(Clone, Debug)]
 pub struct SessionState {
@@ -316,6 +324,7 @@ pub struct SessionState {
     pub warnings: Vec<Note>,
     /// How many warnings there were, kept or not (`@@warning_count`).
     pub warning_count: u64,
+    earlier_warnings: Earlier,
     /// User variables by lower-case name.
     pub user_variables: HashMap<String, UserVariable>,
     /// The other session variables that differ from the global value at connect.
@@ -362,6 +371,7 @@ impl SessionState {
             assigned: Vec::new(),
             warnings: Vec::new(),
             warning_count: 0,
+            earlier_warnings: Earlier::default(),
             user_variables: HashMap::new(),
             variables: HashMap::new(),
             globals: globals.clone(),
@@ -475,6 +485,32 @@ impl SessionState {
     pub fn clear_warnings(&mut self) {
         self.warnings.clear();
         self.warning_count = 0;
+    }
+
+    /// A statement begins that does this with the warnings there are.
+    pub fn begin_warnings(&mut self, earlier: EarlierWarnings) {
+        if earlier == EarlierWarnings::Cleared {
+            self.clear_warnings();
+        }
+        let forget = if earlier == EarlierWarnings::Counted { self.warnings.len() } else { 0 };
+        self.earlier_warnings = Earlier { count: self.warning_count, forget };
+    }
+
+    /// The statement has ended: how many warnings are its own.
+    pub fn end_warnings(&mut self) -> u64 {
+        let earlier = std::mem::take(&mut self.earlier_warnings);
+        let own = self.warning_count.saturating_sub(earlier.count);
+        if earlier.forget > 0 {
+            self.warnings.drain(..earlier.forget.min(self.warnings.len()));
+            self.warning_count = own;
+        }
+        own
+    }
+
+    /// A statement has failed: ROW_COUNT() and the warning list say so.
+    pub fn failed(&mut self, e: &SqlError) {
+        self.row_count = -1;
+        self.warn(Note { level: NoteLevel::Error, code: e.code, message: e.message.clone() });
     }
 
     /// Records a warning; beyond [`WARNINGS_MAX`] it is only counted. Notes count only with `sql_notes`.

@@ -10,7 +10,7 @@ use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{Field, FieldType};
-use p2pdb_sql::plan::{PlanKind, Query, Scalar, SessionCommand};
+use p2pdb_sql::plan::{EarlierWarnings, PlanKind, Query, Scalar, SessionCommand};
 use p2pdb_store::Connection;
 
 use super::{End, Host, Kept, Machine, Result, Step, functions};
@@ -111,7 +111,7 @@ impl Inside<'_, '_> {
         self.core.handle.counted.query();
         self.core.handle.counted.command(bound.statement.command());
         let plan = bound.statement.compiled().plan.clone();
-        if !plan.keeps_warnings {
+        if plan.earlier_warnings == EarlierWarnings::Cleared {
             self.core.state.clear_warnings();
         }
         let writes = functions::writes(&plan.calls);
@@ -190,6 +190,7 @@ impl Inside<'_, '_> {
             SessionCommand::SetNames(charset, collation) => {
                 self.core.state.set_names(charset, collation.as_deref())?;
             }
+            SessionCommand::FlushStatus => self.core.handle.counted.begin_anew(),
             SessionCommand::Nothing => {}
             SessionCommand::Fail(e) => return Err(e.clone()),
             SessionCommand::Savepoint(_) | SessionCommand::RollbackTo(_) | SessionCommand::Release(_) => {

@@ -172,7 +172,7 @@ impl Session {
         out.sort_by_key(|(n, ..)| *n);
         let field = |v: &p2pdb_sql::routine::Variable| Field::expression(&v.name, v.ty.clone());
         let out = out.into_iter().map(|(_, v, value)| (field(&v), value)).collect();
-        let warnings = self.core_mut().state.warning_count.min(u64::from(u16::MAX)) as u16;
+        let warnings = self.core_mut().state.end_warnings().min(u64::from(u16::MAX)) as u16;
         let Outcome { affected, gtid, schema_changed, variables_changed, .. } = outcome;
         Outcome { affected, warnings, out, gtid, schema_changed, variables_changed, ..Outcome::default() }
     }

@@ -231,7 +231,7 @@ impl Session {
                     locals.hidden = true;
                 }
                 self.core().handle.counted.command(Some(Command::STMT_PREPARE));
-                let statement = self.prepare(&text)?;
+                let statement = self.compiled(&text)?;
                 self.named.insert(name, statement);
             }
             SessionCommand::Deallocate(name) => {
@@ -244,6 +244,7 @@ impl Session {
             }
             SessionCommand::LockTables { .. } | SessionCommand::ReadLock => self.tables_locked = true,
             SessionCommand::UnlockTables => self.tables_locked = false,
+            SessionCommand::FlushStatus => self.handle.counted.begin_anew(),
             SessionCommand::Nothing => {}
             SessionCommand::Fail(error) => return Err(error),
             SessionCommand::Begin { .. }

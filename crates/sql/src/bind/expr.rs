@@ -11,7 +11,7 @@ use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::front::Literal;
 use crate::functions::members_spec;
-use crate::plan::{Coerce, SessionInfo, Slot, Source};
+use crate::plan::{Coerce, EarlierWarnings, SessionInfo, Slot, Source};
 use crate::session::SqlMode;
 use crate::types::{self, Class, TypeCode};
 
@@ -219,7 +219,7 @@ impl Binder<'_> {
             _ => return Err(SqlError::unknown_variable(name)),
         };
         if matches!(name.as_str(), "warning_count" | "error_count") {
-            self.keeps_warnings = true;
+            self.earlier_warnings = EarlierWarnings::Counted;
         }
         let declared = crate::variables::find(&name).map(crate::variables::field_type);
         let by_value = match self.session.system_variable(&name, global)? {

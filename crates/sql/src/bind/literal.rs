@@ -43,7 +43,8 @@ impl Binder<'_> {
     fn param(&mut self, n: usize) -> Bound {
         let kind = self.text.map_or(LiteralKind::Unknown, |t| t.param(n));
         let slot = Slot { source: Source::Param(n), coerce: Coerce::None };
-        self.of_kind(Bound::slot(slot, kind.field_type(self.session.collation)), kind)
+        // It may be NULL the next time.
+        self.of_kind(Bound::slot(slot, kind.field_type(self.session.collation)), kind).not_null(false)
     }
 
     fn lifted_literal(&mut self, n: usize) -> Result<Bound, SqlError> {

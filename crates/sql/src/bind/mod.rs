@@ -54,7 +54,7 @@ pub use scope::{RelColumn, Relation, Scope};
 use crate::error::SqlError;
 use crate::field::{Field, FieldKind, FieldType};
 use crate::front::Source as Text;
-use crate::plan::{Coerce, ColumnTarget, Note, ReadSet, Slot, Source};
+use crate::plan::{Coerce, ColumnTarget, EarlierWarnings, Note, ReadSet, Slot, Source};
 use crate::session::{SessionState, SqlMode};
 use crate::types::{Class, TypeCode, magnitude_bits};
 
@@ -224,8 +224,8 @@ pub struct Binder<'a> {
     pub(crate) default_database: Option<String>,
     pub(crate) in_aggregate: bool,
     pub(crate) recursion: Option<query::Recursion>,
-    /// The statement reads the warning list.
-    pub keeps_warnings: bool,
+    /// What the statement does with the warnings of the one before it.
+    pub earlier_warnings: EarlierWarnings,
     /// The statement assigns to user variables (`:=`), so that they change from row to row.
     pub(crate) assigns: bool,
     /// The table whose columns DEFAULT(column) names in the VALUES of an INSERT.
@@ -281,7 +281,7 @@ impl<'a> Binder<'a> {
             default_database: None,
             in_aggregate: false,
             recursion: None,
-            keeps_warnings: false,
+            earlier_warnings: EarlierWarnings::Cleared,
             assigns: false,
         }
     }

@@ -220,7 +220,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         let n = i64::try_from(cx.session.select_limit).unwrap_or(i64::MAX);
         q.sql = format!("SELECT {} FROM ({}) LIMIT {n}", list.join(","), q.sql);
     }
-    let keeps_warnings = b.keeps_warnings;
+    let earlier_warnings = b.earlier_warnings;
     // Of a derived table, perhaps: there is but one lock to take.
     let locking = q.locking.or(b.locking);
     let done = b.finish();
@@ -245,7 +245,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         fields: Arc::from(q.columns),
         notes: done.notes,
         calls: Vec::new(),
-        keeps_warnings,
+        earlier_warnings,
         functions: false,
     })
 }

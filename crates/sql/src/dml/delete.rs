@@ -12,7 +12,7 @@ use super::{
 };
 use crate::bind::{Binder, Scope};
 use crate::error::SqlError;
-use crate::plan::{Modify, ModifyStep, Plan, PlanKind, ReadSet};
+use crate::plan::{Modify, ModifyStep, Plan, PlanKind, ReadSet, SessionCommand};
 use crate::schema_text::quote;
 use crate::statement::{Context, Cursor};
 
@@ -155,6 +155,13 @@ fn several(
     Ok(with_notes(PlanKind::Modify(modify), notes))
 }
 
+/// The tables of `performance_schema` that may be emptied hold what the server has counted; nothing is counted there.
+fn counts_only(database: Option<&str>, table: &str) -> bool {
+    let table = table.to_lowercase();
+    let counts = table == "host_cache" || table.starts_with("events_") || table.contains("_summary_by_");
+    counts && database.is_some_and(|d| d.eq_ignore_ascii_case("performance_schema"))
+}
+
 /// `TRUNCATE [TABLE] t`.
 ///
 /// # Errors
@@ -163,6 +170,9 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
     c.expect("truncate")?;
     c.eat("table");
     let name = c.table_name()?;
+    if counts_only(name.0.as_deref(), &name.1) {
+        return Ok(Plan::new(PlanKind::Session(vec![SessionCommand::Nothing])));
+    }
     let table = target(cx, name, "TRUNCATE")?.table;
     if cx.session.foreign_key_checks {
         for (child, n) in cx.catalog.referenced_by(table.id).iter().filter(|(child, _)| *child != table.id) {

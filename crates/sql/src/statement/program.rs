@@ -10,7 +10,9 @@ use sqlparser::tokenizer::Token;
 use super::{Context, Cursor};
 use crate::error::SqlError;
 use crate::front::source::Source as Text;
-use crate::plan::{Coerce, Ddl, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot, Source};
+use crate::plan::{
+    Coerce, Ddl, EarlierWarnings, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot, Source,
+};
 use crate::routine::{self, Kind, Mode, Program};
 use crate::virtuals::{self, show::Show};
 
@@ -156,9 +158,12 @@ pub(super) fn alone(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sq
     if c.is("get") && !["get diagnostics", "get current", "get stacked"].iter().any(|w| c.is(w)) {
         return Err(c.error());
     }
-    let keeps_warnings = c.is("get") || c.is("resignal");
+    let earlier_warnings = match c.is("get") || c.is("resignal") {
+        true => EarlierWarnings::Kept,
+        false => EarlierWarnings::Cleared,
+    };
     let source: &Text<'_> = cx.source;
     let (program, _) = routine::body(c, source, Kind::Procedure, cx.session.collation, Program::default())?;
     let call = ProgramCall::Alone(Arc::new(program));
-    Ok(Plan { keeps_warnings, ..Plan::new(PlanKind::Program(call)) })
+    Ok(Plan { earlier_warnings, ..Plan::new(PlanKind::Program(call)) })
 }

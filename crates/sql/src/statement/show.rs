@@ -10,7 +10,7 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, SetExpr, TableFactor};
 use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
-use crate::plan::{Coerce, Plan, PlanKind, Query, ReadSet, Slot, Source};
+use crate::plan::{Coerce, EarlierWarnings, Plan, PlanKind, Query, ReadSet, Slot, Source};
 use crate::statement::{Context, Cursor, compile_query, query_text};
 use crate::virtuals::{self, SHOW, VirtualTable, show::Show};
 
@@ -75,7 +75,7 @@ pub(super) fn show(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         if let (PlanKind::Query(query), Some((offset, rows))) = (&mut plan.kind, limit) {
             query.sql.push_str(&format!(" LIMIT {rows} OFFSET {offset}"));
         }
-        return Ok(Plan { keeps_warnings: true, ..plan });
+        return Ok(Plan { earlier_warnings: EarlierWarnings::Kept, ..plan });
     }
     if c.eat("count") {
         for token in [Token::LParen, Token::Mul, Token::RParen] {
@@ -83,7 +83,7 @@ pub(super) fn show(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         }
         let what = c.eat_one(&["warnings", "errors"]).ok_or_else(|| c.error())?;
         let plan = direct(cx, Show::new(&format!("count {what}"), &[]))?;
-        return Ok(Plan { keeps_warnings: true, ..plan });
+        return Ok(Plan { earlier_warnings: EarlierWarnings::Kept, ..plan });
     }
     if c.eat("grants") {
         return grants(c, cx);

@@ -151,7 +151,7 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     Ok(SessionCommand::LockTables { write })
 }
 
-/// FLUSH: nothing to do, but for FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
+/// FLUSH: nothing to do, but for FLUSH STATUS, and FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
 /// UNLOCK TABLES.
 fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
     if c.eat_one(&["no_write_to_binlog", "local"]).is_some() && c.at_end() {
@@ -188,8 +188,13 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         "user_resources",
         "optimizer_costs",
     ];
-    c.list(|c| c.eat_one(&WORDS).map(|_| ()).ok_or_else(|| c.error()))?;
-    Ok(vec![SessionCommand::Nothing])
+    let mut all = Vec::new();
+    c.list(|c| {
+        let word = c.eat_one(&WORDS).ok_or_else(|| c.error())?;
+        all.push(if word == "status" { SessionCommand::FlushStatus } else { SessionCommand::Nothing });
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// `@name`, however it was cut into tokens; gives the name in lower case.
