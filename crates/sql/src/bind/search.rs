@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use p2pdb_model::ColumnTag;
-use p2pdb_model::catalog::{Index, Table, physical_search};
+use p2pdb_model::catalog::{Index, Table, physical_column, physical_search};
 use p2pdb_model::types::{Collation, SqlType};
 use sqlparser::ast::{BinaryOperator, Expr, Ident, SearchModifier};
 
@@ -23,8 +23,7 @@ const RANK: &str = "p_ft_rank(";
 /// The words of an index's columns as SQLite text; see `store::Meaning::words`.
 pub fn words(table: &Table, index: &Index) -> Option<Vec<String>> {
     let collation = collation(table, index)?;
-    let of_column =
-        |tag| format!("g_ft_words({},{})", p2pdb_model::catalog::physical_column(tag), collation.id());
+    let of_column = |tag| format!("g_ft_words({},{})", physical_column(tag), collation.id());
     Some(index.def.parts.iter().map(|p| of_column(p.column)).collect())
 }
 
@@ -74,7 +73,7 @@ impl Binder<'_> {
     /// `MATCH (columns) AGAINST (what mode)`.
     ///
     /// # Errors
-    /// 1054, 1191, 1210; 1235 for WITH QUERY EXPANSION, views and derived tables.
+    /// 1054, 1191, 1210; 1235 for views and derived tables.
     pub(super) fn search(
         &mut self,
         columns: &[Vec<Ident>],
@@ -82,11 +81,9 @@ impl Binder<'_> {
         mode: Option<&SearchModifier>,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
-        let mode = match mode {
-            None | Some(SearchModifier::InNaturalLanguageMode) => 0,
-            Some(SearchModifier::InBooleanMode) => 1,
-            Some(_) => return Err(SqlError::unsupported("WITH QUERY EXPANSION")),
-        };
+        let boolean = matches!(mode, Some(SearchModifier::InBooleanMode));
+        let expands = !boolean && !matches!(mode, None | Some(SearchModifier::InNaturalLanguageMode));
+        let mode = u8::from(boolean);
         let mut bound = Vec::new();
         let mut at: Option<Rc<Relation>> = None;
         let mut tags: Vec<ColumnTag> = Vec::new();
@@ -126,16 +123,32 @@ impl Binder<'_> {
         }
         let what = self.text_of(&what);
         let what = self.sql(&what);
-        let query = format!("{what},{mode},{}", collation.id());
         let (m, t) = (physical_search(index.id), table.physical());
-        let result = format!(
-            "(SELECT p_ft_result({query},(SELECT count(*) FROM {t}),n,doc,term,times) FROM \
-             (SELECT l.value->>0 AS n,v.doc AS doc,v.term AS term,count(*) AS times \
-             FROM json_each(p_ft_terms({query})) AS l CROSS JOIN {m}_words AS v \
-             WHERE v.term>=l.value->>1 AND v.term<=l.value->>2 GROUP BY 1,2,3 \
-             UNION ALL SELECT l.value->>0,{m}.rowid,'',0 \
-             FROM json_each(p_ft_phrases({query})) AS l CROSS JOIN {m} WHERE {m} MATCH l.value->>1))"
-        );
+        let search = |what: &str| {
+            let query = format!("{what},{mode},{}", collation.id());
+            format!(
+                "SELECT p_ft_result({query},(SELECT count(*) FROM {t}),n,doc,term,times) FROM \
+                 (SELECT l.value->>0 AS n,v.doc AS doc,v.term AS term,count(*) AS times \
+                 FROM json_each(p_ft_terms({query})) AS l CROSS JOIN {m}_words AS v \
+                 WHERE v.term>=l.value->>1 AND v.term<=l.value->>2 GROUP BY 1,2,3 \
+                 UNION ALL SELECT l.value->>0,{m}.rowid,'',0 \
+                 FROM json_each(p_ft_phrases({query})) AS l CROSS JOIN {m} WHERE {m} MATCH l.value->>1)"
+            )
+        };
+        let mut result = format!("({})", search(&what));
+        if expands {
+            // The words of all that is found are searched for as well.
+            let columns =
+                index.def.parts.iter().map(|p| format!("coalesce({},'')", physical_column(p.column)));
+            let text = columns.collect::<Vec<_>>().join("||' '||");
+            let more = self.alias('x');
+            result = format!(
+                "(WITH {more}(w) AS MATERIALIZED (SELECT p_ft_expanded({what},{},(SELECT group_concat({text},' ') \
+                 FROM {t} WHERE rowid IN (SELECT value FROM json_each(p_ft_rows({result})))))) {})",
+                collation.id(),
+                search(&format!("(SELECT w FROM {more})"))
+            );
+        }
         let rowid =
             if relation.sql.is_empty() { "rowid".to_owned() } else { format!("{}.rowid", relation.sql) };
         let parts: Vec<&Bound> = bound.iter().collect();

@@ -54,6 +54,10 @@ pub(super) const FUNCTIONS: &[Row] = &[
         let (ValueRef::Int(row), ValueRef::Blob(found)) = (a[0], a[1]) else { return Ok(Value::Real(0.0)) };
         Ok(Value::Real(Found(found).rank(row).unwrap_or_default()))
     }),
+    ("p_ft_expanded", 3, |a| match a[0] {
+        ValueRef::Null => Ok(Value::Null),
+        _ => text(expanded(str_of(&a[0]), str_of(&a[2]), collate::by_id(int_of(&a[1])))),
+    }),
     ("p_ft_rows", 1, |a| match a[0] {
         ValueRef::Blob(found) => text(Found(found).rows()),
         _ => text("[]"),
@@ -104,6 +108,20 @@ fn of_query(a: &[ValueRef<'_>], f: impl Fn(&Query) -> Value) -> Answer {
 /// The words of a text, in order.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
+}
+
+/// What is searched for WITH QUERY EXPANSION: the words of `text`, too, each once, in the order of their keys.
+fn expanded(query: &str, text: &str, collation: Collation) -> String {
+    let mut known: HashSet<String> = words(query).map(|w| Key::of(w, collation).text).collect();
+    let keyed = words(text).map(|w| (Key::of(w, collation), w));
+    let mut more: Vec<_> = keyed.filter(|(k, _)| k.is_searched() && known.insert(k.text.clone())).collect();
+    more.sort();
+    let mut out = query.to_owned();
+    for (_, word) in more {
+        out.push(' ');
+        out.push_str(word);
+    }
+    out
 }
 
 /// A word as the index has it.
