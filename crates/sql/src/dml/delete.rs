@@ -6,6 +6,7 @@ use sqlparser::ast::{Expr, TableWithJoins};
 use sqlparser::tokenizer::Token;
 
 use super::update::{find, where_clause, writing_binder, written_of};
+use super::with::Common;
 use super::{
     full_name, not_read_inside, not_updatable, order_and_limit, safe, single, table_references, target, used,
     with_notes,
@@ -18,6 +19,15 @@ use crate::statement::{Context, Cursor};
 
 /// DELETE.
 pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    delete_with(c, cx, None)
+}
+
+/// DELETE behind WITH.
+pub(super) fn delete_with(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    mut common: Option<Common>,
+) -> Result<Plan, SqlError> {
     c.expect("delete")?;
     let mut ignore = false;
     while let Some(word) = c.eat_one(&["low_priority", "quick", "ignore"]) {
@@ -27,22 +37,37 @@ pub fn delete(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError
         // DELETE a, b FROM …
         let names = c.list(deleted)?;
         c.expect("from")?;
-        let refs = table_references(c)?;
-        let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        let mut refs = table_references(c)?;
+        let mut selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        if let Some(common) = &mut common {
+            common.put_into(&mut refs)?;
+            common.put_into(&mut selection)?;
+        }
         return several(cx, &names, &refs, selection.as_ref(), ignore);
     }
     let mark = c.mark();
     let names = c.list(deleted)?;
     if c.eat("using") {
-        let refs = table_references(c)?;
-        let selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        let mut refs = table_references(c)?;
+        let mut selection = if c.eat("where") { Some(c.expr()?) } else { None };
+        if let Some(common) = &mut common {
+            common.put_into(&mut refs)?;
+            common.put_into(&mut selection)?;
+        }
         return several(cx, &names, &refs, selection.as_ref(), ignore);
     }
     c.back(mark);
     let refs = table_references(c)?;
     let Some((name, alias)) = single(&refs) else { return Err(c.error()) };
-    let selection = if c.eat("where") { Some(c.expr()?) } else { None };
-    let (order, limit) = order_and_limit(c)?;
+    let mut selection = if c.eat("where") { Some(c.expr()?) } else { None };
+    let (mut order, limit) = order_and_limit(c)?;
+    if let Some(common) = &mut common {
+        if common.names(name.0.as_deref(), &name.1) {
+            return Err(not_updatable(&name.1, "DELETE"));
+        }
+        common.put_into(&mut selection)?;
+        common.put_into(&mut order)?;
+    }
     safe(cx, selection.as_ref(), limit.as_ref())?;
     let written = target(cx, name, "DELETE")?;
     let table = written.table.clone();

@@ -36,10 +36,12 @@ use crate::virtuals;
 mod delete;
 mod insert;
 mod update;
+mod with;
 
 pub use delete::{delete, truncate};
 pub use insert::insert;
 pub use update::update;
+pub use with::with;
 
 /// What a statement writes to: a base table, by itself or through a view.
 struct Written {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use p2pdb_model::catalog::same_name;
 use sqlparser::ast::{Expr, TableWithJoins};
 
+use super::with::Common;
 use super::{
     Assignment, Given, Written, adds, assignments, bind_assignments, blind, not_read_inside, not_updatable,
     order_and_limit, safe, set_list, single, table_references, target, used, with_notes,
@@ -16,14 +17,33 @@ use crate::statement::{Context, Cursor};
 
 /// UPDATE.
 pub fn update(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
+    update_with(c, cx, None)
+}
+
+/// UPDATE behind WITH.
+pub(super) fn update_with(
+    c: &mut Cursor<'_, '_>,
+    cx: &Context<'_>,
+    common: Option<Common>,
+) -> Result<Plan, SqlError> {
     c.expect("update")?;
     c.eat("low_priority");
     let ignore = c.eat("ignore");
-    let refs = table_references(c)?;
+    let mut refs = table_references(c)?;
     c.expect("set")?;
-    let all = assignments(c)?;
-    let selection = if c.eat("where") { Some(c.expr()?) } else { None };
-    let (order, limit) = order_and_limit(c)?;
+    let mut all = assignments(c)?;
+    let mut selection = if c.eat("where") { Some(c.expr()?) } else { None };
+    let (mut order, limit) = order_and_limit(c)?;
+    if let Some(mut common) = common {
+        common.put_into(&mut refs)?;
+        for a in &mut all {
+            if let Given::Expr(e) = &mut a.value {
+                common.put_into(e)?;
+            }
+        }
+        common.put_into(&mut selection)?;
+        common.put_into(&mut order)?;
+    }
     safe(cx, selection.as_ref(), limit.as_ref())?;
     let Some((name, alias)) = single(&refs) else {
         if !order.is_empty() || limit.is_some() {

@@ -111,7 +111,7 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
 /// SELECT and its kin.
 fn query(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     if !crate::bind::statement::is_query(c.parser()) {
-        return Err(SqlError::unsupported("WITH before UPDATE and DELETE"));
+        return dml::with(c, cx);
     }
     crate::bind::statement::compile(c.parser(), cx)
 }
