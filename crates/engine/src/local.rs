@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::catalog::Table;
+use p2pdb_model::catalog::{COLUMN_KEY, Table};
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
@@ -510,7 +510,33 @@ fn or_skip<T>(
 
 // ---- UPDATE and DELETE
 
+/// Rows that wait for a parent or in a conflict are no rows of a table that is emptied; they would come back later.
+fn discard_waiting(w: &mut dyn Tables, table: &Table) -> Result<(), SqlError> {
+    let mut columns: Vec<String> = table.primary_columns().iter().map(|c| c.physical()).collect();
+    if columns.is_empty() {
+        columns.push(COLUMN_KEY.to_owned());
+    }
+    let sql = format!("SELECT {} FROM {}", columns.join(","), table.physical_displaced());
+    let mut keys = Vec::new();
+    let read = w.db().query(&sql, (), |row| {
+        keys.push(row.to_values()?);
+        Ok(NEXT)
+    });
+    read.map_err(|e| store_to_sql(&e))?;
+    for key in keys {
+        w.resolve(table.id, &key, Decision::Discard).map_err(|e| e.to_sql())?;
+    }
+    Ok(())
+}
+
 fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> Result<Outcome, SqlError> {
+    if let Some(step) = plan.steps.first().filter(|_| plan.truncate) {
+        let catalog = core.catalog(&w.base());
+        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+        if !catalog.is_temporary(table.id) {
+            discard_waiting(w, table)?;
+        }
+    }
     let seed = w.random();
     let mut collected: Vec<Option<(Vec<Vec<Value>>, RowNotes)>> = Vec::new();
     for step in &plan.steps {

@@ -235,3 +235,55 @@ ok, 2 changed (Records: 2  Duplicates: 0  Warnings: 0)
 id
 1
 2
+
+TRUNCATE takes along the rows that wait for a parent: they do not come back with the next one, and no id is spared for them.
+
+> CREATE TABLE author (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT)
+ok, 0 changed
+
+> CREATE TABLE book (id INT AUTO_INCREMENT PRIMARY KEY, author_id INT, FOREIGN KEY (author_id) REFERENCES author (id))
+ok, 0 changed
+
+> CREATE TABLE note (author_id INT, FOREIGN KEY (author_id) REFERENCES author (id))
+ok, 0 changed
+
+> INSERT INTO author (name) VALUES ('a')
+ok, 1 changed, id 1
+
+> INSERT INTO book (author_id) VALUES (1), (1), (1)
+ok, 3 changed, id 1 (Records: 3  Duplicates: 0  Warnings: 0)
+
+> INSERT INTO note VALUES (1), (1)
+ok, 2 changed (Records: 2  Duplicates: 0  Warnings: 0)
+
+> SET foreign_key_checks = 0
+ok, 0 changed
+
+> TRUNCATE author
+ok, 0 changed
+
+> TRUNCATE book
+ok, 0 changed
+
+> TRUNCATE note
+ok, 0 changed
+
+> SET foreign_key_checks = 1
+ok, 0 changed
+
+> SELECT COUNT(*) FROM p2pdb.conflicts
+COUNT(*)
+0
+
+> INSERT INTO author (name) VALUES ('b')
+ok, 1 changed, id 1
+
+> INSERT INTO book (author_id) VALUES (1)
+ok, 1 changed, id 1
+
+> SELECT * FROM book
+id | author_id
+1 | 1
+
+> SELECT * FROM note
+author_id
