@@ -16,8 +16,8 @@ use p2pdb_model::schema::{DefaultValue, TriggerEvent};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{CellKind, ColumnTag, Value};
 use sqlparser::ast::{
-    BinaryOperator, Expr, LimitClause, OrderByExpr, TableFactor, TableWithJoins, Visit, Visitor,
-    visit_expressions,
+    BinaryOperator, Expr, LimitClause, OrderByExpr, TableFactor, TableWithJoins, Value as Ast, Visit,
+    Visitor, visit_expressions,
 };
 use sqlparser::tokenizer::Token;
 
@@ -172,6 +172,13 @@ fn given(c: &mut Cursor<'_, '_>) -> Result<Given, SqlError> {
     if c.is("default") && c.token(1) != &Token::LParen {
         c.eat("default");
         return Ok(Given::Default);
+    }
+    // Most values of most statements: not worth the whole grammar of expressions.
+    if matches!(c.token(0), Token::Placeholder(_)) && matches!(c.token(1), Token::Comma | Token::RParen) {
+        let token = c.parser().next_token();
+        if let Token::Placeholder(p) = token.token {
+            return Ok(Given::Expr(Expr::Value(Ast::Placeholder(p).with_span(token.span))));
+        }
     }
     Ok(Given::Expr(c.expr()?))
 }

@@ -42,8 +42,14 @@ use lexer::{Lexer, Quoting, Raw};
 pub const SHAPES_MAX: usize = 1024;
 /// Plans of one shape that differ in pinned literals.
 pub const VARIANTS_MAX: usize = 8;
-/// Statements longer than this are not cached, bytes.
+/// Statements longer than this are large, bytes.
 pub const CACHED_BYTES_MAX: usize = 8 * 1024;
+/// Shapes of large statements that one cache holds: INSERT of the same number of rows again and again.
+pub const LARGE_SHAPES_MAX: usize = 2;
+/// Large statements longer than this are not cached, bytes.
+pub const LARGE_BYTES_MAX: usize = 1024 * 1024;
+/// Large statements with more literals than this are not cached: a plan takes some 200 bytes for each.
+pub const LARGE_LITERALS_MAX: usize = 10_000;
 /// Parentheses and operators that may stand around an expression.
 pub const DEPTH_MAX: usize = 3000;
 /// Parentheses and signs inside of each other.
@@ -126,9 +132,12 @@ struct Variant {
 /// Compiles statements and remembers the plans. One per session or worker; not shared.
 #[derive(Debug)]
 pub struct Front {
-    cache: LruCache<Box<[u8]>, Vec<Variant>>,
+    cache: Shapes,
+    large: Shapes,
     key: Vec<u8>,
 }
+
+type Shapes = LruCache<Box<[u8]>, Vec<Variant>>;
 
 impl Default for Front {
     fn default() -> Self {
@@ -139,8 +148,8 @@ impl Default for Front {
 impl Front {
     /// A front with a cache of this many shapes.
     pub fn new(shapes_max: usize) -> Self {
-        let shapes_max = NonZeroUsize::new(shapes_max).unwrap_or(NonZeroUsize::MIN);
-        Front { cache: LruCache::new(shapes_max), key: Vec::new() }
+        let cache = |n| LruCache::new(NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN));
+        Front { cache: cache(shapes_max), large: cache(LARGE_SHAPES_MAX), key: Vec::new() }
     }
 
     /// Compiles one statement (see [`split_statements`]) whose parameters, if any, have no known kinds: for text, and
@@ -171,7 +180,7 @@ impl Front {
     ) -> Result<Compiled, SqlError> {
         let quoting = Quoting::from(session.sql_mode);
         let head = Head::of(text, quoting);
-        if !head.cached || text.len() > CACHED_BYTES_MAX || session.locals_in_sight().is_some() {
+        if !head.cached || text.len() > LARGE_BYTES_MAX || session.locals_in_sight().is_some() {
             let mut literals = Vec::new();
             if head.lifts {
                 self.key.clear();
@@ -186,7 +195,13 @@ impl Front {
         let mut literals = Vec::new();
         key::shape(text, session, &mut self.key, &mut literals);
         finite(&literals, text, quoting)?;
-        if let Some(variants) = self.cache.get(self.key.as_slice()) {
+        let large = text.len() > CACHED_BYTES_MAX;
+        if large && literals.len() > LARGE_LITERALS_MAX {
+            let (plan, _) = compile_now(text, session, catalog, &literals, params, true)?;
+            return Ok(Compiled { plan: Arc::new(plan), literals });
+        }
+        let cache = if large { &mut self.large } else { &mut self.cache };
+        if let Some(variants) = cache.get(self.key.as_slice()) {
             let fits = |v: &&Variant| v.pins.iter().all(|(n, l)| literals.get(*n) == Some(l));
             if let Some(v) = variants.iter().find(fits) {
                 return Ok(Compiled { plan: v.plan.clone(), literals });
@@ -197,7 +212,7 @@ impl Front {
         if !matches!(&plan.kind, PlanKind::Ddl(_)) && !is_failure(&plan) {
             let pins = pins.into_iter().filter_map(|n| Some((n, literals.get(n)?.clone()))).collect();
             let variant = Variant { pins, plan: plan.clone() };
-            match self.cache.get_mut(self.key.as_slice()) {
+            match cache.get_mut(self.key.as_slice()) {
                 Some(variants) => {
                     if variants.len() >= VARIANTS_MAX {
                         variants.remove(0);
@@ -205,7 +220,7 @@ impl Front {
                     variants.push(variant);
                 }
                 None => {
-                    self.cache.put(self.key.as_slice().into(), vec![variant]);
+                    cache.put(self.key.as_slice().into(), vec![variant]);
                 }
             }
         }
@@ -215,16 +230,17 @@ impl Front {
     /// Forgets every plan.
     pub fn clear(&mut self) {
         self.cache.clear();
+        self.large.clear();
     }
 
     /// How many shapes are remembered.
     pub fn len(&self) -> usize {
-        self.cache.len()
+        self.cache.len() + self.large.len()
     }
 
     /// Nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.cache.is_empty()
+        self.len() == 0
     }
 }
 
@@ -381,6 +397,25 @@ mod tests {
             front.compile(text, &session, &catalog).expect("compiles");
         }
         assert_eq!(front.len(), 2);
+    }
+
+    #[test]
+    fn large_statements_have_few_places_and_share_plans_too() {
+        let session = SessionState::new(Arc::new(Globals::default()), 1, "u", "h", "u@%");
+        let catalog = Catalog::default();
+        let mut front = Front::default();
+        let mut plan = |text: &str| front.compile(text, &session, &catalog).expect("compiles").plan;
+        let query = |value: usize, count: usize| {
+            let list = vec![value.to_string(); count].join(",");
+            format!("SELECT table_name AS c FROM information_schema.tables WHERE version IN ({list})")
+        };
+        let first = plan(&query(1, 5_000));
+        assert!(query(1, 5_000).len() > CACHED_BYTES_MAX);
+        assert!(Arc::ptr_eq(&first, &plan(&query(2, 5_000))));
+        (0..LARGE_SHAPES_MAX).for_each(|n| drop(plan(&query(1, 5_001 + n))));
+        assert!(!Arc::ptr_eq(&first, &plan(&query(1, 5_000))), "it was the oldest");
+        let many = query(1, LARGE_LITERALS_MAX + 1);
+        assert!(!Arc::ptr_eq(&plan(&many), &plan(&many)), "too many literals");
     }
 
     #[test]
