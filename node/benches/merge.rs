@@ -3,25 +3,20 @@
 //!
 //! `cargo bench -p p2pdb-node --bench merge -- [--quick] [--json FILE]`; `scripts/bench` calls it.
 
+mod engines;
 mod figures;
 
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use engines::{Local, key, open, realm, run, session};
 use figures::Figures;
 use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
-use p2pdb_engine::{
-    Admission, Clock, Engine, EngineConfig, Entropy, NewRealm, Progress, SessionOptions, Sink, create_joiner,
-    create_realm,
-};
+use p2pdb_engine::{Admission, create_joiner};
 use p2pdb_model::change::{Layout, Role, RowChange};
 use p2pdb_model::ids::PublicKey;
-use p2pdb_model::{AccountId, Change, Cid, RULES, RealmId, Stamp, Value, ValueRef};
-use p2pdb_sql::error::SqlError;
-use p2pdb_sql::field::Field;
+use p2pdb_model::{AccountId, Change, Cid, RULES, RealmId, Stamp, Value};
 use p2pdb_sync::{BlockSource, Received};
 
 fn main() -> Result<()> {
@@ -38,106 +33,11 @@ fn main() -> Result<()> {
 
 // ---- two engines in this process
 
-struct Wall;
-impl Clock for Wall {
-    fn now_us(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
-    }
-}
-
-struct Counting(std::sync::atomic::AtomicU64);
-impl Entropy for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        for b in buffer {
-            let n = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            *b = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
-        }
-    }
-}
-
-struct Drain;
-impl Sink for Drain {
-    fn columns(&mut self, _: &[Field]) -> Result<(), SqlError> {
-        Ok(())
-    }
-    fn row(&mut self, _: &[Field], _: &[ValueRef<'_>]) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-struct Local {
-    engine: Engine,
-    dir: tempfile::TempDir,
-}
-
-fn key(n: u8) -> p2pdb_block::SigningKey {
-    p2pdb_block::SigningKey::from_bytes(&[n; 32])
-}
-
-fn open(dir: tempfile::TempDir, node: u8) -> Result<Local> {
-    let engine = Engine::open(EngineConfig {
-        rules: p2pdb_model::RULES,
-        directory: dir.path().to_owned(),
-        node_key: key(node),
-        account_keys: vec![key(99)],
-        clock: Arc::new(Wall),
-        entropy: Arc::new(Counting(u64::from(node).into())),
-        idle_transaction_ms: 10_000,
-        lock_wait_ms: 50_000,
-        disk: None,
-        variables: Vec::new(),
-    })?;
-    let writer = engine.clone();
-    std::thread::spawn(move || writer.run_writer());
-    let syncer = engine.clone();
-    std::thread::spawn(move || syncer.run_syncer());
-    Ok(Local { engine, dir })
-}
-
-fn run(session: &mut p2pdb_engine::Session, sql: &str) -> Result<()> {
-    let statement = session.prepare(sql)?;
-    let mut progress = session.start(&statement, Vec::new(), &mut Drain);
-    loop {
-        match progress {
-            Progress::Done(result) => return Ok(result.map(drop)?),
-            Progress::Waiting(wait) => {
-                wait.block();
-                progress = session.resume(&mut Drain);
-            }
-        }
-    }
-}
-
 /// A realm with two members, and a session on the first.
 struct Pair {
     a: Local,
     b: Local,
     session: p2pdb_engine::Session,
-}
-
-fn realm(node: u8) -> Result<Local> {
-    let dir = tempfile::tempdir()?;
-    create_realm(NewRealm {
-        name: "bench",
-        node_name: "a",
-        directory: dir.path(),
-        node_key: &key(node),
-        account_key: &key(99),
-        clock: Arc::new(Wall),
-        entropy: Arc::new(Counting(0.into())),
-    })?;
-    open(dir, node)
-}
-
-fn session(engine: &Engine) -> Result<p2pdb_engine::Session> {
-    let options = SessionOptions {
-        user: "root".to_owned(),
-        host: "localhost".to_owned(),
-        database: None,
-        connection_id: 1,
-        attributes: Vec::new(),
-    };
-    Ok(engine.session(&options)?)
 }
 
 impl Pair {
