@@ -493,7 +493,7 @@ impl Finalize<'_> {
         let tx = self.local.origin.tx;
         match net {
             Net::Insert => {
-                if run.db.has_changes(plan.no, &image.ident, tx)? {
+                if run.db.has_counting_changes(plan.no, &image.ident, tx)? {
                     image.flags |= HISTORY;
                 }
                 self.complete(run, plan, rowid, &mut image, raw)?;

@@ -183,6 +183,19 @@ impl Connection {
         Ok(self.query_one(sql, params, |_| Ok(()))?.is_some())
     }
 
+    /// As [`Self::has_changes`], but void ones do not count.
+    pub(crate) fn has_counting_changes(&self, table: i64, ident: &Ident, before: TxNo) -> Result<bool> {
+        if !self.has_changes(table, ident, before)? {
+            return Ok(false);
+        }
+        for at in self.changes_of(table, ident)? {
+            if at.tx < before && self.verdict(at.tx)?.is_none_or(|v| v.is_accepted()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn changes_of(&self, table: i64, ident: &Ident) -> Result<Vec<At>> {
         let mut found = Vec::new();
         let sql = "SELECT tx, off FROM chg WHERE tbl = ?1 AND ident = ?2";
