@@ -105,15 +105,15 @@ impl Engine {
             if w.access.is_member(request.node) {
                 return Ok(());
             }
+            if w.access.has_used(&request.ticket, request.node) {
+                // It was a member by this ticket, and is none any more. Mostly it has used the ticket up.
+                let why = "this node was removed from the realm; it needs a new ticket";
+                return Err(EngineError::Refused(why.to_owned()));
+            }
             let ticket = w.access.tickets().into_iter().find(|t| t.key == request.ticket);
             let role = ticket
                 .map(|t| t.role)
                 .ok_or_else(|| EngineError::Refused("the ticket is unknown here, or used up".to_owned()))?;
-            if w.access.has_used(&request.ticket, request.node) {
-                // It was a member by this ticket, and is none any more.
-                let why = "this node was removed from the realm; it needs a new ticket";
-                return Err(EngineError::Refused(why.to_owned()));
-            }
             let deal = if role.writes() { w.access.deal(w.node()) } else { None };
             w.access(
                 account,
