@@ -145,6 +145,8 @@ pub(crate) struct Inner {
     pub(crate) proofs: Mutex<LruCache<[u8; 32], [u8; 32]>>,
     /// Reads fingerprints; made anew when the schema changes.
     pub(crate) reckoner: Mutex<Option<(u64, Merger)>>,
+    /// What of the fingerprint members and verdicts make, as it was last worked out.
+    pub(crate) judgements: Mutex<Option<crate::status::Judgements>>,
     /// Blocks that wait for parents or for their time.
     pub(crate) waiting: Mutex<HashSet<Cid>>,
     /// Blocks that were refused for what is in them, so that they are not fetched again and again.
@@ -259,6 +261,7 @@ impl Engine {
             account_keys,
             proofs: Mutex::new(LruCache::new(PROOFS_MAX)),
             reckoner: Mutex::default(),
+            judgements: Mutex::default(),
             waiting: Mutex::default(),
             refused: Mutex::new(LruCache::new(REFUSED_MAX)),
             connected: Mutex::default(),

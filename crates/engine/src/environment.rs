@@ -366,7 +366,7 @@ impl Environment<'_> {
 
     fn voided(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
         let mut found = Vec::new();
-        self.connection.scan_void(|no, verdict| {
+        self.connection.scan_void(p2pdb_store::TxNo(0), |no, verdict| {
             found.push((no, verdict));
             Ok(if found.len() >= LISTED_MAX { STOP } else { NEXT })
         })?;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use p2pdb_access::Access;
 use p2pdb_block::Header;
@@ -63,7 +64,17 @@ impl Inner {
             None => Vec::new(),
         };
         drop(reckoner);
-        schemas.push(("p2pdb".to_owned(), judged(&published.access, &reader)?));
+        let mut judgements = self.judgements.lock();
+        let last_tx = reader.last_tx()?;
+        // Another thread may have looked at a newer commit meanwhile.
+        let serves = |j: &Judgements| Arc::ptr_eq(&j.access, &published.access) && j.void_until <= last_tx;
+        if !judgements.as_ref().is_some_and(serves) {
+            *judgements = Some(Judgements::of(published.access.clone()));
+        }
+        if let Some(judgements) = &mut *judgements {
+            schemas.push(("p2pdb".to_owned(), judgements.with_void(&reader)?));
+        }
+        drop(judgements);
         reader.end()?;
         let all = schemas.iter().fold(Fingerprint::default(), |sum, (_, f)| sum.plus(*f));
         let state = State {
@@ -80,12 +91,45 @@ impl Inner {
 }
 
 /// The fingerprint of who may do what, and of what counts: members, accounts, delegations and void transactions.
-fn judged(access: &Access, reader: &PooledReader) -> Result<Fingerprint, EngineError> {
-    let mut elements: Vec<Vec<u8>> = Vec::new();
-    // Each part behind its length, so that no two lists are written alike.
-    let element = |parts: &[&[u8]]| {
-        parts.iter().flat_map(|p| [&(p.len() as u64).to_be_bytes()[..], p].concat()).collect::<Vec<u8>>()
-    };
+///
+/// A verdict turns only with a change of members or accounts, which makes another [`Access`]. While it is the same one, void
+/// transactions are only added, and those that were counted once are not looked at again.
+pub(crate) struct Judgements {
+    access: Arc<Access>,
+    sum: Fingerprint,
+    void_until: TxNo,
+}
+
+/// Each part behind its length, so that no two lists are written alike.
+fn element(parts: &[&[u8]]) -> Fingerprint {
+    let bytes = parts.iter().flat_map(|p| [&(p.len() as u64).to_be_bytes()[..], p].concat());
+    Fingerprint::of(bytes.collect::<Vec<u8>>())
+}
+
+impl Judgements {
+    fn of(access: Arc<Access>) -> Self {
+        let sum = rights(&access);
+        Judgements { access, sum, void_until: TxNo(0) }
+    }
+
+    fn with_void(&mut self, reader: &PooledReader) -> Result<Fingerprint, EngineError> {
+        let (mut sum, mut until) = (self.sum, self.void_until);
+        reader.scan_void(self.void_until, |no, verdict| {
+            let tx =
+                reader.tx(no)?.ok_or_else(|| store::StoreError::NotFound(format!("transaction {}", no.0)))?;
+            let (at, why) = (tx.position.to_be_bytes(), verdict.0.to_be_bytes());
+            sum = sum.plus(element(&[b"void", &tx.cid.to_bytes(), &at, &why]));
+            until = no;
+            Ok(NEXT)
+        })?;
+        (self.sum, self.void_until) = (sum, until);
+        Ok(sum)
+    }
+}
+
+/// Members, accounts, delegations.
+fn rights(access: &Access) -> Fingerprint {
+    let mut elements: Vec<Fingerprint> = Vec::new();
     for m in access.members() {
         let role = [m.role.map_or(u8::MAX, |r| r as u8)];
         elements.push(element(&[b"member", &m.node.0, &role, m.name.as_bytes()]));
@@ -108,14 +152,7 @@ fn judged(access: &Access, reader: &PooledReader) -> Result<Fingerprint, EngineE
             elements.push(element(&[b"delegate", &a.id.0, kind, &to]));
         }
     }
-    reader.scan_void(|no, verdict| {
-        let tx =
-            reader.tx(no)?.ok_or_else(|| store::StoreError::NotFound(format!("transaction {}", no.0)))?;
-        let (at, why) = (tx.position.to_be_bytes(), verdict.0.to_be_bytes());
-        elements.push(element(&[b"void", &tx.cid.to_bytes(), &at, &why]));
-        Ok(NEXT)
-    })?;
-    Ok(elements.iter().fold(Fingerprint::default(), |sum, e| sum.plus(Fingerprint::of(e))))
+    elements.into_iter().fold(Fingerprint::default(), Fingerprint::plus)
 }
 
 impl Engine {

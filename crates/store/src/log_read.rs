@@ -351,10 +351,13 @@ impl Connection {
         self.query_one(sql, [ValueRef::Int(no.0 as i64)], |r| verdict(r.int(0)?))
     }
 
-    /// Walks all transactions that are not accepted, in the order of application.
-    pub fn scan_void(&self, mut each: impl FnMut(TxNo, Verdict) -> Result<Flow>) -> Result<()> {
-        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 ORDER BY no";
-        self.query(sql, (), |r| each(TxNo(unsigned(r.int(0)?)?), verdict(r.int(1)?)?)).map(drop)
+    /// Walks all transactions after this one that are not accepted, in the order of application.
+    pub fn scan_void(&self, after: TxNo, mut each: impl FnMut(TxNo, Verdict) -> Result<Flow>) -> Result<()> {
+        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 AND no > ?1 ORDER BY no";
+        self.query(sql, [ValueRef::Int(after.0 as i64)], |r| {
+            each(TxNo(unsigned(r.int(0)?)?), verdict(r.int(1)?)?)
+        })
+        .map(drop)
     }
 
     /// Walks all places of changes of members, accounts and delegations, in the order of application.

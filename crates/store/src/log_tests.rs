@@ -154,7 +154,7 @@ fn verdicts_change_and_void_transactions_are_listed() {
     assert!(matches!(w.set_verdict(TxNo(99), Verdict(1)), Err(StoreError::NotFound(_))));
     w.commit().unwrap();
     let mut void = Vec::new();
-    w.scan_void(|tx, v| {
+    w.scan_void(TxNo(0), |tx, v| {
         void.push((tx.0, v.0));
         Ok(NEXT)
     })
