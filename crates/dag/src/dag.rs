@@ -470,6 +470,12 @@ impl Dag {
         let Some(top) = pasts.iter().max_by_key(|p| p.no()) else {
             return Ok((self.everything_unseen(), None));
         };
+        if pasts.len() == 1 && self.lists_all_after(top) {
+            // Nothing else makes it see more, and what it has not seen stays where it was.
+            let holder = self.recent(top.no()).map(|r| r.holder);
+            let shared = holder.filter(|_| !top.is_everything_before());
+            return Ok((top.unseen().clone(), shared));
+        }
         let others = || pasts.iter().filter(|p| p.no() != top.no());
         let mut unseen: BTreeMap<BranchNo, u64> = top.unseen().entries().iter().copied().collect();
         for (branch, seq) in self.advanced_after(top.no(), store)? {
@@ -497,6 +503,16 @@ impl Dag {
             return Ok((top.unseen().clone(), holder));
         }
         Ok((Unseen::from_sorted(entries), None))
+    }
+
+    /// Every branch that advanced after the block is in its list already.
+    fn lists_all_after(&self, past: &Past) -> bool {
+        let own_tip = self.branches.get(past.place().branch.0 as usize).map(|b| b.tip_no);
+        if own_tip == Some(past.no()) && past.unseen().entries().len() + 1 == self.branches.len() {
+            return true;
+        }
+        let after = BlockNo(past.no().0 + 1);
+        self.by_tip.range(after..).all(|(_, b)| past.unseen().get(*b).is_some())
     }
 
     fn everything_unseen(&self) -> Unseen {
