@@ -18,6 +18,15 @@ enum Done {
     Edit(CellEdit),
 }
 
+impl Done {
+    fn as_write(&self) -> Write<'_> {
+        match self {
+            Done::Assign(v) => Write::Assign(v),
+            Done::Edit(e) => Write::Edit(e),
+        }
+    }
+}
+
 /// Writes of one cell by three nodes with, per write, what its author had seen.
 #[derive(Clone, Debug)]
 struct World {
@@ -43,17 +52,30 @@ impl World {
         if set.is_empty() {
             return None;
         }
-        let writes: Vec<Write<'_>> = set
-            .iter()
-            .map(|i| match &self.writes[*i] {
-                Done::Assign(v) => Write::Assign(v),
-                Done::Edit(e) => Write::Edit(e),
-            })
-            .collect();
+        let writes: Vec<Write<'_>> = set.iter().map(|i| self.writes[*i].as_write()).collect();
         let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[set[a]].contains(&set[b]));
         let ty = if matches!(self.kind, CellKind::Set | CellKind::Map) { &SqlType::Json } else { &BIG };
         let rule = CellRule { kind: self.kind, ty, unwritten: &self.unwritten };
         Some(merge_cell(rule, &writes, &mut saw).unwrap())
+    }
+
+    /// Of these writes, those that no assignment among them overrules: all that a node needs to keep of a cell.
+    fn kept(&self, set: &[usize]) -> Vec<usize> {
+        let writes: Vec<Write<'_>> = set.iter().map(|i| self.writes[*i].as_write()).collect();
+        let mut saw = |a: usize, b: usize| Ok::<_, Infallible>(self.past[set[a]].contains(&set[b]));
+        let standing = standing_writes(&writes, &mut saw).unwrap();
+        let mut kept: Vec<usize> =
+            standing.assigned.iter().chain(&standing.edited).map(|w| set[*w]).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    /// What two nodes hold after they met that held these.
+    fn join(&self, one: &[usize], other: &[usize]) -> Vec<usize> {
+        let mut all = [one, other].concat();
+        all.sort_unstable();
+        all.dedup();
+        self.kept(&all)
     }
 
     fn value_at(&self, node: usize) -> Value {
@@ -116,7 +138,14 @@ fn value(kind: CellKind, g: &mut Gen) -> Value {
 
 impl Arbitrary for World {
     fn arbitrary(g: &mut Gen) -> Self {
-        let kinds = [CellKind::Counter, CellKind::Set, CellKind::Map, CellKind::Max, CellKind::Min];
+        let kinds = [
+            CellKind::Register,
+            CellKind::Counter,
+            CellKind::Set,
+            CellKind::Map,
+            CellKind::Max,
+            CellKind::Min,
+        ];
         let mut world = World::new(*g.choose(&kinds).unwrap());
         if bool::arbitrary(g) {
             world.unwritten = value(world.kind, g);
@@ -154,6 +183,31 @@ fn increments_add_up() {
 #[test]
 fn nothing_is_lost() {
     law(nothing_is_lost_in as fn(World) -> bool);
+}
+
+#[test]
+fn merging_is_commutative_associative_and_idempotent() {
+    law(a_semilattice as fn(World) -> bool);
+}
+
+/// Nodes that keep nothing but what counts, and meet in any order, however often, hold the same, and show what all writes together
+/// make.
+fn a_semilattice(world: World) -> bool {
+    let [a, b, c] = [0, 1, 2].map(|n| world.kept(&world.views[n]));
+    let ab_c = world.join(&world.join(&a, &b), &c);
+    assert_eq!(world.join(&a, &b), world.join(&b, &a), "commutative: {world:?}");
+    assert_eq!(ab_c, world.join(&a, &world.join(&b, &c)), "associative: {world:?}");
+    assert_eq!(world.join(&a, &a), a, "idempotent: {world:?}");
+    assert_eq!(world.join(&ab_c, &b), ab_c, "idempotent: {world:?}");
+    let all = [0, 1, 2].into_iter().fold(Vec::new(), |all, n| {
+        let mut all = [all, world.views[n].clone()].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    });
+    let value = |set: &[usize]| world.merge_of(set).map(|m| m.value);
+    assert_eq!(value(&ab_c), value(&all), "what is overruled changes nothing: {world:?}");
+    true
 }
 
 /// Whatever was merged before: who sees it all and writes a value sees that value, as an edit and as an assignment.
