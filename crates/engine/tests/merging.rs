@@ -433,6 +433,44 @@ fn two_changes_of_one_columns_type_leave_the_later_one() {
     }
 }
 
+/// Members are told apart by their names: what was written under one list of them never turns into a member of another.
+#[test]
+fn members_that_two_sides_add_to_an_enum_or_set_keep_their_meaning() {
+    let (a, b) = support::two(
+        "CREATE TABLE shirt (id INT PRIMARY KEY, size ENUM('s','m'), worn SET('home','work')); \
+         INSERT INTO shirt VALUES (1, 's', 'home'), (2, 'm', 'home,work')",
+    );
+    a.session().run(
+        "ALTER TABLE shop.shirt MODIFY size ENUM('s','m','l'), MODIFY worn SET('home','work','sport'); \
+         INSERT INTO shop.shirt VALUES (3, 'l', 'home'), (4, 's', 'work,sport'); \
+         UPDATE shop.shirt SET size = 'l' WHERE id = 2",
+    );
+    b.clock.advance_ms(5_000);
+    b.session().run(
+        "ALTER TABLE shop.shirt MODIFY size ENUM('xs','s','m','xl'), MODIFY worn SET('work','home','party'); \
+         INSERT INTO shop.shirt VALUES (5, 'xl', 'party'), (6, 'xs', 'work')",
+    );
+    converge(&[&a, &b]);
+    // The later list holds; a row with a member that it lacks waits.
+    let shirts = "SELECT id, size, worn FROM shop.shirt ORDER BY id";
+    let waiting = "SELECT row_key, rule FROM p2pdb.conflicts ORDER BY row_key";
+    let shown = ["1|s|home", "5|xl|party", "6|xs|work"];
+    assert_eq!(support::both(&a, &b, shirts), shown);
+    assert_eq!(support::both(&a, &b, waiting), ["2|type", "3|type", "4|type"]);
+    assert_eq!(a.session().error("INSERT INTO shop.shirt VALUES (9, 'l', NULL)"), 1265);
+    support::verified(&[&a, &b]);
+    // Whoever says all members has all rows, whatever the order.
+    a.session().run(
+        "ALTER TABLE shop.shirt MODIFY size ENUM('xl','l','m','s','xs'), \
+         MODIFY worn SET('party','sport','work','home')",
+    );
+    converge(&[&a, &b]);
+    let all = ["1|s|home", "2|l|work,home", "3|l|home", "4|s|sport,work", "5|xl|party", "6|xs|work"];
+    assert_eq!(support::both(&a, &b, shirts), all);
+    assert_eq!(support::both(&a, &b, "SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    support::verified(&[&a, &b]);
+}
+
 #[test]
 fn a_check_that_fails_on_the_values_of_a_merged_row_puts_it_aside() {
     let (a, b) = two();

@@ -1,0 +1,95 @@
+//! Foreign keys to unique keys other than the primary one, where two nodes meet.
+
+mod support;
+
+use support::{Node, both, converge, two, verified};
+
+/// Two nodes with lines that refer to items by a unique code, item 1 with line 1 on both.
+fn by_code(on_delete: &str, on_update: &str) -> (Node, Node) {
+    two(&format!(
+        "CREATE TABLE item (id INT PRIMARY KEY, code VARCHAR(9), v INT, UNIQUE KEY (code)); \
+         CREATE TABLE line (id INT PRIMARY KEY, code VARCHAR(9), \
+             FOREIGN KEY (code) REFERENCES item (code) ON DELETE {on_delete} ON UPDATE {on_update}); \
+         INSERT INTO item VALUES (1, 'a', 0), (2, 'b', 0); INSERT INTO line VALUES (1, 'a')"
+    ))
+}
+
+const ITEMS: &str = "SELECT id, code, v FROM shop.item ORDER BY id";
+const LINES: &str = "SELECT id, code FROM shop.line ORDER BY id";
+const WAITING: &str = "SELECT `table`, row_key, rule FROM p2pdb.conflicts ORDER BY `table`, row_key";
+
+#[test]
+fn a_parent_that_is_deleted_while_a_child_refers_to_its_unique_key_meets_the_rule_of_the_reference() {
+    let none: [&str; 0] = [];
+    for (on_delete, items, lines, waiting) in [
+        ("RESTRICT", vec!["1|a|0", "2|b|0"], vec!["2|a"], vec!["item|1|concurrent delete"]),
+        ("NO ACTION", vec!["1|a|0", "2|b|0"], vec!["2|a"], vec!["item|1|concurrent delete"]),
+        ("CASCADE", vec!["2|b|0"], vec![], vec!["line|2|reference"]),
+        ("SET NULL", vec!["2|b|0"], vec!["1|NULL", "2|NULL"], vec!["line|2|reference"]),
+    ] {
+        let (a, b) = by_code(on_delete, "NO ACTION");
+        if items.len() == 2 {
+            a.session().run("DELETE FROM shop.line WHERE id = 1");
+        }
+        a.session().run("DELETE FROM shop.item WHERE id = 1");
+        b.session().run("INSERT INTO shop.line VALUES (2, 'a')");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, ITEMS), items, "{on_delete}");
+        assert_eq!(both(&a, &b, LINES), lines, "{on_delete}");
+        assert_eq!(both(&a, &b, WAITING), waiting, "{on_delete}");
+        verified(&[&a, &b]);
+        if items.len() == 1 {
+            // Another item of that code, whatever its primary key.
+            b.session().run("INSERT INTO shop.item VALUES (7, 'a', 7)");
+            converge(&[&a, &b]);
+            assert!(both(&a, &b, LINES).contains(&"2|a".to_owned()), "{on_delete}");
+            assert_eq!(both(&a, &b, WAITING), none, "{on_delete}");
+            verified(&[&a, &b]);
+        }
+    }
+}
+
+#[test]
+fn a_unique_key_that_changes_while_a_child_refers_to_it_leaves_the_child_waiting_until_the_key_is_back() {
+    for on_update in ["CASCADE", "RESTRICT", "SET NULL"] {
+        let (a, b) = by_code("CASCADE", on_update);
+        if on_update == "RESTRICT" {
+            a.session().run("DELETE FROM shop.line WHERE id = 1");
+        }
+        a.session().run("UPDATE shop.item SET code = 'z' WHERE id = 1");
+        b.session().run("INSERT INTO shop.line VALUES (2, 'a')");
+        converge(&[&a, &b]);
+        let own: &[&str] = match on_update {
+            "CASCADE" => &["1|z"],
+            "RESTRICT" => &[],
+            _ => &["1|NULL"],
+        };
+        assert_eq!(both(&a, &b, ITEMS), ["1|z|0", "2|b|0"], "{on_update}");
+        assert_eq!(both(&a, &b, LINES), own, "{on_update}");
+        assert_eq!(both(&a, &b, WAITING), ["line|2|reference"], "{on_update}");
+        b.session().run("UPDATE shop.item SET code = 'a' WHERE id = 2");
+        converge(&[&a, &b]);
+        assert!(both(&a, &b, LINES).contains(&"2|a".to_owned()), "{on_update}");
+        verified(&[&a, &b]);
+    }
+}
+
+/// Who refers by what people know a thing by is not lost when both sides made the thing.
+#[test]
+fn children_of_two_parents_with_one_unique_key_refer_to_the_one_that_is_shown() {
+    let (a, b) = by_code("RESTRICT", "CASCADE");
+    a.session().run("INSERT INTO shop.item VALUES (3, 'c', 3); INSERT INTO shop.line VALUES (3, 'c')");
+    b.clock.advance_ms(5_000);
+    b.session().run("INSERT INTO shop.item VALUES (4, 'c', 4); INSERT INTO shop.line VALUES (4, 'c')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, ITEMS), ["1|a|0", "2|b|0", "3|c|3"]);
+    assert_eq!(both(&a, &b, LINES), ["1|a", "3|c", "4|c"]);
+    assert_eq!(both(&a, &b, WAITING), ["item|4|unique"]);
+    // The other one takes its place.
+    a.session().run("UPDATE shop.line SET code = NULL WHERE id = 3");
+    assert_eq!(a.session().error("DELETE FROM shop.item WHERE id = 3"), 1451);
+    a.session().run("UPDATE shop.line SET code = NULL WHERE id = 4; DELETE FROM shop.item WHERE id = 3");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, ITEMS), ["1|a|0", "2|b|0", "4|c|4"]);
+    verified(&[&a, &b]);
+}
