@@ -1,0 +1,1 @@
+"""An application with a history of migrations."""
