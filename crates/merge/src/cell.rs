@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use p2pdb_model::cell::{delta_in, number_as, number_in, rounded_for};
 use p2pdb_model::decimal::Decimal;
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{CellEdit, CellKind, SqlType, Value, json};
 use serde_json::value::RawValue;
 
@@ -217,7 +218,9 @@ impl<E> Cell<'_, E> {
     fn set(&mut self) -> Result<MergedCell, E> {
         let mut takers = Takers { assignments: assignments(self.writes), of: HashMap::new() };
         for (w, write) in self.writes.iter().enumerate() {
-            if let Write::Edit(CellEdit::Set { removed, .. }) = write {
+            if let Write::Edit(CellEdit::Set { removed, .. }) = write
+                && !fault::on(Fault::TakenForgotten)
+            {
                 takers.add(w, removed.iter());
             }
         }

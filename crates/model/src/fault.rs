@@ -47,6 +47,10 @@ faults! {
     RollbackCommits, "rollback-commits", "ROLLBACK commits";
     DeleteNotLogged, "delete-not-logged", "a local delete is not in the block";
     FingerprintDrifts, "fingerprint-drifts", "what goes from a table stays in its fingerprint";
+    RemovedCounted, "removed-counted", "what a removed member wrote beyond its removal counts when it arrives later";
+    RemovalNotLookedBack, "removal-not-looked-back", "a removal that arrives voids nothing that is there already";
+    VoidKept, "void-kept", "what a transaction wrote that has become void stays in the tables";
+    TakenForgotten, "taken-forgotten", "an element that is taken out of a set stays where it is merged";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }
 

@@ -213,7 +213,13 @@ impl Client {
 
 /// What a statement adds to which row of `tally`.
 fn addition(text: &str) -> Option<(u64, i64)> {
-    let (by, id) = text.strip_prefix("UPDATE tally SET n = n + ")?.split_once(" WHERE id = ")?;
+    let (by, id) = match text.strip_prefix("CALL bump(") {
+        Some(call) => {
+            let (id, by) = call.strip_suffix(')')?.split_once(", ")?;
+            (by, id)
+        }
+        None => text.strip_prefix("UPDATE tally SET n = n + ")?.split_once(" WHERE id = ")?,
+    };
     Some((id.parse().ok()?, by.parse().ok()?))
 }
 

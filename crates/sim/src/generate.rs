@@ -44,10 +44,14 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     let tables = tables(&mut Random::named(seed, "schema"));
     let late = r.percent(30);
     let skewed = r.percent(50);
+    let mut faults = Random::named(seed, "faults");
+    let kinds = Kinds::some(&mut faults);
+    let newer = kinds.contains(&Kinds::Rules);
     let nodes: Vec<Member> = (0..count)
         .map(|n| Member {
             joins_ms: if n > 1 && late && r.percent(60) { r.between(2_000, 20_000) } else { 0 },
             wrong_by_ms: if skewed { r.between(0, 8_000) as i64 - 4_000 } else { 0 },
+            older: newer && n > 0 && r.percent(60),
         })
         .collect();
     let noisy = r.percent(30);
@@ -71,8 +75,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
             }
         }
     }
-    let mut writer =
-        Statements { random: Random::named(seed, "statements"), tables: &tables, notes: 0, ddl: 0 };
+    let random = Random::named(seed, "statements");
+    let mut writer = Statements { random, tables: &tables, notes: 0, ddl: 0, programs: r.percent(40) };
+    let programs = if writer.programs { programs(&tables) } else { Vec::new() };
     let rows = writer.rows();
     let transactions = r.between(size.transactions.0, size.transactions.1);
     for id in 1..=transactions {
@@ -85,8 +90,17 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
         };
         steps.push(Timed { at_ms, step: Step::Work { node, client, transaction: writer.transaction(id) } });
     }
-    let mut faults = Random::named(seed, "faults");
-    let kinds = Kinds::some(&mut faults);
+    if newer {
+        let switched_ms = faults.between(FIRST_MS, length_ms);
+        steps.push(Timed { at_ms: switched_ms, step: Step::Rules });
+        for node in (0..count).filter(|n| nodes[*n].older) {
+            // Some before the switch, most after it, some only at the end.
+            let at_ms = faults.between(FIRST_MS, length_ms + 10_000);
+            if at_ms < length_ms {
+                steps.push(Timed { at_ms, step: Step::Upgrade { node } });
+            }
+        }
+    }
     for _ in 0..faults.between(size.faults.0, size.faults.1) {
         fault(&mut faults, &kinds, count, length_ms, &mut steps);
     }
@@ -96,15 +110,17 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
         steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
     }
     steps.sort_by_key(|t| t.at_ms);
-    Plan { seed, nodes, clients, network, rows, tables: tables.clone(), steps }
+    let counted = !programs.is_empty();
+    Plan { seed, nodes, clients, network, programs, counted, newer, rows, tables: tables.clone(), steps }
 }
 
 /// Faults that show only where somebody writes at that time: where and when. A node that comes from a backup writes before it has heard
-/// from anybody; the power goes in the middle of a commit.
+/// from anybody; the power goes in the middle of a commit; who is removed goes on writing.
 fn wants_work(step: &Timed, r: &mut Random) -> Option<(usize, u64)> {
     match step.step {
         Step::Restore { node, .. } => Some((node, step.at_ms + r.between(0, 3_000))),
         Step::PowerCut { node, .. } => Some((node, step.at_ms + r.between(0, 30))),
+        Step::Remove { node } => Some((node, step.at_ms + r.between(0, 400))),
         _ => None,
     }
 }
@@ -126,11 +142,15 @@ enum Kinds {
     Disks,
     Slow,
     Forgers,
+    /// Members are removed while they write.
+    Removals,
+    /// Newer rules are switched on, which not every program knows.
+    Rules,
 }
 
 impl Kinds {
     /// Each with how many of a hundred worlds have it.
-    const ALL: [(Kinds, u64); 9] = [
+    const ALL: [(Kinds, u64); 11] = [
         (Kinds::Partitions, 60),
         (Kinds::OneWay, 30),
         (Kinds::Crashes, 55),
@@ -140,6 +160,8 @@ impl Kinds {
         (Kinds::Disks, 20),
         (Kinds::Slow, 25),
         (Kinds::Forgers, 10),
+        (Kinds::Removals, 25),
+        (Kinds::Rules, 15),
     ];
 
     fn some(r: &mut Random) -> Vec<Kinds> {
@@ -214,6 +236,20 @@ fn fault(r: &mut Random, kinds: &[Kinds], nodes: usize, length_ms: u64, steps: &
             add(later_ms, Step::Slow { node, by_ms: 0 });
         }
         Kinds::Forgers => add(at_ms, Step::Forge { node, to: other }),
+        Kinds::Removals => {
+            // The founder stays, and mostly somebody else.
+            let gone = r.between(1, nodes as u64 - 1) as usize;
+            if r.percent(50) {
+                add(at_ms, Step::Remove { node: gone });
+                if r.percent(60) {
+                    // It does not hear of it, and goes on for a while.
+                    add(at_ms - 300, Step::Cut { from: 0, to: gone });
+                    add(later_ms, Step::Heal { from: 0, to: gone });
+                }
+                add(later_ms, Step::Observe { node: gone });
+            }
+        }
+        Kinds::Rules => add(at_ms, Step::Observe { node }),
     }
 }
 
@@ -235,12 +271,18 @@ fn tables(r: &mut Random) -> Vec<Table> {
             columns.push(Column { name: format!("c{c}"), kind, nullable: r.percent(70) });
         }
         let mut references = Vec::new();
-        let parents: Vec<String> = tables
-            .iter()
-            .filter(|t| t.key == ["id"])
-            .map(|t| t.name.clone())
-            .chain((key == ["id"]).then(|| name.clone()))
-            .collect();
+        // Keys to refer to: primary ones, and unique ones beside them.
+        let unique = |t: &Table| {
+            let of = t
+                .uniques
+                .iter()
+                .filter_map(|u| if let [one] = u.as_slice() { Some(one.clone()) } else { None });
+            of.filter(|c| t.kind(c) == Some(Kind::Int)).map(|c| (t.name.clone(), c)).collect::<Vec<_>>()
+        };
+        let mut parents: Vec<(String, String)> = tables.iter().flat_map(unique).collect();
+        let primary = tables.iter().filter(|t| t.key == ["id"]).map(|t| t.name.clone());
+        let primary = primary.chain((key == ["id"]).then(|| name.clone()));
+        parents.extend(primary.map(|name| (name, "id".to_owned())));
         for i in 0..2 {
             if !parents.is_empty() && r.percent(if i == 0 { 55 } else { 15 }) {
                 let column = format!("r{i}");
@@ -250,12 +292,12 @@ fn tables(r: &mut Random) -> Vec<Table> {
                     true => &["RESTRICT", "NO ACTION", "CASCADE", "SET NULL"],
                     false => &["RESTRICT", "NO ACTION", "CASCADE"],
                 };
-                let table = r.pick(&parents).clone();
+                let (table, target) = r.pick(&parents).clone();
                 let own = table == name;
                 references.push(Reference {
                     column,
                     table,
-                    target: "id".to_owned(),
+                    target,
                     on_delete: (*r.pick(actions)).to_owned(),
                     // A cascade of updates into the same table is refused by MySQL when it comes to it.
                     on_update: if own { "RESTRICT".to_owned() } else { (*r.pick(actions)).to_owned() },
@@ -285,9 +327,66 @@ fn tables(r: &mut Random) -> Vec<Table> {
             [a, ..] if r.percent(30) => Some(format!("{} <= {CHECKED}", a.name)),
             _ => None,
         };
-        tables.push(Table { name, key, generated, columns, uniques, references, check });
+        let mut cells = Vec::new();
+        for (name, kind) in [("s0", Kind::Set), ("m0", Kind::Map)] {
+            if r.percent(35) {
+                cells.push(Column { name: name.to_owned(), kind, nullable: true });
+            }
+        }
+        tables.push(Table { name, key, generated, columns, cells, uniques, references, check });
     }
     tables
+}
+
+/// What tells a row from others, as an expression.
+fn own_part(t: &Table) -> String {
+    if t.key.is_empty() { "''".to_owned() } else { t.key.join(", '_', ") }
+}
+
+/// Stored programs that clients call: with loops, conditions, cursors and handlers.
+fn programs(tables: &[Table]) -> Vec<String> {
+    let mut all = vec![
+        "CREATE PROCEDURE bump(at_row INT, amount INT) UPDATE tally SET n = n + amount WHERE id = at_row"
+            .to_owned(),
+        "CREATE FUNCTION successor(of_what INT) RETURNS INT DETERMINISTIC RETURN of_what + 1".to_owned(),
+    ];
+    for t in tables.iter().filter(|t| t.key == ["id"]) {
+        let name = &t.name;
+        all.push(format!(
+            "CREATE PROCEDURE mark_{name}(low INT, high INT, mark VARCHAR(30))
+             BEGIN
+               DECLARE i INT DEFAULT low;
+               DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;
+               WHILE i <= high DO
+                 IF EXISTS (SELECT 1 FROM {name} WHERE id = i) THEN
+                   UPDATE {name} SET note = CONCAT(mark, '_', i) WHERE id = i;
+                 ELSE
+                   INSERT INTO {name} (id, note) VALUES (i, CONCAT(mark, '_', i));
+                 END IF;
+                 SET i = i + 1;
+               END WHILE;
+             END"
+        ));
+        all.push(format!(
+            "CREATE PROCEDURE sweep_{name}(from_id INT, mark VARCHAR(30))
+             BEGIN
+               DECLARE done INT DEFAULT 0;
+               DECLARE one INT;
+               DECLARE rest CURSOR FOR SELECT id FROM {name} WHERE id >= from_id ORDER BY id;
+               DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = 1;
+               OPEN rest;
+               every: LOOP
+                 FETCH rest INTO one;
+                 IF done = 1 THEN LEAVE every; END IF;
+                 IF MOD(one, 3) = 0 THEN DELETE FROM {name} WHERE id = one;
+                 ELSE UPDATE {name} SET note = CONCAT(mark, '_', one) WHERE id = one;
+                 END IF;
+               END LOOP;
+               CLOSE rest;
+             END"
+        ));
+    }
+    all
 }
 
 /// Makes statements.
@@ -296,11 +395,16 @@ struct Statements<'a> {
     tables: &'a [Table],
     notes: u64,
     ddl: u64,
+    /// There are stored programs.
+    programs: bool,
 }
 
 impl Statements<'_> {
     fn transaction(&mut self, id: u64) -> Transaction {
         match self.random.below(16) {
+            0 if self.programs && self.random.percent(40) => {
+                Transaction { id: 0, statements: self.redefinition(), rollback: false }
+            }
             0 => Transaction { id: 0, statements: vec![self.schema()], rollback: false },
             1..=6 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
             _ => {
@@ -309,7 +413,13 @@ impl Statements<'_> {
                 if self.random.percent(40) {
                     let (by, id) = (self.random.between(1, 20), self.random.between(1, 2));
                     let at = self.random.below(statements.len() as u64 + 1) as usize;
-                    statements.insert(at, format!("UPDATE tally SET n = n + {by} WHERE id = {id}"));
+                    statements.insert(
+                        at,
+                        match self.programs && self.random.percent(50) {
+                            true => format!("CALL bump({id}, {by})"),
+                            false => format!("UPDATE tally SET n = n + {by} WHERE id = {id}"),
+                        },
+                    );
                 }
                 Transaction { id, statements, rollback: self.random.percent(8) }
             }
@@ -350,8 +460,12 @@ impl Statements<'_> {
                     (i + VALUES).to_string()
                 }
                 (None, Kind::Int) => i.to_string(),
-                (None, Kind::Binary | Kind::Caseless) => format!("'{letter}'"),
+                (None, _) => format!("'{letter}'"),
             });
+        }
+        for c in &t.cells {
+            names.push(&c.name);
+            values.push(self.whole(c.kind));
         }
         names.push("note");
         values.push(format!("'{}'", self.note()));
@@ -388,6 +502,83 @@ impl Statements<'_> {
         }
     }
 
+    /// A procedure is made anew, perhaps elsewhere too.
+    fn redefinition(&mut self) -> Vec<String> {
+        let tables = self.tables;
+        let t = self.random.pick(tables);
+        let name = format!("q{}", self.random.below(2));
+        let drop = format!("DROP PROCEDURE IF EXISTS {name}");
+        if self.random.percent(15) {
+            return vec![drop];
+        }
+        let (own, condition) = (own_part(t), self.condition(t));
+        let set = format!("note = CONCAT(mark, {own})");
+        vec![
+            drop,
+            format!(
+                "CREATE PROCEDURE {name}(mark VARCHAR(30)) UPDATE {} SET {set} WHERE {condition}",
+                t.name
+            ),
+        ]
+    }
+
+    /// A call of a stored program.
+    fn call(&mut self, t: &Table) -> String {
+        let note = self.note();
+        match self.random.below(5) {
+            0 | 1 if t.key == ["id"] => {
+                let low = self.random.between(1, NEW_KEYS);
+                format!("CALL mark_{}({low}, {}, '{note}')", t.name, low + self.random.below(3))
+            }
+            2 if t.key == ["id"] => {
+                format!("CALL sweep_{}({}, '{note}')", t.name, self.random.between(2, NEW_KEYS))
+            }
+            3 => {
+                let (c, condition) = (self.random.pick(&t.columns).clone(), self.condition(t));
+                let to =
+                    if c.kind == Kind::Int { format!("successor({})", c.name) } else { "'s'".to_owned() };
+                format!("UPDATE {} SET {} = {to} WHERE {condition}", t.name, c.name)
+            }
+            _ => format!("CALL q{}('{note}')", self.random.below(2)),
+        }
+    }
+
+    /// A whole set or map, with one value of its own and some that others write too.
+    fn whole(&mut self, kind: Kind) -> String {
+        if self.random.percent(25) {
+            return "NULL".to_owned();
+        }
+        let (note, common) = (self.note(), self.random.pick(&["a", "b", "cc"]).to_owned());
+        match kind {
+            Kind::Set => format!("'[\"{common}\", \"{note}z\"]'"),
+            _ => format!("'{{\"{common}\": \"{note}z\"}}'"),
+        }
+    }
+
+    /// Something goes into a set or map, or out of it.
+    fn cell(&mut self, t: &Table, c: &Column) -> String {
+        let condition = self.condition(t);
+        let (name, note, own) = (&c.name, self.note(), own_part(t));
+        let key = *self.random.pick(&["a", "b", "cc"]);
+        let way = self.random.below(10);
+        let to = match (c.kind, way) {
+            (_, 0) => self.whole(c.kind),
+            (Kind::Set, 1..=4) => {
+                format!(
+                    "JSON_ARRAY_APPEND(COALESCE({name}, JSON_ARRAY()), '$', CONCAT('{note}', {own}, 'z'))"
+                )
+            }
+            (Kind::Set, 5) => format!("JSON_ARRAY_APPEND(COALESCE({name}, JSON_ARRAY()), '$', '{key}')"),
+            (Kind::Set, 6 | 7) => format!("JSON_REMOVE({name}, '$[0]')"),
+            (Kind::Set, _) => format!("JSON_REMOVE({name}, '$[1]')"),
+            (_, 1..=5) => {
+                format!("JSON_SET(COALESCE({name}, JSON_OBJECT()), '$.{key}', CONCAT('{note}', {own}, 'z'))")
+            }
+            _ => format!("JSON_REMOVE({name}, '$.{key}')"),
+        };
+        format!("UPDATE {} SET {name} = {to} WHERE {condition}", t.name)
+    }
+
     fn note(&mut self) -> String {
         self.notes += 1;
         format!("n{}e", self.notes)
@@ -401,7 +592,7 @@ impl Statements<'_> {
         let n = if wide { r.below(1_000) } else { r.below(VALUES) };
         match kind {
             Kind::Int => n.to_string(),
-            Kind::Binary | Kind::Caseless => {
+            _ => {
                 let upper = r.percent(50);
                 let letter = char::from(b"abcdefghij"[(n % 10) as usize]);
                 let letter = if upper { letter.to_ascii_uppercase() } else { letter };
@@ -437,6 +628,8 @@ impl Statements<'_> {
         let mut names: Vec<&str> =
             if draws { Vec::new() } else { t.key.iter().map(String::as_str).collect() };
         names.extend(t.columns.iter().map(|c| c.name.as_str()));
+        let cells = if self.random.percent(50) { t.cells.as_slice() } else { &[] };
+        names.extend(cells.iter().map(|c| c.name.as_str()));
         names.push("note");
         let mut all = Vec::new();
         for _ in 0..rows {
@@ -452,6 +645,9 @@ impl Statements<'_> {
             }
             for c in &t.columns {
                 values.push(self.column(t, c));
+            }
+            for c in cells {
+                values.push(self.whole(c.kind));
             }
             values.push(format!("'{}'", self.note()));
             all.push(format!("({})", values.join(", ")));
@@ -487,11 +683,7 @@ impl Statements<'_> {
         if sets.is_empty() || self.random.percent(60) {
             // Each row its own value.
             let note = self.note();
-            let of = match t.key.as_slice() {
-                [] => format!("'{note}'"),
-                keys => format!("CONCAT('{note}', {})", keys.join(", '_', ")),
-            };
-            sets.push(format!("note = {of}"));
+            sets.push(format!("note = CONCAT('{note}', {})", own_part(t)));
         }
         sets.join(", ")
     }
@@ -499,6 +691,13 @@ impl Statements<'_> {
     fn statement(&mut self) -> String {
         let tables = self.tables;
         let t = self.random.pick(tables);
+        if !t.cells.is_empty() && self.random.percent(30) {
+            let c = self.random.pick(&t.cells).clone();
+            return self.cell(t, &c);
+        }
+        if self.programs && self.random.percent(15) {
+            return self.call(t);
+        }
         if let Some((low, high)) = t.check.as_ref().and_then(|c| c.split_once(" <= "))
             && self.random.percent(10)
         {

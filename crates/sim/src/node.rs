@@ -15,7 +15,7 @@ use p2pdb_engine::{
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{NodeId, PublicKey};
-use p2pdb_model::{Cid, RULES, RealmId};
+use p2pdb_model::{Cid, RealmId};
 use p2pdb_sync::{
     Action, AdmissionAnswer, AdmissionRequest, Config, Event, Lane, NodePeer, Now, Outcome, Sync, Token,
     WireBlock,
@@ -81,6 +81,8 @@ pub struct Node {
     pub backup: Option<PathBuf>,
     /// Its directory has been replaced by an old one.
     pub restored: bool,
+    /// The newest rules number that its program knows.
+    pub rules: u32,
     /// The running program.
     pub up: Option<Up>,
     key: SigningKey,
@@ -147,6 +149,8 @@ pub struct Begin {
     pub wrong_by_ms: i64,
     /// How many clients it has.
     pub clients: usize,
+    /// The newest rules number that its program knows.
+    pub rules: u32,
 }
 
 impl Node {
@@ -190,6 +194,7 @@ impl Node {
             clock,
             backup: None,
             restored: false,
+            rules: begin.rules,
             up: None,
             key: key_,
             account_key,
@@ -220,7 +225,7 @@ impl Node {
         self.starts += 1;
         self.disk.switch_on();
         let engine = Engine::open(EngineConfig {
-            rules: RULES,
+            rules: self.rules,
             directory: self.directory.clone(),
             node_key: self.key.clone(),
             account_keys: self.account_key.iter().cloned().collect(),
@@ -237,7 +242,8 @@ impl Node {
             let made = made.clone();
             move |announced| made.lock().extend(announced.made.iter().cloned())
         }));
-        let config = Config { local: self.id, realm: self.realm, rules: RULES, seed: self.random.next() };
+        let config =
+            Config { local: self.id, realm: self.realm, rules: self.rules, seed: self.random.next() };
         let signature = p2pdb_access::admission_signature(&self.ticket, &self.realm, &self.id);
         let request = self.account_key.is_none().then(|| AdmissionRequest {
             node: self.id,
@@ -371,6 +377,13 @@ impl Node {
         let time_us = self.time.us();
         if let Some(up) = &mut self.up {
             up.handle(event, now, time_us);
+        }
+    }
+
+    /// Who is a member is looked at anew.
+    pub fn members_changed(&mut self) {
+        if let Some(up) = &mut self.up {
+            up.look_at_members();
         }
     }
 

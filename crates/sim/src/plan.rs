@@ -19,6 +19,9 @@ pub struct Table {
     pub generated: bool,
     /// Columns beside the key and `note`.
     pub columns: Vec<Column>,
+    /// Sets and maps: in no key, and NULL at first.
+    #[serde(default)]
+    pub cells: Vec<Column>,
     /// UNIQUE keys, as columns.
     pub uniques: Vec<Vec<String>>,
     /// Foreign keys of one column.
@@ -47,6 +50,10 @@ pub enum Kind {
     Binary,
     /// VARCHAR, not told apart by case.
     Caseless,
+    /// JSON, a `[set]`.
+    Set,
+    /// JSON, a `[map]`.
+    Map,
 }
 
 impl Kind {
@@ -56,6 +63,8 @@ impl Kind {
             Kind::Int => "INT",
             Kind::Binary => "VARCHAR(20) COLLATE utf8mb4_bin",
             Kind::Caseless => "VARCHAR(20) COLLATE utf8mb4_0900_ai_ci",
+            Kind::Set => "JSON COMMENT '[set]'",
+            Kind::Map => "JSON COMMENT '[map]'",
         }
     }
 }
@@ -176,6 +185,18 @@ pub enum Step {
         /// To whom.
         to: usize,
     },
+    /// The founder removes the node: what it writes beyond what the founder has seen of it is void.
+    Remove {
+        /// Who goes.
+        node: usize,
+    },
+    /// The founder switches the newer rules on.
+    Rules,
+    /// The node is stopped, and started again with a program that knows the newer rules.
+    Upgrade {
+        /// Where.
+        node: usize,
+    },
     /// Somebody reads, and the oracles look at it.
     Observe {
         /// Where.
@@ -189,7 +210,7 @@ impl Step {
         match self {
             Step::Cut { from, to } | Step::Heal { from, to } => vec![*from, *to],
             Step::Forge { node, to } => vec![*node, *to],
-            Step::HealAll => Vec::new(),
+            Step::HealAll | Step::Rules => Vec::new(),
             Step::Work { node, .. }
             | Step::Kill { node }
             | Step::PowerCut { node, .. }
@@ -200,6 +221,8 @@ impl Step {
             | Step::Clock { node, .. }
             | Step::Disk { node, .. }
             | Step::Slow { node, .. }
+            | Step::Remove { node }
+            | Step::Upgrade { node }
             | Step::Observe { node } => vec![*node],
         }
     }
@@ -234,6 +257,9 @@ pub struct Member {
     pub joins_ms: u64,
     /// Its clock is wrong by so much, milliseconds.
     pub wrong_by_ms: i64,
+    /// Its program does not know the newer rules.
+    #[serde(default)]
+    pub older: bool,
 }
 
 /// See the module.
@@ -249,6 +275,15 @@ pub struct Plan {
     pub network: Network,
     /// The tables at the beginning.
     pub tables: Vec<Table>,
+    /// Statements that make procedures, functions and triggers; one that fails is left out.
+    #[serde(default)]
+    pub programs: Vec<String>,
+    /// A trigger counts the transactions in row 3 of `tally`.
+    #[serde(default)]
+    pub counted: bool,
+    /// Programs know the rules after those that the realm begins with, but for those of `older` nodes.
+    #[serde(default)]
+    pub newer: bool,
     /// Statements that fill them; one that fails is left out.
     pub rows: Vec<String>,
     /// What happens, in order of time.
@@ -286,6 +321,7 @@ impl Table {
             let null = if c.nullable { "" } else { " NOT NULL DEFAULT 0" };
             parts.push(format!("{} {}{null}", c.name, c.kind.sql()));
         }
+        parts.extend(self.cells.iter().map(|c| format!("{} {}", c.name, c.kind.sql())));
         parts.push("note VARCHAR(60)".to_owned());
         if !self.key.is_empty() {
             parts.push(format!("PRIMARY KEY ({})", self.key.join(", ")));

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_block::{FullBlock, RawBlock};
 use p2pdb_engine::Engine;
-use p2pdb_model::Cid;
 use p2pdb_model::ids::NodeId;
+use p2pdb_model::{Cid, RULES};
 use p2pdb_sync::{BlockSource, Event, Lane, Received, WireBlock};
 
 use crate::client::{Report, run};
 use crate::network::Network;
 use crate::node::{self, Begin, DATABASE, Node, Out};
-use crate::oracle::{Failure, Judged, Oracle, Picture, lost_values};
+use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, lost_values};
 use crate::plan::{Plan, Step};
 use crate::random::Random;
 use crate::time::TrueTime;
@@ -64,6 +64,8 @@ pub struct World {
     /// Nodes that have sent forged blocks, and those.
     forgers: BTreeSet<usize>,
     forged: BTreeSet<Cid>,
+    /// Somebody was to be removed.
+    removals: bool,
     ending: bool,
     random: Random,
     oracle: Oracle,
@@ -121,6 +123,7 @@ impl World {
             careless: false,
             forgers: BTreeSet::new(),
             forged: BTreeSet::new(),
+            removals: false,
             ending: false,
             random: Random::named(plan.seed, "world"),
             oracle: Oracle::default(),
@@ -140,7 +143,12 @@ impl World {
         std::fs::create_dir(&directory).map_err(fails)?;
         let wrong_by_ms = self.plan.nodes[index].wrong_by_ms;
         let (seed, time, clients) = (self.plan.seed, self.time.clone(), self.plan.clients);
-        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients })
+        let rules = if self.plan.nodes[index].older { RULES } else { self.newest_rules() };
+        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients, rules })
+    }
+
+    fn newest_rules(&self) -> u32 {
+        RULES + u32::from(self.plan.newer)
     }
 
     fn found(&mut self) -> Judged {
@@ -172,15 +180,25 @@ impl World {
                 .to_owned(),
             "INSERT INTO tally (id) VALUES (1), (2)".to_owned(),
         ];
+        if self.plan.counted {
+            sql.push("INSERT INTO tally (id) VALUES (3)".to_owned());
+            sql.push(
+                "CREATE TRIGGER counting AFTER INSERT ON w_a FOR EACH ROW UPDATE tally SET n = n + 1 WHERE id = 3"
+                    .to_owned(),
+            );
+            self.oracle.counted = Some(3);
+        }
         sql.extend(self.plan.schema());
         for text in sql {
             self.time.set_us(self.time.us() + SETUP_US);
             run(&engine, &mut session, &text).map_err(|e| fails(format!("{text}: {e}")))?;
         }
-        for text in &self.plan.rows {
+        for text in self.plan.programs.iter().chain(&self.plan.rows) {
             self.time.set_us(self.time.us() + SETUP_US);
             // Some do not fit to what is there already.
-            let _ = run(&engine, &mut session, text);
+            if let Err(e) = run(&engine, &mut session, text) {
+                self.trace.note(self.time.us(), format_args!("{text} -> {e}"));
+            }
         }
         drop(session);
         self.ids.insert(founder.id, 0);
@@ -353,7 +371,9 @@ impl World {
                     let Some(&to) = self.ids.get(&peer) else { continue };
                     let w = self.plan.network;
                     self.note(format_args!("n{n} bans n{to}: {reason}"));
-                    let earned = self.forgers.contains(&to);
+                    // Who was removed and does not know it insists.
+                    let stranger = self.removals && self.engine(n).is_some_and(|e| !e.is_member(&peer));
+                    let earned = stranger || self.forgers.contains(&to);
                     if !earned && w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
                         return Err(Failure::new("correct peers", format!("n{n} bans n{to}: {reason}")));
                     }
@@ -365,7 +385,9 @@ impl World {
                 }
                 Out::Refused(cid, reason) => {
                     self.note(format_args!("n{n} refuses {cid:?}: {reason}"));
-                    if !cid.is_some_and(|c| self.forged.contains(&c)) {
+                    // An older program cannot tell what who was removed wrote under newer rules.
+                    let unread = self.removals && reason.contains("its author is no member");
+                    if !unread && !cid.is_some_and(|c| self.forged.contains(&c)) {
                         let what = format!("n{n} refuses block {cid:?} of a correct node: {reason}");
                         return Err(Failure::new("correct peers", what));
                     }
@@ -524,9 +546,69 @@ impl World {
                 }
             }
             Step::Slow { node, by_ms } => self.network.slow(node, by_ms),
+            Step::Remove { node } => {
+                let Some(gone) = self.nodes.get(&node).map(|n| n.id) else { return Ok(()) };
+                self.removals = true;
+                self.founder(|e| e.remove_member(gone))?;
+                // What an older store had had, and only this node still shows, nobody fetches any more.
+                let elsewhere = self.shown_elsewhere(node);
+                self.oracle.removed(&elsewhere);
+            }
+            Step::Rules => self.founder(|e| e.switch_rules(RULES + 1))?,
+            Step::Upgrade { node } => self.upgrade(node)?,
             Step::Observe { node } => self.observe(node)?,
         }
         Ok(())
+    }
+
+    /// The founder does something that only an owner may do, if it is there and can.
+    fn founder(&mut self, f: impl FnOnce(&Engine) -> Result<(), p2pdb_engine::EngineError>) -> Judged {
+        let Some(engine) = self.engine(0) else { return Ok(()) };
+        if let Err(e) = f(&engine) {
+            self.note(format_args!("n0 {e}"));
+        }
+        self.node(0, Node::members_changed)
+    }
+
+    /// The node gets a newer program.
+    fn upgrade(&mut self, n: usize) -> Judged {
+        let rules = self.newest_rules();
+        let Some(node) = self.nodes.get_mut(&n) else { return Ok(()) };
+        let was_up = node.up.is_some();
+        let reports = node.stop();
+        node.rules = rules;
+        self.heard(n, reports);
+        self.hang_up(n);
+        if was_up { self.start(n) } else { Ok(()) }
+    }
+
+    /// What removals did to what this node shows; `all`: every transaction that counts is known.
+    fn removed(&self, engine: &Engine, all: bool) -> Result<Removed, Failure> {
+        if !self.removals && !all {
+            return Ok(Removed::default());
+        }
+        // What is visible may not have been synced yet.
+        while engine.step_syncer() {}
+        let mut wires = log(engine)?;
+        wires.truncate(wires.len() - engine.status().kept_blocks as usize);
+        let blocks = full(&wires, engine)?;
+        let (counts, void) = Log::read(&blocks)?.witnessed();
+        let gone = engine.members().into_iter().filter(|m| m.removed);
+        let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
+        Ok(Removed { void, nodes, counts: Some(counts) })
+    }
+
+    /// What members other than this node show.
+    fn shown_elsewhere(&mut self, n: usize) -> BTreeSet<u64> {
+        let mut elsewhere = BTreeSet::new();
+        for other in self.members().into_iter().filter(|other| *other != n) {
+            let Some(engine) = self.engine(other) else { continue };
+            let Ok(removed) = self.removed(&engine, false) else { continue };
+            if let Ok(seen) = self.oracle.observe(other, &engine, false, &removed) {
+                elsewhere.extend(seen);
+            }
+        }
+        elsewhere
     }
 
     fn restore(&mut self, n: usize, properly: bool) -> Judged {
@@ -535,13 +617,7 @@ impl World {
         self.heard(n, reports);
         self.hang_up(n);
         // What others show is surely not lost by this.
-        let mut elsewhere = BTreeSet::new();
-        for other in self.numbers() {
-            let Some(up) = self.nodes[&other].up.as_ref() else { continue };
-            if let Ok(seen) = self.oracle.observe(other, &up.engine.clone(), false) {
-                elsewhere.extend(seen);
-            }
-        }
+        let elsewhere = self.shown_elsewhere(n);
         self.oracle.replaced(n, &elsewhere);
         self.careless |= !properly;
         match self.nodes.get_mut(&n) {
@@ -557,13 +633,14 @@ impl World {
     /// Looks at a node in the middle of things.
     fn observe(&mut self, n: usize) -> Judged {
         let Some(engine) = self.engine(n).filter(|e| e.role().is_some()) else { return Ok(()) };
-        // Before it holds the tables there is nothing to see.
-        let Ok(mut session) = node::session(&engine, u64::MAX - 3, Some(DATABASE)) else { return Ok(()) };
-        if run(&engine, &mut session, "SELECT 1 FROM tally LIMIT 1").is_err() {
+        if !self.has_tables(&engine) {
             return Ok(());
         }
-        drop(session);
-        let seen = self.oracle.observe(n, &engine, false);
+        let removed = self.removed(&engine, false);
+        if self.disk_failed(n) {
+            return Ok(());
+        }
+        let seen = self.oracle.observe(n, &engine, false, &removed?);
         if self.disk_failed(n) {
             return Ok(());
         }
@@ -576,6 +653,12 @@ impl World {
         self.node(n, |_| ())
     }
 
+    /// Before it holds the tables there is nothing to see.
+    fn has_tables(&self, engine: &Engine) -> bool {
+        let session = node::session(engine, u64::MAX - 3, Some(DATABASE));
+        session.is_ok_and(|mut s| run(engine, &mut s, "SELECT 1 FROM tally LIMIT 1").is_ok())
+    }
+
     /// The node met a fault of its disk or lost power: what it shows is not to be judged.
     fn disk_failed(&self, n: usize) -> bool {
         self.nodes.get(&n).is_none_or(|n| n.disk.is_off() || n.disk.is_failing())
@@ -586,6 +669,10 @@ impl World {
         let status = engine.status();
         if let Some(alarm) = status.alarm {
             return Err(Failure::new("convergence", format!("n{n} raises an alarm: {alarm}")));
+        }
+        if status.kept_blocks > 0 {
+            // Its tables are behind its log.
+            return Ok(());
         }
         let (_, fingerprint, by) = match self.proofs.entry(status.frontier_digest.clone()) {
             std::collections::btree_map::Entry::Vacant(e) => {
@@ -633,6 +720,9 @@ impl World {
             let node = self.nodes.get_mut(&n).ok_or_else(|| fails("a node has vanished"))?;
             // A power cut that was to come later does not.
             node.disk.switch_on();
+            if node.rules < self.newest_rules() {
+                self.upgrade(n)?;
+            }
             self.start(n)?;
         }
         let deadline = self.time.us() + CONVERGE_US;
@@ -647,15 +737,25 @@ impl World {
         self.judge()
     }
 
+    /// Those who have not been removed, as the founder knows it.
+    fn members(&self) -> Vec<usize> {
+        let gone: BTreeSet<NodeId> = match self.engine(0) {
+            Some(founder) => founder.members().iter().filter(|m| m.removed).map(|m| m.node).collect(),
+            None => BTreeSet::new(),
+        };
+        self.numbers().into_iter().filter(|n| !gone.contains(&self.nodes[n].id)).collect()
+    }
+
     fn is_equal(&self) -> bool {
-        let engines: Vec<Engine> = self.numbers().into_iter().filter_map(|n| self.engine(n)).collect();
+        let members = self.members();
+        let engines: Vec<Engine> = members.iter().filter_map(|n| self.engine(*n)).collect();
         let digest = |e: &Engine| e.log_view().ok().and_then(|v| v.frontier_digest().ok());
         let busy = self
             .nodes
             .values()
             .any(|n| n.up.as_ref().is_some_and(|up| up.clients.iter().any(crate::client::Client::is_busy)));
         !busy
-            && engines.len() == self.nodes.len()
+            && engines.len() == members.len()
             && engines.windows(2).all(|w| digest(&w[0]).is_some() && digest(&w[0]) == digest(&w[1]))
     }
 
@@ -679,13 +779,22 @@ impl World {
 
     fn judge(&mut self) -> Result<Counts, Failure> {
         let mut first: Option<(usize, Picture)> = None;
+        let members = self.members();
         for n in self.numbers() {
             let engine = self.engine(n).ok_or_else(|| fails("a node is down at the end"))?;
+            // Who was removed may never have been admitted as far as it knows.
+            let is_member = members.contains(&n);
+            if !is_member && !self.has_tables(&engine) {
+                continue;
+            }
             self.compare(n, &engine)?;
-            self.oracle.observe(n, &engine, true)?;
+            let removed = self.removed(&engine, true)?;
+            self.oracle.observe(n, &engine, is_member, &removed)?;
             let picture = Picture::take(&engine)?;
             Oracle::constraints(n, &picture, &self.plan.tables)?;
             match &first {
+                // What it holds others may not.
+                _ if !is_member => {}
                 None => first = Some((n, picture)),
                 Some((m, one)) => {
                     if let Some(what) = one.differs(&picture) {
@@ -705,7 +814,7 @@ impl World {
             ));
         }
         self.forks(&engine)?;
-        lost_values(&blocks, &picture)?;
+        lost_values(&blocks, &Log::read(&blocks)?, &picture)?;
         self.replay(&wires, &engine, &picture)?;
         let counts = Counts {
             events: self.trace.count(),
@@ -748,6 +857,7 @@ impl World {
                 time: self.time.clone(),
                 wrong_by_ms: self.nodes[&0].clock.wrong_by_ms(),
                 clients: 0,
+                rules: self.newest_rules(),
             },
             live.realm(),
         )

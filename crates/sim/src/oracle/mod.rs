@@ -10,12 +10,15 @@
 //! | aborted | what was rolled back is never visible |
 //! | constraints | visible rows keep what `docs/merge.md` promises ([`PROMISED`]) |
 //! | counters | a counter is the sum of what visible transactions have added |
-//! | lost value | each value in the log is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
+//! | verdicts | what is visible is what the log says, without what members wrote beyond their removal |
+//! | lost value | each value that counts is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
+//! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
 //! | errors | no statement ends with an error of the engine's own, unless the disk failed |
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
 
 mod constraints;
+mod log;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +30,7 @@ use crate::node::{DATABASE, session};
 use crate::plan::Table;
 
 pub use constraints::PROMISED;
+pub use log::Log;
 pub use values::lost_values;
 
 /// What is wrong with a world.
@@ -59,6 +63,8 @@ pub type Judged = Result<(), Failure>;
 pub struct Picture {
     /// Columns and rows of each table.
     pub tables: BTreeMap<String, (Vec<String>, Rows)>,
+    /// Stored programs and what they do.
+    pub programs: Rows,
     /// `p2pdb.conflicts`.
     pub conflicts: Rows,
     /// UNIQUE keys: table and columns.
@@ -105,6 +111,13 @@ impl Picture {
             }
             picture.tables.insert(name, (columns, rows));
         }
+        for what in [
+            "routine_name, routine_type, routine_definition FROM information_schema.routines WHERE routine_schema = 'w'",
+            "trigger_name, event_object_table, action_statement FROM information_schema.triggers WHERE trigger_schema = 'w'",
+        ] {
+            picture.programs.extend(ask(engine, &mut s, &format!("SELECT {what}"))?);
+        }
+        picture.programs.sort();
         picture.conflicts = ask(engine, &mut s, "SELECT * FROM p2pdb.conflicts")?;
         picture.conflicts.sort();
         Ok(picture)
@@ -125,6 +138,9 @@ impl Picture {
         }
         if self.uniques != other.uniques {
             return Some(format!("UNIQUE keys: {:?} and {:?}", self.uniques, other.uniques));
+        }
+        if self.programs != other.programs {
+            return Some(format!("stored programs: {:?} and {:?}", self.programs, other.programs));
         }
         (self.conflicts != other.conflicts).then(|| {
             let only = |a: &Rows, b: &Rows| a.iter().filter(|r| !b.contains(r)).cloned().collect::<Rows>();
@@ -157,11 +173,26 @@ pub struct Oracle {
     added: BTreeMap<u64, Vec<(u64, i64)>>,
     /// Acknowledged by this node, which must have it.
     acknowledged: BTreeMap<u64, usize>,
+    /// And written there.
+    written: BTreeMap<u64, usize>,
     aborted: BTreeSet<u64>,
     /// Only a store that has been replaced by an older one had these.
     may_be_gone: BTreeSet<u64>,
     /// What was seen on each node.
     visible: BTreeMap<usize, BTreeSet<u64>>,
+    /// A trigger counts transactions in this row of `tally`.
+    pub counted: Option<u64>,
+}
+
+/// What became of members that were removed, for a node that is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    /// Transactions in its log that do not count.
+    pub void: BTreeSet<u64>,
+    /// Nodes that it knows to be removed: what they wrote later may never have come here.
+    pub nodes: BTreeSet<usize>,
+    /// Transactions in its log that count, if all of it is known.
+    pub counts: Option<BTreeSet<u64>>,
 }
 
 impl Oracle {
@@ -175,6 +206,7 @@ impl Oracle {
             }
             Report::Acknowledged(id) => {
                 self.acknowledged.insert(*id, node);
+                self.written.insert(*id, node);
             }
             Report::Aborted(id) => {
                 self.aborted.insert(*id);
@@ -200,6 +232,12 @@ impl Oracle {
         self.visible.remove(&node);
     }
 
+    /// A node that may have been the last to hold what another has lost is removed; these are shown by members.
+    pub fn removed(&mut self, elsewhere: &BTreeSet<u64>) {
+        let gone = self.acknowledged.iter().filter(|(id, by)| **by == NOBODY && !elsewhere.contains(id));
+        self.may_be_gone.extend(gone.map(|(id, _)| *id));
+    }
+
     /// The node lost what it had not synced.
     pub fn crashed(&mut self, node: usize) {
         self.visible.remove(&node);
@@ -214,6 +252,7 @@ impl Oracle {
         node: usize,
         engine: &Engine,
         everything: bool,
+        removed: &Removed,
     ) -> Result<BTreeSet<u64>, Failure> {
         let mut s = session(engine, u64::MAX - 2, Some(DATABASE))
             .map_err(|e| Failure::new("reads", format!("no session: {e}")))?;
@@ -236,28 +275,47 @@ impl Oracle {
                 ));
             }
             let seen = self.seen.get(id);
-            if let Some(missing) = seen.and_then(|seen| seen.iter().find(|s| !begun.contains(s))) {
+            let lacks = |s: &&u64| !begun.contains(s) && !removed.void.contains(s);
+            if let Some(missing) = seen.and_then(|seen| seen.iter().find(lacks)) {
                 let what = format!("n{node} shows transaction {id} but not {missing}, which it had seen");
                 return Err(Failure::new("causal", what));
             }
         }
+        if let Some(id) = begun.intersection(&removed.void).next() {
+            let what = format!("n{node} shows transaction {id}, written beyond its author's removal");
+            return Err(Failure::new("verdicts", what));
+        }
+        if let Some(counts) = removed.counts.as_ref().filter(|c| **c != begun) {
+            let differ: Vec<_> = begun.symmetric_difference(counts).collect();
+            let what = format!("n{node} and its log differ in transactions {differ:?}");
+            return Err(Failure::new("verdicts", what));
+        }
         for row in &tally {
             let (id, n) = (cell(row, 0).parse::<u64>().unwrap_or(0), cell(row, 1));
             let added = begun.iter().filter_map(|tx| self.added.get(tx)).flatten();
-            let sum: i64 = added.filter(|(to, _)| *to == id).map(|(_, by)| by).sum();
+            let mut sum: i64 = added.filter(|(to, _)| *to == id).map(|(_, by)| by).sum();
+            if self.counted == Some(id) {
+                sum = begun.len() as i64;
+            }
             if n != sum.to_string() {
                 let what = format!("n{node} counts {n} in row {id}, visible transactions have added {sum}");
                 return Err(Failure::new("counters", what));
             }
         }
         let kept = |id: &u64| !self.may_be_gone.contains(id);
-        let mut due = self.acknowledged.iter().filter(|(id, n)| (everything || **n == node) && kept(id));
+        let void = |id: &u64| {
+            let here = removed.counts.as_ref().is_some_and(|c| c.contains(id));
+            let by = self.written.get(id).filter(|by| **by != node && !here);
+            removed.void.contains(id) || by.is_some_and(|by| removed.nodes.contains(by))
+        };
+        let mut due =
+            self.acknowledged.iter().filter(|(id, by)| (everything || **by == node) && kept(id) && !void(id));
         if let Some((id, by)) = due.find(|(id, _)| !begun.contains(id)) {
             let what = format!("transaction {id}, acknowledged by n{by}, is not on n{node}");
             return Err(Failure::new("durable", what));
         }
         let before = self.visible.insert(node, begun.clone()).unwrap_or_default();
-        if let Some(id) = before.iter().find(|id| !begun.contains(id)) {
+        if let Some(id) = before.iter().find(|id| !begun.contains(id) && !removed.void.contains(id)) {
             return Err(Failure::new(
                 "durable",
                 format!("n{node} showed transaction {id} and does not any more"),

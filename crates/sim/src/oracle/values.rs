@@ -1,112 +1,203 @@
-//! No value is lost: each `note` in the log is visible, was overwritten or deleted by somebody who had seen it, or is in
-//! `p2pdb.conflicts`.
+//! No lost value, and nothing that comes back: read from the log's bytes and from what SQL shows, with an ancestry of
+//! this crate's own.
 //!
-//! Read from the log's bytes with an ancestry of its own: for each block a set of all blocks before it.
+//! Values that are written once in the whole world are looked for: those of `note`, and of sets and maps those elements and
+//! members that carry a note.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_block::FullBlock;
-use p2pdb_model::change::{RowChange, SchemaChange};
+use p2pdb_model::change::{Layout, RowChange, SchemaChange};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::value::RowKey;
-use p2pdb_model::{Change, Cid, ObjectId, Value};
+use p2pdb_model::{CellEdit, Change, ObjectId, Value};
 
+use super::log::{At, Log};
 use super::{Failure, Judged, Picture};
 
-/// Where in the log: block (in causal order) and change.
-type At = (usize, usize);
-/// What was done to each row: values of `note`, or a delete.
-type Done = BTreeMap<(ObjectId, RowKey), Vec<(At, Option<String>)>>;
+/// What a change did to a row.
+#[derive(Default)]
+struct Deed {
+    at: At,
+    void: bool,
+    deletes: bool,
+    /// The value of `note`.
+    note: Option<String>,
+    /// What went into its sets and maps, and what the author took out.
+    cells: Vec<(ColumnTag, Cell)>,
+}
 
-/// For each block the blocks before it, as bits.
-struct Past(Vec<Vec<u64>>);
+/// What a change did to a set or map. Of a set the slots are the elements, of a map the keys.
+#[derive(Default)]
+struct Cell {
+    /// Everything before goes.
+    whole: bool,
+    /// Slot and value.
+    put: Vec<(String, String)>,
+    /// Slots.
+    taken: Vec<String>,
+}
 
-impl Past {
-    fn of(blocks: &[FullBlock]) -> Result<Past, Failure> {
-        let mut index: HashMap<Cid, usize> = HashMap::new();
-        let mut past: Vec<Vec<u64>> = Vec::with_capacity(blocks.len());
-        for (n, block) in blocks.iter().enumerate() {
-            let mut mine = vec![0u64; n / 64 + 1];
-            for parent in block.header().all_parents() {
-                let Some(&p) = index.get(parent) else {
-                    let what = format!("block {} stands before its parent {parent}", block.cid());
-                    return Err(Failure::new("causal", what));
-                };
-                mine[p / 64] |= 1 << (p % 64);
-                for (to, from) in mine.iter_mut().zip(&past[p]) {
-                    *to |= from;
-                }
-            }
-            past.push(mine);
-            index.insert(block.cid(), n);
-        }
-        Ok(Past(past))
+/// What to look for in a table.
+#[derive(Default)]
+struct Watched {
+    note: Option<ColumnTag>,
+    cells: BTreeSet<ColumnTag>,
+}
+
+impl Cell {
+    fn whole(value: &Value) -> Cell {
+        let text = if let Value::Text(text) = value { text.as_str() } else { "null" };
+        let put = match serde_json::from_str(text).unwrap_or_default() {
+            serde_json::Value::Array(all) => all.iter().map(|e| (e.to_string(), e.to_string())).collect(),
+            serde_json::Value::Object(all) => all.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
+            _ => Vec::new(),
+        };
+        Cell { whole: true, put, taken: Vec::new() }
     }
 
-    fn saw(&self, a: At, b: At) -> bool {
-        if a.0 == b.0 {
-            return a.1 > b.1;
+    fn edit(edit: &CellEdit) -> Cell {
+        match edit {
+            CellEdit::Add(_) => Cell::default(),
+            CellEdit::Set { added, removed } => {
+                let put = added.iter().map(|e| (e.clone(), e.clone())).collect();
+                Cell { whole: false, put, taken: removed.clone() }
+            }
+            CellEdit::Map { put, removed } => {
+                // Who writes a key overrules the values that they saw there.
+                let taken = removed.iter().chain(put.iter().map(|(k, _)| k)).cloned().collect();
+                Cell { whole: false, put: put.clone(), taken }
+            }
         }
-        self.0[a.0].get(b.0 / 64).is_some_and(|bits| bits & (1 << (b.0 % 64)) != 0)
+    }
+
+    fn takes(&self, slot: &str) -> bool {
+        self.whole || self.taken.iter().any(|t| t == slot)
     }
 }
 
-/// Looks for values that are nowhere. `blocks` are all of the log, in its order.
-///
-/// # Errors
-/// The first that is lost.
-pub fn lost_values(blocks: &[FullBlock], picture: &Picture) -> Judged {
-    let past = Past::of(blocks)?;
-    let mut notes: BTreeSet<(ObjectId, ColumnTag)> = BTreeSet::new();
-    let mut rows = Done::new();
+impl Deed {
+    fn of(at: At, void: bool, row: &RowChange, layout: &Layout, watched: &Watched) -> Deed {
+        let mut deed = Deed { at, void, ..Deed::default() };
+        match row {
+            RowChange::Delete { .. } => deed.deletes = true,
+            RowChange::Insert { values, .. } | RowChange::Update { values, .. } => {
+                for (tag, value) in layout.columns().iter().zip(values) {
+                    match value {
+                        Value::Text(text) if watched.note == Some(*tag) => deed.note = Some(text.clone()),
+                        value if watched.cells.contains(tag) => deed.cells.push((*tag, Cell::whole(value))),
+                        _ => {}
+                    }
+                }
+            }
+            RowChange::Edit { edits, .. } => {
+                let cells = layout.columns().iter().zip(edits).filter(|(tag, _)| watched.cells.contains(tag));
+                deed.cells = cells.map(|(tag, edit)| (*tag, Cell::edit(edit))).collect();
+            }
+        }
+        deed
+    }
+
+    fn takes(&self, column: ColumnTag, slot: &str) -> bool {
+        self.cells.iter().any(|(tag, cell)| *tag == column && cell.takes(slot))
+    }
+}
+
+/// Written once in the whole world: `"n17e…z"`.
+fn is_own(value: &str) -> bool {
+    value.starts_with("\"n") && value.ends_with("z\"")
+}
+
+fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec<Deed>> {
+    let mut watched: BTreeMap<ObjectId, Watched> = BTreeMap::new();
+    let mut rows: BTreeMap<(ObjectId, RowKey), Vec<Deed>> = BTreeMap::new();
     for (b, block) in blocks.iter().enumerate() {
         let body = block.body();
-        let changes = body.transactions().iter().flat_map(|t| t.changes());
-        for (c, change) in changes.enumerate() {
+        for (c, change) in body.transactions().iter().flat_map(|t| t.changes()).enumerate() {
             match change {
-                Change::Schema(SchemaChange::Put { id, parent, name: Some(name), .. }) if name == "note" => {
-                    notes.insert((*parent, id.tag()));
+                Change::Schema(SchemaChange::Put { id, parent, name: Some(name), .. }) => {
+                    let table = watched.entry(*parent).or_default();
+                    match name.as_str() {
+                        "note" => table.note = Some(id.tag()),
+                        "s0" | "m0" => drop(table.cells.insert(id.tag())),
+                        _ => {}
+                    }
                 }
                 Change::Row(row) => {
                     let layout = &body.layouts()[row.layout()];
-                    let Some(key) = row.key(layout) else { continue };
-                    let (RowChange::Insert { values, .. } | RowChange::Update { values, .. }) = row else {
-                        rows.entry((layout.table(), key)).or_default().push(((b, c), None));
+                    let (Some(key), Some(watched)) = (row.key(layout), watched.get(&layout.table())) else {
                         continue;
                     };
-                    for (tag, value) in layout.columns().iter().zip(values) {
-                        if let (true, Value::Text(text)) = (notes.contains(&(layout.table(), *tag)), value) {
-                            let done = ((b, c), Some(text.clone()));
-                            rows.entry((layout.table(), key.clone())).or_default().push(done);
-                        }
-                    }
+                    let deed = Deed::of((b, c), log.is_void(b), row, layout, watched);
+                    rows.entry((layout.table(), key)).or_default().push(deed);
                 }
                 Change::Schema(_) | Change::Access(_) => {}
             }
         }
     }
-    let visible: BTreeSet<&str> = picture
-        .tables
-        .values()
-        .flat_map(|(_, rows)| rows.iter().flatten().flatten())
-        .map(String::as_str)
-        .collect();
-    let conflicts: Vec<&str> = picture.conflicts.iter().flatten().flatten().map(String::as_str).collect();
-    for ((table, key), done) in &rows {
-        for (at, value) in done {
-            let Some(value) = value else { continue };
-            let there = visible.contains(value.as_str())
-                || done.iter().any(|(other, _)| past.saw(*other, *at))
-                || conflicts.iter().any(|c| c.contains(value.as_str()));
-            if !there {
-                let block = blocks[at.0].cid();
+    rows
+}
+
+/// Looks for values that are nowhere, and for those that are there although they were taken out. `blocks` are all of the log, in its order.
+///
+/// # Errors
+/// The first that is lost, or came back.
+pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Judged {
+    let rows = read(blocks, log);
+    let texts = |rows: &'_ super::Rows| rows.iter().flatten().flatten().cloned().collect::<Vec<String>>();
+    let shown: Vec<String> = picture.tables.values().flat_map(|(_, rows)| texts(rows)).collect();
+    let visible: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
+    let json: Vec<&str> = shown.iter().map(String::as_str).filter(|v| v.starts_with(['[', '{'])).collect();
+    let conflicts = texts(&picture.conflicts);
+    let waits = |value: &str| conflicts.iter().any(|c| c.contains(value));
+    // Of what is shown in sets and maps: whether somebody put it in whom nobody overruled.
+    let mut stands: BTreeMap<String, bool> = BTreeMap::new();
+    for ((table, key), deeds) in &rows {
+        let counting = || deeds.iter().filter(|d| !d.void);
+        for deed in counting() {
+            let saw_it = |d: &&Deed| log.saw(d.at, deed.at);
+            // The row that it meant was made by somebody who does not count: neither does it.
+            let nowhere = deeds.iter().any(|d| d.void && log.saw(deed.at, d.at));
+            let lost = |what: &str| {
+                let block = &blocks[deed.at.0];
                 let what = format!(
-                    "'{value}' of row {key:?} in {table}, written in block {block} by {}, is nowhere",
-                    blocks[at.0].author()
+                    "{what} of row {key:?} in {table}, written in block {} by {}, is nowhere",
+                    block.cid(),
+                    block.author()
                 );
-                return Err(Failure::new("lost value", what));
+                Failure::new("lost value", what)
+            };
+            if let Some(note) = &deed.note {
+                let there = nowhere
+                    || visible.contains(note.as_str())
+                    || counting().filter(saw_it).any(|d| d.deletes || d.note.is_some())
+                    || waits(note);
+                if !there {
+                    return Err(lost(&format!("'{note}'")));
+                }
+            }
+            for (column, cell) in &deed.cells {
+                for (slot, value) in cell.put.iter().filter(|(_, v)| is_own(v)) {
+                    let text = value.trim_matches('"');
+                    let overruled = counting().filter(saw_it).any(|d| d.takes(*column, slot));
+                    let there = json.iter().any(|v| v.contains(text));
+                    let deleted = || counting().filter(saw_it).any(|d| d.deletes);
+                    if !(nowhere || there || overruled || waits(text) || deleted()) {
+                        return Err(lost(&format!("{value} under {slot}")));
+                    }
+                    if there {
+                        *stands.entry(value.clone()).or_default() |= !overruled || nowhere;
+                    }
+                }
             }
         }
     }
-    Ok(())
+    match stands.iter().find(|(_, stands)| !**stands) {
+        None => Ok(()),
+        Some((value, _)) => {
+            let what =
+                format!("{value} was taken out of its set or map by somebody who saw it, and is there");
+            Err(Failure::new("came back", what))
+        }
+    }
 }
