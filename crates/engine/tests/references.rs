@@ -93,3 +93,22 @@ fn children_of_two_parents_with_one_unique_key_refer_to_the_one_that_is_shown() 
     assert_eq!(both(&a, &b, ITEMS), ["1|a|0", "2|b|0", "4|c|4"]);
     verified(&[&a, &b]);
 }
+
+#[test]
+fn a_unique_key_does_not_become_null_where_children_must_have_one() {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE item (id INT PRIMARY KEY, code INT UNIQUE); \
+         CREATE TABLE line (id INT PRIMARY KEY, code INT NOT NULL, \
+             FOREIGN KEY (code) REFERENCES item (code) ON UPDATE CASCADE); \
+         CREATE TABLE note (id INT PRIMARY KEY, code INT, \
+             FOREIGN KEY (code) REFERENCES item (code) ON UPDATE CASCADE); \
+         INSERT INTO item VALUES (1, 10), (2, 20); INSERT INTO line VALUES (1, 10); INSERT INTO note VALUES (2, 20)",
+    );
+    assert_eq!(s.error("UPDATE item SET code = NULL WHERE id = 1"), 1451);
+    s.run("UPDATE item SET code = NULL WHERE id = 2; UPDATE item SET code = 11 WHERE id = 1");
+    assert_eq!(s.rows("SELECT code FROM line UNION ALL SELECT code FROM note"), ["11", "NULL"]);
+    drop(s);
+    verified(&[&a]);
+}

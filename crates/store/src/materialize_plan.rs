@@ -124,6 +124,8 @@ pub(crate) struct Dependent {
     pub columns: Vec<usize>,
     /// The child's columns.
     pub child_columns: Vec<ColumnTag>,
+    /// Which of them hold no NULL.
+    pub required: Vec<bool>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
     /// Rowids of visible and of displaced children with these values.
@@ -376,6 +378,10 @@ impl TablePlan {
                 number: *number,
                 columns,
                 child_columns: fk.def.columns.clone(),
+                required: {
+                    let column = |tag: &ColumnTag| child_table.column_by_tag(*tag);
+                    fk.def.columns.iter().map(|tag| column(tag).is_some_and(|c| !c.def.nullable)).collect()
+                },
                 on_delete: fk.def.on_delete,
                 on_update: fk.def.on_update,
                 find_visible: format!("SELECT rowid FROM {} WHERE {same}", physical_table(*child)),
