@@ -412,6 +412,9 @@ impl Glue {
             Notice::Disconnected(node) => {
                 info!(peer = %node, "disconnected");
                 self.engine.set_connected(node, false);
+                if self.engine.role().is_none() {
+                    self.strange_to.remove(&node);
+                }
                 self.clocks.remove(&node);
                 self.unanswered.remove(&node);
             }
@@ -566,8 +569,14 @@ impl Glue {
                 warn!(%peer, "not admitted: {reason}");
                 self.join.send_replace(Join::Refused(reason));
             }
-            // A node that is not a member yet asks by itself; and what strangers say is remembered of nobody.
-            AdmissionAnswer::Stranger if self.engine.role().is_none() || !self.engine.is_member(&peer) => {}
+            // Somebody has admitted this node of whom the peer hears nothing: a member that was removed meanwhile, or was restored.
+            AdmissionAnswer::Stranger if self.engine.role().is_none() => {
+                if self.shared.admitted.load(Ordering::Acquire) {
+                    self.strange_to.entry(peer).or_insert_with(Instant::now);
+                }
+            }
+            // What strangers say is remembered of nobody.
+            AdmissionAnswer::Stranger if !self.engine.is_member(&peer) => {}
             AdmissionAnswer::Stranger => {
                 // It says so again and again, until it is asked for admission.
                 self.strange_to.entry(peer).or_insert_with(|| {

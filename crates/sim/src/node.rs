@@ -405,6 +405,9 @@ impl Node {
         let Some(up) = &mut self.up else { return };
         if up.peers.remove(&peer).is_some() {
             up.engine.set_connected(peer, false);
+            if up.engine.role().is_none() {
+                up.strange_to.remove(&peer);
+            }
             self.event(Event::PeerDisconnected { peer });
         }
     }
@@ -580,7 +583,8 @@ impl Up {
                 self.look_at_members();
             }
             Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } => {
-                if self.engine.role().is_some() && self.engine.is_member(&peer) {
+                let was_admitted = self.admitted && self.engine.role().is_none();
+                if was_admitted || (self.engine.role().is_some() && self.engine.is_member(&peer)) {
                     self.out.push(Out::Note(format!("a stranger to {peer}")));
                     self.strange_to.entry(peer).or_insert(time_us);
                 }
