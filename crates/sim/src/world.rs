@@ -371,8 +371,10 @@ impl World {
                     let Some(&to) = self.ids.get(&peer) else { continue };
                     let w = self.plan.network;
                     self.note(format_args!("n{n} bans n{to}: {reason}"));
-                    // Who was removed and does not know it insists.
-                    let stranger = self.removals && self.engine(n).is_some_and(|e| !e.is_member(&peer));
+                    // Who was removed and does not know it insists, and so does who was admitted when newer rules were in force already
+                    // to a program that does not know them.
+                    let stranger = (self.removals || self.plan.newer)
+                        && self.engine(n).is_some_and(|e| !e.is_member(&peer));
                     let earned = stranger || self.forgers.contains(&to);
                     if !earned && w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
                         return Err(Failure::new("correct peers", format!("n{n} bans n{to}: {reason}")));

@@ -21,6 +21,8 @@ struct Deed {
     at: At,
     void: bool,
     deletes: bool,
+    /// Makes a row, another one if there was one before.
+    inserts: bool,
     /// The value of `note`.
     note: Option<String>,
     /// What went into its sets and maps, and what the author took out.
@@ -78,7 +80,8 @@ impl Cell {
 
 impl Deed {
     fn of(at: At, void: bool, row: &RowChange, layout: &Layout, watched: &Watched) -> Deed {
-        let mut deed = Deed { at, void, ..Deed::default() };
+        let inserts = matches!(row, RowChange::Insert { .. });
+        let mut deed = Deed { at, void, inserts, ..Deed::default() };
         match row {
             RowChange::Delete { .. } => deed.deletes = true,
             RowChange::Insert { values, .. } | RowChange::Update { values, .. } => {
@@ -186,7 +189,9 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
                         return Err(lost(&format!("{value} under {slot}")));
                     }
                     if there {
-                        *stands.entry(value.clone()).or_default() |= !overruled || nowhere;
+                        let here = |d: &Deed| !d.inserts && d.takes(*column, slot);
+                        let taken = counting().filter(saw_it).any(here);
+                        *stands.entry(value.clone()).or_default() |= !taken || nowhere;
                     }
                 }
             }
