@@ -180,6 +180,107 @@ fn a_client_that_sends_garbage_is_cut_and_others_go_on() {
     assert_eq!(node.query("SELECT 1").expect("undisturbed"), [["1"]]);
 }
 
+/// Runs a statement of any bytes: how many rows it gives, or its error's number.
+fn outcome(c: &mut MysqlClient, sql: &[u8]) -> Result<usize, u16> {
+    c.protocol().query(sql);
+    let mut rows = 0;
+    loop {
+        match c.event().expect("the connection holds") {
+            ClientEvent::Row(_) => rows += 1,
+            ClientEvent::Done(_) => return Ok(rows),
+            ClientEvent::Error(e) => return Err(e.code),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn bad_input_is_an_error_of_mysqls_and_the_session_goes_on() {
+    let (_temp, node) = start(&[]);
+    let mut c = node.client(None);
+    query(&mut c, "CREATE DATABASE d").expect("a database");
+    query(&mut c, "CREATE TABLE d.t (id INT PRIMARY KEY, j JSON)").expect("a table");
+    query(&mut c, "INSERT INTO d.t VALUES (1, '{}'), (2, NULL)").expect("rows");
+    let nested = |head: &str, open: &str, inside: &str, close: &str, n: usize| {
+        format!("{head}{}{inside}{}", open.repeat(n), close.repeat(n)).into_bytes()
+    };
+    let list = |item: &str, n: usize| vec![item; n].join(",");
+    let cases: Vec<(&str, Vec<u8>, Result<usize, u16>)> = vec![
+        ("parentheses", nested("SELECT ", "(", "1", ")", 10_000), Err(1436)),
+        ("subqueries", nested("SELECT ", "(SELECT ", "1", ")", 200), Err(1436)),
+        ("derived tables", nested("", "SELECT * FROM (", "SELECT 1", ") AS x", 200), Err(1436)),
+        ("queries in parentheses", nested("SELECT ", "((SELECT ", "1", ") UNION SELECT 1)", 60), Ok(1)),
+        ("signs", nested("SELECT ", "NOT ", "1", "", 20_000), Err(1436)),
+        ("cases", nested("SELECT ", "CASE WHEN 1 THEN ", "1", " END", 2_000), Err(1436)),
+        (
+            "JSON",
+            nested("SELECT JSON_DEPTH('", "[", "", "]", 200).into_iter().chain(*b"')").collect(),
+            Err(3157),
+        ),
+        ("a list of keys", format!("SELECT id FROM d.t WHERE id IN ({})", list("1", 100_000)).into(), Ok(1)),
+        (
+            "a list behind a literal",
+            format!("SELECT CONCAT('a', id) FROM d.t WHERE 7 IN ({},7)", list("1", 100_000)).into(),
+            Ok(2),
+        ),
+        (
+            "a list of rows",
+            format!("SELECT 1 FROM d.t WHERE (id, 1) IN ({})", list("(1,1)", 1_000)).into(),
+            Ok(1),
+        ),
+        (
+            "a longer one",
+            format!("SELECT 1 FROM d.t WHERE (id, 1) IN ({})", list("(1,1)", 20_001)).into(),
+            Err(1436),
+        ),
+        ("bytes that are no UTF-8 in a name", b"SELECT \xff FROM d.t".to_vec(), Err(1300)),
+        ("the same in a text", b"INSERT INTO d.t VALUES (3, '\xff')".to_vec(), Err(3144)),
+        ("a cut character", b"SELECT id FROM d.t WHERE id = '\xe2\x82'".to_vec(), Ok(0)),
+        ("NUL in a text", b"SELECT 1 FROM d.t WHERE 'a\0b' = CONCAT('a', CHAR(0), 'b')".to_vec(), Ok(2)),
+        ("NUL between words", b"SELECT \0 1".to_vec(), Err(1064)),
+        ("nothing", Vec::new(), Err(1065)),
+        ("a number for ever", b"SELECT 1e999999999".to_vec(), Err(1367)),
+        ("columns", format!("SELECT {}", list("1", 5_000)).into(), Err(1117)),
+        (
+            "a text too long to make",
+            b"SELECT 1 FROM d.t WHERE REPEAT('x', 4000000000) IS NULL".to_vec(),
+            Ok(2),
+        ),
+        (
+            "recursion without end",
+            b"WITH RECURSIVE c AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM c) SELECT * FROM c".to_vec(),
+            Err(3636),
+        ),
+    ];
+    for (name, sql, wanted) in cases {
+        assert_eq!(outcome(&mut c, &sql), wanted, "{name}");
+        assert_eq!(query(&mut c, "SELECT 1").expect("an answer"), [["1"]], "after {name}");
+    }
+
+    c.protocol().prepare(b"SELECT id FROM d.t WHERE id = ? AND ? = ?");
+    let ClientEvent::Prepared { statement_id, params: 3, .. } = c.event().expect("an event") else {
+        panic!("it has three parameters");
+    };
+    let mut execute = |params: &[Param]| {
+        c.protocol().execute(statement_id, params);
+        loop {
+            match c.event().expect("the connection holds") {
+                ClientEvent::Done(_) => return Ok(()),
+                ClientEvent::Error(e) => return Err(e.code),
+                _ => {}
+            }
+        }
+    };
+    let text = |t: &[u8]| Param::Text(t.to_vec());
+    assert_eq!(execute(&[text(b"x"), text(b"\xff\0"), Param::Null]), Ok(()), "of other types");
+    assert_eq!(execute(&[Param::Double(f64::MAX), Param::UInt(u64::MAX), text(&[b'9'; 1000])]), Ok(()));
+    assert_eq!(query(&mut c, "SELECT COUNT(*) FROM d.t").expect("an answer"), [["2"]], "nothing was written");
+    query(&mut c, "PREPARE s FROM 'SELECT ?, ?'").expect("prepared");
+    for using in ["", " USING @a", " USING @a, @a, @a"] {
+        assert_eq!(query(&mut c, &format!("EXECUTE s{using}")).expect_err("too few or many").code, 1210);
+    }
+}
+
 #[test]
 fn a_client_that_does_not_read_a_long_result_holds_up_nobody_and_is_cut() {
     let (_temp, node) = start(&["--write-timeout", "1s", "--worker-threads", "2"]);

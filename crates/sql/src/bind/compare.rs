@@ -52,6 +52,9 @@ fn operator(op: &BinaryOperator) -> &'static str {
     }
 }
 
+/// Rows in a list behind IN: SQLite's time to read them grows with their square.
+const ROWS_IN_LIST_MAX: usize = 20_000;
+
 impl Binder<'_> {
     /// The collation under which these texts meet.
     ///
@@ -358,6 +361,9 @@ impl Binder<'_> {
     ) -> Result<Bound, SqlError> {
         let not = if negated { "NOT " } else { "" };
         if let Expr::Tuple(row) = strip(e) {
+            if list.len() > ROWS_IN_LIST_MAX {
+                return Err(crate::front::too_deep());
+            }
             let mut each = Vec::new();
             let mut parts = Vec::new();
             for item in list {

@@ -223,7 +223,10 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let earlier_warnings = b.earlier_warnings;
     // Of a derived table, perhaps: there is but one lock to take.
     let locking = q.locking.or(b.locking);
-    let done = b.finish();
+    let mut done = b.finish();
+    if done.slots.len() > NUMBERED_FREELY && q.found_rows.is_none() {
+        q.sql = in_order(&q.sql, &mut done);
+    }
     let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
     let found_rows = q.found_rows.map(|sql| {
         // Without LIMIT the last parameters may be missing.
@@ -252,18 +255,87 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
 
 /// The greatest number of a parameter in SQL text.
 fn parameters(sql: &str) -> usize {
-    let mut quoted = None;
     let mut most = 0;
+    each_parameter(sql, |_, n| most = most.max(n));
+    most
+}
+
+/// The parameters of SQL text: what stands before each since the one before, and its number; gives what follows the last.
+fn each_parameter<'s>(sql: &'s str, mut each: impl FnMut(&'s str, usize)) -> &'s str {
+    let mut quoted = None;
+    let mut from = 0;
     for (i, c) in sql.char_indices() {
         match (quoted, c) {
             (None, '\'' | '"' | '`') => quoted = Some(c),
             (Some(q), _) if q == c => quoted = None,
             (None, '?') => {
                 let digits = sql[i + 1..].bytes().take_while(u8::is_ascii_digit).count();
-                most = most.max(sql[i + 1..i + 1 + digits].parse().unwrap_or(0));
+                let end = i + 1 + digits;
+                each(&sql[from..i], sql[i + 1..end].parse().unwrap_or(0));
+                from = end;
             }
             _ => {}
         }
     }
-    most
+    &sql[from..]
+}
+
+/// Up to so many parameters are numbered as they come.
+const NUMBERED_FREELY: usize = 256;
+
+/// The SQL with its parameters numbered in the order in which the text names them. For one that is smaller than another
+/// before it SQLite looks through all those before: too long for a list of a hundred thousand.
+fn in_order(sql: &str, done: &mut super::Finished) -> String {
+    let mut order: Vec<usize> = Vec::with_capacity(done.slots.len());
+    let mut new = vec![0; done.slots.len() + 1];
+    let mut take = |n: usize| {
+        if new.get(n) == Some(&0) {
+            order.push(n);
+            new[n] = order.len();
+        }
+    };
+    each_parameter(sql, |_, n| take(n));
+    (1..=done.slots.len()).for_each(&mut take);
+    let renumbered = |sql: &str| {
+        let mut out = String::with_capacity(sql.len());
+        let rest = each_parameter(sql, |before, n| {
+            out.push_str(before);
+            out.push('?');
+            out.push_str(&new.get(n).unwrap_or(&n).to_string());
+        });
+        out + rest
+    };
+    for c in &mut done.reads.conditions {
+        c.sql = renumbered(&c.sql).into();
+        c.params = parameters(&c.sql);
+    }
+    let out = renumbered(sql);
+    done.slots = order.iter().map(|n| done.slots[n - 1].clone()).collect();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Coerce, ConditionRead, ReadSet, Slot, Source};
+
+    #[test]
+    fn parameters_are_numbered_as_the_text_names_them() {
+        let slot = |n| Slot { source: Source::Literal(n), coerce: Coerce::None };
+        let read = ConditionRead {
+            table: p2pdb_model::ObjectId::ROOT,
+            sql: "a IN (?1,?2) AND ?2 IS ?2".into(),
+            params: 2,
+        };
+        let mut done = super::super::Finished {
+            slots: (1..=4).map(slot).collect(),
+            reads: ReadSet { conditions: vec![read], ..ReadSet::default() },
+            notes: Vec::new(),
+        };
+        let sql = in_order("SELECT ?3,'?9',`?8` WHERE a IN (?1,?2) AND b=?3", &mut done);
+        assert_eq!(sql, "SELECT ?1,'?9',`?8` WHERE a IN (?2,?3) AND b=?1");
+        assert_eq!(done.slots, [slot(3), slot(1), slot(2), slot(4)]);
+        assert_eq!(&*done.reads.conditions[0].sql, "a IN (?2,?3) AND ?3 IS ?3");
+        assert_eq!(done.reads.conditions[0].params, 3);
+    }
 }
