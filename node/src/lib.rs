@@ -13,6 +13,7 @@ pub mod door;
 pub mod explain;
 pub mod graph;
 mod http;
+pub mod keystore;
 pub mod logging;
 pub mod mysql_client;
 pub mod net;

@@ -272,6 +272,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     };
     let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config, Some(mysql_address.port()))?;
+    engine.keep_logins(logins.clone());
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
 
     let shared = Arc::new(Shared::default());

@@ -28,8 +28,15 @@ use crate::ticket::Ticket;
 pub type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// Files of a backup beside the store.
-const BACKUP_SECRETS: [&str; 6] =
-    ["node.key", "accounts.json", "logins.json", "client.cnf", "node.name", "admission.json"];
+const BACKUP_SECRETS: [&str; 7] = [
+    "node.key",
+    "accounts.json",
+    crate::keystore::FILE,
+    "logins.json",
+    "client.cnf",
+    "node.name",
+    "admission.json",
+];
 
 /// The members.
 pub fn members(engine: &Engine) -> Vec<MemberReport> {

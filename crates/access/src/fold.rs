@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use p2pdb_dag::{BlockNo, BranchNo, Past, Place, Placed, Unseen};
-use p2pdb_model::change::{AccessChange, Delegate, Position, WriteOrder};
+use p2pdb_model::change::{AccessChange, Delegate, Layout, Position, SeenTip, WriteOrder};
 use p2pdb_model::ids::{Cid, NodeId, PublicKey};
 use p2pdb_model::{AccountId, Change, RealmId, Stamp};
 
-use crate::judge::{At, Pass};
+use crate::homes::Homes;
+use crate::index::{Indexes, Ref, listed, named};
+use crate::judge::At;
 use crate::keys;
 use crate::reason::{Reason, Verdict};
 
@@ -51,6 +53,28 @@ impl Site {
     }
 }
 
+/// How far a revocation lets stand what was done by what it takes away.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Horizon {
+    /// Whatever lies in the revocation's causal past.
+    Past(Past),
+    /// What is one of these tips or lies below one on its chain: (first block of the chain, past of the tip).
+    Tips(Vec<(Cid, Past)>),
+}
+
+impl Horizon {
+    /// Lets nothing stand.
+    pub const NOTHING: Horizon = Horizon::Tips(Vec::new());
+
+    /// The place lies within it. `chain` is the first block of the place's chain.
+    pub fn covers(&self, chain: Cid, place: Place) -> bool {
+        match self {
+            Horizon::Past(past) => past.contains(place),
+            Horizon::Tips(tips) => tips.iter().any(|(c, tip)| *c == chain && tip.contains_or_is(place)),
+        }
+    }
+}
+
 /// What an access transaction brought about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
@@ -60,6 +84,12 @@ pub struct Judged {
     pub flips: Vec<Flip>,
     /// Which other transactions held must be judged again.
     pub rejudge: Vec<Rejudge>,
+}
+
+impl Judged {
+    fn only(verdict: Verdict) -> Self {
+        Judged { verdict, flips: Vec::new(), rejudge: Vec::new() }
+    }
 }
 
 /// An access transaction whose verdict changed.
@@ -74,15 +104,15 @@ pub struct Flip {
 }
 
 /// Transactions whose verdict may have changed: those of this author and account (`None`: of any) that do not lie
-/// at or below a tip in `covered`.
+/// within the horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejudge {
     /// By this author.
     pub author: Option<NodeId>,
     /// For this account.
     pub account: Option<AccountId>,
-    /// What keeps its verdict: (first block of the chain, past of the tip).
-    pub covered: Vec<(Cid, Past)>,
+    /// What keeps its verdict.
+    pub horizon: Horizon,
 }
 
 impl Rejudge {
@@ -91,12 +121,22 @@ impl Rejudge {
     pub fn concerns(&self, author: NodeId, account: AccountId, chain: Cid, place: Place) -> bool {
         self.author.is_none_or(|a| a == author)
             && self.account.is_none_or(|a| a == account)
-            && !covers(&self.covered, chain, place)
+            && !self.horizon.covers(chain, place)
     }
 }
 
-pub(crate) fn covers(seen: &[(Cid, Past)], chain: Cid, place: Place) -> bool {
-    seen.iter().any(|(c, tip)| *c == chain && tip.contains_or_is(place))
+impl Rejudge {
+    /// The same for an access transaction, whose verdict may also hang on the nodes and accounts that it names.
+    fn concerns_access(&self, tx: &Tx) -> bool {
+        let names = |change| {
+            let (node, accounts) = named(change);
+            let node = self.author.is_some_and(|a| node == Some(a));
+            node || self.account.is_some_and(|a| accounts.contains(&Some(a)))
+        };
+        let (chain, place) = (tx.site.chain, tx.site.place());
+        self.concerns(tx.site.author, tx.account, chain, place)
+            || (!self.horizon.covers(chain, place) && tx.items.iter().any(|i| names(&i.change)))
+    }
 }
 
 /// One change of an access transaction.
@@ -105,10 +145,10 @@ pub(crate) struct Item {
     /// Its index in the transaction.
     pub position: u32,
     pub change: AccessChange,
-    /// For removals and undelegations: the tips named that lie in its past.
-    pub seen: Vec<(Cid, Past)>,
-    /// For delegations and admissions with a ticket: the signature holds.
-    pub signed: bool,
+    /// For revocations: what they let stand. Of the tips named only those that lie in its past count.
+    pub horizon: Horizon,
+    /// For delegations: the key that signed it. For admissions with a ticket: the ticket's, if it signed.
+    pub signer: Option<PublicKey>,
 }
 
 /// One access transaction.
@@ -120,48 +160,58 @@ pub(crate) struct Tx {
     pub items: Vec<Item>,
     /// It also holds changes that are not of access.
     pub mixed: bool,
-    /// Result of the first pass.
-    pub first: Result<(), Reason>,
-    /// Result of the second pass.
-    pub verdict: Verdict,
+    /// Decides between revocations.
+    pub rank: Rank,
+    /// The result of each pass.
+    pub results: Vec<Result<(), Reason>>,
 }
 
 impl Tx {
-    pub fn removes(&self) -> bool {
-        self.items.iter().any(|i| is_removal(&i.change))
+    pub fn revokes(&self) -> bool {
+        self.items.iter().any(|i| is_revocation(&i.change))
+    }
+
+    /// What counts in the end.
+    pub fn verdict(&self) -> Verdict {
+        to_verdict(self.results.last().copied().unwrap_or(Err(Reason::NotMember)))
     }
 }
 
-pub(crate) fn is_removal(c: &AccessChange) -> bool {
-    matches!(c, AccessChange::Remove { .. } | AccessChange::Undelegate { .. })
+pub(crate) fn is_revocation(c: &AccessChange) -> bool {
+    tips(c).is_some()
 }
 
-/// An item by its indexes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ref {
-    pub tx: usize,
-    pub item: usize,
+/// The tips that a revocation names; `None` within: none are named, its past is meant. `None`: no revocation.
+fn tips(c: &AccessChange) -> Option<Option<&[SeenTip]>> {
+    match c {
+        AccessChange::Remove { seen, .. } | AccessChange::Undelegate { seen, .. } => Some(Some(seen)),
+        AccessChange::DropKey { keep, .. }
+        | AccessChange::DropAccount { keep, .. }
+        | AccessChange::Revoke { keep, .. }
+        | AccessChange::RevokeRole { keep, .. } => Some(keep.as_deref()),
+        _ => None,
+    }
 }
 
-/// Members, accounts, delegations and the verdicts on access transactions.
+/// How many steps its account and its node are away from those that began the realm; less is more. A step is a gift (an
+/// account made, a privilege or role granted), or an admission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub account: u32,
+    pub node: u32,
+}
+
+/// Members, accounts, delegations, grants, and the verdicts on access transactions.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub(crate) realm: RealmId,
     pub(crate) txs: Vec<Tx>,
     pub(crate) by_order: BTreeMap<WriteOrder, usize>,
     pub(crate) by_place: HashMap<(Cid, u32), usize>,
-    /// Admissions by node; the genesis is its author's.
-    pub(crate) admissions: HashMap<NodeId, Vec<Ref>>,
-    pub(crate) removals: HashMap<NodeId, Vec<Ref>>,
-    pub(crate) tickets: HashMap<PublicKey, Vec<Ref>>,
-    /// Admissions by ticket.
-    pub(crate) uses: HashMap<PublicKey, Vec<Ref>>,
-    pub(crate) accounts: HashMap<AccountId, Vec<Ref>>,
-    pub(crate) delegations: HashMap<AccountId, Vec<Ref>>,
-    pub(crate) undelegations: HashMap<AccountId, Vec<Ref>>,
-    /// Deals by dealer and by receiver.
-    pub(crate) deals: HashMap<NodeId, Vec<Ref>>,
-    pub(crate) rules: Vec<Ref>,
+    pub(crate) by: Indexes,
+    /// The ranks of the revocations held, ascending: pass n heeds those of the first n that are not known.
+    pub(crate) ranks: Vec<Rank>,
+    pub(crate) homes: Homes,
     /// The rules number that the realm began with.
     pub(crate) first_rules: u32,
 }
@@ -174,15 +224,9 @@ impl Access {
             txs: Vec::new(),
             by_order: BTreeMap::new(),
             by_place: HashMap::new(),
-            admissions: HashMap::new(),
-            removals: HashMap::new(),
-            tickets: HashMap::new(),
-            uses: HashMap::new(),
-            accounts: HashMap::new(),
-            delegations: HashMap::new(),
-            undelegations: HashMap::new(),
-            deals: HashMap::new(),
-            rules: Vec::new(),
+            by: Indexes::default(),
+            ranks: Vec::new(),
+            homes: Homes::default(),
             first_rules: 1,
         }
     }
@@ -194,13 +238,10 @@ impl Access {
 
     /// The state of these transactions alone, which are in causal order and closed under it.
     pub(crate) fn of<'a>(&self, txs: impl Iterator<Item = &'a Tx>) -> Access {
-        let mut access = Access { first_rules: self.first_rules, ..Access::new(self.realm) };
+        let mut access =
+            Access { first_rules: self.first_rules, homes: self.homes.clone(), ..Access::new(self.realm) };
         for tx in txs {
-            let id = access.txs.len();
-            access.index(id, tx);
-            access.by_order.insert(tx.order, id);
-            access.by_place.insert((tx.site.block, tx.order.position.transaction), id);
-            access.txs.push(tx.clone());
+            access.add(tx.clone());
         }
         access.judge_all();
         access
@@ -216,6 +257,12 @@ impl Access {
         changes.iter().any(|c| matches!(c, Change::Access(_)))
     }
 
+    /// Takes note of where the schema objects that a transaction makes are made, whatever its verdict. Transactions come in
+    /// causal order.
+    pub fn note_objects(&mut self, past: &Past, changes: &[Change]) {
+        self.homes.note(past, changes);
+    }
+
     /// Takes in an access transaction. Transactions come in causal order (the order of block numbers), otherwise in
     /// any. `resolve` gives the causal past of an applied block by its CID, `None` when it is not held; its error is
     /// a fault of the store and leaves the state as it was. Inserting one again changes nothing.
@@ -225,54 +272,69 @@ impl Access {
         transaction: u32,
         account: AccountId,
         changes: &[Change],
-        mut resolve: impl FnMut(&Cid) -> Result<Option<Past>, E>,
+        resolve: impl FnMut(&Cid) -> Result<Option<Past>, E>,
     ) -> Result<Judged, E> {
         if let Some(i) = self.by_place.get(&(site.block, transaction)) {
-            let verdict = self.txs[*i].verdict;
-            return Ok(Judged { verdict, flips: Vec::new(), rejudge: Vec::new() });
+            return Ok(Judged::only(self.txs[*i].verdict()));
         }
-        let mut items = Vec::new();
-        for (position, change) in changes.iter().enumerate() {
-            let Change::Access(change) = change else { continue };
-            let seen = self.resolve_seen(change, &site, &mut resolve)?;
-            let signed = self.check_signature(change, &site, &items);
-            items.push(Item { position: position as u32, change: change.clone(), seen, signed });
-        }
-        let order = WriteOrder {
-            stamp: site.stamp,
-            author: site.author,
-            block: site.block,
-            position: Position { transaction, change: 0 },
-        };
-        let mixed = items.len() != changes.len();
-        let id = self.txs.len();
-        let tx = Tx {
-            order,
-            site,
-            account,
-            items,
-            mixed,
-            first: Err(Reason::NotMember),
-            verdict: Verdict::Void(Reason::NotMember),
-        };
-        self.index(id, &tx);
-        self.by_order.insert(order, id);
-        self.by_place.insert((tx.site.block, transaction), id);
-        self.txs.push(tx);
+        let tx = self.read(site, transaction, account, changes, resolve)?;
+        let id = self.add(tx);
         Ok(self.settle(id))
     }
 
-    fn resolve_seen<E>(
+    /// The verdict that a local access transaction would get if it were written now. What is held stays as it is.
+    pub fn would_be<E>(
+        &mut self,
+        site: &Site,
+        account: AccountId,
+        changes: &[Change],
+        resolve: impl FnMut(&Cid) -> Result<Option<Past>, E>,
+    ) -> Result<Verdict, E> {
+        let tx = self.read(site.clone(), 0, account, changes, resolve)?;
+        let ranks = self.ranks.clone();
+        let id = self.add(tx);
+        self.ranks = ranks;
+        // It knows of everything, so the last pass says it all.
+        let verdict = to_verdict(self.evaluate(id, self.last_pass()));
+        if let Some(tx) = self.txs.pop() {
+            self.by.take_back(id, &tx);
+            self.by_order.remove(&tx.order);
+            self.by_place.remove(&(tx.site.block, tx.order.position.transaction));
+        }
+        Ok(verdict)
+    }
+
+    fn read<E>(
+        &self,
+        site: Site,
+        transaction: u32,
+        account: AccountId,
+        changes: &[Change],
+        mut resolve: impl FnMut(&Cid) -> Result<Option<Past>, E>,
+    ) -> Result<Tx, E> {
+        let mut items: Vec<Item> = Vec::new();
+        for (position, change) in changes.iter().enumerate() {
+            let Change::Access(change) = change else { continue };
+            let horizon = self.read_horizon(change, &site, &mut resolve)?;
+            let signer = self.signer(change, &site, &items);
+            items.push(Item { position: position as u32, change: change.clone(), horizon, signer });
+        }
+        let position = Position { transaction, change: 0 };
+        let order = WriteOrder { stamp: site.stamp, author: site.author, block: site.block, position };
+        let mixed = items.len() != changes.len();
+        Ok(Tx { order, site, account, items, mixed, rank: Rank::default(), results: Vec::new() })
+    }
+
+    fn read_horizon<E>(
         &self,
         change: &AccessChange,
         site: &Site,
         resolve: &mut impl FnMut(&Cid) -> Result<Option<Past>, E>,
-    ) -> Result<Vec<(Cid, Past)>, E> {
-        let (AccessChange::Remove { seen, .. } | AccessChange::Undelegate { seen, .. }) = change else {
-            return Ok(Vec::new());
-        };
-        let mut out = Vec::with_capacity(seen.len());
-        for tip in seen {
+    ) -> Result<Horizon, E> {
+        let Some(tips) = tips(change) else { return Ok(Horizon::NOTHING) };
+        let Some(tips) = tips else { return Ok(Horizon::Past(site.past.clone())) };
+        let mut out = Vec::with_capacity(tips.len());
+        for tip in tips {
             if let Some(past) = resolve(&tip.tip)?
                 && past.place().seq == tip.seq
                 && site.past.contains(past.place())
@@ -280,94 +342,94 @@ impl Access {
                 out.push((tip.chain, past));
             }
         }
-        Ok(out)
+        Ok(Horizon::Tips(out))
     }
 
-    fn check_signature(&self, change: &AccessChange, site: &Site, before: &[Item]) -> bool {
+    /// Which key of those in the causal past signed it.
+    fn signer(&self, change: &AccessChange, site: &Site, before: &[Item]) -> Option<PublicKey> {
         match change {
             AccessChange::Delegate { account, to, until_ms, signature } => {
                 let realm = (site.block != self.realm.0).then_some(&self.realm);
-                let known = self.accounts.get(account).into_iter().flatten();
-                let known = known.map(|r| &self.txs[r.tx].items[r.item].change);
-                let key = known.chain(before.iter().map(|i| &i.change)).find_map(|c| match c {
+                let of = |c: &AccessChange| match c {
                     AccessChange::Account { id, name, host, key, .. }
                         if id == account && AccountId::derive(name, host, key) == *id =>
                     {
                         Some(*key)
                     }
+                    AccessChange::AddKey { account: a, key } if a == account => Some(*key),
                     _ => None,
-                });
-                key.is_some_and(|key| {
-                    keys::check_delegation(account, to, *until_ms, signature, &key, realm).is_ok()
-                })
+                };
+                // The first key is bound by the account's id; further ones count only where they are known.
+                let first = listed(&self.by.accounts, account).iter();
+                let further = listed(&self.by.keys, account).iter();
+                let further = further.filter(|r| site.past.contains_or_is(self.txs[r.tx].site.place()));
+                let held = first.chain(further).map(|r| &self.item(*r).1.change);
+                held.chain(before.iter().map(|i| &i.change))
+                    .filter_map(of)
+                    .find(|key| keys::check_delegation(account, to, *until_ms, signature, key, realm).is_ok())
             }
             AccessChange::Admit { node, ticket: Some((key, signature)), .. } => {
-                keys::check_admission(key, &self.realm, node, signature).is_ok()
+                keys::check_admission(key, &self.realm, node, signature).is_ok().then_some(*key)
             }
-            _ => true,
+            _ => None,
         }
     }
 
-    fn index(&mut self, tx: usize, t: &Tx) {
-        for (item, i) in t.items.iter().enumerate() {
-            let r = Ref { tx, item };
-            match &i.change {
-                AccessChange::Genesis { .. } => {
-                    self.admissions.entry(t.site.author).or_default().push(r);
-                    self.deals.entry(t.site.author).or_default().push(r);
-                }
-                AccessChange::Ticket { key, .. } => self.tickets.entry(*key).or_default().push(r),
-                AccessChange::Admit { node, ticket, ids, .. } => {
-                    self.admissions.entry(*node).or_default().push(r);
-                    if let Some((key, _)) = ticket {
-                        self.uses.entry(*key).or_default().push(r);
-                    }
-                    if ids.is_some() {
-                        self.index_deal(t.site.author, *node, r);
-                    }
-                }
-                AccessChange::Remove { node, .. } => self.removals.entry(*node).or_default().push(r),
-                AccessChange::Account { id, .. } => self.accounts.entry(*id).or_default().push(r),
-                AccessChange::Delegate { account, .. } => {
-                    self.delegations.entry(*account).or_default().push(r);
-                }
-                AccessChange::Undelegate { account, .. } => {
-                    self.undelegations.entry(*account).or_default().push(r);
-                }
-                AccessChange::Rules { .. } => self.rules.push(r),
-                AccessChange::DealIds { node, .. } => self.index_deal(t.site.author, *node, r),
-            }
+    /// Lists a transaction without judging it.
+    fn add(&mut self, mut tx: Tx) -> usize {
+        let id = self.txs.len();
+        tx.rank = self.rank_of(&tx);
+        if tx.revokes()
+            && let Err(i) = self.ranks.binary_search(&tx.rank)
+        {
+            self.ranks.insert(i, tx.rank);
         }
+        self.by.add(id, &tx);
+        self.by_order.insert(tx.order, id);
+        self.by_place.insert((tx.site.block, tx.order.position.transaction), id);
+        self.txs.push(tx);
+        id
     }
 
-    fn index_deal(&mut self, dealer: NodeId, receiver: NodeId, r: Ref) {
-        self.deals.entry(dealer).or_default().push(r);
-        if receiver != dealer {
-            self.deals.entry(receiver).or_default().push(r);
-        }
+    /// The pass that counts.
+    pub(crate) fn last_pass(&self) -> usize {
+        self.ranks.len()
     }
 
     /// Judges what is new and whatever that changes.
     fn settle(&mut self, new: usize) -> Judged {
-        let last = self.by_order.last_key_value().is_some_and(|(_, id)| *id == new);
-        if last && !self.txs[new].removes() {
-            // Nothing depends on it yet, and it cuts nothing.
-            self.txs[new].first = self.evaluate(new, Pass::First);
-            self.txs[new].verdict = to_verdict(self.evaluate(new, Pass::Second));
-            return Judged { verdict: self.txs[new].verdict, flips: Vec::new(), rejudge: Vec::new() };
+        let passes = self.last_pass() + 1;
+        let same_passes = self.txs.iter().take(new).all(|t| t.results.len() == passes);
+        if same_passes && !self.changes_others(new) {
+            self.judge_one(new);
+            return Judged::only(self.txs[new].verdict());
         }
-        let before: Vec<_> = self.txs.iter().map(|t| (t.first.is_ok(), t.verdict)).collect();
-        self.judge_all();
-        let mut judged = Judged { verdict: self.txs[new].verdict, flips: Vec::new(), rejudge: Vec::new() };
-        for (id, (first, verdict)) in before.into_iter().enumerate() {
-            let tx = &self.txs[id];
-            if tx.verdict != verdict && id != new {
-                let transaction = tx.order.position.transaction;
-                judged.flips.push(Flip { block: tx.site.block, transaction, verdict: tx.verdict });
+        if same_passes && self.txs[new].revokes() {
+            let mut judged = Judged::only(Verdict::Accepted);
+            for item in &self.txs[new].items {
+                self.rejudge_after(item, &self.txs[new], &mut judged.rejudge);
             }
-            let cuts = tx.removes() && tx.first.is_ok() != first;
-            let counts = id != new && tx.verdict.is_accepted() != verdict.is_accepted();
-            if cuts || counts {
+            let concerns = |t: &Tx| judged.rejudge.iter().any(|r| r.concerns_access(t));
+            if !self.txs.iter().take(new).any(concerns) {
+                self.judge_one(new);
+                judged.verdict = self.txs[new].verdict();
+                if !judged.verdict.is_accepted() {
+                    judged.rejudge.clear();
+                }
+                return judged;
+            }
+        }
+        let before: Vec<_> = self.txs.iter().map(|t| (t.results.last().copied(), t.verdict())).collect();
+        self.judge_all();
+        let mut judged = Judged::only(self.txs[new].verdict());
+        for (id, (result, verdict)) in before.into_iter().enumerate() {
+            let tx = &self.txs[id];
+            if id != new && tx.verdict() != verdict {
+                let transaction = tx.order.position.transaction;
+                judged.flips.push(Flip { block: tx.site.block, transaction, verdict: tx.verdict() });
+            }
+            let counted = result.is_some_and(|r| r.is_ok());
+            if tx.verdict().is_accepted() != counted && (id != new || tx.revokes()) {
                 for item in &tx.items {
                     self.rejudge_after(item, tx, &mut judged.rejudge);
                 }
@@ -376,20 +438,60 @@ impl Access {
         judged
     }
 
-    fn judge_all(&mut self) {
-        let order: Vec<usize> = self.by_order.values().copied().collect();
-        for &id in &order {
-            self.txs[id].first = self.evaluate(id, Pass::First);
+    /// Whether a transaction that came last can change the verdict on any that is held. None of them has it in its
+    /// past; so only what counts against those that do not know it can: a revocation, and the earlier use of a ticket.
+    fn changes_others(&self, new: usize) -> bool {
+        let tx = &self.txs[new];
+        tx.revokes()
+            || tx.items.iter().any(|i| match &i.change {
+                AccessChange::Admit { ticket: Some((key, _)), .. } => {
+                    listed(&self.by.uses, key).iter().any(|r| r.tx != new)
+                }
+                _ => false,
+            })
+    }
+
+    fn judge_one(&mut self, id: usize) {
+        self.txs[id].results.clear();
+        for pass in 0..=self.last_pass() {
+            let result = self.evaluate_or_keep(id, pass);
+            self.txs[id].results.push(result);
         }
-        for &id in &order {
-            self.txs[id].verdict = to_verdict(self.evaluate(id, Pass::Second));
+    }
+
+    pub(crate) fn judge_all(&mut self) {
+        let order: Vec<usize> = self.by_order.values().copied().collect();
+        for tx in &mut self.txs {
+            tx.results.clear();
+        }
+        for pass in 0..=self.last_pass() {
+            // What is settled comes first: it counts also against what stands before it.
+            let (settled, open): (Vec<usize>, Vec<usize>) =
+                order.iter().partition(|id| self.settled_in(**id).is_some_and(|p| p < pass));
+            for id in settled.into_iter().chain(open) {
+                let result = self.evaluate_or_keep(id, pass);
+                self.txs[id].results.push(result);
+            }
+        }
+    }
+
+    /// The pass in which it is decided whether a revocation holds.
+    fn settled_in(&self, id: usize) -> Option<usize> {
+        let tx = &self.txs[id];
+        tx.revokes().then(|| self.ranks.partition_point(|r| *r < tx.rank))
+    }
+
+    fn evaluate_or_keep(&self, id: usize, pass: usize) -> Result<(), Reason> {
+        match self.settled_in(id) {
+            Some(settled) if settled < pass => self.txs[id].results[settled],
+            _ => self.evaluate(id, pass),
         }
     }
 
     /// Which transactions depend on this change.
     fn rejudge_after(&self, item: &Item, tx: &Tx, out: &mut Vec<Rejudge>) {
         let mut add = |author: Option<NodeId>, account: Option<AccountId>| {
-            let r = Rejudge { author, account, covered: item.seen.clone() };
+            let r = Rejudge { author, account, horizon: item.horizon.clone() };
             if !out.contains(&r) {
                 out.push(r);
             }
@@ -397,7 +499,6 @@ impl Access {
         match &item.change {
             AccessChange::Genesis { .. } => add(Some(tx.site.author), None),
             AccessChange::Admit { node, .. } | AccessChange::Remove { node, .. } => add(Some(*node), None),
-            AccessChange::Account { id, .. } => add(None, Some(*id)),
             AccessChange::Delegate { account, to, .. }
             | AccessChange::Undelegate { account, from: to, .. } => match to {
                 Delegate::Node(n) => add(Some(*n), Some(*account)),
@@ -407,15 +508,52 @@ impl Access {
                     }
                 }
             },
-            AccessChange::Ticket { .. } | AccessChange::Rules { .. } | AccessChange::DealIds { .. } => {}
+            AccessChange::Account { id: account, .. }
+            | AccessChange::NewRole { id: account, .. }
+            | AccessChange::DropAccount { account, .. }
+            | AccessChange::AddKey { account, .. }
+            | AccessChange::DropKey { account, .. }
+            | AccessChange::Grant { to: account, .. }
+            | AccessChange::Revoke { from: account, .. }
+            | AccessChange::GrantRole { to: account, .. }
+            | AccessChange::RevokeRole { from: account, .. } => {
+                if *account == AccountId::ROW_OWNER {
+                    add(None, None);
+                } else {
+                    for holder in self.ever_holders(*account) {
+                        add(None, Some(holder));
+                    }
+                }
+            }
+            AccessChange::Ticket { .. }
+            | AccessChange::Rules { .. }
+            | AccessChange::DealIds { .. }
+            | AccessChange::RenameAccount { .. }
+            | AccessChange::DefaultRoles { .. } => {}
         }
+    }
+
+    /// The account itself, and whoever was ever given it as a role.
+    fn ever_holders(&self, account: AccountId) -> Vec<AccountId> {
+        let mut out = vec![account];
+        let mut next = 0;
+        while let Some(&role) = out.get(next) {
+            next += 1;
+            for (to, refs) in &self.by.roles {
+                let gives = |r: &Ref| matches!(&self.item(*r).1.change, AccessChange::GrantRole { role: given, .. } if *given == role);
+                if !out.contains(to) && refs.iter().any(gives) {
+                    out.push(*to);
+                }
+            }
+        }
+        out
     }
 
     /// The nodes that any admission with this ticket names.
     pub(crate) fn bearers(&self, ticket: &PublicKey) -> Vec<NodeId> {
-        let uses = self.uses.get(ticket).into_iter().flatten();
+        let uses = listed(&self.by.uses, ticket).iter();
         let mut nodes: Vec<NodeId> = uses
-            .filter_map(|r| match &self.txs[r.tx].items[r.item].change {
+            .filter_map(|r| match &self.item(*r).1.change {
                 AccessChange::Admit { node, .. } => Some(*node),
                 _ => None,
             })
@@ -426,30 +564,33 @@ impl Access {
     }
 
     /// The verdict on a transaction. One with access changes must have been inserted; its verdict is the fold's.
-    /// For another the answer is computed from the site: a few look-ups.
-    pub fn judge(&self, site: &Site, transaction: u32, account: AccountId, changes: &[Change]) -> Verdict {
+    /// For another the answer is computed from the site: a few look-ups. `layouts` are its body's.
+    pub fn judge(
+        &self,
+        site: &Site,
+        transaction: u32,
+        account: AccountId,
+        layouts: &[Layout],
+        changes: &[Change],
+    ) -> Verdict {
         if Self::is_access(changes) {
             let known = self.by_place.get(&(site.block, transaction));
-            return known.map_or(Verdict::Void(Reason::NotMember), |i| self.txs[*i].verdict);
+            return known.map_or(Verdict::Void(Reason::NotMember), |i| self.txs[*i].verdict());
         }
-        self.judge_rows(site, transaction, account)
+        self.judge_rows(site, transaction, account, layouts, changes)
     }
 
     /// The verdict on a transaction without access changes.
-    pub fn judge_rows(&self, site: &Site, transaction: u32, account: AccountId) -> Verdict {
-        let at = At::new(site, transaction, Pass::Second);
-        to_verdict(self.acting(site.author, account, &at).map(|_| ()))
-    }
-
-    /// The verdict that a local access transaction would get if it were written now; changes nothing.
-    pub fn would_be<E>(
+    pub fn judge_rows(
         &self,
         site: &Site,
+        transaction: u32,
         account: AccountId,
+        layouts: &[Layout],
         changes: &[Change],
-        resolve: impl FnMut(&Cid) -> Result<Option<Past>, E>,
-    ) -> Result<Verdict, E> {
-        Ok(self.clone().insert(site.clone(), 0, account, changes, resolve)?.verdict)
+    ) -> Verdict {
+        let at = At::new(site, transaction, self.last_pass());
+        to_verdict(self.rows_permitted(site.author, account, layouts, changes, &at))
     }
 }
 

@@ -1,24 +1,16 @@
-//! The judgement of one transaction at its place, in one of the two passes (see the crate's page).
+//! The judgement of one transaction at its place, in one of the passes (see the crate's page).
 
 use std::collections::HashSet;
 
 use p2pdb_dag::Past;
-use p2pdb_model::AccountId;
 use p2pdb_model::change::{AccessChange, Delegate, Role, WriteOrder};
 use p2pdb_model::ids::{NodeId, PublicKey};
+use p2pdb_model::{AccountId, Privileges};
 
-use crate::fold::{Access, Item, Ref, Site, Tx, covers, is_removal};
+use crate::fold::{Access, Item, Site, Tx, is_revocation};
 use crate::ids::{Deal, IdState};
+use crate::index::{Ref, listed};
 use crate::reason::Reason;
-
-/// What counts against a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// Its causal past and the order of tickets alone.
-    First,
-    /// Also removals that it does not know of.
-    Second,
-}
 
 /// A place in the log from which the state is looked at.
 pub(crate) struct At<'a> {
@@ -29,11 +21,12 @@ pub(crate) struct At<'a> {
     pub current: Option<usize>,
     /// Its write order; `None`: after everything.
     pub order: Option<WriteOrder>,
-    pub pass: Pass,
+    /// Revocations that the place does not know count where they are of one of the first so many ranks; in the last pass all.
+    pub pass: usize,
 }
 
 impl<'a> At<'a> {
-    pub fn new(site: &'a Site, transaction: u32, pass: Pass) -> Self {
+    pub fn new(site: &'a Site, transaction: u32, pass: usize) -> Self {
         At { site, position: (transaction, 0), current: None, order: None, pass }
     }
 }
@@ -43,17 +36,6 @@ pub(crate) struct Membership {
     pub role: Role,
     /// The admissions that hold.
     pub admissions: Vec<Ref>,
-}
-
-/// An author acting for an account.
-pub(crate) struct Acting {
-    pub role: Role,
-    /// The account holds all privileges.
-    pub owner_account: bool,
-}
-
-fn refs<K: Eq + std::hash::Hash>(map: &std::collections::HashMap<K, Vec<Ref>>, key: &K) -> Vec<Ref> {
-    map.get(key).cloned().unwrap_or_default()
 }
 
 impl Access {
@@ -71,10 +53,12 @@ impl Access {
         if at.current == Some(r.tx) {
             return true;
         }
-        match at.pass {
-            Pass::First => self.txs[r.tx].first.is_ok(),
-            Pass::Second => self.txs[r.tx].verdict.is_accepted(),
-        }
+        self.stood(r.tx, at.pass)
+    }
+
+    /// The transaction's result in this pass.
+    fn stood(&self, tx: usize, pass: usize) -> bool {
+        self.txs[tx].results.get(pass).is_some_and(|r| r.is_ok())
     }
 
     fn precedes(&self, r: Ref, at: &At<'_>) -> bool {
@@ -86,35 +70,38 @@ impl Access {
     }
 
     /// `a` lies before `b`.
-    fn before(&self, a: Ref, b: Ref) -> bool {
+    pub(crate) fn before(&self, a: Ref, b: Ref) -> bool {
         let (tx, item) = self.item(b);
         let position = (tx.order.position.transaction, item.position);
-        self.precedes(a, &At { position, ..At::new(&tx.site, 0, Pass::First) })
+        self.precedes(a, &At { position, ..At::new(&tx.site, 0, 0) })
     }
 
-    /// What a removal does to a transaction at this place, unless the thing removed was given again knowing of it.
-    fn cut(&self, removal: Ref, at: &At<'_>) -> Option<Cut> {
-        let effective = at.current == Some(removal.tx) || self.txs[removal.tx].first.is_ok();
-        if !effective {
+    /// What a revocation does to a transaction at this place, unless the thing revoked was given again knowing of it.
+    pub(crate) fn cut(&self, revocation: Ref, at: &At<'_>) -> Option<Cut> {
+        if at.current == Some(revocation.tx) {
+            // What it takes it needs to be there itself.
+            return self.precedes(revocation, at).then_some(Cut::Known);
+        }
+        if !self.stood(revocation.tx, at.pass) {
             return None;
         }
-        if self.precedes(removal, at) {
+        if self.precedes(revocation, at) {
             return Some(Cut::Known);
         }
-        let (_, item) = self.item(removal);
-        let beyond = at.pass == Pass::Second && !covers(&item.seen, at.site.chain, at.site.place());
-        beyond.then_some(Cut::Beyond)
+        let (tx, item) = self.item(revocation);
+        let heeded = self.ranks.get(at.pass).is_none_or(|rank| tx.rank < *rank);
+        (heeded && !item.horizon.covers(at.site.chain, at.site.place())).then_some(Cut::Beyond)
     }
 
     /// The node's admissions that hold at this place.
     pub(crate) fn membership(&self, node: NodeId, at: &At<'_>) -> Result<Membership, Reason> {
-        let mut admissions = refs(&self.admissions, &node);
+        let mut admissions = listed(&self.by.admissions, &node).to_vec();
         admissions.retain(|m| self.holds(*m, at));
         if admissions.is_empty() {
             return Err(Reason::NotMember);
         }
         let mut reason = Reason::Removed;
-        for &r in self.removals.get(&node).into_iter().flatten() {
+        for &r in listed(&self.by.removals, &node) {
             if let Some(cut) = self.cut(r, at) {
                 admissions.retain(|m| self.before(r, *m));
                 if cut == Cut::Beyond {
@@ -133,21 +120,53 @@ impl Access {
         }
     }
 
-    /// The author may write for the account at this place.
-    pub(crate) fn acting(&self, author: NodeId, account: AccountId, at: &At<'_>) -> Result<Acting, Reason> {
+    /// The author may write for the account at this place; its role.
+    pub(crate) fn acting(&self, author: NodeId, account: AccountId, at: &At<'_>) -> Result<Role, Reason> {
         let member = self.membership(author, at)?;
         if !member.role.writes() {
             return Err(Reason::RoleDoesNotWrite);
         }
-        let owner_account = self.account_at(account, at).ok_or(Reason::UnknownAccount)?;
+        if self.existing(account, at)?.is_role {
+            return Err(Reason::RoleActs);
+        }
         self.delegated(author, &member, account, at)?;
-        Ok(Acting { role: member.role, owner_account })
+        Ok(member.role)
     }
 
-    /// Whether the account holds all privileges; `None` when it does not exist.
-    fn account_at(&self, account: AccountId, at: &At<'_>) -> Option<bool> {
-        let known = self.accounts.get(&account).into_iter().flatten().filter(|r| self.holds(**r, at));
-        known.map(|r| matches!(self.item(*r).1.change, AccessChange::Account { owner: true, .. })).max()
+    /// The account or role as it is at this place.
+    pub(crate) fn existing(&self, account: AccountId, at: &At<'_>) -> Result<Existing, Reason> {
+        let mut begun = listed(&self.by.accounts, &account).to_vec();
+        begun.retain(|r| self.holds(*r, at));
+        if begun.is_empty() {
+            return Err(Reason::UnknownAccount);
+        }
+        let drops = listed(&self.by.drops, &account);
+        let mut cuts: Vec<Cut> = Vec::new();
+        begun.retain(|b| self.cut_by(drops.iter(), *b, at).map(|cut| cuts.push(cut)).is_none());
+        match begun.first() {
+            Some(b) => {
+                Ok(Existing { is_role: matches!(self.item(*b).1.change, AccessChange::NewRole { .. }) })
+            }
+            None if cuts.contains(&Cut::Known) => Err(Reason::Dropped),
+            None => Err(Reason::BeyondDrop),
+        }
+    }
+
+    /// What became of the account's key, the one that it began with or a further one: `None` when it is none, then whether it
+    /// was taken away.
+    fn key_cut(&self, account: AccountId, key: PublicKey, at: &At<'_>) -> Option<Option<Cut>> {
+        let first = listed(&self.by.accounts, &account).iter();
+        let further = listed(&self.by.keys, &account).iter();
+        let given = first.chain(further).filter(|r| {
+            let of = match &self.item(**r).1.change {
+                AccessChange::Account { key, .. } | AccessChange::AddKey { key, .. } => Some(*key),
+                _ => None,
+            };
+            of == Some(key) && self.holds(**r, at)
+        });
+        let drops = listed(&self.by.dropped_keys, &(account, key));
+        // One that was not taken away is enough.
+        given.map(|r| self.cut_by(drops.iter(), *r, at)).min_by_key(|cut| (cut.is_some(), *cut))
     }
 
     pub(crate) fn delegated(
@@ -159,14 +178,20 @@ impl Access {
     ) -> Result<(), Reason> {
         // The complaint is the greatest, so that it does not depend on which delegation arrived first.
         let mut complaint = Reason::NoDelegation;
-        for &d in self.delegations.get(&account).into_iter().flatten() {
-            let AccessChange::Delegate { to, until_ms, .. } = &self.item(d).1.change else { continue };
+        for &d in listed(&self.by.delegations, &account) {
+            let (_, item) = self.item(d);
+            let AccessChange::Delegate { to, until_ms, .. } = &item.change else { continue };
+            let Some(key) = item.signer else { continue };
             if !self.reaches(to, node, member) || !self.holds(d, at) {
                 continue;
             }
+            let Some(key_cut) = self.key_cut(account, key, at) else { continue };
             let against = match until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
                 true => Some(Reason::DelegationExpired),
-                false => self.withdrawn(d, account, to, node, at).map(Cut::of_delegation),
+                false => {
+                    let cut = self.withdrawn(d, account, key, to, node, at);
+                    cut.into_iter().chain(key_cut).min().map(Cut::of_delegation)
+                }
             };
             match against {
                 None => return Ok(()),
@@ -176,21 +201,22 @@ impl Access {
         Err(complaint)
     }
 
-    /// What undelegations do to a delegation at this place; a known one outweighs those beyond the horizon.
+    /// What undelegations, and the loss of the key that signed it, do to a delegation at this place.
     fn withdrawn(
         &self,
         delegation: Ref,
         account: AccountId,
+        key: PublicKey,
         to: &Delegate,
         node: NodeId,
         at: &At<'_>,
     ) -> Option<Cut> {
-        let cuts = self.undelegations.get(&account).into_iter().flatten().filter_map(|u| {
-            let AccessChange::Undelegate { from, .. } = &self.item(*u).1.change else { return None };
-            let concerns = from == to || *from == Delegate::Node(node);
-            (concerns && !self.before(*u, delegation)).then(|| self.cut(*u, at)).flatten()
+        let undelegations = listed(&self.by.undelegations, &account).iter().filter(|u| {
+            let AccessChange::Undelegate { from, .. } = &self.item(**u).1.change else { return false };
+            from == to || *from == Delegate::Node(node)
         });
-        cuts.min()
+        let keys = listed(&self.by.dropped_keys, &(account, key)).iter();
+        self.cut_by(undelegations.chain(keys), delegation, at)
     }
 
     /// The delegation names the node, or a ticket that one of its admissions used.
@@ -203,20 +229,17 @@ impl Access {
         }
     }
 
-    /// Judges an inserted transaction.
-    pub(crate) fn evaluate(&self, id: usize, pass: Pass) -> Result<(), Reason> {
+    /// Judges a listed transaction in a pass.
+    pub(crate) fn evaluate(&self, id: usize, pass: usize) -> Result<(), Reason> {
         let tx = &self.txs[id];
         if tx.items.iter().any(|i| matches!(i.change, AccessChange::Genesis { .. })) {
             return self.is_genesis(tx).then_some(()).ok_or(Reason::NotGenesis);
         }
-        if tx.removes() {
-            if tx.mixed || !tx.items.iter().all(|i| is_removal(&i.change)) {
-                return Err(Reason::MixedRemoval);
-            }
-            // Decided by its own past, once and for all.
-            if pass == Pass::Second {
-                return tx.first;
-            }
+        if tx.revokes() && (tx.mixed || !tx.items.iter().all(|i| is_revocation(&i.change))) {
+            return Err(Reason::MixedRemoval);
+        }
+        if tx.mixed {
+            return Err(Reason::MixedAccess);
         }
         let at = |change: u32| At {
             site: &tx.site,
@@ -225,8 +248,8 @@ impl Access {
             order: Some(tx.order),
             pass,
         };
-        let acting = self.acting(tx.site.author, tx.account, &at(0))?;
-        tx.items.iter().try_for_each(|i| self.permitted(tx, i, &acting, &at(i.position)))
+        let role = self.acting(tx.site.author, tx.account, &at(0))?;
+        tx.items.iter().try_for_each(|i| self.permitted(tx, i, role, &at(i.position)))
     }
 
     fn is_genesis(&self, tx: &Tx) -> bool {
@@ -239,7 +262,7 @@ impl Access {
         };
         let delegate_ok = match &delegate.change {
             AccessChange::Delegate { account, to, .. } => {
-                *account == tx.account && *to == Delegate::Node(tx.site.author) && delegate.signed
+                *account == tx.account && *to == Delegate::Node(tx.site.author) && delegate.signer.is_some()
             }
             _ => false,
         };
@@ -251,15 +274,24 @@ impl Access {
             && delegate_ok
     }
 
-    fn permitted(&self, tx: &Tx, item: &Item, acting: &Acting, at: &At<'_>) -> Result<(), Reason> {
-        let owner = acting.role == Role::Owner;
+    fn permitted(&self, tx: &Tx, item: &Item, role: Role, at: &At<'_>) -> Result<(), Reason> {
         let require = |ok: bool, reason| if ok { Ok(()) } else { Err(reason) };
+        let all = || require(self.has_all(tx.account, at), Reason::AccountNotOwner);
+        // What is done to the realm itself needs an owner's node and an account with all privileges.
+        let owner = || require(role == Role::Owner, Reason::NotOwner).and_then(|()| all());
+        let manages = |other| {
+            self.existing(other, at)?;
+            require(self.may_manage(tx.account, other, at), Reason::NotGranted)
+        };
+        let own_or_managed = |other| if other == tx.account { Ok(()) } else { manages(other) };
+        let has =
+            |p: Privileges| require(self.realm_privileges(tx.account, at).intersects(p), Reason::NotGranted);
         match &item.change {
             AccessChange::Genesis { .. } => Err(Reason::NotGenesis),
-            AccessChange::Ticket { .. } => require(owner, Reason::NotOwner),
+            AccessChange::Ticket { .. } => owner(),
             AccessChange::Admit { node, role, ticket, ids, dealer_ids, .. } => {
                 match ticket {
-                    None => require(owner, Reason::NotOwner)?,
+                    None => owner()?,
                     Some((key, _)) => self.ticket_admits(key, *node, *role, item, at)?,
                 }
                 match ids {
@@ -270,21 +302,54 @@ impl Access {
                     None => require(dealer_ids.is_none(), Reason::IdsNotTheDealers),
                 }
             }
-            AccessChange::Remove { node, .. } => require(owner || *node == tx.site.author, Reason::NotOwner),
-            AccessChange::Account { id, name, host, key, .. } => {
-                require(acting.owner_account, Reason::AccountNotOwner)?;
+            AccessChange::Remove { node, .. } if *node == tx.site.author => Ok(()),
+            AccessChange::Remove { .. } => owner(),
+            AccessChange::Account { id, name, host, key, owner } => {
+                if *owner { all() } else { has(Privileges::CREATE_USER) }?;
                 require(AccountId::derive(name, host, key) == *id, Reason::BadAccountId)
             }
+            AccessChange::NewRole { id, name, host } => {
+                has(Privileges::CREATE_USER | Privileges::CREATE_ROLE)?;
+                require(AccountId::derive_role(name, host) == *id, Reason::BadAccountId)
+            }
+            AccessChange::DropAccount { account, .. } => {
+                let is_role = self.existing(*account, at)?.is_role;
+                if is_role && has(Privileges::DROP_ROLE).is_ok() { Ok(()) } else { manages(*account) }
+            }
+            AccessChange::RenameAccount { account, .. } => manages(*account),
+            AccessChange::AddKey { account, .. } => {
+                own_or_managed(*account)?;
+                require(!self.existing(*account, at)?.is_role, Reason::RoleActs)
+            }
+            AccessChange::DropKey { account, .. } | AccessChange::Undelegate { account, .. } => {
+                own_or_managed(*account)
+            }
             AccessChange::Delegate { account, .. } => {
-                require(self.account_at(*account, at).is_some(), Reason::UnknownAccount)?;
-                require(item.signed, Reason::BadDelegation)
+                self.existing(*account, at)?;
+                require(item.signer.is_some(), Reason::BadDelegation)
             }
-            AccessChange::Undelegate { account, .. } => {
-                let own = *account == tx.account;
-                require(own || acting.owner_account || owner, Reason::AccountNotOwner)
+            AccessChange::Grant { to, on, rights, .. } => {
+                self.grantee(*to, at)?;
+                self.may_give(tx.account, rights, *on, at)
             }
+            AccessChange::Revoke { on, rights, .. } => {
+                if all().is_ok() {
+                    Ok(())
+                } else {
+                    self.may_give(tx.account, rights, *on, at)
+                }
+            }
+            AccessChange::GrantRole { role, to, .. } => {
+                require(self.existing(*role, at)?.is_role, Reason::UnknownAccount)?;
+                self.existing(*to, at)?;
+                require(self.may_give_role(tx.account, *role, at), Reason::NotGrantable)
+            }
+            AccessChange::RevokeRole { role, .. } => {
+                require(self.may_give_role(tx.account, *role, at), Reason::NotGrantable)
+            }
+            AccessChange::DefaultRoles { account, .. } => own_or_managed(*account),
             AccessChange::Rules { rules } => {
-                require(owner, Reason::NotOwner)?;
+                owner()?;
                 require(*rules == self.rules_at(at).saturating_add(1), Reason::RulesNotNext)
             }
             AccessChange::DealIds { node, ids, dealer_ids } => {
@@ -293,6 +358,11 @@ impl Access {
                 self.may_deal(tx.site.author, Deal { ids: *ids, dealer_ids: *dealer_ids }, at)
             }
         }
+    }
+
+    /// To whom something can be granted.
+    fn grantee(&self, to: AccountId, at: &At<'_>) -> Result<(), Reason> {
+        if to == AccountId::ROW_OWNER { Ok(()) } else { self.existing(to, at).map(|_| ()) }
     }
 
     fn may_deal(&self, dealer: NodeId, deal: Deal, at: &At<'_>) -> Result<(), Reason> {
@@ -314,7 +384,7 @@ impl Access {
         if expires_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
             return Err(Reason::TicketExpired);
         }
-        if !item.signed {
+        if item.signer.is_none() {
             return Err(Reason::BadAdmission);
         }
         let mut others = self.admitted_with(key, at);
@@ -324,7 +394,7 @@ impl Access {
 
     /// (role, end, uses) of the ticket's first enrolment that holds.
     pub(crate) fn ticket_at(&self, key: &PublicKey, at: &At<'_>) -> Option<(Role, Option<u64>, u32)> {
-        let enrolments = self.tickets.get(key).into_iter().flatten().filter(|r| self.holds(**r, at));
+        let enrolments = listed(&self.by.tickets, key).iter().filter(|r| self.holds(**r, at));
         let first = enrolments.min_by_key(|r| (self.txs[r.tx].order, r.item))?;
         match &self.item(*first).1.change {
             AccessChange::Ticket { role, expires_ms, uses, .. } => Some((*role, *expires_ms, *uses)),
@@ -334,7 +404,7 @@ impl Access {
 
     /// The nodes admitted with the ticket earlier in write order, known here or not.
     pub(crate) fn admitted_with(&self, key: &PublicKey, at: &At<'_>) -> HashSet<NodeId> {
-        let uses = self.uses.get(key).into_iter().flatten().filter(|r| {
+        let uses = listed(&self.by.uses, key).iter().filter(|r| {
             if at.current == Some(r.tx) {
                 return self.precedes(**r, at);
             }
@@ -348,7 +418,7 @@ impl Access {
     }
 
     pub(crate) fn rules_at(&self, at: &At<'_>) -> u32 {
-        let switches = self.rules.iter().filter(|r| self.holds(**r, at));
+        let switches = self.by.rules.iter().filter(|r| self.holds(**r, at));
         let rules = switches.filter_map(|r| match self.item(*r).1.change {
             AccessChange::Rules { rules } => Some(rules),
             _ => None,
@@ -372,12 +442,12 @@ impl Access {
 
     /// True when somebody ever asked for other rules than the realm began with.
     pub fn has_switches(&self) -> bool {
-        !self.rules.is_empty()
+        !self.by.rules.is_empty()
     }
 
     /// The AUTO_INCREMENT values that a node owns at this place.
     pub(crate) fn id_state_at(&self, node: NodeId, at: &At<'_>) -> IdState {
-        let mut deals = refs(&self.deals, &node);
+        let mut deals = listed(&self.by.deals, &node).to_vec();
         deals.retain(|r| self.holds(*r, at));
         deals.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
         let mut state = IdState::default();
@@ -406,8 +476,14 @@ impl Access {
     }
 }
 
+/// An account or role.
+pub(crate) struct Existing {
+    pub is_role: bool,
+}
+
+/// What a revocation does. A known one outweighs those beyond the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Cut {
+pub(crate) enum Cut {
     /// The removal is in the past.
     Known,
     /// The place lies beyond what the removal had seen.
@@ -415,6 +491,13 @@ enum Cut {
 }
 
 impl Cut {
+    pub(crate) fn of_grant(self) -> Reason {
+        match self {
+            Cut::Known => Reason::Revoked,
+            Cut::Beyond => Reason::BeyondRevocation,
+        }
+    }
+
     fn of_delegation(self) -> Reason {
         match self {
             Cut::Known => Reason::Undelegated,

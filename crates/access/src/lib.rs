@@ -7,43 +7,49 @@
 //! **A transaction is accepted** when, in the causal past of its block,
 //! 1. an accepted admission of its author holds, with a role that writes; the genesis author is the first owner;
 //! 2. its account exists, and an accepted delegation of it to the author (by node key, or to a ticket that the
-//!    author was admitted with) holds, not past its end by the block's stamp;
-//! 3. each of its access changes is permitted: see the table in [`Reason`]; and
-//! 4. it does not lie beyond a removal or undelegation, seen or not.
+//!    author was admitted with), signed by a key that is the account's, holds, not past its end by the block's stamp;
+//! 3. each of its changes is permitted: what rows and schema objects need is in `needs`, what changes of access need in
+//!    `judge`; and
+//! 4. it does not lie beyond a revocation of any of these, seen or not.
 //!
-//! **Strong removal.** A removal cuts the node off beyond the tips that the remover had seen: of the node's blocks,
-//! those that are a named tip or lie below one on the same chain stand; all others are void, also those that were
-//! written without knowing. Admissions of the node that do not know of the removal (it is not in their causal
-//! past) are ended by it; a later admission that does know it lets the node in again. Undelegation likewise cuts
-//! one account's transactions by a node, or by every node of a ticket. A tip that the remover could not have seen
-//! (it is not in the removal's past) covers nothing.
+//! **Revocations** are of a member, a delegation, a key, an account, a privilege, a role. All mean the same: what knows of
+//! one and needs what it took is void, and so is what does not know of it and lies beyond its [`Horizon`]: its author's
+//! causal past, or tips that it names. A tip that it could not have seen covers nothing. What is given again by a change that
+//! knows of the revocation counts anew. A transaction with a revocation may hold nothing else.
 //!
-//! **Removals among themselves.** Whether a removal holds is decided by its own causal past only: no removal voids
-//! a concurrent removal. So when two owners remove each other concurrently, both removals hold and both owners are
-//! out, whatever arrives first. To keep that from sheltering other writes, a transaction with a removal or
-//! undelegation may hold nothing else. (A removed owner can still write a removal that pretends not to know of its
-//! own; issue 5 refines this.)
+//! **Revocations among themselves.** Whether one holds is decided by its causal past and by revocations of lesser *rank*
+//! ([`Access`] counts the steps from the realm's first owner to its author): so a senior voids a junior's, whatever either
+//! pretends not to know; two of one rank both hold, also against each other.
+//!
+//! **Grants** are on the realm, or on an object by its id; what covers what was made in a database is shown by the ids
+//! themselves (`homes`).
 //!
 //! **Tickets.** A ticket admits as many different nodes as it has uses. Of admissions with one ticket the first in
 //! write order hold; one node admitted twice with it (by two members, say) counts once. The expiry is judged by the
 //! stamp of the admission's block. A node's role is the greatest of its admissions that hold: nobody is demoted by
 //! a ticket, only by a removal and a new admission.
 //!
-//! **Why this is well defined.** First pass: which access transactions stand by their causal past and ticket order
-//! alone; this fixes the removals. Second pass: which stand when the removals cut. In both, a transaction depends
-//! only on ones before it in write order, which every node has alike.
+//! **Why this is well defined.** There is one pass for each rank of the revocations held, ascending, and a last one. In a
+//! pass a revocation of lesser rank counts as it was settled in the pass of its own rank, known or not; one of the
+//! same rank or a greater one only where it is known. Within a pass a transaction depends on ones before it in write order
+//! and on what is settled, which every node has alike.
 //!
-//! Not here: the clock (stamps only), tables, grants on tables (issue 5), how a ticket travels.
+//! Not here: the clock (stamps only), what is in tables, how a ticket travels, which roles a session has activated.
 
 mod fold;
+mod grants;
+mod homes;
 mod ids;
+mod index;
 mod judge;
 mod keys;
+mod needs;
 mod reason;
 mod view;
 
-pub use fold::{Access, Flip, Judged, Rejudge, Site};
+pub use fold::{Access, Flip, Horizon, Judged, Rejudge, Site};
 pub use ids::{Deal, IdState, SPLIT};
 pub use keys::{GenesisSpec, admission_signature, delegation, genesis_changes};
+pub use needs::Columns;
 pub use reason::{Reason, Verdict};
-pub use view::{AccountView, MemberView, TicketView};
+pub use view::{AccountView, Asker, GrantsView, MemberView, RoleView, TicketView};

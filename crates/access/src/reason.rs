@@ -85,6 +85,18 @@ reasons! {
     Undelegated = 8, "the account's delegation to the author had been taken back";
     /// The transaction lies beyond what an undelegation had seen.
     BeyondUndelegation = 9, "written beyond the end of the account's delegation";
+    /// No grant permits it in the causal past.
+    NotGranted = 10, "the account was not granted what this needs";
+    /// The grants that would permit it had ended by the block's stamp.
+    GrantExpired = 11, "the grant that this needs has expired";
+    /// The grants that would permit it were revoked in the causal past.
+    Revoked = 12, "the grant that this needs had been revoked";
+    /// The transaction lies beyond what a revocation of the grant had seen.
+    BeyondRevocation = 13, "written beyond the revocation of the grant that this needs";
+    /// The account was dropped in the causal past.
+    Dropped = 14, "the account had been dropped";
+    /// The transaction lies beyond what the drop of its account had seen.
+    BeyondDrop = 15, "written beyond the drop of the account";
     /// Members, tickets and rules are changed by owners.
     NotOwner = 16, "only an owner may do this";
     /// Accounts are made by accounts that hold all privileges.
@@ -113,6 +125,12 @@ reasons! {
     RulesNotNext = 28, "the rules number is not the next one";
     /// Ids are dealt to members that write.
     DealtToStranger = 29, "AUTO_INCREMENT values dealt to a node that does not write";
+    /// Roles have no keys and do not act.
+    RoleActs = 30, "a role cannot act or have keys";
+    /// Access changes with others in one transaction.
+    MixedAccess = 32, "changes of access must be alone in their transaction";
+    /// Who gives or takes a privilege has it, with GRANT OPTION.
+    NotGrantable = 31, "the account may not give this privilege, or take it";
 }
 
 impl fmt::Display for Reason {

@@ -1,12 +1,16 @@
 //! The state as of everything held: for `p2pdb.members`, login, invitations, and to decide who is served.
 
-use p2pdb_model::change::{AccessChange, Delegate, Role};
-use p2pdb_model::ids::{NodeId, PublicKey};
-use p2pdb_model::{AccountId, Stamp};
+use std::collections::{BTreeMap, HashMap};
 
-use crate::fold::{Access, Ref, Site};
+use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
+use p2pdb_model::ids::{NodeId, ObjectId, PublicKey};
+use p2pdb_model::{AccountId, Privileges, Stamp};
+
+use crate::fold::{Access, Site};
 use crate::ids::{Deal, IdState};
-use crate::judge::{At, Pass};
+use crate::index::{Ref, listed};
+use crate::judge::At;
+use crate::needs::{Columns, Need};
 
 /// A node that was ever admitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,21 +27,57 @@ pub struct MemberView {
     pub ids: IdState,
 }
 
-/// An account.
+/// An account or role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountView {
     /// Its id.
     pub id: AccountId,
-    /// User name.
+    /// User name. Of two accounts with one name and host the first in write order has it; another one's is followed by `~` and
+    /// the first eight digits of its id.
     pub name: String,
     /// Host pattern.
     pub host: String,
-    /// Its key.
-    pub key: PublicKey,
-    /// Holds all privileges.
+    /// It is a role: it has no keys.
+    pub is_role: bool,
+    /// The key that it began with; none for a role.
+    pub key: Option<PublicKey>,
+    /// Further keys.
+    pub further_keys: Vec<PublicKey>,
+    /// Has every privilege on the realm, with GRANT OPTION.
     pub owner: bool,
     /// To whom it was delegated, in write order, whether or not that was taken back.
     pub delegates: Vec<Delegate>,
+}
+
+/// What an account or role was granted itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GrantsView {
+    /// What, by object; `None`: on the realm.
+    pub on: BTreeMap<Option<ObjectId>, Rights>,
+    /// Its roles, in the order of their ids.
+    pub roles: Vec<RoleView>,
+    /// The roles that its sessions begin with; `None`: all.
+    pub default_roles: Option<Vec<AccountId>>,
+}
+
+/// A role that somebody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleView {
+    /// Which.
+    pub role: AccountId,
+    /// WITH ADMIN OPTION.
+    pub admin: bool,
+}
+
+/// Who asks whether something is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The account.
+    pub account: AccountId,
+    /// The roles that its session has activated.
+    pub roles: &'a [AccountId],
+    /// As judged by a block with this stamp.
+    pub now: Stamp,
 }
 
 /// A ticket.
@@ -56,7 +96,7 @@ pub struct TicketView {
 impl Access {
     fn with_now<T>(&self, now: Stamp, f: impl FnOnce(&At<'_>) -> T) -> T {
         let site = Site::now(NodeId([0; 32]), now);
-        f(&At::new(&site, 0, Pass::Second))
+        f(&At::new(&site, 0, self.last_pass()))
     }
 
     /// The role of a present member.
@@ -73,7 +113,7 @@ impl Access {
     pub fn members(&self) -> Vec<MemberView> {
         self.with_now(Stamp(0), |at| {
             let mut members: Vec<MemberView> = Vec::new();
-            for (&node, admissions) in &self.admissions {
+            for (&node, admissions) in &self.by.admissions {
                 let held: Vec<Ref> = admissions.iter().copied().filter(|r| self.holds(*r, at)).collect();
                 let key = |r: &&Ref| (self.txs[r.tx].order, r.item);
                 let (Some(first), Some(last)) = (held.iter().min_by_key(key), held.iter().max_by_key(key))
@@ -107,42 +147,126 @@ impl Access {
         self.ids(dealer).deal()
     }
 
-    /// Every account, in the order of creation (of two with one name the first is the one to log in to).
+    /// Every account and role that is there, in the order of creation.
     pub fn accounts(&self) -> Vec<AccountView> {
         self.with_now(Stamp(0), |at| {
             let mut accounts = Vec::new();
-            for (id, made) in &self.accounts {
-                let held: Vec<Ref> = made.iter().copied().filter(|r| self.holds(*r, at)).collect();
-                let Some(first) = held.iter().min_by_key(|r| (self.txs[r.tx].order, r.item)) else {
+            for (id, begun) in &self.by.accounts {
+                if self.existing(*id, at).is_err() {
                     continue;
-                };
-                let AccessChange::Account { name, host, key, .. } = &self.item(*first).1.change else {
-                    continue;
-                };
-                let owner =
-                    |r: &Ref| matches!(self.item(*r).1.change, AccessChange::Account { owner: true, .. });
-                let mut delegations = self.delegations.get(id).cloned().unwrap_or_default();
-                delegations.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
-                let mut delegates: Vec<Delegate> = Vec::new();
-                for d in delegations.iter().filter(|d| self.holds(**d, at)) {
-                    if let AccessChange::Delegate { to, .. } = &self.item(*d).1.change
-                        && !delegates.contains(to)
-                    {
-                        delegates.push(*to);
-                    }
                 }
-                let view = AccountView {
-                    id: *id,
-                    name: name.clone(),
-                    host: host.clone(),
-                    key: *key,
-                    owner: held.iter().any(owner),
-                    delegates,
-                };
-                accounts.push(((self.txs[first.tx].order, first.item), view));
+                if let Some(first) = self.first_of(begun, at) {
+                    accounts
+                        .push(((self.txs[first.tx].order, first.item), self.account_view(*id, first, at)));
+                }
             }
             accounts.sort_by_key(|(order, _)| *order);
-            accounts.into_iter().map(|(_, view)| view).collect()
+            let mut taken: HashMap<(String, String), ()> = HashMap::new();
+            let mut out: Vec<AccountView> = accounts.into_iter().map(|(_, view)| view).collect();
+            for view in &mut out {
+                if taken.insert((view.name.clone(), view.host.clone()), ()).is_some() {
+                    view.name = format!("{}~{}", view.name, &view.id.to_hex()[..8]);
+                }
+            }
+            out
+        })
+    }
+
+    fn first_of(&self, refs: &[Ref], at: &At<'_>) -> Option<Ref> {
+        let held = refs.iter().filter(|r| self.holds(**r, at));
+        held.min_by_key(|r| (self.txs[r.tx].order, r.item)).copied()
+    }
+
+    fn last_of(&self, refs: &[Ref], at: &At<'_>) -> Option<Ref> {
+        let held = refs.iter().filter(|r| self.holds(**r, at));
+        held.max_by_key(|r| (self.txs[r.tx].order, r.item)).copied()
+    }
+
+    fn account_view(&self, id: AccountId, first: Ref, at: &At<'_>) -> AccountView {
+        let (mut name, mut host, key) = match &self.item(first).1.change {
+            AccessChange::Account { name, host, key, .. } => (name.clone(), host.clone(), Some(*key)),
+            AccessChange::NewRole { name, host, .. } => (name.clone(), host.clone(), None),
+            _ => Default::default(),
+        };
+        if let Some(r) = self.last_of(listed(&self.by.renames, &id), at)
+            && let AccessChange::RenameAccount { name: n, host: h, .. } = &self.item(r).1.change
+        {
+            (name, host) = (n.clone(), h.clone());
+        }
+        let mut delegations = listed(&self.by.delegations, &id).to_vec();
+        delegations.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
+        let mut delegates: Vec<Delegate> = Vec::new();
+        for d in delegations.iter().filter(|d| self.holds(**d, at)) {
+            if let AccessChange::Delegate { to, .. } = &self.item(*d).1.change
+                && !delegates.contains(to)
+            {
+                delegates.push(*to);
+            }
+        }
+        let mut further_keys: Vec<PublicKey> = Vec::new();
+        for &r in listed(&self.by.keys, &id) {
+            let AccessChange::AddKey { key, .. } = &self.item(r).1.change else { continue };
+            let dropped = listed(&self.by.dropped_keys, &(id, *key)).iter();
+            if self.holds(r, at) && self.cut_by(dropped, r, at).is_none() && !further_keys.contains(key) {
+                further_keys.push(*key);
+            }
+        }
+        further_keys.sort_unstable();
+        let key = key.filter(|key| {
+            let dropped = listed(&self.by.dropped_keys, &(id, *key)).iter();
+            self.cut_by(dropped, first, at).is_none()
+        });
+        let is_role = matches!(self.item(first).1.change, AccessChange::NewRole { .. });
+        AccountView { id, name, host, is_role, key, further_keys, owner: self.has_all(id, at), delegates }
+    }
+
+    /// The account, with these of its roles in force, has one of `any` on this object (none: on the realm) or above. Where it
+    /// has none there, each of the columns is enough; with `any_column` one of all.
+    pub fn allows(&self, asker: &Asker<'_>, on: Option<ObjectId>, any: Privileges, columns: Columns) -> bool {
+        self.with_now(asker.now, |at| {
+            let has: Vec<AccountId> = self.in_force(asker.account, at);
+            let mut holders = vec![(asker.account, None)];
+            for role in asker.roles.iter().filter(|r| has.contains(r)) {
+                holders.extend(self.in_force(*role, at).into_iter().map(|h| (h, None)));
+            }
+            self.one_granted(&holders, &Need { on, any, columns }, at).is_ok()
+        })
+    }
+
+    fn in_force(&self, account: AccountId, at: &At<'_>) -> Vec<AccountId> {
+        self.holders(account, at).into_iter().filter(|(_, lost)| lost.is_none()).map(|(h, _)| h).collect()
+    }
+
+    /// What an account or role was granted itself, as judged by a block with this stamp.
+    pub fn grants(&self, holder: AccountId, now: Stamp) -> GrantsView {
+        self.with_now(now, |at| {
+            let mut view = GrantsView { default_roles: Some(Vec::new()), ..GrantsView::default() };
+            for ((_, on), _) in self.by.grants.range((holder, None)..).take_while(|((h, _), _)| *h == holder)
+            {
+                let rights = self.held(holder, *on, at).rights;
+                if rights != Rights::default() {
+                    view.on.insert(*on, rights);
+                }
+            }
+            for &r in listed(&self.by.roles, &holder) {
+                let AccessChange::GrantRole { role, admin, until_ms, .. } = &self.item(r).1.change else {
+                    continue;
+                };
+                if !self.holds(r, at) || self.role_lost(r, *role, holder, *until_ms, at).is_some() {
+                    continue;
+                }
+                match view.roles.iter_mut().find(|v| v.role == *role) {
+                    Some(v) => v.admin |= *admin,
+                    None => view.roles.push(RoleView { role: *role, admin: *admin }),
+                }
+            }
+            view.roles.sort_unstable();
+            if let Some(r) = self.last_of(listed(&self.by.default_roles, &holder), at)
+                && let AccessChange::DefaultRoles { roles, .. } = &self.item(r).1.change
+            {
+                view.default_roles = roles.clone();
+            }
+            view
         })
     }
 
@@ -155,6 +279,7 @@ impl Access {
     pub fn tickets(&self) -> Vec<TicketView> {
         self.with_now(Stamp(0), |at| {
             let mut tickets: Vec<TicketView> = self
+                .by
                 .tickets
                 .keys()
                 .filter_map(|key| {

@@ -4,8 +4,8 @@ mod common;
 
 use common::*;
 use p2pdb_access::{Reason, Verdict};
-use p2pdb_model::change::{AccessChange, Delegate, IdClass, Role};
-use p2pdb_model::{Change, Stamp};
+use p2pdb_model::change::{AccessChange, Delegate, IdClass, Rights, Role};
+use p2pdb_model::{Change, Privileges, Stamp};
 
 const OK: Verdict = Verdict::Accepted;
 
@@ -23,6 +23,12 @@ fn expect(w: &World, expected: &[(usize, Verdict)]) {
 
 fn enrol(n: usize, role: Role, uses: u32, expires_ms: Option<u64>) -> AccessChange {
     AccessChange::Ticket { key: ticket(n), role, expires_ms, uses }
+}
+
+/// Account 1, which may write everywhere.
+fn writing_ann() -> [AccessChange; 2] {
+    let rights = Privileges::INSERT | Privileges::UPDATE | Privileges::DELETE;
+    [new_account(1, false), grant(account(1), None, Rights::whole(rights))]
 }
 
 /// Node 0 admits node 1 as writer (or what is given) and root delegates to it. Returns the admitting block.
@@ -117,9 +123,9 @@ fn changes_of_access_need_the_right_role_account_or_signature() {
     let mixed = [w.remove(1, &[ann]), row()].concat();
     by(&mut w, 0, 0, mixed, void(MixedRemoval));
     let u = AccessChange::Undelegate { account: account(0), from: Delegate::Node(node(1)), seen: vec![] };
-    by(&mut w, 1, 1, access(&[u]), void(AccountNotOwner));
+    by(&mut w, 1, 1, access(&[u]), void(NotGranted));
     let half = [access(&[new_account(2, false), enrol(0, Role::Writer, 1, None)]), row()].concat();
-    by(&mut w, 1, 0, half, void(NotOwner));
+    by(&mut w, 1, 0, half, void(MixedAccess));
     expect(&w, &cases);
 }
 
@@ -226,27 +232,34 @@ fn the_rules_of_a_block_do_not_depend_on_a_ticket_that_it_has_not_heard_of() {
 }
 
 #[test]
-fn two_owners_that_remove_each_other_are_both_out() {
+fn two_owners_of_one_rank_that_remove_each_other_are_both_out() {
+    let mut w = World::new();
+    let o = [with_member(&mut w, 1, Role::Owner), with_member(&mut w, 2, Role::Owner)];
+    let p = [w.write(1, &o, 0, row()), w.write(2, &o, 0, row())];
+    let (one, two) = (w.remove(2, &p), w.remove(1, &p));
+    let one = w.write(1, &p, 0, one);
+    let two = w.write(2, &p, 0, two);
+    let after_one = w.write(1, &[], 0, row());
+    let after_two = w.write(2, &[], 0, row());
+    let beyond = void(Reason::BeyondRemoval);
+    expect(&w, &[(one, OK), (two, OK), (after_one, beyond), (after_two, beyond)]);
+    let o = Observer::run(&w, 5);
+    assert_eq!((o.access.role(node(1)), o.access.role(node(2))), (None, None));
+}
+
+#[test]
+fn of_two_owners_that_remove_each_other_the_senior_stays() {
     let mut w = World::new();
     let o = with_member(&mut w, 1, Role::Owner);
     let p = w.write(1, &[o], 0, row());
-    let one = w.remove(1, &[p]);
-    let two = w.remove(0, &[p]);
-    let one = w.write(0, &[p], 0, one);
-    let two = w.write(1, &[p], 0, two);
-    let after_one = w.write(0, &[], 0, row());
-    let after_two = w.write(1, &[], 0, row());
-    expect(
-        &w,
-        &[
-            (one, OK),
-            (two, OK),
-            (after_one, void(Reason::BeyondRemoval)),
-            (after_two, void(Reason::BeyondRemoval)),
-        ],
-    );
-    let o = Observer::run(&w, 5);
-    assert_eq!((o.access.role(node(0)), o.access.role(node(1))), (None, None));
+    let senior = w.remove(1, &[p]);
+    let junior = w.remove(0, &[p]);
+    let junior = w.write(1, &[p], 0, junior);
+    let senior = w.write(0, &[p], 0, senior);
+    let after_junior = w.write(1, &[], 0, row());
+    let after_senior = w.write(0, &[], 0, row());
+    let beyond = void(Reason::BeyondRemoval);
+    expect(&w, &[(senior, OK), (junior, beyond), (after_junior, beyond), (after_senior, OK)]);
 }
 
 #[test]
@@ -330,7 +343,7 @@ fn a_ticket_admits_as_many_as_it_may_and_the_first_in_write_order() {
 fn an_undelegation_cuts_the_account_and_leaves_the_member() {
     let mut w = World::new();
     let m = with_member(&mut w, 1, Role::Writer);
-    let ann = w.write(0, &[m], 0, access(&[new_account(1, false)]));
+    let ann = w.write(0, &[m], 0, access(&writing_ann()));
     let d = w.delegate(1, Delegate::Node(node(1)), Some(2_000_000));
     let d = w.write(0, &[ann], 0, access(&[d]));
     let a = w.write(1, &[d], 0, row());
@@ -379,7 +392,7 @@ fn of_two_undelegations_the_known_one_is_the_reason() {
 fn a_delegation_ends_when_it_says() {
     let mut w = World::new();
     // The genesis stands at 1,000 ms and each block a millisecond after what it was written on.
-    let ann = w.write(0, &[], 0, access(&[new_account(1, false)]));
+    let ann = w.write(0, &[], 0, access(&writing_ann()));
     let d = w.delegate(1, Delegate::Node(node(0)), Some(1_003));
     let d = w.write(0, &[], 0, access(&[d]));
     let a = w.write(0, &[], 1, row());
@@ -459,8 +472,9 @@ fn the_views_show_the_realm() {
     assert_eq!(o.access.rules(), 1);
     assert!(!o.access.is_member(node(7)));
     let site = p2pdb_access::Site::now(node(1), Stamp::from_millis(9_999));
-    let would =
-        |changes: &[Change]| o.access.would_be::<()>(&site, account(0), changes, |_| Ok(None)).unwrap();
+    let mut access_now = o.access.clone();
+    let mut would =
+        |changes: &[Change]| access_now.would_be::<()>(&site, account(0), changes, |_| Ok(None)).unwrap();
     assert_eq!(would(&access(&[new_account(1, false)])), OK);
     assert_eq!(would(&access(&[AccessChange::Rules { rules: 2 }])), void(Reason::NotOwner));
 }

@@ -64,6 +64,7 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
         ("changes", "one change of every kind", second(&[(root, vec![layout(), keyless()], every_change())])),
         ("routines", "a procedure, a function and a trigger", second(&[(root, vec![], routines())])),
         ("edits", "edits of a counter, a set and a map", second(&[(root, vec![layout()], edits())])),
+        ("grants", "keys, roles, grants and revocations", second(&[(root, vec![], grants())])),
     ]
 }
 
@@ -121,9 +122,10 @@ fn every_kind_of_change_is_among_the_vectors() {
     let ops: std::collections::BTreeSet<u8> = every_change()
         .iter()
         .chain(&edits())
+        .chain(&grants())
         .map(|c| serde_ipld_dagcbor::to_vec(c).unwrap())
         .map(|bytes| if bytes[1] == 0x18 { bytes[2] } else { bytes[1] })
         .collect();
-    let all: std::collections::BTreeSet<u8> = [0..=4, 16..=17, 32..=40].into_iter().flatten().collect();
+    let all: std::collections::BTreeSet<u8> = [0..=4, 16..=17, 32..=50].into_iter().flatten().collect();
     assert_eq!(ops, all);
 }

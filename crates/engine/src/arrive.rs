@@ -4,11 +4,12 @@
 //! into the log with its verdicts, merged into the tables, and may let others in. Changes of members and accounts may
 //! turn verdicts on transactions that were applied before; those are merged anew.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::{Rejudge, Site};
+use p2pdb_access::{Judged, Rejudge, Site};
 use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::Placed;
 use p2pdb_model::fault::{self, Fault};
@@ -341,18 +342,18 @@ impl Writer {
     fn apply_placed(&mut self, block: &FullBlock, placed: &Placed) -> Result<(), ApplyError> {
         let body = block.body();
         let site = Site::of(placed);
-        let mut rejudge: Vec<Rejudge> = Vec::new();
-        let mut flips = Vec::new();
+        let mut all_judged = Vec::new();
         let mut transactions = Vec::with_capacity(body.transactions().len());
         for (i, tx) in body.transactions().iter().enumerate() {
             let account = body.accounts()[tx.account()];
+            self.note_objects(&site.past, tx.changes());
             let verdict = if p2pdb_access::Access::is_access(tx.changes()) {
                 let judged = self.insert_access(placed, i as u32, account, tx.changes())?;
-                rejudge.extend(judged.rejudge);
-                flips.extend(judged.flips);
-                judged.verdict
+                let verdict = judged.verdict;
+                all_judged.push(judged);
+                verdict
             } else {
-                match self.access.judge_rows(&site, i as u32, account) {
+                match self.access.judge_rows(&site, i as u32, account, body.layouts(), tx.changes()) {
                     p2pdb_access::Verdict::Void(p2pdb_access::Reason::BeyondRemoval)
                         if fault::on(Fault::RemovedCounted) =>
                     {
@@ -371,18 +372,22 @@ impl Writer {
             self.touch(layout.table(), last_tx);
             self.forget_ids(layout.table());
         }
-        let mut turned: Vec<(TxNo, store::Verdict)> = Vec::new();
-        for flip in flips {
+        Ok(self.follow(all_judged)?)
+    }
+
+    /// What access changes brought about: other verdicts on what was applied before.
+    pub(crate) fn follow(&mut self, judged: Vec<Judged>) -> Result<(), EngineError> {
+        // Several reasons to look at a transaction again are one.
+        let mut turned: BTreeMap<TxNo, store::Verdict> = BTreeMap::new();
+        for flip in judged.iter().flat_map(|j| &j.flips) {
             if let Some(record) = self.db.block_by_cid(&flip.block)? {
                 let tx = TxNo(record.first_tx.0 + u64::from(flip.transaction));
-                turned.push((tx, store::Verdict(flip.verdict.code().into())));
+                turned.insert(tx, store::Verdict(flip.verdict.code().into()));
             }
         }
-        if fault::on(Fault::RemovalNotLookedBack) {
-            rejudge.clear();
-        }
-        for r in rejudge {
-            self.judge_again(&r, &mut turned)?;
+        let looked_back = !fault::on(Fault::RemovalNotLookedBack);
+        for r in judged.iter().flat_map(|j| &j.rejudge).filter(|_| looked_back) {
+            self.judge_again(r, &mut turned)?;
         }
         self.turn(&turned)
     }
@@ -391,8 +396,8 @@ impl Writer {
     fn judge_again(
         &mut self,
         what: &Rejudge,
-        turned: &mut Vec<(TxNo, store::Verdict)>,
-    ) -> Result<(), ApplyError> {
+        turned: &mut BTreeMap<TxNo, store::Verdict>,
+    ) -> Result<(), EngineError> {
         let branches: Vec<_> = self
             .dag
             .branches()
@@ -403,11 +408,7 @@ impl Writer {
         for (branch, chain) in branches {
             let mut blocks = Vec::new();
             self.db.scan_branch(store::BranchNo(branch.0), 0, |b| {
-                if !what
-                    .covered
-                    .iter()
-                    .any(|(c, tip)| *c == chain.first && tip.contains_or_is(logged::place(&b.record)))
-                {
+                if !what.horizon.covers(chain.first, logged::place(&b.record)) {
                     blocks.push(b.record);
                 }
                 Ok(store::NEXT)
@@ -420,11 +421,12 @@ impl Writer {
                     if what.account.is_some_and(|a| a != account) || has_access(tx.changes()) {
                         continue;
                     }
-                    let verdict = self.access.judge_rows(&site, i as u32, account);
+                    let layouts = body.body.layouts();
+                    let verdict = self.access.judge_rows(&site, i as u32, account, layouts, tx.changes());
                     let no = TxNo(record.first_tx.0 + i as u64);
                     let verdict = store::Verdict(verdict.code().into());
                     if self.db.verdict(no)? != Some(verdict) {
-                        turned.push((no, verdict));
+                        turned.insert(no, verdict);
                     }
                 }
             }
@@ -433,7 +435,7 @@ impl Writer {
     }
 
     /// These transactions' verdicts are others now: what they wrote is merged anew.
-    fn turn(&mut self, turned: &[(TxNo, store::Verdict)]) -> Result<(), ApplyError> {
+    fn turn(&mut self, turned: &BTreeMap<TxNo, store::Verdict>) -> Result<(), EngineError> {
         if turned.is_empty() {
             return Ok(());
         }

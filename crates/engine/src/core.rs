@@ -8,6 +8,7 @@ use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
 
+use crate::powers::Powers;
 use crate::program::Budget;
 use crate::read_set::{Blind, Reads};
 use crate::tally::Counted;
@@ -19,6 +20,7 @@ pub(crate) struct Core {
     pub(crate) account: AccountId,
     pub(crate) handle: Arc<Handle>,
     pub(crate) temporary: Temporary,
+    pub(crate) powers: Powers,
     /// The stored programs that it has run.
     pub(crate) programs: crate::program::Programs,
     pub(crate) inner: Arc<crate::engine::Inner>,
@@ -51,6 +53,7 @@ impl Core {
             account: self.account,
             handle: self.handle.clone(),
             temporary: Temporary::default(),
+            powers: Powers::default(),
             programs: Default::default(),
             inner: self.inner.clone(),
             inside: self.inside,

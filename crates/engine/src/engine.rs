@@ -12,6 +12,7 @@ use p2pdb_access::Access;
 use p2pdb_block::SigningKey;
 use p2pdb_dag::{BlockNo, Branch, Dag, Frontier, Head};
 use p2pdb_model::{Catalog, Cid, NodeId, RealmId, Value};
+use p2pdb_sql::account::{AccountName, host_matches, host_rank};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Front, LiteralKind};
 use p2pdb_sql::plan::Plan;
@@ -20,12 +21,14 @@ use p2pdb_sql::variables::Globals;
 use p2pdb_store::{LogSync, Merger, PooledReader, ReaderPool};
 use parking_lot::Mutex;
 
+use crate::accounts::Logins;
 use crate::api::{Clock, Entropy, SessionOptions};
 use crate::arrive::Announced;
 use crate::calls::Calls;
 use crate::core::{Core, Handle};
 use crate::error::EngineError;
 use crate::queue::{Queue, Todo};
+use crate::roles;
 use crate::rules::Keeps;
 use crate::session::Session;
 use crate::statement::Statement;
@@ -165,6 +168,7 @@ pub(crate) struct Inner {
     pub(crate) ended: Arc<Tally>,
     /// Status counters of whoever serves clients.
     pub(crate) served: OnceLock<ServedStatus>,
+    pub(crate) logins: OnceLock<Arc<dyn Logins>>,
     random: Mutex<(Vec<u8>, usize)>,
     lock_wait_us: u64,
     /// Nobody runs the writer: see [`Engine::drive_by_hand`].
@@ -272,6 +276,7 @@ impl Engine {
             sessions: Mutex::default(),
             ended: Arc::default(),
             served: OnceLock::new(),
+            logins: OnceLock::new(),
             random: Mutex::new((vec![0; RANDOM_POOL_BYTES], RANDOM_POOL_BYTES)),
             lock_wait_us: lock_wait_ms.saturating_mul(1_000),
             by_hand: AtomicBool::new(false),
@@ -394,6 +399,18 @@ impl Engine {
         let _ = self.inner.served.set(Box::new(served));
     }
 
+    /// Says once what keeps the logins and keys of accounts that are made here. Without it CREATE USER refuses passwords.
+    pub fn keep_logins(&self, logins: Arc<dyn Logins>) {
+        // Whoever comes later would keep the same.
+        let _ = self.inner.logins.set(logins);
+    }
+
+    /// Whose password a client from this host has to know that gives this user name.
+    pub fn login_name(&self, user: &str, host: &str) -> Option<AccountName> {
+        let found = self.inner.login(&self.inner.published.load(), user, host)?;
+        Some(AccountName { user: found.name, host: found.host })
+    }
+
     /// Statements that clients have sent.
     pub fn questions(&self) -> u64 {
         self.inner.tally(None).questions()
@@ -419,11 +436,7 @@ pub enum Step {
 impl Inner {
     pub(crate) fn new_core(self: &Arc<Self>, options: &SessionOptions) -> Result<Box<Core>, SqlError> {
         let published = self.published.load();
-        let account = published
-            .access
-            .accounts()
-            .into_iter()
-            .find(|a| a.name == options.user && self.may_act(&published, a.id));
+        let account = self.login(&published, &options.user, &options.host);
         let Some(account) = account else {
             let why = match published.access.role(self.node) {
                 None => {
@@ -438,6 +451,8 @@ impl Inner {
         let globals = self.globals.clone();
         let mut state =
             SessionState::new(globals, options.connection_id, &options.user, &options.host, &name);
+        let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        state.roles = roles::begin(&published.access, account.id, now);
         if let Some(db) = &options.database {
             state.use_database(&published.catalog, db)?;
         }
@@ -453,6 +468,7 @@ impl Inner {
             account: account.id,
             handle,
             temporary: Temporary::default(),
+            powers: Default::default(),
             programs: Default::default(),
             inner: self.clone(),
             inside: 0,
@@ -465,6 +481,13 @@ impl Inner {
             busy: Vec::new(),
             row: Vec::new(),
         }))
+    }
+
+    /// The account that a client from this host means by a user name: of several the one with the most exact host.
+    fn login(&self, published: &Published, user: &str, host: &str) -> Option<p2pdb_access::AccountView> {
+        let accounts = published.access.accounts().into_iter();
+        let named = accounts.filter(|a| !a.is_role && a.name == user && host_matches(&a.host, host));
+        named.filter(|a| self.may_act(published, a.id)).max_by_key(|a| host_rank(&a.host))
     }
 
     /// Readers serve logins too, though they write nothing: a delegation is not asked of them.

@@ -9,6 +9,7 @@ use p2pdb_dag::ChainFrontier;
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::RowChange;
 use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Value};
+use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
@@ -89,6 +90,12 @@ impl virtuals::Environment for Environment<'_> {
         self.inner.published.load().access.accounts().into_iter().map(|a| (a.name, a.host)).collect()
     }
 
+    fn granted(&self) -> Vec<Granted> {
+        let published = self.inner.published.load();
+        let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
+        granted(&published.access, now)
+    }
+
     fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError> {
         let rows = match table {
             "conflicts" => self.conflicts(),
@@ -136,6 +143,29 @@ impl virtuals::Environment for Environment<'_> {
             .unwrap_or(low)
             .saturating_add(1)
     }
+}
+
+/// What everybody was granted.
+fn granted(access: &p2pdb_access::Access, now: p2pdb_model::Stamp) -> Vec<Granted> {
+    let accounts = access.accounts();
+    let names: HashMap<AccountId, AccountName> = accounts
+        .iter()
+        .map(|a| (a.id, AccountName { user: a.name.clone(), host: a.host.clone() }))
+        .chain([(AccountId::ROW_OWNER, AccountName { user: ROW_OWNER.to_owned(), host: "%".to_owned() })])
+        .collect();
+    let of = |id: AccountId, is_role: bool| {
+        let view = access.grants(id, now);
+        let roles = view.roles.iter().filter_map(|r| Some((names.get(&r.role)?.clone(), r.admin)));
+        let roles: Vec<(AccountName, bool)> = roles.collect();
+        let default_roles = match &view.default_roles {
+            Some(ids) => ids.iter().filter_map(|id| names.get(id).cloned()).collect(),
+            None => roles.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        Granted { name: names.get(&id).cloned(), is_role, on: view.on, roles, default_roles }
+    };
+    let everybody = accounts.iter().map(|a| of(a.id, a.is_role));
+    let owner = of(AccountId::ROW_OWNER, true);
+    everybody.chain((!owner.on.is_empty()).then_some(owner)).collect()
 }
 
 /// What people call the accounts.

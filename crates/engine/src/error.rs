@@ -22,6 +22,9 @@ pub enum EngineError {
     /// The caller asked for something that the realm does not allow.
     #[error("{0}")]
     Refused(String),
+    /// The account was not granted what its changes need.
+    #[error("the transaction would be void: {0}")]
+    Denied(p2pdb_access::Reason),
     /// The disk is full, as another statement of the group found; the words for a client.
     #[error("{0}")]
     Full(String),
@@ -39,6 +42,7 @@ impl EngineError {
             EngineError::Stopping => SqlError::new(1053, "08S01", "Server shutdown in progress"),
             EngineError::Block(Refusal::TooLarge { .. }) => transaction_too_large(),
             EngineError::Block(_) | EngineError::State(_) => SqlError::new(1105, "HY000", self.to_string()),
+            EngineError::Denied(_) => SqlError::new(1142, "42000", format!("Command denied: {self}")),
             EngineError::Refused(why) => SqlError::new(1290, "HY000", why.clone()),
         }
     }

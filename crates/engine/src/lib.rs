@@ -5,7 +5,8 @@
 //! ([`Engine::ingest`]). Waiting is a [`Wait`]: blocked on, or called back. What a session may rely on is in
 //! `docs/transactions.md`.
 
-pub mod api;
+pub mod accounts;
+mod api;
 mod arrive;
 mod calls;
 mod car;
@@ -21,10 +22,12 @@ mod job;
 mod local;
 mod logged;
 mod members;
+mod powers;
 mod program;
 mod queue;
 mod read_set;
 pub mod realm;
+mod roles;
 mod row_notes;
 mod rules;
 mod run;
@@ -41,6 +44,7 @@ mod wait;
 mod words;
 mod writer;
 
+pub use accounts::Logins;
 pub use api::*;
 pub use arrive::{Announced, Arrived, Ingest};
 pub use check::{Finding, Progress as VerifyProgress, Report};

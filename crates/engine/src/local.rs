@@ -19,7 +19,8 @@ use crate::constraints::{
     BoundCheck, bind_checks, check, clashing, duplicate, duplicate_seen, gone, of_index, with_generated,
 };
 use crate::core::Core;
-use crate::error::store_to_sql;
+use crate::error::{EngineError, store_to_sql};
+use crate::powers;
 use crate::program::{functions, triggers};
 use crate::row_notes::RowNotes;
 use crate::run;
@@ -660,6 +661,9 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
             }
         };
     }
+    if let Some(statement) = &plan.account {
+        return crate::accounts::run(w, core, statement);
+    }
     for (sql, error) in &plan.checks {
         let found = w.db().query_one(sql, (), |row| row.to_values());
         if let Some(row) = found.map_err(|e| of_index(None, run::failed(&e, core)))? {
@@ -667,7 +671,10 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
         }
     }
     if !plan.changes.is_empty() {
-        w.schema(plan.changes.clone()).map_err(|e| e.to_sql())?;
+        w.schema(plan.changes.clone()).map_err(|e| match e {
+            EngineError::Denied(_) => powers::schema_denied(&core.state, &w.base(), &plan.changes),
+            e => e.to_sql(),
+        })?;
     }
     let info = if plan.counts { "Records: 0  Duplicates: 0  Warnings: 0" } else { "" };
     Ok(Outcome { affected: plan.affected, info: info.to_owned(), ..Outcome::default() })

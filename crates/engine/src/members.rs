@@ -78,7 +78,7 @@ impl Engine {
             if role.writes() {
                 for key in &keys {
                     let public = public_key(key);
-                    if let Some(a) = w.access.accounts().into_iter().find(|a| a.key == public) {
+                    if let Some(a) = w.access.accounts().into_iter().find(|a| a.key == Some(public)) {
                         let realm = w.realm();
                         changes.push(delegation(a.id, Delegate::Ticket(ticket), None, key, Some(&realm)));
                     }

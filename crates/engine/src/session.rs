@@ -478,8 +478,22 @@ impl Session {
         Ok(Some(typed))
     }
 
+    /// The account may do what the statement does.
+    fn may(&mut self, needs: &[p2pdb_sql::needs::Need]) -> Result<(), SqlError> {
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let published = self.inner.published.load();
+        let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
+        let core = self.core.as_mut().expect("invariant: the core is here while a statement runs");
+        core.powers.check(&published.access, core.account, &core.state, now, needs)
+    }
+
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
+        if let Err(e) = self.may(&statement.compiled().plan.needs) {
+            return self.finish(Err(e));
+        }
         match &statement.compiled().plan.kind {
             PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Insert(_) => self.write(bound),
@@ -616,6 +630,10 @@ impl Session {
     pub fn reset(&mut self) {
         self.forget();
         self.state().reset();
+        let published = self.inner.published.load();
+        let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
+        let account = self.core().account;
+        self.state().roles = crate::roles::begin(&published.access, account, now);
     }
 
     /// COM_CHANGE_USER, after its authentication.

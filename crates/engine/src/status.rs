@@ -135,15 +135,24 @@ fn rights(access: &Access) -> Fingerprint {
         elements.push(element(&[b"member", &m.node.0, &role, m.name.as_bytes()]));
     }
     for a in access.accounts() {
-        let owner = [u8::from(a.owner)];
-        elements.push(element(&[
-            b"account",
-            &a.id.0,
-            a.name.as_bytes(),
-            a.host.as_bytes(),
-            &a.key.0,
-            &owner,
-        ]));
+        let kind = [u8::from(a.owner), u8::from(a.is_role)];
+        let named = [a.name.as_bytes(), a.host.as_bytes()];
+        elements.push(element(&[b"account", &a.id.0, named[0], named[1], &kind]));
+        for key in a.key.iter().chain(&a.further_keys) {
+            elements.push(element(&[b"key", &a.id.0, &key.0]));
+        }
+        let grants = access.grants(a.id, Stamp(0));
+        for (on, rights) in &grants.on {
+            let on = on.map(|id| id.0.to_vec()).unwrap_or_default();
+            elements.push(element(&[b"grant", &a.id.0, &on, &rights.whole.0.to_be_bytes()]));
+            for (tag, p) in &rights.columns {
+                let (tag, p) = (tag.0.to_be_bytes(), p.0.to_be_bytes());
+                elements.push(element(&[b"column grant", &a.id.0, &on, &tag, &p]));
+            }
+        }
+        for r in &grants.roles {
+            elements.push(element(&[b"role", &a.id.0, &r.role.0, &[u8::from(r.admin)]]));
+        }
         for d in &a.delegates {
             let (kind, to) = match d {
                 Delegate::Node(node) => (&b"node"[..], node.0),

@@ -58,6 +58,9 @@ pub(crate) trait Tables {
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError>;
 
+    /// The writer; none where only temporary tables are.
+    fn writer(&mut self) -> Option<&mut Writer>;
+
     /// Carries a decision about a conflict out; false where there is nothing to decide.
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError>;
 }
@@ -138,6 +141,10 @@ impl Tables for Writer {
 
     fn schema(&mut self, changes: Vec<SchemaChange>) -> Result<(), EngineError> {
         Writer::schema(self, changes)
+    }
+
+    fn writer(&mut self) -> Option<&mut Writer> {
+        Some(self)
     }
 
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError> {
@@ -228,6 +235,10 @@ impl Tables for OwnTables<'_> {
 
     fn schema(&mut self, _: Vec<SchemaChange>) -> Result<(), EngineError> {
         Err(EngineError::State("a change of the schema outside of the writer".to_owned()))
+    }
+
+    fn writer(&mut self) -> Option<&mut Writer> {
+        None
     }
 
     fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<bool, EngineError> {

@@ -192,7 +192,10 @@ impl Writer {
             let tx = body.body.transactions().get(transaction as usize).ok_or_else(lost)?;
             let account = *body.body.accounts().get(tx.account()).ok_or_else(lost)?;
             let site = self.site_of(&record)?;
-            access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
+            access.note_objects(&site.past, tx.changes());
+            if Access::is_access(tx.changes()) {
+                access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
+            }
         }
         Ok(access)
     }
@@ -445,9 +448,16 @@ impl Writer {
         changes: Vec<Change>,
         finalized: Option<LocalChanges>,
     ) -> Result<(), EngineError> {
+        let (node, known) = (self.node, self.access.clone());
         let open = self.open_block()?;
         let access = Access::is_access(&changes).then(|| changes.clone());
         open.merges |= changes.iter().any(|c| matches!(c, Change::Schema(_)));
+        let site = Site::now(node, open.stamp);
+        if access.is_none()
+            && let p2pdb_access::Verdict::Void(why) = known.judge_rows(&site, 0, account, layouts, &changes)
+        {
+            return Err(EngineError::Denied(why));
+        }
         let n = open.body.push(account, layouts, changes)?;
         open.accounts.push(account);
         open.finalized.extend(finalized);
@@ -527,7 +537,9 @@ impl Writer {
         let capture = self.db.set_capture(false);
         // It goes the way of an arriving block: sealed first, then applied.
         self.seal_open()?;
-        self.push(account, &[], changes.into_iter().map(Change::Schema).collect(), None)?;
+        let shown = |change| Change::Schema(self.catalog.show_home(change));
+        let changes = changes.into_iter().map(shown).collect();
+        self.push(account, &[], changes, None)?;
         self.seal_open()?;
         self.db.set_capture(capture);
         Ok(())
@@ -567,16 +579,34 @@ impl Writer {
         account: AccountId,
         changes: Vec<AccessChange>,
     ) -> Result<(), EngineError> {
+        match self.try_access(account, changes)? {
+            Some(reason) => Err(EngineError::Refused(reason.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// The same; why they would be void, if they would.
+    pub(crate) fn try_access(
+        &mut self,
+        account: AccountId,
+        changes: Vec<AccessChange>,
+    ) -> Result<Option<p2pdb_access::Reason>, EngineError> {
         let site = self.tx_site()?;
         let changes: Vec<Change> = changes.into_iter().map(Change::Access).collect();
         let now = Site::now(self.node, site.stamp);
-        let verdict = self.access.would_be(&now, account, &changes, |cid| self.past_of(cid))?;
+        let Writer { access, dag, db, .. } = self;
+        let access = Arc::make_mut(access);
+        let verdict = access.would_be(&now, account, &changes, |cid| past_of(dag, db, cid))?;
         if let p2pdb_access::Verdict::Void(reason) = verdict {
-            return Err(EngineError::Refused(reason.to_string()));
+            return Ok(Some(reason));
         }
+        // What it voids or brings back is merged, not written by anybody.
+        let capture = self.db.set_capture(false);
         self.push(account, &[], changes, None)?;
         // The fold wants the real block.
-        self.seal_open()
+        self.seal_open()?;
+        self.db.set_capture(capture);
+        Ok(None)
     }
 
     // ---- sealing
@@ -633,11 +663,16 @@ impl Writer {
             let ask = |a, b| ancestry.ask(a, b);
             by_rules(|| self.merger.record(&self.db, &ask, open.finalized, full.index()))?;
         }
+        let past = placed.past();
+        for tx in full.body().transactions() {
+            self.note_objects(&past, tx.changes());
+        }
+        let mut judged = Vec::new();
         for (n, account, changes) in open.access {
-            self.insert_access(&placed, n, account, &changes)?;
+            judged.push(self.insert_access(&placed, n, account, &changes)?);
         }
         self.made.push(full);
-        Ok(())
+        self.follow(judged)
     }
 
     /// Puts a block of our own into DAG and log.
@@ -708,6 +743,13 @@ impl Writer {
     pub(crate) fn after_merge(&mut self, applied: store::Applied) {
         if applied.schema_changed {
             self.adopt_catalog();
+        }
+    }
+
+    /// Takes note of where schema objects are made, if these changes make any.
+    pub(crate) fn note_objects(&mut self, past: &p2pdb_dag::Past, changes: &[Change]) {
+        if changes.iter().any(|c| c.shown_home().is_some()) {
+            Arc::make_mut(&mut self.access).note_objects(past, changes);
         }
     }
 
@@ -829,7 +871,7 @@ pub(crate) fn access_positions(full: &FullBlock) -> Vec<Position> {
     let mut found = Vec::new();
     for (t, tx) in full.body().transactions().iter().enumerate() {
         for (c, change) in tx.changes().iter().enumerate() {
-            if matches!(change, Change::Access(_)) {
+            if change.bears_on_verdicts() {
                 found.push(Position { transaction: t as u32, change: c as u32 });
             }
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::cell::CellKind;
-use crate::change::WriteOrder;
+use crate::change::{SchemaChange, WriteOrder};
 use crate::ids::{ColumnTag, ObjectId, ObjectKind, hex};
 use crate::schema::*;
 use crate::types::SqlType;
@@ -220,6 +220,9 @@ impl Column {
 /// Columns of a table (MySQL 8.0 Reference Manual, Limits on Table Column Count: InnoDB). Where two sides together add more,
 /// the last by position are not shown.
 pub const COLUMNS_MAX: usize = 1017;
+
+/// How often the id of a new object is hashed on at most, while others have what comes out.
+const HASHED_ON_MAX: usize = 64;
 
 /// What the name of a column begins with that stands for an expression in an index (as in MySQL).
 pub const HIDDEN_PREFIX: &str = "!hidden!";
@@ -560,6 +563,27 @@ impl Catalog {
     /// The foreign keys that point at this table: (child table, index into its `foreign_keys`).
     pub fn referenced_by(&self, parent: ObjectId) -> &[(ObjectId, usize)] {
         self.referenced_by.get(&parent).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A change as the log has it: one that makes an object says what its id was derived after.
+    pub fn show_home(&self, mut change: SchemaChange) -> SchemaChange {
+        let SchemaChange::Put { id, kind, parent, name: Some(name), definition: Some(_), after, .. } =
+            &mut change
+        else {
+            return change;
+        };
+        let name = if kind.ignores_case() { name.to_lowercase() } else { name.clone() };
+        let mut next = self.freed.get(&(*parent, name.clone())).cloned();
+        // An id that was taken is hashed on.
+        for _ in 0..HASHED_ON_MAX {
+            let derived = ObjectId::derive(*kind, *parent, &name, next.as_deref());
+            if derived == *id {
+                *after = next;
+                break;
+            }
+            next = Some(derived.0.to_vec());
+        }
+        change
     }
 
     /// The id for a new object of this name: another one than any dropped or renamed before it.

@@ -11,8 +11,11 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::access;
+pub use crate::access::{AccessChange, Delegate, Keep, Rights, Role, SeenTip};
 use crate::cell::CellEdit;
-use crate::ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, ObjectKind, PublicKey};
+pub use crate::id_class::IdClass;
+use crate::ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, ObjectKind};
 use crate::schema::Definition;
 use crate::stamp::Stamp;
 use crate::value::{RowKey, Value};
@@ -98,6 +101,24 @@ pub enum Change {
     Schema(SchemaChange),
     /// On members, accounts, delegations or the rules.
     Access(AccessChange),
+}
+
+impl Change {
+    /// Where a schema object was made, if this change makes it and its id follows from that ([`ObjectId::derive`]): the
+    /// object, its kind, what it was made in.
+    pub fn shown_home(&self) -> Option<(ObjectId, ObjectKind, ObjectId)> {
+        let Change::Schema(SchemaChange::Put { id, kind, parent, name: Some(name), after, .. }) = self else {
+            return None;
+        };
+        let name = if kind.ignores_case() { name.to_lowercase() } else { name.clone() };
+        let derived = ObjectId::derive(*kind, *parent, &name, after.as_deref());
+        (derived == *id).then_some((*id, *kind, *parent))
+    }
+
+    /// Verdicts on others hang on it: a change of access, or one that shows where an object was made.
+    pub fn bears_on_verdicts(&self) -> bool {
+        matches!(self, Change::Access(_)) || self.shown_home().is_some()
+    }
 }
 
 /// An effect on one row.
@@ -197,205 +218,15 @@ pub enum SchemaChange {
         definition: Option<Box<Definition>>,
         /// A column's place: columns are shown in ascending order of it.
         position: Option<u64>,
+        /// What the id was derived after ([`ObjectId::derive`]), where that was something. With it the first `Put` of an
+        /// object shows that the object was made in `parent`, which nobody can claim of another one.
+        after: Option<Vec<u8>>,
     },
     /// The object goes with all below it, as far as the author had seen it.
     Drop {
         /// The object.
         id: ObjectId,
     },
-}
-
-/// A member's role.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Role {
-    /// Stores and serves, holds no rows in tables of its own use; writes nothing.
-    Relay = 0,
-    /// Reads; writes nothing.
-    Reader = 1,
-    /// Reads and writes.
-    Writer = 2,
-    /// Writes, and changes members.
-    Owner = 3,
-}
-
-impl Role {
-    /// The role with this number in the log.
-    pub fn from_u8(n: u8) -> Option<Self> {
-        [Role::Relay, Role::Reader, Role::Writer, Role::Owner].into_iter().find(|r| *r as u8 == n)
-    }
-
-    /// The role's name, lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Relay => "relay",
-            Role::Reader => "reader",
-            Role::Writer => "writer",
-            Role::Owner => "owner",
-        }
-    }
-
-    /// The role of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        (0..=3).filter_map(Role::from_u8).find(|r| r.name() == name)
-    }
-
-    /// May author transactions.
-    pub fn writes(self) -> bool {
-        self >= Role::Writer
-    }
-}
-
-/// A share of every table's AUTO_INCREMENT values, which one writer draws from (stride 1: all of them).
-///
-/// Shares are dealt and split like residue classes (`offset` modulo `stride`; the parts of a class are the classes of a
-/// multiple of its stride that lie in it), but they stand for *intervals* of a column's values ([`IdClass::interval`]), so
-/// that every writer's values are dense, and the first writer's begin at 1 whoever joins later.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct IdClass {
-    /// Residue, less than `stride`.
-    pub offset: u64,
-    /// Modulus, at least 1.
-    pub stride: u64,
-}
-
-impl IdClass {
-    /// Every id: the class of a realm's only writer.
-    pub const ALL: IdClass = IdClass { offset: 0, stride: 1 };
-
-    /// The greatest value that is shared out where a column could hold more: 2^53-1, which every client language
-    /// represents exactly.
-    pub const SHARED_MAX: u64 = (1 << 53) - 1;
-
-    /// The values of this share in a column that holds at most `max`: those greater than the first number and at most
-    /// the second. `None` for a stride that is no power of two, which nobody deals.
-    ///
-    /// The bits of the residue, reversed, are the interval's place: so the parts of a class lie inside its interval.
-    pub fn interval(self, max: u64) -> Option<(u64, u64)> {
-        if self.stride == 1 {
-            return Some((0, max));
-        }
-        if !self.stride.is_power_of_two() {
-            return None;
-        }
-        let place = self.offset.reverse_bits() >> (u64::BITS - self.stride.trailing_zeros());
-        let max = u128::from(max.min(Self::SHARED_MAX));
-        let bound = |n: u64| (max * u128::from(n) / u128::from(self.stride)) as u64;
-        Some((bound(place), bound(place + 1)))
-    }
-}
-
-/// How far a chain had been seen, as a removal writes it down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct SeenTip {
-    /// CID of the chain's first block.
-    pub chain: Cid,
-    /// The last sequence number seen.
-    pub seq: u64,
-    /// The block at that number.
-    pub tip: Cid,
-}
-
-/// An effect on members, accounts, delegations or the rules.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AccessChange {
-    /// The realm begins (only in its genesis block): its name; the author becomes its first owner.
-    Genesis {
-        /// A name for people.
-        name: String,
-        /// 16 random bytes, so that two realms are never one.
-        nonce: [u8; 16],
-    },
-    /// A ticket is enrolled: whoever holds its private key may be admitted.
-    Ticket {
-        /// The ticket's public key.
-        key: PublicKey,
-        /// The role that it gives.
-        role: Role,
-        /// Not after, milliseconds since the Unix epoch (judged by the admission's stamp).
-        expires_ms: Option<u64>,
-        /// How many nodes it may admit.
-        uses: u32,
-    },
-    /// A node becomes a member.
-    Admit {
-        /// The node.
-        node: NodeId,
-        /// Its role.
-        role: Role,
-        /// The ticket it came with and the ticket key's signature over the node
-        /// (domain `p2pdb/admission/v1`); none when an owner admits a node by its key.
-        ticket: Option<(PublicKey, Vec<u8>)>,
-        /// The AUTO_INCREMENT class dealt to it, for writers.
-        ids: Option<IdClass>,
-        /// The dealer's own class from here on.
-        dealer_ids: Option<IdClass>,
-        /// A name for people.
-        name: String,
-    },
-    /// A node is removed: what it wrote beyond `seen` is void.
-    Remove {
-        /// The node.
-        node: NodeId,
-        /// Its chains as the remover had seen them.
-        seen: Vec<SeenTip>,
-    },
-    /// An account begins.
-    Account {
-        /// Its id, [`AccountId::derive`]d.
-        id: AccountId,
-        /// User name.
-        name: String,
-        /// Host pattern, `%` for any.
-        host: String,
-        /// Its first public key.
-        key: PublicKey,
-        /// Holds all privileges (the realm's creator).
-        owner: bool,
-    },
-    /// An account's key says: this node, or the bearer of this ticket, may act for the account.
-    Delegate {
-        /// The account.
-        account: AccountId,
-        /// To whom.
-        to: Delegate,
-        /// Not after, milliseconds since the Unix epoch.
-        until_ms: Option<u64>,
-        /// The account key's signature (domain `p2pdb/delegation/v1`).
-        signature: Vec<u8>,
-    },
-    /// A delegation ends; what was done by it beyond `seen` is void.
-    Undelegate {
-        /// The account.
-        account: AccountId,
-        /// From whom it is taken.
-        from: Delegate,
-        /// The node's chains as seen.
-        seen: Vec<SeenTip>,
-    },
-    /// The realm goes over to another rules number.
-    Rules {
-        /// The new number.
-        rules: u32,
-    },
-    /// A member starts another chain after a restore and asks for nothing, or is dealt a fresh class.
-    DealIds {
-        /// The writer.
-        node: NodeId,
-        /// Its new class.
-        ids: IdClass,
-        /// The dealer's own class from here on.
-        dealer_ids: Option<IdClass>,
-    },
-}
-
-/// Who may act for an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Delegate {
-    /// This node.
-    Node(NodeId),
-    /// A node admitted with this ticket.
-    Ticket(PublicKey),
 }
 
 /// Where in the log a change stands; with [`WriteOrder`] the identity of a version.
@@ -454,110 +285,77 @@ pub mod op {
     pub const RULES: u8 = 39;
     /// AUTO_INCREMENT class dealt.
     pub const DEAL_IDS: u8 = 40;
+    /// A key more for an account.
+    pub const ADD_KEY: u8 = 41;
+    /// A key less.
+    pub const DROP_KEY: u8 = 42;
+    /// Role begun.
+    pub const NEW_ROLE: u8 = 43;
+    /// Account or role dropped.
+    pub const DROP_ACCOUNT: u8 = 44;
+    /// Account or role renamed.
+    pub const RENAME_ACCOUNT: u8 = 45;
+    /// Privileges granted.
+    pub const GRANT: u8 = 46;
+    /// Privileges revoked.
+    pub const REVOKE: u8 = 47;
+    /// Role granted.
+    pub const GRANT_ROLE: u8 = 48;
+    /// Role revoked.
+    pub const REVOKE_ROLE: u8 = 49;
+    /// Default roles.
+    pub const DEFAULT_ROLES: u8 = 50;
+}
+
+// Every change is an array that begins with its op; elements follow in the order of the fields.
+macro_rules! seq {
+    ($s:expr; $($item:expr),+ $(,)?) => {{
+        let mut q = $s.serialize_seq(Some([$($crate::change::seq!(@one $item)),+].len()))?;
+        $(q.serialize_element(&$item)?;)+
+        q.end()
+    }};
+    (@one $item:expr) => { () };
+}
+pub(crate) use seq;
+
+/// The next element, which must be there.
+pub(crate) fn need<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(a: &mut A) -> Result<T, A::Error> {
+    a.next_element()?.ok_or_else(|| de::Error::custom("a change with an element missing"))
 }
 
 impl Serialize for Change {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        // Every change is an array that begins with its op; elements follow in the order of the fields.
-        macro_rules! seq {
-            ($($item:expr),+ $(,)?) => {{
-                let mut q = s.serialize_seq(Some([$(seq!(@one $item)),+].len()))?;
-                $(q.serialize_element(&$item)?;)+
-                q.end()
-            }};
-            (@one $item:expr) => { () };
-        }
         match self {
             Change::Row(RowChange::Insert { layout, key, generated, values }) => {
                 let op = if *generated { op::INSERT_GENERATED } else { op::INSERT };
                 match key {
-                    None => seq!(op, layout, values),
-                    Some(key) => seq!(op, layout, values, key),
+                    None => seq!(s; op, layout, values),
+                    Some(key) => seq!(s; op, layout, values, key),
                 }
             }
             Change::Row(RowChange::Update { layout, key, values, cause }) => match cause {
-                None => seq!(op::UPDATE, layout, values, key),
-                Some(cause) => seq!(op::UPDATE, layout, values, key, cause),
+                None => seq!(s; op::UPDATE, layout, values, key),
+                Some(cause) => seq!(s; op::UPDATE, layout, values, key, cause),
             },
-            Change::Row(RowChange::Edit { layout, key, edits }) => seq!(op::EDIT, layout, edits, key),
+            Change::Row(RowChange::Edit { layout, key, edits }) => seq!(s; op::EDIT, layout, edits, key),
             Change::Row(RowChange::Delete { layout, key, cause }) => match cause {
-                None => seq!(op::DELETE, layout, key),
-                Some(cause) => seq!(op::DELETE, layout, key, cause),
+                None => seq!(s; op::DELETE, layout, key),
+                Some(cause) => seq!(s; op::DELETE, layout, key, cause),
             },
-            Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position }) => {
-                seq!(op::PUT, id, *kind as u8, parent, name, definition, position)
+            Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position, after }) => {
+                let kind = *kind as u8;
+                match after {
+                    None => seq!(s; op::PUT, id, kind, parent, name, definition, position),
+                    Some(after) => {
+                        let after = serde_bytes::Bytes::new(after);
+                        seq!(s; op::PUT, id, kind, parent, name, definition, position, after)
+                    }
+                }
             }
-            Change::Schema(SchemaChange::Drop { id }) => seq!(op::DROP, id),
-            Change::Access(a) => match a {
-                AccessChange::Genesis { name, nonce } => {
-                    seq!(op::GENESIS, name, serde_bytes::Bytes::new(nonce))
-                }
-                AccessChange::Ticket { key, role, expires_ms, uses } => {
-                    seq!(op::TICKET, key, *role as u8, expires_ms, uses)
-                }
-                AccessChange::Admit { node, role, ticket, ids, dealer_ids, name } => {
-                    let ticket = ticket.as_ref().map(|(k, s)| (k, serde_bytes::Bytes::new(s)));
-                    seq!(op::ADMIT, node, *role as u8, ticket, pair(ids), pair(dealer_ids), name)
-                }
-                AccessChange::Remove { node, seen } => seq!(op::REMOVE, node, tips(seen)),
-                AccessChange::Account { id, name, host, key, owner } => {
-                    seq!(op::ACCOUNT, id, name, host, key, owner)
-                }
-                AccessChange::Delegate { account, to, until_ms, signature } => {
-                    let (kind, key) = to.parts();
-                    let signature = serde_bytes::Bytes::new(signature);
-                    seq!(op::DELEGATE, account, kind, key, until_ms, signature)
-                }
-                AccessChange::Undelegate { account, from, seen } => {
-                    let (kind, key) = from.parts();
-                    seq!(op::UNDELEGATE, account, kind, key, tips(seen))
-                }
-                AccessChange::Rules { rules } => seq!(op::RULES, rules),
-                AccessChange::DealIds { node, ids, dealer_ids } => {
-                    seq!(op::DEAL_IDS, node, pair(&Some(*ids)), pair(dealer_ids))
-                }
-            },
+            Change::Schema(SchemaChange::Drop { id }) => seq!(s; op::DROP, id),
+            Change::Access(a) => a.serialize(s),
         }
     }
-}
-
-impl Delegate {
-    fn parts(&self) -> (u8, PublicKey) {
-        match self {
-            Delegate::Node(n) => (0, PublicKey(n.0)),
-            Delegate::Ticket(k) => (1, *k),
-        }
-    }
-
-    fn from_parts(kind: u8, key: PublicKey) -> Option<Self> {
-        match kind {
-            0 => Some(Delegate::Node(NodeId(key.0))),
-            1 => Some(Delegate::Ticket(key)),
-            _ => None,
-        }
-    }
-}
-
-fn pair(c: &Option<IdClass>) -> Option<(u64, u64)> {
-    c.map(|c| (c.offset, c.stride))
-}
-
-fn class(p: Option<(u64, u64)>) -> Result<Option<IdClass>, &'static str> {
-    match p {
-        None => Ok(None),
-        Some((offset, stride)) if (1..=1 << 32).contains(&stride) && offset < stride => {
-            Ok(Some(IdClass { offset, stride }))
-        }
-        Some(_) => Err("an AUTO_INCREMENT class whose residue is not below its modulus"),
-    }
-}
-
-fn tips(seen: &[SeenTip]) -> Vec<(Cid, u64, Cid)> {
-    seen.iter().map(|t| (t.chain, t.seq, t.tip)).collect()
-}
-
-fn seen(tips: Vec<(Cid, u64, Cid)>) -> Vec<SeenTip> {
-    tips.into_iter().map(|(chain, seq, tip)| SeenTip { chain, seq, tip }).collect()
 }
 
 impl<'de> Deserialize<'de> for Change {
@@ -576,12 +374,6 @@ impl<'de> Visitor<'de> for ChangeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut a: A) -> Result<Change, A::Error> {
-        fn need<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(a: &mut A) -> Result<T, A::Error> {
-            a.next_element()?.ok_or_else(|| de::Error::custom("a change with an element missing"))
-        }
-        fn role<E: de::Error>(n: u8) -> Result<Role, E> {
-            Role::from_u8(n).ok_or_else(|| E::custom("unknown role"))
-        }
         let op: u8 = need(&mut a)?;
         let change = match op {
             op::INSERT | op::INSERT_GENERATED => Change::Row(RowChange::Insert {
@@ -616,72 +408,11 @@ impl<'de> Visitor<'de> for ChangeVisitor {
                     return Err(de::Error::custom("a definition of another kind of object"));
                 }
                 let position = need(&mut a)?;
-                Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position })
+                let after = a.next_element::<serde_bytes::ByteBuf>()?.map(serde_bytes::ByteBuf::into_vec);
+                Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position, after })
             }
             op::DROP => Change::Schema(SchemaChange::Drop { id: need(&mut a)? }),
-            op::GENESIS => {
-                let name = need(&mut a)?;
-                let nonce: serde_bytes::ByteBuf = need(&mut a)?;
-                let nonce = nonce
-                    .as_slice()
-                    .try_into()
-                    .map_err(|_| de::Error::custom("a nonce that is not 16 bytes"))?;
-                Change::Access(AccessChange::Genesis { name, nonce })
-            }
-            op::TICKET => Change::Access(AccessChange::Ticket {
-                key: need(&mut a)?,
-                role: role(need(&mut a)?)?,
-                expires_ms: need(&mut a)?,
-                uses: need(&mut a)?,
-            }),
-            op::ADMIT => {
-                let (node, r) = (need(&mut a)?, role(need(&mut a)?)?);
-                let ticket: Option<(PublicKey, serde_bytes::ByteBuf)> = need(&mut a)?;
-                let ids = class(need(&mut a)?).map_err(de::Error::custom)?;
-                let dealer_ids = class(need(&mut a)?).map_err(de::Error::custom)?;
-                Change::Access(AccessChange::Admit {
-                    node,
-                    role: r,
-                    ticket: ticket.map(|(k, s)| (k, s.into_vec())),
-                    ids,
-                    dealer_ids,
-                    name: need(&mut a)?,
-                })
-            }
-            op::REMOVE => {
-                Change::Access(AccessChange::Remove { node: need(&mut a)?, seen: seen(need(&mut a)?) })
-            }
-            op::ACCOUNT => Change::Access(AccessChange::Account {
-                id: need(&mut a)?,
-                name: need(&mut a)?,
-                host: need(&mut a)?,
-                key: need(&mut a)?,
-                owner: need(&mut a)?,
-            }),
-            op::DELEGATE => {
-                let account = need(&mut a)?;
-                let to = Delegate::from_parts(need(&mut a)?, need(&mut a)?)
-                    .ok_or_else(|| de::Error::custom("unknown kind of delegate"))?;
-                let until_ms = need(&mut a)?;
-                let signature: serde_bytes::ByteBuf = need(&mut a)?;
-                let signature = signature.into_vec();
-                Change::Access(AccessChange::Delegate { account, to, until_ms, signature })
-            }
-            op::UNDELEGATE => {
-                let account = need(&mut a)?;
-                let from = Delegate::from_parts(need(&mut a)?, need(&mut a)?)
-                    .ok_or_else(|| de::Error::custom("unknown kind of delegate"))?;
-                Change::Access(AccessChange::Undelegate { account, from, seen: seen(need(&mut a)?) })
-            }
-            op::RULES => Change::Access(AccessChange::Rules { rules: need(&mut a)? }),
-            op::DEAL_IDS => {
-                let node = need(&mut a)?;
-                let ids = class(need(&mut a)?)
-                    .map_err(de::Error::custom)?
-                    .ok_or_else(|| de::Error::custom("a deal without a class"))?;
-                let dealer_ids = class(need(&mut a)?).map_err(de::Error::custom)?;
-                Change::Access(AccessChange::DealIds { node, ids, dealer_ids })
-            }
+            op::GENESIS.. => Change::Access(access::read(op, &mut a)?),
             _ => {
                 return Err(de::Error::custom(format_args!("unknown kind of change {op}")));
             }
@@ -690,30 +421,5 @@ impl<'de> Visitor<'de> for ChangeVisitor {
             None => Ok(change),
             Some(_) => Err(de::Error::custom("a change with too many elements")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_partition_the_values_and_parts_lie_inside_their_class() {
-        for max in [127u64, 65_535, i32::MAX as u64, IdClass::SHARED_MAX] {
-            let mut all: Vec<_> = (0..8)
-                .map(|offset| IdClass { offset, stride: 8 }.interval(max).expect("a power of two"))
-                .collect();
-            all.sort_unstable();
-            assert_eq!((all[0].0, all[7].1), (0, max));
-            assert!(all.windows(2).all(|w| w[0].1 == w[1].0), "{all:?}");
-            let whole = IdClass { offset: 3, stride: 8 }.interval(max).expect("a power of two");
-            for part in 0..4 {
-                let (lo, hi) = IdClass { offset: 3 + 8 * part, stride: 32 }.interval(max).expect("it too");
-                assert!(whole.0 <= lo && hi <= whole.1);
-            }
-        }
-        assert_eq!(IdClass::ALL.interval(u64::MAX), Some((0, u64::MAX)));
-        assert_eq!(IdClass { offset: 0, stride: 8 }.interval(800), Some((0, 100)));
-        assert_eq!(IdClass { offset: 1, stride: 3 }.interval(800), None);
     }
 }

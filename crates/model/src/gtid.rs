@@ -37,6 +37,11 @@ impl GtidSet {
         join(intervals);
     }
 
+    /// The last number of this source.
+    pub fn last(&self, source: [u8; 16]) -> Option<u64> {
+        self.0.get(&source).and_then(|intervals| intervals.last()).map(|(_, last)| *last)
+    }
+
     /// Every GTID of this set is in the other.
     pub fn is_subset(&self, of: &GtidSet) -> bool {
         self.0.iter().all(|(source, intervals)| {

@@ -173,7 +173,39 @@ impl ObjectId {
     }
 }
 
+/// What a multicodec-tagged ed25519 public key begins with (<https://w3c-ccg.github.io/did-key-spec/>).
+const ED25519_PUB: [u8; 2] = [0xed, 0x01];
+
+impl PublicKey {
+    /// `did:key:z6Mk…`.
+    pub fn to_did(&self) -> String {
+        let bytes = [&ED25519_PUB[..], &self.0].concat();
+        format!("did:key:{}", multibase::encode(multibase::Base::Base58Btc, bytes))
+    }
+
+    /// Reads [`PublicKey::to_did`]; `None` for anything that is no ed25519 key.
+    pub fn from_did(text: &str) -> Option<Self> {
+        let (base, bytes) = multibase::decode(text.strip_prefix("did:key:")?).ok()?;
+        let key = bytes.strip_prefix(&ED25519_PUB)?;
+        Self::from_slice(key).filter(|_| base == multibase::Base::Base58Btc)
+    }
+}
+
 impl AccountId {
+    /// Who owns the row at hand: `p2pdb_owner` in GRANT and REVOKE. Every account has this role for the rows it owns.
+    pub const ROW_OWNER: AccountId = AccountId(*b"p2pdb-row-owner\0");
+
+    /// The role called `name`@`host`: one role, whoever creates it.
+    pub fn derive_role(name: &str, host: &str) -> Self {
+        let mut h = Sha256::new();
+        h.update(b"p2pdb/role/v1\0");
+        for part in [name, host] {
+            h.update((part.len() as u64).to_be_bytes());
+            h.update(part.as_bytes());
+        }
+        Self(truncate(h))
+    }
+
     /// The account called `name`@`host`, created with this first key.
     pub fn derive(name: &str, host: &str, key: &PublicKey) -> Self {
         let mut h = Sha256::new();
@@ -235,6 +267,18 @@ mod tests {
         assert_eq!(t(None), t(None));
         assert_ne!(t(None), t(Some(b"drop".as_slice())));
         assert_ne!(db, ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, "shop2", None));
+    }
+
+    #[test]
+    fn a_key_is_written_as_the_did_method_has_it() {
+        // An example of the specification of did:key.
+        let text = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
+        let key = PublicKey::from_did(text).unwrap();
+        assert_eq!(key.to_hex(), "2e6fcce36701dc791488e0d0b1745cc1e33a4c1c9fcc41c63bd343dbbe0970e6");
+        assert_eq!(key.to_did(), text);
+        for wrong in ["", "did:key:", "did:key:z6Mk", "did:web:x", &text[8..], &text.replace("z6", "m6")] {
+            assert_eq!(PublicKey::from_did(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! randomness arrive as arguments. What is written down in [`change`] is the content of the log and
 //! therefore frozen under a rules number (see `docs/block-format.md`).
 
+pub mod access;
 pub mod catalog;
 pub mod cell;
 pub mod change;
 pub mod decimal;
 pub mod fault;
 pub mod gtid;
+pub mod id_class;
 pub mod ids;
 pub mod json;
+pub mod privileges;
 pub mod schema;
 pub mod stamp;
 pub mod temporal;
@@ -24,6 +27,7 @@ pub use cell::{CellEdit, CellKind};
 pub use change::{Body, Change, Transaction};
 pub use gtid::GtidSet;
 pub use ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, RealmId};
+pub use privileges::Privileges;
 pub use stamp::Stamp;
 pub use types::SqlType;
 pub use value::{RowKey, Value, ValueRef};

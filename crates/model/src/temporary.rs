@@ -217,6 +217,7 @@ mod tests {
             name,
             definition: Some(Box::new(definition)),
             position: Some(at),
+            after: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! This crate knows neither sockets nor SQLite's API. It never executes anything.
 
+pub mod account;
 pub mod bind;
 pub mod collate;
 pub mod command;
@@ -17,6 +18,7 @@ pub mod execute;
 pub mod field;
 pub mod front;
 pub mod functions;
+pub mod needs;
 pub mod plan;
 pub mod present;
 pub mod routine;

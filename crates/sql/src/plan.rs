@@ -11,8 +11,10 @@ use std::sync::Arc;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::{ColumnTag, ObjectId, Value};
 
+use crate::account::{AccountStatement, Roles};
 use crate::error::SqlError;
 use crate::field::Field;
+use crate::needs::Need;
 
 /// A compiled statement.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Plan {
     pub earlier_warnings: EarlierWarnings,
     /// SQLite calls stored functions while it runs.
     pub functions: bool,
+    /// What the session's account needs to be granted for it.
+    pub needs: Vec<Need>,
 }
 
 /// What a statement does with the warnings of the one before it.
@@ -56,6 +60,7 @@ impl Plan {
             calls: Vec::new(),
             earlier_warnings: EarlierWarnings::default(),
             functions: false,
+            needs: Vec::new(),
         }
     }
 }
@@ -419,6 +424,8 @@ pub struct Ddl {
     pub affected: u64,
     /// CALL p2pdb.resolve: a decision about a conflict, in place of all above.
     pub resolve: Option<Resolve>,
+    /// A statement about accounts, in place of all above.
+    pub account: Option<Box<AccountStatement>>,
 }
 
 /// `CALL p2pdb.resolve('db.table', 'keep' | 'discard', key …)`.
@@ -489,6 +496,8 @@ pub enum SessionCommand {
     RollbackTo(String),
     /// RELEASE SAVEPOINT.
     Release(String),
+    /// SET ROLE.
+    SetRole(Roles),
     /// KILL: the connection, or only its query.
     Kill {
         /// Its id.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use p2pdb_model::types::Collation;
-use p2pdb_model::{Catalog, Value};
+use p2pdb_model::{AccountId, Catalog, Value};
 
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
@@ -320,6 +320,8 @@ pub struct SessionState {
     pub raised: Vec<Signalled>,
     /// What SELECT … INTO assigned to local variables.
     pub assigned: Vec<(usize, Value)>,
+    /// The roles in force, with their names as CURRENT_ROLE() gives them.
+    pub roles: Vec<(AccountId, String)>,
     /// What SHOW WARNINGS shows.
     pub warnings: Vec<Note>,
     /// How many warnings there were, kept or not (`@@warning_count`).
@@ -369,6 +371,7 @@ impl SessionState {
             locals: None,
             raised: Vec::new(),
             assigned: Vec::new(),
+            roles: Vec::new(),
             warnings: Vec::new(),
             warning_count: 0,
             earlier_warnings: Earlier::default(),

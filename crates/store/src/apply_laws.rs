@@ -214,6 +214,7 @@ fn retyped(table: ObjectId, c: &Column, ty: SqlType) -> Vec<SchemaChange> {
         name: None,
         definition: Some(Box::new(Definition::Column(ColumnDef { ty, ..c.def.clone() }))),
         position: None,
+        after: None,
     }]
 }
 

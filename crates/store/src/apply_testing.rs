@@ -555,6 +555,7 @@ impl<'a> Ddl<'a> {
             name: Some(name.to_owned()),
             definition: Some(Box::new(definition)),
             position: (kind == ObjectKind::Column).then_some(position),
+            after: None,
         });
         id
     }

@@ -71,7 +71,7 @@ pub(crate) fn append(
     let mut access = Vec::new();
     for (t, transaction) in body.transactions().iter().enumerate() {
         for (c, change) in transaction.changes().iter().enumerate() {
-            if matches!(change, Change::Access(_)) {
+            if change.bears_on_verdicts() {
                 access.push(Position { transaction: t as u32, change: c as u32 });
             }
         }

@@ -62,6 +62,8 @@ struct Client<'a> {
     stream: Stream,
     session: Option<Session>,
     login: Option<Login>,
+    /// What the account that logs in is called among the logins of this node.
+    login_name: String,
     statements: HashMap<u32, Prepared>,
     found_rows: bool,
     /// Statements that take longer are slow.
@@ -112,6 +114,7 @@ pub(super) async fn serve(
         stream: Stream::Plain(socket),
         session: None,
         login: None,
+        login_name: String::new(),
         statements: HashMap::new(),
         found_rows: false,
         slow: Duration::MAX,
@@ -264,13 +267,15 @@ impl Client<'_> {
                 }
             }
             Event::Login(login) => {
-                let credentials = self.door.logins.credentials(&login.user);
+                // An account that is not known here may be soon: the verifier is asked for its plain name.
+                let named = self.door.engine.login_name(&login.user, &self.host);
+                self.login_name = named.map_or_else(|| login.user.clone(), |n| super::login::file_name(&n));
+                let credentials = self.door.logins.credentials(&self.login_name);
                 self.login = Some(login);
                 self.connection.credentials(credentials);
             }
             Event::CheckPassword(password) => {
-                let user = self.login.as_ref().map_or("", |l| l.user.as_str());
-                let right = self.door.logins.check(user, password.as_bytes());
+                let right = self.door.logins.check(&self.login_name, password.as_bytes());
                 self.connection.password_checked(right);
             }
             Event::LoginProven => self.open_session().await,

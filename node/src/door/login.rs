@@ -1,16 +1,18 @@
-//! Who may log in here: user names and the verifiers of their passwords. Kept in `logins.json`, never replicated.
+//! Who may log in here: accounts and the verifiers of their passwords. Kept in `logins.json`, never replicated.
 //!
 //! Which accounts exist and what they may do stands in the log; this is only how a client proves to *this* node that
-//! it is one of them.
+//! it is one of them. The keys of accounts that were made here are in the [`Keystore`], locked with the same passwords.
 
 use std::collections::BTreeMap;
 
 use p2pdb_model::ids::{hex, unhex};
 use p2pdb_mysql::{AuthPlugin, Credentials, Verifiers};
+use p2pdb_sql::account::AccountName;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::datadir::{DataDir, DataDirError};
+use crate::keystore::Keystore;
 
 const FILE: &str = "logins.json";
 
@@ -26,7 +28,13 @@ struct Entry {
 #[derive(Debug)]
 pub struct Logins {
     dir: DataDir,
+    /// By user name; with `@host` behind it where that is not `%`.
     users: RwLock<BTreeMap<String, Verifiers>>,
+}
+
+/// What an account is called in the files of this node.
+pub(super) fn file_name(name: &AccountName) -> String {
+    if name.host == "%" { name.user.clone() } else { format!("{}@{}", name.user, name.host) }
 }
 
 impl Logins {
@@ -67,9 +75,18 @@ impl Logins {
     /// # Errors
     /// When it cannot be written; then nothing has changed.
     pub fn set_password(&self, user: &str, password: &str) -> Result<(), DataDirError> {
+        self.change_users(|users| {
+            users.insert(user.to_owned(), Verifiers::of_password(password.as_bytes()));
+        })
+    }
+
+    fn change_users(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, Verifiers>),
+    ) -> Result<(), DataDirError> {
         let mut users = self.users.write();
         let mut changed = users.clone();
-        changed.insert(user.to_owned(), Verifiers::of_password(password.as_bytes()));
+        change(&mut changed);
         let entries: BTreeMap<&String, Entry> = changed
             .iter()
             .map(|(user, v)| {
@@ -102,6 +119,49 @@ impl Logins {
     /// Whether this is the user's password.
     pub fn check(&self, user: &str, password: &[u8]) -> bool {
         self.users.read().get(user).is_some_and(|v| v.check_password(password))
+    }
+}
+
+impl p2pdb_engine::Logins for Logins {
+    fn put(&self, name: &AccountName, password: &str, key: &[u8; 32]) -> Result<(), String> {
+        let name = file_name(name);
+        let text = |e: DataDirError| e.to_string();
+        Keystore::at(&self.dir).put(&name, password, key).map_err(|e| e.to_string())?;
+        self.set_password(&name, password).map_err(text)
+    }
+
+    fn change(&self, name: &AccountName, present: &str, password: &str) -> Result<bool, String> {
+        let name = file_name(name);
+        if !self.check(&name, present.as_bytes()) {
+            return Ok(false);
+        }
+        let keystore = Keystore::at(&self.dir);
+        // An account that came with the node itself has its key elsewhere.
+        if let Some(key) = keystore.open(&name, present).map_err(|e| e.to_string())? {
+            keystore.put(&name, password, &key).map_err(|e| e.to_string())?;
+        }
+        self.set_password(&name, password).map_err(|e| e.to_string())?;
+        Ok(true)
+    }
+
+    fn rename(&self, from: &AccountName, to: &AccountName) -> Result<(), String> {
+        let (from, to) = (file_name(from), file_name(to));
+        Keystore::at(&self.dir).rename(&from, &to).map_err(|e| e.to_string())?;
+        let renamed = self.change_users(|users| {
+            if let Some(verifiers) = users.remove(&from) {
+                users.insert(to, verifiers);
+            }
+        });
+        renamed.map_err(|e| e.to_string())
+    }
+
+    fn remove(&self, name: &AccountName) -> Result<(), String> {
+        let name = file_name(name);
+        Keystore::at(&self.dir).remove(&name).map_err(|e| e.to_string())?;
+        let removed = self.change_users(|users| {
+            users.remove(&name);
+        });
+        removed.map_err(|e| e.to_string())
     }
 }
 

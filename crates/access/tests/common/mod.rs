@@ -8,8 +8,8 @@ use p2pdb_block::sign::public_key;
 use p2pdb_block::{BodyBuilder, BuiltBody, Draft, FullBlock, SigningKey, node_id, seal};
 use p2pdb_dag::{Dag, DagStore, MemStore};
 use p2pdb_model::change::*;
-use p2pdb_model::ids::{Cid, NodeId, ObjectId, PublicKey};
-use p2pdb_model::value::RowKey;
+use p2pdb_model::ids::{Cid, NodeId, ObjectId, ObjectKind, PublicKey};
+use p2pdb_model::value::{RowKey, Value};
 use p2pdb_model::{AccountId, Change, RealmId, Stamp};
 
 pub fn node_key(n: usize) -> SigningKey {
@@ -32,6 +32,11 @@ pub fn ticket(n: usize) -> PublicKey {
     public_key(&ticket_key(n))
 }
 
+/// The public half of [`account_key`].
+pub fn key(n: usize) -> PublicKey {
+    public_key(&account_key(n))
+}
+
 const NAMES: [&str; 3] = ["root", "ann", "bob"];
 
 pub fn account(n: usize) -> AccountId {
@@ -43,9 +48,95 @@ pub fn new_account(n: usize, owner: bool) -> AccessChange {
     AccessChange::Account { id: account(n), name, host, key, owner }
 }
 
-/// A row deleted: any change that is not of access.
+pub fn database(name: &str) -> ObjectId {
+    ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, name, None)
+}
+
+pub fn table(db: &str, name: &str) -> ObjectId {
+    ObjectId::derive(ObjectKind::Table, database(db), name, None)
+}
+
+/// The column of `shop.till`.
+pub fn column(name: &str) -> ObjectId {
+    ObjectId::derive(ObjectKind::Column, table("shop", "till"), name, None)
+}
+
+/// The layouts of every block here: `shop.till` with columns `id`, `a`, `b`; with `a` alone; with none; `other.till`.
+fn layouts() -> Vec<Layout> {
+    let till = table("shop", "till");
+    let tag = |name| column(name).tag();
+    vec![
+        Layout(till, 1, vec![tag("id"), tag("a"), tag("b")]),
+        Layout(till, 0, vec![tag("a")]),
+        Layout(till, 0, vec![]),
+        Layout(table("other", "till"), 0, vec![]),
+    ]
+}
+
+/// A row of `shop.till` deleted.
 pub fn row() -> Vec<Change> {
     vec![Change::Row(RowChange::Delete { layout: 0, key: RowKey::int(1), cause: None })]
+}
+
+/// A row of `other.till` deleted.
+pub fn other_row() -> Vec<Change> {
+    vec![Change::Row(RowChange::Delete { layout: 3, key: RowKey::int(1), cause: None })]
+}
+
+pub fn insert() -> Vec<Change> {
+    let values = vec![Value::Int(1); 3];
+    vec![Change::Row(RowChange::Insert { layout: 0, key: None, generated: false, values })]
+}
+
+/// `a` alone gets another value.
+pub fn update_a() -> Vec<Change> {
+    let (key, values) = (RowKey::int(1), vec![Value::Int(2)]);
+    vec![Change::Row(RowChange::Update { layout: 1, key, values, cause: None })]
+}
+
+/// `id`, `a` and `b` get other values.
+pub fn update_all() -> Vec<Change> {
+    let (key, values) = (RowKey::int(1), vec![Value::Int(2); 3]);
+    vec![Change::Row(RowChange::Update { layout: 0, key, values, cause: None })]
+}
+
+/// The row is only referred to.
+pub fn refer() -> Vec<Change> {
+    vec![Change::Row(RowChange::Update { layout: 2, key: RowKey::int(1), values: vec![], cause: None })]
+}
+
+pub fn put(id: ObjectId, kind: ObjectKind, parent: ObjectId, name: Option<&str>) -> Change {
+    let name = name.map(str::to_owned);
+    let (definition, position, after) = (None, None, None);
+    Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position, after })
+}
+
+/// CREATE TABLE `db`.`name` with a column.
+pub fn create_table(db: &str, name: &str) -> Vec<Change> {
+    let t = table(db, name);
+    let id = ObjectId::derive(ObjectKind::Column, t, "id", None);
+    vec![put(t, ObjectKind::Table, database(db), Some(name)), put(id, ObjectKind::Column, t, Some("id"))]
+}
+
+/// CREATE DATABASE.
+pub fn create_database(name: &str) -> Vec<Change> {
+    vec![put(database(name), ObjectKind::Database, ObjectId::ROOT, Some(name))]
+}
+
+pub fn role(name: &str) -> AccountId {
+    AccountId::derive_role(name, "%")
+}
+
+pub fn new_role(name: &str) -> AccessChange {
+    AccessChange::NewRole { id: role(name), name: name.to_owned(), host: "%".to_owned() }
+}
+
+pub fn grant(to: AccountId, on: Option<ObjectId>, rights: Rights) -> AccessChange {
+    AccessChange::Grant { to, on, rights, until_ms: None }
+}
+
+pub fn revoke(from: AccountId, on: Option<ObjectId>, rights: Rights) -> AccessChange {
+    AccessChange::Revoke { from, on, rights, keep: None }
 }
 
 pub fn access(changes: &[AccessChange]) -> Vec<Change> {
@@ -140,6 +231,11 @@ impl World {
         delegation(account(a), to, until_ms, &account_key(a), Some(&self.realm))
     }
 
+    /// A delegation of account `a`, signed by key `n`.
+    pub fn delegate_by(&self, a: usize, n: usize, to: Delegate) -> AccessChange {
+        delegation(account(a), to, None, &account_key(n), Some(&self.realm))
+    }
+
     pub fn admit(&self, who: usize, role: Role, ticket_no: Option<usize>) -> AccessChange {
         let signature = |n| admission_signature(&ticket_key(n), &self.realm, &node(who));
         AccessChange::Admit {
@@ -155,7 +251,7 @@ impl World {
 
 fn body(account: AccountId, changes: Vec<Change>) -> BuiltBody {
     let mut b = BodyBuilder::new();
-    b.push(account, &[Layout(ObjectId::ROOT, 0, vec![])], changes).unwrap();
+    b.push(account, &layouts(), changes).unwrap();
     b.finish()
 }
 
@@ -186,8 +282,9 @@ impl Observer {
         let site = Site::of(&placed);
         self.sites.insert(i, site.clone());
         let (account, changes) = (b.body().accounts()[0], b.body().transactions()[0].changes());
+        self.access.note_objects(&site.past, changes);
         if !Access::is_access(changes) {
-            self.verdicts.insert(i, self.access.judge(&site, 0, account, changes));
+            self.verdicts.insert(i, self.access.judge(&site, 0, account, b.body().layouts(), changes));
             return;
         }
         let (dag, store) = (&self.dag, &self.store);
@@ -207,7 +304,8 @@ impl Observer {
                 let b = &w.blocks[*j];
                 let (account, changes) = (b.body().accounts()[0], b.body().transactions()[0].changes());
                 if !Access::is_access(changes) && r.concerns(site.author, account, site.chain, site.place()) {
-                    self.verdicts.insert(*j, self.access.judge(site, 0, account, changes));
+                    let verdict = self.access.judge(site, 0, account, b.body().layouts(), changes);
+                    self.verdicts.insert(*j, verdict);
                 }
             }
         }
@@ -233,7 +331,7 @@ impl Observer {
         let judge = |i: &usize| {
             let b = &w.blocks[*i];
             let (account, changes) = (b.body().accounts()[0], b.body().transactions()[0].changes());
-            self.access.judge(&self.sites[i], 0, account, changes)
+            self.access.judge(&self.sites[i], 0, account, b.body().layouts(), changes)
         };
         self.sites.keys().map(|i| (*i, judge(i))).collect()
     }
@@ -250,6 +348,11 @@ pub fn judge_all(w: &World) -> BTreeMap<usize, Verdict> {
         assert_eq!(o.access.accounts(), first.access.accounts());
         assert_eq!(o.access.tickets(), first.access.tickets());
         assert_eq!(o.access.rules(), first.access.rules());
+        let now = Stamp::from_millis(5_000);
+        let grants = |o: &Observer| -> Vec<_> {
+            o.access.accounts().iter().map(|a| o.access.grants(a.id, now)).collect()
+        };
+        assert_eq!(grants(&o), grants(&first));
         for (i, site) in &o.sites {
             let rules = |o: &Observer| o.access.rules_after(std::slice::from_ref(&o.sites[i].past));
             assert_eq!(rules(&o), rules(&first), "behind block {i}, order {seed}, at {:?}", site.block);

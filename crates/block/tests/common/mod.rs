@@ -8,7 +8,7 @@ use p2pdb_model::ids::{Cid, ObjectKind, PublicKey};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, IntSize};
 use p2pdb_model::value::{RowKey, Value};
-use p2pdb_model::{AccountId, CellEdit, Change, ColumnTag, ObjectId, RealmId, SqlType, Stamp};
+use p2pdb_model::{AccountId, CellEdit, Change, ColumnTag, ObjectId, Privileges, RealmId, SqlType, Stamp};
 
 /// Test keys: never use them for anything else.
 pub fn key(n: u8) -> SigningKey {
@@ -129,7 +129,7 @@ pub fn routines() -> Vec<Change> {
     let put = |kind, parent, name: &str, definition| {
         let id = ObjectId::derive(kind, parent, name, None);
         let (name, definition) = (Some(name.to_owned()), Some(Box::new(definition)));
-        Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position: None })
+        Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position: None, after: None })
     };
     let procedure = routine("IN a INT, OUT b INT", None, "BEGIN\n  SET b = a * 2;\nEND");
     let function = routine("a INT", Some("VARCHAR(9) CHARSET utf8mb4"), "RETURN CONCAT(a, '!')");
@@ -156,7 +156,7 @@ pub fn every_change() -> Vec<Change> {
     let column = ObjectId::derive(ObjectKind::Column, table(), "id", None);
     let put = |id, kind, parent, name: Option<&str>, definition: Option<Definition>, position| {
         let (name, definition) = (name.map(str::to_owned), definition.map(Box::new));
-        Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position })
+        Change::Schema(SchemaChange::Put { id, kind, parent, name, definition, position, after: None })
     };
     let collation = Collation::Utf8mb4_0900AiCi;
     let int = SqlType::Int { size: IntSize::Int, unsigned: false, width: None, zerofill: false };
@@ -310,4 +310,53 @@ pub fn every_change() -> Vec<Change> {
     ];
     all.extend(access.map(Change::Access));
     all
+}
+
+/// Keys, roles, grants and revocations, of every kind and shape; and a table that shows where it was made.
+pub fn grants() -> Vec<Change> {
+    let cid = genesis().cid();
+    let tips = Some(vec![SeenTip { chain: cid, seq: 1, tip: cid }]);
+    let role = AccountId::derive_role("nurse", "%");
+    let to = account();
+    let tag = |name| ObjectId::derive(ObjectKind::Column, table(), name, None).tag();
+    let columns = Rights::columns([(tag("who"), Privileges::UPDATE), (tag("sum"), Privileges::SELECT)]);
+    let all = Rights::whole(Privileges::EVERY);
+    let db = ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, "shop", None);
+    let after = cid.to_bytes();
+    let access = [
+        AccessChange::AddKey { account: to, key: public(7) },
+        AccessChange::DropKey { account: to, key: public(7), keep: tips.clone() },
+        AccessChange::NewRole { id: role, name: "nurse".into(), host: "%".into() },
+        AccessChange::Grant { to, on: None, rights: all.clone(), until_ms: None },
+        AccessChange::Grant {
+            to: role,
+            on: Some(table()),
+            rights: columns.clone(),
+            until_ms: Some(1_900_000_000_000),
+        },
+        AccessChange::Grant {
+            to: AccountId::ROW_OWNER,
+            on: Some(table()),
+            rights: columns.clone(),
+            until_ms: None,
+        },
+        AccessChange::Revoke { from: role, on: Some(table()), rights: columns, keep: None },
+        AccessChange::Revoke { from: to, on: None, rights: all, keep: tips.clone() },
+        AccessChange::GrantRole { role, to, admin: true, until_ms: Some(1_900_000_000_000) },
+        AccessChange::RevokeRole { role, from: to, keep: None },
+        AccessChange::DefaultRoles { account: to, roles: None },
+        AccessChange::DefaultRoles { account: to, roles: Some(vec![role]) },
+        AccessChange::RenameAccount { account: role, name: "doctor".into(), host: "localhost".into() },
+        AccessChange::DropAccount { account: role, keep: None },
+    ];
+    let again = SchemaChange::Put {
+        id: ObjectId::derive(ObjectKind::Table, db, "till", Some(&after)),
+        kind: ObjectKind::Table,
+        parent: db,
+        name: Some("till".into()),
+        definition: None,
+        position: None,
+        after: Some(after),
+    };
+    access.map(Change::Access).into_iter().chain([Change::Schema(again)]).collect()
 }

@@ -13,6 +13,7 @@ use p2pdb_sql::session::{Isolation, UserVariable};
 
 use super::{Flow, NAMED_STATEMENTS_MAX, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
+use crate::roles;
 use crate::run::{self, OneValue};
 use crate::statement::Bound;
 
@@ -171,6 +172,12 @@ impl Session {
                 if !global {
                     self.note_variable(name, outcome)?;
                 }
+            }
+            SessionCommand::SetRole(roles) => {
+                let published = self.inner.published.load();
+                let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
+                let (account, name) = (self.core().account, self.core().state.account.clone());
+                self.state().roles = roles::set(&published.access, account, &name, &roles, now)?;
             }
             SessionCommand::SetUser { name, value } => {
                 let (value, ty) = match known {

@@ -9,12 +9,13 @@ use std::thread::JoinHandle;
 
 use p2pdb_block::SigningKey;
 use p2pdb_engine::{
-    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, NewRealm, Outcome, Progress, Session,
+    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, Logins, NewRealm, Outcome, Progress, Session,
     SessionOptions, Sink, create_joiner, create_realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::PublicKey;
 use p2pdb_model::{RULES, ValueRef};
+use p2pdb_sql::account::AccountName;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 use p2pdb_sync::{BlockSource, Received};
@@ -99,6 +100,24 @@ pub struct Node {
     rules: u32,
 }
 
+/// Forgets passwords and keys: sessions here ask for none.
+struct NoLogins;
+
+impl Logins for NoLogins {
+    fn put(&self, _: &AccountName, _: &str, _: &[u8; 32]) -> Result<(), String> {
+        Ok(())
+    }
+    fn change(&self, _: &AccountName, present: &str, _: &str) -> Result<bool, String> {
+        Ok(present == "right")
+    }
+    fn rename(&self, _: &AccountName, _: &AccountName) -> Result<(), String> {
+        Ok(())
+    }
+    fn remove(&self, _: &AccountName) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 fn key(seed: u8, use_: u8) -> SigningKey {
     let mut bytes = [seed; 32];
     bytes[0] = use_;
@@ -176,6 +195,7 @@ impl Node {
                 });
             }
         });
+        engine.keep_logins(Arc::new(NoLogins));
         Node { engine, clock, dir, writer: Some(writer), key, account_key, seed, rules }
     }
 
@@ -247,15 +267,20 @@ impl Node {
     }
 
     pub fn session(&self) -> TestSession {
+        self.session_as("root").expect("a session")
+    }
+
+    /// A session of an account that the node may act for.
+    pub fn session_as(&self, user: &str) -> Result<TestSession, SqlError> {
         static ID: AtomicU64 = AtomicU64::new(1);
         let options = SessionOptions {
-            user: "root".to_owned(),
+            user: user.to_owned(),
             host: "localhost".to_owned(),
             database: None,
             connection_id: ID.fetch_add(1, Ordering::SeqCst),
             attributes: Vec::new(),
         };
-        TestSession { session: self.engine.session(&options).expect("a session") }
+        self.engine.session(&options).map(|session| TestSession { session })
     }
 
     /// A session at a node that may not write any more.
@@ -338,7 +363,13 @@ pub fn converge(nodes: &[&Node]) {
             }
         }
     }
+    let void = |n: &Node| n.session().rows("SELECT * FROM p2pdb.voided ORDER BY 1, 2");
     for n in nodes {
+        if n.fingerprint() != nodes[0].fingerprint() {
+            assert_eq!(void(n), void(nodes[0]), "the nodes differ in what is void");
+            let schemas = |n: &Node| n.engine.status().fingerprints;
+            assert_eq!(schemas(n), schemas(nodes[0]), "the nodes differ in a schema");
+        }
         assert_eq!(n.fingerprint(), nodes[0].fingerprint(), "the nodes differ");
     }
 }

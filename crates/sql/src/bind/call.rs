@@ -191,6 +191,9 @@ impl Binder<'_> {
 
     /// A stored function that only reads: SQLite calls it, row by row.
     fn call_stored(&mut self, routine: &Routine, args: &[Bound]) -> Result<Bound, SqlError> {
+        if let Some(needs) = self.needs {
+            needs.calls(routine.id, &routine.database, &routine.name);
+        }
         let parameters = crate::routine::parameters_of(routine)?;
         if parameters.len() != args.len() {
             let message = format!(

@@ -15,6 +15,9 @@ use crate::error::SqlError;
 use crate::plan::{Coerce, Slot, Source};
 use crate::virtuals;
 
+/// Tables of the database `p2pdb` that show the values of any table's rows.
+const VALUES_OF_ROWS: [&str; 1] = ["conflicts"];
+
 /// Tables in one FROM (SQLite joins at most 64).
 const RELATIONS_MAX: usize = 61;
 
@@ -269,6 +272,11 @@ impl Binder<'_> {
                 }
                 return Err(SqlError::no_table(database, &table));
             };
+            if let Some(needs) =
+                self.needs.filter(|_| database == "p2pdb" && VALUES_OF_ROWS.contains(&&*v.name))
+            {
+                needs.reads_everything(database, &v.name);
+            }
             let sql_alias = self.alias('a');
             let shown = shown.unwrap_or_else(|| v.name.to_string());
             let slot = Slot { source: Source::Virtual(v.source_name(), Vec::new()), coerce: Coerce::None };
@@ -301,6 +309,9 @@ impl Binder<'_> {
                     return Ok(sql);
                 }
             }
+            if let Some(needs) = self.needs {
+                needs.reads_view(&view);
+            }
             let q = self.view_query(&view)?;
             let shown = shown.unwrap_or_else(|| view.name.clone());
             return self.derived(q, &shown, Some(&view.database), &view.def.columns, s);
@@ -309,7 +320,7 @@ impl Binder<'_> {
         self.read_table(found.id);
         let sql_alias = self.alias('a');
         let shown = shown.unwrap_or_else(|| found.name.clone());
-        s.relations.push(Rc::new(Relation::of_table(&found, &shown, &sql_alias)));
+        s.relations.push(Rc::new(self.relation(&found, &shown, &sql_alias)));
         Ok(format!("{} AS {sql_alias}", found.physical()))
     }
 

@@ -54,6 +54,7 @@ pub use scope::{RelColumn, Relation, Scope};
 use crate::error::SqlError;
 use crate::field::{Field, FieldKind, FieldType};
 use crate::front::Source as Text;
+use crate::needs::Recorder;
 use crate::plan::{Coerce, ColumnTarget, EarlierWarnings, Note, ReadSet, Slot, Source};
 use crate::session::{SessionState, SqlMode};
 use crate::types::{Class, TypeCode, magnitude_bits};
@@ -202,6 +203,8 @@ pub struct Binder<'a> {
     pub session: &'a SessionState,
     /// The statement's text; `None` inside of views.
     pub(crate) text: Option<&'a Text<'a>>,
+    /// Takes down what has to be granted; `None` inside of views with definer rights.
+    pub(crate) needs: Option<&'a Recorder>,
     /// Slots so far; `?n` is `slots[n - 1]`.
     pub slots: Vec<Slot>,
     /// Where the slots of parameters (true) and literals are.
@@ -253,7 +256,12 @@ impl<'a> Binder<'a> {
     /// A binder for one statement of this text.
     pub fn new(catalog: &'a Catalog, session: &'a SessionState, text: &'a Text<'a>) -> Self {
         let assigns = text.text.contains(":=");
-        Binder { text: Some(text), assigns, ..Binder::without_text(catalog, session) }
+        Binder {
+            text: Some(text),
+            needs: Some(&text.needs),
+            assigns,
+            ..Binder::without_text(catalog, session)
+        }
     }
 
     /// A binder for expressions that stand in the schema (defaults, checks, generated columns), whose literals are part of
@@ -263,6 +271,7 @@ impl<'a> Binder<'a> {
             catalog,
             session,
             text: None,
+            needs: None,
             slots: Vec::new(),
             places: HashMap::new(),
             insert_into: None,
@@ -405,7 +414,8 @@ impl<'a> Binder<'a> {
 
     /// The relation of a base table under an alias; `sql_alias` is what generated SQL calls it.
     pub fn relation(&self, table: &Arc<Table>, alias: &str, sql_alias: &str) -> Relation {
-        Relation::of_table(table, alias, sql_alias)
+        let used = self.needs.map(|n| n.reads(table));
+        Relation { used, ..Relation::of_table(table, alias, sql_alias) }
     }
 
     /// Notes that a table is read.

@@ -12,6 +12,7 @@ use sqlparser::ast::{Expr, NamedWindowDefinition, visit_expressions};
 use super::{Bound, Free, coercibility};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
+use crate::needs::Used;
 use crate::types::Class;
 
 /// A column of a relation.
@@ -46,6 +47,8 @@ pub struct Relation {
     pub table: Option<Arc<Table>>,
     /// The columns that stand for expressions of indexes.
     pub hidden: Vec<RelColumn>,
+    /// Takes down which of its columns are looked at, where that has to be granted.
+    pub used: Option<Used>,
 }
 
 impl Relation {
@@ -118,6 +121,7 @@ impl Relation {
             columns,
             table: Some(table.clone()),
             hidden: Vec::new(),
+            used: None,
         };
         super::generated::fill_in(&mut relation);
         relation
@@ -250,6 +254,9 @@ impl Scope {
 
     fn bound_column(&self, r: usize, column: &RelColumn) -> Bound {
         let rel = &self.relations[r];
+        if let (Some(used), Some(tag)) = (&rel.used, column.tag) {
+            used.borrow_mut().insert(tag);
+        }
         let ty = column.field.ty.clone();
         let text = ty.class().is_text();
         let mut b = Bound::new(column.sql.clone(), ty);

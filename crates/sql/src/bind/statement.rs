@@ -233,24 +233,17 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         let slots = done.slots[..parameters(&sql).min(done.slots.len())].to_vec();
         (sql, slots)
     });
-    Ok(Plan {
-        kind: PlanKind::Query(Query {
-            functions: crate::plan::calls_functions(&q.sql),
-            sql: q.sql,
-            slots: done.slots,
-            reads: done.reads,
-            locking,
-            short,
-            found_rows,
-            into: Vec::new(),
-        }),
-        params: 0,
-        fields: Arc::from(q.columns),
-        notes: done.notes,
-        calls: Vec::new(),
-        earlier_warnings,
-        functions: false,
-    })
+    let query = PlanKind::Query(Query {
+        functions: crate::plan::calls_functions(&q.sql),
+        sql: q.sql,
+        slots: done.slots,
+        reads: done.reads,
+        locking,
+        short,
+        found_rows,
+        into: Vec::new(),
+    });
+    Ok(Plan { fields: Arc::from(q.columns), notes: done.notes, earlier_warnings, ..Plan::new(query) })
 }
 
 /// The greatest number of a parameter in SQL text.

@@ -111,7 +111,10 @@ impl Binder<'_> {
         let text = self.text.take();
         let ctes = std::mem::take(&mut self.ctes);
         let database = self.default_database.replace(view.database.clone());
+        let needs = self.needs;
+        self.needs = needs.filter(|_| view.def.invoker);
         let result = f(self, &query);
+        self.needs = needs;
         self.text = text;
         self.ctes = ctes;
         self.default_database = database;
@@ -254,7 +257,7 @@ impl Binder<'_> {
             sql: sql_alias.to_owned(),
             columns,
             table: Some(under.table.clone()),
-            hidden: Vec::new(),
+            ..Relation::default()
         };
         let asks = cascades || own_check == "LOCAL";
         let check = both(under.check, condition.clone().filter(|_| asks));

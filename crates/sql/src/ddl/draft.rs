@@ -686,7 +686,7 @@ fn put(
     let name = (old_name != Some(name)).then(|| name.to_owned());
     let definition = (old.as_ref() != Some(&new)).then(|| Box::new(new));
     if name.is_some() || definition.is_some() || position.is_some() {
-        out.push(SchemaChange::Put { id, kind, parent, name, definition, position });
+        out.push(SchemaChange::Put { id, kind, parent, name, definition, position, after: None });
     }
 }
 

@@ -14,6 +14,7 @@ use crate::plan::{Ddl, Note, Plan, PlanKind};
 use crate::statement::{Context, Cursor, note};
 use crate::virtuals;
 
+pub(crate) mod account;
 mod alter;
 pub mod canonical;
 pub mod column;
@@ -189,6 +190,7 @@ fn create_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Not
         name: Some(name),
         definition: Some(Box::new(Definition::Database(DatabaseDef { collation }))),
         position: None,
+        after: None,
     };
     Ok(Ddl { changes: vec![change], affected: 1, ..Ddl::default() })
 }
@@ -209,6 +211,7 @@ fn alter_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlEr
         name: None,
         definition: Some(Box::new(Definition::Database(DatabaseDef { collation }))),
         position: None,
+        after: None,
     };
     Ok(Ddl { changes: vec![change], ..Ddl::default() })
 }
@@ -263,6 +266,7 @@ fn release_children(cx: &Context<'_>, going: &[&Table]) -> Result<Vec<SchemaChan
                 name: None,
                 definition: Some(Box::new(Definition::ForeignKey(def))),
                 position: None,
+                after: None,
             });
         }
     }

@@ -70,6 +70,7 @@ pub fn rename(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, SqlError>
                     name: Some(name),
                     definition: None,
                     position: None,
+                    after: None,
                 });
             }
         }

@@ -255,6 +255,7 @@ pub(super) fn create(
         name: Some(name),
         definition: Some(Box::new(Definition::Routine(definition))),
         position: None,
+        after: None,
     };
     Ok(Some(Ddl { changes: vec![change], ..Ddl::default() }))
 }
@@ -355,6 +356,7 @@ fn trigger(
         name: Some(name),
         definition: Some(Box::new(Definition::Trigger(definition))),
         position: Some(position),
+        after: None,
     };
     Ok(Ddl { changes: vec![change], ..Ddl::default() })
 }
@@ -405,7 +407,15 @@ pub(super) fn alter(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Ddl, Sql
     }
     let parent = cx.catalog.database(&database).map_or(ObjectId::ROOT, |d| d.id);
     let definition = Some(Box::new(Definition::Routine(def)));
-    let change = SchemaChange::Put { id: routine.id, kind, parent, name: None, definition, position: None };
+    let change = SchemaChange::Put {
+        id: routine.id,
+        kind,
+        parent,
+        name: None,
+        definition,
+        position: None,
+        after: None,
+    };
     Ok(Ddl { changes: vec![change], ..Ddl::default() })
 }
 

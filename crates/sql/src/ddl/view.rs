@@ -88,8 +88,15 @@ fn head(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Option<Head>, SqlErr
     Ok(c.eat("view").then_some(Head { definer, invoker, temptable }))
 }
 
-/// `user[@host]` in any quotes, however it was cut into tokens.
+/// `user[@host]` in any quotes, as the catalog has it.
 pub(super) fn account(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
+    let (user, host) = account_parts(c)?;
+    Ok(format!("{user}@{host}"))
+}
+
+/// `user[@host]` in any quotes, however it was cut into tokens.
+pub(super) fn account_parts(c: &mut Cursor<'_, '_>) -> Result<(String, String), SqlError> {
+    let quoted = matches!(c.token(0), Token::SingleQuotedString(_) | Token::DoubleQuotedString(_));
     let user = c.word_or_string()?;
     let host = match c.token(0) {
         Token::Word(w) if w.value.starts_with('@') => {
@@ -101,10 +108,12 @@ pub(super) fn account(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
             c.skip();
             c.word_or_string()?
         }
-        _ if user.contains('@') => return Ok(user),
-        _ => "%".to_owned(),
+        _ => match user.rsplit_once('@').filter(|_| !quoted) {
+            Some((user, host)) => return Ok((user.to_owned(), host.to_owned())),
+            None => "%".to_owned(),
+        },
     };
-    Ok(format!("{user}@{host}"))
+    Ok((user, host))
 }
 
 fn put(
@@ -200,6 +209,7 @@ fn put(
         name: old.is_none().then(|| name.to_owned()),
         definition: Some(Box::new(Definition::View(definition))),
         position: None,
+        after: None,
     };
     Ok(Ddl { changes: vec![change], ..Ddl::default() })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_model::Privileges;
 use sqlparser::ast::{Expr, TableWithJoins};
 use sqlparser::tokenizer::Token;
 
@@ -72,6 +73,7 @@ pub(super) fn delete_with(
     let written = target(cx, name, "DELETE")?;
     let table = written.table.clone();
     not_read_inside(cx, &written, &selection.iter().collect::<Vec<_>>())?;
+    cx.source.needs.writes(&table, Privileges::DELETE);
 
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
     let physical = table.physical();
@@ -156,6 +158,7 @@ fn several(
         let written = written_of(&b, &relation).ok_or_else(|| not_updatable(&relation.alias, "DELETE"))?;
         let table = written.table.clone();
         not_read_inside(cx, &written, &selection.iter().copied().collect::<Vec<_>>())?;
+        cx.source.needs.writes(&table, Privileges::DELETE);
         let condition = match selection {
             Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
             None => String::new(),
@@ -199,6 +202,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         return Ok(Plan::new(PlanKind::Session(vec![SessionCommand::Nothing])));
     }
     let table = target(cx, name, "TRUNCATE")?.table;
+    cx.source.needs.writes(&table, Privileges::DROP);
     if cx.session.foreign_key_checks {
         for (child, n) in cx.catalog.referenced_by(table.id).iter().filter(|(child, _)| *child != table.id) {
             let child = cx.catalog.table_by_id(*child);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, same_name};
 use p2pdb_model::schema::TriggerEvent;
-use p2pdb_model::{ColumnTag, Value};
+use p2pdb_model::{ColumnTag, Privileges, Value};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
 };
@@ -132,6 +132,10 @@ fn insert_into(
         (_, true) => InsertMode::Ignore,
         _ => InsertMode::Plain,
     };
+    cx.source.needs.writes_columns(&table, Privileges::INSERT, targets.iter().map(|t| t.tag));
+    if replace {
+        cx.source.needs.writes(&table, Privileges::DELETE);
+    }
     let mut b = Binder::new(cx.catalog, cx.session, cx.source);
     b.insert_into = Some(table.clone());
     let (rows, mut reads) = match rows {

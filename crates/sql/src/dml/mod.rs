@@ -14,7 +14,7 @@ use std::sync::Arc;
 use p2pdb_model::catalog::{Check, Column, Index, Table, View, physical_column, same_name};
 use p2pdb_model::schema::{DefaultValue, TriggerEvent};
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{CellKind, ColumnTag, Value};
+use p2pdb_model::{CellKind, ColumnTag, Privileges, Value};
 use sqlparser::ast::{
     BinaryOperator, Expr, LimitClause, OrderByExpr, TableFactor, TableWithJoins, Value as Ast, Visit,
     Visitor, visit_expressions,
@@ -63,7 +63,7 @@ impl Written {
         sql_alias: &str,
     ) -> Result<(Relation, Option<String>), SqlError> {
         match &self.view {
-            None => Ok((Relation::of_table(&self.table, alias, sql_alias), None)),
+            None => Ok((b.relation(&self.table, alias, sql_alias), None)),
             Some(view) => match b.writable(view, alias, sql_alias)? {
                 Some(w) => Ok((w.relation, w.condition)),
                 None => Err(not_updatable(&view.name, "UPDATE")),
@@ -393,6 +393,9 @@ fn bind_assignments(
     let mut out: Vec<(String, String)> = Vec::new();
     for a in all {
         let column = column_of(table, &scope.relations[at], &a.name)?;
+        if let Some(needs) = b.needs {
+            needs.writes_columns(table, Privileges::UPDATE, [column.tag]);
+        }
         let target = lenient(fired_target(table, column, TriggerEvent::Update));
         let here = Rc::new(scope.clone());
         let sql = match a.value {

@@ -375,6 +375,7 @@ fn compile_now(
     })?;
     plan.params = count;
     plan.note_functions();
+    plan.needs = source.needs.take();
     Ok((plan, source.pins()))
 }
 

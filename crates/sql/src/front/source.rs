@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlparser::tokenizer::{Location, Span, Token};
 
+use crate::needs::Recorder;
+
 use super::literal::{Literal, LiteralKind};
 use super::tokens::{Lifted, Place, Tokens};
 
@@ -23,6 +25,8 @@ pub struct Source<'a> {
     index: HashMap<(u64, u64), usize>,
     free: RefCell<BTreeSet<usize>>,
     pinned: RefCell<BTreeSet<usize>>,
+    /// What the statement needs to be granted.
+    pub needs: Recorder,
 }
 
 impl<'a> Source<'a> {

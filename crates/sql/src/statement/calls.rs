@@ -59,6 +59,7 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
         Expr::Function(f) => {
             let name = f.name.to_string().to_uppercase();
             if let Some(routine) = stored(f, cx) {
+                cx.source.needs.calls(routine.id, &routine.database, &routine.name);
                 return lift_stored(f, &routine, cx, calls);
             }
             let Some((function, count)) = CallFunction::named(&name) else {

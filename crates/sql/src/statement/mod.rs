@@ -78,6 +78,12 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         Token::LParen => String::from("select"),
         _ => return Err(c.error()),
     };
+    if ["create", "alter", "drop", "rename", "grant", "revoke", "set"].contains(&word.as_str())
+        && let Some(plan) = ddl::account::compile(c, cx)?
+    {
+        c.end()?;
+        return Ok(plan);
+    }
     let plan = match word.as_str() {
         "set" => set::set(c, cx),
         "begin" | "start" | "commit" | "rollback" | "savepoint" | "release" => transaction::transaction(c),

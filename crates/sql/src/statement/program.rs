@@ -21,6 +21,7 @@ pub(super) fn call(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
     c.expect("call")?;
     let (database, name) = c.table_name()?;
     if database.as_deref().and_then(virtuals::database_name) == Some("p2pdb") {
+        cx.source.needs.reads_everything("p2pdb", &name);
         return built_in(c, cx, &name);
     }
     let database = cx.database(database)?;
@@ -33,6 +34,7 @@ pub(super) fn call(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, Sql
         let message = format!("PROCEDURE {database}.{name} does not exist");
         return Err(SqlError::new(1305, "42000", message));
     };
+    cx.source.needs.calls(found.id, &database, &found.name);
     let parameters = routine::parameters_of(found)?;
     if parameters.len() != given.len() {
         let message = format!(

@@ -9,6 +9,8 @@ use p2pdb_model::ids::ObjectKind;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, SetExpr, TableFactor};
 use sqlparser::tokenizer::Token;
 
+use crate::account::Who;
+use crate::ddl::account;
 use crate::error::SqlError;
 use crate::plan::{Coerce, EarlierWarnings, Plan, PlanKind, Query, ReadSet, Slot, Source};
 use crate::statement::{Context, Cursor, compile_query, query_text};
@@ -268,25 +270,15 @@ fn create(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
 }
 
 fn grants(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let own = cx.session.account.as_str();
-    if c.eat("for") && !c.is("current_user") {
-        let mut name = c.word_or_string()?;
-        if let Token::Word(w) = c.token(0) {
-            if let Some(host) = w.value.strip_prefix('@') {
-                name = format!("{name}@{host}");
-                c.skip();
-            }
-        } else if c.eat_token(&Token::AtSign) {
-            name = format!("{name}@{}", c.word_or_string()?);
-        }
-        let name = if name.contains('@') { name } else { format!("{name}@%") };
-        if name != own {
-            return Err(SqlError::unsupported("SHOW GRANTS FOR another account"));
-        }
-    } else if c.eat("current_user") && c.eat_token(&Token::LParen) {
-        c.expect_token(&Token::RParen)?;
-    }
-    direct(cx, Show::new("grants", &[own]))
+    let who = if c.eat("for") { account::who(c)? } else { Who::Current };
+    let using = if c.eat("using") { c.list(account::name)? } else { Vec::new() };
+    let whose = match who {
+        Who::Current => cx.session.account.clone(),
+        Who::Named(name) => format!("{}@{}", name.user, name.host),
+    };
+    let using: Vec<String> = using.iter().map(|r| format!("{}@{}", r.user, r.host)).collect();
+    let args: Vec<&str> = [whose.as_str()].into_iter().chain(using.iter().map(String::as_str)).collect();
+    direct(cx, Show::new("grants", &args))
 }
 
 /// With `LIKE 'pattern'` or `WHERE expression` if they follow.

@@ -16,6 +16,7 @@ use crate::error::SqlError;
 use crate::field::{Field, FieldKind, FieldType};
 use crate::session::SessionState;
 
+mod grants;
 mod information;
 mod p2pdb;
 mod performance;
@@ -124,6 +125,8 @@ pub trait Environment {
     fn status(&self, session: u64, global: bool) -> Vec<(String, String)>;
     /// The accounts of the realm, as (user, host).
     fn accounts(&self) -> Vec<(String, String)>;
+    /// What the accounts and roles that the asking account may know of were granted, each by itself, in the order of creation.
+    fn granted(&self) -> Vec<crate::account::Granted>;
     /// Rows of a table of the database `p2pdb`, in the order of the columns of [`describe`].
     ///
     /// # Errors

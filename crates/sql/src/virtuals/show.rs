@@ -9,8 +9,8 @@ use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::types::Collation;
 
 use super::{
-    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, information, like, maybe, performance, programs,
-    text,
+    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, grants, information, like, maybe, performance,
+    programs, text,
 };
 use crate::error::SqlError;
 use crate::field::Field;
@@ -353,11 +353,7 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         "count warnings" => vec![vec![count(cx.session.warning_count)]],
         "count errors" => vec![vec![count(cx.session.error_count())]],
         "processlist" => processlist(cx, s.full()),
-        "grants" => {
-            let (user, host) = s.arg(0).rsplit_once('@').unwrap_or((s.arg(0), "%"));
-            let account = format!("{}@{}", schema_text::quote(user), schema_text::quote(host));
-            vec![vec![text(format!("GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION"))]]
-        }
+        "grants" => grants::show(cx, s.arg(0), s.args.get(1..).unwrap_or_default())?,
         "engines" => information::engines(cx),
         "collation" => information::collations(cx),
         "charset" => pick(information::character_sets(cx), &[0, 2, 1, 3]),

@@ -43,6 +43,15 @@ impl Environment for Nobody {
     fn accounts(&self) -> Vec<(String, String)> {
         vec![("root".into(), "%".into())]
     }
+    fn granted(&self) -> Vec<p2pdb_sql::account::Granted> {
+        let name = p2pdb_sql::account::AccountName { user: "root".into(), host: "%".into() };
+        let every = p2pdb_model::change::Rights::whole(p2pdb_model::Privileges::EVERY);
+        vec![p2pdb_sql::account::Granted {
+            name: Some(name),
+            on: [(None, every)].into(),
+            ..Default::default()
+        }]
+    }
     fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError> {
         match table {
             "voided" => Err(SqlError::new(1105, "HY000", "the disk is gone")),
@@ -84,7 +93,7 @@ impl World {
         let order = self.order();
         let mark = self.writes.to_be_bytes().to_vec();
         match change.clone() {
-            SchemaChange::Put { id, kind, parent, name, definition, position } => {
+            SchemaChange::Put { id, kind, parent, name, definition, position, .. } => {
                 if let Some(o) = self.objects.iter_mut().find(|o| o.id == id) {
                     if let Some(name) = name {
                         self.freed.insert((o.parent, folded(&o.name, kind)), mark);

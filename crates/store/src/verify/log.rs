@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use p2pdb_block::{BODIES_MAX, Block, DecodedBlock, Proof, RawBlock, decode_body};
 use p2pdb_model::ids::{AccountId, Cid};
-use p2pdb_model::{Body, Change, RealmId, ValueRef};
+use p2pdb_model::{Body, RealmId, ValueRef};
 
 use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report};
 use crate::connection::Connection;
@@ -378,7 +378,7 @@ impl<'a> Check<'a> {
         let mut signed = Vec::new();
         for (t, transaction) in body.transactions().iter().enumerate() {
             for (i, change) in transaction.changes().iter().enumerate() {
-                if matches!(change, Change::Access(_)) {
+                if change.bears_on_verdicts() {
                     signed.push((t as i64, i as i64));
                 }
             }

@@ -6,6 +6,7 @@ mod objects;
 mod server;
 
 use super::{Def, Ty, programs};
+use crate::virtuals::grants;
 
 pub use objects::type_of_field;
 pub(super) use objects::{PRIVILEGES, databases, measures, statistics, table_status, view_status};
@@ -29,7 +30,7 @@ pub(super) const TABLES: &[Def] = &[
     table!("COLLATIONS", server::COLLATIONS, server::collations),
     table!("COLLATION_CHARACTER_SET_APPLICABILITY", server::APPLICABILITY, server::applicability),
     table!("COLUMNS", objects::COLUMNS, objects::columns),
-    table!("COLUMN_PRIVILEGES", server::COLUMN_PRIVILEGES),
+    table!("COLUMN_PRIVILEGES", server::COLUMN_PRIVILEGES, grants::columns),
     table!("COLUMN_STATISTICS", absent::COLUMN_STATISTICS),
     table!("ENGINES", server::ENGINES, server::engines),
     table!("EVENTS", absent::EVENTS),
@@ -43,12 +44,12 @@ pub(super) const TABLES: &[Def] = &[
     table!("REFERENTIAL_CONSTRAINTS", constraints::REFERENTIAL, constraints::referential),
     table!("ROUTINES", programs::ROUTINES, programs::routines),
     table!("SCHEMATA", objects::SCHEMATA, objects::schemata),
-    table!("SCHEMA_PRIVILEGES", server::SCHEMA_PRIVILEGES),
+    table!("SCHEMA_PRIVILEGES", server::SCHEMA_PRIVILEGES, grants::databases),
     table!("STATISTICS", objects::STATISTICS, objects::all_statistics),
     table!("TABLES", objects::TABLES_COLUMNS, objects::tables),
     table!("TABLE_CONSTRAINTS", constraints::TABLE_CONSTRAINTS, constraints::table_constraints),
-    table!("TABLE_PRIVILEGES", server::TABLE_PRIVILEGES),
+    table!("TABLE_PRIVILEGES", server::TABLE_PRIVILEGES, grants::tables),
     table!("TRIGGERS", programs::TRIGGERS, programs::triggers),
-    table!("USER_PRIVILEGES", server::USER_PRIVILEGES, server::user_privileges),
+    table!("USER_PRIVILEGES", server::USER_PRIVILEGES, grants::users),
     table!("VIEWS", objects::VIEWS, objects::views),
 ];

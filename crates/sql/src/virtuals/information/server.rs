@@ -152,13 +152,6 @@ pub(super) const USER_PRIVILEGES: &[Col] = &[
     ("IS_GRANTABLE", Text(3), true),
 ];
 
-pub(super) fn user_privileges(cx: &Cx<'_>) -> Vec<Row> {
-    let (user, host) = cx.session.account.rsplit_once('@').unwrap_or((&cx.session.account, "%"));
-    let grantee = format!("'{user}'@'{host}'");
-    let granted = ALL_PRIVILEGES.iter().filter(|p| **p != "GRANT OPTION");
-    granted.map(|p| vec![text(&grantee), text("def"), text(*p), text("YES")]).collect()
-}
-
 pub(super) const SCHEMA_PRIVILEGES: &[Col] = &[
     ("GRANTEE", Text(292), true),
     ("TABLE_CATALOG", Text(512), true),

@@ -1,0 +1,190 @@
+//! What a transaction's changes need to be granted (`docs/security.md`, section 3).
+
+use std::collections::HashMap;
+
+use p2pdb_model::change::{Layout, RowChange, SchemaChange};
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::{Change, Privileges};
+
+use crate::fold::Access;
+use crate::homes::{self, Home};
+use crate::judge::At;
+
+/// A privilege that must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// On this object or above; `None`: the realm.
+    pub on: Option<ObjectId>,
+    /// One of these is enough.
+    pub any: Privileges,
+    pub columns: Columns,
+}
+
+/// Which columns may stand for the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// None do.
+    No,
+    /// All these together.
+    Each(Vec<ColumnTag>),
+    /// Any one.
+    Any,
+}
+
+impl Need {
+    pub fn on(on: Option<ObjectId>, any: Privileges) -> Self {
+        Need { on, any, columns: Columns::No }
+    }
+}
+
+/// A reference to a row needs any of these on its table or on a column of it.
+pub(crate) const REFERRING: Privileges = Privileges(
+    Privileges::SELECT.0
+        | Privileges::INSERT.0
+        | Privileges::UPDATE.0
+        | Privileges::DELETE.0
+        | Privileges::REFERENCES.0,
+);
+const ALTER_OR_INDEX: Privileges = Privileges(Privileges::ALTER.0 | Privileges::INDEX.0);
+
+impl Access {
+    /// What these changes need; each once. A layout's index is the body's.
+    pub(crate) fn needs(&self, layouts: &[Layout], changes: &[Change], at: &At<'_>) -> Vec<Need> {
+        let mut rows: Vec<(usize, u8)> = Vec::new();
+        let mut out: Vec<Need> = Vec::new();
+        let mut made: HashMap<ObjectId, Home> = HashMap::new();
+        for change in changes {
+            let need = match change {
+                Change::Row(row) => {
+                    let (n, kind) = (row.layout(), kind_of(row));
+                    if rows.contains(&(n, kind)) {
+                        continue;
+                    }
+                    rows.push((n, kind));
+                    match layouts.get(n) {
+                        Some(layout) => row_need(row, layout),
+                        None => Need::on(None, Privileges::NONE),
+                    }
+                }
+                Change::Schema(schema) => match self.schema_need(schema, change, &mut made, at) {
+                    Some(need) => need,
+                    None => continue,
+                },
+                Change::Access(_) => continue,
+            };
+            if !out.contains(&need) {
+                out.push(need);
+            }
+            if let Change::Schema(SchemaChange::Put { id, parent, name: Some(_), .. }) = change
+                && let Some(home) = self.homes.known(*id, &at.site.past)
+                && home.parent != *parent
+            {
+                // It moves.
+                out.push(Need::on(Some(*parent), Privileges::CREATE));
+            }
+        }
+        out
+    }
+
+    /// `None`: nothing more than what the transaction had to have already.
+    fn schema_need(
+        &self,
+        schema: &SchemaChange,
+        change: &Change,
+        made: &mut HashMap<ObjectId, Home>,
+        at: &At<'_>,
+    ) -> Option<Need> {
+        let id = match schema {
+            SchemaChange::Put { id, .. } | SchemaChange::Drop { id } => *id,
+        };
+        let known = self.homes.known(id, &at.site.past);
+        if let Some((_, home)) = homes::shown(change)
+            && known.is_none()
+        {
+            let first = made.insert(id, home).is_none();
+            let inside = made.contains_key(&home.parent);
+            return (first && !inside).then(|| beginning(id, home));
+        }
+        if made.contains_key(&id) {
+            return None;
+        }
+        Some(match (known, schema) {
+            // Of an object that nobody has seen being made the realm decides.
+            (None, SchemaChange::Put { .. }) => Need::on(None, Privileges::ALTER),
+            (None, SchemaChange::Drop { .. }) => Need::on(None, Privileges::DROP),
+            (Some(home), SchemaChange::Put { .. }) => altering(id, home),
+            (Some(home), SchemaChange::Drop { .. }) => ending(id, home),
+        })
+    }
+}
+
+fn kind_of(row: &RowChange) -> u8 {
+    match row {
+        RowChange::Insert { .. } => 0,
+        RowChange::Update { .. } => 1,
+        RowChange::Edit { .. } => 2,
+        RowChange::Delete { .. } => 3,
+    }
+}
+
+fn row_need(row: &RowChange, layout: &Layout) -> Need {
+    let on = Some(layout.table());
+    let each = || Columns::Each(layout.columns().to_vec());
+    match row {
+        RowChange::Insert { .. } => Need { on, any: Privileges::INSERT, columns: each() },
+        RowChange::Update { .. } if layout.columns().is_empty() => {
+            Need { on, any: REFERRING, columns: Columns::Any }
+        }
+        RowChange::Update { .. } | RowChange::Edit { .. } => {
+            Need { on, any: Privileges::UPDATE, columns: each() }
+        }
+        RowChange::Delete { .. } => Need::on(on, Privileges::DELETE),
+    }
+}
+
+/// What the kind of an object that is no part of a table needs: to begin, to be altered, to end.
+fn of_kind(kind: ObjectKind) -> Option<(Privileges, Privileges, Privileges)> {
+    use ObjectKind::*;
+    match kind {
+        Database | Table => Some((Privileges::CREATE, Privileges::ALTER, Privileges::DROP)),
+        View => Some((Privileges::CREATE_VIEW, Privileges::CREATE_VIEW, Privileges::DROP)),
+        Procedure | Function => {
+            Some((Privileges::CREATE_ROUTINE, Privileges::ALTER_ROUTINE, Privileges::ALTER_ROUTINE))
+        }
+        Trigger => Some((Privileges::TRIGGER, Privileges::TRIGGER, Privileges::TRIGGER)),
+        Column | Index | ForeignKey | Check => None,
+    }
+}
+
+fn of_part(home: Home) -> Need {
+    let any = if home.kind == ObjectKind::Index { ALTER_OR_INDEX } else { Privileges::ALTER };
+    Need::on(Some(home.parent), any)
+}
+
+fn beginning(id: ObjectId, home: Home) -> Need {
+    match of_kind(home.kind) {
+        // A database may be granted before it is there.
+        Some((begin, ..)) if home.kind == ObjectKind::Database => Need::on(Some(id), begin),
+        Some((begin, ..)) => Need::on(Some(home.parent), begin),
+        None => of_part(home),
+    }
+}
+
+fn altering(id: ObjectId, home: Home) -> Need {
+    match of_kind(home.kind) {
+        Some((_, alter, _)) => Need::on(Some(standing(id, home)), alter),
+        None => of_part(home),
+    }
+}
+
+fn ending(id: ObjectId, home: Home) -> Need {
+    match of_kind(home.kind) {
+        Some((.., end)) => Need::on(Some(standing(id, home)), end),
+        None => of_part(home),
+    }
+}
+
+/// What a privilege on the object is granted on: a trigger has none of its own.
+fn standing(id: ObjectId, home: Home) -> ObjectId {
+    if home.kind == ObjectKind::Trigger { home.parent } else { id }
+}

@@ -1,0 +1,622 @@
+//! Statements about accounts: names become ids, and what they say becomes changes of access, judged before they are written.
+//!
+//! What stays on this node (passwords, keys under them) is the embedder's, behind [`Logins`].
+
+use std::sync::Arc;
+
+use p2pdb_access::{AccountView, Reason, delegation};
+use p2pdb_block::SigningKey;
+use p2pdb_block::sign::public_key;
+use p2pdb_model::change::{AccessChange, Delegate, Keep, Rights, SeenTip};
+use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::privileges::Level;
+use p2pdb_model::temporal::DateTime;
+use p2pdb_model::{AccountId, Catalog, GtidSet, Privileges, Stamp};
+use p2pdb_sql::account::{AccountName, AccountStatement, Asked, Identified, On, ROW_OWNER, Roles, Who};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
+use p2pdb_sql::plan::NoteLevel;
+
+use crate::api::Outcome;
+use crate::core::Core;
+use crate::tables::Tables;
+use crate::writer::Writer;
+
+/// What a node keeps of accounts by itself: how one logs in as them, and their keys. Nothing of it is ever replicated.
+pub trait Logins: Send + Sync {
+    /// One logs in here as this account with this password from now on; its key is kept, locked with it.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    fn put(&self, name: &AccountName, password: &str, key: &[u8; 32]) -> Result<(), String>;
+    /// Another password, for who gives the present one; false when that is another one.
+    ///
+    /// # Errors
+    /// As [`Logins::put`].
+    fn change(&self, name: &AccountName, present: &str, password: &str) -> Result<bool, String>;
+    /// The account has another name.
+    ///
+    /// # Errors
+    /// As [`Logins::put`].
+    fn rename(&self, from: &AccountName, to: &AccountName) -> Result<(), String>;
+    /// Nobody logs in here as this account any more, and its key is forgotten.
+    ///
+    /// # Errors
+    /// As [`Logins::put`].
+    fn remove(&self, name: &AccountName) -> Result<(), String>;
+}
+
+/// Numbers of notes: an authorization id is not there, or is there already.
+const NOT_THERE: u16 = 3162;
+const ALREADY_THERE: u16 = 3163;
+
+/// Runs a statement about accounts.
+pub(crate) fn run(
+    w: &mut dyn Tables,
+    core: &mut Core,
+    statement: &AccountStatement,
+) -> Result<Outcome, SqlError> {
+    let inner = core.inner.clone();
+    let Some(w) = w.writer() else {
+        return Err(SqlError::new(1105, "HY000", "a statement about accounts outside of the writer"));
+    };
+    Accounts { w, core, logins: inner.logins.get().cloned() }.run(statement)?;
+    Ok(Outcome::default())
+}
+
+struct Accounts<'a> {
+    w: &'a mut Writer,
+    core: &'a mut Core,
+    logins: Option<Arc<dyn Logins>>,
+}
+
+fn shown(name: &AccountName) -> String {
+    name.to_string()
+}
+
+fn failed(what: &str, names: &[String]) -> SqlError {
+    SqlError::new(1396, "HY000", format!("Operation {what} failed for {}", names.join(",")))
+}
+
+fn note(code: u16, name: &AccountName, state: &str) {
+    execute::context::note(NoteLevel::Note, code, format!("Authorization ID {name} {state}."));
+}
+
+fn is_called(a: &AccountView, name: &AccountName) -> bool {
+    a.name == name.user && a.host.eq_ignore_ascii_case(&name.host)
+}
+
+impl Accounts<'_> {
+    fn find(&self, name: &AccountName) -> Option<AccountView> {
+        self.w.access.accounts().into_iter().find(|a| is_called(a, name))
+    }
+
+    /// An account or role that must be there, or who owns the row.
+    fn id(&self, name: &AccountName, missing: impl Fn() -> SqlError) -> Result<AccountId, SqlError> {
+        if name.user == ROW_OWNER && name.host == "%" {
+            return Ok(AccountId::ROW_OWNER);
+        }
+        self.find(name).map(|a| a.id).ok_or_else(missing)
+    }
+
+    fn role(&self, name: &AccountName) -> Result<AccountId, SqlError> {
+        let unknown = || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(name)));
+        self.find(name).filter(|a| a.is_role).map(|a| a.id).ok_or_else(unknown)
+    }
+
+    /// Writes these changes; what the account may not do is said as `denied` has it.
+    fn write(
+        &mut self,
+        changes: Vec<AccessChange>,
+        denied: impl Fn(&Self) -> SqlError,
+    ) -> Result<(), SqlError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let refused = [
+            Reason::NotGranted,
+            Reason::GrantExpired,
+            Reason::Revoked,
+            Reason::NotGrantable,
+            Reason::AccountNotOwner,
+        ];
+        match self.w.try_access(self.core.account, changes).map_err(|e| e.to_sql())? {
+            None => Ok(()),
+            Some(why) if refused.contains(&why) => Err(denied(self)),
+            Some(why) => Err(SqlError::new(1227, "42000", format!("Access denied; {why}"))),
+        }
+    }
+
+    fn need(&self, privilege: &str) -> SqlError {
+        let message = format!(
+            "Access denied; you need (at least one of) the {privilege} privilege(s) for this operation"
+        );
+        SqlError::new(1227, "42000", message)
+    }
+
+    fn local(&self) -> Result<Arc<dyn Logins>, SqlError> {
+        let nowhere = || SqlError::unsupported("an account with a password on a node that keeps none");
+        self.logins.clone().ok_or_else(nowhere)
+    }
+
+    fn keep_locally(&self, result: Result<(), String>) -> Result<(), SqlError> {
+        result.map_err(|why| SqlError::new(1105, "HY000", format!("the node cannot keep its logins: {why}")))
+    }
+
+    fn new_key(&self) -> SigningKey {
+        let mut seed = [0; 32];
+        self.w.entropy.fill(&mut seed);
+        SigningKey::from_bytes(&seed)
+    }
+
+    fn run(&mut self, statement: &AccountStatement) -> Result<(), SqlError> {
+        match statement {
+            AccountStatement::CreateUsers { quiet, users, roles } => self.create_users(*quiet, users, roles),
+            AccountStatement::AlterUsers { quiet, users } => {
+                users.iter().try_for_each(|(who, identified)| self.alter_user(*quiet, who, identified))
+            }
+            AccountStatement::CreateRoles { quiet, roles } => self.create_roles(*quiet, roles),
+            AccountStatement::Drop { quiet, roles, names, keep } => self.drop(*quiet, *roles, names, keep),
+            AccountStatement::Rename(pairs) => self.rename(pairs),
+            AccountStatement::Grant { what, on, to, until } => self.grant(what, on, to, until.as_deref()),
+            AccountStatement::Revoke { quiet, what, from, keep } => {
+                self.revoke(*quiet, what.as_ref(), from, keep)
+            }
+            AccountStatement::GrantRoles { roles, to, admin, until } => {
+                self.grant_roles(roles, to, *admin, until.as_deref())
+            }
+            AccountStatement::RevokeRoles { quiet, roles, from, keep } => {
+                self.revoke_roles(*quiet, roles, from, keep)
+            }
+            AccountStatement::SetDefaultRoles { roles, to } => self.set_default_roles(roles, to),
+        }
+    }
+
+    // ---- accounts
+
+    fn create_users(
+        &mut self,
+        quiet: bool,
+        users: &[(AccountName, Identified)],
+        roles: &[AccountName],
+    ) -> Result<(), SqlError> {
+        let taken = |a: &Self, name: &AccountName| a.find(name).is_some() || name.user == ROW_OWNER;
+        let there: Vec<_> =
+            users.iter().filter(|(name, _)| taken(self, name)).map(|(name, _)| name).collect();
+        if !quiet && !there.is_empty() {
+            return Err(failed("CREATE USER", &there.into_iter().map(shown).collect::<Vec<_>>()));
+        }
+        there.iter().for_each(|name| note(ALREADY_THERE, name, "already exists"));
+        let given: Vec<AccountId> = roles.iter().map(|r| self.role(r)).collect::<Result<_, _>>()?;
+        let realm = self.w.realm();
+        let node = Delegate::Node(self.w.node());
+        let (mut changes, mut made) = (Vec::new(), Vec::new());
+        for (name, identified) in users.iter().filter(|(name, _)| !there.contains(&name)) {
+            let (key, local) = match identified {
+                Identified::Key(key) => (*key, None),
+                Identified::By { .. } | Identified::Not => {
+                    let password = match identified {
+                        Identified::By { password, .. } => password.as_str(),
+                        _ => "",
+                    };
+                    let key = self.new_key();
+                    (public_key(&key), Some((key, password)))
+                }
+            };
+            let id = AccountId::derive(&name.user, &name.host, &key);
+            let (user, host) = (name.user.clone(), name.host.clone());
+            changes.push(AccessChange::Account { id, name: user, host, key, owner: false });
+            if let Some((key, password)) = local {
+                changes.push(delegation(id, node, None, &key, Some(&realm)));
+                made.push((name, password, key));
+            }
+            if !given.is_empty() {
+                changes.push(AccessChange::DefaultRoles { account: id, roles: Some(given.clone()) });
+            }
+        }
+        self.write(changes, |a| a.need("CREATE USER"))?;
+        for (name, password, key) in made {
+            let kept = self.local()?.put(name, password, &key.to_bytes());
+            self.keep_locally(kept)?;
+        }
+        Ok(())
+    }
+
+    fn alter_user(&mut self, quiet: bool, who: &Who, identified: &Identified) -> Result<(), SqlError> {
+        let account = match who {
+            Who::Current => self.w.access.accounts().into_iter().find(|a| a.id == self.core.account),
+            Who::Named(name) => self.find(name),
+        };
+        let Some(account) = account.filter(|a| !a.is_role) else {
+            let Who::Named(name) = who else { return Err(failed("ALTER USER", &[])) };
+            if quiet {
+                note(NOT_THERE, name, "does not exist");
+                return Ok(());
+            }
+            return Err(failed("ALTER USER", &[shown(name)]));
+        };
+        let name = AccountName { user: account.name.clone(), host: account.host.clone() };
+        let realm = self.w.realm();
+        match identified {
+            Identified::Not => Ok(()),
+            Identified::Key(key) => {
+                let change = AccessChange::AddKey { account: account.id, key: *key };
+                self.write(vec![change], |a| a.need("CREATE USER"))
+            }
+            Identified::By { password, replace: Some(present) } if account.id == self.core.account => {
+                let changed = self.local()?.change(&name, present, password);
+                let changed = changed.map_err(|why| {
+                    SqlError::new(1105, "HY000", format!("the node cannot keep its logins: {why}"))
+                })?;
+                let message =
+                    "Incorrect current password. Specify the correct password which has to be replaced.";
+                if changed { Ok(()) } else { Err(SqlError::new(3891, "HY000", message)) }
+            }
+            // The present key is locked with a password that nobody gave: the account gets another one.
+            Identified::By { password, .. } => {
+                let key = self.new_key();
+                let add = AccessChange::AddKey { account: account.id, key: public_key(&key) };
+                let node = Delegate::Node(self.w.node());
+                let delegate = delegation(account.id, node, None, &key, Some(&realm));
+                self.write(vec![add, delegate], |a| a.need("CREATE USER"))?;
+                let kept = self.local()?.put(&name, password, &key.to_bytes());
+                self.keep_locally(kept)
+            }
+        }
+    }
+
+    fn create_roles(&mut self, quiet: bool, roles: &[AccountName]) -> Result<(), SqlError> {
+        let taken = |a: &Self, name: &AccountName| a.find(name).is_some() || name.user == ROW_OWNER;
+        let there: Vec<_> = roles.iter().filter(|name| taken(self, name)).collect();
+        if !quiet && !there.is_empty() {
+            return Err(failed("CREATE ROLE", &there.into_iter().map(shown).collect::<Vec<_>>()));
+        }
+        there.iter().for_each(|name| note(ALREADY_THERE, name, "already exists"));
+        let new = roles.iter().filter(|name| !there.contains(name));
+        let changes = new.map(|name| AccessChange::NewRole {
+            id: AccountId::derive_role(&name.user, &name.host),
+            name: name.user.clone(),
+            host: name.host.clone(),
+        });
+        self.write(changes.collect(), |a| a.need("CREATE ROLE, CREATE USER"))
+    }
+
+    fn drop(
+        &mut self,
+        quiet: bool,
+        roles: bool,
+        names: &[AccountName],
+        keep: &Option<String>,
+    ) -> Result<(), SqlError> {
+        let what = if roles { "DROP ROLE" } else { "DROP USER" };
+        let missing: Vec<_> = names.iter().filter(|n| self.find(n).is_none()).collect();
+        if !quiet && !missing.is_empty() {
+            return Err(failed(what, &missing.into_iter().map(shown).collect::<Vec<_>>()));
+        }
+        missing.iter().for_each(|name| note(NOT_THERE, name, "does not exist"));
+        let keep = self.keep(keep)?;
+        let there: Vec<AccountView> = names.iter().filter_map(|n| self.find(n)).collect();
+        let changes = there.iter().map(|a| AccessChange::DropAccount { account: a.id, keep: keep.clone() });
+        self.write(changes.collect(), |a| {
+            a.need(if roles { "DROP ROLE, CREATE USER" } else { "CREATE USER" })
+        })?;
+        for a in there.iter().filter(|a| !a.is_role) {
+            if let Some(logins) = &self.logins {
+                let gone = logins.remove(&AccountName { user: a.name.clone(), host: a.host.clone() });
+                self.keep_locally(gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, pairs: &[(AccountName, AccountName)]) -> Result<(), SqlError> {
+        for (from, to) in pairs {
+            let free = self.find(to).is_none() && to.user != ROW_OWNER;
+            let Some(account) = self.find(from).filter(|_| free) else {
+                return Err(failed("RENAME USER", &[shown(from)]));
+            };
+            let change = AccessChange::RenameAccount {
+                account: account.id,
+                name: to.user.clone(),
+                host: to.host.clone(),
+            };
+            self.write(vec![change], |a| a.need("CREATE USER"))?;
+            if let Some(logins) = self.logins.as_ref().filter(|_| !account.is_role) {
+                let renamed = logins.rename(from, to);
+                self.keep_locally(renamed)?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- grants
+
+    fn grant(
+        &mut self,
+        what: &Asked,
+        on: &On,
+        to: &[AccountName],
+        until: Option<&str>,
+    ) -> Result<(), SqlError> {
+        let (id, rights) = self.rights(what, on)?;
+        let until_ms = self.until(until)?;
+        let none = || SqlError::new(1410, "42000", "You are not allowed to create a user with GRANT");
+        let to: Vec<AccountId> = to.iter().map(|name| self.id(name, none)).collect::<Result<_, _>>()?;
+        if rights == Rights::default() {
+            return Ok(());
+        }
+        let changes =
+            to.iter().map(|to| AccessChange::Grant { to: *to, on: id, rights: rights.clone(), until_ms });
+        self.write(changes.collect(), |a| a.denied("GRANT", on))
+    }
+
+    fn revoke(
+        &mut self,
+        quiet: bool,
+        what: Option<&(Asked, On)>,
+        from: &[AccountName],
+        keep: &Option<String>,
+    ) -> Result<(), SqlError> {
+        let keep = self.keep(keep)?;
+        let now = self.now();
+        let mut changes = Vec::new();
+        for name in from {
+            let undefined = || no_such_grant(name, what.map(|(_, on)| on));
+            let account = match self.id(name, undefined) {
+                Ok(account) => account,
+                Err(_) if quiet => {
+                    note(NOT_THERE, name, "does not exist");
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let held = self.w.access.grants(account, now);
+            match what {
+                Some((asked, on)) => {
+                    let (id, rights) = self.rights(asked, on)?;
+                    let has = held.on.get(&id).is_some_and(|h| {
+                        h.whole.intersects(rights.whole)
+                            || h.columns
+                                .iter()
+                                .any(|(t, p)| p.intersects(rights.whole | rights.on_column(*t)))
+                    });
+                    // Usage is nothing, and what is not there cannot be taken.
+                    match has {
+                        true => changes.push(AccessChange::Revoke {
+                            from: account,
+                            on: id,
+                            rights,
+                            keep: keep.clone(),
+                        }),
+                        false if quiet || rights == Rights::default() || *on == On::Realm => {}
+                        false => return Err(undefined()),
+                    }
+                }
+                None => {
+                    let all = held.on.into_iter().map(|(on, rights)| AccessChange::Revoke {
+                        from: account,
+                        on,
+                        rights,
+                        keep: keep.clone(),
+                    });
+                    changes.extend(all);
+                }
+            }
+        }
+        let on = what.map_or(&On::Realm, |(_, on)| on);
+        self.write(changes, |a| a.denied("REVOKE", on))
+    }
+
+    fn grant_roles(
+        &mut self,
+        roles: &[AccountName],
+        to: &[AccountName],
+        admin: bool,
+        until: Option<&str>,
+    ) -> Result<(), SqlError> {
+        let until_ms = self.until(until)?;
+        let mut changes = Vec::new();
+        for to in to {
+            let unknown = || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(to)));
+            let to = self.id(to, unknown)?;
+            for role in roles {
+                changes.push(AccessChange::GrantRole { role: self.role(role)?, to, admin, until_ms });
+            }
+        }
+        self.write(changes, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
+    }
+
+    fn revoke_roles(
+        &mut self,
+        quiet: bool,
+        roles: &[AccountName],
+        from: &[AccountName],
+        keep: &Option<String>,
+    ) -> Result<(), SqlError> {
+        let keep = self.keep(keep)?;
+        let mut changes = Vec::new();
+        for from in from {
+            let unknown =
+                || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(from)));
+            for role in roles {
+                match (self.role(role), self.id(from, unknown)) {
+                    (Ok(role), Ok(from)) => {
+                        changes.push(AccessChange::RevokeRole { role, from, keep: keep.clone() });
+                    }
+                    _ if quiet => {}
+                    (Err(e), _) | (_, Err(e)) => return Err(e),
+                }
+            }
+        }
+        self.write(changes, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
+    }
+
+    fn set_default_roles(&mut self, roles: &Roles, to: &[AccountName]) -> Result<(), SqlError> {
+        let mut changes = Vec::new();
+        for name in to {
+            let unknown = || failed("SET DEFAULT ROLE", &[shown(name)]);
+            let account = self.id(name, unknown)?;
+            let has = self.w.access.grants(account, self.now()).roles;
+            let roles = match roles {
+                Roles::All(except) if except.is_empty() => None,
+                Roles::None | Roles::Default | Roles::All(_) => Some(Vec::new()),
+                Roles::These(names) => {
+                    let mut ids = Vec::new();
+                    for role in names {
+                        let id = self.role(role)?;
+                        if !has.iter().any(|r| r.role == id) {
+                            let message = format!("{} is not granted to {}", ticked(role), ticked(name));
+                            return Err(SqlError::new(3530, "HY000", message));
+                        }
+                        ids.push(id);
+                    }
+                    Some(ids)
+                }
+            };
+            changes.push(AccessChange::DefaultRoles { account, roles });
+        }
+        self.write(changes, |a| a.need("CREATE USER"))
+    }
+
+    // ---- what the words mean
+
+    fn now(&self) -> Stamp {
+        Stamp::next(self.w.dag.stamp_floor(), self.w.clock.now_ms())
+    }
+
+    /// The object and the rights on it.
+    fn rights(&self, asked: &Asked, on: &On) -> Result<(Option<ObjectId>, Rights), SqlError> {
+        let catalog: &Catalog = &self.w.catalog;
+        let (level, id) = match on {
+            On::Realm => (Level::Realm, None),
+            On::Database(db) => (Level::Database, Some(database_id(catalog, db))),
+            On::Table(db, name) => {
+                let table = catalog.table(db, name).map(|t| t.id);
+                let view =
+                    catalog.database(db).and_then(|d| d.views().find(|v| v.name == *name)).map(|v| v.id);
+                let id = table.or(view).ok_or_else(|| SqlError::no_table(db, name))?;
+                (Level::Table, Some(id))
+            }
+            On::Routine(kind, db, name) => {
+                let missing = || {
+                    let what = if *kind == ObjectKind::Procedure { "PROCEDURE" } else { "FUNCTION" };
+                    SqlError::new(1305, "42000", format!("{what} {name} does not exist"))
+                };
+                (Level::Routine, Some(catalog.routine(*kind, db, name).ok_or_else(missing)?.id))
+            }
+        };
+        let possible = Privileges::grantable_at(level);
+        let wrong = || match level {
+            Level::Database => {
+                SqlError::new(1221, "HY000", "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES")
+            }
+            _ => SqlError::new(
+                1144,
+                "42000",
+                "Illegal GRANT/REVOKE command; please consult the manual to see which privileges can be used",
+            ),
+        };
+        if !possible.contains(asked.whole) {
+            return Err(wrong());
+        }
+        let mut whole = asked.whole;
+        if asked.all {
+            whole |= Privileges::all_at(level);
+        }
+        let mut columns = Vec::new();
+        for (privilege, names) in &asked.columns {
+            let (On::Table(db, name), Some(_)) = (on, id) else { return Err(wrong()) };
+            if !Privileges::all_at(Level::Column).contains(*privilege) {
+                return Err(wrong());
+            }
+            let table = catalog
+                .table(db, name)
+                .ok_or_else(|| SqlError::unsupported("privileges on columns of a view"))?;
+            for column in names {
+                let found = table.column(column).ok_or_else(|| {
+                    SqlError::new(1054, "42S22", format!("Unknown column '{column}' in '{name}'"))
+                })?;
+                columns.push((found.tag, *privilege));
+            }
+        }
+        let mut rights = Rights::columns(columns);
+        rights.whole = whole;
+        Ok((id, rights))
+    }
+
+    fn until(&self, text: Option<&str>) -> Result<Option<u64>, SqlError> {
+        let Some(text) = text else { return Ok(None) };
+        let wrong = || SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'"));
+        let parsed = DateTime::parse(text).ok_or_else(wrong)?;
+        let utc = self.core.state.time_zone.zone.to_utc(parsed.value);
+        u64::try_from(utc.unix_us() / 1_000).map(Some).map_err(|_| wrong())
+    }
+
+    /// The tips of these GTIDs, as far as they are held.
+    fn keep(&self, text: &Option<String>) -> Result<Keep, SqlError> {
+        let Some(text) = text else { return Ok(None) };
+        let set = GtidSet::parse(text).ok_or_else(|| {
+            SqlError::new(1772, "HY000", format!("Malformed GTID set specification '{text}'."))
+        })?;
+        let mut tips = Vec::new();
+        for branch in self.w.dag.branches() {
+            let Some(last) = set.last(branch.chain.uuid().0) else { continue };
+            let seq = last.min(branch.tip.seq);
+            let mut tip = None;
+            let scanned = self.w.db.scan_branch(p2pdb_store::BranchNo(branch.no.0), seq, |b| {
+                tip = (b.record.seq == seq).then_some(b.record.cid);
+                Ok(p2pdb_store::STOP)
+            });
+            scanned.map_err(|e| crate::error::store_to_sql(&e))?;
+            tips.extend(tip.map(|tip| SeenTip { chain: branch.chain.first, seq, tip }));
+        }
+        Ok(Some(tips))
+    }
+
+    fn denied(&self, command: &str, on: &On) -> SqlError {
+        let who = self.core.state.account.rsplit_once('@').unwrap_or((&self.core.state.account, "%"));
+        let who = format!("'{}'@'{}'", who.0, who.1);
+        match on {
+            On::Realm => {
+                SqlError::new(1045, "28000", format!("Access denied for user {who} (using password: YES)"))
+            }
+            On::Database(db) => {
+                SqlError::new(1044, "42000", format!("Access denied for user {who} to database '{db}'"))
+            }
+            On::Table(_, name) => SqlError::new(
+                1142,
+                "42000",
+                format!("{command} command denied to user {who} for table '{name}'"),
+            ),
+            On::Routine(_, db, name) => {
+                let message = format!(
+                    "{} command denied to user {who} for routine '{db}.{name}'",
+                    command.to_lowercase()
+                );
+                SqlError::new(1370, "42000", message)
+            }
+        }
+    }
+}
+
+/// Databases may be granted before they are there.
+fn database_id(catalog: &Catalog, name: &str) -> ObjectId {
+    let found = catalog.database(name).map(|d| d.id);
+    found.unwrap_or_else(|| catalog.new_id(ObjectKind::Database, ObjectId::ROOT, name))
+}
+
+fn ticked(name: &AccountName) -> String {
+    format!("`{}`@`{}`", name.user, name.host)
+}
+
+fn no_such_grant(name: &AccountName, on: Option<&On>) -> SqlError {
+    let AccountName { user, host } = name;
+    let of = format!("There is no such grant defined for user '{user}' on host '{host}'");
+    match on {
+        Some(On::Table(_, table)) => SqlError::new(1147, "42000", format!("{of} on table '{table}'")),
+        Some(On::Routine(_, _, routine)) => {
+            SqlError::new(1403, "42000", format!("{of} on routine '{routine}'"))
+        }
+        _ => SqlError::new(1141, "42000", of),
+    }
+}

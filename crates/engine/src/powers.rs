@@ -1,0 +1,137 @@
+//! What a session's account may do, asked before a statement runs ([`p2pdb_sql::needs`]).
+
+use std::sync::Arc;
+
+use p2pdb_access::{Access, Asker, Columns};
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::{AccountId, Catalog, Privileges, Stamp};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::needs::Need;
+use p2pdb_sql::session::SessionState;
+
+/// Remembers that the account may do everything, as long as nobody's rights change.
+#[derive(Debug, Default)]
+pub(crate) struct Powers {
+    everything: Option<Arc<Access>>,
+}
+
+/// What an account has that need not be asked for anything on a table.
+const EVERYTHING: Privileges = Privileges(
+    Privileges::SELECT.0
+        | Privileges::INSERT.0
+        | Privileges::UPDATE.0
+        | Privileges::DELETE.0
+        | Privileges::DROP.0
+        | Privileges::EXECUTE.0,
+);
+
+impl Powers {
+    /// Everything that is needed is granted.
+    ///
+    /// # Errors
+    /// 1142, 1143, 1370.
+    pub(crate) fn check(
+        &mut self,
+        access: &Arc<Access>,
+        account: AccountId,
+        state: &SessionState,
+        now: Stamp,
+        needs: &[Need],
+    ) -> Result<(), SqlError> {
+        if needs.is_empty() || self.everything.as_ref().is_some_and(|known| Arc::ptr_eq(known, access)) {
+            return Ok(());
+        }
+        self.everything = None;
+        let own = access.grants(account, now).on;
+        // Its own, without an end, so that it need not be looked at again.
+        if access.grants(account, Stamp(u64::MAX)).on.get(&None).is_some_and(|r| r.whole.contains(EVERYTHING))
+        {
+            self.everything = Some(access.clone());
+            return Ok(());
+        }
+        let roles: Vec<AccountId> = state.roles.iter().map(|(id, _)| *id).collect();
+        let asker = Asker { account, roles: &roles, now };
+        for need in needs {
+            let allows = |columns| access.allows(&asker, need.on, need.privilege, columns);
+            let columns = match need.columns.as_slice() {
+                [] if need.any_column => Columns::Any,
+                [] => Columns::No,
+                all => Columns::Each(all.iter().map(|(tag, _)| *tag).collect()),
+            };
+            if allows(columns) {
+                continue;
+            }
+            let some_column = own.get(&need.on).is_some_and(|r| !r.columns.is_empty());
+            let lacking = need.columns.iter().find(|(tag, _)| !allows(Columns::Each(vec![*tag])));
+            return Err(denied(state, need, lacking.filter(|_| some_column).map(|(_, name)| name.as_str())));
+        }
+        Ok(())
+    }
+}
+
+fn denied(state: &SessionState, need: &Need, column: Option<&str>) -> SqlError {
+    let own = state.user_at_host();
+    let (user, host) = own.rsplit_once('@').unwrap_or((&own, ""));
+    let command = need.privilege;
+    let who = format!("user '{user}'@'{host}'");
+    if command == Privileges::EXECUTE {
+        let message =
+            format!("execute command denied to {who} for routine '{}.{}'", need.database, need.name);
+        return SqlError::new(1370, "42000", message);
+    }
+    match column {
+        Some(column) => {
+            let message =
+                format!("{command} command denied to {who} for column '{column}' in table '{}'", need.name);
+            SqlError::new(1143, "42000", message)
+        }
+        None => SqlError::new(
+            1142,
+            "42000",
+            format!("{command} command denied to {who} for table '{}'", need.name),
+        ),
+    }
+}
+
+/// What a schema statement says that was not granted (MySQL's words name the first object).
+pub(crate) fn schema_denied(state: &SessionState, catalog: &Catalog, changes: &[SchemaChange]) -> SqlError {
+    let own = state.user_at_host();
+    let (user, host) = own.rsplit_once('@').unwrap_or((&own, ""));
+    let database_of = |id: ObjectId| catalog.databases().find(|d| d.id == id).map(|d| d.name.clone());
+    let table_of = |id: ObjectId| catalog.table_by_id(id).map(|t| t.name.clone());
+    let (command, database, table) = match changes.first() {
+        Some(SchemaChange::Put { id, kind, parent, name, .. }) => {
+            let named = name.clone().unwrap_or_default();
+            let there = database_of(*id).or_else(|| table_of(*id));
+            match kind {
+                ObjectKind::Database => ("CREATE", Some(there.unwrap_or(named)), None),
+                ObjectKind::Procedure | ObjectKind::Function => {
+                    ("CREATE ROUTINE", database_of(*parent), None)
+                }
+                ObjectKind::Table if there.is_some() => ("ALTER", None, there),
+                ObjectKind::Table => ("CREATE", None, Some(named)),
+                ObjectKind::View => ("CREATE VIEW", None, Some(named)),
+                ObjectKind::Trigger => ("TRIGGER", None, table_of(*parent)),
+                ObjectKind::Index => ("INDEX", None, table_of(*parent)),
+                ObjectKind::Column | ObjectKind::ForeignKey | ObjectKind::Check => {
+                    ("ALTER", None, table_of(*parent))
+                }
+            }
+        }
+        Some(SchemaChange::Drop { id }) => ("DROP", database_of(*id), table_of(*id)),
+        None => ("CREATE", None, None),
+    };
+    match database {
+        Some(db) => SqlError::new(
+            1044,
+            "42000",
+            format!("Access denied for user '{user}'@'{host}' to database '{db}'"),
+        ),
+        None => {
+            let table = table.unwrap_or_default();
+            let message = format!("{command} command denied to user '{user}'@'{host}' for table '{table}'");
+            SqlError::new(1142, "42000", message)
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Accounts and grants in SQL, and that every node enforces them (`docs/security.md`).
+
+mod support;
+
+use support::*;
+
+/// Two members with a clinic; ann and bob can act on both.
+fn clinic() -> (Node, Node) {
+    let tables = "CREATE TABLE patient (id INT PRIMARY KEY, name VARCHAR(20), phone VARCHAR(20));
+        CREATE TABLE result (id INT AUTO_INCREMENT PRIMARY KEY, patient INT, value INT);
+        INSERT INTO patient VALUES (1, 'Ann', '11'), (2, 'Bob', '22')";
+    let (a, b) = two(tables);
+    a.session().run("CREATE USER ann IDENTIFIED BY 'x', bob IDENTIFIED BY 'y'");
+    b.fetch(&a);
+    b.session().run("ALTER USER ann IDENTIFIED BY 'x', bob IDENTIFIED BY 'y'");
+    converge(&[&a, &b]);
+    (a, b)
+}
+
+fn as_(node: &Node, user: &str) -> TestSession {
+    node.session_as(user).expect("a session")
+}
+
+fn grants(node: &Node, user: &str) -> Vec<String> {
+    node.session().rows(&format!("SHOW GRANTS FOR {user}"))
+}
+
+#[test]
+fn grants_are_shown_as_mysql_shows_them() {
+    let (a, b) = clinic();
+    assert_eq!(grants(&a, "ann"), ["GRANT USAGE ON *.* TO `ann`@`%`"]);
+    a.session().run(
+        "GRANT SELECT, INSERT ON shop.* TO ann;
+         GRANT ALL ON shop.result TO ann WITH GRANT OPTION;
+         GRANT SELECT (id, name), UPDATE (phone) ON shop.patient TO ann;
+         CREATE ROLE nurse, doctor;
+         GRANT PROCESS ON *.* TO nurse;
+         GRANT nurse TO ann;
+         GRANT doctor TO ann WITH ADMIN OPTION;
+         CREATE PROCEDURE shop.p() SELECT 1;
+         GRANT EXECUTE ON PROCEDURE shop.p TO ann",
+    );
+    converge(&[&a, &b]);
+    let mut shown = grants(&a, "ann");
+    assert_eq!(shown, grants(&b, "ann"));
+    shown[1..].sort();
+    assert_eq!(
+        shown,
+        [
+            "GRANT USAGE ON *.* TO `ann`@`%`",
+            "GRANT ALL PRIVILEGES ON `shop`.`result` TO `ann`@`%` WITH GRANT OPTION",
+            "GRANT EXECUTE ON PROCEDURE `shop`.`p` TO `ann`@`%`",
+            "GRANT SELECT (`id`, `name`), UPDATE (`phone`) ON `shop`.`patient` TO `ann`@`%`",
+            "GRANT SELECT, INSERT ON `shop`.* TO `ann`@`%`",
+            "GRANT `doctor`@`%` TO `ann`@`%` WITH ADMIN OPTION",
+            "GRANT `nurse`@`%` TO `ann`@`%`",
+        ]
+    );
+    let using = a.session().rows("SHOW GRANTS FOR ann USING nurse");
+    assert_eq!(using[0], "GRANT PROCESS ON *.* TO `ann`@`%`");
+    let privileges = "SELECT TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE FROM information_schema.COLUMN_PRIVILEGES ORDER BY 2, 3";
+    assert_eq!(
+        a.session().rows(privileges),
+        ["patient|id|SELECT", "patient|name|SELECT", "patient|phone|UPDATE"]
+    );
+    a.session().run("REVOKE INSERT ON shop.* FROM ann; REVOKE SELECT (name) ON shop.patient FROM ann");
+    let shown = grants(&a, "ann");
+    assert!(shown.contains(&"GRANT SELECT ON `shop`.* TO `ann`@`%`".to_owned()), "{shown:?}");
+    assert!(shown.iter().any(|g| g.starts_with("GRANT SELECT (`id`), UPDATE (`phone`)")), "{shown:?}");
+    a.session().run("REVOKE ALL PRIVILEGES, GRANT OPTION FROM ann");
+    let shown = grants(&a, "ann");
+    assert_eq!(shown[0], "GRANT USAGE ON *.* TO `ann`@`%`");
+    assert_eq!(shown.len(), 3, "the roles stay: {shown:?}");
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn what_the_account_statements_refuse_has_mysqls_numbers() {
+    let (a, _) = clinic();
+    let mut root = a.session();
+    for (sql, code) in [
+        ("CREATE USER ann IDENTIFIED BY 'z'", 1396),
+        ("DROP USER eve", 1396),
+        ("ALTER USER eve IDENTIFIED BY 'z'", 1396),
+        ("RENAME USER eve TO adam", 1396),
+        ("RENAME USER ann TO bob", 1396),
+        ("GRANT SELECT ON *.* TO eve", 1410),
+        ("GRANT SELECT ON shop.nothing TO ann", 1146),
+        ("GRANT SELECT (nothing) ON shop.patient TO ann", 1054),
+        ("GRANT CREATE USER ON shop.* TO ann", 1221),
+        ("GRANT CREATE USER ON shop.patient TO ann", 1144),
+        ("GRANT DELETE (name) ON shop.patient TO ann", 1144),
+        ("GRANT nothing TO ann", 3523),
+        ("REVOKE SELECT ON shop.* FROM ann", 1141),
+        ("REVOKE SELECT ON shop.patient FROM ann", 1147),
+        ("SHOW GRANTS FOR eve", 1141),
+        ("SET ROLE nothing", 3530),
+        ("CREATE USER a IDENTIFIED BY RANDOM PASSWORD", 1235),
+        ("CREATE USER a REQUIRE SSL", 1235),
+        ("CREATE USER a IDENTIFIED WITH nothing BY 'x'", 1524),
+        ("CREATE USER a IDENTIFIED WITH p2pdb_key AS 'did:key:z6Mk'", 1105),
+        ("GRANT BACKUP_ADMIN ON *.* TO ann", 1235),
+        ("GRANT SELECT ON `sh%`.* TO ann", 1235),
+        ("REVOKE SELECT ON shop.* FROM ann KEEP THROUGH 'x'", 1772),
+        ("GRANT SELECT ON shop.* TO ann UNTIL 'soon'", 1525),
+        ("SET PASSWORD = 'y' REPLACE 'wrong'", 3891),
+        ("CREATE USER aaaaaaaaaabbbbbbbbbbccccccccccddd", 1470),
+    ] {
+        assert_eq!(root.error(sql), code, "{sql}");
+    }
+    root.run("CREATE USER IF NOT EXISTS ann; DROP USER IF EXISTS eve; SET PASSWORD = 'y' REPLACE 'right'");
+    root.run("DROP USER IF EXISTS eve");
+    assert_eq!(root.rows("SHOW WARNINGS"), ["Note|3162|Authorization ID 'eve'@'%' does not exist."]);
+    let mut ann = as_(&a, "ann");
+    for (sql, code) in [
+        ("CREATE USER eve", 1227),
+        ("CREATE ROLE r", 1227),
+        ("DROP USER bob", 1227),
+        ("GRANT SELECT ON *.* TO bob", 1045),
+        ("GRANT SELECT ON shop.* TO bob", 1044),
+        ("GRANT SELECT ON shop.patient TO bob", 1142),
+        ("SHOW GRANTS FOR bob", 1044),
+    ] {
+        assert_eq!(ann.error(sql), code, "{sql}");
+    }
+    ann.run("SET PASSWORD = 'new'");
+    assert_eq!(ann.rows("SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES"), ["1"]);
+}
+
+#[test]
+fn a_statement_that_was_not_granted_is_refused_before_anything_is_signed() {
+    let (a, _) = clinic();
+    a.session().run(
+        "GRANT SELECT (id, name), UPDATE (phone) ON shop.patient TO ann; GRANT INSERT ON shop.result TO ann",
+    );
+    let blocks = a.engine.status().blocks;
+    let mut ann = as_(&a, "ann");
+    for (sql, code) in [
+        ("SELECT * FROM shop.patient", 1143),
+        ("SELECT phone FROM shop.patient", 1143),
+        ("SELECT name FROM shop.patient WHERE phone = '1'", 1143),
+        ("SELECT id FROM shop.patient ORDER BY phone", 1143),
+        ("SELECT p.id FROM shop.patient p JOIN shop.result r ON r.patient = p.id", 1142),
+        ("SELECT COUNT(*) FROM shop.result", 1142),
+        ("SELECT (SELECT MAX(value) FROM shop.result)", 1142),
+        ("WITH c AS (SELECT * FROM shop.result) SELECT 1 FROM c", 1142),
+        ("UPDATE shop.patient SET name = 'x' WHERE id = 1", 1143),
+        ("UPDATE shop.patient SET phone = CONCAT(phone, '0') WHERE id = 1", 1143),
+        ("DELETE FROM shop.patient", 1142),
+        ("TRUNCATE shop.result", 1142),
+        ("REPLACE INTO shop.result VALUES (1, 1, 1)", 1142),
+        ("INSERT INTO shop.result (patient, value) VALUES (1, 1) ON DUPLICATE KEY UPDATE value = 2", 1142),
+        ("INSERT INTO shop.patient VALUES (3, 'c', '33')", 1143),
+        ("CREATE TABLE shop.t (a INT)", 1142),
+        ("CREATE DATABASE more", 1044),
+        ("DROP TABLE shop.result", 1142),
+        ("ALTER TABLE shop.result ADD COLUMN more INT", 1142),
+        ("CREATE INDEX i ON shop.result (value)", 1142),
+        ("CREATE VIEW shop.v AS SELECT 1", 1142),
+        ("SELECT * FROM p2pdb.conflicts", 1142),
+        ("CALL p2pdb.history('shop.patient', 1)", 1142),
+    ] {
+        assert_eq!(ann.error(sql), code, "{sql}");
+    }
+    assert_eq!(a.engine.status().blocks, blocks, "nothing was written");
+    let text = ann.try_run("SELECT phone FROM shop.patient").err().expect("refused").message;
+    assert_eq!(text, "SELECT command denied to user 'ann'@'localhost' for column 'phone' in table 'patient'");
+    assert_eq!(ann.rows("SELECT name FROM shop.patient WHERE id = 1"), ["Ann"]);
+    assert_eq!(ann.rows("SELECT COUNT(*) FROM shop.patient"), ["2"]);
+    ann.run("UPDATE shop.patient SET phone = '12' WHERE id = 1");
+    ann.run("INSERT INTO shop.result (patient, value) VALUES (1, 5)");
+    assert_eq!(a.session().rows("SELECT phone FROM shop.patient WHERE id = 1"), ["12"]);
+    // Who owns the view lends its eyes.
+    a.session().run(
+        "CREATE VIEW shop.v AS SELECT id, phone FROM shop.patient;
+         CREATE SQL SECURITY INVOKER VIEW shop.w AS SELECT id, phone FROM shop.patient;
+         GRANT SELECT ON shop.v TO ann; GRANT SELECT ON shop.w TO ann",
+    );
+    assert_eq!(ann.rows("SELECT phone FROM shop.v WHERE id = 1"), ["12"]);
+    assert_eq!(ann.error("SELECT phone FROM shop.w"), 1143);
+    // What it lends is no right to write.
+    a.session().run("GRANT UPDATE ON shop.v TO ann");
+    assert_eq!(ann.error("UPDATE shop.v SET id = 7 WHERE id = 1"), 1143);
+}
+
+#[test]
+fn a_session_has_the_roles_that_it_activates() {
+    let (a, _) = clinic();
+    a.session().run("CREATE ROLE nurse; GRANT SELECT ON shop.* TO nurse; GRANT nurse TO ann");
+    let mut ann = as_(&a, "ann");
+    assert_eq!(ann.rows("SELECT CURRENT_ROLE()"), ["NONE"]);
+    assert_eq!(ann.error("SELECT * FROM shop.patient"), 1142);
+    ann.run("SET ROLE nurse");
+    assert_eq!(ann.rows("SELECT CURRENT_ROLE()"), ["`nurse`@`%`"]);
+    assert_eq!(ann.rows("SELECT COUNT(phone) FROM shop.patient"), ["2"]);
+    ann.run("SET ROLE ALL EXCEPT nurse");
+    assert_eq!(ann.error("SELECT * FROM shop.patient"), 1142);
+    a.session().run("SET DEFAULT ROLE nurse TO ann");
+    ann.run("SET ROLE DEFAULT");
+    assert_eq!(ann.rows("SELECT CURRENT_ROLE()"), ["`nurse`@`%`"]);
+    assert_eq!(as_(&a, "ann").rows("SELECT CURRENT_ROLE()"), ["`nurse`@`%`"]);
+    a.session().run("REVOKE nurse FROM ann");
+    assert_eq!(ann.error("SELECT * FROM shop.patient"), 1142);
+}
+
+#[test]
+fn a_revocation_reaches_what_was_written_on_the_other_side_and_nobody_elses() {
+    let (a, b) = clinic();
+    a.session().run("GRANT UPDATE, SELECT, INSERT ON shop.* TO ann, bob");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("UPDATE shop.patient SET phone = 'seen' WHERE id = 1");
+    converge(&[&a, &b]);
+    // Cut off from each other.
+    a.session().run("REVOKE UPDATE ON shop.* FROM ann");
+    as_(&b, "ann").run("UPDATE shop.patient SET phone = 'stolen' WHERE id = 1");
+    as_(&b, "ann").run("INSERT INTO shop.patient VALUES (3, 'Cat', '33')");
+    as_(&b, "bob").run("UPDATE shop.patient SET phone = 'mine' WHERE id = 2");
+    assert_eq!(b.session().rows("SELECT phone FROM shop.patient WHERE id = 1"), ["stolen"]);
+    converge(&[&a, &b]);
+    let rows = both(&a, &b, "SELECT id, phone FROM shop.patient ORDER BY id");
+    assert_eq!(rows, ["1|seen", "2|mine", "3|33"]);
+    let voided = both(&a, &b, "SELECT account, reason FROM p2pdb.voided");
+    assert_eq!(voided, ["ann@%|void: written beyond the revocation of the grant that this needs"]);
+    assert_eq!(as_(&b, "ann").error("UPDATE shop.patient SET phone = 'x' WHERE id = 1"), 1142);
+    // A later grant starts anew and brings nothing back.
+    a.session().run("GRANT UPDATE ON shop.* TO ann");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("UPDATE shop.patient SET phone = 'again' WHERE id = 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient ORDER BY id"), ["seen", "again", "33"]);
+    verified(&[&a, &b]);
+    // And after a restart it is still so.
+    let (a, b) = (a.restart(), b.restart());
+    assert_eq!(as_(&b, "ann").error("DELETE FROM shop.patient"), 1142);
+    as_(&a, "ann").run("UPDATE shop.patient SET phone = 'once more' WHERE id = 2");
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn keep_through_takes_back_what_was_seen_and_the_revocation_of_a_revoker_brings_it_back() {
+    let (a, b) = clinic();
+    a.session().run("GRANT ALL ON *.* TO ann WITH GRANT OPTION; GRANT UPDATE, SELECT ON shop.* TO bob");
+    converge(&[&a, &b]);
+    let before = a.session().rows("SELECT @@gtid_executed").remove(0);
+    // The key of ann is stolen; the thief revokes bob, back to the beginning.
+    as_(&b, "bob").run("UPDATE shop.patient SET phone = 'honest' WHERE id = 2");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("REVOKE UPDATE ON shop.* FROM bob KEEP THROUGH ''");
+    assert_eq!(b.session().rows("SELECT phone FROM shop.patient WHERE id = 2"), ["22"]);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient WHERE id = 2"), ["22"]);
+    // Root is senior: it moves the cut to before the theft.
+    a.session().run(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM ann KEEP THROUGH '{before}'"));
+    assert_eq!(a.session().rows("SELECT phone FROM shop.patient WHERE id = 2"), ["honest"]);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient WHERE id = 2"), ["honest"]);
+    as_(&b, "bob").run("UPDATE shop.patient SET phone = 'goes on' WHERE id = 2");
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_table_made_beyond_a_revocation_is_gone_with_its_rows_and_comes_back_with_them() {
+    let (a, b) = clinic();
+    a.session().run("GRANT ALL ON shop.* TO ann, bob; GRANT ALL ON *.* TO bob WITH GRANT OPTION");
+    converge(&[&a, &b]);
+    let before = a.session().rows("SELECT @@gtid_executed").remove(0);
+    as_(&b, "bob").run("REVOKE CREATE ON shop.* FROM ann");
+    as_(&a, "ann").run("CREATE TABLE shop.notes (id INT PRIMARY KEY, note VARCHAR(20))");
+    a.session().run("INSERT INTO shop.notes VALUES (1, 'by root')");
+    converge(&[&a, &b]);
+    assert_eq!(a.session().error("SELECT * FROM shop.notes"), 1146);
+    a.session().run(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM bob KEEP THROUGH '{before}'"));
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.notes"), ["1|by root"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_dropped_user_is_out_on_every_node() {
+    let (a, b) = clinic();
+    a.session().run("GRANT ALL ON shop.* TO ann");
+    converge(&[&a, &b]);
+    let mut open = as_(&b, "ann");
+    a.session().run("DROP USER ann");
+    open.run("DELETE FROM shop.patient WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM shop.patient"), ["2"]);
+    assert_eq!(open.error("DELETE FROM shop.patient WHERE id = 2"), 1142);
+    assert_eq!(b.session_as("ann").err().expect("no login").code, 1045);
+    // Another account may have the name.
+    b.session().run("CREATE USER ann IDENTIFIED BY 'new'");
+    assert_eq!(as_(&b, "ann").error("SELECT * FROM shop.patient"), 1142);
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn an_end_date_ends_a_grant() {
+    let (a, b) = clinic();
+    a.session().run("GRANT UPDATE, SELECT ON shop.* TO ann UNTIL '2026-01-02 03:05:00'");
+    converge(&[&a, &b]);
+    as_(&a, "ann").run("UPDATE shop.patient SET phone = 'in time' WHERE id = 1");
+    a.clock.advance_ms(3_600_000);
+    assert_eq!(as_(&a, "ann").error("UPDATE shop.patient SET phone = 'late' WHERE id = 1"), 1142);
+    b.clock.advance_ms(3_600_000);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient WHERE id = 1"), ["in time"]);
+    verified(&[&a, &b]);
+}

@@ -1,0 +1,147 @@
+//! Which privileges a statement needs of its session's account (MySQL manual, section 8.2.2), for a refusal that says so.
+//!
+//! What is *written* is judged by every node from the log; asking first gives MySQL's numbers and names. What is
+//! *read* leaves nothing in the log: the node that one is connected to asks, here.
+//!
+//! A view with definer rights needs SELECT on the view alone.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use p2pdb_model::catalog::{Table, View};
+use p2pdb_model::{ColumnTag, ObjectId, Privileges};
+
+/// What is needed on one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The table, view or routine; `None`: the realm.
+    pub on: Option<ObjectId>,
+    /// Which privilege.
+    pub privilege: Privileges,
+    /// On these columns at least; none: on any of them when it reads no column at all, else on the object.
+    pub columns: Vec<(ColumnTag, String)>,
+    /// A privilege on any column is enough.
+    pub any_column: bool,
+    /// Its database.
+    pub database: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The columns of a table that a statement looks at.
+pub type Used = Rc<RefCell<BTreeSet<ColumnTag>>>;
+
+#[derive(Debug)]
+enum Asked {
+    /// A table that is read.
+    Read(Read),
+    /// Everything else.
+    Need(Need),
+}
+
+#[derive(Debug)]
+struct Read {
+    on: ObjectId,
+    database: String,
+    name: String,
+    columns: Vec<(ColumnTag, String)>,
+    used: Used,
+}
+
+/// Takes needs down while a statement is compiled.
+#[derive(Debug, Default)]
+pub struct Recorder(RefCell<Vec<Asked>>);
+
+fn plain(on: ObjectId, privilege: Privileges, database: &str, name: &str) -> Need {
+    Need {
+        on: Some(on),
+        privilege,
+        columns: Vec::new(),
+        any_column: false,
+        database: database.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+impl Recorder {
+    /// A table is read: the columns that are put into what this gives.
+    pub fn reads(&self, table: &Table) -> Used {
+        let used = Used::default();
+        let read = Read {
+            on: table.id,
+            database: table.database.clone(),
+            name: table.name.clone(),
+            columns: table.columns.iter().map(|c| (c.tag, c.name.clone())).collect(),
+            used: used.clone(),
+        };
+        self.0.borrow_mut().push(Asked::Read(read));
+        used
+    }
+
+    /// A view is read.
+    pub fn reads_view(&self, view: &View) {
+        self.need(plain(view.id, Privileges::SELECT, &view.database, &view.name));
+    }
+
+    /// Something is done to a table as a whole.
+    pub fn writes(&self, table: &Table, privilege: Privileges) {
+        self.need(plain(table.id, privilege, &table.database, &table.name));
+    }
+
+    /// Something is done to columns of a table.
+    pub fn writes_columns(
+        &self,
+        table: &Table,
+        privilege: Privileges,
+        tags: impl IntoIterator<Item = ColumnTag>,
+    ) {
+        let tags: BTreeSet<ColumnTag> = tags.into_iter().collect();
+        let named = table.columns.iter().filter(|c| tags.contains(&c.tag));
+        let columns = named.map(|c| (c.tag, c.name.clone())).collect();
+        self.need(Need { columns, ..plain(table.id, privilege, &table.database, &table.name) });
+    }
+
+    /// What only who may read everything reads: `database.name` is not a table of the realm.
+    pub fn reads_everything(&self, database: &str, name: &str) {
+        let need = plain(ObjectId::ROOT, Privileges::SELECT, database, name);
+        self.need(Need { on: None, ..need });
+    }
+
+    /// A procedure or function is called.
+    pub fn calls(&self, id: ObjectId, database: &str, name: &str) {
+        self.need(plain(id, Privileges::EXECUTE, database, name));
+    }
+
+    fn need(&self, need: Need) {
+        self.0.borrow_mut().push(Asked::Need(need));
+    }
+
+    /// Everything that was taken down, each once.
+    pub fn take(&self) -> Vec<Need> {
+        let mut out: Vec<Need> = Vec::new();
+        for asked in self.0.take() {
+            let need = match asked {
+                Asked::Need(need) => need,
+                Asked::Read(read) => {
+                    let used = read.used.borrow();
+                    let columns: Vec<_> =
+                        read.columns.into_iter().filter(|(tag, _)| used.contains(tag)).collect();
+                    // `SELECT COUNT(*)` looks at no column: any will do.
+                    let any_column = columns.is_empty();
+                    let need = plain(read.on, Privileges::SELECT, &read.database, &read.name);
+                    Need { columns, any_column, ..need }
+                }
+            };
+            match out.iter_mut().find(|n| n.on == need.on && n.privilege == need.privilege) {
+                Some(known) if known.columns.is_empty() == need.columns.is_empty() => {
+                    known.columns.extend(need.columns);
+                    known.columns.sort();
+                    known.columns.dedup();
+                }
+                _ => out.push(need),
+            }
+        }
+        out
+    }
+}
