@@ -257,7 +257,37 @@ pub fn run(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
     result
 }
 
+/// Files that a session may have open at once: its socket, a connection to the store and that one's write-ahead log.
+const FILES_PER_SESSION: u64 = 3;
+/// Files that everything else may have open: the store, its log, peers, HTTP.
+const FILES_BESIDE: u64 = 300;
+
+/// Asks for as many open files as the sessions may take; says how many sessions the files that it got are enough for.
+fn sessions_possible(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let need = (wanted as u64).saturating_mul(FILES_PER_SESSION).saturating_add(FILES_BESIDE);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|have| have >= need) {
+        return wanted;
+    }
+    let raised = limit.maximum.map_or(need, |most| most.min(need)).max(limit.current.unwrap_or(0));
+    let got = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }) {
+        Ok(()) => raised,
+        Err(_) => limit.current.unwrap_or(0),
+    };
+    wanted.min((got.saturating_sub(FILES_BESIDE) / FILES_PER_SESSION) as usize).max(1)
+}
+
 async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
+    let possible = sessions_possible(config.max_connections);
+    let limited = Config { max_connections: possible, ..config.clone() };
+    if possible < config.max_connections {
+        warn!(
+            "this process may open so few files that it serves at most {possible} clients at once instead of {}; raise the limit (ulimit -n)",
+            config.max_connections
+        );
+    }
+    let config = &limited;
     let mysql = bind(config.mysql_listen, "MySQL clients", "mysql-listen").await?;
     let mysql_address = mysql.local_addr()?;
     let http = match config.http_listen {

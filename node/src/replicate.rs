@@ -210,6 +210,7 @@ impl Replication {
             join,
             clock_skew_max,
             clock_refusal: None,
+            told_ahead: false,
             clocks: HashMap::new(),
             started: Instant::now(),
             members: Vec::new(),
@@ -311,6 +312,8 @@ struct Glue {
     join: watch::Sender<Join>,
     clock_skew_max: Duration,
     clock_refusal: Option<String>,
+    /// It was said that the log is ahead of the clock.
+    told_ahead: bool,
     /// By how much each peer's clock is ahead of the time since our start, which nobody can set, in milliseconds.
     clocks: HashMap<NodeId, i64>,
     started: Instant,
@@ -361,6 +364,13 @@ impl Glue {
     async fn on_tick(&mut self) {
         self.engine.tick();
         self.check_clock();
+        let ahead = self.engine.ahead_of_clock();
+        match (&ahead, self.told_ahead) {
+            (Some(why), false) => error!("refusing writes: {why}"),
+            (None, true) => info!("the clock has reached what the log is stamped with; taking writes"),
+            _ => {}
+        }
+        self.told_ahead = ahead.is_some();
         // An answer may have been lost with the connection that carried it.
         if self.bearer.is_some() {
             for node in self.unanswered.clone() {

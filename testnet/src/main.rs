@@ -76,6 +76,11 @@ enum Verb {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let dir = std::path::absolute(&cli.dir).unwrap_or(cli.dir);
+    // One command at a time changes what the testnet remembers; those that only look or write rows need not wait.
+    let _alone = match &cli.verb {
+        Verb::Status { .. } | Verb::Load(_) => None,
+        _ => state::alone(&dir),
+    };
     let result = match cli.verb {
         Verb::Up { nodes, node_binary } => up::up(&dir, nodes, node_binary),
         Verb::Status { json } => status::status(&dir, json),

@@ -28,6 +28,17 @@ pub(crate) struct Node {
     pub(crate) key: Option<String>,
 }
 
+/// What makes others wait.
+const LOCK: &str = "testnet.lock";
+
+/// Waits until no other command works on the testnet of this directory, and keeps others waiting as long as the file is open.
+/// `None` where there is no directory yet, or it cannot be written to: the command will say so itself.
+pub(crate) fn alone(dir: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::create(dir.join(LOCK)).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 
 use p2pdb_access::{Judged, Rejudge, Site};
 use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
-use p2pdb_dag::Placed;
+use p2pdb_dag::{Placed, Waits};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{Change, Cid};
+use p2pdb_model::{Change, Cid, NodeId, Stamp};
 use p2pdb_store::{self as store, NewTransaction, TxNo};
 
 use crate::functions::by_rules;
@@ -25,6 +25,9 @@ use crate::job::{After, Job, TaskJob};
 use crate::logged::{self, Ancestry, Logged};
 use crate::wait::{Giver, Taker, Wait, handoff};
 use crate::writer::{Writer, access_positions};
+
+/// Authors that are remembered because it was said that their blocks come from the future.
+const AUTHORS_TOLD_MAX: usize = 1_000;
 
 /// Blocks that were made here and are committed.
 pub struct Announced {
@@ -210,6 +213,20 @@ impl Inner {
         waiting.extend(writer.pending.cids());
     }
 
+    /// Says once of each author that blocks of it wait for their time.
+    fn tell_future(&self, author: NodeId, stamp: Stamp, waits: &Waits, now_ms: u64) {
+        let mut told = self.told_future.lock();
+        if waits.until_ms.is_none() {
+            told.remove(&author);
+        } else if told.len() < AUTHORS_TOLD_MAX && told.insert(author) {
+            let ahead_s = stamp.millis().saturating_sub(now_ms) / 1_000;
+            tracing::warn!(
+                "blocks of {author} are stamped {ahead_s} s ahead of this machine's clock and wait until then: one of the two \
+                 clocks is wrong"
+            );
+        }
+    }
+
     /// One block, and those that it lets in.
     fn take_one(&self, writer: &mut Writer, block: Arriving, arrived: &mut Arrived) {
         let mut ready = vec![block];
@@ -231,6 +248,7 @@ impl Inner {
             match writer.dag.check(block.verified(), now_ms, &Logged(&writer.db)) {
                 Ok(waits) if waits.missing.is_empty() && waits.until_ms.is_none() => {}
                 Ok(waits) => {
+                    self.tell_future(block.author(), block.stamp(), &waits, now_ms);
                     arrived.waiting += 1;
                     let bytes =
                         block.bytes().len() + block.parts().iter().map(|p| p.bytes.len()).sum::<usize>();

@@ -152,6 +152,8 @@ pub(crate) struct Inner {
     pub(crate) judgements: Mutex<Option<crate::status::Judgements>>,
     /// Blocks that wait for parents or for their time.
     pub(crate) waiting: Mutex<HashSet<Cid>>,
+    /// Authors of whom it was said that their blocks come from the future.
+    pub(crate) told_future: Mutex<HashSet<NodeId>>,
     /// Blocks that were refused for what is in them, so that they are not fetched again and again.
     pub(crate) refused: Mutex<LruCache<Cid, ()>>,
     /// Members that are connected, as the node says.
@@ -267,6 +269,7 @@ impl Engine {
             reckoner: Mutex::default(),
             judgements: Mutex::default(),
             waiting: Mutex::default(),
+            told_future: Mutex::default(),
             refused: Mutex::new(LruCache::new(REFUSED_MAX)),
             connected: Mutex::default(),
             clean,
@@ -403,6 +406,11 @@ impl Engine {
     pub fn keep_logins(&self, logins: Arc<dyn Logins>) {
         // Whoever comes later would keep the same.
         let _ = self.inner.logins.set(logins);
+    }
+
+    /// Why the log is ahead of this machine's clock further than other nodes take, if it is. Writes are refused as long.
+    pub fn ahead_of_clock(&self) -> Option<String> {
+        self.inner.ahead_of_clock()
     }
 
     /// Whose password a client from this host has to know that gives this user name.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use p2pdb_access::Access;
 use p2pdb_block::Header;
 use p2pdb_block::car::{CarError, CarReader, CarWriter};
+use p2pdb_dag::CLOCK_DRIFT_MS_MAX;
 use p2pdb_model::change::{AccessChange, Delegate, RowChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::hex;
@@ -36,7 +37,20 @@ impl Inner {
     /// Why nobody may write here, if so; the gravest reason.
     pub(crate) fn refuses_writes(&self, keeps: Option<Keeps>) -> Option<String> {
         let unsyncable = self.unsyncable.get().cloned();
-        unsyncable.or_else(|| keeps.map(|k| k.why())).or_else(|| self.health.lock().refuses_writes.clone())
+        let told = || self.health.lock().refuses_writes.clone();
+        unsyncable.or_else(|| keeps.map(|k| k.why())).or_else(told).or_else(|| self.ahead_of_clock())
+    }
+
+    /// The log is stamped further ahead of this machine's clock than other nodes take: what would be written now, they would
+    /// see only then. So it was when the clock was wrong and has been set right since.
+    pub(crate) fn ahead_of_clock(&self) -> Option<String> {
+        let newest = self.published.load().heads.iter().map(|h| h.stamp.millis()).max()?;
+        let ahead_ms = newest.checked_sub(self.clock.now_ms()).filter(|ms| *ms > CLOCK_DRIFT_MS_MAX)?;
+        Some(format!(
+            "what this node has written is stamped {} s ahead of its clock, which was set back; other nodes see it only when \
+             that time comes, and writes are taken again then",
+            ahead_ms / 1_000
+        ))
     }
 
     /// The fingerprint of the tables with the frontier that it belongs to, of one and the same commit.

@@ -94,6 +94,32 @@ fn what_a_node_writes_that_was_never_admitted_is_void() {
     still_works(&a);
 }
 
+/// What was written while the clock was wrong reaches the others when that time comes; until then nothing is written that
+/// nobody would see.
+#[test]
+fn a_node_whose_clock_was_set_back_refuses_writes_until_its_log_is_reached() {
+    let (a, b) = two();
+    a.clock.advance_ms(3_600_000);
+    a.session().run("INSERT INTO d.t VALUES (2, 20)");
+    assert_eq!(a.engine.status().refuses_writes, None);
+    a.clock.set_back_ms(3_600_000);
+    let why = a.engine.status().refuses_writes.expect("writes are refused");
+    assert!(why.starts_with("what this node has written is stamped 3"), "{why}");
+    assert_eq!(a.session().error("INSERT INTO d.t VALUES (3, 30)"), 1290);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM d.t"), ["2"], "reads go on");
+    b.session().run("INSERT INTO d.t VALUES (4, 40)");
+    a.fetch(&b);
+    b.fetch(&a);
+    assert_eq!(b.session().rows("SELECT COUNT(*) FROM d.t"), ["2"], "it waits there");
+    for n in [&a, &b] {
+        n.clock.advance_ms(3_600_000);
+        n.engine.tick();
+    }
+    a.session().run("INSERT INTO d.t VALUES (3, 30)");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT COUNT(*) FROM d.t"), ["4"]);
+}
+
 #[test]
 fn a_block_from_the_future_waits_until_its_time_has_come() {
     let (a, b) = two();

@@ -55,6 +55,7 @@ impl Reader {
             return Ok(());
         }
         self.open = false;
+        self.connection.forget_large_body();
         if !self.connection.db.is_autocommit() {
             // What was written to temporary tables stays: it is taken back row by row, if at all.
             self.connection.execute(if self.temporary { "COMMIT" } else { "ROLLBACK" }, ())?;

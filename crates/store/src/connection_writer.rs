@@ -135,6 +135,7 @@ impl Writer {
 
     fn ended(&mut self) {
         self.open = false;
+        self.connection.forget_large_body();
         self.savepoints.clear();
         self.capture().set(false);
         self.capture().reset();

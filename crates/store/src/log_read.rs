@@ -20,13 +20,20 @@ const TRANSACTIONS_CACHED_MAX: usize = 4096;
 /// Decoded bodies kept in memory per connection, as long as they are small.
 const BODIES_CACHED_MAX: usize = 128;
 
-/// A larger body is decoded anew each time, bytes.
+/// A larger body is kept only until the SQLite transaction ends, bytes.
 const BODY_CACHED_BYTES_MAX: usize = 64 << 10;
+
+/// Larger bodies kept at once, bytes of their encoding together; decoded they take about five times as much. The last one is
+/// kept whatever its size.
+const LARGE_BODIES_BYTES_MAX: usize = 64 << 20;
 
 /// What never changes once it is in the log, remembered. Emptied by a rollback.
 pub(crate) struct LogCache {
     transactions: LruCache<TxNo, TxRecord>,
     bodies: LruCache<BlockNo, Arc<StoredBody>>,
+    /// The last bodies that are too large for `bodies`, the newest at the end, until the SQLite transaction ends: whoever
+    /// merges rows asks for the changes of the same few blocks, row after row.
+    large: Vec<(BlockNo, Arc<StoredBody>)>,
     authors: HashMap<BranchNo, NodeId>,
     accounts: HashMap<i64, AccountId>,
 }
@@ -37,6 +44,7 @@ impl Default for LogCache {
             // With a capacity they would take all their memory at once, on every connection.
             transactions: LruCache::unbounded(),
             bodies: LruCache::unbounded(),
+            large: Vec::new(),
             authors: HashMap::new(),
             accounts: HashMap::new(),
         }
@@ -272,8 +280,8 @@ impl Connection {
 
     /// The block's content, decoded. Empty for a merge block.
     pub fn body(&self, no: BlockNo) -> Result<Arc<StoredBody>> {
-        if let Some(body) = self.log_cache.borrow_mut().bodies.get(&no) {
-            return Ok(body.clone());
+        if let Some(body) = self.cached_body(no) {
+            return Ok(body);
         }
         let mut parts = self.bodies(no)?;
         let bytes = if parts.len() == 1 { parts.remove(0) } else { parts.concat() };
@@ -281,8 +289,30 @@ impl Connection {
         let body = Arc::new(StoredBody { body, index, bytes });
         if body.bytes.len() <= BODY_CACHED_BYTES_MAX {
             remember(&mut self.log_cache.borrow_mut().bodies, BODIES_CACHED_MAX, no, body.clone());
+        } else {
+            let large = &mut self.log_cache.borrow_mut().large;
+            large.push((no, body.clone()));
+            let mut bytes: usize = large.iter().map(|(_, b)| b.bytes.len()).sum();
+            while bytes > LARGE_BODIES_BYTES_MAX && large.len() > 1 {
+                bytes -= large.remove(0).1.bytes.len();
+            }
         }
         Ok(body)
+    }
+
+    fn cached_body(&self, no: BlockNo) -> Option<Arc<StoredBody>> {
+        let cache = &mut *self.log_cache.borrow_mut();
+        if let Some(i) = cache.large.iter().rposition(|(n, _)| *n == no) {
+            // The last one that was asked for stands at the end.
+            cache.large[i..].rotate_left(1);
+            return cache.large.last().map(|(_, body)| body.clone());
+        }
+        cache.bodies.get(&no).cloned()
+    }
+
+    /// The SQLite transaction is over.
+    pub(crate) fn forget_large_body(&self) {
+        self.log_cache.borrow_mut().large = Vec::new();
     }
 
     /// One change of a block.
@@ -297,7 +327,7 @@ impl Connection {
 
     /// The change that begins at this byte of a block's body, without decoding the others.
     pub fn change_at(&self, no: BlockNo, offset: u32) -> Result<Change> {
-        if let Some(body) = self.log_cache.borrow_mut().bodies.get(&no) {
+        if let Some(body) = self.cached_body(no) {
             return Ok(decode_change_at(&body.bytes, offset)?);
         }
         let bytes = self.bodies(no)?.concat();

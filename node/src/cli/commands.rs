@@ -166,7 +166,7 @@ pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
     let _lock = c.dir.lock()?;
     ops::restore(&args.directory, &c.dir)?;
     print_out(&format!(
-        "restored the node in {}; it begins a new chain, so nothing it wrote before can clash\n  next  p2pdb-node run --data-dir {}\n",
+        "restored the node in {}; it begins a new chain, so nothing that it wrote since the backup is lost when it meets a peer that has it; until then AUTO_INCREMENT may give values of that time again, and of two such rows the later is kept in p2pdb.conflicts\n  next  p2pdb-node run --data-dir {}\n",
         c.dir.root().display(),
         c.dir.root().display()
     ))

@@ -35,6 +35,9 @@ impl TestClock {
     pub fn at_look(&self, n: usize, f: impl FnOnce() + Send + 'static) {
         *self.1.lock().expect("no look has failed") = Some((n, Box::new(f)));
     }
+    pub fn set_back_ms(&self, ms: u64) {
+        self.0.fetch_sub(ms * 1_000, Ordering::SeqCst);
+    }
     pub fn advance_ms(&self, ms: u64) {
         self.0.fetch_add(ms * 1_000, Ordering::SeqCst);
     }

@@ -228,6 +228,7 @@ impl<'a> Assign<'a> {
         let v = ValueRef::from(value);
         let d = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text) => self.number_text(t, "decimal")?,
+            (ValueRef::Blob(b), Class::Bytes) => self.number_text(&String::from_utf8_lossy(b), "decimal")?,
             _ => convert::to_decimal(v, from.code())?.unwrap_or(Decimal::ZERO),
         };
         let mut rounded = d.rounded(i32::from(scale));
@@ -254,14 +255,8 @@ impl<'a> Assign<'a> {
     ) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let mut r = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => {
-                let t = t.trim();
-                let used = Decimal::parse_prefix(t).1;
-                if used < t.len() || used == 0 {
-                    self.truncated()?;
-                }
-                t[..used].parse().unwrap_or(0.0)
-            }
+            (ValueRef::Text(t), Class::Text) => self.real_text(t)?,
+            (ValueRef::Blob(b), Class::Bytes) => self.real_text(&String::from_utf8_lossy(b))?,
             _ => convert::to_real(v, from.code())?.unwrap_or(0.0),
         };
         let max = if single { f64::from(f32::MAX) } else { f64::MAX };
@@ -283,6 +278,15 @@ impl<'a> Assign<'a> {
         }
         let r = if single { f64::from(r as f32) } else { r };
         Ok(Value::Real(r + 0.0))
+    }
+
+    fn real_text(&self, text: &str) -> Result<f64, SqlError> {
+        let t = text.trim();
+        let used = Decimal::parse_prefix(t).1;
+        if used < t.len() || used == 0 {
+            self.truncated()?;
+        }
+        Ok(t[..used].parse().unwrap_or(0.0))
     }
 
     fn bit(&self, value: &Value, from: &FieldType, bits: u8) -> Result<Value, SqlError> {
@@ -375,9 +379,17 @@ impl<'a> Assign<'a> {
         }
         let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
         let t = if cut { Some(t.truncated(fsp)) } else { t.rounded(fsp) };
+        let Some(t) = t else {
+            // Rounding leads beyond the year 9999.
+            let message = "Datetime function: datetime field overflow";
+            if self.strict {
+                return Err(SqlError::new(1441, "22008", message));
+            }
+            context::warn(1441, message);
+            return Ok(self.packed(None));
+        };
         if matches!(self.to.ty, SqlType::Timestamp { .. }) {
             let zone = context::zone();
-            let Some(t) = t else { return Ok(self.packed(None)) };
             let utc = zone.to_utc(t);
             if zone.skips(t) {
                 // The clocks skipped this time.
@@ -402,7 +414,7 @@ impl<'a> Assign<'a> {
             }
             return Ok(self.packed(Some(utc)));
         }
-        Ok(self.packed(t))
+        Ok(self.packed(Some(t)))
     }
 
     fn packed(&self, t: Option<DateTime>) -> Value {
@@ -484,7 +496,7 @@ impl<'a> Assign<'a> {
                 let by_number = || t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n));
                 coerce::enum_index(values, t, &ty).or_else(by_number)
             }
-            (_, class) if class.is_number() => convert::to_wide(v, from.code())?
+            (_, class) if class.is_number() => member_number(v, from)?
                 .and_then(|n| i64::try_from(n).ok())
                 .filter(|n| (1..=values.len() as i64).contains(n)),
             _ => convert::to_text(v, from.code())?.and_then(|t| coerce::enum_index(values, &t, &ty)),
@@ -503,7 +515,7 @@ impl<'a> Assign<'a> {
         let ty = FieldType::of_column(&self.to.ty);
         let all = if values.len() >= 64 { u64::MAX } else { (1 << values.len()) - 1 };
         let mask = if from.class().is_number() {
-            convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= all)
+            member_number(v, from)?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= all)
         } else {
             let t = convert::to_text(v, from.code())?.unwrap_or_default();
             coerce::set_mask(values, &t, &ty).or_else(|| t.parse::<u64>().ok().filter(|n| *n <= all))
@@ -512,7 +524,7 @@ impl<'a> Assign<'a> {
             Some(m) => Ok(Value::from_u64(m)),
             None if from.class().is_number() => {
                 self.truncated()?;
-                let n = convert::to_wide(v, from.code())?.unwrap_or(0);
+                let n = member_number(v, from)?.unwrap_or(0);
                 Ok(Value::from_u64(n as u64 & all))
             }
             None => {
@@ -569,6 +581,15 @@ impl<'a> Assign<'a> {
                 ),
             )),
         }
+    }
+}
+
+/// The number of a member of an ENUM or SET: of one with a fraction the whole part, as MySQL takes it.
+fn member_number(v: ValueRef<'_>, from: &FieldType) -> Result<Option<i128>, SqlError> {
+    match v {
+        ValueRef::Int(_) if from.class() != Class::Decimal => convert::to_wide(v, from.code()),
+        ValueRef::Real(r) => Ok(Some(r.trunc() as i128)),
+        _ => Ok(convert::to_decimal(v, from.code())?.and_then(|d| d.truncated(0).to_i128())),
     }
 }
 

@@ -12,6 +12,8 @@ use crate::types::{Class, TypeCode};
 
 /// Nesting of JSON documents.
 const DEPTH_MAX: usize = 100;
+/// What MySQL says of a number that no double holds.
+const TOO_BIG: &str = "Number too big to be stored in double.";
 /// What MySQL says of one that is nested deeper.
 const TOO_DEEP: &str = "The JSON document exceeds the maximum depth.";
 
@@ -22,7 +24,7 @@ const TOO_DEEP: &str = "The JSON document exceeds the maximum depth.";
 pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     match serde_json::from_str::<Json>(t) {
         Ok(mut j) if depth(&j) <= DEPTH_MAX => {
-            as_doubles(&mut j);
+            as_doubles(&mut j).map_err(|number| (TOO_BIG.to_owned(), t.find(&number).unwrap_or(0)))?;
             Ok(write(&j))
         }
         Ok(_) => Err((TOO_DEEP.to_owned(), 0)),
@@ -42,17 +44,21 @@ pub fn normalise(t: &str) -> Result<String, (String, usize)> {
 }
 
 /// Numbers of a text that are no integers are doubles; only SQL values give exact ones.
-fn as_doubles(j: &mut Json) {
+///
+/// # Errors
+/// A number that no double holds.
+fn as_doubles(j: &mut Json) -> Result<(), String> {
     match j {
         Json::Number(n) if n.as_i64().is_none() && n.as_u64().is_none() => {
-            let text = number(n.as_f64().unwrap_or(0.0));
-            if let Ok(double) = text.parse() {
+            let double = n.as_f64().ok_or_else(|| n.to_string())?;
+            if let Ok(double) = number(double).parse() {
                 *n = double;
             }
+            Ok(())
         }
-        Json::Array(l) => l.iter_mut().for_each(as_doubles),
-        Json::Object(o) => o.values_mut().for_each(as_doubles),
-        _ => {}
+        Json::Array(l) => l.iter_mut().try_for_each(as_doubles),
+        Json::Object(o) => o.values_mut().try_for_each(as_doubles),
+        _ => Ok(()),
     }
 }
 
