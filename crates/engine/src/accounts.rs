@@ -64,6 +64,15 @@ pub(crate) fn run(
     Ok(Outcome::default())
 }
 
+/// Nothing is kept here beside it.
+fn nothing(_: &dyn Logins) -> Result<(), String> {
+    Ok(())
+}
+
+fn not_kept(why: String) -> SqlError {
+    SqlError::new(1105, "HY000", format!("the node cannot keep its logins: {why}"))
+}
+
 struct Accounts<'a> {
     w: &'a mut Writer,
     core: &'a mut Core,
@@ -104,10 +113,12 @@ impl Accounts<'_> {
         self.find(name).filter(|a| a.is_role).map(|a| a.id).ok_or_else(unknown)
     }
 
-    /// Writes these changes; what the account may not do is said as `denied` has it.
+    /// Writes these changes, all of a statement at once: behind them nothing may fail, because a block that is in the log stays
+    /// there. What the account may not do is said as `denied` has it. In between comes what this node keeps for itself.
     fn write(
         &mut self,
         changes: Vec<AccessChange>,
+        keep: impl FnOnce(&dyn Logins) -> Result<(), String>,
         denied: impl Fn(&Self) -> SqlError,
     ) -> Result<(), SqlError> {
         if changes.is_empty() {
@@ -120,11 +131,15 @@ impl Accounts<'_> {
             Reason::NotGrantable,
             Reason::AccountNotOwner,
         ];
-        match self.w.try_access(self.core.account, changes).map_err(|e| e.to_sql())? {
-            None => Ok(()),
-            Some(why) if refused.contains(&why) => Err(denied(self)),
-            Some(why) => Err(SqlError::new(1227, "42000", format!("Access denied; {why}"))),
+        match self.w.would_be(self.core.account, &changes).map_err(|e| e.to_sql())? {
+            None => {}
+            Some(why) if refused.contains(&why) => return Err(denied(self)),
+            Some(why) => return Err(SqlError::new(1227, "42000", format!("Access denied; {why}"))),
         }
+        if let Some(logins) = &self.logins {
+            keep(&**logins).map_err(not_kept)?;
+        }
+        self.w.access(self.core.account, changes).map_err(|e| e.to_sql())
     }
 
     fn need(&self, privilege: &str) -> SqlError {
@@ -134,13 +149,10 @@ impl Accounts<'_> {
         SqlError::new(1227, "42000", message)
     }
 
+    /// Somebody keeps passwords and keys here.
     fn local(&self) -> Result<Arc<dyn Logins>, SqlError> {
         let nowhere = || SqlError::unsupported("an account with a password on a node that keeps none");
         self.logins.clone().ok_or_else(nowhere)
-    }
-
-    fn keep_locally(&self, result: Result<(), String>) -> Result<(), SqlError> {
-        result.map_err(|why| SqlError::new(1105, "HY000", format!("the node cannot keep its logins: {why}")))
     }
 
     fn new_key(&self) -> SigningKey {
@@ -152,9 +164,7 @@ impl Accounts<'_> {
     fn run(&mut self, statement: &AccountStatement) -> Result<(), SqlError> {
         match statement {
             AccountStatement::CreateUsers { quiet, users, roles } => self.create_users(*quiet, users, roles),
-            AccountStatement::AlterUsers { quiet, users } => {
-                users.iter().try_for_each(|(who, identified)| self.alter_user(*quiet, who, identified))
-            }
+            AccountStatement::AlterUsers { quiet, users } => self.alter_users(*quiet, users),
             AccountStatement::CreateRoles { quiet, roles } => self.create_roles(*quiet, roles),
             AccountStatement::Drop { quiet, roles, names, keep } => self.drop(*quiet, *roles, names, keep),
             AccountStatement::Rename(pairs) => self.rename(pairs),
@@ -199,6 +209,7 @@ impl Accounts<'_> {
                         Identified::By { password, .. } => password.as_str(),
                         _ => "",
                     };
+                    self.local()?;
                     let key = self.new_key();
                     (public_key(&key), Some((key, password)))
                 }
@@ -214,55 +225,55 @@ impl Accounts<'_> {
                 changes.push(AccessChange::DefaultRoles { account: id, roles: Some(given.clone()) });
             }
         }
-        self.write(changes, |a| a.need("CREATE USER"))?;
-        for (name, password, key) in made {
-            let kept = self.local()?.put(name, password, &key.to_bytes());
-            self.keep_locally(kept)?;
-        }
-        Ok(())
+        let put = |logins: &dyn Logins| {
+            made.iter().try_for_each(|(name, password, key)| logins.put(name, password, &key.to_bytes()))
+        };
+        self.write(changes, put, |a| a.need("CREATE USER"))
     }
 
-    fn alter_user(&mut self, quiet: bool, who: &Who, identified: &Identified) -> Result<(), SqlError> {
-        let account = match who {
-            Who::Current => self.w.access.accounts().into_iter().find(|a| a.id == self.core.account),
-            Who::Named(name) => self.find(name),
-        };
-        let Some(account) = account.filter(|a| !a.is_role) else {
-            let Who::Named(name) = who else { return Err(failed("ALTER USER", &[])) };
-            if quiet {
-                note(NOT_THERE, name, "does not exist");
-                return Ok(());
-            }
-            return Err(failed("ALTER USER", &[shown(name)]));
-        };
-        let name = AccountName { user: account.name.clone(), host: account.host.clone() };
-        let realm = self.w.realm();
-        match identified {
-            Identified::Not => Ok(()),
-            Identified::Key(key) => {
-                let change = AccessChange::AddKey { account: account.id, key: *key };
-                self.write(vec![change], |a| a.need("CREATE USER"))
-            }
-            Identified::By { password, replace: Some(present) } if account.id == self.core.account => {
-                let changed = self.local()?.change(&name, present, password);
-                let changed = changed.map_err(|why| {
-                    SqlError::new(1105, "HY000", format!("the node cannot keep its logins: {why}"))
-                })?;
-                let message =
-                    "Incorrect current password. Specify the correct password which has to be replaced.";
-                if changed { Ok(()) } else { Err(SqlError::new(3891, "HY000", message)) }
-            }
-            // The present key is locked with a password that nobody gave: the account gets another one.
-            Identified::By { password, .. } => {
-                let key = self.new_key();
-                let add = AccessChange::AddKey { account: account.id, key: public_key(&key) };
-                let node = Delegate::Node(self.w.node());
-                let delegate = delegation(account.id, node, None, &key, Some(&realm));
-                self.write(vec![add, delegate], |a| a.need("CREATE USER"))?;
-                let kept = self.local()?.put(&name, password, &key.to_bytes());
-                self.keep_locally(kept)
+    fn alter_users(&mut self, quiet: bool, users: &[(Who, Identified)]) -> Result<(), SqlError> {
+        let (realm, node) = (self.w.realm(), Delegate::Node(self.w.node()));
+        let (mut changes, mut made, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        for (who, identified) in users {
+            let account = match who {
+                Who::Current => self.w.access.accounts().into_iter().find(|a| a.id == self.core.account),
+                Who::Named(name) => self.find(name),
+            };
+            let Some(account) = account.filter(|a| !a.is_role) else {
+                match who {
+                    Who::Named(name) if quiet => note(NOT_THERE, name, "does not exist"),
+                    Who::Named(name) => missing.push(shown(name)),
+                    Who::Current => missing.push(String::new()),
+                }
+                continue;
+            };
+            let name = AccountName { user: account.name.clone(), host: account.host.clone() };
+            match identified {
+                Identified::Not => {}
+                Identified::Key(key) => changes.push(AccessChange::AddKey { account: account.id, key: *key }),
+                Identified::By { password, replace: Some(present) } if account.id == self.core.account => {
+                    if !self.local()?.change(&name, present, password).map_err(not_kept)? {
+                        let message = "Incorrect current password. Specify the correct password which has to be replaced.";
+                        return Err(SqlError::new(3891, "HY000", message));
+                    }
+                }
+                // The present key is locked with a password that nobody gave: the account gets another one.
+                Identified::By { password, .. } => {
+                    self.local()?;
+                    let key = self.new_key();
+                    changes.push(AccessChange::AddKey { account: account.id, key: public_key(&key) });
+                    changes.push(delegation(account.id, node, None, &key, Some(&realm)));
+                    made.push((name, password.as_str(), key));
+                }
             }
         }
+        if !missing.is_empty() {
+            return Err(failed("ALTER USER", &missing));
+        }
+        let put = |logins: &dyn Logins| {
+            made.iter().try_for_each(|(name, password, key)| logins.put(name, password, &key.to_bytes()))
+        };
+        self.write(changes, put, |a| a.need("CREATE USER"))
     }
 
     fn create_roles(&mut self, quiet: bool, roles: &[AccountName]) -> Result<(), SqlError> {
@@ -278,7 +289,7 @@ impl Accounts<'_> {
             name: name.user.clone(),
             host: name.host.clone(),
         });
-        self.write(changes.collect(), |a| a.need("CREATE ROLE, CREATE USER"))
+        self.write(changes.collect(), nothing, |a| a.need("CREATE ROLE, CREATE USER"))
     }
 
     fn drop(
@@ -297,36 +308,33 @@ impl Accounts<'_> {
         let keep = self.keep(keep)?;
         let there: Vec<AccountView> = names.iter().filter_map(|n| self.find(n)).collect();
         let changes = there.iter().map(|a| AccessChange::DropAccount { account: a.id, keep: keep.clone() });
-        self.write(changes.collect(), |a| {
-            a.need(if roles { "DROP ROLE, CREATE USER" } else { "CREATE USER" })
-        })?;
-        for a in there.iter().filter(|a| !a.is_role) {
-            if let Some(logins) = &self.logins {
-                let gone = logins.remove(&AccountName { user: a.name.clone(), host: a.host.clone() });
-                self.keep_locally(gone)?;
-            }
-        }
-        Ok(())
+        let remove = |logins: &dyn Logins| {
+            let users = there.iter().filter(|a| !a.is_role);
+            let mut names = users.map(|a| AccountName { user: a.name.clone(), host: a.host.clone() });
+            names.try_for_each(|name| logins.remove(&name))
+        };
+        let privilege = if roles { "DROP ROLE, CREATE USER" } else { "CREATE USER" };
+        self.write(changes.collect(), remove, |a| a.need(privilege))
     }
 
     fn rename(&mut self, pairs: &[(AccountName, AccountName)]) -> Result<(), SqlError> {
-        for (from, to) in pairs {
-            let free = self.find(to).is_none() && to.user != ROW_OWNER;
+        let mut changes = Vec::new();
+        let mut users = Vec::new();
+        for (n, (from, to)) in pairs.iter().enumerate() {
+            // One that this statement gives away is not there any more, and one that it takes is taken.
+            let taken = pairs[..n].iter().any(|(f, t)| f == from || t == to);
+            let free = self.find(to).is_none() && to.user != ROW_OWNER && !taken;
             let Some(account) = self.find(from).filter(|_| free) else {
                 return Err(failed("RENAME USER", &[shown(from)]));
             };
-            let change = AccessChange::RenameAccount {
-                account: account.id,
-                name: to.user.clone(),
-                host: to.host.clone(),
-            };
-            self.write(vec![change], |a| a.need("CREATE USER"))?;
-            if let Some(logins) = self.logins.as_ref().filter(|_| !account.is_role) {
-                let renamed = logins.rename(from, to);
-                self.keep_locally(renamed)?;
+            let (name, host) = (to.user.clone(), to.host.clone());
+            changes.push(AccessChange::RenameAccount { account: account.id, name, host });
+            if !account.is_role {
+                users.push((from, to));
             }
         }
-        Ok(())
+        let rename = |logins: &dyn Logins| users.iter().try_for_each(|(from, to)| logins.rename(from, to));
+        self.write(changes, rename, |a| a.need("CREATE USER"))
     }
 
     // ---- grants
@@ -347,7 +355,7 @@ impl Accounts<'_> {
         }
         let changes =
             to.iter().map(|to| AccessChange::Grant { to: *to, on: id, rights: rights.clone(), until_ms });
-        self.write(changes.collect(), |a| a.denied("GRANT", on))
+        self.write(changes.collect(), nothing, |a| a.denied("GRANT", on))
     }
 
     fn revoke(
@@ -404,7 +412,7 @@ impl Accounts<'_> {
             }
         }
         let on = what.map_or(&On::Realm, |(_, on)| on);
-        self.write(changes, |a| a.denied("REVOKE", on))
+        self.write(changes, nothing, |a| a.denied("REVOKE", on))
     }
 
     fn grant_roles(
@@ -423,7 +431,7 @@ impl Accounts<'_> {
                 changes.push(AccessChange::GrantRole { role: self.role(role)?, to, admin, until_ms });
             }
         }
-        self.write(changes, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
+        self.write(changes, nothing, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
     }
 
     fn revoke_roles(
@@ -448,7 +456,7 @@ impl Accounts<'_> {
                 }
             }
         }
-        self.write(changes, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
+        self.write(changes, nothing, |a| a.need("WITH ADMIN, ROLE_ADMIN, SUPER"))
     }
 
     fn set_default_roles(&mut self, roles: &Roles, to: &[AccountName]) -> Result<(), SqlError> {
@@ -475,7 +483,7 @@ impl Accounts<'_> {
             };
             changes.push(AccessChange::DefaultRoles { account, roles });
         }
-        self.write(changes, |a| a.need("CREATE USER"))
+        self.write(changes, nothing, |a| a.need("CREATE USER"))
     }
 
     // ---- what the words mean

@@ -401,11 +401,21 @@ fn transactions(
     Ok(out)
 }
 
-/// `INSERT shop.till ×3, UPDATE …`.
+/// `INSERT shop.till ×3, UPDATE …`; rows that are only referred to are left out beside others.
 fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
     let mut counted: Vec<(String, usize)> = Vec::new();
+    // Rows that others refer to are kept by that; nobody wrote to them.
+    let mut referred = 0;
+    let refers = |row: &RowChange| {
+        let layout = body.body.layouts().get(row.layout());
+        matches!(row, RowChange::Update { .. }) && layout.is_some_and(|l| l.columns().is_empty())
+    };
     for change in changes {
         let what = match change {
+            Change::Row(row) if refers(row) => {
+                referred += 1;
+                continue;
+            }
             Change::Row(row) => {
                 let verb = match row {
                     RowChange::Insert { .. } => "INSERT",
@@ -430,6 +440,9 @@ fn summary(changes: &[Change], body: &StoredBody, catalog: &Catalog) -> String {
             Some((last, n)) if *last == what => *n += 1,
             _ => counted.push((what, 1)),
         }
+    }
+    if counted.is_empty() && referred > 0 {
+        counted.push(("REFERENCE".to_owned(), referred));
     }
     let shown: Vec<String> =
         counted.into_iter().map(|(w, n)| if n == 1 { w } else { format!("{w} ×{n}") }).collect();

@@ -579,34 +579,34 @@ impl Writer {
         account: AccountId,
         changes: Vec<AccessChange>,
     ) -> Result<(), EngineError> {
-        match self.try_access(account, changes)? {
-            Some(reason) => Err(EngineError::Refused(reason.to_string())),
-            None => Ok(()),
+        if let Some(reason) = self.would_be(account, &changes)? {
+            return Err(EngineError::Refused(reason.to_string()));
         }
-    }
-
-    /// The same; why they would be void, if they would.
-    pub(crate) fn try_access(
-        &mut self,
-        account: AccountId,
-        changes: Vec<AccessChange>,
-    ) -> Result<Option<p2pdb_access::Reason>, EngineError> {
-        let site = self.tx_site()?;
-        let changes: Vec<Change> = changes.into_iter().map(Change::Access).collect();
-        let now = Site::now(self.node, site.stamp);
-        let Writer { access, dag, db, .. } = self;
-        let access = Arc::make_mut(access);
-        let verdict = access.would_be(&now, account, &changes, |cid| past_of(dag, db, cid))?;
-        if let p2pdb_access::Verdict::Void(reason) = verdict {
-            return Ok(Some(reason));
-        }
+        let changes = changes.into_iter().map(Change::Access).collect();
         // What it voids or brings back is merged, not written by anybody.
         let capture = self.db.set_capture(false);
         self.push(account, &[], changes, None)?;
         // The fold wants the real block.
         self.seal_open()?;
         self.db.set_capture(capture);
-        Ok(None)
+        Ok(())
+    }
+
+    /// Why these changes would be void if they were written now; changes nothing.
+    pub(crate) fn would_be(
+        &mut self,
+        account: AccountId,
+        changes: &[AccessChange],
+    ) -> Result<Option<p2pdb_access::Reason>, EngineError> {
+        let site = self.tx_site()?;
+        let changes: Vec<Change> = changes.iter().cloned().map(Change::Access).collect();
+        let now = Site::now(self.node, site.stamp);
+        let Writer { access, dag, db, .. } = self;
+        let access = Arc::make_mut(access);
+        Ok(match access.would_be(&now, account, &changes, |cid| past_of(dag, db, cid))? {
+            p2pdb_access::Verdict::Void(reason) => Some(reason),
+            p2pdb_access::Verdict::Accepted => None,
+        })
     }
 
     // ---- sealing

@@ -84,3 +84,23 @@ COUNT(*)
 
 > CREATE TABLE refused (g GEOMETRY)
 ERROR 1235 (42000): This version of MySQL doesn't yet support 'GEOMETRY columns'
+
+> CREATE TABLE beyond (d DATETIME NULL, t TIMESTAMP NULL, j JSON, e ENUM('a', 'b', 'c'), s SET('a', 'b', 'c'), n DECIMAL(5,2))
+ok, 0 changed
+
+> INSERT INTO beyond (d) VALUES ('9999-12-31 23:59:59.6')
+ERROR 1441 (22008): Datetime function: datetime field overflow
+
+> INSERT INTO beyond (j) VALUES ('{"b": 1e400}')
+ERROR 3140 (22032): Invalid JSON text: "Number too big to be stored in double." at position 6 in value for column 'j'.
+
+> INSERT INTO beyond (n) VALUES (CAST('x' AS BINARY))
+ERROR 1366 (HY000): Incorrect decimal value: 'x' for column 'n' at row 1
+
+> INSERT INTO beyond (e, s) VALUES (1.5, 2.5), (2.9, 6.9)
+ok, 2 changed (Records: 2  Duplicates: 0  Warnings: 0)
+
+> SELECT e, s FROM beyond
+e | s
+a | b
+b | b,c

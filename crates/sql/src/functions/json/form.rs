@@ -24,7 +24,7 @@ const TOO_DEEP: &str = "The JSON document exceeds the maximum depth.";
 pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     match serde_json::from_str::<Json>(t) {
         Ok(mut j) if depth(&j) <= DEPTH_MAX => {
-            as_doubles(&mut j).map_err(|number| (TOO_BIG.to_owned(), t.find(&number).unwrap_or(0)))?;
+            as_doubles(&mut j).map_err(|()| (TOO_BIG.to_owned(), too_big(t)))?;
             Ok(write(&j))
         }
         Ok(_) => Err((TOO_DEEP.to_owned(), 0)),
@@ -43,14 +43,38 @@ pub fn normalise(t: &str) -> Result<String, (String, usize)> {
     }
 }
 
+/// Where the first number begins that no double holds, outside of strings.
+fn too_big(t: &str) -> usize {
+    let bytes = t.as_bytes();
+    let in_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
+    let (mut at, mut quoted) = (0, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if quoted => at += 1,
+            b'"' => quoted = !quoted,
+            b'-' | b'0'..=b'9' if !quoted => {
+                let length = bytes[at..].iter().take_while(|b| in_number(b)).count();
+                if t[at..at + length].parse::<f64>().is_ok_and(f64::is_infinite) {
+                    return at;
+                }
+                at += length;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    0
+}
+
 /// Numbers of a text that are no integers are doubles; only SQL values give exact ones.
 ///
 /// # Errors
 /// A number that no double holds.
-fn as_doubles(j: &mut Json) -> Result<(), String> {
+fn as_doubles(j: &mut Json) -> Result<(), ()> {
     match j {
         Json::Number(n) if n.as_i64().is_none() && n.as_u64().is_none() => {
-            let double = n.as_f64().ok_or_else(|| n.to_string())?;
+            let double = n.as_f64().ok_or(())?;
             if let Ok(double) = number(double).parse() {
                 *n = double;
             }

@@ -1,0 +1,86 @@
+//! Accounts of a running node: who logs in, with what, and what the node keeps of it.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::*;
+use p2pdb_node::mysql_client::MysqlClient;
+
+fn login(node: &Node, user: &str, password: &str) -> Result<MysqlClient, String> {
+    let file = p2pdb_node::client_file::ClientFile {
+        user: user.to_owned(),
+        password: password.to_owned(),
+        ..node.client_file()
+    };
+    MysqlClient::open(&file, None, "test").map_err(|e| format!("{e:#}"))
+}
+
+#[test]
+fn users_log_in_with_their_passwords_and_their_keys_are_locked_with_them() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    let mut root = node.client(None);
+    for sql in [
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.till (id INT PRIMARY KEY, sum INT)",
+        "CREATE USER ann IDENTIFIED BY 'first', bob@'10.%' IDENTIFIED BY 'x', nobody",
+        "GRANT SELECT, INSERT ON shop.* TO ann",
+    ] {
+        query(&mut root, sql).expect(sql);
+    }
+    let mut ann = login(&node, "ann", "first").expect("a login");
+    assert_eq!(query(&mut ann, "SELECT CURRENT_USER()").expect("a row"), [["ann@%"]]);
+    query(&mut ann, "INSERT INTO shop.till VALUES (1, 10)").expect("granted");
+    assert_eq!(query(&mut ann, "DELETE FROM shop.till").expect_err("not granted").code, 1142);
+    assert!(login(&node, "ann", "second").expect_err("wrong").contains("1045"));
+    assert!(login(&node, "bob", "x").expect_err("from elsewhere").contains("1045"));
+    assert!(login(&node, "nobody", "").is_ok(), "it has no password");
+
+    assert_eq!(query(&mut ann, "SET PASSWORD = 'second' REPLACE 'wrong'").expect_err("wrong").code, 3891);
+    query(&mut ann, "SET PASSWORD = 'second' REPLACE 'first'").expect("changed");
+    assert!(login(&node, "ann", "first").is_err());
+    query(&mut root, "RENAME USER ann TO anna").expect("renamed");
+    assert!(login(&node, "ann", "second").is_err());
+    assert!(login(&node, "anna", "second").is_ok());
+
+    let keys = dir.join("keys.json");
+    assert_eq!(std::fs::metadata(&keys).expect("there").permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(&keys).expect("readable");
+    assert!(text.contains("anna") && text.contains("argon2id") && !text.contains("second"), "{text}");
+    assert!(!node.log().contains("second"), "no password is logged");
+
+    drop((root, ann));
+    assert!(node.stop());
+    let node = Node::start(&dir, &[]);
+    let mut anna = login(&node, "anna", "second").expect("a login after a restart");
+    assert_eq!(query(&mut anna, "SELECT * FROM shop.till").expect("granted"), [["1", "10"]]);
+    node.query("DROP USER anna").expect("dropped");
+    assert!(login(&node, "anna", "second").is_err());
+    assert!(!std::fs::read_to_string(&keys).expect("readable").contains("anna"));
+}
+
+/// On another node one logs in when a password was set there; what was granted holds on both.
+#[test]
+fn an_account_writes_on_a_second_node_once_its_password_is_set_there() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let one = Node::start(&temp.path().join("one"), &[]);
+    one.query("CREATE DATABASE shop").expect("made");
+    one.query("CREATE TABLE shop.till (id INT PRIMARY KEY, sum INT)").expect("made");
+    one.query("CREATE USER ann IDENTIFIED BY 'geheim'").expect("made");
+    one.query("GRANT SELECT, UPDATE (sum), INSERT ON shop.till TO ann").expect("granted");
+    let two = Node::join(&temp.path().join("two"), &one.ticket("writer", 1), &[]);
+    two.wait_ready();
+    wait_equal(&[&one, &two]);
+    assert!(login(&two, "ann", "geheim").is_err(), "nobody knows it there");
+    two.query("ALTER USER ann IDENTIFIED BY 'anders'").expect("set");
+    let mut ann = login(&two, "ann", "anders").expect("a login");
+    query(&mut ann, "INSERT INTO shop.till VALUES (1, 1)").expect("granted");
+    wait_equal(&[&one, &two]);
+    one.query("REVOKE UPDATE (sum) ON shop.till FROM ann").expect("revoked");
+    wait_equal(&[&one, &two]);
+    assert_eq!(query(&mut ann, "UPDATE shop.till SET sum = 2").expect_err("revoked").code, 1142);
+    let mut other = login(&one, "ann", "geheim").expect("the old password holds where it was set");
+    assert_eq!(query(&mut other, "SELECT id FROM shop.till").expect("granted"), [["1"]]);
+}
