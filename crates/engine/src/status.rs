@@ -47,8 +47,8 @@ impl Inner {
         let newest = self.published.load().heads.iter().map(|h| h.stamp.millis()).max()?;
         let ahead_ms = newest.checked_sub(self.clock.now_ms()).filter(|ms| *ms > CLOCK_DRIFT_MS_MAX)?;
         Some(format!(
-            "what this node has written is stamped {} s ahead of its clock, which was set back; other nodes see it only when \
-             that time comes, and writes are taken again then",
+            "the newest block here is stamped {} s ahead of this machine's clock: the clock is wrong, or it was when that was \
+             written; other nodes would see what is written now only when that time comes, and writes are taken again then",
             ahead_ms / 1_000
         ))
     }

@@ -111,6 +111,7 @@ impl Logins {
     /// What the protocol needs to check a login.
     pub fn credentials(&self, user: &str) -> Credentials {
         match self.users.read().get(user) {
+            Some(v) if v.check_password(b"") => Credentials::NoPassword,
             Some(v) => Credentials::Password { plugin: AuthPlugin::CachingSha2, verifiers: v.clone() },
             None => Credentials::Unknown,
         }
