@@ -495,6 +495,10 @@ impl Finalize<'_> {
             Net::Insert => {
                 if run.db.has_counting_changes(plan.no, &image.ident, tx)? {
                     image.flags |= HISTORY;
+                    // A delete that did not count may do so by now: nobody looks at a row that is not there.
+                    if !run.db.outvoted_of(plan.no, &image.ident)?.is_empty() {
+                        self.out.recompute.push((plan.table.id, image.ident.clone()));
+                    }
                 }
                 self.complete(run, plan, rowid, &mut image, raw)?;
                 let f = run.hash(plan, &image, Place::Visible)?;
