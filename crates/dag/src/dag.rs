@@ -507,9 +507,11 @@ impl Dag {
 
     /// Every branch that advanced after the block is in its list already.
     fn lists_all_after(&self, past: &Past) -> bool {
-        let own_tip = self.branches.get(past.place().branch.0 as usize).map(|b| b.tip_no);
-        if own_tip == Some(past.no()) && past.unseen().entries().len() + 1 == self.branches.len() {
-            return true;
+        let entries = past.unseen().entries();
+        if entries.len() >= self.branches.len() / 4 {
+            // Both in the order of branches: those that are not listed have gone no further.
+            let mut listed = entries.iter().map(|e| e.0).peekable();
+            return self.branches.iter().all(|b| listed.next_if_eq(&b.no).is_some() || b.tip_no <= past.no());
         }
         let after = BlockNo(past.no().0 + 1);
         self.by_tip.range(after..).all(|(_, b)| past.unseen().get(*b).is_some())
