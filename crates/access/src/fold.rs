@@ -9,7 +9,7 @@ use p2pdb_model::{AccountId, Change, RealmId, Stamp};
 
 use crate::homes::Homes;
 use crate::index::{Indexes, Ref, listed, named};
-use crate::judge::At;
+use crate::judge::{At, OWN};
 use crate::keys;
 use crate::reason::{Reason, Verdict};
 
@@ -162,6 +162,8 @@ pub(crate) struct Tx {
     pub mixed: bool,
     /// Decides between revocations.
     pub rank: Rank,
+    /// What its own causal past says.
+    pub own: Result<(), Reason>,
     /// The result of each pass.
     pub results: Vec<Result<(), Reason>>,
 }
@@ -294,8 +296,9 @@ impl Access {
         let ranks = self.ranks.clone();
         let id = self.add(tx);
         self.ranks = ranks;
-        // It knows of everything, so the last pass says it all.
-        let verdict = to_verdict(self.evaluate(id, self.last_pass()));
+        // It knows of everything; a revocation is settled in the pass of its rank.
+        let pass = self.settled_in(id).unwrap_or(self.last_pass());
+        let verdict = to_verdict(self.evaluate(id, pass));
         if let Some(tx) = self.txs.pop() {
             self.by.take_back(id, &tx);
             self.by_order.remove(&tx.order);
@@ -322,7 +325,16 @@ impl Access {
         let position = Position { transaction, change: 0 };
         let order = WriteOrder { stamp: site.stamp, author: site.author, block: site.block, position };
         let mixed = items.len() != changes.len();
-        Ok(Tx { order, site, account, items, mixed, rank: Rank::default(), results: Vec::new() })
+        Ok(Tx {
+            order,
+            site,
+            account,
+            items,
+            mixed,
+            rank: Rank::default(),
+            own: Err(Reason::NotMember),
+            results: Vec::new(),
+        })
     }
 
     fn read_horizon<E>(
@@ -379,15 +391,18 @@ impl Access {
     fn add(&mut self, mut tx: Tx) -> usize {
         let id = self.txs.len();
         tx.rank = self.rank_of(&tx);
-        if tx.revokes()
-            && let Err(i) = self.ranks.binary_search(&tx.rank)
-        {
-            self.ranks.insert(i, tx.rank);
-        }
+        let rank = tx.rank;
         self.by.add(id, &tx);
         self.by_order.insert(tx.order, id);
         self.by_place.insert((tx.site.block, tx.order.position.transaction), id);
         self.txs.push(tx);
+        self.txs[id].own = self.evaluate(id, OWN);
+        if self.txs[id].revokes()
+            && self.txs[id].own.is_ok()
+            && let Err(i) = self.ranks.binary_search(&rank)
+        {
+            self.ranks.insert(i, rank);
+        }
         id
     }
 

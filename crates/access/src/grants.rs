@@ -63,6 +63,9 @@ fn permits(rights: &Rights, need: &Need) -> bool {
         }
 }
 
+/// Ranks are told apart up to here: each one costs a pass over all access transactions.
+const RANK_MAX: u32 = 7;
+
 impl Access {
     /// The account and the roles that it has at this place, through other roles too.
     pub(crate) fn holders(&self, account: AccountId, at: &At<'_>) -> Vec<(AccountId, Option<Reason>)> {
@@ -80,15 +83,17 @@ impl Access {
                     continue;
                 }
                 let why = lost.or_else(|| self.role_lost(r, *role, holder, *until_ms, at));
-                match out.iter_mut().find(|(a, _)| a == role) {
-                    Some((_, known)) if known.is_some() && why.is_none() => {
-                        *known = None;
-                        // What hangs on it is looked at again.
-                        let i = out.iter().position(|(a, _)| a == role).unwrap_or(next);
-                        next = next.min(i);
-                    }
-                    Some(_) => {}
-                    None => out.push((*role, why)),
+                let Some(i) = out.iter().position(|(a, _)| a == role) else {
+                    out.push((*role, why));
+                    continue;
+                };
+                let known = out[i].1;
+                // One way that was not taken back is enough; of several reasons the greatest is given.
+                let both = known.zip(why).map(|(a, b)| a.max(b));
+                if both != known {
+                    out[i].1 = both;
+                    // What hangs on it is looked at again.
+                    next = next.min(i);
                 }
             }
         }
@@ -143,16 +148,15 @@ impl Access {
                 held.lose(cut.of_grant(), rights);
                 continue;
             }
-            for &r in revokes {
+            // What is known comes first: it is the reason where both take.
+            let cuts = revokes.iter().filter(|r| !self.before(**r, g));
+            let mut cuts: Vec<(Cut, Ref)> = cuts.filter_map(|r| Some((self.cut(*r, at)?, *r))).collect();
+            cuts.sort_unstable();
+            for (cut, r) in cuts {
                 let AccessChange::Revoke { rights: taken, .. } = &self.item(r).1.change else { continue };
                 let (gone, left) = split(&rights, taken);
-                if gone != Rights::default()
-                    && !self.before(r, g)
-                    && let Some(cut) = self.cut(r, at)
-                {
-                    held.lose(cut.of_grant(), gone);
-                    rights = left;
-                }
+                held.lose(cut.of_grant(), gone);
+                rights = left;
             }
             Held::add(&mut held.rights, &rights);
         }
@@ -290,14 +294,15 @@ impl Access {
             && (realm.contains(Privileges::EVERY) || !self.has_all(other, at))
     }
 
-    /// The rank of whoever wrote this. It looks at gifts alone, not at what became of them, so that it follows from the causal
-    /// past.
+    /// The rank of whoever wrote this. It looks at gifts as they were when they were made, by their own causal past, and not at
+    /// what became of them: so it never changes, and nobody wins one by a gift in another's name.
     pub(crate) fn rank_of(&self, tx: &Tx) -> Rank {
-        Rank { account: self.account_rank(tx, tx.account), node: self.node_rank(tx, tx.site.author) }
+        let account = self.account_rank(tx, tx.account).min(RANK_MAX);
+        Rank { account, node: self.node_rank(tx, tx.site.author).min(RANK_MAX) }
     }
 
     fn known_to<'a>(&'a self, tx: &'a Tx, refs: &'a [Ref]) -> impl Iterator<Item = &'a Tx> {
-        refs.iter().map(|r| &self.txs[r.tx]).filter(|t| {
+        refs.iter().map(|r| &self.txs[r.tx]).filter(|t| t.own.is_ok()).filter(|t| {
             let place = t.site.place();
             tx.site.past.contains(place)
                 || (place.no == tx.site.place().no && t.order.position < tx.order.position)
@@ -313,7 +318,10 @@ impl Access {
 
     fn node_rank(&self, tx: &Tx, node: NodeId) -> u32 {
         let admissions = listed(&self.by.admissions, &node).iter();
-        let admissions = admissions.filter(|r| tx.site.past.contains_or_is(self.txs[r.tx].site.place()));
+        let admissions = admissions.filter(|r| {
+            let t = &self.txs[r.tx];
+            t.own.is_ok() && tx.site.past.contains_or_is(t.site.place())
+        });
         let ranks = admissions.flat_map(|r| {
             let t = &self.txs[r.tx];
             match &t.items[r.item].change {

@@ -12,6 +12,9 @@ use crate::ids::{Deal, IdState};
 use crate::index::{Ref, listed};
 use crate::reason::Reason;
 
+/// Not a pass among the others: what a transaction's own causal past says, and nothing else. It never changes.
+pub(crate) const OWN: usize = usize::MAX;
+
 /// A place in the log from which the state is looked at.
 pub(crate) struct At<'a> {
     pub site: &'a Site,
@@ -58,6 +61,9 @@ impl Access {
 
     /// The transaction's result in this pass.
     fn stood(&self, tx: usize, pass: usize) -> bool {
+        if pass == OWN {
+            return self.txs[tx].own.is_ok();
+        }
         self.txs[tx].results.get(pass).is_some_and(|r| r.is_ok())
     }
 
@@ -89,7 +95,7 @@ impl Access {
             return Some(Cut::Known);
         }
         let (tx, item) = self.item(revocation);
-        let heeded = self.ranks.get(at.pass).is_none_or(|rank| tx.rank < *rank);
+        let heeded = at.pass != OWN && self.ranks.get(at.pass).is_none_or(|rank| tx.rank < *rank);
         (heeded && !item.horizon.covers(at.site.chain, at.site.place())).then_some(Cut::Beyond)
     }
 
@@ -325,8 +331,10 @@ impl Access {
                 own_or_managed(*account)
             }
             AccessChange::Delegate { account, .. } => {
+                // Not anybody's: an old one would bring back what was taken back since.
                 self.existing(*account, at)?;
-                require(item.signer.is_some(), Reason::BadDelegation)
+                require(item.signer.is_some(), Reason::BadDelegation)?;
+                own_or_managed(*account)
             }
             AccessChange::Grant { to, on, rights, .. } => {
                 self.grantee(*to, at)?;
@@ -387,6 +395,14 @@ impl Access {
         if item.signer.is_none() {
             return Err(Reason::BadAdmission);
         }
+        // A ticket that had admitted it does not bring back who was removed.
+        let enrolment = self.enrolment(key, at);
+        let removed = listed(&self.by.removals, &node)
+            .iter()
+            .any(|r| self.holds(*r, at) && enrolment.is_none_or(|enrolment| !self.before(*r, enrolment)));
+        if removed {
+            return Err(Reason::Removed);
+        }
         let mut others = self.admitted_with(key, at);
         others.remove(&node);
         if others.len() >= uses as usize { Err(Reason::TicketUsedUp) } else { Ok(()) }
@@ -394,12 +410,15 @@ impl Access {
 
     /// (role, end, uses) of the ticket's first enrolment that holds.
     pub(crate) fn ticket_at(&self, key: &PublicKey, at: &At<'_>) -> Option<(Role, Option<u64>, u32)> {
-        let enrolments = listed(&self.by.tickets, key).iter().filter(|r| self.holds(**r, at));
-        let first = enrolments.min_by_key(|r| (self.txs[r.tx].order, r.item))?;
-        match &self.item(*first).1.change {
+        match &self.item(self.enrolment(key, at)?).1.change {
             AccessChange::Ticket { role, expires_ms, uses, .. } => Some((*role, *expires_ms, *uses)),
             _ => None,
         }
+    }
+
+    fn enrolment(&self, key: &PublicKey, at: &At<'_>) -> Option<Ref> {
+        let enrolments = listed(&self.by.tickets, key).iter().filter(|r| self.holds(**r, at));
+        enrolments.min_by_key(|r| (self.txs[r.tx].order, r.item)).copied()
     }
 
     /// The nodes admitted with the ticket earlier in write order, known here or not.
@@ -407,6 +426,9 @@ impl Access {
         let uses = listed(&self.by.uses, key).iter().filter(|r| {
             if at.current == Some(r.tx) {
                 return self.precedes(**r, at);
+            }
+            if at.pass == OWN {
+                return self.holds(**r, at);
             }
             at.order.is_none_or(|o| self.txs[r.tx].order < o) && self.stands(**r, at)
         });

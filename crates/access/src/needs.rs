@@ -66,24 +66,32 @@ impl Access {
                         None => Need::on(None, Privileges::NONE),
                     }
                 }
-                Change::Schema(schema) => match self.schema_need(schema, change, &mut made, at) {
-                    Some(need) => need,
-                    None => continue,
-                },
+                Change::Schema(schema) => {
+                    if let Some(moves) = self.moving(schema, &made, at)
+                        && !out.contains(&moves)
+                    {
+                        out.push(moves);
+                    }
+                    match self.schema_need(schema, change, &mut made, at) {
+                        Some(need) => need,
+                        None => continue,
+                    }
+                }
                 Change::Access(_) => continue,
             };
             if !out.contains(&need) {
                 out.push(need);
             }
-            if let Change::Schema(SchemaChange::Put { id, parent, name: Some(_), .. }) = change
-                && let Some(home) = self.homes.known(*id, &at.site.past)
-                && home.parent != *parent
-            {
-                // It moves.
-                out.push(Need::on(Some(*parent), Privileges::CREATE));
-            }
         }
         out
+    }
+
+    /// What comes to stand elsewhere than where it was made needs what its beginning there would.
+    fn moving(&self, schema: &SchemaChange, made: &HashMap<ObjectId, Home>, at: &At<'_>) -> Option<Need> {
+        let SchemaChange::Put { id, parent, name: Some(_), .. } = schema else { return None };
+        let home = self.homes.known(*id, &at.site.past).or_else(|| made.get(id).copied())?;
+        let there = Home { kind: home.kind, parent: *parent };
+        (home.parent != *parent && home.kind != ObjectKind::Database).then(|| beginning(*id, there))
     }
 
     /// `None`: nothing more than what the transaction had to have already.
@@ -102,7 +110,8 @@ impl Access {
             && known.is_none()
         {
             let first = made.insert(id, home).is_none();
-            let inside = made.contains_key(&home.parent);
+            // The parts of a table that is made here are part of its making; what else stands in it is not.
+            let inside = of_kind(home.kind).is_none() && made.contains_key(&home.parent);
             return (first && !inside).then(|| beginning(id, home));
         }
         if made.contains_key(&id) {
@@ -112,6 +121,11 @@ impl Access {
             // Of an object that nobody has seen being made the realm decides.
             (None, SchemaChange::Put { .. }) => Need::on(None, Privileges::ALTER),
             (None, SchemaChange::Drop { .. }) => Need::on(None, Privileges::DROP),
+            // Made again, while somebody's making of it, void perhaps, is known: as if it were not.
+            (Some(home), SchemaChange::Put { .. }) if homes::shown(change).is_some() => {
+                let (begin, alter) = (beginning(id, home), altering(id, home));
+                Need::on(alter.on, begin.any | alter.any)
+            }
             (Some(home), SchemaChange::Put { .. }) => altering(id, home),
             (Some(home), SchemaChange::Drop { .. }) => ending(id, home),
         })

@@ -484,6 +484,92 @@ fn what_a_revoked_granter_gave_stands_as_far_as_the_revoker_had_seen() {
 }
 
 #[test]
+fn an_old_delegation_or_admission_does_not_bring_back_what_was_taken_back_since() {
+    let (mut w, last) = clinic();
+    let ticket_of_one =
+        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1 };
+    let admit = w.admit(3, Role::Writer, Some(0));
+    let delegate = w.delegate(0, Delegate::Ticket(ticket(0)), None);
+    let t = w.write(0, &[last], 0, access(&[ticket_of_one, delegate, grant(account(1), till(), whole(DML))]));
+    let a = w.write(1, &[t], 0, access(std::slice::from_ref(&admit)));
+    let writes = w.write(3, &[a], 0, row());
+    let removed = w.remove(3, &[writes]);
+    let removed = w.write(0, &[writes], 0, removed);
+    let replayed = w.write(1, &[removed], 0, access(&[admit]));
+    let back = w.write(3, &[replayed], 0, row());
+    // The same with what an account's key once signed.
+    let old = w.delegate(1, Delegate::Node(node(1)), None);
+    let seen = w.seen(1, &w.below(&[replayed]));
+    let undelegate = AccessChange::Undelegate { account: account(1), from: Delegate::Node(node(1)), seen };
+    let undelegate = w.write(0, &[replayed], 0, access(&[undelegate]));
+    let again = w.write(2, &[undelegate], 2, access(std::slice::from_ref(&old)));
+    let ann = w.write(1, &[again], 1, row());
+    let by_root = w.write(0, &[undelegate], 0, access(&[old]));
+    let ann_again = w.write(1, &[by_root], 1, row());
+    expect(
+        &w,
+        &[
+            (writes, OK),
+            (removed, OK),
+            (replayed, void(Reason::Removed)),
+            (back, void(Reason::Removed)),
+            (again, void(Reason::NotGranted)),
+            (ann, void(Reason::Undelegated)),
+            (by_root, OK),
+            (ann_again, OK),
+        ],
+    );
+}
+
+#[test]
+fn nobody_becomes_senior_by_a_gift_in_anothers_name() {
+    let mut w = World::new();
+    let everything = |n| grant(account(n), None, whole(Privileges::EVERY));
+    let begin = [
+        w.admit(1, Role::Writer, None),
+        w.admit(2, Role::Writer, None),
+        new_account(1, false),
+        everything(1),
+    ];
+    let begin = [&begin[..], &[w.delegate(1, Delegate::Node(node(1)), None)]].concat();
+    let begin = w.write(0, &[], 0, access(&begin));
+    // Ann makes bob an admin: he is a step further away.
+    let bob = [new_account(2, false), w.delegate(2, Delegate::Node(node(2)), None), everything(2)];
+    let bob = w.write(1, &[begin], 1, access(&bob));
+    let forged = w.write(2, &[bob], 0, access(&[everything(2)]));
+    let ann = w.write(1, &[bob], 1, everything_from(2));
+    let revenge = w.write(2, &[forged], 2, everything_from(1));
+    let after = w.write(1, &[], 1, row());
+    let beyond = void(Reason::BeyondRevocation);
+    expect(&w, &[(bob, OK), (forged, void(Reason::NoDelegation)), (ann, OK), (revenge, beyond), (after, OK)]);
+}
+
+/// Ann, who may do this in `other`, makes a table there and something in it that is then put into `to`.
+fn made_and_moved(privileges: Privileges, kind: ObjectKind, to: ObjectId) -> Verdict {
+    let (mut w, last) = clinic();
+    let g = w.write(0, &[last], 0, access(&[grant(account(1), Some(database("other")), whole(privileges))]));
+    let own = table("other", "mine");
+    let id = ObjectId::derive(kind, own, "x", None);
+    let parts = vec![put(id, kind, own, Some("x")), put(id, kind, to, Some("x"))];
+    let made = w.write(1, &[g], 1, [create_table("other", "mine"), parts].concat());
+    judge_all(&w)[&made]
+}
+
+#[test]
+fn what_is_made_in_ones_own_table_is_not_moved_into_anothers() {
+    let create = Privileges::CREATE | Privileges::TRIGGER;
+    for kind in [ObjectKind::Column, ObjectKind::Check, ObjectKind::Index, ObjectKind::Trigger] {
+        if kind != ObjectKind::Trigger {
+            assert_eq!(made_and_moved(create, kind, table("other", "mine")), OK, "{kind:?}");
+        }
+        assert_eq!(made_and_moved(create, kind, table("shop", "till")), void(Reason::NotGranted), "{kind:?}");
+    }
+    // A trigger is no part of its table: it needs its privilege, on a table that is there.
+    let own = table("other", "mine");
+    assert_eq!(made_and_moved(Privileges::CREATE, ObjectKind::Trigger, own), void(Reason::NotGranted));
+}
+
+#[test]
 fn the_view_of_grants_shows_what_is_held() {
     let (mut w, last) = clinic();
     let g = [

@@ -52,7 +52,7 @@ impl virtuals::Environment for Environment<'_> {
                 command: if doing.is_some() { "Query" } else { "Sleep" }.to_owned(),
                 time_s: now_us.saturating_sub(h.since_us.load(Ordering::Relaxed)) / 1_000_000,
                 state: if doing.is_some() { "executing" } else { "" }.to_owned(),
-                info: doing.map(|t| t.to_string()),
+                info: doing.map(|t| if names_password(&t) { HIDDEN.to_owned() } else { t.to_string() }),
                 attributes: h.attributes.clone(),
             }
         };
@@ -143,6 +143,14 @@ impl virtuals::Environment for Environment<'_> {
             .unwrap_or(low)
             .saturating_add(1)
     }
+}
+
+/// What is shown in place of a statement that may hold a password.
+const HIDDEN: &str = "<a statement about accounts>";
+
+fn names_password(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    lower.contains("identified") || lower.contains("password")
 }
 
 /// What everybody was granted.

@@ -451,14 +451,16 @@ impl Writer {
         let (node, known) = (self.node, self.access.clone());
         let open = self.open_block()?;
         let access = Access::is_access(&changes).then(|| changes.clone());
-        open.merges |= changes.iter().any(|c| matches!(c, Change::Schema(_)));
         let site = Site::now(node, open.stamp);
         if access.is_none()
             && let p2pdb_access::Verdict::Void(why) = known.judge_rows(&site, 0, account, layouts, &changes)
         {
             return Err(EngineError::Denied(why));
         }
+        // Only now: a transaction that is refused must leave those that share the block as they are.
+        let merges = changes.iter().any(|c| matches!(c, Change::Schema(_)));
         let n = open.body.push(account, layouts, changes)?;
+        open.merges |= merges;
         open.accounts.push(account);
         open.finalized.extend(finalized);
         if let Some(changes) = access {

@@ -169,6 +169,9 @@ fn a_statement_that_was_not_granted_is_refused_before_anything_is_signed() {
     assert_eq!(ann.rows("SELECT name FROM shop.patient WHERE id = 1"), ["Ann"]);
     assert_eq!(ann.rows("SELECT COUNT(*) FROM shop.patient"), ["2"]);
     ann.run("UPDATE shop.patient SET phone = '12' WHERE id = 1");
+    a.session().run("GRANT UPDATE (value), DELETE ON shop.result TO bob");
+    as_(&a, "bob").run("UPDATE shop.result SET value = 7; DELETE FROM shop.result");
+    assert_eq!(as_(&a, "bob").error("DELETE FROM shop.result WHERE value = 7"), 1143, "it looks");
     ann.run("INSERT INTO shop.result (patient, value) VALUES (1, 5)");
     assert_eq!(a.session().rows("SELECT phone FROM shop.patient WHERE id = 1"), ["12"]);
     // Who owns the view lends its eyes.
@@ -179,6 +182,12 @@ fn a_statement_that_was_not_granted_is_refused_before_anything_is_signed() {
     );
     assert_eq!(ann.rows("SELECT phone FROM shop.v WHERE id = 1"), ["12"]);
     assert_eq!(ann.error("SELECT phone FROM shop.w"), 1143);
+    // Nor is it read by way of a statement that writes.
+    a.session()
+        .run("CREATE VIEW shop.u AS SELECT id, phone FROM shop.patient; GRANT ALL ON shop.result TO ann");
+    let sql = "UPDATE shop.result r JOIN shop.u u ON u.id = r.patient SET r.value = u.phone";
+    assert_eq!(ann.error(sql), 1142);
+    assert_eq!(ann.error("DELETE FROM shop.u WHERE phone = '12'"), 1142);
     // What it lends is no right to write.
     a.session().run("GRANT UPDATE ON shop.v TO ann");
     assert_eq!(ann.error("UPDATE shop.v SET id = 7 WHERE id = 1"), 1143);

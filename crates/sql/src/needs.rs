@@ -47,6 +47,8 @@ struct Read {
     name: String,
     columns: Vec<(ColumnTag, String)>,
     used: Used,
+    /// It is read only if a column is looked at.
+    perhaps: bool,
 }
 
 /// Takes needs down while a statement is compiled.
@@ -67,6 +69,15 @@ fn plain(on: ObjectId, privilege: Privileges, database: &str, name: &str) -> Nee
 impl Recorder {
     /// A table is read: the columns that are put into what this gives.
     pub fn reads(&self, table: &Table) -> Used {
+        self.read(table, false)
+    }
+
+    /// The same of a table of which perhaps nothing is read.
+    pub fn may_read(&self, table: &Table) -> Used {
+        self.read(table, true)
+    }
+
+    fn read(&self, table: &Table, perhaps: bool) -> Used {
         let used = Used::default();
         let read = Read {
             on: table.id,
@@ -74,6 +85,7 @@ impl Recorder {
             name: table.name.clone(),
             columns: table.columns.iter().map(|c| (c.tag, c.name.clone())).collect(),
             used: used.clone(),
+            perhaps,
         };
         self.0.borrow_mut().push(Asked::Read(read));
         used
@@ -125,6 +137,9 @@ impl Recorder {
                 Asked::Need(need) => need,
                 Asked::Read(read) => {
                     let used = read.used.borrow();
+                    if read.perhaps && used.is_empty() {
+                        continue;
+                    }
                     let columns: Vec<_> =
                         read.columns.into_iter().filter(|(tag, _)| used.contains(tag)).collect();
                     // `SELECT COUNT(*)` looks at no column: any will do.

@@ -302,15 +302,15 @@ impl Binder<'_> {
             return Err(SqlError::unknown_database(&database));
         }
         if let Some(view) = self.view(&database, &table) {
+            if let Some(needs) = self.needs {
+                needs.reads_view(&view);
+            }
             if let Some(written) = self.written.take() {
                 let shown = shown.clone().unwrap_or_else(|| view.name.clone());
                 let sql = self.merged_view(&view, &shown, written, s)?;
                 if let Some(sql) = sql {
                     return Ok(sql);
                 }
-            }
-            if let Some(needs) = self.needs {
-                needs.reads_view(&view);
             }
             let q = self.view_query(&view)?;
             let shown = shown.unwrap_or_else(|| view.name.clone());

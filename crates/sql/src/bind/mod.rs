@@ -418,6 +418,12 @@ impl<'a> Binder<'a> {
         Relation { used, ..Relation::of_table(table, alias, sql_alias) }
     }
 
+    /// The same of a table that is written: it is read only where a column of it is looked at.
+    pub fn written_relation(&self, table: &Arc<Table>, alias: &str, sql_alias: &str) -> Relation {
+        let used = self.needs.map(|n| n.may_read(table));
+        Relation { used, ..Relation::of_table(table, alias, sql_alias) }
+    }
+
     /// Notes that a table is read.
     pub fn read_table(&mut self, id: ObjectId) {
         if !self.reads.tables.contains(&id) {

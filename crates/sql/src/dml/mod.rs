@@ -62,8 +62,11 @@ impl Written {
         alias: &str,
         sql_alias: &str,
     ) -> Result<(Relation, Option<String>), SqlError> {
+        if let (Some(needs), Some(view)) = (b.needs, &self.view) {
+            needs.reads_view(view);
+        }
         match &self.view {
-            None => Ok((b.relation(&self.table, alias, sql_alias), None)),
+            None => Ok((b.written_relation(&self.table, alias, sql_alias), None)),
             Some(view) => match b.writable(view, alias, sql_alias)? {
                 Some(w) => Ok((w.relation, w.condition)),
                 None => Err(not_updatable(&view.name, "UPDATE")),
