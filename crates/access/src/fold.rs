@@ -280,8 +280,9 @@ impl Access {
             return Ok(Judged::only(self.txs[*i].verdict()));
         }
         let tx = self.read(site, transaction, account, changes, resolve)?;
+        let passes = self.last_pass();
         let id = self.add(tx);
-        Ok(self.settle(id))
+        Ok(self.settle(id, passes == self.last_pass()))
     }
 
     /// The verdict that a local access transaction would get if it were written now. What is held stays as it is.
@@ -411,10 +412,8 @@ impl Access {
         self.ranks.len()
     }
 
-    /// Judges what is new and whatever that changes.
-    fn settle(&mut self, new: usize) -> Judged {
-        let passes = self.last_pass() + 1;
-        let same_passes = self.txs.iter().take(new).all(|t| t.results.len() == passes);
+    /// Judges what is new and whatever that changes. `same_passes`: it brings no rank that there was not before.
+    fn settle(&mut self, new: usize, same_passes: bool) -> Judged {
         if same_passes && !self.changes_others(new) {
             self.judge_one(new);
             return Judged::only(self.txs[new].verdict());

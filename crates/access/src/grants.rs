@@ -19,15 +19,6 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn add(rights: &mut Rights, more: &Rights) {
-        rights.whole |= more.whole;
-        if more.columns.is_empty() {
-            return;
-        }
-        let both = rights.columns.iter().chain(&more.columns).copied();
-        rights.columns = Rights::columns(both).columns;
-    }
-
     fn lose(&mut self, reason: Reason, rights: Rights) {
         if rights != Rights::default() {
             self.lost.push((reason, rights));
@@ -158,7 +149,7 @@ impl Access {
                 held.lose(cut.of_grant(), gone);
                 rights = left;
             }
-            Held::add(&mut held.rights, &rights);
+            held.rights.add(&rights);
         }
         held
     }
@@ -203,7 +194,7 @@ impl Access {
                 }
                 match gone {
                     None => {
-                        Held::add(&mut all, &held.rights);
+                        all.add(&held.rights);
                         lost.append(&mut held.lost);
                     }
                     Some(why) => {
@@ -220,7 +211,7 @@ impl Access {
         lost.retain(|(_, r)| {
             r.whole.intersects(need.any) || r.columns.iter().any(|(_, p)| p.intersects(need.any))
         });
-        lost.iter().for_each(|(_, r)| Held::add(&mut all, r));
+        lost.iter().for_each(|(_, r)| all.add(r));
         let why = lost.iter().map(|(why, _)| *why).max().filter(|_| permits(&all, need));
         Err(why.unwrap_or(Reason::NotGranted))
     }

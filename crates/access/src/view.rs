@@ -1,6 +1,6 @@
 //! The state as of everything held: for `p2pdb.members`, login, invitations, and to decide who is served.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
 use p2pdb_model::ids::{NodeId, ObjectId, PublicKey};
@@ -161,10 +161,10 @@ impl Access {
                 }
             }
             accounts.sort_by_key(|(order, _)| *order);
-            let mut taken: HashMap<(String, String), ()> = HashMap::new();
+            let mut taken: HashSet<(String, String)> = HashSet::new();
             let mut out: Vec<AccountView> = accounts.into_iter().map(|(_, view)| view).collect();
             for view in &mut out {
-                if taken.insert((view.name.clone(), view.host.clone()), ()).is_some() {
+                if !taken.insert((view.name.clone(), view.host.clone())) {
                     view.name = format!("{}~{}", view.name, &view.id.to_hex()[..8]);
                 }
             }

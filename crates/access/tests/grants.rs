@@ -9,20 +9,6 @@ use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
 use p2pdb_model::ids::{ObjectId, ObjectKind};
 use p2pdb_model::{AccountId, Change, Privileges};
 
-const OK: Verdict = Verdict::Accepted;
-
-fn void(r: Reason) -> Verdict {
-    Verdict::Void(r)
-}
-
-#[track_caller]
-fn expect(w: &World, expected: &[(usize, Verdict)]) {
-    let verdicts = judge_all(w);
-    for (i, v) in expected {
-        assert_eq!(verdicts[i], *v, "block {i}");
-    }
-}
-
 /// Nodes 1 and 2 write for ann and bob, who have nothing yet; `shop.till` and `other` are there. Gives the last block.
 fn clinic() -> (World, usize) {
     let mut w = World::new();

@@ -7,20 +7,6 @@ use p2pdb_access::{Reason, Verdict};
 use p2pdb_model::change::{AccessChange, Delegate, IdClass, Rights, Role};
 use p2pdb_model::{Change, Privileges, Stamp};
 
-const OK: Verdict = Verdict::Accepted;
-
-fn void(r: Reason) -> Verdict {
-    Verdict::Void(r)
-}
-
-#[track_caller]
-fn expect(w: &World, expected: &[(usize, Verdict)]) {
-    let verdicts = judge_all(w);
-    for (i, v) in expected {
-        assert_eq!(verdicts[i], *v, "block {i}");
-    }
-}
-
 fn enrol(n: usize, role: Role, uses: u32, expires_ms: Option<u64>) -> AccessChange {
     AccessChange::Ticket { key: ticket(n), role, expires_ms, uses }
 }

@@ -10,7 +10,7 @@ use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Keep, Rights, SeenTip};
 use p2pdb_model::ids::{ObjectId, ObjectKind};
 use p2pdb_model::privileges::Level;
-use p2pdb_model::temporal::DateTime;
+use p2pdb_model::temporal::{DateRules, DateTime, Parsed};
 use p2pdb_model::{AccountId, Catalog, GtidSet, Privileges, Stamp};
 use p2pdb_sql::account::{AccountName, AccountStatement, Asked, Identified, On, ROW_OWNER, Roles, Who};
 use p2pdb_sql::error::SqlError;
@@ -91,13 +91,9 @@ fn note(code: u16, name: &AccountName, state: &str) {
     execute::context::note(NoteLevel::Note, code, format!("Authorization ID {name} {state}."));
 }
 
-fn is_called(a: &AccountView, name: &AccountName) -> bool {
-    a.name == name.user && a.host.eq_ignore_ascii_case(&name.host)
-}
-
 impl Accounts<'_> {
     fn find(&self, name: &AccountName) -> Option<AccountView> {
-        self.w.access.accounts().into_iter().find(|a| is_called(a, name))
+        self.w.access.accounts().into_iter().find(|a| name.is(&a.name, &a.host))
     }
 
     /// An account or role that must be there, or who owns the row.
@@ -109,7 +105,7 @@ impl Accounts<'_> {
     }
 
     fn role(&self, name: &AccountName) -> Result<AccountId, SqlError> {
-        let unknown = || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(name)));
+        let unknown = || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", name.ticked()));
         self.find(name).filter(|a| a.is_role).map(|a| a.id).ok_or_else(unknown)
     }
 
@@ -139,7 +135,7 @@ impl Accounts<'_> {
         if let Some(logins) = &self.logins {
             keep(&**logins).map_err(not_kept)?;
         }
-        self.w.access(self.core.account, changes).map_err(|e| e.to_sql())
+        self.w.write_access(self.core.account, changes).map_err(|e| e.to_sql())
     }
 
     fn need(&self, privilege: &str) -> SqlError {
@@ -425,7 +421,8 @@ impl Accounts<'_> {
         let until_ms = self.until(until)?;
         let mut changes = Vec::new();
         for to in to {
-            let unknown = || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(to)));
+            let unknown =
+                || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", to.ticked()));
             let to = self.id(to, unknown)?;
             for role in roles {
                 changes.push(AccessChange::GrantRole { role: self.role(role)?, to, admin, until_ms });
@@ -445,7 +442,7 @@ impl Accounts<'_> {
         let mut changes = Vec::new();
         for from in from {
             let unknown =
-                || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", ticked(from)));
+                || SqlError::new(3523, "HY000", format!("Unknown authorization ID {}", from.ticked()));
             for role in roles {
                 match (self.role(role), self.id(from, unknown)) {
                     (Ok(role), Ok(from)) => {
@@ -473,7 +470,7 @@ impl Accounts<'_> {
                     for role in names {
                         let id = self.role(role)?;
                         if !has.iter().any(|r| r.role == id) {
-                            let message = format!("{} is not granted to {}", ticked(role), ticked(name));
+                            let message = format!("{} is not granted to {}", role.ticked(), name.ticked());
                             return Err(SqlError::new(3530, "HY000", message));
                         }
                         ids.push(id);
@@ -555,7 +552,9 @@ impl Accounts<'_> {
     fn until(&self, text: Option<&str>) -> Result<Option<u64>, SqlError> {
         let Some(text) = text else { return Ok(None) };
         let wrong = || SqlError::new(1525, "HY000", format!("Incorrect DATETIME value: '{text}'"));
-        let parsed = DateTime::parse(text).ok_or_else(wrong)?;
+        let whole =
+            |p: &Parsed| !p.truncated && p.offset_seconds.is_none() && p.value.is_valid(DateRules::LENIENT);
+        let parsed = DateTime::parse(text).filter(whole).ok_or_else(wrong)?;
         let utc = self.core.state.time_zone.zone.to_utc(parsed.value);
         u64::try_from(utc.unix_us() / 1_000).map(Some).map_err(|_| wrong())
     }
@@ -582,26 +581,13 @@ impl Accounts<'_> {
     }
 
     fn denied(&self, command: &str, on: &On) -> SqlError {
-        let who = self.core.state.account.rsplit_once('@').unwrap_or((&self.core.state.account, "%"));
-        let who = format!("'{}'@'{}'", who.0, who.1);
+        let account = &self.core.state.account;
         match on {
-            On::Realm => {
-                SqlError::new(1045, "28000", format!("Access denied for user {who} (using password: YES)"))
-            }
-            On::Database(db) => {
-                SqlError::new(1044, "42000", format!("Access denied for user {who} to database '{db}'"))
-            }
-            On::Table(_, name) => SqlError::new(
-                1142,
-                "42000",
-                format!("{command} command denied to user {who} for table '{name}'"),
-            ),
+            On::Realm => SqlError::access_denied(account),
+            On::Database(db) => SqlError::database_denied(account, db),
+            On::Table(_, name) => SqlError::table_denied(account, command, name),
             On::Routine(_, db, name) => {
-                let message = format!(
-                    "{} command denied to user {who} for routine '{db}.{name}'",
-                    command.to_lowercase()
-                );
-                SqlError::new(1370, "42000", message)
+                SqlError::routine_denied(account, command.to_lowercase(), format!("{db}.{name}"))
             }
         }
     }
@@ -611,10 +597,6 @@ impl Accounts<'_> {
 fn database_id(catalog: &Catalog, name: &str) -> ObjectId {
     let found = catalog.database(name).map(|d| d.id);
     found.unwrap_or_else(|| catalog.new_id(ObjectKind::Database, ObjectId::ROOT, name))
-}
-
-fn ticked(name: &AccountName) -> String {
-    format!("`{}`@`{}`", name.user, name.host)
 }
 
 fn no_such_grant(name: &AccountName, on: Option<&On>) -> SqlError {

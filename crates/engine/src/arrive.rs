@@ -4,27 +4,26 @@
 //! into the log with its verdicts, merged into the tables, and may let others in. Changes of members and accounts may
 //! turn verdicts on transactions that were applied before; those are merged anew.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::{Judged, Rejudge, Site};
+use p2pdb_access::Site;
 use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::{Placed, Waits};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{Change, Cid, NodeId, Stamp};
-use p2pdb_store::{self as store, NewTransaction, TxNo};
+use p2pdb_model::{Cid, NodeId, Stamp};
+use p2pdb_store::{self as store, NewTransaction};
 
-use crate::functions::by_rules;
 use p2pdb_sync::Received;
 
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::job::{After, Job, TaskJob};
-use crate::logged::{self, Ancestry, Logged};
+use crate::judging::access_positions;
+use crate::logged::Logged;
 use crate::wait::{Giver, Taker, Wait, handoff};
-use crate::writer::{Writer, access_positions};
+use crate::writer::Writer;
 
 /// Authors that are remembered because it was said that their blocks come from the future.
 const AUTHORS_TOLD_MAX: usize = 1_000;
@@ -392,94 +391,4 @@ impl Writer {
         }
         Ok(self.follow(all_judged)?)
     }
-
-    /// What access changes brought about: other verdicts on what was applied before.
-    pub(crate) fn follow(&mut self, judged: Vec<Judged>) -> Result<(), EngineError> {
-        // Several reasons to look at a transaction again are one.
-        let mut turned: BTreeMap<TxNo, store::Verdict> = BTreeMap::new();
-        for flip in judged.iter().flat_map(|j| &j.flips) {
-            if let Some(record) = self.db.block_by_cid(&flip.block)? {
-                let tx = TxNo(record.first_tx.0 + u64::from(flip.transaction));
-                turned.insert(tx, store::Verdict(flip.verdict.code().into()));
-            }
-        }
-        let looked_back = !fault::on(Fault::RemovalNotLookedBack);
-        for r in judged.iter().flat_map(|j| &j.rejudge).filter(|_| looked_back) {
-            self.judge_again(r, &mut turned)?;
-        }
-        self.turn(&turned)
-    }
-
-    /// Judges transactions again that were applied before.
-    fn judge_again(
-        &mut self,
-        what: &Rejudge,
-        turned: &mut BTreeMap<TxNo, store::Verdict>,
-    ) -> Result<(), EngineError> {
-        let branches: Vec<_> = self
-            .dag
-            .branches()
-            .iter()
-            .filter(|b| what.author.is_none_or(|a| a == b.chain.author))
-            .map(|b| (b.no, b.chain))
-            .collect();
-        for (branch, chain) in branches {
-            let mut blocks = Vec::new();
-            self.db.scan_branch(store::BranchNo(branch.0), 0, |b| {
-                if !what.horizon.covers(chain.first, logged::place(&b.record)) {
-                    blocks.push(b.record);
-                }
-                Ok(store::NEXT)
-            })?;
-            for record in blocks {
-                let site = self.site_of(&record)?;
-                let body = self.db.body(record.no)?;
-                for (i, tx) in body.body.transactions().iter().enumerate() {
-                    let account = body.body.accounts()[tx.account()];
-                    if what.account.is_some_and(|a| a != account) || has_access(tx.changes()) {
-                        continue;
-                    }
-                    let layouts = body.body.layouts();
-                    let verdict = self.access.judge_rows(&site, i as u32, account, layouts, tx.changes());
-                    let no = TxNo(record.first_tx.0 + i as u64);
-                    let verdict = store::Verdict(verdict.code().into());
-                    if self.db.verdict(no)? != Some(verdict) {
-                        turned.insert(no, verdict);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// These transactions' verdicts are others now: what they wrote is merged anew.
-    fn turn(&mut self, turned: &BTreeMap<TxNo, store::Verdict>) -> Result<(), EngineError> {
-        if turned.is_empty() {
-            return Ok(());
-        }
-        let mut numbers = Vec::with_capacity(turned.len());
-        for (no, verdict) in turned {
-            self.db.set_verdict(*no, *verdict)?;
-            numbers.push(*no);
-        }
-        if fault::on(Fault::VoidKept) {
-            return Ok(());
-        }
-        let ancestry = Ancestry::new(&self.dag, &self.db);
-        let ask = |a, b| ancestry.ask(a, b);
-        let applied = by_rules(|| self.merger.rejudge(&self.db, &ask, &numbers))?;
-        self.after_merge(applied);
-        // Rare, and any table may be meant.
-        let last_tx = self.db.last_tx()?;
-        let tables: Vec<_> = self.catalog.tables().map(|t| t.id).collect();
-        for table in tables {
-            self.touch(table, last_tx);
-            self.forget_ids(table);
-        }
-        Ok(())
-    }
-}
-
-fn has_access(changes: &[Change]) -> bool {
-    p2pdb_access::Access::is_access(changes)
 }

@@ -19,6 +19,7 @@ mod error;
 mod forks;
 mod functions;
 mod job;
+mod judging;
 mod local;
 mod logged;
 mod members;

@@ -43,7 +43,6 @@ impl Powers {
             return Ok(());
         }
         self.everything = None;
-        let own = access.grants(account, now).on;
         // Its own, without an end, so that it need not be looked at again.
         if access.grants(account, Stamp(u64::MAX)).on.get(&None).is_some_and(|r| r.whole.contains(EVERYTHING))
         {
@@ -62,6 +61,7 @@ impl Powers {
             if allows(columns) {
                 continue;
             }
+            let own = access.grants(account, now).on;
             let some_column = own.get(&need.on).is_some_and(|r| !r.columns.is_empty());
             let lacking = need.columns.iter().find(|(tag, _)| !allows(Columns::Each(vec![*tag])));
             return Err(denied(state, need, lacking.filter(|_| some_column).map(|(_, name)| name.as_str())));
@@ -72,32 +72,18 @@ impl Powers {
 
 fn denied(state: &SessionState, need: &Need, column: Option<&str>) -> SqlError {
     let own = state.user_at_host();
-    let (user, host) = own.rsplit_once('@').unwrap_or((&own, ""));
-    let command = need.privilege;
-    let who = format!("user '{user}'@'{host}'");
-    if command == Privileges::EXECUTE {
-        let message =
-            format!("execute command denied to {who} for routine '{}.{}'", need.database, need.name);
-        return SqlError::new(1370, "42000", message);
-    }
     match column {
-        Some(column) => {
-            let message =
-                format!("{command} command denied to {who} for column '{column}' in table '{}'", need.name);
-            SqlError::new(1143, "42000", message)
+        _ if need.privilege == Privileges::EXECUTE => {
+            SqlError::routine_denied(&own, "execute", format!("{}.{}", need.database, need.name))
         }
-        None => SqlError::new(
-            1142,
-            "42000",
-            format!("{command} command denied to {who} for table '{}'", need.name),
-        ),
+        Some(column) => SqlError::column_denied(&own, need.privilege, column, &need.name),
+        None => SqlError::table_denied(&own, need.privilege, &need.name),
     }
 }
 
 /// What a schema statement says that was not granted (MySQL's words name the first object).
 pub(crate) fn schema_denied(state: &SessionState, catalog: &Catalog, changes: &[SchemaChange]) -> SqlError {
     let own = state.user_at_host();
-    let (user, host) = own.rsplit_once('@').unwrap_or((&own, ""));
     let database_of = |id: ObjectId| catalog.databases().find(|d| d.id == id).map(|d| d.name.clone());
     let table_of = |id: ObjectId| catalog.table_by_id(id).map(|t| t.name.clone());
     let (command, database, table) = match changes.first() {
@@ -123,15 +109,7 @@ pub(crate) fn schema_denied(state: &SessionState, catalog: &Catalog, changes: &[
         None => ("CREATE", None, None),
     };
     match database {
-        Some(db) => SqlError::new(
-            1044,
-            "42000",
-            format!("Access denied for user '{user}'@'{host}' to database '{db}'"),
-        ),
-        None => {
-            let table = table.unwrap_or_default();
-            let message = format!("{command} command denied to user '{user}'@'{host}' for table '{table}'");
-            SqlError::new(1142, "42000", message)
-        }
+        Some(db) => SqlError::database_denied(&own, db),
+        None => SqlError::table_denied(&own, command, table.unwrap_or_default()),
     }
 }

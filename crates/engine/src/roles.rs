@@ -2,7 +2,7 @@
 //!
 //! They restrain what the session's own node lets through. Other nodes count every role that the account has.
 
-use p2pdb_access::Access;
+use p2pdb_access::{Access, AccountView};
 use p2pdb_model::{AccountId, Stamp};
 use p2pdb_sql::account::{AccountName, Roles};
 use p2pdb_sql::error::SqlError;
@@ -12,7 +12,8 @@ pub(crate) type Active = Vec<(AccountId, String)>;
 
 fn named(access: &Access, ids: &[AccountId]) -> Active {
     let accounts = access.accounts().into_iter().filter(|a| ids.contains(&a.id));
-    let mut active: Active = accounts.map(|a| (a.id, format!("`{}`@`{}`", a.name, a.host))).collect();
+    let name = |a: AccountView| (a.id, AccountName { user: a.name, host: a.host }.ticked());
+    let mut active: Active = accounts.map(name).collect();
     active.sort_by(|a, b| a.1.cmp(&b.1));
     active
 }
@@ -45,10 +46,10 @@ pub(crate) fn set(
     let has: Vec<AccountId> = access.grants(account, now).roles.iter().map(|r| r.role).collect();
     let accounts = access.accounts();
     let find = |name: &AccountName| {
-        let found = accounts.iter().find(|a| a.name == name.user && a.host.eq_ignore_ascii_case(&name.host));
+        let found = accounts.iter().find(|a| name.is(&a.name, &a.host));
         found.map(|a| a.id).filter(|id| has.contains(id)).ok_or_else(|| {
             let (user, host) = account_name.rsplit_once('@').unwrap_or((account_name, "%"));
-            let message = format!("`{}`@`{}` is not granted to `{user}`@`{host}`", name.user, name.host);
+            let message = format!("{} is not granted to `{user}`@`{host}`", name.ticked());
             SqlError::new(3530, "HY000", message)
         })
     };

@@ -12,7 +12,7 @@ use p2pdb_access::{Access, Site};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, WholeBlock, node_id, seal};
 use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
-use p2pdb_model::change::{AccessChange, IdClass, Layout, Position, SchemaChange};
+use p2pdb_model::change::{IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
@@ -26,6 +26,7 @@ use crate::engine::Published;
 use crate::error::EngineError;
 use crate::forks::Forked;
 use crate::functions::{self, by_rules};
+use crate::judging::access_positions;
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
 
@@ -441,7 +442,7 @@ impl Writer {
     }
 
     /// Adds a transaction with these changes to the open block.
-    fn push(
+    pub(crate) fn push(
         &mut self,
         account: AccountId,
         layouts: &[Layout],
@@ -572,43 +573,6 @@ impl Writer {
         }
         self.db.set_capture(capture);
         Ok(found)
-    }
-
-    /// Changes of members, accounts and delegations, as a transaction of its own. Refused, with nothing written, when
-    /// they would be void.
-    pub(crate) fn access(
-        &mut self,
-        account: AccountId,
-        changes: Vec<AccessChange>,
-    ) -> Result<(), EngineError> {
-        if let Some(reason) = self.would_be(account, &changes)? {
-            return Err(EngineError::Refused(reason.to_string()));
-        }
-        let changes = changes.into_iter().map(Change::Access).collect();
-        // What it voids or brings back is merged, not written by anybody.
-        let capture = self.db.set_capture(false);
-        self.push(account, &[], changes, None)?;
-        // The fold wants the real block.
-        self.seal_open()?;
-        self.db.set_capture(capture);
-        Ok(())
-    }
-
-    /// Why these changes would be void if they were written now; changes nothing.
-    pub(crate) fn would_be(
-        &mut self,
-        account: AccountId,
-        changes: &[AccessChange],
-    ) -> Result<Option<p2pdb_access::Reason>, EngineError> {
-        let site = self.tx_site()?;
-        let changes: Vec<Change> = changes.iter().cloned().map(Change::Access).collect();
-        let now = Site::now(self.node, site.stamp);
-        let Writer { access, dag, db, .. } = self;
-        let access = Arc::make_mut(access);
-        Ok(match access.would_be(&now, account, &changes, |cid| past_of(dag, db, cid))? {
-            p2pdb_access::Verdict::Void(reason) => Some(reason),
-            p2pdb_access::Verdict::Accepted => None,
-        })
     }
 
     // ---- sealing
@@ -748,32 +712,6 @@ impl Writer {
         }
     }
 
-    /// Takes note of where schema objects are made, if these changes make any.
-    pub(crate) fn note_objects(&mut self, past: &p2pdb_dag::Past, changes: &[Change]) {
-        if changes.iter().any(|c| c.shown_home().is_some()) {
-            Arc::make_mut(&mut self.access).note_objects(past, changes);
-        }
-    }
-
-    pub(crate) fn insert_access(
-        &mut self,
-        placed: &Placed,
-        transaction: u32,
-        account: AccountId,
-        changes: &[Change],
-    ) -> Result<p2pdb_access::Judged, EngineError> {
-        let Writer { access, dag, db, .. } = self;
-        // The first change after a commit copies what is published; those behind it change the copy. Should one fail
-        // half done, its group is broken and everything is read anew.
-        let judged =
-            Arc::make_mut(access)
-                .insert(Site::of(placed), transaction, account, changes, |cid| past_of(dag, db, cid))?;
-        // The shares of AUTO_INCREMENT values may be others.
-        self.ids.clear();
-        self.id_class = None;
-        Ok(judged)
-    }
-
     /// The chain that this node extends from now on. Blocks of its own that come from others, after a restore, begin none.
     pub(crate) fn begin_chain(&mut self, first: Cid) -> Result<(), EngineError> {
         self.chain = Some(first);
@@ -853,6 +791,12 @@ impl Writer {
         }
     }
 
+    /// The shares of AUTO_INCREMENT values may be others.
+    pub(crate) fn forget_shares(&mut self) {
+        self.ids.clear();
+        self.id_class = None;
+    }
+
     /// Rows came from elsewhere: what was known of a table's ids is to be read again.
     pub(crate) fn forget_ids(&mut self, table: ObjectId) {
         self.ids.remove(&table);
@@ -860,23 +804,14 @@ impl Writer {
 }
 
 /// The causal past of an applied block.
-fn past_of(dag: &Dag, db: &store::Writer, cid: &Cid) -> Result<Option<p2pdb_dag::Past>, store::StoreError> {
+pub(crate) fn past_of(
+    dag: &Dag,
+    db: &store::Writer,
+    cid: &Cid,
+) -> Result<Option<p2pdb_dag::Past>, store::StoreError> {
     let logged = Logged(db);
     match dag.find(cid, &logged)? {
         Some(found) => Ok(Some(dag.past(found.place, &logged)?)),
         None => Ok(None),
     }
-}
-
-/// Where a block's changes of members, accounts and delegations are.
-pub(crate) fn access_positions(full: &FullBlock) -> Vec<Position> {
-    let mut found = Vec::new();
-    for (t, tx) in full.body().transactions().iter().enumerate() {
-        for (c, change) in tx.changes().iter().enumerate() {
-            if change.bears_on_verdicts() {
-                found.push(Position { transaction: t as u32, change: c as u32 });
-            }
-        }
-    }
-    found
 }

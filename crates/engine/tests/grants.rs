@@ -104,6 +104,8 @@ fn what_the_account_statements_refuse_has_mysqls_numbers() {
         ("GRANT SELECT ON `sh%`.* TO ann", 1235),
         ("REVOKE SELECT ON shop.* FROM ann KEEP THROUGH 'x'", 1772),
         ("GRANT SELECT ON shop.* TO ann UNTIL 'soon'", 1525),
+        ("GRANT SELECT ON shop.* TO ann UNTIL '2027-01-01 soon'", 1525),
+        ("GRANT SELECT ON shop.* TO ann UNTIL '2027-02-30'", 1525),
         ("SET PASSWORD = 'y' REPLACE 'wrong'", 3891),
         ("CREATE USER aaaaaaaaaabbbbbbbbbbccccccccccddd", 1470),
     ] {

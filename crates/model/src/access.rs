@@ -91,6 +91,14 @@ impl Rights {
         Rights { whole: Privileges::NONE, columns: all.into_iter().collect() }
     }
 
+    /// With these, too.
+    pub fn add(&mut self, more: &Rights) {
+        self.whole |= more.whole;
+        if !more.columns.is_empty() {
+            self.columns = Rights::columns(self.columns.iter().chain(&more.columns).copied()).columns;
+        }
+    }
+
     /// What is given or taken on this column alone.
     pub fn on_column(&self, tag: ColumnTag) -> Privileges {
         let found = self.columns.binary_search_by_key(&tag, |(t, _)| *t);

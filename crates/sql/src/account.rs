@@ -12,6 +12,18 @@ pub struct AccountName {
     pub host: String,
 }
 
+impl AccountName {
+    /// As some messages and CURRENT_ROLE() have it, in backticks.
+    pub fn ticked(&self) -> String {
+        format!("`{}`@`{}`", self.user, self.host)
+    }
+
+    /// This is what an account is called.
+    pub fn is(&self, user: &str, host: &str) -> bool {
+        self.user == user && self.host.eq_ignore_ascii_case(host)
+    }
+}
+
 impl std::fmt::Display for AccountName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "'{}'@'{}'", self.user, self.host)

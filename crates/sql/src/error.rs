@@ -17,6 +17,12 @@ pub struct SqlError {
     pub message: String,
 }
 
+/// `name@host` as messages have it.
+fn quoted(account: &str) -> String {
+    let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
+    format!("'{user}'@'{host}'")
+}
+
 impl SqlError {
     /// The same error with another word in its message.
     pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
@@ -134,9 +140,33 @@ impl SqlError {
 
     /// 1044.
     pub fn database_denied(account: &str, database: impl Display) -> Self {
-        let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
-        let message = format!("Access denied for user '{user}'@'{host}' to database '{database}'");
-        Self::new(1044, "42000", message)
+        let who = quoted(account);
+        Self::new(1044, "42000", format!("Access denied for user {who} to database '{database}'"))
+    }
+
+    /// 1045, of somebody who is logged in.
+    pub fn access_denied(account: &str) -> Self {
+        Self::new(1045, "28000", format!("Access denied for user {} (using password: YES)", quoted(account)))
+    }
+
+    /// 1142.
+    pub fn table_denied(account: &str, command: impl Display, table: impl Display) -> Self {
+        let who = quoted(account);
+        Self::new(1142, "42000", format!("{command} command denied to user {who} for table '{table}'"))
+    }
+
+    /// 1143.
+    pub fn column_denied(account: &str, command: impl Display, column: &str, table: impl Display) -> Self {
+        let who = quoted(account);
+        let message =
+            format!("{command} command denied to user {who} for column '{column}' in table '{table}'");
+        Self::new(1143, "42000", message)
+    }
+
+    /// 1370. `routine` with its database.
+    pub fn routine_denied(account: &str, command: impl Display, routine: impl Display) -> Self {
+        let who = quoted(account);
+        Self::new(1370, "42000", format!("{command} command denied to user {who} for routine '{routine}'"))
     }
 
     /// 1048.

@@ -360,3 +360,17 @@ pub fn judge_all(w: &World) -> BTreeMap<usize, Verdict> {
     }
     first.verdicts
 }
+
+pub const OK: Verdict = Verdict::Accepted;
+
+pub fn void(r: Reason) -> Verdict {
+    Verdict::Void(r)
+}
+
+#[track_caller]
+pub fn expect(w: &World, expected: &[(usize, Verdict)]) {
+    let verdicts = judge_all(w);
+    for (i, v) in expected {
+        assert_eq!(verdicts[i], *v, "block {i}");
+    }
+}

@@ -275,11 +275,9 @@ fn asked(c: &mut Cursor<'_, '_>) -> Result<Option<Asked>, SqlError> {
 
 fn privilege(c: &mut Cursor<'_, '_>) -> Option<Privileges> {
     // Of `CREATE` and `CREATE VIEW` the longer counts.
-    let mut named: Vec<_> = Privileges::NAMED.iter().map(|(p, n, _)| (*p, n.to_lowercase())).collect();
-    named.sort_by_key(|(_, n)| std::cmp::Reverse(n.len()));
-    let found = named.into_iter().find(|(_, n)| c.is(n))?;
-    c.eat(&found.1);
-    Some(found.0)
+    let named = Privileges::NAMED.iter().filter(|(_, name, _)| c.is(name));
+    let (privilege, name, _) = named.max_by_key(|(_, name, _)| name.len())?;
+    c.eat(name).then_some(*privilege)
 }
 
 fn on(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<On, SqlError> {

@@ -90,9 +90,7 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         SqlError::new(1141, "42000", message)
     };
     if called(whose).is_none() && known.iter().any(|g| is_called(g, whose)) {
-        let (user, host) = cx.session.account.rsplit_once('@').unwrap_or((&cx.session.account, "%"));
-        let message = format!("Access denied for user '{user}'@'{host}' to database 'mysql'");
-        return Err(SqlError::new(1044, "42000", message));
+        return Err(SqlError::database_denied(&cx.session.account, "mysql"));
     }
     let own = called(whose).ok_or_else(undefined)?;
     let mut together = own.on.clone();
@@ -105,10 +103,7 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
             return Err(SqlError::new(3530, "HY000", message));
         };
         for (on, rights) in &role.on {
-            let mine: &mut Rights = together.entry(*on).or_default();
-            mine.whole |= rights.whole;
-            let both = mine.columns.iter().chain(&rights.columns).copied();
-            mine.columns = Rights::columns(both.collect::<Vec<_>>()).columns;
+            together.entry(*on).or_default().add(rights);
         }
     }
     let to = own.name.as_ref().map(named).unwrap_or_default();

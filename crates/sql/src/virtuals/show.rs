@@ -357,10 +357,10 @@ fn make(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
         "engines" => information::engines(cx),
         "collation" => information::collations(cx),
         "charset" => pick(information::character_sets(cx), &[0, 2, 1, 3]),
-        "privileges" => information::ALL_PRIVILEGES
-            .iter()
-            .map(|p| vec![text(*p), text("Server Admin"), text("")])
-            .collect(),
+        "privileges" => {
+            let row = |name| vec![text(name), text("Server Admin"), text("")];
+            p2pdb_model::Privileges::EVERY.names().map(row).collect()
+        }
         "plugins" => pick(information::plugins(cx), &[0, 2, 3, 5, 9]),
         "admin" => admin(cx, s),
         _ => Vec::new(),

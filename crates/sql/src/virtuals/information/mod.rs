@@ -10,7 +10,7 @@ use crate::virtuals::grants;
 
 pub use objects::type_of_field;
 pub(super) use objects::{PRIVILEGES, databases, measures, statistics, table_status, view_status};
-pub(super) use server::{ALL_PRIVILEGES, character_sets, collations, engines, plugins, processlist};
+pub(super) use server::{character_sets, collations, engines, plugins, processlist};
 
 pub(super) const SCHEMA: &str = "information_schema";
 

@@ -110,41 +110,6 @@ pub(in crate::virtuals) fn processlist(cx: &Cx<'_>) -> Vec<Row> {
     cx.environment.processes().into_iter().map(row).collect()
 }
 
-/// The static privileges of MySQL 8, as an account with all of them holds them.
-pub(in crate::virtuals) const ALL_PRIVILEGES: [&str; 31] = [
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "CREATE",
-    "DROP",
-    "RELOAD",
-    "SHUTDOWN",
-    "PROCESS",
-    "FILE",
-    "REFERENCES",
-    "INDEX",
-    "ALTER",
-    "SHOW DATABASES",
-    "SUPER",
-    "CREATE TEMPORARY TABLES",
-    "LOCK TABLES",
-    "EXECUTE",
-    "REPLICATION SLAVE",
-    "REPLICATION CLIENT",
-    "CREATE VIEW",
-    "SHOW VIEW",
-    "CREATE ROUTINE",
-    "ALTER ROUTINE",
-    "CREATE USER",
-    "EVENT",
-    "TRIGGER",
-    "CREATE TABLESPACE",
-    "CREATE ROLE",
-    "DROP ROLE",
-    "GRANT OPTION",
-];
-
 pub(super) const USER_PRIVILEGES: &[Col] = &[
     ("GRANTEE", Text(292), true),
     ("TABLE_CATALOG", Text(512), true),
