@@ -16,6 +16,7 @@ fn by_code(on_delete: &str, on_update: &str) -> (Node, Node) {
 
 const ITEMS: &str = "SELECT id, code, v FROM shop.item ORDER BY id";
 const LINES: &str = "SELECT id, code FROM shop.line ORDER BY id";
+const LINE_ITEMS: &str = "SELECT id, item FROM shop.line ORDER BY id";
 const WAITING: &str = "SELECT `table`, row_key, rule FROM p2pdb.conflicts ORDER BY `table`, row_key";
 
 #[test]
@@ -111,4 +112,70 @@ fn a_unique_key_does_not_become_null_where_children_must_have_one() {
     assert_eq!(s.rows("SELECT code FROM line UNION ALL SELECT code FROM note"), ["11", "NULL"]);
     drop(s);
     verified(&[&a]);
+}
+
+/// One side makes a foreign key that sets NULL, the other takes NULL away from its column.
+#[test]
+fn what_set_null_cannot_set_to_null_waits_for_its_parent() {
+    for action in ["ON DELETE SET NULL", "ON UPDATE SET NULL", "ON DELETE SET NULL ON UPDATE SET NULL"] {
+        let (a, b) = two(
+            "CREATE TABLE item (id INT PRIMARY KEY, v INT); CREATE TABLE line (id INT PRIMARY KEY, item INT); \
+             INSERT INTO item VALUES (1, 0), (2, 0); INSERT INTO line VALUES (1, 1)",
+        );
+        a.session().run(&format!(
+            "ALTER TABLE shop.line ADD CONSTRAINT k FOREIGN KEY (item) REFERENCES shop.item (id) {action}"
+        ));
+        assert_eq!(a.session().error("ALTER TABLE shop.line MODIFY item INT NOT NULL"), 1830);
+        b.session().run("ALTER TABLE shop.line MODIFY item INT NOT NULL");
+        converge(&[&a, &b]);
+        let definition = &both(&a, &b, "SHOW CREATE TABLE shop.line")[0];
+        assert!(definition.contains("`item` int NOT NULL") && definition.contains(action), "{definition}");
+        // Here no statement gives such a row, and the table can still be altered.
+        let statement = match action {
+            "ON UPDATE SET NULL" => "UPDATE shop.item SET id = 5 WHERE id = 1",
+            _ => "DELETE FROM shop.item WHERE id = 1",
+        };
+        assert_eq!(a.session().error(statement), 1451, "{action}");
+        b.session().run("ALTER TABLE shop.line ADD note VARCHAR(9)");
+        converge(&[&a, &b]);
+        // A parent that goes while a child comes elsewhere.
+        a.session().run(&format!("UPDATE shop.line SET item = 2; {statement}"));
+        b.session().run("INSERT INTO shop.line (id, item) VALUES (2, 1)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, LINE_ITEMS), ["1|2"], "{action}");
+        assert!(both(&a, &b, WAITING).contains(&"line|2|not null".to_owned()), "{action}");
+        verified(&[&a, &b]);
+        b.session().run("INSERT INTO shop.item VALUES (1, 9)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, LINE_ITEMS), ["1|2", "2|1"], "{action}");
+        verified(&[&a, &b]);
+        // What was set to NULL where that could be, and what reads NULL: shown as soon as the column takes it.
+        let statement = statement.replace("= 5", "= 6");
+        a.session().run(&format!("UPDATE shop.line SET item = 2; {statement}"));
+        b.session().run("INSERT INTO shop.line (id, item) VALUES (3, 1)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, LINE_ITEMS), ["1|2", "2|2"], "{action}");
+        a.session().run("ALTER TABLE shop.line MODIFY item INT");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, LINE_ITEMS), ["1|2", "2|2", "3|NULL"], "{action}");
+        verified(&[&a, &b]);
+    }
+}
+
+/// The effect was logged by who could, and arrives where the column takes no NULL any more.
+#[test]
+fn a_logged_null_that_a_column_takes_no_more_displaces_its_row() {
+    let (a, b) = two("CREATE TABLE item (id INT PRIMARY KEY, v INT); \
+         CREATE TABLE line (id INT PRIMARY KEY, item INT, \
+             CONSTRAINT k FOREIGN KEY (item) REFERENCES item (id) ON DELETE SET NULL); \
+         INSERT INTO item VALUES (1, 0); INSERT INTO line VALUES (1, 1)");
+    a.session().run("DELETE FROM shop.item WHERE id = 1");
+    b.session().run("ALTER TABLE shop.line DROP FOREIGN KEY k, MODIFY item INT NOT NULL");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, WAITING), ["line|1|not null"]);
+    verified(&[&a, &b]);
+    b.session().run("ALTER TABLE shop.line MODIFY item INT");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, LINE_ITEMS), ["1|NULL"]);
+    verified(&[&a, &b]);
 }

@@ -585,7 +585,7 @@ impl World {
     }
 
     /// What removals did to what this node shows; `all`: every transaction that counts is known.
-    fn removed(&self, engine: &Engine, all: bool) -> Result<Removed, Failure> {
+    fn removed(&self, n: usize, engine: &Engine, all: bool) -> Result<Removed, Failure> {
         if !self.removals && !all {
             return Ok(Removed::default());
         }
@@ -597,7 +597,9 @@ impl World {
         let (counts, void) = Log::read(&blocks)?.witnessed();
         let gone = engine.members().into_iter().filter(|m| m.removed);
         let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
-        Ok(Removed { void, nodes, counts: Some(counts) })
+        // Where a sync has failed, the log holds what readers are not shown.
+        let counts = (!self.nodes[&n].disk.has_failed()).then_some(counts);
+        Ok(Removed { void, nodes, counts })
     }
 
     /// What members other than this node show.
@@ -605,7 +607,7 @@ impl World {
         let mut elsewhere = BTreeSet::new();
         for other in self.members().into_iter().filter(|other| *other != n) {
             let Some(engine) = self.engine(other) else { continue };
-            let Ok(removed) = self.removed(&engine, false) else { continue };
+            let Ok(removed) = self.removed(other, &engine, false) else { continue };
             if let Ok(seen) = self.oracle.observe(other, &engine, false, &removed) {
                 elsewhere.extend(seen);
             }
@@ -638,7 +640,7 @@ impl World {
         if !self.has_tables(&engine) {
             return Ok(());
         }
-        let removed = self.removed(&engine, false);
+        let removed = self.removed(n, &engine, false);
         if self.disk_failed(n) {
             return Ok(());
         }
@@ -790,7 +792,7 @@ impl World {
                 continue;
             }
             self.compare(n, &engine)?;
-            let removed = self.removed(&engine, true)?;
+            let removed = self.removed(n, &engine, true)?;
             self.oracle.observe(n, &engine, is_member, &removed)?;
             let picture = Picture::take(&engine)?;
             Oracle::constraints(n, &picture, &self.plan.tables)?;

@@ -280,12 +280,14 @@ fn parent(
         dependent.child_columns.iter().enumerate().map(one).collect::<Vec<_>>()
     };
     let same = set(1, &|n| format!("?{n}")).join(" AND ");
-    // A NULL that the children cannot take over (of a unique key, mostly) is as if the key were restricted.
+    // A NULL that the children cannot take over (of a unique key, mostly), or be set to (one side made the key, another took
+    // NULL away), is as if the key were restricted.
     let takes = |new: &Vec<Value>| {
         new.iter().zip(&dependent.required).all(|(v, required)| !(*required && v.is_null()))
     };
     let action = match (action, &new) {
         (ReferentialAction::Cascade, Some(new)) if !takes(new) => ReferentialAction::Restrict,
+        (ReferentialAction::SetNull, _) if dependent.required.contains(&true) => ReferentialAction::Restrict,
         _ => action,
     };
     match (action, new) {

@@ -471,7 +471,7 @@ impl<'a> Draft<'a> {
     /// Checks the table as a whole.
     ///
     /// # Errors
-    /// 1068, 1069, 1071, 1075, 1113, 1117, 1118, 1171, 1629 and others of definitions.
+    /// 1068, 1069, 1071, 1075, 1113, 1117, 1118, 1171, 1629, 1830 and others of definitions.
     pub fn validate(&mut self) -> Result<(), SqlError> {
         self.drop_unused_hidden();
         if self.columns.is_empty() {
@@ -523,6 +523,7 @@ impl<'a> Draft<'a> {
             ));
         }
         self.primary_is_not_null()?;
+        self.set_null_can()?;
         self.generated_columns()?;
         for i in self.indexes.iter().filter(|i| i.def.fulltext) {
             self.fulltext_fits(&i.def)?;

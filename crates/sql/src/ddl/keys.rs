@@ -265,7 +265,7 @@ impl Draft<'_> {
     /// Adds a foreign key, and the index that it needs.
     ///
     /// # Errors
-    /// 1072, 1239, 1824, 1826, 1830, 1822, 3733, 3734, 3780.
+    /// 1072, 1239, 1824, 1826, 1822, 3733, 3734, 3780.
     pub fn add_foreign_key(&mut self, cx: &Context<'_>, spec: ForeignKeySpec) -> Result<(), SqlError> {
         if self.temporary {
             return Err(SqlError::new(1215, "HY000", "Cannot add foreign key constraint"));
@@ -300,14 +300,6 @@ impl Draft<'_> {
             }
             if columns.contains(&c.id.tag()) {
                 return Err(SqlError::duplicate_column(&c.name));
-            }
-            let sets_null = [r.on_delete, r.on_update].contains(&ReferentialAction::SetNull);
-            if sets_null && !c.def.nullable {
-                let message = format!(
-                    "Column '{}' cannot be NOT NULL: needed in a foreign key constraint '{name}' SET NULL",
-                    c.name
-                );
-                return fail(1830, message);
             }
             columns.push(c.id.tag());
         }
@@ -394,6 +386,35 @@ impl Draft<'_> {
         }
         let id = self.new_id(ObjectKind::ForeignKey, &name);
         self.foreign_keys.push(Part { id, name, def, position: 0 });
+        Ok(())
+    }
+
+    /// What SET NULL of a foreign key may set holds NULL. A table that has come to be otherwise, as one side made the key
+    /// while the other took NULL away, can still be altered.
+    ///
+    /// # Errors
+    /// 1830.
+    pub(super) fn set_null_can(&self) -> Result<(), SqlError> {
+        let was_so = |k: &Part<ForeignKeyDef>, column: ColumnTag| {
+            self.old.is_some_and(|t| {
+                t.foreign_keys.iter().any(|o| o.id == k.id)
+                    && t.column_by_tag(column).is_some_and(|c| !c.def.nullable)
+            })
+        };
+        let sets = |k: &&Part<ForeignKeyDef>| {
+            [k.def.on_delete, k.def.on_update].contains(&ReferentialAction::SetNull)
+        };
+        for k in self.foreign_keys.iter().filter(sets) {
+            for c in self.columns.iter().filter(|c| k.def.columns.contains(&c.id.tag())) {
+                if !c.def.nullable && !was_so(k, c.id.tag()) {
+                    let message = format!(
+                        "Column '{}' cannot be NOT NULL: needed in a foreign key constraint '{}' SET NULL",
+                        c.name, k.name
+                    );
+                    return Err(SqlError::new(1830, "HY000", message));
+                }
+            }
+        }
         Ok(())
     }
 
