@@ -505,3 +505,11 @@ fn worlds_are_not_empty() {
     }
     panic!("{missing:?} never happened");
 }
+
+/// A conversion leaves a negative number in a column whose words are indexed.
+#[test]
+fn an_index_of_words_holds_numbers_below_zero() {
+    let steps = [(235, 240, 114, 255), (119, 136, 19, 114), (1, 97, 32, 187), (247, 236, 11, 231)];
+    let steps = steps.map(|(node, action, x, y)| Step { node, action, x, y });
+    assert!(converges(steps.into(), (0, 0), true));
+}

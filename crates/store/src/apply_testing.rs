@@ -133,7 +133,7 @@ pub(crate) fn meaning() -> Meaning {
             .def
             .parts
             .iter()
-            .map(|p| format!("lower({})", p2pdb_model::catalog::physical_column(p.column)));
+            .map(|p| format!("lower(hex({}))", p2pdb_model::catalog::physical_column(p.column)));
         index.def.fulltext.then(|| columns.collect())
     });
     Meaning { default, conversion, check, generated, words }
@@ -596,7 +596,7 @@ impl<'a> Ddl<'a> {
         self.put(table, name, Definition::Index(def), 0)
     }
 
-    /// A FULLTEXT index; the words of a column are what it holds.
+    /// A FULLTEXT index; a column holds one word, as a key: small letters and digits only.
     pub(crate) fn search(&mut self, table: ObjectId, name: &str, columns: &[&str]) {
         let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
         let parts = columns.iter().map(part).collect();

@@ -56,9 +56,10 @@ pub type CheckOf = Arc<dyn Fn(&Arc<Table>, &Check) -> Option<String> + Send + Sy
 /// number, and evaluated alike in every session.
 pub type GeneratedOf = Arc<dyn Fn(&Arc<Table>, ColumnTag) -> Option<String> + Send + Sync>;
 
-/// The words of each column of a FULLTEXT index, as SQLite text over the columns of the physical table: keys of words with blanks
-/// between them. `None` for other indexes, and where a column is such that nothing can be found in it. The same on every node
-/// under one rules number.
+/// The words of each column of a FULLTEXT index, as SQLite text over the columns of the physical table: keys of words with
+/// blanks between them, each of small ASCII letters and digits (what FTS5 takes for one word, and gives back as it is).
+/// `None` for other indexes, and where a column is such that nothing can be found in it. The same on every node under one
+/// rules number.
 pub type WordsOf = Arc<dyn Fn(&Table, &Index) -> Option<Vec<String>> + Send + Sync>;
 
 /// See the module. All of it must be the same on every node.
