@@ -22,6 +22,7 @@ pub mod ops;
 pub mod password;
 pub mod ports;
 pub mod progress;
+mod recount;
 pub mod replicate;
 pub mod table;
 pub mod ticket;

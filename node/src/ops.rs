@@ -272,7 +272,7 @@ pub fn check_backup(backup: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When there is a node already, or the backup is none.
-pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
+pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::Result<()> {
     check_backup(backup)?;
     let from = DataDir::at(backup);
     if dir.is_initialised() {
@@ -280,7 +280,7 @@ pub fn restore(backup: &Path, dir: &DataDir) -> anyhow::Result<()> {
     }
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());
-    p2pdb_store::restore(&p2pdb_engine::realm::file(backup), &store)
+    p2pdb_store::restore(&p2pdb_engine::realm::file(backup), &store, ids)
         .with_context(|| format!("cannot restore {}", backup.display()))?;
     for name in BACKUP_SECRETS.into_iter().rev() {
         // The node key comes last: with it the directory counts as a node's.

@@ -27,6 +27,7 @@ use tracing::{debug, error, info, warn};
 use crate::clock::SystemClock;
 use crate::net::link::{self, Link, Notice};
 use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
+use crate::recount::Recount;
 
 /// How often the engine looks whether blocks that waited for their time are due, and our clock is compared with peers'.
 const ENGINE_TICK: Duration = Duration::from_millis(500);
@@ -221,6 +222,7 @@ impl Replication {
             unanswered: HashSet::new(),
             strange_to: HashMap::new(),
             asking_tips: None,
+            recount: Recount::default(),
         };
         let task = tokio::spawn(glue.run(receiver));
         Ok(Self { link, sync, notices, task })
@@ -331,6 +333,7 @@ struct Glue {
     strange_to: HashMap<NodeId, Instant>,
     /// Since when peers are asked for blocks of our own.
     asking_tips: Option<Instant>,
+    recount: Recount,
 }
 
 impl Glue {
@@ -386,6 +389,9 @@ impl Glue {
         }
         if self.members_due {
             self.look_at_members().await;
+        }
+        if self.asking_tips.is_none() {
+            self.recount.look(&self.engine);
         }
         if self.recheck_at.is_some_and(|at| at <= Instant::now()) {
             self.recheck_at = None;

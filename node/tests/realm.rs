@@ -428,3 +428,39 @@ fn a_member_whose_admission_was_forgotten_by_a_restore_is_admitted_again() {
     wait_equal(&[&a, &b]);
     assert!(b.stop() && a.stop());
 }
+
+/// What it wrote after the backup may be on nodes that are away: it draws no values of those again.
+#[test]
+fn a_restored_node_draws_ids_again_when_another_member_has_dealt_it_some() {
+    const DRAW: &str = "INSERT INTO d.t (v) VALUES ('a row')";
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let backup = path("backup").to_str().expect("a path").to_owned();
+    let a = Node::start(&path("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT)").expect("a table");
+    let b = Node::join(&path("b"), &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &b]);
+    b.query(DRAW).expect("a row");
+    wait_equal(&[&a, &b]);
+    run_ok(b.dir.root(), &["backup", &backup]);
+    assert!(a.stop());
+    b.query(DRAW).expect("a row that nobody else has");
+    assert!(b.stop());
+    // Alone, and told to go on: the value comes again.
+    run_ok(&path("alone"), &["restore", "--keep-ids", &backup]);
+    let b = Node::start(&path("alone"), &[]);
+    b.query(DRAW).expect("it draws on");
+    assert!(b.stop());
+    // Alone, and not told so.
+    run_ok(&path("b2"), &["restore", &backup]);
+    let b = Node::start(&path("b2"), &[]);
+    let refused = eventually("it takes writes", || b.query(DRAW).err().filter(|e| e.code == 1467));
+    assert!(refused.message.contains("dealt"), "{refused:?}");
+    b.query("INSERT INTO d.t VALUES (5000, 'given')").expect("a row whose id is given");
+    let a = Node::start(&path("a"), &["--bootstrap", &b.status().listening[0]]);
+    eventually("it draws again", || b.query(DRAW).ok());
+    wait_equal(&[&a, &b]);
+    assert_eq!(a.query("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.t").expect("rows"), [["3", "3"]]);
+    assert!(b.stop() && a.stop());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use p2pdb_dag::{Past, Place};
 use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
 use p2pdb_model::ids::{NodeId, ObjectId, PublicKey};
 use p2pdb_model::{AccountId, Privileges, Stamp};
@@ -140,6 +141,28 @@ impl Access {
     /// The AUTO_INCREMENT values of a node.
     pub fn ids(&self, node: NodeId) -> IdState {
         self.with_now(Stamp(0), |at| self.id_state_at(node, at))
+    }
+
+    /// Deals that stand, by others to this node, behind the block at this place: whether there is one.
+    pub fn is_dealt_since(&self, node: NodeId, place: Place) -> bool {
+        self.deals(|dealer, to, past| dealer != node && to == node && past.contains(place)) > 0
+    }
+
+    /// How often one node has dealt values to another, beside admitting it.
+    pub fn deals_between(&self, dealer: NodeId, to: NodeId) -> usize {
+        self.deals(|d, t, _| d == dealer && t == to)
+    }
+
+    fn deals(&self, which: impl Fn(NodeId, NodeId, &Past) -> bool) -> usize {
+        self.with_now(Stamp(0), |at| {
+            let all = self.by.deals.values().flatten();
+            let standing = all.filter(|r| self.holds(**r, at)).filter(|r| {
+                let (tx, item) = self.item(**r);
+                matches!(&item.change, AccessChange::DealIds { node, .. } if which(tx.site.author, *node, &tx.site.past))
+            });
+            // Each is listed with its dealer and its receiver.
+            standing.collect::<std::collections::BTreeSet<_>>().len()
+        })
     }
 
     /// What this dealer would deal next; `None` when it owns nothing to deal.

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::Site;
+use p2pdb_access::{Reason, Site};
 use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::{Placed, Waits};
 use p2pdb_model::fault::{self, Fault};
@@ -22,11 +22,9 @@ use crate::error::EngineError;
 use crate::job::{After, Job, TaskJob};
 use crate::judging::access_positions;
 use crate::logged::Logged;
+use crate::told::Thing;
 use crate::wait::{Giver, Taker, Wait, handoff};
 use crate::writer::Writer;
-
-/// Authors that are remembered because it was said that their blocks come from the future.
-const AUTHORS_TOLD_MAX: usize = 1_000;
 
 /// Blocks that were made here and are committed.
 pub struct Announced {
@@ -120,6 +118,7 @@ impl Engine {
                     inner.take_one(writer, block, &mut arrived);
                 }
                 inner.note_waiting(writer);
+                inner.tell_voids(&std::mem::take(&mut writer.voided));
                 Box::new(|_| ())
             };
             // If there is no room now there will be at the next tick.
@@ -192,6 +191,7 @@ impl Inner {
         }
         arrived.missing = writer.pending.wanted(MISSING_REPORTED_MAX);
         self.note_waiting(writer);
+        self.tell_voids(&std::mem::take(&mut writer.voided));
         self.counters.blocks_refused.fetch_add(arrived.refused.len() as u64, Ordering::Relaxed);
         for (cid, why) in &arrived.refused {
             let block = cid.map_or_else(|| "a block".to_owned(), |c| format!("block {c}"));
@@ -212,17 +212,28 @@ impl Inner {
         waiting.extend(writer.pending.cids());
     }
 
-    /// Says once of each author that blocks of it wait for their time.
-    fn tell_future(&self, author: NodeId, stamp: Stamp, waits: &Waits, now_ms: u64) {
-        let mut told = self.told_future.lock();
-        if waits.until_ms.is_none() {
-            told.remove(&author);
-        } else if told.len() < AUTHORS_TOLD_MAX && told.insert(author) {
+    /// Says what blocks of an author wait for.
+    fn tell_waits(&self, author: NodeId, stamp: Stamp, waits: &Waits, now_ms: u64) {
+        let mut told = self.told.lock();
+        if waits.until_ms.is_some() && told.is_due(author, Thing::Future, now_ms) {
             let ahead_s = stamp.millis().saturating_sub(now_ms) / 1_000;
             tracing::warn!(
                 "blocks of {author} are stamped {ahead_s} s ahead of this machine's clock and wait until then: one of the two \
                  clocks is wrong"
             );
+        }
+        if !waits.missing.is_empty() && told.is_due(author, Thing::Early, now_ms) {
+            tracing::info!("blocks of {author} came before blocks that they build on, and wait for them");
+        }
+    }
+
+    /// Says that what somebody wrote is void.
+    fn tell_voids(&self, voids: &[(NodeId, Reason)]) {
+        let mut told = self.told.lock();
+        for (author, reason) in voids {
+            if told.is_due(*author, Thing::Void(*reason), self.clock.now_ms()) {
+                tracing::warn!("transactions of {author} stand in the log and do not count: {reason}");
+            }
         }
     }
 
@@ -247,7 +258,7 @@ impl Inner {
             match writer.dag.check(block.verified(), now_ms, &Logged(&writer.db)) {
                 Ok(waits) if waits.missing.is_empty() && waits.until_ms.is_none() => {}
                 Ok(waits) => {
-                    self.tell_future(block.author(), block.stamp(), &waits, now_ms);
+                    self.tell_waits(block.author(), block.stamp(), &waits, now_ms);
                     arrived.waiting += 1;
                     let bytes =
                         block.bytes().len() + block.parts().iter().map(|p| p.bytes.len()).sum::<usize>();
@@ -379,6 +390,11 @@ impl Writer {
                     verdict => verdict,
                 }
             };
+            if let p2pdb_access::Verdict::Void(why) = verdict
+                && self.voided.last() != Some(&(block.author(), why))
+            {
+                self.voided.push((block.author(), why));
+            }
             transactions.push(NewTransaction { account, verdict: store::Verdict(verdict.code().into()) });
         }
         let access = access_positions(block);

@@ -35,6 +35,7 @@ use crate::statement::Statement;
 use crate::syncs::Syncs;
 use crate::tally::{Counted, Tally};
 use crate::temporary::Temporary;
+use crate::told::Told;
 use crate::writer::Writer;
 
 /// Plan caches; a session uses the one that its id falls on.
@@ -152,8 +153,11 @@ pub(crate) struct Inner {
     pub(crate) judgements: Mutex<Option<crate::status::Judgements>>,
     /// Blocks that wait for parents or for their time.
     pub(crate) waiting: Mutex<HashSet<Cid>>,
-    /// Authors of whom it was said that their blocks come from the future.
-    pub(crate) told_future: Mutex<HashSet<NodeId>>,
+    pub(crate) told: Mutex<Told>,
+    /// This node has lost count of its AUTO_INCREMENT values and has not said so.
+    pub(crate) tells_lost_count: AtomicBool,
+    /// Chains, by their first blocks, whose authors have not lost count, or were dealt values since.
+    pub(crate) counted: Mutex<HashSet<Cid>>,
     /// Blocks that were refused for what is in them, so that they are not fetched again and again.
     pub(crate) refused: Mutex<LruCache<Cid, ()>>,
     /// Members that are connected, as the node says.
@@ -244,6 +248,7 @@ impl Engine {
         if let Some(keeps) = &published.kept {
             tracing::error!("{}", keeps.why());
         }
+        let tells_lost_count = writer.ids_lost() && writer.chain().is_none();
         let inner = Inner {
             durable: ArcSwap::new(published.clone()),
             syncs: Syncs::default(),
@@ -269,7 +274,9 @@ impl Engine {
             reckoner: Mutex::default(),
             judgements: Mutex::default(),
             waiting: Mutex::default(),
-            told_future: Mutex::default(),
+            told: Mutex::default(),
+            tells_lost_count: AtomicBool::new(tells_lost_count),
+            counted: Mutex::default(),
             refused: Mutex::new(LruCache::new(REFUSED_MAX)),
             connected: Mutex::default(),
             clean,

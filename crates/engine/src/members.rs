@@ -158,9 +158,9 @@ impl Engine {
     /// When this node has none to deal.
     pub fn deal_ids(&self, node: NodeId) -> Result<(), EngineError> {
         self.command(move |w, account| {
-            let deal = w
-                .access
-                .deal(w.node())
+            let counted = w.counted_class()?;
+            let deal = counted
+                .and_then(|_| w.access.deal(w.node()))
                 .ok_or_else(|| EngineError::Refused("this node has no values to deal".to_owned()))?;
             w.access(
                 account,

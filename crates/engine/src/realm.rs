@@ -136,7 +136,9 @@ pub(crate) fn load(
     let mut db = store::Writer::open(options)?;
     let realm = meta_cid(&db, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
-    let restored = db.meta(store::meta::RESTORED)?.is_some();
+    let restored = db.meta(store::meta::RESTORED)?;
+    let draws_on = restored.as_deref() == Some(store::meta::RESTORED_WITH_IDS);
+    let restored = restored.is_some();
     let clean = db.meta(store::meta::CLEAN)?.is_some();
     db.begin()?;
     db.remove_meta(store::meta::CLEAN)?;
@@ -148,6 +150,11 @@ pub(crate) fn load(
     }
     db.commit()?;
     let mut writer = Writer::load(db, RealmId(realm), key, rules, clock, entropy)?;
+    if restored && !draws_on {
+        writer.db.begin()?;
+        writer.lose_count()?;
+        writer.db.commit()?;
+    }
     let mut progress = |done| tracing::info!(blocks = done, "blocks under newer rules are taken in");
     writer.retake(&mut progress)?;
     Ok((writer, clean && !restored))

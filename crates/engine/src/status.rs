@@ -264,7 +264,9 @@ impl Engine {
             }
             writer.db.begin()?;
             writer.leave_chain()?;
+            writer.lose_count()?;
             writer.db.commit()?;
+            self.inner.tells_lost_count.store(writer.ids_lost(), std::sync::atomic::Ordering::Relaxed);
         }
         Ok(ahead)
     }

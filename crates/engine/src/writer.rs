@@ -81,6 +81,8 @@ pub(crate) struct Writer {
     open: Option<OpenBlock>,
     leased: Option<Leased>,
     made: Vec<FullBlock>,
+    /// Whose transactions came and are void, and why, since somebody last asked.
+    pub(crate) voided: Vec<(NodeId, p2pdb_access::Reason)>,
     /// Forks that came to light since the last commit.
     forked: Vec<Forked>,
     touched: HashMap<ObjectId, u64>,
@@ -92,6 +94,8 @@ pub(crate) struct Writer {
     ids: HashMap<ObjectId, u64>,
     /// This node's share, once somebody asked.
     id_class: Option<Option<IdClass>>,
+    /// This node may have drawn values of its share that it does not know of: see `recount`.
+    ids_lost: bool,
     /// The newest rules number that is understood.
     pub(crate) rules_known: u32,
     /// Where the log's end begins that is kept and not applied.
@@ -133,6 +137,7 @@ impl Writer {
             open: None,
             leased: None,
             made: Vec::new(),
+            voided: Vec::new(),
             forked: Vec::new(),
             touched: HashMap::new(),
             broken: false,
@@ -140,6 +145,7 @@ impl Writer {
             epoch: 0,
             ids: HashMap::new(),
             id_class: None,
+            ids_lost: false,
         };
         writer.reload()?;
         Ok(writer)
@@ -153,6 +159,7 @@ impl Writer {
         self.made.clear();
         self.ids.clear();
         self.id_class = None;
+        self.ids_lost = self.db.meta(store::meta::IDS_LOST)?.is_some();
         self.kept = self.db.kept()?;
         self.chain = crate::realm::meta_cid(&self.db, store::meta::CHAIN)?;
         self.dag = logged::load_dag(self.realm, &self.db)?;
@@ -308,6 +315,7 @@ impl Writer {
             }
             // Before its stamp is drawn: the block comes after the blocks that tie heads.
             self.tie_heads()?;
+            self.open_chain()?;
             let (_, first_tx) = self.db.next_numbers()?;
             let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
             self.open = Some(OpenBlock {
@@ -734,32 +742,62 @@ impl Writer {
                 return Ok(());
             }
             let parents = groups.swap_remove(0);
-            let own = self.own_tip();
-            // It names some heads only, and may stand before a switch that others name.
-            let rules = self.rules_behind(parents.iter().chain(own.as_ref().map(|o| &o.1)))?;
-            let draft = Draft {
-                rules,
-                seq: own.map_or(1, |t| t.0 + 1),
-                prev: own.map(|t| t.1),
-                parents,
-                stamp: Stamp::next(self.dag.stamp_floor(), self.clock.now_ms()),
-            };
-            let full = seal(draft, BodyBuilder::new().finish(), &self.key, Some(&self.realm))?;
-            self.append(&full, &[])?;
-            self.made.push(full);
+            self.empty_block(parents)?;
         }
+    }
+
+    /// Begins this node's chain by an empty block, if it has lost count of its AUTO_INCREMENT values.
+    pub(crate) fn open_chain(&mut self) -> Result<(), EngineError> {
+        if self.ids_lost && self.chain.is_none() {
+            let heads = self.dag.heads().map(|h| h.cid).collect();
+            self.empty_block(heads)?;
+        }
+        Ok(())
+    }
+
+    fn empty_block(&mut self, parents: Vec<Cid>) -> Result<(), EngineError> {
+        let own = self.own_tip();
+        // It may name some heads only, and stand before a switch that others name.
+        let rules = self.rules_behind(parents.iter().chain(own.as_ref().map(|o| &o.1)))?;
+        let draft = Draft {
+            rules,
+            seq: own.map_or(1, |t| t.0 + 1),
+            prev: own.map(|t| t.1),
+            parents,
+            stamp: Stamp::next(self.dag.stamp_floor(), self.clock.now_ms()),
+        };
+        let full = seal(draft, BodyBuilder::new().finish(), &self.key, Some(&self.realm))?;
+        self.append(&full, &[])?;
+        self.made.push(full);
+        Ok(())
     }
 
     // ---- AUTO_INCREMENT
 
-    fn id_class(&mut self) -> Option<IdClass> {
-        *self.id_class.get_or_insert_with(|| self.access.ids(self.node).own)
+    fn id_class(&mut self) -> Result<Option<IdClass>, store::StoreError> {
+        if self.id_class.is_none() {
+            self.id_class = Some(self.counted_class()?);
+        }
+        Ok(self.id_class.flatten())
+    }
+
+    pub(crate) fn ids_lost(&self) -> bool {
+        self.ids_lost
+    }
+
+    pub(crate) fn set_ids_lost(&mut self) {
+        self.ids_lost = true;
+        self.forget_shares();
+    }
+
+    pub(crate) fn chain(&self) -> Option<Cid> {
+        self.chain
     }
 
     /// This node's share of a table's AUTO_INCREMENT values: the greatest one in it that is taken, and its end.
-    /// `None`: nothing was dealt to it.
+    /// `None`: nothing was dealt to it, or not since it lost count.
     pub(crate) fn id_share(&mut self, table: &Table) -> Result<Option<(u64, u64)>, store::StoreError> {
-        let Some((low, high)) = self.id_class().and_then(|c| c.interval(logged::id_max(table))) else {
+        let Some((low, high)) = self.id_class()?.and_then(|c| c.interval(logged::id_max(table))) else {
             return Ok(None);
         };
         if let Some(floor) = self.ids.get(&table.id) {

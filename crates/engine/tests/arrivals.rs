@@ -7,7 +7,7 @@ use p2pdb_block::{BodyBuilder, Draft, RawBlock, SigningKey, seal};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::{Change, ColumnTag, RULES, Stamp, Value};
 use p2pdb_sync::{BlockSource, Received};
-use support::{Node, converge};
+use support::{Node, TestDir, converge};
 
 fn two() -> (Node, Node) {
     let a = Node::begin(1);
@@ -307,4 +307,76 @@ fn members_have_their_own_names_and_say_who_is_connected() {
     a.engine.set_connected(b.engine.node(), false);
     assert_eq!(s.rows(members), ["founder|1|0", "node2|0|0"]);
     assert_eq!(b.session().rows(members), ["founder|0|0", "node2|1|0"]);
+}
+
+const DRAW: &str = "INSERT INTO d.n (v) VALUES ('new')";
+
+/// A node and another that wait for nothing any more, with a table whose ids are drawn.
+fn two_that_draw() -> (Node, Node) {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE d.n (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT)");
+    converge(&[&a, &b]);
+    b.session().run(DRAW);
+    (a, b)
+}
+
+/// What it wrote after the backup is on no peer that it reaches: it must not draw the same values again.
+#[test]
+fn a_restored_node_draws_no_ids_before_others_have_dealt_it_new_ones() {
+    let (a, b) = two_that_draw();
+    let backup = a.path().join("backup.db");
+    b.engine.backup(&backup).expect("a backup");
+    b.session().run(DRAW);
+    b.session().run(DRAW);
+    let lost = a.missing_from(&b);
+    let c = b.restored_from(&backup);
+    assert_eq!(c.session().error(DRAW), 1467);
+    c.session().run("INSERT INTO d.n VALUES (1000000, 'given')");
+    assert!(a.engine.lost_count().expect("an answer").is_empty(), "nothing was heard of it");
+    a.fetch(&c);
+    assert_eq!(a.engine.lost_count().expect("an answer"), [c.engine.node()]);
+    a.engine.deal_ids(c.engine.node()).expect("a deal");
+    assert!(a.engine.lost_count().expect("an answer").is_empty());
+    assert_eq!(c.session().error(DRAW), 1467);
+    c.fetch(&a);
+    c.session().run(DRAW);
+    // Somebody finds the old disk.
+    a.engine.ingest(lost);
+    converge(&[&a, &c]);
+    assert_eq!(a.session().rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.n"), ["5|5"]);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    // A start does not forget it, nor makes it wait again.
+    let c = c.restart();
+    c.session().run(DRAW);
+}
+
+#[test]
+fn a_node_that_lost_count_says_so_by_itself_and_deals_to_nobody() {
+    let (a, b) = two_that_draw();
+    let backup = a.path().join("backup.db");
+    b.engine.backup(&backup).expect("a backup");
+    let c = b.restored_from(&backup);
+    assert!(c.engine.has_to_tell_lost_count());
+    c.engine.tell_lost_count().expect("a block");
+    assert!(!c.engine.has_to_tell_lost_count());
+    assert!(c.engine.deal_ids(a.engine.node()).is_err());
+    a.fetch(&c);
+    a.engine.deal_ids(c.engine.node()).expect("a deal");
+    c.fetch(&a);
+    c.session().run(DRAW);
+}
+
+#[test]
+fn a_restored_node_that_writes_alone_draws_on() {
+    let a = Node::begin(1);
+    for sql in ["CREATE DATABASE d", "CREATE TABLE d.n (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT)", DRAW] {
+        a.session().run(sql);
+    }
+    let elsewhere = TestDir::new();
+    let backup = elsewhere.0.join("backup.db");
+    a.engine.backup(&backup).expect("a backup");
+    let a = a.restored_from(&backup);
+    assert!(!a.engine.has_to_tell_lost_count());
+    a.session().run(DRAW);
+    assert_eq!(a.session().rows("SELECT id FROM d.n ORDER BY id"), ["1", "2"]);
 }

@@ -349,7 +349,7 @@ impl Node {
             }
         }
         if properly {
-            p2pdb_store::restore(&backup, &realm::options(&self.directory))?;
+            p2pdb_store::restore(&backup, &realm::options(&self.directory), p2pdb_store::Ids::MayBeLost)?;
         } else {
             std::fs::copy(&backup, &file)?;
         }
@@ -431,6 +431,9 @@ impl Node {
         if up.members_due {
             up.look_at_members();
         }
+        if up.asking_since.is_none() {
+            up.recount();
+        }
     }
 
     /// The writer, the clients and what came of deliveries each get on by a little. True when there is more to do.
@@ -492,6 +495,23 @@ impl Up {
         let member = self.engine.is_member(peer)
             || (!self.removed.contains(peer) && self.admitted && !self.engine.is_member(&self.engine.node()));
         if member { NodePeer::Member } else { NodePeer::NotMember }
+    }
+
+    /// Says that this node lost count of its AUTO_INCREMENT values, or deals some to those that did. What cannot be done
+    /// while a transaction holds the writer is done later.
+    fn recount(&mut self) {
+        if self.engine.role().is_none_or(|r| !r.writes()) {
+            return;
+        }
+        if self.engine.has_to_tell_lost_count() {
+            let told = self.engine.tell_lost_count();
+            self.out.push(Out::Note(format!("tells that it lost count: {told:?}")));
+            return;
+        }
+        for node in self.engine.lost_count().unwrap_or_default() {
+            let dealt = self.engine.deal_ids(node);
+            self.out.push(Out::Note(format!("deals values to {node}: {dealt:?}")));
+        }
     }
 
     fn look_at_members(&mut self) {

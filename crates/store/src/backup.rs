@@ -68,10 +68,19 @@ fn publish(part: &Path, target: &Path) -> Result<()> {
     sync_directory(target)
 }
 
+/// What a node whose store is restored makes of its AUTO_INCREMENT values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// It may have drawn more since the backup: others deal it new ones before it draws again.
+    MayBeLost,
+    /// It draws on, behind the greatest in the backup.
+    DrawOn,
+}
+
 /// Puts a backup where `to` says, as a new store, and marks it as restored. The backup itself is only read.
 ///
 /// [`StoreError::Exists`] when there is a store already; a file that is no backup is refused and nothing is left.
-pub fn restore(backup: &Path, to: &Options) -> Result<()> {
+pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
     if to.exists() {
         return Err(StoreError::Exists(to.path.clone()));
     }
@@ -96,7 +105,11 @@ pub fn restore(backup: &Path, to: &Options) -> Result<()> {
             e => e,
         })?;
         writer.begin()?;
-        writer.put_meta(RESTORED, crate::meta::SET)?;
+        let how = match ids {
+            Ids::MayBeLost => crate::meta::SET,
+            Ids::DrawOn => crate::meta::RESTORED_WITH_IDS,
+        };
+        writer.put_meta(RESTORED, how)?;
         writer.commit()?;
         // Closing the only connection moves the write-ahead log into the file.
         drop(writer);

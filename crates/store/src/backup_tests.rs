@@ -54,11 +54,11 @@ fn a_restored_store_has_the_same_content_and_a_mark() {
     let world = fill(&mut w);
     let file = dir.path().join("backup.db");
     backup(&w, &file).unwrap();
-    assert!(matches!(restore(&file, w.options()), Err(StoreError::Exists(_))));
+    assert!(matches!(restore(&file, w.options(), Ids::MayBeLost), Err(StoreError::Exists(_))));
     let (new_dir, to) = scratch();
     // An empty file in the place is no store.
     fs::write(&to.path, b"").unwrap();
-    restore(&file, &to).unwrap();
+    restore(&file, &to, Ids::MayBeLost).unwrap();
     let restored = Writer::open(&to).unwrap();
     assert_eq!(restored.meta(meta::RESTORED).unwrap().as_deref(), Some(b"1".as_slice()));
     assert_eq!(w.meta(meta::RESTORED).unwrap(), None);
@@ -70,19 +70,19 @@ fn a_restored_store_has_the_same_content_and_a_mark() {
     assert_eq!(parts.count(), 0);
     // The backup was only read, and can be restored again.
     let (_dir, again) = scratch();
-    restore(&file, &again).unwrap();
+    restore(&file, &again, Ids::DrawOn).unwrap();
 }
 
 #[test]
 fn what_is_no_backup_is_refused_and_nothing_is_left() {
     let (dir, to) = scratch();
     let file = dir.path().join("backup.db");
-    assert!(matches!(restore(&file, &to), Err(StoreError::Missing(_))));
+    assert!(matches!(restore(&file, &to, Ids::MayBeLost), Err(StoreError::Missing(_))));
     fs::write(&file, "no backup".repeat(1000)).unwrap();
-    assert!(matches!(restore(&file, &to), Err(StoreError::Corrupt(_))));
+    assert!(matches!(restore(&file, &to, Ids::MayBeLost), Err(StoreError::Corrupt(_))));
     fs::remove_file(&file).unwrap();
     rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (a)").unwrap();
-    assert!(matches!(restore(&file, &to), Err(StoreError::Foreign(p)) if p == file));
+    assert!(matches!(restore(&file, &to, Ids::MayBeLost), Err(StoreError::Foreign(p)) if p == file));
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["backup.db"]);
 }

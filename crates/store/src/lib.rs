@@ -80,7 +80,7 @@ pub mod verify;
 mod verify_tests;
 
 pub use apply::{Applied, Merger};
-pub use backup::{backup, restore};
+pub use backup::{Ids, backup, restore};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, Rule, Side, Version};

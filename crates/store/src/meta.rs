@@ -30,8 +30,15 @@ pub const SET: &[u8] = b"1";
 /// Present when the end of the log is kept unread, its rules number being unknown: see [`crate::Kept`].
 pub const KEPT: &str = "kept";
 
+/// Present when this node may have drawn AUTO_INCREMENT values that the file does not know of: none are drawn before others
+/// have dealt some anew.
+pub const IDS_LOST: &str = "ids-lost";
+
 /// Present when the file was restored from a backup and no new chain has been begun since.
 pub const RESTORED: &str = "restored";
+
+/// [`RESTORED`]'s value when AUTO_INCREMENT values are drawn on ([`crate::Ids::DrawOn`]).
+pub const RESTORED_WITH_IDS: &[u8] = b"ids";
 
 impl Connection {
     /// The value under this name.

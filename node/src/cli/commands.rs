@@ -47,6 +47,10 @@ pub(super) struct Backup {
 pub(super) struct Restore {
     /// The directory that `backup` wrote
     directory: PathBuf,
+    /// Draw AUTO_INCREMENT values on behind those in the backup, instead of waiting for another member to deal new ones.
+    /// Right when no other member holds anything that this node wrote since, or none can deal because all were restored
+    #[arg(long)]
+    keep_ids: bool,
 }
 
 /// The node resolves paths in its own working directory, so it is told absolute ones.
@@ -164,10 +168,16 @@ pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
     // Before the lock, which makes the directory.
     ops::check_backup(&args.directory)?;
     let _lock = c.dir.lock()?;
-    ops::restore(&args.directory, &c.dir)?;
+    let ids = if args.keep_ids { p2pdb_store::Ids::DrawOn } else { p2pdb_store::Ids::MayBeLost };
+    ops::restore(&args.directory, &c.dir, ids)?;
+    let ids = match args.keep_ids {
+        true => "AUTO_INCREMENT goes on behind the values in the backup",
+        false => {
+            "if others write in its realm, AUTO_INCREMENT gives no values before one of them has dealt it new ones (error 1467 until then)"
+        }
+    };
+    let root = c.dir.root().display();
     print_out(&format!(
-        "restored the node in {}; it begins a new chain, so nothing that it wrote since the backup is lost when it meets a peer that has it; until then AUTO_INCREMENT may give values of that time again, and of two such rows the later is kept in p2pdb.conflicts\n  next  p2pdb-node run --data-dir {}\n",
-        c.dir.root().display(),
-        c.dir.root().display()
+        "restored the node in {root}; it begins a new chain, so nothing that it wrote since the backup is lost when it meets a peer that has it; {ids}\n  next  p2pdb-node run --data-dir {root}\n"
     ))
 }

@@ -6,7 +6,7 @@
 //!
 //! The thread ends when the network has stopped or [`Link::stop`] is called.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -126,6 +126,7 @@ where
         gossip: HashMap::new(),
         next_gossip: 0,
         bytes: bytes.clone(),
+        slow: HashSet::new(),
     };
     let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(move || driver.run(&receiver))?;
     Ok((Link { inputs, bytes }, thread))
@@ -141,6 +142,8 @@ struct Driver<S, F> {
     gossip: HashMap<u64, GossipId>,
     next_gossip: u64,
     bytes: Arc<Bytes>,
+    /// Connected peers that do not keep up.
+    slow: HashSet<NodeId>,
 }
 
 impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
@@ -183,6 +186,7 @@ impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
                 self.handle(Event::PeerConnected { peer: node, standing });
             }
             NetEvent::Disconnected { node } => {
+                self.slow.remove(&node);
                 (self.notice)(Notice::Disconnected(node));
                 self.handle(Event::PeerDisconnected { peer: node });
             }
@@ -217,7 +221,10 @@ impl<S: BlockSource, F: FnMut(Notice)> Driver<S, F> {
             Action::Send { peer, lane, bytes } => {
                 self.bytes.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if self.net.try_send(&peer, net_lane(lane), bytes) == Err(SendError::Full) {
-                    tracing::debug!(%peer, ?lane, "the peer does not keep up");
+                    // Once in a connection.
+                    if self.slow.insert(peer) {
+                        tracing::warn!(%peer, ?lane, "the peer does not take what it is sent; it has to ask for it later");
+                    }
                     self.sync.handle(Event::SendFailed { peer }, now, &self.source);
                 }
             }

@@ -480,8 +480,12 @@ impl Task {
         if session.is_none_or(|s| s.connection != connection) {
             return;
         }
-        if let Err(error) = result {
-            tracing::debug!(%peer, %error, "a stream to the peer has failed");
+        match result {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                tracing::warn!(%peer, %error, "closing the connection");
+            }
+            Err(error) => tracing::debug!(%peer, %error, "a stream to the peer has failed"),
+            Ok(()) => {}
         }
         self.end_session(peer);
         self.swarm.close_connection(connection);

@@ -260,6 +260,12 @@ fn too_early_or_without_right(runtime: &tokio::runtime::Runtime, a: &Node, ticke
     let future = me.block(3, Some(second.cid()), &[], now_ms() + 600_000, &me.realm);
     me.push(&[&second]);
     eventually("the second block waits for the first", || (a.status().pending_blocks == 1).then_some(()));
+    let author = node_id(&me.key);
+    let logged = |what: &str| {
+        let line = format!("{author} {what}");
+        eventually(&format!("it is logged that {line}"), || a.log().contains(&line).then_some(()));
+    };
+    logged("came before blocks that they build on");
     assert_eq!(a.status().blocks, blocks);
     me.push(&[&first]);
     eventually("both are in the log", || (a.status().blocks == blocks + 2).then_some(()));
@@ -267,8 +273,10 @@ fn too_early_or_without_right(runtime: &tokio::runtime::Runtime, a: &Node, ticke
     let voided = void();
     assert_eq!(voided.len(), void_before + 2, "{voided:?}");
     assert!(voided.iter().all(|v| v == "void: the account does not exist"), "{voided:?}");
+    logged("stand in the log and do not count: the account does not exist");
     me.push(&[&future]);
     eventually("the block from the future waits", || (a.status().pending_blocks == 1).then_some(()));
+    logged("are stamped ");
     assert_eq!((a.status().blocks, bans(a)), (blocks + 2, before));
 
     // A stranger's block, brought by a member: in the log, and void.
@@ -277,6 +285,8 @@ fn too_early_or_without_right(runtime: &tokio::runtime::Runtime, a: &Node, ticke
     let block = stranger.block(1, None, &heads(a), now_ms() + 20, &stranger.realm);
     stranger.push(&[&block]);
     eventually("it is void", || void().iter().any(|v| v.contains("member")).then_some(()));
+    let line = format!("{} stand in the log and do not count: the author is", node_id(&stranger.key));
+    eventually("and logged", || a.log().contains(&line).then_some(()));
     runtime.block_on(stranger.net.shutdown());
 }
 
@@ -289,6 +299,11 @@ fn a_member_that_stops_reading(runtime: &tokio::runtime::Runtime, a: &Node, hone
             .expect("clients do not wait");
     }
     wait_equal(&[a, honest]);
+    let line = format!(
+        "the peer does not take what it is sent; it has to ask for it later peer={}",
+        node_id(&me.key)
+    );
+    eventually("it is logged", || a.log().contains(&line).then_some(()));
     runtime.block_on(me.net.shutdown());
 }
 

@@ -255,7 +255,7 @@ impl Node {
         let dir = TestDir::new();
         let mut to = p2pdb_store::Options::new(p2pdb_engine::realm::file(&dir.0));
         to.functions = std::sync::Arc::default();
-        p2pdb_store::restore(backup, &to).expect("a restore");
+        p2pdb_store::restore(backup, &to, p2pdb_store::Ids::MayBeLost).expect("a restore");
         let (clock, key, account_key) = (self.clock.clone(), self.key.clone(), self.account_key.clone());
         let (seed, rules) = (self.seed, self.rules);
         drop(self);

@@ -1,0 +1,106 @@
+//! Nodes that lost count of the AUTO_INCREMENT values that they drew.
+//!
+//! A node whose store was restored, or of whose chain a peer holds more than itself, may have drawn values of which it knows
+//! nothing. While others write in its realm it draws none until one of them deals it values anew. It says so by the first
+//! block of its next chain, which is empty; a deal counts that has this block in its past. Nothing else passes between the
+//! nodes, so it also works over others. Values that a statement names are written as ever, and a node that writes alone goes
+//! on behind the greatest value that it has.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use p2pdb_dag::Dag;
+use p2pdb_model::change::{IdClass, Role};
+use p2pdb_model::{Cid, NodeId};
+use p2pdb_store::{self as store, Connection, StoreError};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::logged::Logged;
+use crate::writer::Writer;
+
+/// Deals by one node to one other: more come from a member that begins chains to waste the values of others.
+const DEALS_MAX: usize = 16;
+
+impl Writer {
+    /// The store holds less than this node may have written.
+    pub(crate) fn lose_count(&mut self) -> Result<(), StoreError> {
+        let node = self.node();
+        let others = self.access.members().into_iter().filter(|m| m.node != node);
+        if !others.into_iter().any(|m| m.role.is_some_and(Role::writes)) {
+            return Ok(());
+        }
+        self.db.put_meta(store::meta::IDS_LOST, store::meta::SET)?;
+        self.set_ids_lost();
+        Ok(())
+    }
+
+    /// The class that this node draws from.
+    pub(crate) fn counted_class(&self) -> Result<Option<IdClass>, StoreError> {
+        let own = self.access.ids(self.node()).own;
+        if !self.ids_lost() {
+            return Ok(own);
+        }
+        let Some(began) = self.chain() else { return Ok(None) };
+        let found = self.dag.find(&began, &Logged(&self.db))?;
+        Ok(found.and_then(|f| own.filter(|_| self.access.is_dealt_since(self.node(), f.place))))
+    }
+}
+
+impl Engine {
+    /// True while this node has lost count and has not said so.
+    pub fn has_to_tell_lost_count(&self) -> bool {
+        self.inner.tells_lost_count.load(Ordering::Relaxed)
+    }
+
+    /// Says that this node has lost count: begins its next chain.
+    ///
+    /// # Errors
+    /// When it cannot write.
+    pub fn tell_lost_count(&self) -> Result<(), EngineError> {
+        self.command(|w, _| w.open_chain())?;
+        self.inner.tells_lost_count.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Members that have lost count, to whom nobody has dealt values since; empty when this node has none to deal.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lost_count(&self) -> Result<Vec<NodeId>, EngineError> {
+        let published = self.inner.published.load();
+        let own = self.inner.node;
+        let mut known = self.inner.counted.lock();
+        let chains = published.frontier().chains().iter().map(|c| c.chain);
+        let asked: Vec<_> = chains.filter(|c| c.author != own && !known.contains(&c.first)).collect();
+        if asked.is_empty() || published.access.deal(own).is_none() {
+            return Ok(Vec::new());
+        }
+        let reader = self.inner.reader()?;
+        let mut lost = HashSet::new();
+        for chain in asked {
+            let dag = published.dag();
+            match begins_uncounted(dag, &reader, &chain.first)? {
+                Some(place) if !published.access.is_dealt_since(chain.author, place) => {
+                    let writes = published.access.role(chain.author).is_some_and(Role::writes);
+                    if writes && published.access.deals_between(own, chain.author) < DEALS_MAX {
+                        lost.insert(chain.author);
+                    }
+                }
+                _ => {
+                    known.insert(chain.first);
+                }
+            }
+        }
+        let mut lost: Vec<NodeId> = lost.into_iter().collect();
+        lost.sort_unstable();
+        Ok(lost)
+    }
+}
+
+/// Where a chain stands that begins with an empty block.
+fn begins_uncounted(dag: &Dag, db: &Connection, first: &Cid) -> Result<Option<p2pdb_dag::Place>, StoreError> {
+    let Some(found) = dag.find(first, &Logged(db))? else { return Ok(None) };
+    let body = db.body(crate::logged::no(found.place.no))?;
+    Ok(body.body.transactions().is_empty().then_some(found.place))
+}
