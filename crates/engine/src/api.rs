@@ -46,6 +46,8 @@ pub trait Sink {
 pub struct ResultEnd {
     /// Inside a transaction.
     pub in_transaction: bool,
+    /// The transaction takes no writes.
+    pub read_only: bool,
     /// `autocommit`.
     pub autocommit: bool,
 }
@@ -65,8 +67,12 @@ pub struct Outcome {
     pub info: String,
     /// A result set was sent to the sink.
     pub has_rows: bool,
-    /// USE changed the database (session tracking).
+    /// USE changed the database (session tracking); empty: it was dropped.
     pub schema_changed: Option<String>,
+    /// The session's state changed in a way that `session_track_state_change` asks to hear of.
+    pub state_changed: bool,
+    /// It was DROP DATABASE.
+    pub database_dropped: bool,
     /// System variables changed by SET (session tracking).
     pub variables_changed: Vec<(String, String)>,
     /// OUT parameters of a CALL that were given as parameters of the statement.

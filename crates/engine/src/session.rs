@@ -114,6 +114,8 @@ struct After {
     own: Option<Bound>,
     /// It drops the current database.
     leaves_database: bool,
+    /// It is DROP DATABASE.
+    drops_database: bool,
 }
 
 /// See [`Session::prove`].
@@ -203,6 +205,26 @@ impl Session {
             Transaction::Reading(s) => s.explicit || s.begun.is_some() || s.own,
             Transaction::Writing(_) => true,
         }
+    }
+
+    /// Inside a transaction that takes no writes, as the protocol's status flag says it.
+    pub fn in_read_only_transaction(&self) -> bool {
+        self.in_transaction() && matches!(&self.transaction, Transaction::Reading(s) if s.read_only)
+    }
+
+    /// How the session stands between two results.
+    pub fn result_end(&self) -> crate::api::ResultEnd {
+        crate::api::ResultEnd {
+            in_transaction: self.in_transaction(),
+            read_only: self.in_read_only_transaction(),
+            autocommit: self.autocommit(),
+        }
+    }
+
+    /// The client hears of changes to the session's state.
+    pub(crate) fn tracks_state(&self) -> bool {
+        let tracked = self.sql_state().system_variable("session_track_state_change", false);
+        tracked.is_ok_and(|v| v == Value::Int(1))
     }
 
     /// `autocommit`.
@@ -499,10 +521,7 @@ impl Session {
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),
-            PlanKind::Ddl(ddl) if ddl.quiet => {
-                let result = self.define_own(&bound);
-                self.finish(result)
-            }
+            PlanKind::Ddl(ddl) if ddl.quiet => self.defined_own(&bound),
             PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
             PlanKind::Program(_) => self.call_program(bound),
@@ -524,8 +543,11 @@ impl Session {
                     if let (Ok(_), Some(own)) = (&result, then.own) {
                         result = self.define_own(&own);
                     }
-                    if result.is_ok() && then.leaves_database {
-                        self.leave_dropped_database();
+                    if let Ok(outcome) = &mut result {
+                        outcome.database_dropped = then.drops_database;
+                        if then.leaves_database && self.leave_dropped_database() {
+                            outcome.schema_changed = Some(String::new());
+                        }
                     }
                     self.finish(result)
                 }
@@ -576,13 +598,15 @@ impl Session {
         Flow::Waiting(wait)
     }
 
-    /// Without its current database after it was dropped here, as in MySQL.
-    fn leave_dropped_database(&mut self) {
+    /// Without its current database after it was dropped here, as in MySQL; whether it was.
+    fn leave_dropped_database(&mut self) -> bool {
         let catalog = self.inner.published.load().catalog.clone();
         let state = self.state();
-        if state.database.as_ref().is_some_and(|d| catalog.database(d).is_none()) {
+        let dropped = state.database.as_ref().is_some_and(|d| catalog.database(d).is_none());
+        if dropped {
             state.database = None;
         }
+        dropped
     }
 
     /// Every statement ends here: bookkeeping of what the next one may ask.

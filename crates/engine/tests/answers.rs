@@ -54,9 +54,89 @@ fn set_names_is_tracked_as_the_variables_that_it_sets() {
     let changed: Vec<&str> = outcome.variables_changed.iter().map(|(n, _)| n.as_str()).collect();
     assert_eq!(changed, ["character_set_client", "character_set_connection", "character_set_results"]);
     assert!(outcome.variables_changed.iter().all(|(_, v)| v == "latin1"), "{outcome:?}");
-    assert_eq!(s.error("SET session_track_state_change = ON"), 1235);
+    let outcome = s.run("SET autocommit = 0");
+    assert_eq!(outcome.variables_changed, [("autocommit".to_owned(), "OFF".to_owned())]);
     assert_eq!(s.error("SET session_track_transaction_info = STATE"), 1235);
-    s.run("SET session_track_state_change = OFF, session_track_transaction_info = OFF");
+    s.run("SET session_track_transaction_info = OFF");
+}
+
+#[test]
+fn changes_of_the_sessions_state_are_told_where_that_is_asked_for() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; CREATE DATABASE e; USE d");
+    assert!(!s.run("SET @a = 1").state_changed, "nobody asked");
+    for (sql, told) in [
+        ("SET session_track_state_change = ON", false),
+        ("SET wait_timeout = 103", true),
+        ("SET GLOBAL wait_timeout = 28800", false),
+        ("SET NAMES utf8mb4", true),
+        ("SET @a = 1", true),
+        ("USE e", true),
+        ("PREPARE p FROM 'SELECT 1'", true),
+        ("EXECUTE p", false),
+        ("DEALLOCATE PREPARE p", true),
+        ("CREATE TEMPORARY TABLE tt (a INT)", true),
+        ("INSERT INTO tt VALUES (1)", false),
+        ("DROP TEMPORARY TABLE tt", true),
+        ("CREATE TABLE t (a INT)", false),
+        ("BEGIN", false),
+        ("COMMIT", false),
+        ("SET session_track_state_change = OFF", false),
+        ("SET @a = 2", false),
+    ] {
+        assert_eq!(s.run(sql).state_changed, told, "{sql}");
+    }
+}
+
+#[test]
+fn a_database_that_is_dropped_is_left() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; CREATE DATABASE e; USE d");
+    let other = s.run("DROP DATABASE e");
+    assert_eq!((other.database_dropped, other.schema_changed), (true, None));
+    let own = s.run("DROP DATABASE d");
+    assert_eq!((own.database_dropped, own.schema_changed), (true, Some(String::new())));
+    assert_eq!(s.rows("SELECT DATABASE()"), ["NULL"]);
+    assert!(s.run("DROP DATABASE IF EXISTS d").database_dropped);
+    assert!(!s.run("CREATE DATABASE d").database_dropped);
+}
+
+#[test]
+fn a_comment_alone_is_a_statement_that_does_nothing() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    for sql in ["/*!99999 CREATE TABLE */", "/* c */", "-- c", "# c", "/*!99999 c */;"] {
+        assert_eq!(s.run(sql).affected, 0, "{sql}");
+    }
+    for sql in ["", " ", ";"] {
+        assert_eq!(s.error(sql), 1065, "{sql}");
+    }
+    assert_eq!(s.run("PREPARE p FROM 'SELECT 1'").info, "Statement prepared");
+}
+
+#[test]
+fn a_transaction_that_takes_no_writes_says_so() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (a INT)");
+    for (sql, read_only) in [
+        ("START TRANSACTION READ ONLY", true),
+        ("SELECT * FROM t", true),
+        ("COMMIT", false),
+        ("SET TRANSACTION READ ONLY", false),
+        ("BEGIN", true),
+        ("ROLLBACK", false),
+        ("BEGIN", false),
+        ("INSERT INTO t VALUES (1)", false),
+        ("COMMIT", false),
+    ] {
+        s.run(sql);
+        assert_eq!(s.session.in_read_only_transaction(), read_only, "{sql}");
+    }
+    s.run("START TRANSACTION READ ONLY");
+    assert_eq!(s.error("SELECT * FROM t FOR UPDATE"), 1792);
 }
 
 /// A status variable as a number.

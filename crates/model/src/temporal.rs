@@ -365,9 +365,12 @@ impl DateTime {
         let mut f = [0u32; 6];
         let mut year_digits;
         let count;
-        let next = b.get(leading);
-        let plain = next.is_none() || *next? == b'.' || *next? == b'T' || leading > 4;
-        if plain && leading > 4 {
+        if leading > 4 {
+            // A year has four digits: these are a date without separators, to its end or to a fraction.
+            let run = b.iter().take_while(|c| c.is_ascii_digit() || **c == b'T').count();
+            if b.get(run).is_some_and(|c| *c != b'.') {
+                return None;
+            }
             // Digits without separators.
             let widths: &[usize] = match leading {
                 5 | 6 => &[2, 2, 2],
@@ -382,13 +385,21 @@ impl DateTime {
                 f[i] = v;
                 n = i + 1;
             }
-            if n == 3 && matches!(p.peek(), Some(b'T')) && p.b.get(p.at + 1).is_some_and(u8::is_ascii_digit) {
-                p.at += 1;
-                for slot in f.iter_mut().skip(3) {
-                    let Some(v) = p.digits(2) else { break };
-                    *slot = v;
-                    n += 1;
+            // Where the digits of a date or time end early, others may follow behind T or other separators.
+            while (3..6).contains(&n) {
+                let save = p.at;
+                if n == 3 && p.peek() == Some(b'T') {
+                    p.at += 1;
+                } else {
+                    p.skip(|c| c.is_ascii_punctuation() || (n == 3 && c == b' '));
                 }
+                let separated = p.at > save || n > 3;
+                let Some(v) = p.digits(2).filter(|_| separated) else {
+                    p.at = save;
+                    break;
+                };
+                f[n] = v;
+                n += 1;
             }
             count = n;
         } else {

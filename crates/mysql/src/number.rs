@@ -29,7 +29,22 @@ pub(crate) fn put_float(out: &mut Vec<u8>, value: f32) {
 
 /// Appends a number with exactly `decimals` digits behind the point.
 pub(crate) fn put_fixed(out: &mut Vec<u8>, value: f64, decimals: u8) {
-    write!(out, "{value:.0$}", usize::from(decimals)).expect("invariant: writing to a Vec cannot fail");
+    const INFALLIBLE: &str = "invariant: writing to a Vec cannot fail";
+    let decimals = usize::from(decimals);
+    let begin = out.len();
+    write!(out, "{value}").expect(INFALLIBLE);
+    // Behind the digits that tell the value from its neighbours come zeros.
+    let point = out[begin..].iter().position(|&byte| byte == b'.');
+    let digits = point.map_or(0, |point| out.len() - begin - point - 1);
+    if digits > decimals {
+        out.truncate(begin);
+        write!(out, "{value:.decimals$}").expect(INFALLIBLE);
+        return;
+    }
+    if point.is_none() && decimals > 0 {
+        out.push(b'.');
+    }
+    out.extend(std::iter::repeat_n(b'0', decimals - digits));
 }
 
 fn scientific<'b>(buffer: &'b mut [u8; SCIENTIFIC_BYTES], number: std::fmt::Arguments<'_>) -> &'b [u8] {

@@ -102,6 +102,9 @@ impl Command {
     /// Closing one.
     pub const STMT_CLOSE: Command = Command::named("stmt_close");
 
+    /// DROP DATABASE.
+    pub const DROP_DB: Command = Command::named("drop_db");
+
     const fn named(name: &str) -> Command {
         let mut at = 0;
         while at < NAMES.len() {

@@ -133,13 +133,32 @@ pub fn escaped(expression: &str) -> String {
     expression.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
+/// The bytes of a literal default of BINARY or VARBINARY.
+fn bytes_default(ty: &SqlType, default: &DefaultValue) -> Option<Vec<u8>> {
+    if !matches!(ty, SqlType::Binary { .. } | SqlType::VarBinary { .. }) {
+        return None;
+    }
+    match default {
+        DefaultValue::Literal(t) => Some(t.clone().into_bytes()),
+        DefaultValue::Bits(t) => crate::front::tokens::bits(t),
+        _ => None,
+    }
+}
+
 /// `COLUMN_DEFAULT` of information_schema and the Default of SHOW COLUMNS.
 pub fn default_raw(c: &Column) -> Option<String> {
-    match c.def.default.as_ref()? {
+    default_text(&c.def.ty, c.def.default.as_ref()?)
+}
+
+/// A default of this type, as [`default_raw`] shows it.
+pub fn default_text(ty: &SqlType, default: &DefaultValue) -> Option<String> {
+    match default {
         DefaultValue::Null | DefaultValue::Nothing => None,
-        // Without the padding.
-        DefaultValue::Literal(t) if matches!(c.def.ty, SqlType::Binary { .. }) => {
-            Some(t.trim_end_matches('\0').to_owned())
+        // In hexadecimal digits, up to the first zero byte.
+        d if bytes_default(ty, d).is_some_and(|b| !b.is_empty()) => {
+            let bytes = bytes_default(ty, d)?;
+            let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+            Some(format!("0x{}", p2pdb_model::ids::hex(&bytes[..end]).to_uppercase()))
         }
         DefaultValue::Literal(t) | DefaultValue::Bits(t) => Some(t.clone()),
         DefaultValue::Now(fsp) => Some(now(*fsp)),
@@ -203,15 +222,21 @@ fn is_not_null_unique(table: &Table, i: &Index) -> bool {
     i.def.unique && i.def.parts.iter().all(|p| p.prefix.is_none() && not_null(p.column))
 }
 
-/// The indexes in MySQL's order: primary, unique without NULL, unique, the rest, full-text.
+/// The indexes in MySQL's order: primary, unique without NULL, unique, the rest, full-text; among equals those over
+/// columns that are computed when read come last.
 pub fn sorted_indexes(table: &Table) -> Vec<&Index> {
     let mut all: Vec<&Index> = table.indexes.iter().collect();
-    all.sort_by_key(|i| match () {
-        () if i.name == "PRIMARY" => 0,
-        () if is_not_null_unique(table, i) => 1,
-        () if i.def.unique => 2,
-        () if i.def.fulltext => 4,
-        () => 3,
+    let virtual_column =
+        |t| table.column_by_tag(t).and_then(|c| c.def.generated.as_ref()).is_some_and(|g| !g.stored);
+    all.sort_by_key(|i| {
+        let rank = match () {
+            () if i.name == "PRIMARY" => 0,
+            () if is_not_null_unique(table, i) => 1,
+            () if i.def.unique => 2,
+            () if i.def.fulltext => 4,
+            () => 3,
+        };
+        (rank, i.def.parts.iter().any(|p| virtual_column(p.column)))
     });
     all
 }
@@ -246,7 +271,10 @@ fn column(table: &Table, c: &Column) -> String {
         }
         Some(DefaultValue::Nothing) => {}
         Some(DefaultValue::Literal(t)) => out.push_str(&format!(" DEFAULT {}", literal(t))),
-        Some(DefaultValue::Bits(t)) => out.push_str(&format!(" DEFAULT {t}")),
+        Some(d @ DefaultValue::Bits(t)) => match bytes_default(&def.ty, d).map(String::from_utf8) {
+            Some(Ok(text)) => out.push_str(&format!(" DEFAULT {}", literal(&text))),
+            _ => out.push_str(&format!(" DEFAULT {t}")),
+        },
         Some(DefaultValue::Now(fsp)) => out.push_str(&format!(" DEFAULT {}", now(*fsp))),
         Some(DefaultValue::Expression(e)) => out.push_str(&format!(" DEFAULT ({e})")),
     }

@@ -214,6 +214,25 @@ impl FieldType {
         Self::new(FieldKind::Double, false, 23, DECIMALS_NOT_FIXED)
     }
 
+    /// DOUBLE that is shown with so many digits behind the point; 31: with as many as it takes.
+    pub fn double_of(decimals: u8) -> Self {
+        const WHOLE_CHARS: u32 = 17;
+        if decimals >= DECIMALS_NOT_FIXED {
+            return Self::double();
+        }
+        Self::new(FieldKind::Double, false, WHOLE_CHARS + u32::from(decimals), decimals)
+    }
+
+    /// The digits behind the point that a double shows which is computed of this; 31: as many as it takes.
+    pub fn fixed_decimals(&self) -> u8 {
+        match self.class() {
+            Class::Real | Class::Float => self.decimals,
+            Class::Decimal => self.scale(),
+            c if c.is_integer() => 0,
+            _ => DECIMALS_NOT_FIXED,
+        }
+    }
+
     /// DECIMAL(precision, scale), cut to what a DECIMAL can hold.
     pub fn decimal(precision: u32, scale: u8) -> Self {
         let scale = scale.min(DECIMAL_SCALE_MAX);
@@ -481,11 +500,12 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
             }
         }
         (x, y) if x.is_number() && y.is_number() => {
+            let decimals = a.fixed_decimals().max(b.fixed_decimals());
             if matches!(x, Class::Float) && matches!(y, Class::Float) {
-                return a.clone();
+                return FieldType { decimals, length: a.length.max(b.length), ..a.clone() };
             }
             if matches!(x, Class::Real | Class::Float) || matches!(y, Class::Real | Class::Float) {
-                return FieldType::double();
+                return FieldType::double_of(decimals);
             }
             let scale = a.scale().max(b.scale());
             let whole = (a.precision() - u32::from(a.scale())).max(b.precision() - u32::from(b.scale()));

@@ -171,6 +171,14 @@ pub fn show(s: &SessionState, global: bool) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// The session's value of a variable as SHOW VARIABLES shows it; empty for one that there is not.
+pub fn shown_value(s: &SessionState, name: &str) -> String {
+    match find(name) {
+        Some(v) => shown(v, read(s, v.name, false).unwrap_or_default()),
+        None => String::new(),
+    }
+}
+
 fn shown(v: &Variable, value: Value) -> String {
     match (v.kind, value) {
         (Kind::Bool, Value::Int(n)) => if n != 0 { "ON" } else { "OFF" }.to_owned(),
@@ -384,9 +392,6 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "insert_id" => s.insert_id = Some(whole).filter(|n| *n != 0),
         "max_execution_time" => s.max_execution_time_ms = whole,
         "pseudo_thread_id" => {}
-        "session_track_state_change" if flag => {
-            return Err(SqlError::unsupported("session_track_state_change"));
-        }
         "session_track_transaction_info" if !word.eq_ignore_ascii_case("off") => {
             return Err(SqlError::unsupported("session_track_transaction_info"));
         }

@@ -62,6 +62,7 @@ impl Answer<'_> {
         if self.row(&fields, &values).is_continue() {
             let mut status = flags;
             status.set(StatusFlags::IN_TRANS, end.in_transaction);
+            status.set(StatusFlags::IN_TRANS_READONLY, end.read_only);
             status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
             status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
             self.connection.end_rows(&OkPacket { status, ..OkPacket::default() });
@@ -73,6 +74,7 @@ impl Answer<'_> {
     pub(super) fn end_rows(&mut self, outcome: &Outcome, end: ResultEnd) {
         let mut status = StatusFlags::MORE_RESULTS_EXISTS;
         status.set(StatusFlags::IN_TRANS, end.in_transaction);
+        status.set(StatusFlags::IN_TRANS_READONLY, end.read_only);
         status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
         status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
         let ok = OkPacket { status, warnings: outcome.warnings, ..OkPacket::default() };
@@ -83,7 +85,7 @@ impl Answer<'_> {
     fn begin(&mut self, fields: &[Field], flags: StatusFlags) {
         if self.open {
             // Its statement failed, and a handler of the stored procedure went on.
-            let end = ResultEnd { in_transaction: false, autocommit: false };
+            let end = ResultEnd { in_transaction: false, read_only: false, autocommit: false };
             self.end_rows(&Outcome::default(), end);
         }
         self.connection.begin_flagged_rows(fields.iter().map(|f| cells::column(f, self.results)), flags);

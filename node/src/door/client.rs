@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use p2pdb_engine::{Outcome, Progress, ResultEnd, Session, SessionOptions, Statement};
+use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
 use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
     ServerConfig, ServerError, SessionChange, StatusFlags, charset,
@@ -578,10 +578,7 @@ impl Client<'_> {
         loop {
             match progress {
                 Progress::Done(result) => {
-                    let end = ResultEnd {
-                        in_transaction: session.in_transaction(),
-                        autocommit: session.autocommit(),
-                    };
+                    let end = session.result_end();
                     match &result {
                         // Rows of a statement that failed, in a procedure that went on.
                         Ok(outcome) if answer.open && !outcome.has_rows => {
@@ -657,15 +654,33 @@ impl Client<'_> {
         }
     }
 
+    /// Which system variables the client wants to hear of (`session_track_system_variables`).
+    fn tracked_variables(&self) -> Tracked {
+        let value = |s: &Session| s.sql_state().system_variable("session_track_system_variables", false);
+        match self.session.as_ref().map(value) {
+            Some(Ok(p2pdb_model::Value::Text(list))) => Tracked::of(&list),
+            _ => Tracked::of(""),
+        }
+    }
+
     fn answer(&mut self, outcome: &Outcome, more: bool) {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
+        status.set(StatusFlags::DB_DROPPED, outcome.database_dropped);
         let mut changes = Vec::new();
-        if let Some(schema) = &outcome.schema_changed {
+        if !outcome.variables_changed.is_empty() {
+            let tracked = self.tracked_variables();
+            for (name, value) in outcome.variables_changed.iter().filter(|(n, _)| tracked.has(n)) {
+                changes.push(SessionChange::SystemVariable { name, value });
+            }
+        }
+        if let Some(schema) = &outcome.schema_changed
+            && self.variable("session_track_schema") == Some(1)
+        {
             changes.push(SessionChange::Schema(schema));
         }
-        for (name, value) in &outcome.variables_changed {
-            changes.push(SessionChange::SystemVariable { name, value });
+        if outcome.state_changed {
+            changes.push(SessionChange::StateChanged);
         }
         let gtids = outcome.gtid.as_deref().and_then(|own| self.tracked_gtids(own));
         if let Some(gtids) = &gtids {
@@ -727,11 +742,34 @@ impl Client<'_> {
         if let Some(session) = &self.session {
             let state = session.sql_state();
             status.set(StatusFlags::IN_TRANS, session.in_transaction());
+            status.set(StatusFlags::IN_TRANS_READONLY, session.in_read_only_transaction());
             status.set(StatusFlags::AUTOCOMMIT, session.autocommit());
             let raw = state.sql_mode.has(SqlMode::NO_BACKSLASH_ESCAPES);
             status.set(StatusFlags::NO_BACKSLASH_ESCAPES, raw);
         }
         status
+    }
+}
+
+/// The system variables of which a client hears when they change.
+enum Tracked {
+    All,
+    These(Vec<String>),
+}
+
+impl Tracked {
+    fn of(list: &str) -> Self {
+        match list.trim() {
+            "*" => Tracked::All,
+            list => Tracked::These(list.split(',').map(|n| n.trim().to_ascii_lowercase()).collect()),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Tracked::All => true,
+            Tracked::These(names) => names.iter().any(|n| n == name),
+        }
     }
 }
 
@@ -784,6 +822,19 @@ fn matches_wildcard(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_variables_that_a_list_names_clients_hear() {
+        for (list, name, hears) in [
+            ("time_zone, SQL_MODE", "sql_mode", true),
+            ("time_zone,sql_mode", "time_zone", true),
+            ("time_zone,sql_mode", "autocommit", false),
+            ("", "autocommit", false),
+            ("*", "autocommit", true),
+        ] {
+            assert_eq!(Tracked::of(list).has(name), hears, "{list} {name}");
+        }
+    }
 
     #[test]
     fn wildcards_of_field_lists() {

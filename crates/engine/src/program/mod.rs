@@ -287,10 +287,10 @@ impl Machine {
                 Ok(Some(bound)) => return Step::Run(bound),
                 Ok(None) if self.frames.is_empty() => {
                     let mut end = std::mem::take(&mut self.end);
-                    let Outcome { gtid, schema_changed, variables_changed, .. } =
+                    let Outcome { gtid, schema_changed, state_changed, variables_changed, .. } =
                         std::mem::take(&mut self.tracked);
                     let last = std::mem::take(&mut self.last);
-                    end.outcome = Outcome { gtid, schema_changed, variables_changed, ..last };
+                    end.outcome = Outcome { gtid, schema_changed, state_changed, variables_changed, ..last };
                     return Step::Done(Box::new(Ok(end)));
                 }
                 Ok(None) if host.core().handle.is_killed() => {
@@ -333,6 +333,7 @@ impl Machine {
         let all = &mut self.tracked;
         all.gtid = of.gtid.take().or_else(|| all.gtid.take());
         all.schema_changed = of.schema_changed.take().or_else(|| all.schema_changed.take());
+        all.state_changed |= of.state_changed;
         for changed in std::mem::take(&mut of.variables_changed) {
             all.variables_changed.retain(|(name, _)| *name != changed.0);
             all.variables_changed.push(changed);

@@ -11,7 +11,7 @@ use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::plan::{PlanKind, Scalar};
 
 use super::{End, Host, Kept, Machine, Step};
-use crate::api::{Outcome, ResultEnd, Sink};
+use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::engine::Inner;
 use crate::session::{Progress, Session};
@@ -129,7 +129,7 @@ impl Session {
             outcome.has_rows = true;
         }
         if outcome.has_rows && !self.machines.is_empty() {
-            let end = ResultEnd { in_transaction: self.in_transaction(), autocommit: self.autocommit() };
+            let end = self.result_end();
             if sink.end(&outcome, end).is_break() {
                 return Err(crate::engine::interrupted());
             }
@@ -173,7 +173,16 @@ impl Session {
         let field = |v: &p2pdb_sql::routine::Variable| Field::expression(&v.name, v.ty.clone());
         let out = out.into_iter().map(|(_, v, value)| (field(&v), value)).collect();
         let warnings = self.core_mut().state.end_warnings().min(u64::from(u16::MAX)) as u16;
-        let Outcome { affected, gtid, schema_changed, variables_changed, .. } = outcome;
-        Outcome { affected, warnings, out, gtid, schema_changed, variables_changed, ..Outcome::default() }
+        let Outcome { affected, gtid, schema_changed, state_changed, variables_changed, .. } = outcome;
+        Outcome {
+            affected,
+            warnings,
+            out,
+            gtid,
+            schema_changed,
+            state_changed,
+            variables_changed,
+            ..Outcome::default()
+        }
     }
 }

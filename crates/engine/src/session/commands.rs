@@ -153,6 +153,29 @@ impl Session {
         bound: &Bound,
         outcome: &mut Outcome,
     ) -> Result<(), SqlError> {
+        let changes_state = matches!(
+            command,
+            SessionCommand::Use(_)
+                | SessionCommand::SetVariable { global: false, .. }
+                | SessionCommand::SetUser { .. }
+                | SessionCommand::SetNames(..)
+                | SessionCommand::Prepare { .. }
+                | SessionCommand::Deallocate(_)
+        );
+        let tracked = changes_state && self.tracks_state();
+        self.carry_out(command, known, bound, outcome)?;
+        // Neither turning it on nor turning it off is told.
+        outcome.state_changed |= tracked && self.tracks_state();
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        command: SessionCommand,
+        known: Option<(Value, FieldType)>,
+        bound: &Bound,
+        outcome: &mut Outcome,
+    ) -> Result<(), SqlError> {
         match command {
             SessionCommand::Use(name) => {
                 let catalog = self.catalog();
@@ -170,7 +193,7 @@ impl Session {
                     self.state().warn(note);
                 }
                 if !global {
-                    self.note_variable(name, outcome)?;
+                    self.note_variable(name, outcome);
                 }
             }
             SessionCommand::SetRole(roles) => {
@@ -189,7 +212,7 @@ impl Session {
             SessionCommand::SetNames(charset, collation) => {
                 self.state().set_names(&charset, collation.as_deref())?;
                 for name in ["client", "connection", "results"] {
-                    self.note_variable(format!("character_set_{name}"), outcome)?;
+                    self.note_variable(format!("character_set_{name}"), outcome);
                 }
             }
             SessionCommand::NextTransaction { isolation, read_only } => {
@@ -240,6 +263,7 @@ impl Session {
                 self.core().handle.counted.command(Some(Command::STMT_PREPARE));
                 let statement = self.compiled(&text)?;
                 self.named.insert(name, statement);
+                outcome.info = "Statement prepared".to_owned();
             }
             SessionCommand::Deallocate(name) => {
                 self.core().handle.counted.command(Some(Command::STMT_CLOSE));
@@ -263,14 +287,9 @@ impl Session {
     }
 
     /// What clients hear that track this variable.
-    fn note_variable(&mut self, name: String, outcome: &mut Outcome) -> Result<(), SqlError> {
-        let shown = match self.state().system_variable(&name, false)? {
-            Value::Text(t) => t,
-            Value::Int(n) => n.to_string(),
-            _ => String::new(),
-        };
+    fn note_variable(&mut self, name: String, outcome: &mut Outcome) {
+        let shown = p2pdb_sql::variables::shown_value(self.sql_state(), &name);
         outcome.variables_changed.push((name, shown));
-        Ok(())
     }
 
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {

@@ -29,6 +29,9 @@ impl Session {
             q.locking.filter(|how| asks(how) && !matches!(self.transaction, Transaction::Writing(_)))
             && !self.is_of_own(q)
         {
+            if !how.share && self.in_read_only_transaction() {
+                return self.finish(Err(super::temporary::read_only()));
+            }
             return self.lock(how, !inside, bound, sink);
         }
         let plan = bound.statement.compiled().plan.clone();

@@ -169,6 +169,12 @@ impl Session {
     }
 
     /// CREATE and DROP TEMPORARY TABLE; ALTER TABLE and its like of a temporary table, after their commit.
+    pub(super) fn defined_own(&mut self, bound: &Bound) -> Flow {
+        let tracks = self.tracks_state();
+        let result = self.define_own(bound).map(|outcome| Outcome { state_changed: tracks, ..outcome });
+        self.finish(result)
+    }
+
     pub(super) fn define_own(&mut self, bound: &Bound) -> Result<Outcome, SqlError> {
         let plan = bound.statement.compiled().plan.clone();
         let PlanKind::Ddl(ddl) = &plan.kind else { return Ok(Outcome::default()) };
@@ -383,6 +389,6 @@ pub(super) fn with_copies<T>(
     result.map(|t| (t, changes))
 }
 
-fn read_only() -> SqlError {
+pub(super) fn read_only() -> SqlError {
     SqlError::new(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")
 }

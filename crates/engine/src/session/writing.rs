@@ -2,6 +2,7 @@
 //! transaction ends.
 
 use p2pdb_model::change::SchemaChange;
+use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::plan::{Ddl, Locking, PlanKind};
@@ -326,14 +327,12 @@ impl Session {
                 let result = self.write_own(&bound, false, true);
                 self.finish(result)
             }
-            PlanKind::Ddl(d) if !d.temporary.is_empty() && d.changes.is_empty() => {
-                let result = self.define_own(&bound);
-                self.finish(result)
-            }
+            PlanKind::Ddl(d) if !d.temporary.is_empty() && d.changes.is_empty() => self.defined_own(&bound),
             PlanKind::Ddl(d) => {
                 let then = After {
                     own: (!d.temporary.is_empty()).then(|| bound.clone()),
                     leaves_database: self.drops_current_database(d),
+                    drops_database: bound.statement.command() == Some(Command::DROP_DB),
                 };
                 self.submit(bound, then)
             }

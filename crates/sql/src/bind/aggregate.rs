@@ -191,10 +191,14 @@ impl Binder<'_> {
             | Class::Json
             | Class::Enum
             | Class::Set => {
+                let mut decimals = x.ty.fixed_decimals();
+                if name == "AVG" {
+                    decimals = decimals.saturating_add(more);
+                }
                 let x = self.to(x, &FieldType::double());
                 let sql = self.sql(&x);
                 let sum = format!("{}({distinct}{sql}){over}", name.to_lowercase());
-                Bound::new(format!("p_finite({sum})"), FieldType::double())
+                Bound::new(format!("p_finite({sum})"), FieldType::double_of(decimals))
             }
             Class::Decimal => self.sum_decimal(name, x, distinct, over, more),
             c if c.is_temporal() => {

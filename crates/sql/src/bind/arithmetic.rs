@@ -87,7 +87,11 @@ impl Binder<'_> {
                 };
                 let (x, y) = (self.to(&a, &FieldType::double()), self.to(&b, &FieldType::double()));
                 let sql = format!("{name}({},{})", self.sql(&x), self.sql(&y));
-                Bound::new(sql, FieldType::double())
+                let mut decimals = a.ty.fixed_decimals().max(b.ty.fixed_decimals());
+                if *op == Divide {
+                    decimals = decimals.saturating_add(self.session.div_precision_increment);
+                }
+                Bound::new(sql, FieldType::double_of(decimals))
             }
         };
         out.not_null = not_null && matches!(op, Plus | Minus | Multiply);
@@ -233,7 +237,8 @@ impl Binder<'_> {
             }
             Kind::Real => {
                 let x = self.to(a, &FieldType::double());
-                Bound::new(format!("p_rneg({})", self.sql(&x)), FieldType::double())
+                let ty = FieldType::double_of(a.ty.fixed_decimals());
+                Bound::new(format!("p_rneg({})", self.sql(&x)), ty)
             }
         };
         out.not_null = a.not_null;

@@ -145,8 +145,16 @@ impl Binder<'_> {
                 } else {
                     args[0].clone()
                 };
-                let x = self.to(&x, &FieldType::decimal(65, 30));
                 let d = self.to(&args[1], &FieldType::int());
+                // A double is rounded as ROUND does it.
+                let x = match x.class() {
+                    Class::Real | Class::Float => {
+                        let rounded = format!("p_rround({},{})", self.sql(&x), self.sql(&d));
+                        Bound::new(rounded, FieldType::double())
+                    }
+                    _ => x,
+                };
+                let x = self.to(&x, &FieldType::decimal(65, 30));
                 let locale = match args.get(2) {
                     Some(l) => {
                         let l = self.text_of(l);
@@ -329,7 +337,11 @@ impl Binder<'_> {
         } else {
             let x = self.to(a, &FieldType::double());
             let sql = self.sql(&x);
-            Bound::new(format!("p_r{what}({sql}{extra})"), FieldType::double())
+            let ty = match what {
+                "abs" => FieldType::double_of(a.ty.fixed_decimals()),
+                _ => FieldType::double(),
+            };
+            Bound::new(format!("p_r{what}({sql}{extra})"), ty)
         };
         Ok(Bound { not_null: a.not_null && d.is_none_or(|d| d.not_null), ..out })
     }

@@ -236,10 +236,17 @@ impl Binder<'_> {
         };
         let from = crate::types::TypeCode::of(Class::Text);
         let value = crate::execute::convert::convert(p2pdb_model::ValueRef::Text(&text), from, ty.code())?;
-        // The warnings of the conversion belong to the error.
-        let _ = crate::execute::context::drop_warnings_since(0);
+        // What is only nearly one is none, without a warning of its own.
+        let nearly = crate::execute::context::drop_warnings_since(0) || {
+            let parsed = p2pdb_model::temporal::DateTime::parse(&text);
+            match ty.class() {
+                Class::Date => parsed.is_some_and(|p| !p.date_only || p.truncated),
+                Class::Time => crate::execute::convert::datetime_in_time(&text).is_some(),
+                _ => parsed.is_some_and(|p| p.date_only || p.truncated),
+            }
+        };
         let zero = ty.class().has_date() && value == p2pdb_model::Value::Int(0);
-        if value.is_null() || zero && self.mode().has(SqlMode::NO_ZERO_DATE) {
+        if value.is_null() || nearly || zero && self.mode().has(SqlMode::NO_ZERO_DATE) {
             return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{text}'")));
         }
         let p = self.constant(value);

@@ -15,7 +15,7 @@ use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::plan::{Coerce, Slot};
 use crate::session::SqlMode;
-use crate::types::Class;
+use crate::types::{Class, DECIMALS_NOT_FIXED};
 
 /// Two operands made comparable for SQLite.
 struct Aligned {
@@ -138,8 +138,11 @@ impl Binder<'_> {
                 _ => false,
             };
             if fits {
-                // A FLOAT is compared as the double that it is, not the other side as a FLOAT.
-                let ty = if co == Class::Float { FieldType::double() } else { other.ty.clone() };
+                // A FLOAT is compared as the double that it is, not the other side as a FLOAT, but where both have a
+                // fixed number of digits.
+                let fixed = |ty: &FieldType| ty.fixed_decimals() < DECIMALS_NOT_FIXED;
+                let as_double = co == Class::Float && !(fixed(&other.ty) && fixed(&value.ty));
+                let ty = if as_double { FieldType::double() } else { other.ty.clone() };
                 let sql = self.compare_slot(&slot.clone(), &ty);
                 let other = self.sql(other);
                 let (l, r) = if left { (sql, other) } else { (other, sql) };

@@ -3,7 +3,7 @@
 use p2pdb_model::catalog::Table;
 use p2pdb_model::ids::{ColumnTag, ObjectKind};
 use p2pdb_model::schema::*;
-use p2pdb_model::types::Collation;
+use p2pdb_model::types::{Collation, SqlType};
 use sqlparser::tokenizer::Token;
 
 use super::column::{self, CheckSpec, ColumnSpec, Under};
@@ -484,21 +484,29 @@ fn copy<'a>(mut draft: Draft<'a>, source: &Table) -> Draft<'a> {
     draft
 }
 
-/// The default of a column made of a result column: that of the table's column that it shows, else the type's zero
-/// where it cannot be NULL.
-fn default_of(cx: &Context<'_>, f: &crate::field::Field, ty: &p2pdb_model::SqlType) -> Option<DefaultValue> {
-    let shown = cx.catalog.table(&f.database, &f.org_table).and_then(|t| t.column(&f.org_name));
-    match shown.filter(|c| !c.def.auto_increment && c.def.generated.is_none()) {
-        Some(column) => column.def.default.clone(),
-        None if !f.not_null => None,
-        None => match ty {
-            p2pdb_model::SqlType::Int { .. } => Some(DefaultValue::Literal("0".to_owned())),
-            p2pdb_model::SqlType::Char { .. } | p2pdb_model::SqlType::VarChar { .. } => {
-                Some(DefaultValue::Literal(String::new()))
+/// Which result columns of a query are made by a function or operator, as far as its text says so: the others are
+/// literals, aggregates, subqueries, or of several queries.
+fn made_by_functions(query: &sqlparser::ast::Query) -> Vec<bool> {
+    use sqlparser::ast::{Expr, SelectItem, SetExpr};
+    fn is_function(e: &Expr) -> bool {
+        match e {
+            Expr::Nested(e) => is_function(e),
+            Expr::UnaryOp { expr, .. } => !matches!(**expr, Expr::Value(_)),
+            Expr::Function(f) => {
+                let name = f.name.to_string().to_uppercase();
+                f.over.is_none() && !crate::bind::aggregate::is_aggregate(&name) && name != "IFNULL"
             }
-            _ => None,
-        },
+            Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => false,
+            _ => true,
+        }
     }
+    let SetExpr::Select(select) = &*query.body else { return Vec::new() };
+    let one = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(is_function(e)),
+        _ => None,
+    };
+    // Behind a `*` nobody knows which is which.
+    select.projection.iter().map_while(one).collect()
 }
 
 /// The SELECT of CREATE TABLE … SELECT: its columns come behind those that were written; the text of the INSERT.
@@ -515,13 +523,22 @@ fn select(
         return Err(SqlError::unsupported("CREATE TABLE … AS SELECT from a temporary table"));
     }
     let mut names = Vec::new();
-    for f in &fields {
+    let functions = made_by_functions(&query);
+    for (at, f) in fields.iter().enumerate() {
         names.push(quote(&f.name));
         if draft.column(&f.name).is_some() {
             continue;
         }
-        let ty = virtuals::type_of_field(&f.ty);
-        let def = ColumnDef { default: default_of(cx, f, &ty), nullable: !f.not_null, ..ColumnDef::new(ty) };
+        let ty = virtuals::type_of_result(f, functions.get(at).copied().unwrap_or(false));
+        // A zero date is no default here.
+        let dated = matches!(ty, SqlType::Date | SqlType::DateTime { .. } | SqlType::Timestamp { .. });
+        let default = virtuals::default_of_result(cx.catalog, f, &ty)
+            .filter(|d| !(dated && matches!(d, DefaultValue::Literal(t) if t.starts_with("0000-00-00"))));
+        let mut def = ColumnDef { default, nullable: !f.not_null, ..ColumnDef::new(ty) };
+        if let Some(shown) = cx.catalog.table(&f.database, &f.org_table).and_then(|t| t.column(&f.org_name)) {
+            def.on_update_now = shown.def.on_update_now;
+            def.comment.clone_from(&shown.def.comment);
+        }
         draft.add_column(&f.name, def, None)?;
     }
     let mut sorted = names.clone();

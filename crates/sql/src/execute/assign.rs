@@ -8,6 +8,7 @@ use p2pdb_model::temporal::{DateTime, TIME_US_MAX, Time};
 use p2pdb_model::types::{IntSize, SqlType};
 use p2pdb_model::{CellKind, Value, ValueRef};
 
+use super::json_cast::{self, Misfit, Target};
 use super::{coerce, context, convert};
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
@@ -80,6 +81,20 @@ impl<'a> Assign<'a> {
 
     fn truncated(&self) -> Result<(), SqlError> {
         self.complain(1265, "01000", format!("Data truncated {}", self.place()))
+    }
+
+    fn misfit(&self, misfit: Option<Misfit>) -> Result<(), SqlError> {
+        let Some((code, state, message)) = misfit.map(Misfit::complaint) else { return Ok(()) };
+        self.complain(code, state, message)
+    }
+
+    /// Part of a date and time has no place in the column.
+    fn note_cut(&self, kind: &str, shown: &str) {
+        if !self.strict {
+            return self.note_truncated();
+        }
+        let shown: String = shown.chars().take(128).collect();
+        context::note(NoteLevel::Note, 1292, format!("Incorrect {kind} value: '{shown}' {}", self.place()));
     }
 
     fn note_truncated(&self) {
@@ -191,6 +206,11 @@ impl<'a> Assign<'a> {
             (ValueRef::Blob(b), Class::Bytes) => {
                 self.number_text(&String::from_utf8_lossy(b), "integer")?.to_i128()
             }
+            (ValueRef::Text(t), Class::Json) => {
+                let (n, misfit) = json_cast::integer(t);
+                self.misfit(misfit)?;
+                Some(n)
+            }
             (ValueRef::Real(r), _) => Some(r.round_ties_even() as i128),
             _ => convert::to_wide(v, from.code())?,
         };
@@ -229,6 +249,11 @@ impl<'a> Assign<'a> {
         let d = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text) => self.number_text(t, "decimal")?,
             (ValueRef::Blob(b), Class::Bytes) => self.number_text(&String::from_utf8_lossy(b), "decimal")?,
+            (ValueRef::Text(t), Class::Json) => {
+                let (d, misfit) = json_cast::decimal(t, Target::Decimal);
+                self.misfit(misfit)?;
+                d
+            }
             _ => convert::to_decimal(v, from.code())?.unwrap_or(Decimal::ZERO),
         };
         let mut rounded = d.rounded(i32::from(scale));
@@ -257,14 +282,21 @@ impl<'a> Assign<'a> {
         let mut r = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text) => self.real_text(t)?,
             (ValueRef::Blob(b), Class::Bytes) => self.real_text(&String::from_utf8_lossy(b))?,
+            (ValueRef::Text(t), Class::Json) => {
+                let (d, misfit) = json_cast::decimal(t, Target::Double);
+                self.misfit(misfit)?;
+                d.to_f64()
+            }
             _ => convert::to_real(v, from.code())?.unwrap_or(0.0),
         };
         let max = if single { f64::from(f32::MAX) } else { f64::MAX };
         if let Some((m, d)) = digits {
+            // As InnoDB's fields do it: the part behind the point alone, halves to the even neighbour.
             let unit = 10f64.powi(i32::from(d));
-            let rounded = (r * unit).round() / unit;
-            if rounded.is_finite() {
-                r = rounded;
+            if r.is_finite() {
+                r = r.floor() + ((r - r.floor()) * unit).round_ties_even() / unit;
+                // The double that a literal of those digits is.
+                r = format!("{r:.*}", usize::from(d)).parse().unwrap_or(r);
             }
             let limit = 10f64.powi(i32::from(m) - i32::from(d)) - 1.0 / unit;
             if r.abs() > limit {
@@ -293,7 +325,7 @@ impl<'a> Assign<'a> {
         let v = ValueRef::from(value);
         let max = if bits >= 64 { u64::MAX } else { (1 << bits) - 1 };
         let n = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => bytes_number(t.as_bytes()),
+            (ValueRef::Text(t), Class::Text | Class::Json) => bytes_number(t.as_bytes()),
             (ValueRef::Blob(b), Class::Bytes) => bytes_number(b),
             _ => convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()),
         };
@@ -313,7 +345,7 @@ impl<'a> Assign<'a> {
     fn year(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let (n, text) = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => {
+            (ValueRef::Text(t), Class::Text | Class::Json) => {
                 let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
                 (self.number_text(t, "integer")?.to_i128(), (1..4).contains(&digits))
             }
@@ -340,6 +372,7 @@ impl<'a> Assign<'a> {
         let code = from.code();
         let rules = convert::rules_of(self.mode);
         let mut junk = false;
+        let json = matches!((v, from.class()), (ValueRef::Text(_), Class::Json));
         let found = match (v, from.class()) {
             (ValueRef::Int(i), Class::Date | Class::DateTime) => Some(DateTime::unpack(i)),
             (ValueRef::Int(i), Class::Timestamp) => match self.to.ty {
@@ -347,13 +380,22 @@ impl<'a> Assign<'a> {
                 _ => Some(convert::local(i)),
             },
             (ValueRef::Int(i), Class::Time) => convert::today().plus_us(i),
-            (ValueRef::Text(t), Class::Text | Class::Json) => {
+            (ValueRef::Text(t), Class::Json) => json_cast::datetime(t),
+            (ValueRef::Text(t), Class::Text) => {
                 junk = convert::has_junk(t);
                 convert::parse_datetime(t)
             }
             (ValueRef::Blob(b), Class::Bytes) => convert::parse_datetime(&String::from_utf8_lossy(b)),
-            _ => convert::to_decimal(v, code)?.and_then(|d| convert::number_to_datetime(&d)),
+            _ => convert::to_decimal(v, code)?.and_then(|d| {
+                junk = convert::is_date_with_fraction(&d);
+                convert::number_to_datetime(&d)
+            }),
         };
+        if json && found.is_none() {
+            let target = if kind == "date" { Target::Date } else { Target::DateTime };
+            self.misfit(Some(json_cast::no_date(target)))?;
+            return Ok(self.no_date());
+        }
         let shown = || convert::shown(v, code);
         let Some(t) = found.filter(|t| t.is_valid(rules)) else {
             if self.strict {
@@ -373,7 +415,7 @@ impl<'a> Assign<'a> {
         }
         if matches!(self.to.ty, SqlType::Date) {
             if t.time_us() != 0 {
-                self.note_truncated();
+                self.note_cut(kind, &shown());
             }
             return Ok(Value::Int(t.date().pack()));
         }
@@ -417,6 +459,11 @@ impl<'a> Assign<'a> {
         Ok(self.packed(Some(t)))
     }
 
+    /// What stands where a JSON value was no date.
+    fn no_date(&self) -> Value {
+        if self.to.nullable { Value::Null } else { Value::Int(0) }
+    }
+
     fn packed(&self, t: Option<DateTime>) -> Value {
         Value::Int(t.unwrap_or_default().pack())
     }
@@ -427,13 +474,33 @@ impl<'a> Assign<'a> {
         let before = context::read(|c| c.warning_count);
         let t = convert::to_time(v, code)?;
         let warned = context::drop_warnings_since(before);
+        if t.is_none() && from.class() == Class::Json {
+            self.misfit(Some(json_cast::no_date(Target::Time)))?;
+            return Ok(self.no_date());
+        }
         let shown = convert::shown(v, code);
-        let Some(t) = t else {
-            self.bad_time("time", &shown)?;
-            return Ok(Value::Int(0));
+        let time_like = match v {
+            ValueRef::Text(t) => t.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '-'),
+            _ => true,
         };
-        if warned {
-            self.bad_time("time", &shown)?;
+        if t.is_none() || warned {
+            let outside = t.is_none_or(|t| t.0.abs() >= TIME_US_MAX) && time_like;
+            if self.strict {
+                self.bad_time("time", &shown)?;
+            } else if outside {
+                self.out_of_range()?;
+            } else {
+                self.truncated()?;
+            }
+        }
+        let Some(t) = t else { return Ok(Value::Int(0)) };
+        let dated = match v {
+            ValueRef::Text(t) => from.class() == Class::Text && convert::datetime_in_time(t).is_some(),
+            _ if from.class().is_temporal() => false,
+            _ => shown.trim_start_matches('-').split('.').next().is_some_and(|n| n.len() > 10),
+        };
+        if dated && !warned {
+            self.note_cut("time", &shown);
         }
         let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
         let unit = 10i64.pow(6 - u32::from(fsp.min(6)));

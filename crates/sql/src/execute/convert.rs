@@ -12,6 +12,7 @@ use p2pdb_model::temporal::{Date, DateRules, DateTime, Time};
 use p2pdb_model::{Value, ValueRef};
 
 use super::context;
+use super::json_cast::{self, Target};
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::session::SqlMode;
@@ -132,7 +133,7 @@ pub fn to_real(v: ValueRef<'_>, from: TypeCode) -> Converted<f64> {
     Ok(Some(match (v, from.class) {
         (ValueRef::Null, _) => return Ok(None),
         (ValueRef::Real(r), _) => r,
-        (ValueRef::Text(t), Class::Json) => json_number(t)?.to_f64(),
+        (ValueRef::Text(t), Class::Json) => json_number(t, Target::Double).to_f64(),
         (ValueRef::Text(t), _) => text_to_real(t),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_real(&utf8(b)),
         (ValueRef::Int(_) | ValueRef::Blob(_), class) if class.is_temporal() || class == Class::Decimal => {
@@ -145,20 +146,12 @@ pub fn to_real(v: ValueRef<'_>, from: TypeCode) -> Converted<f64> {
     }))
 }
 
-fn json_number(t: &str) -> Result<Decimal, SqlError> {
-    let t = t.trim();
-    Ok(match t {
-        "true" => Decimal::new(1, 0),
-        "false" | "null" => Decimal::ZERO,
-        _ => {
-            let inner = t.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(t);
-            let (d, n) = Decimal::parse_prefix(inner);
-            if n < inner.len() || n == 0 {
-                context::warn(3156, "Invalid JSON value for CAST to DECIMAL from column json at row 1");
-            }
-            d
-        }
-    })
+fn json_number(t: &str, target: Target) -> Decimal {
+    let (d, misfit) = json_cast::decimal(t, target);
+    if let Some(misfit) = misfit {
+        misfit.warn();
+    }
+    d
 }
 
 /// As DECIMAL, with all the digits that the value has.
@@ -173,7 +166,7 @@ pub fn to_decimal(v: ValueRef<'_>, from: TypeCode) -> Converted<Decimal> {
     };
     Ok(Some(match (v, from.class) {
         (ValueRef::Null, _) => return Ok(None),
-        (ValueRef::Text(t), Class::Json) => json_number(t)?,
+        (ValueRef::Text(t), Class::Json) => json_number(t, Target::Decimal),
         (ValueRef::Text(t), _) => text_to_decimal(t, "DECIMAL"),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_decimal(&utf8(b), "DECIMAL"),
         (ValueRef::Blob(b), Class::Decimal) => Decimal::decode(b).unwrap_or(Decimal::ZERO),
@@ -217,7 +210,14 @@ pub fn to_wide(v: ValueRef<'_>, from: TypeCode) -> Converted<i128> {
             ValueRef::Int(i),
             Class::Int | Class::UInt | Class::Year | Class::Bit | Class::Enum | Class::Set,
         ) => i128::from(i),
-        (ValueRef::Text(t), class) if class != Class::Json => text_to_wide(t),
+        (ValueRef::Text(t), Class::Json) => {
+            let (n, misfit) = json_cast::integer(t);
+            if let Some(misfit) = misfit {
+                misfit.warn();
+            }
+            n
+        }
+        (ValueRef::Text(t), _) => text_to_wide(t),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_wide(&utf8(b)),
         (ValueRef::Real(r), _) => r.round_ties_even() as i128,
         _ => match to_decimal(v, from)? {
@@ -252,6 +252,19 @@ pub fn to_int(v: ValueRef<'_>, from: TypeCode) -> Converted<i64> {
 /// A double as MySQL writes it: the shortest digits that read back, with an exponent beyond 15 places.
 pub fn real_text(r: f64) -> String {
     shortest(format!("{r:e}"), r == 0.0)
+}
+
+/// A double with a fixed number of digits behind the point. Behind those that tell it from its neighbours come zeros.
+pub fn fixed_text(r: f64, decimals: u8) -> String {
+    let decimals = usize::from(decimals);
+    let shortest = r.to_string();
+    let digits = shortest.split_once('.').map_or(0, |(_, f)| f.len());
+    match decimals.checked_sub(digits) {
+        Some(0) => shortest,
+        Some(zeros) if digits == 0 => format!("{shortest}.{}", "0".repeat(zeros)),
+        Some(zeros) => shortest + &"0".repeat(zeros),
+        None => format!("{r:.decimals$}"),
+    }
 }
 
 /// A float as MySQL writes it.
@@ -348,16 +361,12 @@ pub fn to_text<'a>(v: ValueRef<'a>, from: TypeCode) -> Converted<Cow<'a, str>> {
             };
         }
         (ValueRef::Real(r), Class::Float) => {
-            out = if from.decimals <= 30 {
-                format!("{r:.*}", usize::from(from.decimals))
-            } else {
-                float_text(r as f32)
-            };
+            out = if from.decimals <= 30 { fixed_text(r, from.decimals) } else { float_text(r as f32) };
             Ok(())
         }
         (ValueRef::Real(r), _) => {
             out = if from.decimals <= 30 && matches!(from.class, Class::Real) {
-                format!("{r:.*}", usize::from(from.decimals))
+                fixed_text(r, from.decimals)
             } else {
                 real_text(r)
             };
@@ -415,15 +424,26 @@ pub fn has_junk(text: &str) -> bool {
     DateTime::parse(text).is_some_and(|p| p.truncated)
 }
 
-/// As DATETIME. What is none is NULL with warning 1292.
+/// As DATETIME. What is none is NULL with warning 1292, or 3156 where it is JSON.
 pub fn to_datetime(v: ValueRef<'_>, from: TypeCode) -> Converted<DateTime> {
+    datetime_for(v, from, Target::DateTime)
+}
+
+fn datetime_for(v: ValueRef<'_>, from: TypeCode, target: Target) -> Converted<DateTime> {
     let rules = date_rules();
     let found = match (v, from.class) {
         (ValueRef::Null, _) => return Ok(None),
         (ValueRef::Int(i), Class::Date | Class::DateTime) => return Ok(Some(DateTime::unpack(i))),
         (ValueRef::Int(i), Class::Timestamp) => return Ok(Some(local(i))),
         (ValueRef::Int(i), Class::Time) => return Ok(today().plus_us(i)),
-        (ValueRef::Text(t), Class::Json) => parse_datetime(t.trim_matches('"')),
+        (ValueRef::Text(t), Class::Json) => {
+            let found = json_cast::datetime(t);
+            if found.is_none() {
+                json_cast::no_date(target).warn();
+                return Ok(None);
+            }
+            found
+        }
         (ValueRef::Text(t), _) => {
             if has_junk(t) {
                 truncated("datetime", t);
@@ -458,9 +478,19 @@ pub fn to_partial_date(t: &str) -> Option<DateTime> {
 /// A number such as 20240131123000.5 as DATETIME.
 pub fn number_to_datetime(d: &Decimal) -> Option<DateTime> {
     let whole = i64::try_from(d.truncated(0).to_i128()?).ok()?;
-    let (t, _) = DateTime::from_number(whole)?;
+    let (t, date_only) = DateTime::from_number(whole)?;
+    if date_only {
+        // There is no part of a second behind a date.
+        return Some(t);
+    }
     let micros = d.sub(&d.truncated(0)).mul(&Decimal::new(1_000_000, 0)).to_i128()?;
     if micros == 0 { Some(t) } else { t.plus_us(i64::try_from(micros).ok()?) }
+}
+
+/// A number such as 20240131.5: a date, behind which a fraction has no meaning.
+pub fn is_date_with_fraction(d: &Decimal) -> bool {
+    let whole = || i64::try_from(d.truncated(0).to_i128()?).ok();
+    !d.is_whole() && whole().and_then(DateTime::from_number).is_some_and(|(_, date_only)| date_only)
 }
 
 /// Midnight of the present day in the session's time.
@@ -471,15 +501,28 @@ pub fn today() -> DateTime {
 
 /// As DATE.
 pub fn to_date(v: ValueRef<'_>, from: TypeCode) -> Converted<Date> {
-    Ok(to_datetime(v, from)?.map(DateTime::date))
+    Ok(datetime_for(v, from, Target::Date)?.map(DateTime::date))
 }
 
-/// As TIME. What is none is NULL with warning 1292.
+/// The date and time that a text for a TIME holds: one with a date in it, or with the digits of one.
+pub fn datetime_in_time(t: &str) -> Option<p2pdb_model::temporal::Parsed> {
+    const DIGITS_MIN: usize = 12;
+    let digits = t.trim_start().bytes().take_while(u8::is_ascii_digit).count();
+    DateTime::parse(t).filter(|p| {
+        !p.date_only
+            && (t.contains(['-', '/', 'T']) || digits >= DIGITS_MIN)
+            && !t.trim_start().starts_with('-')
+    })
+}
+
+/// As TIME. What is none is NULL with warning 1292, or 3156 where it is JSON.
 pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
     let of_text = |t: &str| {
-        // A text with a date in it is a datetime.
-        if let Some(p) = DateTime::parse(t).filter(|p| !p.date_only && t.contains(['-', '/', 'T'])) {
-            return Some(Time(p.value.time_us()));
+        if let Some(p) = datetime_in_time(t) {
+            if p.truncated {
+                truncated("time", t);
+            }
+            return parse_datetime(t).map(|d| Time(d.time_us()));
         }
         match Time::parse(t) {
             Ok((time, junk)) => {
@@ -504,7 +547,14 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
         (ValueRef::Int(_), Class::Date) => return Ok(Some(Time(0))),
         (ValueRef::Int(i), Class::DateTime) => return Ok(Some(Time(DateTime::unpack(i).time_us()))),
         (ValueRef::Int(i), Class::Timestamp) => return Ok(Some(Time(local(i).time_us()))),
-        (ValueRef::Text(t), Class::Json) => of_text(t.trim_matches('"')),
+        (ValueRef::Text(t), Class::Json) => {
+            let found = json_cast::time(t);
+            if found.is_none() {
+                json_cast::no_date(Target::Time).warn();
+                return Ok(None);
+            }
+            found
+        }
         (ValueRef::Text(t), _) => of_text(t),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => of_text(&utf8(b)),
         _ => match to_decimal(v, from)? {
@@ -513,7 +563,7 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
                 let micros = d.sub(&whole).mul(&Decimal::new(1_000_000, 0)).to_i128().unwrap_or(0);
                 whole.to_i128().and_then(|n| i64::try_from(n).ok()).and_then(|n| {
                     if n.unsigned_abs() > 10_000_000_000 {
-                        return DateTime::from_number(n).map(|(t, _)| Time(t.time_us()));
+                        return number_to_datetime(&d).map(|t| Time(t.time_us()));
                     }
                     Time::from_number(n).map(|t| Time(t.0 + micros as i64))
                 })

@@ -10,6 +10,7 @@ pub mod assign;
 pub mod coerce;
 pub mod context;
 pub mod convert;
+pub mod json_cast;
 
 use std::cell::Cell;
 

@@ -131,7 +131,7 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     // Text and integers wrap around; other numbers are cut to the range.
     let wraps = matches!(
         from.class,
-        Class::Text | Class::Bytes | Class::Int | Class::UInt | Class::Bit | Class::Null
+        Class::Text | Class::Bytes | Class::Int | Class::UInt | Class::Bit | Class::Null | Class::Json
     );
     let (min, max) =
         if unsigned { (0, i128::from(u64::MAX)) } else { (i128::from(i64::MIN), i128::from(i64::MAX)) };

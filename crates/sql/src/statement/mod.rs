@@ -74,6 +74,10 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
     let c = &mut Cursor::new(parser, cx.text, ansi_quotes);
     let word = match c.token(0) {
         Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_lowercase(),
+        // A comment by itself is a statement that does nothing.
+        Token::EOF if cx.text.contains(|c: char| !c.is_whitespace() && c != ';') => {
+            return Ok(commands(vec![SessionCommand::Nothing]));
+        }
         Token::EOF | Token::SemiColon => return Err(SqlError::new(1065, "42000", "Query was empty")),
         Token::LParen => String::from("select"),
         _ => return Err(c.error()),

@@ -23,7 +23,7 @@ mod performance;
 mod programs;
 pub(crate) mod show;
 
-pub use information::type_of_field;
+pub use information::{default_of_result, type_of_field, type_of_result};
 
 /// The databases that hold virtual tables only.
 pub const DATABASES: [&str; 4] = ["information_schema", "mysql", "p2pdb", "performance_schema"];

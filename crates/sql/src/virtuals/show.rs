@@ -424,6 +424,7 @@ fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
             })
             .collect());
     }
+    let is_view = cx.catalog.view(db, name).is_some();
     let fields: Vec<Field> = match (cx.catalog.view(db, name), super::describe(db, name)) {
         (Some(v), _) => crate::statement::view_fields(cx.catalog, cx.session, v)?,
         (None, Some(t)) => t.fields(),
@@ -432,14 +433,16 @@ fn columns_of(cx: &Cx<'_>, s: &Show) -> Result<Vec<Row>, SqlError> {
     Ok(fields
         .iter()
         .map(|f| {
-            let ty = information::type_of_field(&f.ty);
+            let ty = information::type_of_result(f, false);
             let collation = ty.collation();
+            let default = information::default_of_result(cx.catalog, f, &ty);
+            let default = default.filter(|_| is_view).and_then(|d| schema_text::default_text(&ty, &d));
             row(
                 &f.name,
                 schema_text::column_type(&ty),
                 collation,
                 !f.not_null,
-                [text(""), Null, text("")],
+                [text(""), maybe(default), text("")],
                 "",
             )
         })

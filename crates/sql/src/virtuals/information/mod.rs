@@ -8,8 +8,8 @@ mod server;
 use super::{Def, Ty, programs};
 use crate::virtuals::grants;
 
-pub use objects::type_of_field;
 pub(super) use objects::{PRIVILEGES, databases, measures, statistics, table_status, view_status};
+pub use objects::{default_of_result, type_of_field, type_of_result};
 pub(super) use server::{character_sets, collations, engines, plugins, processlist};
 
 pub(super) const SCHEMA: &str = "information_schema";

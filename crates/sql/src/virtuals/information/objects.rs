@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::Value;
 use p2pdb_model::Value::Null;
 use p2pdb_model::catalog::{Column, Table, View};
+use p2pdb_model::decimal::Decimal;
+use p2pdb_model::schema::DefaultValue;
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
+use p2pdb_model::{Catalog, Value};
 
 use super::Ty::{Count, Enum, Int, Long, Stamp, Text, UInt, When};
 use crate::field::{Field, FieldKind, FieldType};
@@ -212,6 +214,42 @@ pub(super) fn column(t: &Table, n: usize, c: &Column) -> Row {
     row
 }
 
+/// The default of a column made of a result column: that of the table's column that it shows, else the type's zero
+/// where it cannot be NULL.
+pub fn default_of_result(catalog: &Catalog, f: &Field, ty: &SqlType) -> Option<DefaultValue> {
+    let shown = catalog.table(&f.database, &f.org_table).and_then(|t| t.column(&f.org_name));
+    if let Some(column) = shown.filter(|c| !c.def.auto_increment && c.def.generated.is_none()) {
+        return column.def.default.clone();
+    }
+    if !f.not_null {
+        return None;
+    }
+    let fraction = |fsp: u8| if fsp == 0 { String::new() } else { format!(".{}", "0".repeat(fsp.into())) };
+    Some(DefaultValue::Literal(match ty {
+        SqlType::Int { .. } | SqlType::Float { .. } | SqlType::Double { .. } => "0".to_owned(),
+        SqlType::Decimal { scale, .. } => Decimal::ZERO.to_text(*scale),
+        SqlType::Time { fsp } => format!("00:00:00{}", fraction(*fsp)),
+        SqlType::Date => "0000-00-00".to_owned(),
+        SqlType::DateTime { fsp } | SqlType::Timestamp { fsp } => {
+            format!("0000-00-00 00:00:00{}", fraction(*fsp))
+        }
+        SqlType::Char { .. } | SqlType::VarChar { .. } => String::new(),
+        _ => return None,
+    }))
+}
+
+/// The column type of a result column: whole numbers that are computed take an INT where their digits fit one, as MySQL
+/// counts them (`Item_func::tmp_table_field`; `function`: of a call or operator, which may have one digit more).
+pub fn type_of_result(f: &Field, function: bool) -> SqlType {
+    const DIGITS_MAX: u32 = 9;
+    let digits_max = if function { DIGITS_MAX + 2 } else { DIGITS_MAX };
+    let computed = f.org_table.is_empty() && f.ty.kind == FieldKind::LongLong;
+    if computed && f.ty.length <= digits_max {
+        return type_of_field(&FieldType { kind: FieldKind::Long, ..f.ty.clone() });
+    }
+    type_of_field(&f.ty)
+}
+
 /// The column type that a result column would be declared with, for columns of views and virtual tables.
 pub fn type_of_field(ty: &FieldType) -> SqlType {
     let fsp = if ty.decimals > 6 { 0 } else { ty.decimals };
@@ -224,6 +262,7 @@ pub fn type_of_field(ty: &FieldType) -> SqlType {
         zerofill: ty.zerofill,
     };
     let values = |m: &Arc<[String]>| m.to_vec();
+    let digits = (ty.decimals <= 30).then(|| (ty.length.min(255) as u8, ty.decimals));
     let lob = |length: u32, width: u32| {
         let bytes = u64::from(length).saturating_mul(u64::from(width));
         let sizes = [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long];
@@ -237,8 +276,8 @@ pub fn type_of_field(ty: &FieldType) -> SqlType {
         FieldKind::LongLong => int(IntSize::Big),
         FieldKind::Year => SqlType::Year,
         FieldKind::Bit => SqlType::Bit { bits: ty.length.clamp(1, 64) as u8 },
-        FieldKind::Float => SqlType::Float { unsigned, digits: None },
-        FieldKind::Double => SqlType::Double { unsigned, digits: None },
+        FieldKind::Float => SqlType::Float { unsigned, digits },
+        FieldKind::Double => SqlType::Double { unsigned, digits },
         FieldKind::Decimal => {
             let scale = ty.decimals.min(30);
             // The display length holds a sign and a point besides the digits.
@@ -251,7 +290,7 @@ pub fn type_of_field(ty: &FieldType) -> SqlType {
         FieldKind::DateTime => SqlType::DateTime { fsp },
         FieldKind::Timestamp => SqlType::Timestamp { fsp },
         FieldKind::Char => SqlType::Char { chars: ty.length.min(255), collation },
-        FieldKind::Null => SqlType::Binary { bytes: 0 },
+        FieldKind::Null => SqlType::VarBinary { bytes: 0 },
         FieldKind::VarChar if ty.length <= 16_383 => SqlType::VarChar { chars: ty.length, collation },
         FieldKind::VarChar => SqlType::Text { size: LobSize::Long, collation },
         FieldKind::Text => SqlType::Text { size: lob(ty.length, 4), collation },
@@ -265,8 +304,11 @@ pub fn type_of_field(ty: &FieldType) -> SqlType {
     }
 }
 
-pub(super) fn field_column(db: &str, table: &str, n: usize, f: &Field) -> Row {
-    let ty = type_of_field(&f.ty);
+/// A column of a view (`catalog` is given) or of rows that are not stored.
+pub(super) fn field_column(catalog: Option<&Catalog>, db: &str, table: &str, n: usize, f: &Field) -> Row {
+    let ty = type_of_result(f, false);
+    let default = catalog.and_then(|c| default_of_result(c, f, &ty));
+    let default = default.and_then(|d| show::default_text(&ty, &d));
     let collation = ty.collation().filter(|c| *c != Collation::Binary);
     let mut row = vec![
         text("def"),
@@ -274,7 +316,7 @@ pub(super) fn field_column(db: &str, table: &str, n: usize, f: &Field) -> Row {
         text(table),
         text(&f.name),
         count(n as u64 + 1),
-        Null,
+        maybe(default),
         text(if f.not_null { "NO" } else { "YES" }),
         text(show::data_type(&ty)),
     ];
@@ -302,13 +344,18 @@ pub(super) fn columns(cx: &Cx<'_>) -> Vec<Row> {
         }
         for v in db.views() {
             let fields = crate::statement::view_fields(cx.catalog, cx.session, v).unwrap_or_default();
-            all.extend(fields.iter().enumerate().map(|(n, f)| field_column(&db.name, &v.name, n, f)));
+            all.extend(
+                fields
+                    .iter()
+                    .enumerate()
+                    .map(|(n, f)| field_column(Some(cx.catalog), &db.name, &v.name, n, f)),
+            );
         }
     }
     for db in virtuals::DATABASES {
         for name in virtuals::tables(db) {
             let fields = virtuals::describe(db, name).map(|t| t.fields()).unwrap_or_default();
-            all.extend(fields.iter().enumerate().map(|(n, f)| field_column(db, name, n, f)));
+            all.extend(fields.iter().enumerate().map(|(n, f)| field_column(None, db, name, n, f)));
         }
     }
     all
