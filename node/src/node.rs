@@ -142,6 +142,11 @@ pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow:
     engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
 }
 
+/// This node is the realm's first member.
+fn made_realm(engine: &Engine) -> bool {
+    engine.members().first().is_some_and(|m| m.node == engine.node())
+}
+
 /// Settings that clients see as system variables.
 fn variables(dir: &DataDir, config: &Config, node: &NodeId, port: Option<u16>) -> Vec<(&'static str, Value)> {
     let wait = Value::from_u64(config.wait_timeout.as_secs().max(1));
@@ -303,6 +308,11 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config, Some(mysql_address.port()))?;
     engine.keep_logins(logins.clone());
+    if dir.read_account_key(ROOT)?.is_none() && made_realm(&engine) {
+        warn!(
+            "accounts.json, which this node had when it made the realm, is not in its directory: nobody can be invited as an owner or writer by it; put it back from a backup"
+        );
+    }
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
 
     let shared = Arc::new(Shared::default());

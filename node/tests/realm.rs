@@ -400,6 +400,9 @@ fn an_owner_without_an_accounts_key_invites_no_writer_that_could_write_for_nobod
     std::fs::remove_file(temp.path().join("a/accounts.json")).expect("removed");
     let error = run_err(&temp.path().join("a"), &["invite"]);
     assert!(error.contains("no account's key") && error.contains("backup"), "{error}");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    assert!(a.log().contains("accounts.json, which this node had"), "{}", a.log());
+    assert!(a.stop());
     assert!(c.stop() && b.stop());
 }
 

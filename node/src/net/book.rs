@@ -18,6 +18,8 @@ const BACKOFF_MAX_BOOTSTRAP: Duration = Duration::from_secs(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// A peer that was only heard of is forgotten after so many failures in a row.
 const FAILURES_MAX: u32 = 8;
+/// A connection that ends sooner counts as a failure: the peer does not want us, as after a removal.
+const LASTS: Duration = Duration::from_secs(5);
 /// A dial that reports neither success nor failure counts as failed after this time.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -25,7 +27,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 struct Target {
     addresses: BTreeSet<Multiaddr>,
     bootstrap: bool,
-    connected: bool,
+    /// Since when.
+    connected: Option<Instant>,
     failures: u32,
     due: Instant,
 }
@@ -84,29 +87,31 @@ impl Book {
     }
 
     /// A connection stands. `dialled` is the address, when the connection is ours.
-    pub(super) fn connected(&mut self, peer: PeerId, dialled: Option<&Multiaddr>) {
+    pub(super) fn connected(&mut self, peer: PeerId, dialled: Option<&Multiaddr>, now: Instant) {
         if let Some(address) = dialled {
             let bare = split(address).0;
             if let Some(target) = self.targets.get_mut(&Whom::Address(bare.clone())) {
-                target.connected = true;
-                target.failures = 0;
+                target.connected.get_or_insert(now);
                 self.answered.insert(bare, peer);
             }
         }
         if let Some(target) = self.targets.get_mut(&Whom::Peer(peer)) {
-            target.connected = true;
-            target.failures = 0;
+            target.connected.get_or_insert(now);
         }
     }
 
     /// The last connection to this peer is gone.
-    pub(super) fn disconnected(&mut self, peer: PeerId, now: Instant) {
+    pub(super) fn disconnected(&mut self, peer: PeerId, now: Instant, jitter: f64) {
         let by_address =
             self.answered.iter().filter(|(_, p)| **p == peer).map(|(a, _)| Whom::Address(a.clone()));
         for whom in by_address.chain([Whom::Peer(peer)]) {
-            if let Some(target) = self.targets.get_mut(&whom) {
-                target.connected = false;
-                target.due = now + BACKOFF_MIN;
+            let Some(target) = self.targets.get_mut(&whom) else { continue };
+            match target.connected.take() {
+                Some(since) if now.saturating_duration_since(since) < LASTS => target.fails(now, jitter),
+                _ => {
+                    target.failures = 0;
+                    target.due = now + BACKOFF_MIN;
+                }
             }
         }
     }
@@ -116,14 +121,10 @@ impl Book {
         let Some(target) = self.targets.get_mut(whom) else {
             return;
         };
-        target.failures += 1;
-        if target.failures >= FAILURES_MAX && !target.bootstrap && !target.connected {
+        target.fails(now, jitter);
+        if target.failures >= FAILURES_MAX && !target.bootstrap && target.connected.is_none() {
             self.targets.remove(whom);
-            return;
         }
-        let max = if target.bootstrap { BACKOFF_MAX_BOOTSTRAP } else { BACKOFF_MAX };
-        let wait = (BACKOFF_MIN * 2u32.pow(target.failures.min(12) - 1)).min(max);
-        target.due = now + wait.mul_f64(0.75 + 0.5 * jitter.clamp(0.0, 1.0));
     }
 
     /// Dial this peer now, whatever happened before.
@@ -142,7 +143,7 @@ impl Book {
     pub(super) fn due(&mut self, now: Instant, mut room: usize) -> Vec<(Whom, Vec<Multiaddr>)> {
         let mut out = Vec::new();
         for (whom, target) in &mut self.targets {
-            if target.connected || target.due > now || (!target.bootstrap && room == 0) {
+            if target.connected.is_some() || target.due > now || (!target.bootstrap && room == 0) {
                 continue;
             }
             room -= usize::from(!target.bootstrap);
@@ -156,7 +157,14 @@ impl Book {
 
 impl Target {
     fn new(now: Instant) -> Self {
-        Self { addresses: BTreeSet::new(), bootstrap: false, connected: false, failures: 0, due: now }
+        Self { addresses: BTreeSet::new(), bootstrap: false, connected: None, failures: 0, due: now }
+    }
+
+    fn fails(&mut self, now: Instant, jitter: f64) {
+        self.failures += 1;
+        let max = if self.bootstrap { BACKOFF_MAX_BOOTSTRAP } else { BACKOFF_MAX };
+        let wait = (BACKOFF_MIN * 2u32.pow(self.failures.min(12) - 1)).min(max);
+        self.due = now + wait.mul_f64(0.75 + 0.5 * jitter.clamp(0.0, 1.0));
     }
 
     fn add(&mut self, address: Multiaddr) {
@@ -195,6 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_hangs_up_at_once_is_dialled_ever_more_slowly_until_a_connection_lasts() {
+        let (mut book, mut now, peer) = (Book::default(), Instant::now(), PeerId::random());
+        let whom = Whom::Peer(peer);
+        book.add_heard(peer, [address(1)], now);
+        let mut wait = Duration::ZERO;
+        for _ in 0..6 {
+            book.connected(peer, None, now);
+            book.disconnected(peer, now + Duration::from_millis(30), 0.5);
+            let next = book.targets[&whom].due - now;
+            assert!(next > wait, "{next:?} after {wait:?}");
+            wait = next;
+            now += wait;
+        }
+        book.connected(peer, None, now);
+        now += LASTS;
+        book.disconnected(peer, now, 0.5);
+        assert_eq!(book.targets[&whom].due, now + BACKOFF_MIN);
+    }
+
+    #[test]
     fn a_peer_that_was_only_heard_of_is_forgotten_when_it_never_answers() {
         let (mut book, mut now, peer) = (Book::default(), Instant::now(), PeerId::random());
         book.add_heard(peer, [address(1)], now);
@@ -211,9 +239,9 @@ mod tests {
         let (mut book, now, peer) = (Book::default(), Instant::now(), PeerId::random());
         book.add_bootstrap(&address(1), now);
         book.due(now, 0);
-        book.connected(peer, Some(&address(1)));
+        book.connected(peer, Some(&address(1)), now);
         assert!(book.due(now + DIAL_TIMEOUT, 0).is_empty(), "connected");
-        book.disconnected(peer, now);
+        book.disconnected(peer, now + LASTS, 0.5);
         assert!(book.due(now, 0).is_empty(), "waits a little");
         book.hurry(peer, now);
         assert_eq!(book.due(now, 0), [(Whom::Address(address(1)), vec![address(1)])]);

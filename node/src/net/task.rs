@@ -186,7 +186,7 @@ impl Task {
                 self.dials.remove(&connection_id);
                 let ours = endpoint.is_dialer();
                 let address = endpoint.get_remote_address().clone();
-                self.book.connected(peer_id, ours.then_some(&address));
+                self.book.connected(peer_id, ours.then_some(&address), Instant::now());
                 self.on_connected(peer_id, connection_id, address, ours);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, num_established, .. } => {
@@ -284,7 +284,7 @@ impl Task {
             self.swarm.behaviour_mut().members.inner.kad.add_address(&peer, address.clone());
         }
         self.book.add_heard(peer, addresses.iter().cloned(), Instant::now());
-        self.book.connected(peer, None);
+        self.book.connected(peer, None, Instant::now());
         reached.append(&mut addresses);
         reached.sort_unstable();
         reached.dedup();
@@ -392,7 +392,7 @@ impl Task {
         if last {
             tracing::info!(%peer, "peer disconnected");
             self.forget(peer);
-            self.book.disconnected(peer, Instant::now());
+            self.book.disconnected(peer, Instant::now(), rand::random());
         }
     }
 
