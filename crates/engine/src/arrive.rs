@@ -387,6 +387,9 @@ impl Writer {
                     {
                         p2pdb_access::Verdict::Accepted
                     }
+                    p2pdb_access::Verdict::Void(
+                        p2pdb_access::Reason::BeyondRevocation | p2pdb_access::Reason::BeyondUndelegation,
+                    ) if fault::on(Fault::RevokedCounted) => p2pdb_access::Verdict::Accepted,
                     verdict => verdict,
                 }
             };

@@ -91,15 +91,19 @@ impl Writer {
     pub(crate) fn follow(&mut self, judged: Vec<Judged>) -> Result<(), EngineError> {
         // Several reasons to look at a transaction again are one.
         let mut turned: BTreeMap<TxNo, store::Verdict> = BTreeMap::new();
-        for flip in judged.iter().flat_map(|j| &j.flips) {
+        let flips = judged.iter().flat_map(|j| &j.flips);
+        for flip in flips.filter(|_| !fault::on(Fault::FlipForgotten)) {
             if let Some(record) = self.db.block_by_cid(&flip.block)? {
                 let tx = TxNo(record.first_tx.0 + u64::from(flip.transaction));
                 turned.insert(tx, store::Verdict(flip.verdict.code().into()));
             }
         }
         let looked_back = !fault::on(Fault::RemovalNotLookedBack);
-        for r in judged.iter().flat_map(|j| &j.rejudge).filter(|_| looked_back) {
-            self.judge_again(r, &mut turned)?;
+        for j in &judged {
+            let holders = if fault::on(Fault::HoldersForgotten) { 1 } else { usize::MAX };
+            for r in j.rejudge.iter().take(holders).filter(|_| looked_back) {
+                self.judge_again(r, &mut turned)?;
+            }
         }
         self.turn(&turned)
     }
@@ -154,7 +158,9 @@ impl Writer {
         let mut numbers = Vec::with_capacity(turned.len());
         for (no, verdict) in turned {
             self.db.set_verdict(*no, *verdict)?;
-            numbers.push(*no);
+            if !(fault::on(Fault::VoidForEver) && *verdict == store::Verdict::ACCEPTED) {
+                numbers.push(*no);
+            }
         }
         if fault::on(Fault::VoidKept) {
             return Ok(());

@@ -7,6 +7,7 @@ use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
 use p2pdb_model::ids::PublicKey;
 use p2pdb_model::{AccountId, NodeId, Stamp};
+use p2pdb_sql::account::AccountName;
 
 use crate::api::MemberInfo;
 use crate::engine::{Engine, Step};
@@ -149,6 +150,28 @@ impl Engine {
                 .map(|b| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid })
                 .collect();
             w.access(account, vec![AccessChange::Remove { node, seen }])
+        })
+    }
+
+    /// Withdraws a node's delegation for an account: what it writes for it beyond what this node has seen of it is void. So is a
+    /// delegation to the ticket that the node was admitted with.
+    ///
+    /// # Errors
+    /// When there is no such account, or this node acts for none that may do that.
+    pub fn withdraw_delegation(&self, account: &AccountName, from: NodeId) -> Result<(), EngineError> {
+        let name = account.clone();
+        self.command(move |w, acting| {
+            let named = |a: &p2pdb_access::AccountView| !a.is_role && name.is(&a.name, &a.host);
+            let Some(account) = w.access.accounts().into_iter().find(named) else {
+                return Err(EngineError::Refused(format!("there is no account {name}")));
+            };
+            let seen = w
+                .dag
+                .branches_of_author(from)
+                .map(|b| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid })
+                .collect();
+            let from = Delegate::Node(from);
+            w.access(acting, vec![AccessChange::Undelegate { account: account.id, from, seen }])
         })
     }
 

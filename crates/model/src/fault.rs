@@ -50,6 +50,10 @@ faults! {
     RemovedCounted, "removed-counted", "what a removed member wrote beyond its removal counts when it arrives later";
     RemovalNotLookedBack, "removal-not-looked-back", "a removal that arrives voids nothing that is there already";
     VoidKept, "void-kept", "what a transaction wrote that has become void stays in the tables";
+    RevokedCounted, "revoked-counted", "what an account wrote beyond what was taken from it counts when it arrives later";
+    FlipForgotten, "flip-forgotten", "a grant or delegation whose verdict turns keeps the old one";
+    HoldersForgotten, "holders-forgotten", "what is taken from a role, or given back, is looked back at for the role itself only";
+    VoidForEver, "void-for-ever", "what a transaction wrote stays away when it is void no more";
     TakenForgotten, "taken-forgotten", "an element that is taken out of a set stays where it is merged";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }

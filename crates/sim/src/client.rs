@@ -11,7 +11,7 @@ use p2pdb_model::ValueRef;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 
-use crate::node::{DATABASE, session};
+use crate::node::{DATABASE, session_as};
 use crate::plan::Transaction;
 
 /// ER_UNKNOWN_ERROR: what the engine says of its own faults.
@@ -67,7 +67,8 @@ struct Running {
 pub struct Client {
     node: usize,
     number: usize,
-    session: Option<Session>,
+    /// With whom it is.
+    session: Option<(Option<String>, Session)>,
     queue: VecDeque<Transaction>,
     running: Option<Running>,
     /// The statement that waits, and its rows so far.
@@ -118,14 +119,31 @@ impl Client {
                 self.waiting = Some((text, wait, rows));
                 return;
             }
-            let Some(session) = &mut self.session else { return };
+            let Some((_, session)) = &mut self.session else { return };
             let progress = session.resume(&mut rows);
             return self.progressed(text, progress, rows, reports);
         }
-        if self.session.is_none() && self.is_busy() {
+        let next = self.running.is_none().then(|| self.queue.front()).flatten().map(|t| t.account.clone());
+        if next.as_ref().is_some_and(|account| self.session.as_ref().is_some_and(|(with, _)| with != account))
+        {
+            self.session = None;
+        }
+        if self.session.is_none()
+            && let Some(account) = next
+        {
             let id = ((self.node as u64) << 16) + self.number as u64 + 1;
-            match session(engine, id, Some(DATABASE)) {
-                Ok(session) => self.session = Some(session),
+            match session_as(engine, account.as_deref().unwrap_or("root"), id, Some(DATABASE)) {
+                Ok(session) => self.session = Some((account, session)),
+                // It may not act for this account, or not yet.
+                Err(e) if account.is_some() => {
+                    reports.push(Report::Ran(format!(
+                        "{}.{} no session as {account:?}: {}",
+                        self.node, self.number, e.code
+                    )));
+                    let given_up = self.queue.pop_front().filter(|t| t.id != 0);
+                    reports.extend(given_up.map(|t| Report::Aborted(t.id)));
+                    return;
+                }
                 Err(e) => {
                     reports
                         .push(Report::Ran(format!("{}.{} no session: {}", self.node, self.number, e.code)));
@@ -153,7 +171,7 @@ impl Client {
             running.committing = true;
             reports.push(Report::Committing(running.id, running.seen.clone(), running.added.clone()));
         }
-        let Some(session) = &mut self.session else { return };
+        let Some((_, session)) = &mut self.session else { return };
         let mut rows = Collected::default();
         let progress = match session.prepare(&text) {
             Ok(statement) => session.start(&statement, Vec::new(), &mut rows),

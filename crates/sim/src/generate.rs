@@ -5,6 +5,7 @@
 //! nothing or fail, as on a real server.
 
 use crate::disk::DiskError;
+use crate::generate_access as access;
 use crate::plan::{Column, Kind, Member, Network, Plan, Reference, Step, Table, Timed, Transaction};
 use crate::random::Random;
 
@@ -52,6 +53,7 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
             joins_ms: if n > 1 && late && r.percent(60) { r.between(2_000, 20_000) } else { 0 },
             wrong_by_ms: if skewed { r.between(0, 8_000) as i64 - 4_000 } else { 0 },
             older: newer && n > 0 && r.percent(60),
+            owner: false,
         })
         .collect();
     let noisy = r.percent(30);
@@ -111,7 +113,22 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     }
     steps.sort_by_key(|t| t.at_ms);
     let counted = !programs.is_empty();
-    Plan { seed, nodes, clients, network, programs, counted, newer, rows, tables: tables.clone(), steps }
+    let accounts = false;
+    let tables = tables.clone();
+    let mut plan =
+        Plan { seed, nodes, clients, network, programs, counted, newer, accounts, rows, tables, steps };
+    // Drawn beside everything else, so that a world is as it was before there was such a thing.
+    let mut more = Random::named(seed, "more");
+    if more.percent(25) {
+        access::add_keys(&mut plan);
+    }
+    if more.percent(35) {
+        access::add(&mut plan);
+    }
+    if more.percent(25) {
+        access::add_owners(&mut plan);
+    }
+    plan
 }
 
 /// Faults that show only where somebody writes at that time: where and when. A node that comes from a backup writes before it has heard
@@ -120,13 +137,13 @@ fn wants_work(step: &Timed, r: &mut Random) -> Option<(usize, u64)> {
     match step.step {
         Step::Restore { node, .. } => Some((node, step.at_ms + r.between(0, 3_000))),
         Step::PowerCut { node, .. } => Some((node, step.at_ms + r.between(0, 30))),
-        Step::Remove { node } => Some((node, step.at_ms + r.between(0, 400))),
+        Step::Remove { node, .. } => Some((node, step.at_ms + r.between(0, 400))),
         _ => None,
     }
 }
 
 /// When clients begin: most members have joined by then.
-const FIRST_MS: u64 = 1_500;
+pub(crate) const FIRST_MS: u64 = 1_500;
 
 /// Kinds of faults. A world has some of them, so that they are seen alone, too.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -240,7 +257,7 @@ fn fault(r: &mut Random, kinds: &[Kinds], nodes: usize, length_ms: u64, steps: &
             // The founder stays, and mostly somebody else.
             let gone = r.between(1, nodes as u64 - 1) as usize;
             if r.percent(50) {
-                add(at_ms, Step::Remove { node: gone });
+                add(at_ms, Step::Remove { node: gone, by: 0 });
                 if r.percent(60) {
                     // It does not hear of it, and goes on for a while.
                     add(at_ms - 300, Step::Cut { from: 0, to: gone });
@@ -402,11 +419,9 @@ struct Statements<'a> {
 impl Statements<'_> {
     fn transaction(&mut self, id: u64) -> Transaction {
         match self.random.below(16) {
-            0 if self.programs && self.random.percent(40) => {
-                Transaction { id: 0, statements: self.redefinition(), rollback: false }
-            }
-            0 => Transaction { id: 0, statements: vec![self.schema()], rollback: false },
-            1..=6 => Transaction { id: 0, statements: vec![self.statement()], rollback: false },
+            0 if self.programs && self.random.percent(40) => Transaction::lone(self.redefinition()),
+            0 => Transaction::lone(vec![self.schema()]),
+            1..=6 => Transaction::lone(vec![self.statement()]),
             _ => {
                 let n = self.random.between(1, 4);
                 let mut statements: Vec<String> = (0..n).map(|_| self.statement()).collect();
@@ -421,7 +436,7 @@ impl Statements<'_> {
                         },
                     );
                 }
-                Transaction { id, statements, rollback: self.random.percent(8) }
+                Transaction { id, statements, rollback: self.random.percent(8), account: None }
             }
         }
     }

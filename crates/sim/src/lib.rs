@@ -18,6 +18,7 @@
 pub mod client;
 pub mod disk;
 pub mod generate;
+mod generate_access;
 pub mod light;
 pub mod network;
 pub mod node;

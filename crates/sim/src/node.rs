@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use p2pdb_block::{FullBlock, SigningKey, sign};
 use p2pdb_engine::{
-    Admission, Arrived, Engine, EngineConfig, EngineError, Ingest, LogView, NewRealm, SessionOptions, Step,
-    create_joiner, create_realm, realm,
+    Admission, Arrived, Engine, EngineConfig, EngineError, Ingest, LogView, Logins, NewRealm, SessionOptions,
+    Step, create_joiner, create_realm, realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{NodeId, PublicKey};
 use p2pdb_model::{Cid, RealmId};
+use p2pdb_sql::account::AccountName;
 use p2pdb_sync::{
     Action, AdmissionAnswer, AdmissionRequest, Config, Event, Lane, NodePeer, Now, Outcome, Sync, Token,
     WireBlock,
@@ -237,6 +238,7 @@ impl Node {
             variables: Vec::new(),
         })?;
         engine.drive_by_hand();
+        engine.keep_logins(Arc::new(NoLogins));
         let made = Made::default();
         engine.on_commit(Box::new({
             let made = made.clone();
@@ -476,8 +478,21 @@ pub fn session(
     connection_id: u64,
     database: Option<&str>,
 ) -> Result<p2pdb_engine::Session, p2pdb_sql::error::SqlError> {
+    session_as(engine, "root", connection_id, database)
+}
+
+/// Opens a session for an account.
+///
+/// # Errors
+/// As [`Engine::session`].
+pub fn session_as(
+    engine: &Engine,
+    user: &str,
+    connection_id: u64,
+    database: Option<&str>,
+) -> Result<p2pdb_engine::Session, p2pdb_sql::error::SqlError> {
     engine.session(&SessionOptions {
-        user: "root".to_owned(),
+        user: user.to_owned(),
         host: "localhost".to_owned(),
         database: database.map(str::to_owned),
         connection_id,
@@ -697,10 +712,28 @@ impl Up {
     }
 }
 
-/// Invites the bearer of this ticket as a writer.
+/// Invites the bearer of this ticket as a writer, or as an owner.
 ///
 /// # Errors
 /// When the founder cannot write.
-pub fn invite(founder: &Engine, ticket: PublicKey) -> Result<(), EngineError> {
-    founder.invite(ticket, Role::Writer, None, 1)
+pub fn invite(founder: &Engine, ticket: PublicKey, owner: bool) -> Result<(), EngineError> {
+    founder.invite(ticket, if owner { Role::Owner } else { Role::Writer }, None, 1)
+}
+
+/// Keeps no passwords and no keys: sessions here ask for none.
+struct NoLogins;
+
+impl Logins for NoLogins {
+    fn put(&self, _: &AccountName, _: &str, _: &[u8; 32]) -> Result<(), String> {
+        Ok(())
+    }
+    fn change(&self, _: &AccountName, _: &str, _: &str) -> Result<bool, String> {
+        Ok(true)
+    }
+    fn rename(&self, _: &AccountName, _: &AccountName) -> Result<(), String> {
+        Ok(())
+    }
+    fn remove(&self, _: &AccountName) -> Result<(), String> {
+        Ok(())
+    }
 }

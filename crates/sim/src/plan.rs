@@ -93,6 +93,16 @@ pub struct Transaction {
     pub statements: Vec<String>,
     /// Ends with ROLLBACK.
     pub rollback: bool,
+    /// As whom; root if nobody is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+impl Transaction {
+    /// Statements that are each a transaction of its own, by root.
+    pub fn lone(statements: Vec<String>) -> Transaction {
+        Transaction { id: 0, statements, rollback: false, account: None }
+    }
 }
 
 /// One thing that happens.
@@ -185,9 +195,21 @@ pub enum Step {
         /// To whom.
         to: usize,
     },
-    /// The founder removes the node: what it writes beyond what the founder has seen of it is void.
+    /// An owner removes the node: what it writes beyond what the owner has seen of it is void.
     Remove {
         /// Who goes.
+        node: usize,
+        /// Who says so.
+        #[serde(default)]
+        by: usize,
+    },
+    /// A node's delegation for an account is withdrawn.
+    Withdraw {
+        /// Who says so.
+        by: usize,
+        /// The account.
+        account: String,
+        /// The node that may not act for it any more.
         node: usize,
     },
     /// The founder switches the newer rules on.
@@ -210,6 +232,7 @@ impl Step {
         match self {
             Step::Cut { from, to } | Step::Heal { from, to } => vec![*from, *to],
             Step::Forge { node, to } => vec![*node, *to],
+            Step::Remove { node, by } | Step::Withdraw { by, node, .. } => vec![*by, *node],
             Step::HealAll | Step::Rules => Vec::new(),
             Step::Work { node, .. }
             | Step::Kill { node }
@@ -221,7 +244,6 @@ impl Step {
             | Step::Clock { node, .. }
             | Step::Disk { node, .. }
             | Step::Slow { node, .. }
-            | Step::Remove { node }
             | Step::Upgrade { node }
             | Step::Observe { node } => vec![*node],
         }
@@ -260,6 +282,9 @@ pub struct Member {
     /// Its program does not know the newer rules.
     #[serde(default)]
     pub older: bool,
+    /// It is an owner.
+    #[serde(default)]
+    pub owner: bool,
 }
 
 /// See the module.
@@ -284,6 +309,9 @@ pub struct Plan {
     /// Programs know the rules after those that the realm begins with, but for those of `older` nodes.
     #[serde(default)]
     pub newer: bool,
+    /// There are accounts beside root, and grants (`generate_access`).
+    #[serde(default)]
+    pub accounts: bool,
     /// Statements that fill them; one that fails is left out.
     pub rows: Vec<String>,
     /// What happens, in order of time.
@@ -329,16 +357,20 @@ impl Table {
         for (i, unique) in self.uniques.iter().enumerate() {
             parts.push(format!("UNIQUE KEY u{i} ({})", unique.join(", ")));
         }
-        for (i, r) in self.references.iter().enumerate() {
-            parts.push(format!(
-                "CONSTRAINT {}_f{i} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
-                self.name, r.column, r.table, r.target, r.on_delete, r.on_update
-            ));
-        }
+        parts.extend((0..self.references.len()).map(|i| self.foreign_key(i)));
         if let Some(check) = &self.check {
             parts.push(format!("CONSTRAINT {}_c CHECK ({check})", self.name));
         }
         format!("CREATE TABLE {} ({})", self.name, parts.join(", "))
+    }
+
+    /// A foreign key, as in CREATE TABLE.
+    pub fn foreign_key(&self, i: usize) -> String {
+        let (r, name) = (&self.references[i], &self.name);
+        format!(
+            "CONSTRAINT {name}_f{i} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
+            r.column, r.table, r.target, r.on_delete, r.on_update
+        )
     }
 
     /// A column or key column of this name; what it holds.

@@ -10,9 +10,11 @@ use p2pdb_block::{FullBlock, RawBlock};
 use p2pdb_engine::Engine;
 use p2pdb_model::ids::NodeId;
 use p2pdb_model::{Cid, RULES};
+use p2pdb_sql::account::AccountName;
 use p2pdb_sync::{BlockSource, Event, Lane, Received, WireBlock};
 
 use crate::client::{Report, run};
+use crate::generate_access;
 use crate::network::Network;
 use crate::node::{self, Begin, DATABASE, Node, Out};
 use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, lost_values};
@@ -36,6 +38,7 @@ const EVENTS_MAX: u64 = 3_000_000;
 
 enum Happening {
     Frame { from: usize, to: usize, lane: Lane, bytes: Vec<u8>, epoch: u64 },
+    Gossip { from: usize, to: usize, id: u64, bytes: Vec<u8>, epoch: u64 },
     Pump(usize),
     SyncDue(usize),
     Tick,
@@ -89,6 +92,10 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Rows of `p2pdb.conflicts`.
     pub conflicts: u64,
+    /// Void transactions in the end.
+    pub void: u64,
+    /// Blocks that one block follows, at most.
+    pub parents: usize,
     /// Milliseconds of the world's time.
     pub ms: u64,
 }
@@ -159,16 +166,16 @@ impl World {
         let mut tickets = Vec::new();
         for index in 1..self.plan.nodes.len() {
             let node = Node::join(self.begin(index)?, realm).map_err(fails)?;
-            tickets.push(node.ticket());
+            tickets.push((node.ticket(), self.plan.nodes[index].owner));
             self.ids.insert(node.id, index);
             self.nodes.insert(index, node);
             self.at(self.plan.nodes[index].joins_ms * 1_000, Happening::Join(index));
         }
         let up = founder.up.as_ref().ok_or_else(|| fails("the founder is not up"))?;
         let engine = up.engine.clone();
-        for ticket in tickets {
+        for (ticket, owner) in tickets {
             self.time.set_us(self.time.us() + SETUP_US);
-            node::invite(&engine, ticket).map_err(fails)?;
+            node::invite(&engine, ticket, owner).map_err(fails)?;
         }
         let mut session = node::session(&engine, u64::MAX, None).map_err(fails)?;
         let mut sql = vec![
@@ -189,6 +196,9 @@ impl World {
             self.oracle.counted = Some(3);
         }
         sql.extend(self.plan.schema());
+        if self.plan.accounts {
+            sql.extend(generate_access::setup());
+        }
         for text in sql {
             self.time.set_us(self.time.us() + SETUP_US);
             run(&engine, &mut session, &text).map_err(|e| fails(format!("{text}: {e}")))?;
@@ -259,6 +269,14 @@ impl World {
                 let name = p2pdb_sync::Message::decode(&bytes).map_or("garbage", |m| m.name());
                 self.note(format_args!("n{from} > n{to} {name} {}", bytes.len()));
                 self.node(to, |n| n.event(Event::Frame { peer, lane, bytes }))
+            }
+            Happening::Gossip { from, to, id, bytes, epoch } => {
+                if !self.network.arrives(from, to, epoch) {
+                    return Ok(());
+                }
+                let peer = self.nodes[&from].id;
+                self.note(format_args!("n{from} > n{to} gossip {}", bytes.len()));
+                self.node(to, |n| n.event(Event::Gossip { peer, id, bytes }))
             }
             Happening::Pump(n) => {
                 self.pumping.remove(&n);
@@ -359,7 +377,17 @@ impl World {
                         }
                     }
                 }
-                Out::Publish(_) => return Err(fails("gossip in a world of few nodes")),
+                // In worlds of many nodes all are connected to all, so nobody forwards.
+                Out::Publish(bytes) => {
+                    for to in self.numbers() {
+                        let Some(epoch) = self.network.side(n, to) else { continue };
+                        for due in self.network.send(now, n, to, Lane::Control) {
+                            self.number += 1;
+                            let (id, bytes) = (self.number, bytes.clone());
+                            self.at(due, Happening::Gossip { from: n, to, id, bytes, epoch });
+                        }
+                    }
+                }
                 Out::Renew(peer) => {
                     let Some(&to) = self.ids.get(&peer) else { continue };
                     if let Some(epoch) = self.network.side(n, to) {
@@ -548,28 +576,37 @@ impl World {
                 }
             }
             Step::Slow { node, by_ms } => self.network.slow(node, by_ms),
-            Step::Remove { node } => {
+            Step::Remove { node, by } => {
                 let Some(gone) = self.nodes.get(&node).map(|n| n.id) else { return Ok(()) };
                 self.removals = true;
-                self.founder(|e| e.remove_member(gone))?;
+                self.owner(by, |e| e.remove_member(gone))?;
                 // What an older store had had, and only this node still shows, nobody fetches any more.
                 let elsewhere = self.shown_elsewhere(node);
                 self.oracle.removed(&elsewhere);
             }
-            Step::Rules => self.founder(|e| e.switch_rules(RULES + 1))?,
+            Step::Withdraw { by, account, node } => {
+                let Some(gone) = self.nodes.get(&node).map(|n| n.id) else { return Ok(()) };
+                let account = AccountName { user: account, host: "%".to_owned() };
+                self.owner(by, |e| e.withdraw_delegation(&account, gone))?;
+            }
+            Step::Rules => self.owner(0, |e| e.switch_rules(RULES + 1))?,
             Step::Upgrade { node } => self.upgrade(node)?,
             Step::Observe { node } => self.observe(node)?,
         }
         Ok(())
     }
 
-    /// The founder does something that only an owner may do, if it is there and can.
-    fn founder(&mut self, f: impl FnOnce(&Engine) -> Result<(), p2pdb_engine::EngineError>) -> Judged {
-        let Some(engine) = self.engine(0) else { return Ok(()) };
+    /// A node does something that mostly only an owner may do, if it is there and can.
+    fn owner(
+        &mut self,
+        n: usize,
+        f: impl FnOnce(&Engine) -> Result<(), p2pdb_engine::EngineError>,
+    ) -> Judged {
+        let Some(engine) = self.engine(n) else { return Ok(()) };
         if let Err(e) = f(&engine) {
-            self.note(format_args!("n0 {e}"));
+            self.note(format_args!("n{n} {e}"));
         }
-        self.node(0, Node::members_changed)
+        self.node(n, Node::members_changed)
     }
 
     /// The node gets a newer program.
@@ -586,7 +623,7 @@ impl World {
 
     /// What removals did to what this node shows; `all`: every transaction that counts is known.
     fn removed(&self, n: usize, engine: &Engine, all: bool) -> Result<Removed, Failure> {
-        if !self.removals && !all {
+        if !self.removals && !self.plan.accounts && !all {
             return Ok(Removed::default());
         }
         // What is visible may not have been synced yet.
@@ -594,12 +631,13 @@ impl World {
         let mut wires = log(engine)?;
         wires.truncate(wires.len() - engine.status().kept_blocks as usize);
         let blocks = full(&wires, engine)?;
-        let (counts, void) = Log::read(&blocks)?.witnessed();
+        let log = Log::read(&blocks)?;
+        let (counts, void) = log.witnessed();
         let gone = engine.members().into_iter().filter(|m| m.removed);
         let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
         // Where a sync has failed, the log holds what readers are not shown.
         let counts = (!self.nodes[&n].disk.has_failed()).then_some(counts);
-        Ok(Removed { void, nodes, counts })
+        Ok(Removed { void, all_void: log.void(), nodes, counts })
     }
 
     /// What members other than this node show.
@@ -796,6 +834,7 @@ impl World {
             self.oracle.observe(n, &engine, is_member, &removed)?;
             let picture = Picture::take(&engine)?;
             Oracle::constraints(n, &picture, &self.plan.tables)?;
+            Oracle::voided(n, &picture, &removed)?;
             match &first {
                 // What it holds others may not.
                 _ if !is_member => {}
@@ -825,6 +864,8 @@ impl World {
             blocks: blocks.len() as u64,
             acknowledged: self.oracle.acknowledged() as u64,
             conflicts: picture.conflicts.len() as u64,
+            void: picture.voided.len() as u64,
+            parents: blocks.iter().map(|b| b.header().all_parents().count()).max().unwrap_or(0),
             ms: self.time.us() / 1_000,
         };
         self.note(format_args!("{counts:?} {picture:?}"));

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use p2pdb_block::limits::PARENTS_MAX;
 use p2pdb_sim::generate::{Size, plan};
-use p2pdb_sim::plan::Plan;
+use p2pdb_sim::plan::{Column, Kind, Member, Network, Plan, Step, Table, Timed, Transaction};
 use p2pdb_sim::run::run;
 
 /// Seeds that every run of the tests has.
@@ -31,6 +32,48 @@ fn worlds_of_fixed_seeds_keep_every_promise() {
         if let Err(failure) = outcome.result {
             panic!("seed {seed} fails: {failure}\n{}", outcome.lines.join("\n"));
         }
+    }
+}
+
+/// More nodes write at once than a block may name parents.
+#[test]
+fn more_heads_than_a_block_may_name_are_tied() {
+    let nodes = PARENTS_MAX + 6;
+    let mut crowd = plan(77, &Size { nodes: (2, 2), transactions: (0, 0), faults: (0, 0) });
+    crowd.nodes = vec![Member { joins_ms: 0, wrong_by_ms: 0, older: false, owner: false }; nodes];
+    crowd.network = Network { latency_ms: (600, 900), loss_percent: 0, duplicate_percent: 0, reorder: false };
+    (crowd.clients, crowd.accounts, crowd.newer, crowd.counted) = (1, false, false, false);
+    crowd.programs.clear();
+    crowd.rows.clear();
+    crowd.tables = vec![Table {
+        name: "t0".to_owned(),
+        key: vec!["id".to_owned()],
+        generated: false,
+        columns: vec![Column { name: "c0".to_owned(), kind: Kind::Int, nullable: true }],
+        cells: Vec::new(),
+        uniques: vec![vec!["c0".to_owned()]],
+        references: Vec::new(),
+        check: None,
+    }];
+    let work = |at_ms, node: usize, id: usize, statements: Vec<String>| {
+        let transaction = Transaction { id: id as u64, statements, rollback: false, account: None };
+        Timed { at_ms, step: Step::Work { node, client: 0, transaction } }
+    };
+    // All before anybody has heard of anybody; every other unique value is wanted twice.
+    let all = (0..nodes).map(|n| {
+        let row = format!("INSERT INTO t0 (id, c0, note) VALUES ({}, {}, 'n{n}e')", n + 1, n * 3 / 4);
+        work(30_000, n, n + 1, vec![row])
+    });
+    let later = (0..nodes).step_by(7).map(|n| {
+        let row = format!("UPDATE t0 SET note = 'n{}e' WHERE id = {}", n + 1_000, n + 1);
+        work(36_000, n, n + 1_000, vec![row])
+    });
+    crowd.steps = all.chain(later).collect();
+    let outcome = run(&crowd, false);
+    match outcome.result {
+        // Its own predecessor beside them.
+        Ok(counts) => assert_eq!(counts.parents, PARENTS_MAX + 1),
+        Err(failure) => panic!("{failure}\n{}", outcome.lines.join("\n")),
     }
 }
 

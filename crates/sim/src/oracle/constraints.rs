@@ -67,17 +67,15 @@ fn unique(picture: &Picture, table: &Table) -> Result<(), String> {
 
 fn references(picture: &Picture, table: &Table) -> Result<(), String> {
     let (_, rows) = &picture.tables[&table.name];
-    for reference in &table.references {
-        let Some((_, parents)) = picture.tables.get(&reference.table) else { continue };
-        let (Some(from), Some(to)) = (
-            picture.column(&table.name, &reference.column),
-            picture.column(&reference.table, &reference.target),
-        ) else {
+    for (_, column, parent, target) in picture.references.iter().filter(|(t, ..)| *t == table.name) {
+        let Some((_, parents)) = picture.tables.get(parent) else { continue };
+        let (Some(from), Some(to)) = (picture.column(&table.name, column), picture.column(parent, target))
+        else {
             continue;
         };
         let there: BTreeSet<&str> = parents.iter().filter_map(|p| p[to].as_deref()).collect();
         if let Some(row) = rows.iter().find(|r| r[from].as_deref().is_some_and(|v| !there.contains(v))) {
-            return Err(format!("{}: {row:?} refers by {} to nothing", table.name, reference.column));
+            return Err(format!("{}: {row:?} refers by {column} to nothing", table.name));
         }
     }
     Ok(())

@@ -1,17 +1,15 @@
 //! The log as the oracles read it: who saw whom, and which blocks count, by code of their own.
 //!
-//! Worlds have one owner, the founder, who alone removes members and is never removed. So a block counts when its author is the
-//! founder, or when an admission of its author that counts lies in its past, and no removal of the author does, nor does
-//! the block lie beyond what a removal had seen. Not here: verdicts of single transactions (all accounts may do all).
+//! Which transactions count is in `verdicts`.
 
 use std::collections::{BTreeSet, HashMap};
 
 use p2pdb_block::FullBlock;
-use p2pdb_model::change::{AccessChange, RowChange, SchemaChange, SeenTip};
-use p2pdb_model::ids::NodeId;
+use p2pdb_model::change::{RowChange, SchemaChange};
 use p2pdb_model::{Change, Cid, ObjectId, Value};
 
 use super::Failure;
+use super::verdicts::{Place, Verdicts};
 
 /// Where in the log: block (in causal order) and change.
 pub type At = (usize, usize);
@@ -21,12 +19,12 @@ pub struct Log<'a> {
     blocks: &'a [FullBlock],
     /// For each block the blocks before it, as bits.
     past: Vec<Vec<u64>>,
-    void: BTreeSet<usize>,
-    /// Transactions with a number, by the block that they are in.
-    witnesses: Vec<(usize, u64)>,
+    void: BTreeSet<Place>,
+    /// Transactions with a number, and where they are.
+    witnesses: Vec<(Place, u64)>,
 }
 
-fn has(bits: &[u64], block: usize) -> bool {
+pub(super) fn has(bits: &[u64], block: usize) -> bool {
     bits.get(block / 64).is_some_and(|b| b & (1 << (block % 64)) != 0)
 }
 
@@ -65,42 +63,23 @@ impl<'a> Log<'a> {
     }
 
     fn judge(&mut self, index: &HashMap<Cid, usize>) {
-        let mut admissions: Vec<(usize, NodeId)> = Vec::new();
-        let mut removals: Vec<(usize, NodeId, &[SeenTip])> = Vec::new();
+        let body = |b: &'a FullBlock| b.body().layouts().iter().map(|l| l.table());
+        let tables: BTreeSet<ObjectId> = self.blocks.iter().flat_map(body).collect();
+        let verdicts = Verdicts::read(self.blocks, &self.past, index);
+        let mut void = BTreeSet::new();
         for (b, block) in self.blocks.iter().enumerate() {
-            for change in block.body().transactions().iter().flat_map(|t| t.changes()) {
-                match change {
-                    Change::Access(AccessChange::Admit { node, .. }) => admissions.push((b, *node)),
-                    Change::Access(AccessChange::Remove { node, seen }) => removals.push((b, *node, seen)),
-                    _ => {}
-                }
-            }
+            let all = 0..block.body().transactions().len();
+            void.extend(all.map(|t| (b, t)).filter(|at| !verdicts.accepted(*at, &tables)));
         }
-        let founder = self.blocks.first().map(|b| b.author());
-        for (b, block) in self.blocks.iter().enumerate() {
-            let author = block.author();
-            if Some(author) == founder {
-                continue;
-            }
-            let past = &self.past[b];
-            let admitted =
-                admissions.iter().any(|(a, node)| *node == author && has(past, *a) && !self.void.contains(a));
-            let covered =
-                |tip: &SeenTip| index.get(&tip.tip).is_some_and(|t| *t == b || has(&self.past[*t], b));
-            let cut = removals
-                .iter()
-                .any(|(r, node, seen)| *node == author && (has(past, *r) || !seen.iter().any(covered)));
-            if !admitted || cut {
-                self.void.insert(b);
-            }
-        }
+        self.void = void;
     }
 
     fn look_for_witnesses(&mut self) {
         let mut table: Option<ObjectId> = None;
         for (b, block) in self.blocks.iter().enumerate() {
             let body = block.body();
-            for change in body.transactions().iter().flat_map(|t| t.changes()) {
+            let numbered = body.transactions().iter().enumerate();
+            for (t, change) in numbered.flat_map(|(t, tx)| tx.changes().iter().map(move |c| (t, c))) {
                 match change {
                     Change::Schema(SchemaChange::Put { id, name: Some(name), .. }) if name == "w_a" => {
                         table = Some(*id);
@@ -110,7 +89,7 @@ impl<'a> Log<'a> {
                         if Some(layout.table()) == table
                             && let Some([Value::Int(id)]) = row.key(layout).as_ref().map(|k| k.0.as_slice())
                         {
-                            self.witnesses.push((b, *id as u64));
+                            self.witnesses.push(((b, t), *id as u64));
                         }
                     }
                     _ => {}
@@ -124,15 +103,20 @@ impl<'a> Log<'a> {
         if a.0 == b.0 { a.1 > b.1 } else { has(&self.past[a.0], b.0) }
     }
 
-    /// The block's transactions do not count.
-    pub fn is_void(&self, block: usize) -> bool {
-        self.void.contains(&block)
+    /// The transaction does not count.
+    pub fn is_void(&self, at: Place) -> bool {
+        self.void.contains(&at)
+    }
+
+    /// Those that do not count: block and transaction.
+    pub fn void(&self) -> BTreeSet<(String, u64)> {
+        self.void.iter().map(|(b, t)| (self.blocks[*b].cid().to_string(), *t as u64)).collect()
     }
 
     /// Numbered transactions that count, and that do not.
     pub fn witnessed(&self) -> (BTreeSet<u64>, BTreeSet<u64>) {
         let of = |void| {
-            let some = self.witnesses.iter().filter(move |(b, _)| self.is_void(*b) == void);
+            let some = self.witnesses.iter().filter(move |(at, _)| self.is_void(*at) == void);
             some.map(|(_, id)| *id).collect()
         };
         (of(false), of(true))

@@ -10,7 +10,7 @@
 //! | aborted | what was rolled back is never visible |
 //! | constraints | visible rows keep what `docs/merge.md` promises ([`PROMISED`]) |
 //! | counters | a counter is the sum of what visible transactions have added |
-//! | verdicts | what is visible is what the log says, without what members wrote beyond their removal |
+//! | verdicts | what is visible is what the log says, without what members and accounts wrote that they may not, or not any more; all void transactions, and no others, are in `p2pdb.voided` |
 //! | lost value | each value that counts is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
 //! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
@@ -20,6 +20,7 @@
 mod constraints;
 mod log;
 mod values;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +68,10 @@ pub struct Picture {
     pub programs: Rows,
     /// `p2pdb.conflicts`.
     pub conflicts: Rows,
+    /// `p2pdb.voided`.
+    pub voided: Rows,
+    /// Foreign keys: table, column, and what they refer to.
+    pub references: BTreeSet<(String, String, String, String)>,
     /// UNIQUE keys: table and columns.
     pub uniques: BTreeSet<(String, Vec<String>)>,
     /// NOT NULL: table and column.
@@ -99,6 +104,7 @@ impl Picture {
             picture.not_null.extend(required.map(|r| (name.clone(), cell(r, 0))));
             let created = ask(engine, &mut s, &format!("SHOW CREATE TABLE `{name}`"))?;
             let created = created.first().map(|r| cell(r, 1)).unwrap_or_default();
+            picture.references.extend(references(&created).map(|(c, t, of)| (name.clone(), c, t, of)));
             picture.checks.extend(checks(&created).map(|(l, r)| (name.clone(), l, r)));
             let columns = columns.iter().map(|r| cell(r, 0)).collect();
             let mut rows = ask(engine, &mut s, &format!("SELECT * FROM `{name}`"))?;
@@ -120,6 +126,8 @@ impl Picture {
         picture.programs.sort();
         picture.conflicts = ask(engine, &mut s, "SELECT * FROM p2pdb.conflicts")?;
         picture.conflicts.sort();
+        picture.voided = ask(engine, &mut s, "SELECT * FROM p2pdb.voided")?;
+        picture.voided.sort();
         Ok(picture)
     }
 
@@ -142,6 +150,9 @@ impl Picture {
         if self.programs != other.programs {
             return Some(format!("stored programs: {:?} and {:?}", self.programs, other.programs));
         }
+        if self.voided != other.voided {
+            return Some(format!("p2pdb.voided: {:?} and {:?}", self.voided, other.voided));
+        }
         (self.conflicts != other.conflicts).then(|| {
             let only = |a: &Rows, b: &Rows| a.iter().filter(|r| !b.contains(r)).cloned().collect::<Rows>();
             format!(
@@ -161,6 +172,17 @@ fn checks(create: &str) -> impl Iterator<Item = (String, String)> {
     create.split("CHECK (").skip(1).filter_map(|rest| {
         let line = rest.lines().next()?.replace(['`', '(', ')', ',', ' '], "");
         line.split_once("<=").map(|(l, r)| (l.to_owned(), r.to_owned()))
+    })
+}
+
+/// The foreign keys in a CREATE TABLE, all of one column: the column, and what it refers to.
+fn references(create: &str) -> impl Iterator<Item = (String, String, String)> {
+    create.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("FOREIGN KEY (`")?;
+        let (column, rest) = rest.split_once("`) REFERENCES `")?;
+        let (table, rest) = rest.split_once("` (`")?;
+        let (of, _) = rest.split_once("`)")?;
+        Some((column.to_owned(), table.to_owned(), of.to_owned()))
     })
 }
 
@@ -189,6 +211,8 @@ pub struct Oracle {
 pub struct Removed {
     /// Transactions in its log that do not count.
     pub void: BTreeSet<u64>,
+    /// All transactions in its log that do not count: block and position.
+    pub all_void: BTreeSet<(String, u64)>,
     /// Nodes that it knows to be removed: what they wrote later may never have come here.
     pub nodes: BTreeSet<usize>,
     /// Transactions in its log that count, if all of it is known.
@@ -282,7 +306,7 @@ impl Oracle {
             }
         }
         if let Some(id) = begun.intersection(&removed.void).next() {
-            let what = format!("n{node} shows transaction {id}, written beyond its author's removal");
+            let what = format!("n{node} shows transaction {id}, which does not count");
             return Err(Failure::new("verdicts", what));
         }
         if let Some(counts) = removed.counts.as_ref().filter(|c| **c != begun) {
@@ -322,6 +346,26 @@ impl Oracle {
             ));
         }
         Ok(begun)
+    }
+
+    /// The node names as void what is void.
+    ///
+    /// # Errors
+    /// What it names too much, or not.
+    pub fn voided(node: usize, picture: &Picture, removed: &Removed) -> Judged {
+        let number = |row: &Vec<Option<String>>| cell(row, 1).parse().unwrap_or(u64::MAX);
+        let named: BTreeSet<_> = picture.voided.iter().map(|r| (cell(r, 0), number(r))).collect();
+        if named == removed.all_void {
+            return Ok(());
+        }
+        let only =
+            |a: &BTreeSet<_>, b: &BTreeSet<_>| a.difference(b).cloned().collect::<Vec<(String, u64)>>();
+        let (wrongly, missing) = (only(&named, &removed.all_void), only(&removed.all_void, &named));
+        let what = format!(
+            "n{node} takes {wrongly:?} for void and {missing:?} not, against its log: {:?}",
+            picture.voided
+        );
+        Err(Failure::new("verdicts", what))
     }
 
     /// The visible rows keep what is promised.

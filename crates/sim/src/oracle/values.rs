@@ -116,7 +116,9 @@ fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec
     let mut rows: BTreeMap<(ObjectId, RowKey), Vec<Deed>> = BTreeMap::new();
     for (b, block) in blocks.iter().enumerate() {
         let body = block.body();
-        for (c, change) in body.transactions().iter().flat_map(|t| t.changes()).enumerate() {
+        let numbered = body.transactions().iter().enumerate();
+        let all = numbered.flat_map(|(t, tx)| tx.changes().iter().map(move |c| (t, c)));
+        for (c, (t, change)) in all.enumerate() {
             match change {
                 Change::Schema(SchemaChange::Put { id, parent, name: Some(name), .. }) => {
                     let table = watched.entry(*parent).or_default();
@@ -131,7 +133,7 @@ fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec
                     let (Some(key), Some(watched)) = (row.key(layout), watched.get(&layout.table())) else {
                         continue;
                     };
-                    let deed = Deed::of((b, c), log.is_void(b), row, layout, watched);
+                    let deed = Deed::of((b, c), log.is_void((b, t)), row, layout, watched);
                     rows.entry((layout.table(), key)).or_default().push(deed);
                 }
                 Change::Schema(_) | Change::Access(_) => {}

@@ -1,0 +1,185 @@
+//! Accounts in a world: who acts for whom, what is granted and taken back, on several nodes at once. Beside them several owners
+//! who remove members, and foreign keys that come and go.
+//!
+//! Worlds that have them have the accounts `u1` and `u2`, which clients work as, `boss`, which may do everything and is not
+//! the realm's first account, and the role `crew`. What they were given in the beginning is in [`setup`]; afterwards root and boss
+//! give and take, here and there, and a node's delegation is withdrawn now and then. Everything in it an oracle judges by a code of
+//! its own (`oracle::verdicts`), so that what is not known there is not written here: boss and root alone give and take, nobody
+//! takes anything from root, and from boss root alone.
+
+use crate::generate::FIRST_MS;
+use crate::plan::{Plan, Step, Timed, Transaction};
+use crate::random::Random;
+
+/// What a client needs for its work.
+const WORK: &str = "SELECT, INSERT, UPDATE, DELETE, EXECUTE";
+/// Accounts that clients work as.
+const WORKERS: [&str; 2] = ["u1", "u2"];
+/// Times that something is given or taken, least and greatest.
+const DEEDS: (u64, u64) = (2, 9);
+
+/// What the founder writes before anybody joins.
+pub fn setup() -> Vec<String> {
+    vec![
+        "CREATE ROLE crew".to_owned(),
+        "CREATE USER u1 IDENTIFIED BY 'a', u2 IDENTIFIED BY 'b', boss IDENTIFIED BY 'c'".to_owned(),
+        "GRANT ALL ON *.* TO boss WITH GRANT OPTION".to_owned(),
+        format!("GRANT {WORK} ON w.* TO u1"),
+        format!("GRANT {WORK} ON w.* TO crew"),
+        "GRANT crew TO u2".to_owned(),
+    ]
+}
+
+/// Adds accounts to a plan.
+pub fn add(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "accounts");
+    plan.accounts = true;
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    let nodes = plan.nodes.len() as u64;
+    for timed in &mut plan.steps {
+        if let Step::Work { transaction, .. } = &mut timed.step
+            && r.percent(55)
+        {
+            transaction.account = Some((*r.pick(&WORKERS)).to_owned());
+        }
+    }
+    let mut steps = Vec::new();
+    let mut say = |at_ms: u64, node: u64, account: Option<&str>, statement: String| {
+        let account = account.map(str::to_owned);
+        let transaction = Transaction { id: 0, statements: vec![statement], rollback: false, account };
+        steps.push(Timed { at_ms, step: Step::Work { node: node as usize, client: 0, transaction } });
+    };
+    for node in 1..nodes {
+        for account in ["u1", "u2", "boss"] {
+            // As soon as it is there; some later, some never.
+            let at_ms = match r.below(10) {
+                0 => continue,
+                1 => r.between(FIRST_MS, end_ms),
+                _ => FIRST_MS.max(plan.nodes[node as usize].joins_ms + 1_000),
+            };
+            say(at_ms, node, None, format!("ALTER USER {account} IDENTIFIED BY 'here'"));
+        }
+    }
+    if r.percent(40) {
+        // What boss takes, and nobody may do any more, comes back.
+        let at_ms = r.between(FIRST_MS, end_ms);
+        let what = *r.pick(&["crew FROM u2", "SELECT, INSERT, UPDATE, DELETE, EXECUTE ON w.* FROM u1"]);
+        say(at_ms, r.below(nodes), Some("boss"), format!("REVOKE {what}"));
+        let statement = "REVOKE ALL PRIVILEGES, GRANT OPTION FROM boss KEEP THROUGH ''";
+        say(at_ms + r.between(0, 6_000), r.below(nodes), None, statement.to_owned());
+    }
+    let mut withdrawn = Vec::new();
+    for _ in 0..r.between(DEEDS.0, DEEDS.1) {
+        let (at_ms, node) = (r.between(FIRST_MS, end_ms), r.below(nodes));
+        if r.percent(20) {
+            let account = (*r.pick(&["u1", "u2", "u1", "boss"])).to_owned();
+            let gone = r.below(nodes) as usize;
+            let step = Step::Withdraw { by: node as usize, account: account.clone(), node: gone };
+            withdrawn.push(Timed { at_ms, step });
+            if r.percent(50) {
+                let later_ms = at_ms + r.between(500, 10_000);
+                say(later_ms, gone as u64, None, format!("ALTER USER {account} IDENTIFIED BY 'again'"));
+            }
+            continue;
+        }
+        let boss = r.percent(50).then_some("boss");
+        let account = *r.pick(&WORKERS);
+        let statement = match r.below(15) {
+            0 | 1 => format!("REVOKE {WORK} ON w.* FROM {account}"),
+            2 | 3 => "REVOKE crew FROM u2".to_owned(),
+            4 => format!("REVOKE {} ON w.* FROM {account}", r.pick(&["INSERT", "UPDATE", "DELETE"])),
+            5 => format!("REVOKE {} ON w.* FROM crew", r.pick(&["INSERT", "UPDATE, DELETE"])),
+            6 => format!("REVOKE {WORK} ON w.* FROM {account} KEEP THROUGH ''"),
+            7 | 8 => format!("GRANT {WORK} ON w.* TO {account}"),
+            9 => format!("GRANT crew TO {account}"),
+            10 => format!("GRANT {WORK} ON w.* TO crew"),
+            11 => {
+                let table = &r.pick(&plan.tables).name;
+                match r.percent(50) {
+                    true => format!("GRANT INSERT, UPDATE ON w.{table} TO {account}"),
+                    false => format!("REVOKE UPDATE ON w.{table} FROM {account}"),
+                }
+            }
+            12 => format!("DROP USER {account}"),
+            _ => {
+                // What boss has taken comes back, or boss itself does.
+                let statement = match r.below(3) {
+                    0 => "GRANT ALL ON *.* TO boss WITH GRANT OPTION",
+                    1 => "REVOKE ALL PRIVILEGES, GRANT OPTION FROM boss",
+                    _ => "REVOKE ALL PRIVILEGES, GRANT OPTION FROM boss KEEP THROUGH ''",
+                };
+                say(at_ms, node, None, statement.to_owned());
+                continue;
+            }
+        };
+        let again = statement.starts_with("DROP USER");
+        say(at_ms, node, boss, statement);
+        if again {
+            let later_ms = at_ms + r.between(100, 5_000);
+            say(later_ms, node, None, format!("CREATE USER {account} IDENTIFIED BY 'new'"));
+            say(later_ms + 100, node, boss, format!("GRANT {WORK} ON w.* TO {account}"));
+        }
+    }
+    plan.steps.append(&mut steps);
+    plan.steps.append(&mut withdrawn);
+    plan.steps.sort_by_key(|t| t.at_ms);
+}
+
+/// Makes some members owners, and lets them remove others, each other too.
+pub fn add_owners(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "owners");
+    let nodes = plan.nodes.len();
+    for member in plan.nodes.iter_mut().skip(1) {
+        member.owner = r.percent(60);
+    }
+    let owners: Vec<usize> = (1..nodes).filter(|n| plan.nodes[*n].owner).collect();
+    for timed in &mut plan.steps {
+        if let Step::Remove { node, by } = &mut timed.step
+            && !owners.is_empty()
+            && r.percent(60)
+        {
+            *by = *r.pick(&owners);
+            if *by == *node {
+                *by = 0;
+            }
+        }
+    }
+    let [one, rest @ ..] = owners.as_slice() else { return };
+    if let Some(two) = rest.last()
+        && r.percent(50)
+    {
+        // Each removes the other, mostly before it hears of it.
+        let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+        let at_ms = r.between(FIRST_MS, end_ms);
+        let later_ms = at_ms + r.below(60);
+        plan.steps.push(Timed { at_ms, step: Step::Remove { node: *one, by: *two } });
+        plan.steps.push(Timed { at_ms: later_ms, step: Step::Remove { node: *two, by: *one } });
+        plan.steps.sort_by_key(|t| t.at_ms);
+    }
+}
+
+/// Lets foreign keys come and go, and NULL in their columns.
+pub fn add_keys(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "keys");
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    let of = |t: &crate::plan::Table| (0..t.references.len()).map(|i| (t.clone(), i)).collect::<Vec<_>>();
+    let keys: Vec<_> = plan.tables.iter().flat_map(of).collect();
+    if keys.is_empty() {
+        return;
+    }
+    for _ in 0..r.between(2, 6) {
+        let (table, i) = r.pick(&keys);
+        let (name, column) = (&table.name, &table.references[*i].column);
+        let statement = match r.below(8) {
+            0..=2 => format!("ALTER TABLE {name} DROP FOREIGN KEY {name}_f{i}"),
+            3..=5 => format!("ALTER TABLE {name} ADD {}", table.foreign_key(*i)),
+            6 => format!("ALTER TABLE {name} MODIFY {column} INT NOT NULL"),
+            _ => format!("ALTER TABLE {name} MODIFY {column} INT"),
+        };
+        let transaction = Transaction { id: 0, statements: vec![statement], rollback: false, account: None };
+        let node = r.below(plan.nodes.len() as u64) as usize;
+        let at_ms = r.between(FIRST_MS, end_ms);
+        plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+    }
+    plan.steps.sort_by_key(|t| t.at_ms);
+}
