@@ -401,7 +401,9 @@ impl World {
                     self.note(format_args!("n{n} bans n{to}: {reason}"));
                     // Who was removed and does not know it insists, and so does who was admitted when newer rules were in force already
                     // to a program that does not know them.
-                    let stranger = (self.removals || self.plan.newer)
+                    // So does one of whom a node does not hear any more, as its disk has failed.
+                    let deaf = self.nodes[&n].disk.has_failed();
+                    let stranger = (self.removals || self.plan.newer || deaf)
                         && self.engine(n).is_some_and(|e| !e.is_member(&peer));
                     let earned = stranger || self.forgers.contains(&to);
                     if !earned && w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
@@ -621,14 +623,18 @@ impl World {
         if was_up { self.start(n) } else { Ok(()) }
     }
 
-    /// What removals did to what this node shows; `all`: every transaction that counts is known.
-    fn removed(&self, n: usize, engine: &Engine, all: bool) -> Result<Removed, Failure> {
+    /// What removals did to what this node shows; `all`: every transaction that counts is known. `None`: it holds a block that it cannot
+    /// serve, as the one that vouches for it waits.
+    fn removed(&self, n: usize, engine: &Engine, all: bool) -> Result<Option<Removed>, Failure> {
         if !self.removals && !self.plan.accounts && !all {
-            return Ok(Removed::default());
+            return Ok(Some(Removed::default()));
         }
         // What is visible may not have been synced yet.
         while engine.step_syncer() {}
         let mut wires = log(engine)?;
+        if (wires.len() as u64) < engine.status().blocks {
+            return Ok(None);
+        }
         wires.truncate(wires.len() - engine.status().kept_blocks as usize);
         let blocks = full(&wires, engine)?;
         let log = Log::read(&blocks)?;
@@ -637,7 +643,7 @@ impl World {
         let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
         // Where a sync has failed, the log holds what readers are not shown.
         let counts = (!self.nodes[&n].disk.has_failed()).then_some(counts);
-        Ok(Removed { void, all_void: log.void(), nodes, counts })
+        Ok(Some(Removed { void, all_void: log.void(), unsure: log.deals(), nodes, counts }))
     }
 
     /// What members other than this node show.
@@ -645,7 +651,7 @@ impl World {
         let mut elsewhere = BTreeSet::new();
         for other in self.members().into_iter().filter(|other| *other != n) {
             let Some(engine) = self.engine(other) else { continue };
-            let Ok(removed) = self.removed(other, &engine, false) else { continue };
+            let Ok(Some(removed)) = self.removed(other, &engine, false) else { continue };
             if let Ok(seen) = self.oracle.observe(other, &engine, false, &removed) {
                 elsewhere.extend(seen);
             }
@@ -682,7 +688,8 @@ impl World {
         if self.disk_failed(n) {
             return Ok(());
         }
-        let seen = self.oracle.observe(n, &engine, false, &removed?);
+        let Some(removed) = removed? else { return Ok(()) };
+        let seen = self.oracle.observe(n, &engine, false, &removed);
         if self.disk_failed(n) {
             return Ok(());
         }
@@ -830,7 +837,12 @@ impl World {
                 continue;
             }
             self.compare(n, &engine)?;
-            let removed = self.removed(n, &engine, true)?;
+            let Some(removed) = self.removed(n, &engine, true)? else {
+                if is_member {
+                    return Err(fails("a member holds what it cannot serve"));
+                }
+                continue;
+            };
             self.oracle.observe(n, &engine, is_member, &removed)?;
             let picture = Picture::take(&engine)?;
             Oracle::constraints(n, &picture, &self.plan.tables)?;

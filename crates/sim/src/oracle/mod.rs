@@ -213,6 +213,8 @@ pub struct Removed {
     pub void: BTreeSet<u64>,
     /// All transactions in its log that do not count: block and position.
     pub all_void: BTreeSet<(String, u64)>,
+    /// Those that only the engine can judge.
+    pub unsure: BTreeSet<(String, u64)>,
     /// Nodes that it knows to be removed: what they wrote later may never have come here.
     pub nodes: BTreeSet<usize>,
     /// Transactions in its log that count, if all of it is known.
@@ -310,8 +312,9 @@ impl Oracle {
             return Err(Failure::new("verdicts", what));
         }
         if let Some(counts) = removed.counts.as_ref().filter(|c| **c != begun) {
-            let differ: Vec<_> = begun.symmetric_difference(counts).collect();
-            let what = format!("n{node} and its log differ in transactions {differ:?}");
+            let (more, less) = (begun.difference(counts), counts.difference(&begun));
+            let (more, less): (Vec<_>, Vec<_>) = (more.collect(), less.collect());
+            let what = format!("n{node} shows transactions {more:?} against its log, and {less:?} not");
             return Err(Failure::new("verdicts", what));
         }
         for row in &tally {
@@ -355,12 +358,14 @@ impl Oracle {
     pub fn voided(node: usize, picture: &Picture, removed: &Removed) -> Judged {
         let number = |row: &Vec<Option<String>>| cell(row, 1).parse().unwrap_or(u64::MAX);
         let named: BTreeSet<_> = picture.voided.iter().map(|r| (cell(r, 0), number(r))).collect();
-        if named == removed.all_void {
+        let sure = |of: &BTreeSet<_>| of.difference(&removed.unsure).cloned().collect::<BTreeSet<_>>();
+        let (named, void) = (sure(&named), sure(&removed.all_void));
+        if named == void {
             return Ok(());
         }
         let only =
             |a: &BTreeSet<_>, b: &BTreeSet<_>| a.difference(b).cloned().collect::<Vec<(String, u64)>>();
-        let (wrongly, missing) = (only(&named, &removed.all_void), only(&removed.all_void, &named));
+        let (wrongly, missing) = (only(&named, &void), only(&void, &named));
         let what = format!(
             "n{node} takes {wrongly:?} for void and {missing:?} not, against its log: {:?}",
             picture.voided

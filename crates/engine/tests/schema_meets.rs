@@ -1,0 +1,128 @@
+//! Changes of the schema, and of whole tables, that meet rows which were written elsewhere meanwhile.
+
+mod support;
+
+use p2pdb_model::Change;
+use support::{Node, both, converge, two, verified};
+
+const CONFLICTS: &str = "SELECT `table`, row_key, rule FROM p2pdb.conflicts ORDER BY `table`, row_key, rule";
+const NONE: [&str; 0] = [];
+
+fn till() -> (Node, Node) {
+    two("CREATE TABLE till (id INT PRIMARY KEY, stock INT); INSERT INTO till VALUES (1, 10), (2, 20)")
+}
+
+#[test]
+fn truncate_removes_the_rows_that_it_saw_and_no_others() {
+    let (a, b) = till();
+    a.session().run("TRUNCATE TABLE shop.till");
+    b.session().run("UPDATE shop.till SET stock = 21 WHERE id = 2; INSERT INTO shop.till VALUES (3, 30)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.till ORDER BY id"), ["2|21", "3|30"]);
+    assert_eq!(both(&a, &b, CONFLICTS), ["till|2|concurrent delete"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_name_that_was_given_up_and_taken_again_means_another_table() {
+    let (a, b) = till();
+    a.session().run(
+        "RENAME TABLE shop.till TO shop.old; CREATE TABLE shop.till (id INT PRIMARY KEY, x VARCHAR(9)); \
+         INSERT INTO shop.till VALUES (1, 'new')",
+    );
+    b.session().run("UPDATE shop.till SET stock = 11 WHERE id = 1; INSERT INTO shop.till VALUES (3, 30)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.old ORDER BY id"), ["1|11", "2|20", "3|30"]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.till"), ["1|new"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_column_name_that_was_given_up_and_taken_again_means_another_column() {
+    let (a, b) = till();
+    a.session().run("ALTER TABLE shop.till RENAME COLUMN stock TO was");
+    a.session().run("ALTER TABLE shop.till ADD COLUMN stock INT DEFAULT 7");
+    b.session().run("UPDATE shop.till SET stock = 11 WHERE id = 1; INSERT INTO shop.till VALUES (3, 30)");
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT id, was, stock FROM shop.till ORDER BY id"),
+        ["1|11|7", "2|20|7", "3|30|7"]
+    );
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+/// The unique clash takes a row out on which others hang, in the same table.
+#[test]
+fn a_unique_clash_in_a_table_that_refers_to_itself_takes_whole_branches_out_and_back() {
+    let (a, b) = two("CREATE TABLE person (id INT PRIMARY KEY, mail VARCHAR(9) UNIQUE, boss INT, \
+             FOREIGN KEY (boss) REFERENCES person (id) ON DELETE CASCADE); \
+         INSERT INTO person VALUES (1, 'root', NULL)");
+    b.session().run("INSERT INTO shop.person VALUES (2, 'x', 1)");
+    a.clock.advance_ms(5_000);
+    // A ring of two beside the branch: they hold each other, but not what is displaced.
+    a.session().run(
+        "INSERT INTO shop.person VALUES (3, 'x', 1), (4, 'd', 3), (5, 'e', 4), (6, 'f', NULL); \
+         INSERT INTO shop.person VALUES (7, 'g', 6); UPDATE shop.person SET boss = 7 WHERE id = 6",
+    );
+    converge(&[&a, &b]);
+    let people = "SELECT id FROM shop.person ORDER BY id";
+    assert_eq!(both(&a, &b, people), ["1", "2", "6", "7"]);
+    let waiting = ["person|3|unique", "person|4|reference", "person|5|reference"];
+    assert_eq!(both(&a, &b, CONFLICTS), waiting);
+    verified(&[&a, &b]);
+    b.session().run("UPDATE shop.person SET mail = 'y' WHERE id = 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, people), ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_narrower_type_puts_what_it_cannot_hold_aside_whole() {
+    let (a, b) = two(
+        "CREATE TABLE word (id INT PRIMARY KEY, w VARCHAR(20), n INT); INSERT INTO word VALUES (1, 'abc', 5)",
+    );
+    a.session().run("ALTER TABLE shop.word MODIFY w VARCHAR(3), MODIFY n TINYINT UNSIGNED");
+    b.session().run("INSERT INTO shop.word VALUES (2, 'wide', 1), (3, 'ok', 300), (4, 'fit', 255)");
+    converge(&[&a, &b]);
+    let words = "SELECT id, w, n FROM shop.word ORDER BY id";
+    assert_eq!(both(&a, &b, words), ["1|abc|5", "4|fit|255"]);
+    assert_eq!(both(&a, &b, CONFLICTS), ["word|2|type", "word|3|type"]);
+    verified(&[&a, &b]);
+    b.session().run("ALTER TABLE shop.word MODIFY w VARCHAR(20), MODIFY n INT");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, words), ["1|abc|5", "2|wide|1", "3|ok|300", "4|fit|255"]);
+    verified(&[&a, &b]);
+}
+
+/// The changes of rows in everything that `from` holds and `to` does not.
+fn rows_written(from: &Node, to: &Node) -> usize {
+    let realm = from.engine.realm();
+    let blocks = to.missing_from(from).into_iter().map(|r| {
+        let block = r.block.verify(&realm).expect("a good signature");
+        block.with_bodies(r.bodies).expect("its bodies")
+    });
+    let rows = |b: &p2pdb_block::FullBlock| {
+        let changes = b.body().transactions().iter().flat_map(|t| t.changes());
+        changes.filter(|c| matches!(c, Change::Row(_))).count()
+    };
+    blocks.map(|b| rows(&b)).sum()
+}
+
+#[test]
+fn changes_of_the_schema_write_no_row_to_the_log() {
+    let (a, b) = till();
+    a.session().run(
+        "ALTER TABLE shop.till ADD COLUMN note VARCHAR(9) DEFAULT 'x', ADD COLUMN n INT NOT NULL DEFAULT 3; \
+         ALTER TABLE shop.till MODIFY stock VARCHAR(20); ALTER TABLE shop.till RENAME COLUMN stock TO s; \
+         CREATE UNIQUE INDEX u ON shop.till (s); ALTER TABLE shop.till DROP COLUMN note",
+    );
+    assert_eq!(rows_written(&a, &b), 0);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, s, n FROM shop.till ORDER BY id"), ["1|10|3", "2|20|3"]);
+    a.session().run("INSERT INTO shop.till VALUES (3, 'z', 4)");
+    assert_eq!(rows_written(&a, &b), 1, "and a row is one");
+    verified(&[&a, &b]);
+}
