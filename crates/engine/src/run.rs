@@ -6,6 +6,7 @@ use std::sync::Arc;
 use p2pdb_model::{Catalog, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, Context};
+use p2pdb_sql::explain::{Explain, Step};
 use p2pdb_sql::field::Field;
 use p2pdb_sql::plan::{Coerce, OutTarget, Query, Slot};
 use p2pdb_sql::session::UserVariable;
@@ -174,6 +175,9 @@ pub(crate) fn rows(
             if !q.into.is_empty() {
                 return into_variables(on, core, q, &values);
             }
+            if let Some(explain) = &q.explain {
+                return explained(on, core, q, explain, &values, fields, sink);
+            }
             sink.columns(fields)?;
             let n = fields.len();
             let mut sent = 0u64;
@@ -208,6 +212,50 @@ pub(crate) fn rows(
             Ok(Outcome { affected: 0, has_rows: true, ..Outcome::default() })
         },
     )
+}
+
+/// EXPLAIN: SQLite's plan, as MySQL would show one.
+fn explained(
+    on: &RunOn<'_>,
+    core: &mut Core,
+    q: &Query,
+    explain: &Explain,
+    values: &[Value],
+    fields: &[Field],
+    sink: &mut dyn Sink,
+) -> Result<Outcome, SqlError> {
+    let mut steps = Vec::new();
+    let read = on.connection.query(&q.sql, values, |row| {
+        let detail = match row.get(3)? {
+            ValueRef::Text(t) => t.to_owned(),
+            _ => String::new(),
+        };
+        steps.push(Step { id: row.int(0)?, parent: row.int(1)?, detail });
+        Ok(NEXT)
+    });
+    read.map_err(|e| failed(&e, core))?;
+    let mut measured = None;
+    if let Some(sql) = &explain.analyzed {
+        let mut rows = 0u64;
+        let begun = on.inner.clock.now_us();
+        let query = || {
+            on.connection.query(sql, values, |_| {
+                rows += 1;
+                Ok(NEXT)
+            })
+        };
+        let run = lend(q.functions.then(|| on.catalog.clone()), core, on.connection, query);
+        run.map_err(|e| failed(&e, core))?;
+        measured = Some((on.inner.clock.now_us().saturating_sub(begun), rows));
+    }
+    sink.columns(fields)?;
+    for row in explain.rows(&steps, measured) {
+        let row: Vec<ValueRef<'_>> = row.iter().map(ValueRef::from).collect();
+        if sink.row(fields, &row).is_break() {
+            break;
+        }
+    }
+    Ok(Outcome { has_rows: true, ..Outcome::default() })
 }
 
 /// SELECT … INTO: the one row goes to user variables.

@@ -117,6 +117,57 @@ fn a_comment_alone_is_a_statement_that_does_nothing() {
 }
 
 #[test]
+fn explain_shows_how_a_statement_would_run_and_runs_only_what_is_analyzed() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (id INT PRIMARY KEY, a INT, KEY k (a)); CREATE TABLE u (id INT PRIMARY KEY)");
+    s.run("INSERT INTO t VALUES (1, 10), (2, 20)");
+    for (sql, want) in [
+        (
+            "EXPLAIN SELECT * FROM t AS x WHERE a = 1",
+            &["1|SIMPLE|x|NULL|ref|k|k|NULL|NULL|NULL|NULL|Using index"][..],
+        ),
+        (
+            "EXPLAIN SELECT a FROM t ORDER BY a",
+            &["1|SIMPLE|t|NULL|index|k|k|NULL|NULL|NULL|NULL|Using index"],
+        ),
+        ("EXPLAIN SELECT 1", &["1|SIMPLE|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|No tables used"]),
+        (
+            "EXPLAIN SELECT * FROM u STRAIGHT_JOIN t ON t.id = u.id ORDER BY t.a + 1",
+            &[
+                "1|SIMPLE|u|NULL|ALL|NULL|NULL|NULL|NULL|NULL|NULL|Using filesort",
+                "1|SIMPLE|t|NULL|eq_ref|PRIMARY|PRIMARY|NULL|NULL|NULL|NULL|NULL",
+            ],
+        ),
+        (
+            "EXPLAIN UPDATE t SET a = 5 WHERE id = 1",
+            &["1|UPDATE|t|NULL|eq_ref|PRIMARY|PRIMARY|NULL|NULL|NULL|NULL|NULL"],
+        ),
+        ("EXPLAIN DELETE FROM t WHERE a > 1", &["1|DELETE|t|NULL|range|k|k|NULL|NULL|NULL|NULL|NULL"]),
+        ("EXPLAIN INSERT INTO t VALUES (3, 3)", &["1|INSERT|t|NULL|ALL|NULL|NULL|NULL|NULL|NULL|NULL|NULL"]),
+        (
+            "EXPLAIN REPLACE INTO u SELECT id FROM t WHERE a = 10",
+            &[
+                "1|REPLACE|u|NULL|ALL|NULL|NULL|NULL|NULL|NULL|NULL|NULL",
+                "1|SIMPLE|t|NULL|ref|k|k|NULL|NULL|NULL|NULL|Using index",
+            ],
+        ),
+        (
+            "EXPLAIN FORMAT=TREE DELETE FROM t WHERE a = 1",
+            &["-> Delete from t\n    -> Index lookup on t using k (a=?)\n"],
+        ),
+    ] {
+        assert_eq!(s.rows(sql), want, "{sql}");
+    }
+    assert!(s.rows("EXPLAIN FORMAT=JSON SELECT * FROM t")[0].contains("\"query_block\""));
+    assert!(s.rows("EXPLAIN ANALYZE SELECT * FROM t WHERE a >= 10")[0].contains(" rows=2 loops=1)"));
+    assert_eq!(s.rows("SELECT * FROM t ORDER BY id"), ["1|10", "2|20"], "nothing was written");
+    assert_eq!(s.error("EXPLAIN FORMAT=NOSUCH SELECT 1"), 1791);
+    assert_eq!(s.error("EXPLAIN ANALYZE DELETE FROM t"), 1235);
+    assert_eq!(s.error("EXPLAIN UPDATE nosuch SET a = 1"), 1146);
+}
+
+#[test]
 fn a_transaction_that_takes_no_writes_says_so() {
     let node = Node::begin(1);
     let mut s = node.session();

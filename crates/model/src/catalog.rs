@@ -95,6 +95,8 @@ pub struct Table {
     pub checks: Vec<Check>,
     /// Its triggers, in the order in which those of one time and event fire.
     pub triggers: Vec<Arc<Trigger>>,
+    /// When it was named, milliseconds since the Unix epoch; 0 for a temporary table.
+    pub created_ms: u64,
 }
 
 /// A column.
@@ -158,6 +160,8 @@ pub struct View {
     pub name: String,
     /// Its definition.
     pub def: ViewDef,
+    /// When it was named, milliseconds since the Unix epoch.
+    pub created_ms: u64,
 }
 
 /// A stored procedure or function.
@@ -406,14 +410,15 @@ impl Catalog {
                         let parts = children.remove(&o.id).unwrap_or_default();
                         let name = names.claim(o.name, o.id, false);
                         let table = Table::build(o.id, db.name.clone(), name, def, parts, &mut trigger_names);
-                        let table = Arc::new(table);
+                        let table = Arc::new(Table { created_ms: o.named.stamp.millis(), ..table });
                         catalog.tables.insert(o.id, table.clone());
                         db.tables.insert(table.name.clone(), table);
                     }
                     Definition::View(def) => {
                         let name = names.claim(o.name, o.id, false);
                         let database = db.name.clone();
-                        let view = View { id: o.id, database, name: name.clone(), def };
+                        let created_ms = o.named.stamp.millis();
+                        let view = View { id: o.id, database, name: name.clone(), def, created_ms };
                         db.views.insert(name, Arc::new(view));
                     }
                     Definition::Routine(def) => {
@@ -597,7 +602,7 @@ impl Catalog {
 impl Table {
     pub(crate) fn empty(id: ObjectId, database: String, name: String, def: TableDef) -> Self {
         let (columns, indexes, foreign_keys, checks, triggers) = Default::default();
-        Table { id, database, name, def, columns, indexes, foreign_keys, checks, triggers }
+        Table { id, database, name, def, columns, indexes, foreign_keys, checks, triggers, created_ms: 0 }
     }
 
     fn build(

@@ -15,6 +15,7 @@ pub mod ddl;
 pub mod dml;
 pub mod error;
 pub mod execute;
+pub mod explain;
 pub mod field;
 pub mod front;
 pub mod functions;

@@ -243,6 +243,8 @@ pub struct Query {
     pub into: Vec<(OutTarget, crate::field::FieldType)>,
     /// SQLite calls stored functions while it runs.
     pub functions: bool,
+    /// Its rows are SQLite's plan of a statement, to be shown like this.
+    pub explain: Option<Arc<crate::explain::Explain>>,
 }
 
 /// What a statement reads.

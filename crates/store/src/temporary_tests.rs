@@ -51,6 +51,7 @@ fn table(keys: bool) -> Table {
         foreign_keys: Vec::new(),
         checks: Vec::new(),
         triggers: Vec::new(),
+        created_ms: 0,
     }
 }
 

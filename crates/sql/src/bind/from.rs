@@ -254,6 +254,7 @@ impl Binder<'_> {
                     coercibility: coercibility::COLUMN,
                 });
                 let columns = columns.collect();
+                self.note_alias(&sql_alias, &shown, None);
                 s.relations.push(Rc::new(Relation::derived(&shown, None, &sql_alias, columns)));
                 return Ok(format!("{} AS {sql_alias}", cte.sql));
             }
@@ -279,6 +280,7 @@ impl Binder<'_> {
             }
             let sql_alias = self.alias('a');
             let shown = shown.unwrap_or_else(|| v.name.to_string());
+            self.note_alias(&sql_alias, &shown, None);
             let slot = Slot { source: Source::Virtual(v.source_name(), Vec::new()), coerce: Coerce::None };
             let parameter = self.parameter(slot);
             let mut outputs = Vec::new();
@@ -320,6 +322,7 @@ impl Binder<'_> {
         self.read_table(found.id);
         let sql_alias = self.alias('a');
         let shown = shown.unwrap_or_else(|| found.name.clone());
+        self.note_alias(&sql_alias, &shown, Some(found.id));
         s.relations.push(Rc::new(self.relation(&found, &shown, &sql_alias)));
         Ok(format!("{} AS {sql_alias}", found.physical()))
     }
@@ -345,6 +348,9 @@ impl Binder<'_> {
         };
         let sql = found.map(|(writable, condition)| {
             written.push((sql_alias.clone(), view.clone()));
+            let table = Some(writable.table.id);
+            self.note_alias(&sql_alias, shown, table);
+            self.note_alias(&inner, shown, table);
             s.relations.push(Rc::new(writable.relation));
             let condition = condition.map(|c| format!(" WHERE {c}")).unwrap_or_default();
             let physical = writable.table.physical();

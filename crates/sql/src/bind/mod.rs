@@ -306,6 +306,13 @@ impl<'a> Binder<'a> {
         self.session.sql_mode
     }
 
+    /// Notes what a table is called in the SQLite text.
+    pub(crate) fn note_alias(&self, sql: &str, shown: &str, table: Option<p2pdb_model::ObjectId>) {
+        if let Some(text) = self.text {
+            text.alias(sql, shown, table);
+        }
+    }
+
     /// A fresh SQLite alias with this first letter.
     pub fn alias(&mut self, letter: char) -> String {
         self.aliases += 1;

@@ -242,6 +242,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         short,
         found_rows,
         into: Vec::new(),
+        explain: None,
     });
     Ok(Plan { fields: Arc::from(q.columns), notes: done.notes, earlier_warnings, ..Plan::new(query) })
 }

@@ -195,7 +195,13 @@ fn put(
     };
     let id = old.map_or_else(|| cx.catalog.new_id(ObjectKind::View, parent, name), |v| v.id);
     if check_option != "NONE" {
-        let view = View { id, name: name.to_owned(), database: database.to_owned(), def: definition.clone() };
+        let view = View {
+            id,
+            name: name.to_owned(),
+            database: database.to_owned(),
+            def: definition.clone(),
+            created_ms: 0,
+        };
         let mut b = Binder::without_text(cx.catalog, cx.session);
         if head.temptable || b.writable(&view, name, name)?.is_none() {
             let message = format!("CHECK OPTION on non-updatable view '{database}.{name}'");

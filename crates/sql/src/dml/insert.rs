@@ -463,6 +463,7 @@ fn select(
         short: false,
         found_rows: None,
         into: Vec::new(),
+        explain: None,
     };
     let (types, coerce) = made.into_iter().unzip();
     let rows = InsertRows::Select { query: Box::new(query), types, coerce, values };

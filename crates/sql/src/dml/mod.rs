@@ -66,7 +66,10 @@ impl Written {
             needs.reads_view(view);
         }
         match &self.view {
-            None => Ok((b.written_relation(&self.table, alias, sql_alias), None)),
+            None => {
+                b.note_alias(sql_alias, alias, Some(self.table.id));
+                Ok((b.written_relation(&self.table, alias, sql_alias), None))
+            }
             Some(view) => match b.writable(view, alias, sql_alias)? {
                 Some(w) => Ok((w.relation, w.condition)),
                 None => Err(not_updatable(&view.name, "UPDATE")),

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
+use p2pdb_model::ids::ObjectId;
 use sqlparser::tokenizer::{Location, Span, Token};
 
+use crate::explain::Alias;
 use crate::needs::Recorder;
 
 use super::literal::{Literal, LiteralKind};
@@ -27,6 +29,7 @@ pub struct Source<'a> {
     pinned: RefCell<BTreeSet<usize>>,
     /// What the statement needs to be granted.
     pub needs: Recorder,
+    aliases: RefCell<Option<Vec<Alias>>>,
 }
 
 impl<'a> Source<'a> {
@@ -66,6 +69,23 @@ impl<'a> Source<'a> {
             index,
             ..Source::default()
         }
+    }
+
+    /// The names that tables get from now on are asked for by [`Source::take_aliases`].
+    pub fn note_aliases(&self) {
+        *self.aliases.borrow_mut() = Some(Vec::new());
+    }
+
+    /// A table got a name in the SQLite text.
+    pub fn alias(&self, sql: &str, shown: &str, table: Option<ObjectId>) {
+        if let Some(aliases) = &mut *self.aliases.borrow_mut() {
+            aliases.push(Alias { sql: sql.to_owned(), shown: shown.to_owned(), table });
+        }
+    }
+
+    /// The names that tables got.
+    pub fn take_aliases(&self) -> Vec<Alias> {
+        self.aliases.take().unwrap_or_default()
     }
 
     fn at(&self, location: Location) -> Option<usize> {

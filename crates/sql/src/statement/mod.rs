@@ -17,10 +17,14 @@ use sqlparser::tokenizer::Token;
 use crate::ddl;
 use crate::dml;
 use crate::error::SqlError;
+use crate::explain::{Explain, Format};
 use crate::field::Field;
 use crate::front::Source;
 use crate::front::dialect::P2pdbDialect;
-use crate::plan::{Note, NoteLevel, Plan, PlanKind, SessionCommand};
+use crate::plan::{
+    Coerce, InsertMode, InsertRows, ModifyStep, Note, NoteLevel, Plan, PlanKind, ReadSet, SessionCommand,
+    Slot,
+};
 use crate::session::{SessionState, SqlMode};
 
 pub(crate) mod calls;
@@ -126,38 +130,95 @@ fn query(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     crate::bind::statement::compile(c.parser(), cx)
 }
 
-/// EXPLAIN of a table, or of a query: SQLite's own EXPLAIN QUERY PLAN under its own column names, because its steps are
-/// not MySQL's and a made-up `possible_keys` would be a lie.
+/// EXPLAIN of a table, or of a statement: SQLite's own plan of it, in MySQL's columns ([`crate::explain`]).
 fn explain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
     c.skip();
-    if c.eat("analyze") {
-        return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
-    }
+    let analyze = c.eat("analyze");
+    let mut format = if analyze { Format::Tree } else { Format::Traditional };
     if c.eat("format") {
         c.expect_token(&Token::Eq)?;
-        let format = c.word_or_string()?;
-        if !format.eq_ignore_ascii_case("traditional") {
-            return Err(SqlError::unsupported(format!("EXPLAIN FORMAT={}", format.to_uppercase())));
-        }
+        let name = c.word_or_string()?;
+        format = match name.to_ascii_lowercase().as_str() {
+            "traditional" => Format::Traditional,
+            "tree" => Format::Tree,
+            "json" => Format::Json,
+            _ => {
+                return Err(SqlError::new(1791, "HY000", format!("Unknown EXPLAIN format name: '{name}'")));
+            }
+        };
     } else {
         c.eat_one(&["extended", "partitions"]);
     }
-    if ["insert", "replace", "update", "delete"].iter().any(|w| c.is(w)) {
-        return Err(SqlError::unsupported("EXPLAIN of a statement that writes"));
+    if analyze && format != Format::Tree {
+        let name = if format == Format::Json { "JSON" } else { "TRADITIONAL" };
+        return Err(SqlError::unsupported(format!("EXPLAIN ANALYZE with {name} format")));
     }
-    if !["select", "with", "values"].iter().any(|w| c.is(w)) && c.token(0) != &Token::LParen {
-        c.eat("table");
-        return show::describe(c, cx);
+    if c.eat("for connection") {
+        return Err(SqlError::unsupported("EXPLAIN FOR CONNECTION"));
     }
-    let Plan { kind: PlanKind::Query(query), .. } = query(c, cx)? else {
-        return Err(c.error());
+    cx.source.note_aliases();
+    let plan = match ["insert", "replace", "update", "delete"].into_iter().find(|w| c.is(w)) {
+        Some("insert" | "replace") => dml::insert(c, cx)?,
+        Some("update") => dml::update(c, cx)?,
+        Some(_) => dml::delete(c, cx)?,
+        None if c.is("select") || c.is("with") || c.is("values") || c.token(0) == &Token::LParen => {
+            query(c, cx)?
+        }
+        None => {
+            c.eat("table");
+            return show::describe(c, cx);
+        }
     };
-    let int = |name: &str| Field::expression(name, crate::virtuals::Ty::Int.field());
-    let detail = Field::expression("detail", crate::virtuals::Ty::Long.field());
-    let fields = vec![int("id"), int("parent"), int("notused"), detail];
-    let query =
-        crate::plan::Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), found_rows: None, ..query };
-    Ok(Plan { fields: Arc::from(fields), ..Plan::new(PlanKind::Query(query)) })
+    let nothing = || "SELECT 1".to_owned();
+    let mut reads = ReadSet::default();
+    let (sql, slots, writes, apart) = match plan.kind {
+        PlanKind::Query(q) => {
+            reads = q.reads;
+            (q.sql, q.slots, None, false)
+        }
+        PlanKind::Insert(insert) => {
+            let verb = if insert.mode == InsertMode::Replace { "REPLACE" } else { "INSERT" };
+            let (sql, slots) = match insert.rows {
+                InsertRows::Select { query, values: false, .. } => (query.sql, query.slots),
+                _ => (nothing(), Vec::new()),
+            };
+            (sql, slots, Some((verb, vec![insert.table])), true)
+        }
+        PlanKind::Modify(modify) => {
+            let verb = if modify.update { "UPDATE" } else { "DELETE" };
+            let mut tables: Vec<_> = modify.steps.iter().map(|s| s.table).collect();
+            tables.dedup();
+            let first = modify.steps.into_iter().next();
+            let (sql, slots) = match first {
+                Some(ModifyStep { collect: Some((sql, slots)), .. } | ModifyStep { sql, slots, .. }) => {
+                    (sql, slots)
+                }
+                None => (nothing(), Vec::new()),
+            };
+            (sql, slots, Some((verb, tables)), false)
+        }
+        _ => return Err(c.error()),
+    };
+    if analyze && writes.is_some() {
+        return Err(SqlError::unsupported("EXPLAIN ANALYZE of a statement that writes"));
+    }
+    let mut explain = Explain::new(format, cx.catalog, cx.source.take_aliases(), writes, apart);
+    explain.analyzed = analyze.then(|| sql.clone());
+    // The plan by itself does not depend on values, and reads nothing.
+    let unknown = Slot { source: crate::plan::Source::Const(p2pdb_model::Value::Null), coerce: Coerce::None };
+    let query = crate::plan::Query {
+        functions: analyze && crate::plan::calls_functions(&sql),
+        sql: format!("EXPLAIN QUERY PLAN {sql}"),
+        slots: if analyze { slots } else { vec![unknown; slots.len()] },
+        reads: if analyze { reads } else { ReadSet::default() },
+        locking: None,
+        short: false,
+        found_rows: None,
+        into: Vec::new(),
+        explain: Some(Arc::new(explain)),
+    };
+    let calls = if analyze { plan.calls } else { Vec::new() };
+    Ok(Plan { fields: Arc::from(Explain::fields(format)), calls, ..Plan::new(PlanKind::Query(query)) })
 }
 
 /// The result columns of a view, found by compiling its SELECT.

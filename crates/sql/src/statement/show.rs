@@ -324,6 +324,7 @@ pub(super) fn direct(_: &Context<'_>, show: Show) -> Result<Plan, SqlError> {
         short: false,
         found_rows: None,
         into: Vec::new(),
+        explain: None,
         functions: false,
     };
     Ok(Plan { fields: Arc::from(table.fields()), ..Plan::new(PlanKind::Query(query)) })

@@ -253,6 +253,12 @@ pub(crate) fn maybe(t: Option<impl Into<String>>) -> Value {
     t.map_or(Value::Null, |t| Value::Text(t.into()))
 }
 
+/// A time in UTC, as a TIMESTAMP is stored.
+pub(crate) fn stamp(unix_ms: u64) -> Value {
+    let utc_us = i64::try_from(unix_ms.saturating_mul(1000)).unwrap_or(0);
+    Value::Int(p2pdb_model::temporal::DateTime::from_unix_us(utc_us).truncated(0).pack())
+}
+
 /// A count as a value (above 2^63-1 the greatest).
 pub(crate) fn count(n: u64) -> Value {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))

@@ -9,7 +9,7 @@ use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::{Collation, SqlType};
 
 use super::Ty::{Count, Enum, Int, Long, Set, Stamp, Text, UInt};
-use super::{Col, Cx, Row, count, information, maybe, text};
+use super::{Col, Cx, Row, count, information, maybe, stamp, text};
 use crate::error::SqlError;
 use crate::routine;
 use crate::schema_text::{self, quote};
@@ -134,12 +134,6 @@ pub(super) const TRIGGERS: &[Col] = &[
 
 fn kind_name(kind: ObjectKind) -> &'static str {
     if kind == ObjectKind::Function { "FUNCTION" } else { "PROCEDURE" }
-}
-
-/// In UTC, as a TIMESTAMP is stored.
-fn stamp(unix_ms: u64) -> Value {
-    let utc_us = i64::try_from(unix_ms.saturating_mul(1000)).unwrap_or(0);
-    Value::Int(DateTime::from_unix_us(utc_us).truncated(0).pack())
 }
 
 fn when(cx: &Cx<'_>, unix_ms: u64) -> Value {

@@ -18,7 +18,7 @@ use crate::plan::NoteLevel;
 use crate::schema_text;
 use crate::variables;
 
-use Ty::{Int, Long, Short, Text, UInt, When};
+use Ty::{Int, Long, Short, Stamp, Text, UInt, When};
 
 /// What is shown: a word and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -163,7 +163,7 @@ fn columns(s: &Show) -> Option<Vec<(String, Ty)>> {
             ("Index_length", UInt),
             ("Data_free", UInt),
             ("Auto_increment", UInt),
-            ("Create_time", When),
+            ("Create_time", Stamp),
             ("Update_time", When),
             ("Check_time", When),
             ("Collation", Text(64)),
@@ -475,7 +475,7 @@ fn table_status(cx: &Cx<'_>, s: &Show) -> Vec<Row> {
     let named = |name: &str, status: Row| [vec![text(name)], status].concat();
     if let Some(db) = cx.catalog.database(s.arg(0)) {
         all.extend(db.tables().map(|t| named(&t.name, information::table_status(cx, t))));
-        all.extend(db.views().map(|v| named(&v.name, information::view_status())));
+        all.extend(db.views().map(|v| named(&v.name, information::view_status(v))));
     }
     for name in super::tables(s.arg(0)) {
         let mut status = vec![Null; 16];

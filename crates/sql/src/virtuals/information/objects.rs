@@ -80,7 +80,7 @@ pub(in crate::virtuals) fn table_status(cx: &Cx<'_>, t: &Table) -> Row {
         count(0),
         count(0),
         next.unwrap_or_default(),
-        Null,
+        created(t.created_ms),
         Null,
         Null,
         text(t.def.collation.name()),
@@ -90,9 +90,16 @@ pub(in crate::virtuals) fn table_status(cx: &Cx<'_>, t: &Table) -> Row {
     ]
 }
 
-/// The same for a view (SHOW TABLE STATUS: all NULL but the comment).
-pub(in crate::virtuals) fn view_status() -> Row {
+/// CREATE_TIME; NULL of what nobody has named.
+fn created(unix_ms: u64) -> Value {
+    if unix_ms == 0 { Null } else { virtuals::stamp(unix_ms) }
+}
+
+/// The same for a view (SHOW TABLE STATUS: all NULL but the time and the comment).
+pub(in crate::virtuals) fn view_status(v: &View) -> Row {
+    const CREATE_TIME: usize = 10;
     let mut row = vec![Null; 16];
+    row[CREATE_TIME] = created(v.created_ms);
     row.push(text("VIEW"));
     row
 }
@@ -105,7 +112,7 @@ pub(super) fn tables(cx: &Cx<'_>) -> Vec<Row> {
             all.push([head(&db.name, &t.name, "BASE TABLE"), table_status(cx, t)].concat());
         }
         for v in db.views() {
-            all.push([head(&db.name, &v.name, "VIEW"), view_status()].concat());
+            all.push([head(&db.name, &v.name, "VIEW"), view_status(v)].concat());
         }
     }
     for db in virtuals::DATABASES {
