@@ -99,12 +99,12 @@ mod tests {
             set(&dir, &logins, ROOT, good, address).expect("set");
             let file = ClientFile::read(&dir).expect("read").expect("there");
             assert_eq!((file.password.as_str(), file.port), (good, 3307));
-            assert!(logins.check(ROOT, good.as_bytes()));
+            assert!(logins.check(ROOT, None, good.as_bytes()));
         }
         for bad in ["", "a\nb", &"x".repeat(BYTES_MAX + 1)] {
             assert!(set(&dir, &logins, ROOT, bad, address).is_err(), "{bad:?}");
         }
-        assert!(logins.check(ROOT, "päss".as_bytes()));
+        assert!(logins.check(ROOT, None, "päss".as_bytes()));
         let error = set(&dir, &logins, "nobody", "x", address).expect_err("no login").to_string();
         assert!(error.contains("'nobody'") && error.contains("root"), "{error}");
     }

@@ -241,7 +241,7 @@ impl Access {
         if realm.contains(Privileges::ALL) {
             return Ok(());
         }
-        self.granted(account, &self.needs(layouts, changes, at), at)
+        self.granted(account, &self.needs(account, layouts, changes, at), at)
     }
 
     /// Whoever gives or takes these rights has them, with GRANT OPTION, there or above.

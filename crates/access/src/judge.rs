@@ -324,7 +324,10 @@ impl Access {
             }
             AccessChange::RenameAccount { account, .. } => manages(*account),
             AccessChange::AddKey { account, .. } => {
-                own_or_managed(*account)?;
+                // A key opens all that the account will ever get: who may not grant that may not add one.
+                if *account != tx.account {
+                    require(self.has_all(tx.account, at), Reason::NotGranted)?;
+                }
                 require(!self.existing(*account, at)?.is_role, Reason::RoleActs)
             }
             AccessChange::DropKey { account, .. } | AccessChange::Undelegate { account, .. } => {

@@ -50,6 +50,6 @@ mod view;
 pub use fold::{Access, Flip, Horizon, Judged, Rejudge, Site};
 pub use ids::{Deal, IdState, SPLIT};
 pub use keys::{GenesisSpec, admission_signature, delegation, genesis_changes};
-pub use needs::Columns;
+pub use needs::{Columns, definer};
 pub use reason::{Reason, Verdict};
 pub use view::{AccountView, Asker, GrantsView, MemberView, RoleView, TicketView};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
-use p2pdb_model::{Change, Privileges};
+use p2pdb_model::schema::Definition;
+use p2pdb_model::{AccountId, Change, Privileges};
 
 use crate::fold::Access;
 use crate::homes::{self, Home};
@@ -49,7 +50,13 @@ const ALTER_OR_INDEX: Privileges = Privileges(Privileges::ALTER.0 | Privileges::
 
 impl Access {
     /// What these changes need; each once. A layout's index is the body's.
-    pub(crate) fn needs(&self, layouts: &[Layout], changes: &[Change], at: &At<'_>) -> Vec<Need> {
+    pub(crate) fn needs(
+        &self,
+        account: AccountId,
+        layouts: &[Layout],
+        changes: &[Change],
+        at: &At<'_>,
+    ) -> Vec<Need> {
         let mut rows: Vec<(usize, u8)> = Vec::new();
         let mut out: Vec<Need> = Vec::new();
         let mut made: HashMap<ObjectId, Home> = HashMap::new();
@@ -67,10 +74,11 @@ impl Access {
                     }
                 }
                 Change::Schema(schema) => {
-                    if let Some(moves) = self.moving(schema, &made, at)
-                        && !out.contains(&moves)
-                    {
-                        out.push(moves);
+                    let moves = self.moving(schema, &made, at);
+                    for need in moves.into_iter().chain(self.pointing(account, schema, &made, at)) {
+                        if !out.contains(&need) {
+                            out.push(need);
+                        }
                     }
                     match self.schema_need(schema, change, &mut made, at) {
                         Some(need) => need,
@@ -92,6 +100,24 @@ impl Access {
         let home = self.homes.known(*id, &at.site.past).or_else(|| made.get(id).copied())?;
         let there = Home { kind: home.kind, parent: *parent };
         (home.parent != *parent && home.kind != ObjectKind::Database).then(|| beginning(*id, there))
+    }
+
+    /// What a definition points at needs something of its own: a foreign key's parent, and another's name as definer.
+    fn pointing(
+        &self,
+        account: AccountId,
+        schema: &SchemaChange,
+        made: &HashMap<ObjectId, Home>,
+        at: &At<'_>,
+    ) -> Option<Need> {
+        let SchemaChange::Put { definition: Some(definition), .. } = schema else { return None };
+        if let Definition::ForeignKey(fk) = &**definition {
+            let parent = fk.parent.filter(|p| !made.contains_key(p))?;
+            let columns = Columns::Each(fk.parent_columns.clone());
+            return Some(Need { on: Some(parent), any: Privileges::REFERENCES, columns });
+        }
+        let definer = definer(definition)?;
+        (!self.is_called(account, definer, at)).then(|| Need::on(None, Privileges::SUPER))
     }
 
     /// `None`: nothing more than what the transaction had to have already.
@@ -129,6 +155,16 @@ impl Access {
             (Some(home), SchemaChange::Put { .. }) => altering(id, home),
             (Some(home), SchemaChange::Drop { .. }) => ending(id, home),
         })
+    }
+}
+
+/// The account in whose name a view, routine or trigger reads, `name@host`.
+pub fn definer(definition: &Definition) -> Option<&str> {
+    match definition {
+        Definition::View(v) => Some(&v.definer),
+        Definition::Routine(r) => Some(&r.definer),
+        Definition::Trigger(t) => Some(&t.definer),
+        _ => None,
     }
 }
 

@@ -13,6 +13,11 @@ use crate::index::{Ref, listed};
 use crate::judge::At;
 use crate::needs::{Columns, Need};
 
+/// How an account is shown whose name another one has.
+fn also_called(name: &str, id: AccountId) -> String {
+    format!("{name}~{}", &id.to_hex()[..8])
+}
+
 /// A node that was ever admitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberView {
@@ -188,7 +193,7 @@ impl Access {
             let mut out: Vec<AccountView> = accounts.into_iter().map(|(_, view)| view).collect();
             for view in &mut out {
                 if !taken.insert((view.name.clone(), view.host.clone())) {
-                    view.name = format!("{}~{}", view.name, &view.id.to_hex()[..8]);
+                    view.name = also_called(&view.name, view.id);
                 }
             }
             out
@@ -205,17 +210,32 @@ impl Access {
         held.max_by_key(|r| (self.txs[r.tx].order, r.item)).copied()
     }
 
-    fn account_view(&self, id: AccountId, first: Ref, at: &At<'_>) -> AccountView {
-        let (mut name, mut host, key) = match &self.item(first).1.change {
-            AccessChange::Account { name, host, key, .. } => (name.clone(), host.clone(), Some(*key)),
-            AccessChange::NewRole { name, host, .. } => (name.clone(), host.clone(), None),
-            _ => Default::default(),
+    /// True for a name as views, routines and triggers have it, `name@host`, that the account has at this place, or is shown
+    /// with because another one has it too.
+    pub(crate) fn is_called(&self, id: AccountId, called: &str, at: &At<'_>) -> bool {
+        let Some(first) = self.by.accounts.get(&id).and_then(|begun| self.first_of(begun, at)) else {
+            return false;
         };
-        if let Some(r) = self.last_of(listed(&self.by.renames, &id), at)
-            && let AccessChange::RenameAccount { name: n, host: h, .. } = &self.item(r).1.change
-        {
-            (name, host) = (n.clone(), h.clone());
+        let (name, host) = self.name_of(id, first, at);
+        [name.clone(), also_called(&name, id)].iter().any(|n| format!("{n}@{host}") == called)
+    }
+
+    fn name_of(&self, id: AccountId, first: Ref, at: &At<'_>) -> (String, String) {
+        let renamed = self.last_of(listed(&self.by.renames, &id), at);
+        match &self.item(renamed.unwrap_or(first)).1.change {
+            AccessChange::Account { name, host, .. }
+            | AccessChange::NewRole { name, host, .. }
+            | AccessChange::RenameAccount { name, host, .. } => (name.clone(), host.clone()),
+            _ => Default::default(),
         }
+    }
+
+    fn account_view(&self, id: AccountId, first: Ref, at: &At<'_>) -> AccountView {
+        let (name, host) = self.name_of(id, first, at);
+        let key = match &self.item(first).1.change {
+            AccessChange::Account { key, .. } => Some(*key),
+            _ => None,
+        };
         let mut delegations = listed(&self.by.delegations, &id).to_vec();
         delegations.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
         let mut delegates: Vec<Delegate> = Vec::new();

@@ -5,8 +5,9 @@ mod common;
 
 use common::*;
 use p2pdb_access::{Reason, Verdict};
-use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::change::{AccessChange, Delegate, Rights, Role, SchemaChange};
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::schema::{Definition, ForeignKeyDef, ReferentialAction, ViewDef};
 use p2pdb_model::{AccountId, Change, Privileges};
 
 /// Nodes 1 and 2 write for ann and bob, who have nothing yet; `shop.till` and `other` are there. Gives the last block.
@@ -580,4 +581,80 @@ fn the_view_of_grants_shows_what_is_held() {
     let of = |name: &str, is_role| (name.to_owned(), is_role);
     assert_eq!(names, [of("root", false), of("anna", false), of("bob", false), of("nurse", true)]);
     assert!(o.access.grants(account(0), now).on[&None].whole.contains(Privileges::EVERY));
+}
+
+#[test]
+fn a_key_for_somebody_else_is_an_owners_to_give() {
+    let (mut w, last) = clinic();
+    let users = w.write(0, &[last], 0, access(&[grant(account(2), None, whole(Privileges::CREATE_USER))]));
+    let bob = AccessChange::AddKey { account: account(1), key: key(7) };
+    let planted = w.write(2, &[users], 2, access(std::slice::from_ref(&bob)));
+    let recovery = w.write(0, &[users], 0, access(&[bob]));
+    expect(&w, &[(users, OK), (planted, void(Reason::NotGranted)), (recovery, OK)]);
+}
+
+fn view_by(definer: &str) -> Change {
+    let view = ViewDef {
+        select: "SELECT 1".to_owned(),
+        columns: Vec::new(),
+        definer: definer.to_owned(),
+        invoker: false,
+        check_option: String::new(),
+    };
+    defined(ObjectKind::View, "v", shop(), Definition::View(view))
+}
+
+fn defined(kind: ObjectKind, name: &str, parent: Option<ObjectId>, definition: Definition) -> Change {
+    let parent = parent.expect("an object");
+    Change::Schema(SchemaChange::Put {
+        id: ObjectId::derive(kind, parent, name, None),
+        kind,
+        parent,
+        name: Some(name.to_owned()),
+        definition: Some(Box::new(definition)),
+        position: None,
+        after: None,
+    })
+}
+
+#[test]
+fn nobody_defines_in_anothers_name() {
+    let (mut w, last) = clinic();
+    let g = w.write(0, &[last], 0, access(&[grant(account(1), shop(), whole(Privileges::CREATE_VIEW))]));
+    let own = w.write(1, &[g], 1, vec![view_by("ann@%")]);
+    let shown = format!("ann~{}@%", &account(1).to_hex()[..8]);
+    let shown = w.write(1, &[g], 1, vec![view_by(&shown)]);
+    let roots = w.write(1, &[g], 1, vec![view_by("root@%")]);
+    let new_name =
+        AccessChange::RenameAccount { account: account(1), name: "eve".to_owned(), host: "%".to_owned() };
+    let renamed = w.write(0, &[g], 0, access(&[new_name]));
+    let old = w.write(1, &[renamed], 1, vec![view_by("ann@%")]);
+    let new = w.write(1, &[renamed], 1, vec![view_by("eve@%")]);
+    let by_root = w.write(0, &[g], 0, vec![view_by("ann@%")]);
+    let no = void(Reason::NotGranted);
+    expect(&w, &[(own, OK), (shown, OK), (roots, no), (old, no), (new, OK), (by_root, OK)]);
+}
+
+#[test]
+fn a_foreign_key_needs_references_on_the_table_that_it_points_at() {
+    let (mut w, last) = clinic();
+    let other = table("other", "made");
+    let to = |columns: &[u32]| {
+        let fk = ForeignKeyDef {
+            columns: vec![ColumnTag(1)],
+            parent: till(),
+            parent_columns: columns.iter().map(|c| ColumnTag(*c)).collect(),
+            parent_names: None,
+            on_delete: ReferentialAction::NoAction,
+            on_update: ReferentialAction::NoAction,
+        };
+        vec![defined(ObjectKind::ForeignKey, "f", Some(other), Definition::ForeignKey(fk))]
+    };
+    let g = w.write(0, &[last], 0, access(&[grant(account(1), Some(other), whole(Privileges::ALTER))]));
+    let without = w.write(1, &[g], 1, to(&[5]));
+    let rights = Rights::columns([(ColumnTag(5), Privileges::REFERENCES)]);
+    let on_one = w.write(0, &[g], 0, access(&[grant(account(1), till(), rights)]));
+    let with = w.write(1, &[on_one], 1, to(&[5]));
+    let another = w.write(1, &[on_one], 1, to(&[5, 6]));
+    expect(&w, &[(without, void(Reason::NotGranted)), (with, OK), (another, void(Reason::NotGranted))]);
 }

@@ -28,12 +28,18 @@ pub trait Logins: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be written down.
-    fn put(&self, name: &AccountName, password: &str, key: &[u8; 32]) -> Result<(), String>;
+    fn put(&self, name: &AccountName, id: AccountId, password: &str, key: &[u8; 32]) -> Result<(), String>;
     /// Another password, for who gives the present one; false when that is another one.
     ///
     /// # Errors
     /// As [`Logins::put`].
-    fn change(&self, name: &AccountName, present: &str, password: &str) -> Result<bool, String>;
+    fn change(
+        &self,
+        name: &AccountName,
+        id: AccountId,
+        present: &str,
+        password: &str,
+    ) -> Result<bool, String>;
     /// The account has another name.
     ///
     /// # Errors
@@ -215,14 +221,15 @@ impl Accounts<'_> {
             changes.push(AccessChange::Account { id, name: user, host, key, owner: false });
             if let Some((key, password)) = local {
                 changes.push(delegation(id, node, None, &key, Some(&realm)));
-                made.push((name, password, key));
+                made.push((name, id, password, key));
             }
             if !given.is_empty() {
                 changes.push(AccessChange::DefaultRoles { account: id, roles: Some(given.clone()) });
             }
         }
         let put = |logins: &dyn Logins| {
-            made.iter().try_for_each(|(name, password, key)| logins.put(name, password, &key.to_bytes()))
+            made.iter()
+                .try_for_each(|(name, id, password, key)| logins.put(name, *id, password, &key.to_bytes()))
         };
         self.write(changes, put, |a| a.need("CREATE USER"))
     }
@@ -248,7 +255,7 @@ impl Accounts<'_> {
                 Identified::Not => {}
                 Identified::Key(key) => changes.push(AccessChange::AddKey { account: account.id, key: *key }),
                 Identified::By { password, replace: Some(present) } if account.id == self.core.account => {
-                    if !self.local()?.change(&name, present, password).map_err(not_kept)? {
+                    if !self.local()?.change(&name, account.id, present, password).map_err(not_kept)? {
                         let message = "Incorrect current password. Specify the correct password which has to be replaced.";
                         return Err(SqlError::new(3891, "HY000", message));
                     }
@@ -259,7 +266,7 @@ impl Accounts<'_> {
                     let key = self.new_key();
                     changes.push(AccessChange::AddKey { account: account.id, key: public_key(&key) });
                     changes.push(delegation(account.id, node, None, &key, Some(&realm)));
-                    made.push((name, password.as_str(), key));
+                    made.push((name, account.id, password.as_str(), key));
                 }
             }
         }
@@ -267,9 +274,15 @@ impl Accounts<'_> {
             return Err(failed("ALTER USER", &missing));
         }
         let put = |logins: &dyn Logins| {
-            made.iter().try_for_each(|(name, password, key)| logins.put(name, password, &key.to_bytes()))
+            made.iter()
+                .try_for_each(|(name, id, password, key)| logins.put(name, *id, password, &key.to_bytes()))
         };
-        self.write(changes, put, |a| a.need("CREATE USER"))
+        self.write(changes, put, |a| {
+            // Who gives an account a key has what it will ever be granted: CREATE USER is not enough for that.
+            let now = a.w.access.grants(a.core.account, Stamp(0)).on;
+            let creates = now.get(&None).is_some_and(|r| r.whole.contains(Privileges::CREATE_USER));
+            a.need(if creates { "SYSTEM_USER" } else { "CREATE USER" })
+        })
     }
 
     fn create_roles(&mut self, quiet: bool, roles: &[AccountName]) -> Result<(), SqlError> {

@@ -421,9 +421,9 @@ impl Engine {
     }
 
     /// Whose password a client from this host has to know that gives this user name.
-    pub fn login_name(&self, user: &str, host: &str) -> Option<AccountName> {
+    pub fn login_name(&self, user: &str, host: &str) -> Option<(AccountName, p2pdb_model::AccountId)> {
         let found = self.inner.login(&self.inner.published.load(), user, host)?;
-        Some(AccountName { user: found.name, host: found.host })
+        Some((AccountName { user: found.name, host: found.host }, found.id))
     }
 
     /// Statements that clients have sent.

@@ -84,6 +84,15 @@ fn denied(state: &SessionState, need: &Need, column: Option<&str>) -> SqlError {
 /// What a schema statement says that was not granted (MySQL's words name the first object).
 pub(crate) fn schema_denied(state: &SessionState, catalog: &Catalog, changes: &[SchemaChange]) -> SqlError {
     let own = state.user_at_host();
+    let account = state.account.as_str();
+    let definers = changes.iter().filter_map(|c| match c {
+        SchemaChange::Put { definition: Some(d), .. } => p2pdb_access::definer(d),
+        _ => None,
+    });
+    if definers.into_iter().any(|d| d != account) {
+        let message = "Access denied; you need (at least one of) the SUPER or SET_ANY_DEFINER privilege(s) for this operation";
+        return SqlError::new(1227, "42000", message);
+    }
     let database_of = |id: ObjectId| catalog.databases().find(|d| d.id == id).map(|d| d.name.clone());
     let table_of = |id: ObjectId| catalog.table_by_id(id).map(|t| t.name.clone());
     let (command, database, table) = match changes.first() {

@@ -321,3 +321,56 @@ fn an_end_date_ends_a_grant() {
     assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient WHERE id = 1"), ["in time"]);
     verified(&[&a, &b]);
 }
+
+/// MySQL lets who may create users take over any of them by a new password; here that would be a key to all that the account is
+/// ever granted.
+#[test]
+fn who_may_create_users_gives_nobody_else_a_key() {
+    let (a, _) = clinic();
+    a.session().run("GRANT CREATE USER ON *.* TO ann");
+    let mut ann = as_(&a, "ann");
+    ann.run("CREATE USER eve IDENTIFIED BY 'x'");
+    let mut outcome = ann.try_run("ALTER USER bob IDENTIFIED BY 'mine'").err().expect("refused");
+    assert_eq!((outcome.code, outcome.message.contains("SYSTEM_USER")), (1227, true), "{outcome:?}");
+    outcome = ann.try_run("ALTER USER eve IDENTIFIED BY 'mine'").err().expect("refused");
+    assert_eq!(outcome.code, 1227);
+    ann.run("ALTER USER ann IDENTIFIED BY 'own'");
+    as_(&a, "bob");
+}
+
+#[test]
+fn only_who_has_everything_defines_in_anothers_name() {
+    let (a, b) = clinic();
+    a.session().run("GRANT SELECT, CREATE VIEW, DROP, CREATE ROUTINE, TRIGGER, SHOW VIEW ON shop.* TO ann");
+    let mut ann = as_(&a, "ann");
+    for sql in [
+        "CREATE DEFINER = root@`%` VIEW shop.v AS SELECT 1 AS n",
+        "CREATE DEFINER = bob@`%` PROCEDURE shop.p() SELECT 1",
+        "CREATE DEFINER = root@`%` TRIGGER shop.t BEFORE INSERT ON shop.result FOR EACH ROW SET NEW.value = 1",
+    ] {
+        let refused = ann.try_run(sql).err().expect("refused");
+        assert_eq!(
+            (refused.code, refused.message.contains("SET_ANY_DEFINER")),
+            (1227, true),
+            "{sql}: {refused:?}"
+        );
+    }
+    ann.run("CREATE VIEW shop.v AS SELECT 1 AS n; CREATE PROCEDURE shop.p() SELECT 1");
+    a.session().run("CREATE DEFINER = bob@`%` VIEW shop.w AS SELECT 1 AS n");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT COUNT(*) FROM p2pdb.voided"), ["0"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_foreign_key_needs_references_on_its_parent() {
+    let (a, b) = clinic();
+    a.session().run("CREATE DATABASE lab; GRANT ALL ON lab.* TO ann");
+    let mut ann = as_(&a, "ann");
+    let table = "CREATE TABLE lab.sample (id INT PRIMARY KEY, patient INT, FOREIGN KEY (patient) REFERENCES shop.patient (id))";
+    assert_eq!(ann.error(table), 1142);
+    a.session().run("GRANT REFERENCES (id) ON shop.patient TO ann");
+    ann.run(table);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM lab.sample"), ["0"]);
+}

@@ -15,7 +15,7 @@ use p2pdb_engine::{
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{NodeId, PublicKey};
-use p2pdb_model::{Cid, RealmId};
+use p2pdb_model::{AccountId, Cid, RealmId};
 use p2pdb_sql::account::AccountName;
 use p2pdb_sync::{
     Action, AdmissionAnswer, AdmissionRequest, Config, Event, Lane, NodePeer, Now, Outcome, Sync, Token,
@@ -724,10 +724,10 @@ pub fn invite(founder: &Engine, ticket: PublicKey, owner: bool) -> Result<(), En
 struct NoLogins;
 
 impl Logins for NoLogins {
-    fn put(&self, _: &AccountName, _: &str, _: &[u8; 32]) -> Result<(), String> {
+    fn put(&self, _: &AccountName, _: AccountId, _: &str, _: &[u8; 32]) -> Result<(), String> {
         Ok(())
     }
-    fn change(&self, _: &AccountName, _: &str, _: &str) -> Result<bool, String> {
+    fn change(&self, _: &AccountName, _: AccountId, _: &str, _: &str) -> Result<bool, String> {
         Ok(true)
     }
     fn rename(&self, _: &AccountName, _: &AccountName) -> Result<(), String> {

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
+use p2pdb_model::AccountId;
 use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
     ServerConfig, ServerError, SessionChange, StatusFlags, charset,
@@ -62,8 +63,8 @@ struct Client<'a> {
     stream: Stream,
     session: Option<Session>,
     login: Option<Login>,
-    /// What the account that logs in is called among the logins of this node.
-    login_name: String,
+    /// What the account that logs in is called among the logins of this node, and its id.
+    login_name: (String, Option<AccountId>),
     statements: HashMap<u32, Prepared>,
     found_rows: bool,
     /// Statements that take longer are slow.
@@ -114,7 +115,7 @@ pub(super) async fn serve(
         stream: Stream::Plain(socket),
         session: None,
         login: None,
-        login_name: String::new(),
+        login_name: (String::new(), None),
         statements: HashMap::new(),
         found_rows: false,
         slow: Duration::MAX,
@@ -269,13 +270,17 @@ impl Client<'_> {
             Event::Login(login) => {
                 // An account that is not known here may be soon: the verifier is asked for its plain name.
                 let named = self.door.engine.login_name(&login.user, &self.host);
-                self.login_name = named.map_or_else(|| login.user.clone(), |n| super::login::file_name(&n));
-                let credentials = self.door.logins.credentials(&self.login_name);
+                self.login_name = match named {
+                    Some((name, id)) => (super::login::file_name(&name), Some(id)),
+                    None => (login.user.clone(), None),
+                };
+                let credentials = self.door.logins.credentials(&self.login_name.0, self.login_name.1);
                 self.login = Some(login);
                 self.connection.credentials(credentials);
             }
             Event::CheckPassword(password) => {
-                let right = self.door.logins.check(&self.login_name, password.as_bytes());
+                let (name, id) = &self.login_name;
+                let right = self.door.logins.check(name, *id, password.as_bytes());
                 self.connection.password_checked(right);
             }
             Event::LoginProven => self.open_session().await,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use p2pdb_model::AccountId;
 use p2pdb_model::ids::{hex, unhex};
 use p2pdb_mysql::{AuthPlugin, Credentials, Verifiers};
 use p2pdb_sql::account::AccountName;
@@ -22,6 +23,17 @@ struct Entry {
     native: String,
     /// `SHA256(SHA256(password))`, hexadecimal.
     sha2: String,
+    /// The account's id, hexadecimal. Without it the password is that of whatever account has the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+}
+
+/// What is known of one login.
+#[derive(Clone, Debug)]
+struct Known {
+    verifiers: Verifiers,
+    /// The account whose password it is; another one that comes to have the name is not opened by it.
+    account: Option<AccountId>,
 }
 
 /// See the module.
@@ -29,7 +41,7 @@ struct Entry {
 pub struct Logins {
     dir: DataDir,
     /// By user name; with `@host` behind it where that is not `%`.
-    users: RwLock<BTreeMap<String, Verifiers>>,
+    users: RwLock<BTreeMap<String, Known>>,
 }
 
 /// What an account is called in the files of this node.
@@ -65,35 +77,47 @@ impl Logins {
                 let reason = format!("the verifiers of '{user}' are not 40 and 64 hexadecimal digits");
                 return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
             }
-            users.insert(user, Verifiers { native, sha2 });
+            let account = match entry.account.as_deref().map(|id| unhex(id).and_then(|b| b.try_into().ok())) {
+                None => None,
+                Some(Some(id)) => Some(AccountId(id)),
+                Some(None) => {
+                    let reason = format!("the account of '{user}' is not 32 hexadecimal digits");
+                    return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
+                }
+            };
+            users.insert(user, Known { verifiers: Verifiers { native, sha2 }, account });
         }
         Ok(Self { dir: dir.clone(), users: RwLock::new(users) })
     }
 
-    /// Sets a user's password and writes the file.
+    /// Sets the password of a user, whatever account has the name, and writes the file.
     ///
     /// # Errors
     /// When it cannot be written; then nothing has changed.
     pub fn set_password(&self, user: &str, password: &str) -> Result<(), DataDirError> {
+        self.set(user, None, password)
+    }
+
+    fn set(&self, user: &str, account: Option<AccountId>, password: &str) -> Result<(), DataDirError> {
         self.change_users(|users| {
-            users.insert(user.to_owned(), Verifiers::of_password(password.as_bytes()));
+            let verifiers = Verifiers::of_password(password.as_bytes());
+            users.insert(user.to_owned(), Known { verifiers, account });
         })
     }
 
-    fn change_users(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<String, Verifiers>),
-    ) -> Result<(), DataDirError> {
+    fn change_users(&self, change: impl FnOnce(&mut BTreeMap<String, Known>)) -> Result<(), DataDirError> {
         let mut users = self.users.write();
         let mut changed = users.clone();
         change(&mut changed);
         let entries: BTreeMap<&String, Entry> = changed
             .iter()
-            .map(|(user, v)| {
+            .map(|(user, known)| {
+                let v = &known.verifiers;
                 let text = |b: Option<&[u8]>| b.map(hex).unwrap_or_default();
                 let entry = Entry {
                     native: text(v.native.as_ref().map(|b| b.as_slice())),
                     sha2: text(v.sha2.as_ref().map(|b| b.as_slice())),
+                    account: known.account.map(|id| hex(&id.0)),
                 };
                 (user, entry)
             })
@@ -108,9 +132,9 @@ impl Logins {
         self.users.read().keys().cloned().collect()
     }
 
-    /// What the protocol needs to check a login.
-    pub fn credentials(&self, user: &str) -> Credentials {
-        match self.users.read().get(user) {
+    /// What the protocol needs to check a login as this account, `None`: as one that is not known yet.
+    pub fn credentials(&self, user: &str, account: Option<AccountId>) -> Credentials {
+        match self.users.read().get(user).filter(|k| k.is_of(account)).map(|k| &k.verifiers) {
             Some(v) if v.check_password(b"") => Credentials::NoPassword,
             Some(v) => Credentials::Password { plugin: AuthPlugin::CachingSha2, verifiers: v.clone() },
             None => Credentials::Unknown,
@@ -118,22 +142,35 @@ impl Logins {
     }
 
     /// Whether this is the user's password.
-    pub fn check(&self, user: &str, password: &[u8]) -> bool {
-        self.users.read().get(user).is_some_and(|v| v.check_password(password))
+    pub fn check(&self, user: &str, account: Option<AccountId>, password: &[u8]) -> bool {
+        let users = self.users.read();
+        users.get(user).is_some_and(|k| k.is_of(account) && k.verifiers.check_password(password))
+    }
+}
+
+impl Known {
+    fn is_of(&self, account: Option<AccountId>) -> bool {
+        self.account.is_none() || self.account == account
     }
 }
 
 impl p2pdb_engine::Logins for Logins {
-    fn put(&self, name: &AccountName, password: &str, key: &[u8; 32]) -> Result<(), String> {
+    fn put(&self, name: &AccountName, id: AccountId, password: &str, key: &[u8; 32]) -> Result<(), String> {
         let name = file_name(name);
         let text = |e: DataDirError| e.to_string();
         Keystore::at(&self.dir).put(&name, password, key).map_err(|e| e.to_string())?;
-        self.set_password(&name, password).map_err(text)
+        self.set(&name, Some(id), password).map_err(text)
     }
 
-    fn change(&self, name: &AccountName, present: &str, password: &str) -> Result<bool, String> {
+    fn change(
+        &self,
+        name: &AccountName,
+        id: AccountId,
+        present: &str,
+        password: &str,
+    ) -> Result<bool, String> {
         let name = file_name(name);
-        if !self.check(&name, present.as_bytes()) {
+        if !self.check(&name, Some(id), present.as_bytes()) {
             return Ok(false);
         }
         let keystore = Keystore::at(&self.dir);
@@ -141,7 +178,7 @@ impl p2pdb_engine::Logins for Logins {
         if let Some(key) = keystore.open(&name, present).map_err(|e| e.to_string())? {
             keystore.put(&name, password, &key).map_err(|e| e.to_string())?;
         }
-        self.set_password(&name, password).map_err(|e| e.to_string())?;
+        self.set(&name, Some(id), password).map_err(|e| e.to_string())?;
         Ok(true)
     }
 
@@ -175,23 +212,47 @@ mod tests {
         let temp = tempfile::tempdir().expect("a temporary directory");
         let dir = DataDir::at(temp.path());
         let logins = Logins::open(&dir).expect("empty");
-        assert!(matches!(logins.credentials("root"), Credentials::Unknown));
+        assert!(matches!(logins.credentials("root", None), Credentials::Unknown));
         assert!(matches!(Logins::load(&dir), Err(DataDirError::Damaged { .. })), "a running node needs it");
         logins.set_password("root", "geheim").expect("write");
         let again = Logins::open(&dir).expect("read");
         assert!(
-            again.check("root", b"geheim")
-                && !again.check("root", b"Geheim")
-                && !again.check("toor", b"geheim")
+            again.check("root", None, b"geheim")
+                && !again.check("root", None, b"Geheim")
+                && !again.check("toor", None, b"geheim")
         );
         assert!(!dir.read_text(FILE).expect("read").expect("there").contains("geheim"));
+    }
+
+    #[test]
+    fn a_password_opens_the_account_that_it_was_set_for_and_no_other_of_the_name() {
+        use p2pdb_engine::Logins as _;
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path());
+        let (ann, other) = (AccountId([1; 16]), AccountId([2; 16]));
+        let name = AccountName { user: "ann".to_owned(), host: "%".to_owned() };
+        Logins::open(&dir).expect("empty").put(&name, ann, "geheim", &[3; 32]).expect("kept");
+        let logins = Logins::open(&dir).expect("read");
+        assert!(logins.check("ann", Some(ann), b"geheim"));
+        for id in [Some(other), None] {
+            assert!(!logins.check("ann", id, b"geheim"));
+            assert!(matches!(logins.credentials("ann", id), Credentials::Unknown));
+        }
+        assert!(!logins.change(&name, other, "geheim", "mine").expect("an answer"));
+        assert!(logins.change(&name, ann, "geheim", "neu").expect("an answer"));
+        assert!(logins.check("ann", Some(ann), b"neu") && !logins.check("ann", Some(other), b"neu"));
     }
 
     #[test]
     fn a_damaged_file_is_refused() {
         let temp = tempfile::tempdir().expect("a temporary directory");
         let dir = DataDir::at(temp.path());
-        for text in ["{", "{\"root\":{\"native\":\"00\",\"sha2\":\"00\"}}", "[]"] {
+        let account = format!(
+            "{{\"root\":{{\"native\":\"{}\",\"sha2\":\"{}\",\"account\":\"7\"}}}}",
+            "0".repeat(40),
+            "0".repeat(64)
+        );
+        for text in ["{", "{\"root\":{\"native\":\"00\",\"sha2\":\"00\"}}", "[]", &account] {
             dir.write_secret(FILE, text.as_bytes()).expect("write");
             assert!(matches!(Logins::open(&dir), Err(DataDirError::Damaged { .. })), "{text}");
         }

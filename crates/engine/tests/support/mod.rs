@@ -14,7 +14,7 @@ use p2pdb_engine::{
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::PublicKey;
-use p2pdb_model::{RULES, ValueRef};
+use p2pdb_model::{AccountId, RULES, ValueRef};
 use p2pdb_sql::account::AccountName;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
@@ -107,10 +107,10 @@ pub struct Node {
 struct NoLogins;
 
 impl Logins for NoLogins {
-    fn put(&self, _: &AccountName, _: &str, _: &[u8; 32]) -> Result<(), String> {
+    fn put(&self, _: &AccountName, _: AccountId, _: &str, _: &[u8; 32]) -> Result<(), String> {
         Ok(())
     }
-    fn change(&self, _: &AccountName, present: &str, _: &str) -> Result<bool, String> {
+    fn change(&self, _: &AccountName, _: AccountId, present: &str, _: &str) -> Result<bool, String> {
         Ok(present == "right")
     }
     fn rename(&self, _: &AccountName, _: &AccountName) -> Result<(), String> {
