@@ -159,6 +159,15 @@ fn explain_shows_how_a_statement_would_run_and_runs_only_what_is_analyzed() {
     ] {
         assert_eq!(s.rows(sql), want, "{sql}");
     }
+    s.run("CREATE TABLE w (id INT PRIMARY KEY, e VARCHAR(20), n VARCHAR(20), KEY e (e), KEY n (n))");
+    s.run("INSERT INTO w VALUES (1, 'A', 'x'), (2, 'b', 'Y'), (3, 'c', 'z')");
+    let by_both = s.rows("EXPLAIN SELECT * FROM w WHERE e = 'a' OR n = 'y'");
+    assert_eq!(by_both, ["1|SIMPLE|w|NULL|index_merge|e,n|e,n|NULL|NULL|NULL|NULL|NULL"]);
+    assert_eq!(
+        s.rows("SELECT id FROM w WHERE e = 'a' OR n = 'y' ORDER BY id"),
+        ["1", "2"],
+        "by their collation"
+    );
     assert!(s.rows("EXPLAIN FORMAT=JSON SELECT * FROM t")[0].contains("\"query_block\""));
     assert!(s.rows("EXPLAIN ANALYZE SELECT * FROM t WHERE a >= 10")[0].contains(" rows=2 loops=1)"));
     assert_eq!(s.rows("SELECT * FROM t ORDER BY id"), ["1|10", "2|20"], "nothing was written");

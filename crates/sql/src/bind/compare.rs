@@ -40,6 +40,13 @@ impl Aligned {
     }
 }
 
+/// The collation with which SQLite keeps this, where it is a column of a table and nothing else.
+fn stored_collation(b: &Bound) -> Option<Collation> {
+    let (_, column) =
+        b.as_sql()?.split_once(".c_").filter(|_| b.field.is_some() && b.class() == Class::Text)?;
+    column.bytes().all(|c| c.is_ascii_hexdigit()).then_some(b.ty.collation)
+}
+
 fn operator(op: &BinaryOperator) -> &'static str {
     match op {
         BinaryOperator::NotEq => "<>",
@@ -168,8 +175,14 @@ impl Binder<'_> {
             (x, Class::Bytes) if x.is_text() => self.aligned_to(a, b, &FieldType::bytes(65_535)),
             (x, y) if x.is_text() && y.is_text() => {
                 let collation = self.common_collation(&[a, b], name)?;
+                // Beside a value a stored column brings its collation by itself. SQLite looks up the parts of an OR
+                // by their indexes only where none is written.
+                let by_itself = |column: &Bound, value: &Bound| {
+                    value.is_slot() && stored_collation(column) == Some(collation)
+                };
+                let by_itself = by_itself(a, b) || by_itself(b, a);
                 let (a, b) = (self.text_of(a), self.text_of(b));
-                if collation == Collation::Binary {
+                if collation == Collation::Binary || by_itself {
                     return Ok(self.as_they_are(&a, &b));
                 }
                 Aligned { left: self.sql(&a), right: self.sql(&b), collation: Some(collation) }
