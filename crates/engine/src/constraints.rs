@@ -287,7 +287,14 @@ pub(crate) fn clashing<'t>(
                     shared.get_or_init(|| Arc::new(table.clone())),
                     part.column,
                 ) {
-                    Some(sql) => format!("({sql})"),
+                    // As the index has it, with its collation: nothing else is looked up in it.
+                    Some(sql) => {
+                        let ty = table.column_by_tag(part.column).map(|c| &c.def.ty);
+                        match ty.and_then(sqlite_collation) {
+                            Some(collation) => format!("(({sql}) COLLATE \"{collation}\")"),
+                            None => format!("({sql})"),
+                        }
+                    }
                     None => return false,
                 },
                 false => physical_column(part.column),
