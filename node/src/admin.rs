@@ -235,6 +235,50 @@ pub struct PasswordRequest {
     pub password: String,
 }
 
+/// Asks about an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountRequest {
+    /// `name` or `name@host`.
+    pub user: String,
+}
+
+/// What it takes to sign a delegation of an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountReport {
+    /// The realm's id.
+    pub realm: String,
+    /// The key of the node that answers, hexadecimal.
+    pub node: String,
+    /// The account's id, hexadecimal.
+    pub account: String,
+    /// Its keys, as `did:key:…`.
+    pub keys: Vec<String>,
+}
+
+/// A delegation, signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DelegateRequest {
+    /// The account's id, hexadecimal.
+    pub account: String,
+    /// The node, by its key (hexadecimal).
+    pub to: String,
+    /// Its end, Unix milliseconds.
+    pub until_ms: Option<u64>,
+    /// The signature by one of the account's keys, hexadecimal.
+    pub signature: String,
+}
+
+/// An account's key for the keystore.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// `name` or `name@host`.
+    pub user: String,
+    /// The password that locks it, and is that of the login.
+    pub password: String,
+    /// The key, hexadecimal.
+    pub key: String,
+}
+
 /// Names nodes, by public key (hexadecimal).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NodesRequest {

@@ -62,7 +62,12 @@ impl App {
         &self.door
     }
     pub(crate) fn set_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
-        crate::password::set(&self.dir, &self.logins, user, password, self.mysql)
+        let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+        let is_account = self.engine.account(name, host).is_some_and(|a| !a.is_role);
+        crate::password::set(&self.dir, &self.logins, user, password, is_account, self.mysql)
+    }
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.logins
     }
     pub(crate) fn replication(&self) -> &Shared {
         &self.replication

@@ -10,17 +10,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
+use p2pdb_access::AccountView;
 use p2pdb_engine::Engine;
-use p2pdb_model::NodeId;
 use p2pdb_model::change::Role;
-use p2pdb_model::ids::PublicKey;
+use p2pdb_model::ids::{PublicKey, unhex};
+use p2pdb_model::{AccountId, NodeId, RealmId};
+use p2pdb_sql::account::AccountName;
 
 use crate::admin::{
-    BlockReport, ImportReport, InviteReport, InviteRequest, MemberReport, TransactionReport, VerifyReport,
-    WrittenReport,
+    AccountReport, AccountRequest, BlockReport, DelegateRequest, ImportReport, InviteReport, InviteRequest,
+    KeyRequest, MemberReport, TransactionReport, VerifyReport, WrittenReport,
 };
 use crate::clock::SystemClock;
 use crate::datadir::DataDir;
+use crate::door::Logins;
 use crate::node::ROOT;
 use crate::ticket::Ticket;
 
@@ -289,6 +292,56 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
         }
     }
     Ok(())
+}
+
+/// An account by its name as commands take it, `name` or `name@host`.
+fn account_of(engine: &Engine, user: &str) -> anyhow::Result<AccountView> {
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    let account = engine.account(name, host).filter(|a| !a.is_role);
+    account.with_context(|| format!("there is no account '{user}' in the realm"))
+}
+
+/// What it takes to sign a delegation of an account.
+///
+/// # Errors
+/// When there is no such account.
+pub fn account(engine: &Engine, request: &AccountRequest) -> anyhow::Result<AccountReport> {
+    let account = account_of(engine, &request.user)?;
+    let keys = account.key.iter().chain(&account.further_keys);
+    Ok(AccountReport {
+        realm: engine.realm().to_string(),
+        node: engine.node().to_hex(),
+        account: account.id.to_hex(),
+        keys: keys.map(PublicKey::to_did).collect(),
+    })
+}
+
+/// Reads what [`AccountReport::realm`] says.
+pub fn realm_from_text(text: &str) -> Option<RealmId> {
+    text.parse().ok().map(RealmId)
+}
+
+/// Puts a delegation that was signed elsewhere into the log.
+///
+/// # Errors
+/// When it is none, the signature is not by a key of the account, or this node may not write it.
+pub fn delegate(engine: &Engine, request: &DelegateRequest) -> anyhow::Result<()> {
+    let account = AccountId::from_hex(&request.account).context("the account's id is not hexadecimal")?;
+    let to = NodeId::from_hex(&request.to).context("the node's key is not 64 hexadecimal digits")?;
+    let signature = unhex(&request.signature).context("the signature is not hexadecimal")?;
+    Ok(engine.delegate(account, to, request.until_ms, signature)?)
+}
+
+/// Keeps an account's key in the keystore; the password that locks it is its login's.
+///
+/// # Errors
+/// When there is no such account, or the files cannot be written.
+pub fn import_key(engine: &Engine, logins: &Logins, request: &KeyRequest) -> anyhow::Result<()> {
+    let account = account_of(engine, &request.user)?;
+    let key: Option<[u8; 32]> = unhex(&request.key).and_then(|k| k.try_into().ok());
+    let key = key.context("the key is not 64 hexadecimal digits")?;
+    let name = AccountName { user: account.name, host: account.host };
+    p2pdb_engine::Logins::put(logins, &name, account.id, &request.password, &key).map_err(anyhow::Error::msg)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

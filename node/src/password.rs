@@ -33,11 +33,12 @@ pub fn random() -> String {
 /// # Errors
 /// When the files cannot be written.
 pub fn make(dir: &DataDir, mysql: SocketAddr) -> anyhow::Result<()> {
-    set(dir, &Logins::open(dir)?, ROOT, &random(), mysql)?;
+    set(dir, &Logins::open(dir)?, ROOT, &random(), false, mysql)?;
     Ok(dir.write_secret(UNSEEN_FILE, b"")?)
 }
 
-/// Gives a login another password, and writes it to the option file for clients that belongs to `root`.
+/// Gives a login another password, and writes it to the option file for clients that belongs to `root`. `is_account`: an account has
+/// that name, which need not have logged in here before.
 ///
 /// # Errors
 /// When there is no such login, the password is of no use, or the files cannot be written.
@@ -46,9 +47,10 @@ pub fn set(
     logins: &Logins,
     user: &str,
     password: &str,
+    is_account: bool,
     mysql: SocketAddr,
 ) -> anyhow::Result<()> {
-    if user != ROOT && !logins.users().iter().any(|u| u == user) {
+    if user != ROOT && !is_account && !logins.users().iter().any(|u| u == user) {
         let known = logins.users().join(", ");
         bail!(
             "there is no login '{user}' on this node; there is: {}",
@@ -96,16 +98,16 @@ mod tests {
         assert_eq!(unseen(&dir).expect("read"), None, "shown once");
         let long = "x".repeat(BYTES_MAX);
         for good in ["x", long.as_str(), r#"a"b#c\d 'e' "#, "päss"] {
-            set(&dir, &logins, ROOT, good, address).expect("set");
+            set(&dir, &logins, ROOT, good, false, address).expect("set");
             let file = ClientFile::read(&dir).expect("read").expect("there");
             assert_eq!((file.password.as_str(), file.port), (good, 3307));
             assert!(logins.check(ROOT, None, good.as_bytes()));
         }
         for bad in ["", "a\nb", &"x".repeat(BYTES_MAX + 1)] {
-            assert!(set(&dir, &logins, ROOT, bad, address).is_err(), "{bad:?}");
+            assert!(set(&dir, &logins, ROOT, bad, false, address).is_err(), "{bad:?}");
         }
         assert!(logins.check(ROOT, None, "päss".as_bytes()));
-        let error = set(&dir, &logins, "nobody", "x", address).expect_err("no login").to_string();
+        let error = set(&dir, &logins, "nobody", "x", false, address).expect_err("no login").to_string();
         assert!(error.contains("'nobody'") && error.contains("root"), "{error}");
     }
 }

@@ -84,3 +84,43 @@ fn an_account_writes_on_a_second_node_once_its_password_is_set_there() {
     let mut other = login(&one, "ann", "geheim").expect("the old password holds where it was set");
     assert_eq!(query(&mut other, "SELECT id FROM shop.till").expect("granted"), [["1"]]);
 }
+
+/// The key stays with its holder, who lets nodes act for the account.
+#[test]
+fn an_account_whose_key_lives_elsewhere_is_served_where_its_holder_says() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name).to_str().expect("a path").to_owned();
+    let node = Node::start(&temp.path().join("node"), &[]);
+    let dir = node.dir.root().to_owned();
+    node.query("CREATE DATABASE shop").expect("made");
+    node.query("CREATE TABLE shop.till (id INT PRIMARY KEY)").expect("made");
+    let did = run_ok(&dir, &["key", "new", &path("bob.key")]);
+    assert_eq!(run_ok(&dir, &["key", "show", &path("bob.key")]), did);
+    assert!(run_err(&dir, &["key", "new", &path("bob.key")]).contains("cannot write"));
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path("bob.key")).expect("there")) & 0o777,
+        0o600
+    );
+    node.query(&format!("CREATE USER bob IDENTIFIED WITH p2pdb_key AS '{}'", did.trim())).expect("made");
+    node.query("GRANT INSERT, SELECT ON shop.till TO bob").expect("granted");
+    // No password opens it as long as nobody has delegated.
+    run_ok_with(&dir, &["password", "bob", "--stdin"], "geheim\n");
+    assert!(login(&node, "bob", "geheim").is_err());
+    let _other = run_ok(&dir, &["key", "new", &path("other.key")]);
+    let error = run_err(&dir, &["key", "delegate", "bob", &path("other.key")]);
+    assert!(error.contains("none of 'bob'") && error.contains(did.trim()), "{error}");
+    assert!(run_err(&dir, &["key", "delegate", "eve", &path("bob.key")]).contains("no account 'eve'"));
+    run_ok(&dir, &["key", "delegate", "bob", &path("bob.key"), "--expires", "1h"]);
+    let mut bob = eventually("bob is served", || login(&node, "bob", "geheim").ok());
+    query(&mut bob, "INSERT INTO shop.till VALUES (1)").expect("granted");
+    drop(bob);
+    // Its key is taken in, and comes out again with the password alone.
+    run_ok_with(&dir, &["key", "import", "bob", &path("bob.key")], "neu\n");
+    assert!(login(&node, "bob", "geheim").is_err() && login(&node, "bob", "neu").is_ok());
+    assert!(node.stop());
+    assert!(run_err_with(&dir, &["key", "export", "bob", &path("out.key")], "geheim\n").contains("password"));
+    run_ok_with(&dir, &["key", "export", "bob", &path("out.key")], "neu\n");
+    assert_eq!(run_ok(&dir, &["key", "show", &path("out.key")]), did);
+    // Also while the node does not run.
+    run_ok(&dir, &["key", "delegate", "bob", &path("out.key")]);
+}

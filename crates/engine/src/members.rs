@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::{Access, delegation};
+use p2pdb_access::{Access, AccountView, delegation};
 use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
 use p2pdb_model::ids::PublicKey;
@@ -127,6 +127,29 @@ impl Engine {
                     name: request.name,
                 }],
             )
+        })
+    }
+
+    /// An account by its name and host as they are shown.
+    pub fn account(&self, name: &str, host: &str) -> Option<AccountView> {
+        let published = self.inner.published.load();
+        published.access.accounts().into_iter().find(|a| a.name == name && a.host == host)
+    }
+
+    /// Writes a delegation down that a key of the account has signed: the node may act for it.
+    ///
+    /// # Errors
+    /// When the signature is not by one of its keys, or no account that this node acts for may write it.
+    pub fn delegate(
+        &self,
+        account: AccountId,
+        to: NodeId,
+        until_ms: Option<u64>,
+        signature: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        self.command(move |w, writes| {
+            let to = Delegate::Node(to);
+            w.access(writes, vec![AccessChange::Delegate { account, to, until_ms, signature }])
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod commands;
+mod key;
 mod members;
 mod password;
 mod show;
@@ -56,6 +57,8 @@ enum Verb {
     Restore(commands::Restore),
     /// Set a new password for a login of this node, and write it to client.cnf
     Password(password::Password),
+    /// Make, show, export and import keys of accounts, and let nodes act for them
+    Key(key::Key),
     /// Type SQL; with -e run some and leave
     Sql(sql::Sql),
 }
@@ -188,6 +191,7 @@ pub fn main() -> anyhow::Result<()> {
         Verb::Backup(args) => commands::backup(c, &args),
         Verb::Restore(args) => commands::restore(c, &args),
         Verb::Password(args) => password::password(c, &args),
+        Verb::Key(args) => key::key(c, &args),
         Verb::Sql(args) => sql::run(c, &args),
     }
 }

@@ -29,7 +29,14 @@ pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
     let password = if args.stdin { read()? } else { password::random() };
     match c.dir.lock() {
         Ok(_lock) => {
-            password::set(&c.dir, &Logins::open(&c.dir)?, &args.user, &password, c.config.mysql_listen)?;
+            password::set(
+                &c.dir,
+                &Logins::open(&c.dir)?,
+                &args.user,
+                &password,
+                false,
+                c.config.mysql_listen,
+            )?;
         }
         Err(DataDirError::Locked { .. }) => {
             let request = PasswordRequest { user: args.user.clone(), password: password.clone() };

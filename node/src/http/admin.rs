@@ -11,7 +11,10 @@ use axum::{Json, Router};
 use p2pdb_model::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::{ClockRequest, ErrorReport, InviteRequest, NodesRequest, PasswordRequest, PathRequest};
+use crate::admin::{
+    AccountRequest, ClockRequest, DelegateRequest, ErrorReport, InviteRequest, KeyRequest, NodesRequest,
+    PasswordRequest, PathRequest,
+};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::ops;
@@ -33,6 +36,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/import", post(import))
         .route("/backup", post(backup))
         .route("/password", post(password))
+        .route("/account", post(account))
+        .route("/delegate", post(delegate))
+        .route("/key", post(key))
         .route("/partition", post(partition))
         .route("/heal", post(heal))
         .route("/clock", post(clock))
@@ -106,6 +112,18 @@ async fn backup(State(app): Shared, Json(request): Json<PathRequest>) -> Respons
 
 async fn password(State(app): Shared, Json(request): Json<PasswordRequest>) -> Response {
     blocking(app, move |app| app.set_password(&request.user, &request.password)).await
+}
+
+async fn account(State(app): Shared, Json(request): Json<AccountRequest>) -> Response {
+    blocking(app, move |app| ops::account(app.engine(), &request)).await
+}
+
+async fn delegate(State(app): Shared, Json(request): Json<DelegateRequest>) -> Response {
+    blocking(app, move |app| ops::delegate(app.engine(), &request)).await
+}
+
+async fn key(State(app): Shared, Json(request): Json<KeyRequest>) -> Response {
+    blocking(app, move |app| ops::import_key(app.engine(), app.logins(), &request)).await
 }
 
 async fn partition(State(app): Shared, Json(request): Json<NodesRequest>) -> Response {

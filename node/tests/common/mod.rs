@@ -59,6 +59,31 @@ pub fn run_ok(dir: &Path, args: &[&str]) -> String {
     out
 }
 
+/// [`run_ok`] with something on standard input.
+pub fn run_ok_with(dir: &Path, args: &[&str], input: &str) -> String {
+    let output = run_with(dir, args, input);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?} failed:\n{out}\n{err}");
+    out
+}
+
+/// [`run_err`] with something on standard input.
+pub fn run_err_with(dir: &Path, args: &[&str], input: &str) -> String {
+    let output = run_with(dir, args, input);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(!output.status.success(), "{args:?} succeeded:\n{out}\n{err}");
+    err
+}
+
+fn run_with(dir: &Path, args: &[&str], input: &str) -> Output {
+    let mut command = program();
+    let command = command.args(args).arg("--data-dir").arg(dir);
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().expect("the program starts");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input.as_bytes()).expect("taken");
+    child.wait_with_output().expect("it ends")
+}
+
 /// Runs a command that must fail; gives what it complained of.
 pub fn run_err(dir: &Path, args: &[&str]) -> String {
     let output = run(dir, args);
