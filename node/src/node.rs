@@ -236,6 +236,9 @@ impl Drop for EndFlag {
     }
 }
 
+/// How long the writer may take after statements were given up; then it is cut off in what it does.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
 /// How a run may end by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -437,6 +440,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
 
     app.stopping.store(true, Ordering::Release);
     info!("stopping");
+    let deadline = tokio::time::Instant::now() + config.shutdown_timeout + STOP_GRACE;
     door.close(mysql_address, config.shutdown_timeout).await;
     accepting.abort();
     let _ = http_stop.send(());
@@ -447,9 +451,18 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     if let Err(e) = remember_peers(dir, &shared) {
         warn!("{e}");
     }
-    net.shutdown().await;
-    replication.stop().await;
-    tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping failed")?;
+    let rest = async {
+        net.shutdown().await;
+        replication.stop().await;
+        tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping failed")
+    };
+    match tokio::time::timeout_at(deadline, rest).await {
+        Ok(stopped) => stopped?,
+        // As after a crash: what was acknowledged is durable, and the log is whole.
+        Err(_) => warn!(
+            "a long merge is cut off; nothing that was acknowledged is lost, and it is done at the next start"
+        ),
+    }
     dir.remove(RUN_FILE);
     info!("stopped");
     result

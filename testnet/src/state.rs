@@ -44,13 +44,21 @@ pub(crate) fn alone(dir: &Path) -> Option<std::fs::File> {
 pub(crate) struct State {
     pub(crate) binary: PathBuf,
     pub(crate) nodes: Vec<Node>,
+    /// All nodes have joined. One that was interrupted before that is made anew.
+    #[serde(default = "made")]
+    pub(crate) made: bool,
     #[serde(skip)]
     dir: PathBuf,
 }
 
+/// What a state was that does not say so.
+fn made() -> bool {
+    true
+}
+
 impl State {
     pub(crate) fn new(dir: &Path, binary: PathBuf) -> Self {
-        Self { binary, nodes: Vec::new(), dir: dir.to_owned() }
+        Self { binary, nodes: Vec::new(), made: false, dir: dir.to_owned() }
     }
 
     pub(crate) fn load(dir: &Path) -> anyhow::Result<Option<Self>> {

@@ -66,15 +66,22 @@ pub(crate) fn status(dir: &Path, json: bool) -> anyhow::Result<()> {
         row.ms_behind = row.status.as_ref().map(|s| newest - s.newest_ms);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-        return Ok(());
+        return print(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
     }
-    print!("{}", table(&rows));
+    let mut text = table(&rows).to_string();
     for row in &rows {
         let problems = row.status.iter().flat_map(|s| &s.reasons).chain(&row.error);
-        problems.for_each(|p| println!("node {}: {p}", row.node));
+        problems.for_each(|p| text += &format!("node {}: {p}\n", row.node));
     }
-    Ok(())
+    print(&text)
+}
+
+/// A reader that has closed the pipe (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -20,7 +20,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
     };
-    let mut state = match State::load(dir)? {
+    let mut state = match unfinished_removed(dir)? {
         Some(mut state) => {
             let numbers = state.nodes.iter().map(|n| n.number);
             let live: Vec<u32> = numbers.filter(|n| state.running(*n).is_some()).collect();
@@ -50,8 +50,12 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             if let Err(e) = make(&mut state) {
                 // The directory stays, to look at.
                 let e = take_down(&mut state, (1..=nodes).collect(), e);
-                return Err(e.context(format!("remove {} before you try again", dir.display())));
+                return Err(
+                    e.context(format!("{} stays to look at; the next `up` makes it anew", dir.display()))
+                );
             }
+            state.made = true;
+            state.save()?;
             state
         }
     };
@@ -64,6 +68,22 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         println!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
     }
     outcome
+}
+
+/// The testnet that is there. One whose making was interrupted is taken away first: its nodes know nothing of each other.
+fn unfinished_removed(dir: &Path) -> anyhow::Result<Option<State>> {
+    let Some(mut state) = State::load(dir)?.filter(|s| !s.made) else { return State::load(dir) };
+    println!("the testnet in {} was never finished", dir.display());
+    let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    for number in numbers {
+        state.stop(number, false)?;
+        let data = state.data_dir(number);
+        if data.root().exists() {
+            std::fs::remove_dir_all(data.root())
+                .with_context(|| format!("cannot remove {}", data.root().display()))?;
+        }
+    }
+    Ok(None)
 }
 
 /// Leaves nothing running that a failed start has started; gives the error with what became of them.

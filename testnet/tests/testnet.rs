@@ -173,8 +173,22 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
     all_that_were_killed_meet_again(&net);
     let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
+    one_whose_making_was_interrupted_is_made_anew(&net);
     net.ok(&["down", "--remove"]);
     assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
+}
+
+fn one_whose_making_was_interrupted_is_made_anew(net: &Testnet) {
+    net.ok(&["down"]);
+    let file = net.dir.join("testnet.json");
+    let mut state: Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("the state")).expect("JSON");
+    assert_eq!(state["made"], true);
+    state["made"] = false.into();
+    std::fs::write(&file, state.to_string()).expect("written");
+    let said = net.ok(&["up", "1"]);
+    assert!(said.contains("was never finished") && said.contains("making a testnet of 1 node"), "{said}");
+    assert_eq!(net.status().len(), 1);
 }
 
 fn a_failed_start_leaves_nothing_running_that_it_started(net: &Testnet) {

@@ -11,6 +11,8 @@ use p2pdb_model::change::RowChange;
 use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Value};
 use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute;
+use p2pdb_sql::plan::NoteLevel;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
 
@@ -20,8 +22,11 @@ use crate::logged::{self, Ancestry};
 use crate::temporary::Temporary;
 use crate::words;
 
-/// Rows that a listing of the log gives at most.
-const LISTED_MAX: usize = 10_000;
+/// Rows that a listing of conflicts, void transactions or versions gives at most; a warning says when there are more.
+const LISTED_MAX: usize = 1_000_000;
+
+/// The newest blocks that are listed.
+const BLOCKS_LISTED_MAX: usize = 10_000;
 
 /// See the module.
 pub(crate) struct Environment<'a> {
@@ -145,6 +150,11 @@ impl virtuals::Environment for Environment<'_> {
     }
 }
 
+fn warn_of_more(what: &str) {
+    let message = format!("{what} holds more than {LISTED_MAX} rows: the first ones are shown");
+    execute::context::note(NoteLevel::Warning, 1105, message);
+}
+
 /// What is shown in place of a statement that may hold a password.
 const HIDDEN: &str = "<a statement about accounts>";
 
@@ -228,8 +238,12 @@ impl Environment<'_> {
         let mut rows = Vec::new();
         crate::functions::by_rules(|| {
             merger.conflicts(self.connection, &ask, None, &mut |c| {
+                if rows.len() >= LISTED_MAX {
+                    warn_of_more("p2pdb.conflicts");
+                    return Ok(STOP);
+                }
                 rows.push(self.conflict(c, &accounts));
-                Ok(if rows.len() >= LISTED_MAX { STOP } else { NEXT })
+                Ok(NEXT)
             })
         })?;
         Ok(rows)
@@ -295,6 +309,10 @@ impl Environment<'_> {
         for key in merger.identities(self.connection, &ask, table.id, key)? {
             let shown: Vec<String> = key.0.iter().map(words::plain).collect();
             for v in merger.history(self.connection, table.id, &key)? {
+                if rows.len() >= LISTED_MAX {
+                    warn_of_more("the history");
+                    return Ok(rows);
+                }
                 let account = accounts.get(&v.by.account);
                 let reason = u8::try_from(v.verdict.0).ok().and_then(Verdict::from_code);
                 let (change, values) = version(table, &v);
@@ -313,9 +331,6 @@ impl Environment<'_> {
                         false => reason.map_or_else(|| text("void"), text),
                     },
                 ]);
-                if rows.len() >= LISTED_MAX {
-                    return Ok(rows);
-                }
             }
         }
         Ok(rows)
@@ -354,11 +369,11 @@ impl Environment<'_> {
         let mut rows = Vec::new();
         let published = self.inner.published.load();
         let last = self.connection.last_block()?.0;
-        let from = p2pdb_store::BlockNo(last.saturating_sub(LISTED_MAX as u64) + 1);
+        let from = p2pdb_store::BlockNo(last.saturating_sub(BLOCKS_LISTED_MAX as u64) + 1);
         let mut blocks = Vec::new();
         self.connection.scan_blocks(from, |b| {
             blocks.push((b.record, b.envelope.len()));
-            Ok(if blocks.len() >= LISTED_MAX { STOP } else { NEXT })
+            Ok(if blocks.len() >= BLOCKS_LISTED_MAX { STOP } else { NEXT })
         })?;
         for (record, envelope_bytes) in blocks {
             let Some(block) = self.connection.block(record.no)? else { continue };
@@ -405,8 +420,12 @@ impl Environment<'_> {
     fn voided(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
         let mut found = Vec::new();
         self.connection.scan_void(p2pdb_store::TxNo(0), |no, verdict| {
+            if found.len() >= LISTED_MAX {
+                warn_of_more("p2pdb.voided");
+                return Ok(STOP);
+            }
             found.push((no, verdict));
-            Ok(if found.len() >= LISTED_MAX { STOP } else { NEXT })
+            Ok(NEXT)
         })?;
         let accounts = self.inner.published.load().access.accounts();
         let mut rows = Vec::new();

@@ -120,6 +120,17 @@ fn a_node_whose_clock_was_set_back_refuses_writes_until_its_log_is_reached() {
     assert_eq!(b.session().rows("SELECT COUNT(*) FROM d.t"), ["4"]);
 }
 
+/// Nobody else is there for whom it could be too early.
+#[test]
+fn a_node_that_is_alone_writes_on_when_its_clock_was_ahead() {
+    let a = Node::begin(1);
+    a.clock.advance_ms(3_600_000);
+    a.session().run("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)");
+    a.clock.set_back_ms(3_600_000);
+    a.session().run("INSERT INTO d.t VALUES (1)");
+    assert_eq!(a.engine.status().refuses_writes, None);
+}
+
 #[test]
 fn a_block_from_the_future_waits_until_its_time_has_come() {
     let (a, b) = two();

@@ -522,3 +522,15 @@ fn a_check_whose_column_went_elsewhere_stops_nobody() {
     let (shown, _) = seen(&a, &b, "SELECT id, years FROM shop.guest ORDER BY id");
     assert_eq!(shown, ["1|17", "2|3"]);
 }
+
+#[test]
+fn conflicts_are_shown_however_many_they_are() {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE d; CREATE TABLE d.p (id INT PRIMARY KEY); SET foreign_key_checks = 0");
+    s.run("CREATE TABLE d.c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES d.p (id))");
+    let rows: Vec<String> = (0..10_500).map(|n| format!("({n}, {n})")).collect();
+    s.run(&format!("INSERT INTO d.c VALUES {}", rows.join(", ")));
+    assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["10500"]);
+    assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts WHERE row_key = '10499'"), ["1"]);
+}

@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "clock-skew-max",
         "TIME",
         "60s",
-        "A clock that differs more than this from the clocks of more than half of the connected peers (two at least) stops writes until it is right again. Blocks stamped more than 60s in the future wait, whatever is set here",
+        "A clock that differs more than this from the clocks of more than half of the connected peers (two at least) stops writes until it is right again, and until the time of what it wrote meanwhile. Blocks stamped more than 60s in the future wait, whatever is set here",
     ),
     key("worker-threads", "N", "0", "Threads that serve clients and peers; 0: as many as cores"),
     key(
