@@ -76,10 +76,16 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
         "CREATE TABLE shop.people (name VARCHAR(40), n INT, low VARCHAR(40) AS (LOWER(name)) STORED, PRIMARY KEY (name(3)),
          UNIQUE KEY by_low (low), KEY ((n + 1) DESC, (CONCAT(name, '-', n))), UNIQUE KEY twice ((n * 2)))",
         "INSERT INTO shop.people (name, n) VALUES ('Ann', 1), ('Bob', NULL)",
+        "CREATE TABLE shop.hits (page VARCHAR(9) PRIMARY KEY, n INT COMMENT '[counter]', tags JSON COMMENT 'of it [set]',
+         names JSON COMMENT '[map]', best INT COMMENT '[max]')",
+        "INSERT INTO shop.hits VALUES ('/', 3, '[\"a\", \"b\"]', '{\"de\": \"Ball\"}', 9)",
     ] {
         node.query(sql).expect(sql);
     }
-    let definition = || node.query("SHOW CREATE TABLE shop.people").expect("a definition");
+    let definition = || {
+        let shown = ["people", "hits"].map(|t| node.query(&format!("SHOW CREATE TABLE shop.{t}")));
+        shown.map(|rows| rows.expect("a definition"))
+    };
     let defined = definition();
     for options in [&[][..], &["--single-transaction", "--routines", "--triggers", "--events"]] {
         let dump = Command::new("mariadb-dump")
@@ -103,6 +109,10 @@ fn a_dump_made_by_mariadb_dump_loads_again() {
         let rows = node.query("SELECT * FROM shop.people ORDER BY name").expect("rows");
         assert_eq!(rows, [["Ann", "1", "ann"], ["Bob", "NULL", "bob"]]);
         assert_eq!(definition(), defined);
+        // Tags say how cells merge: they are there again, with what the cells hold.
+        assert!(format!("{defined:?}").contains("COMMENT 'of it [set]'"), "{defined:?}");
+        let rows = node.query("SELECT * FROM shop.hits").expect("rows");
+        assert_eq!(rows, [["/", "3", "[\"a\", \"b\"]", "{\"de\": \"Ball\"}", "9"]]);
         for row in ["('ANNA', 2)", "('Dan', 1)"] {
             let refused = node.query(&format!("INSERT INTO shop.people (name, n) VALUES {row}"));
             assert!(refused.is_err_and(|e| e.to_string().contains("1062")), "{row}");
