@@ -786,13 +786,18 @@ impl World {
         self.judge()
     }
 
-    /// Those who have not been removed, as the founder knows it.
+    /// Those who have not been removed, as the founder knows it; nor as they know it themselves, perhaps alone, where all others
+    /// have been restored from before it: who is no member serves nobody.
     fn members(&self) -> Vec<usize> {
         let gone: BTreeSet<NodeId> = match self.engine(0) {
             Some(founder) => founder.members().iter().filter(|m| m.removed).map(|m| m.node).collect(),
             None => BTreeSet::new(),
         };
-        self.numbers().into_iter().filter(|n| !gone.contains(&self.nodes[n].id)).collect()
+        let knows_it = |n: usize| {
+            let own = |m: &p2pdb_engine::MemberInfo| m.node == self.nodes[&n].id && m.removed;
+            self.engine(n).is_some_and(|e| e.members().iter().any(own))
+        };
+        self.numbers().into_iter().filter(|n| !gone.contains(&self.nodes[n].id) && !knows_it(*n)).collect()
     }
 
     fn is_equal(&self) -> bool {
