@@ -18,7 +18,9 @@
 //!   has no effect. The delete that is an effect may count or not (the caller leaves those out that do not); who changed the
 //!   row knowing of it saw that it did not count, and so keeps the row if it counts later.
 //!
-//! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect.
+//! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect. One that had seen
+//! its row deleted, and no other, was written while that delete was void: it aims at the row that was deleted, and so keeps it,
+//! as any edit does that a delete has not seen.
 
 use std::collections::BTreeMap;
 
@@ -50,6 +52,8 @@ pub struct RowWrite {
     pub columns: Vec<ColumnTag>,
     /// An effect of a change of another row: its values never beat a concurrent write.
     pub weak: bool,
+    /// Its author saw an insert of this key that does not count: where there is no other row for it to aim at, it was that one.
+    pub orphan: bool,
 }
 
 /// Why a unit is, or is not, the visible row of its key.
@@ -158,6 +162,14 @@ fn settled_prefix<E>(
             if !saw(j, d)? {
                 continue 'next;
             }
+            // Who changes a row after the delete, and saw no later insert, saw that the delete was void.
+            let mut has_row = changes[j].orphan || matches!(changes[j].kind, WriteKind::Insert { .. });
+            for (i, change) in changes.iter().enumerate().take(j).skip(d + 1) {
+                has_row = has_row || (matches!(change.kind, WriteKind::Insert { .. }) && saw(j, i)?);
+            }
+            if !has_row {
+                continue 'next;
+            }
         }
         for j in (0..d).rev() {
             if !saw(d, j)? {
@@ -212,6 +224,12 @@ impl<E> Merge<'_, E> {
             if view.units.is_empty() && !founds && past.iter().any(|b| self.is_effect_delete(*b)) {
                 // Its author saw the row: what had taken it along did not count there, because the row that it belonged to lived.
                 past.retain(|b| !self.is_effect_delete(*b));
+                view = self.view(&past)?;
+            }
+            let is_delete = |b: &usize| self.changes[*b].kind == WriteKind::Delete;
+            if view.units.is_empty() && !founds && !self.changes[c].orphan && past.iter().any(is_delete) {
+                // The same of a delete that was void.
+                past.retain(|b| !is_delete(b));
                 view = self.view(&past)?;
             }
             let visible = view.units.first().cloned().unwrap_or_default();

@@ -12,11 +12,13 @@ use crate::row::*;
 struct World {
     changes: Vec<RowWrite>,
     past: Vec<Vec<usize>>,
+    /// Deletes that do not count for anybody who writes, and do at the end.
+    void: Vec<bool>,
 }
 
 impl World {
     fn new() -> Self {
-        World { changes: Vec::new(), past: Vec::new() }
+        World { changes: Vec::new(), past: Vec::new(), void: Vec::new() }
     }
 
     fn merge(&self) -> MergedRow {
@@ -45,7 +47,9 @@ impl World {
             kind,
             columns: columns.iter().map(|c| ColumnTag(*c)).collect(),
             weak: false,
+            orphan: false,
         });
+        self.void.push(false);
         self.changes.len() - 1
     }
 }
@@ -66,7 +70,10 @@ impl Arbitrary for World {
                 views[node].dedup();
             }
             // Effects of deletes that do not count for anybody who writes, because the other row lives; at the end they count.
-            let counting = |i: &usize| world.changes[*i].kind != WriteKind::Delete || !world.changes[*i].weak;
+            // The same of deletes that are void until then.
+            let counting = |i: &usize| {
+                world.changes[*i].kind != WriteKind::Delete || !(world.changes[*i].weak || world.void[*i])
+            };
             let seen: Vec<usize> = views[node].iter().copied().filter(counting).collect();
             let live = !world.merge_of(&seen).units.is_empty();
             let (kind, columns) = match (live, u8::arbitrary(g) % 4) {
@@ -78,6 +85,7 @@ impl Arbitrary for World {
             let change = world.add(kind, &columns, &views[node].clone());
             let effect = matches!(kind, WriteKind::Update | WriteKind::Delete);
             world.changes[change].weak = effect && bool::arbitrary(g);
+            world.void[change] = kind == WriteKind::Delete && u8::arbitrary(g) % 3 == 0;
             views[node].push(change);
         }
         world
@@ -202,9 +210,6 @@ fn who_changed_a_row_knowing_of_an_effect_that_did_not_count_keeps_it_when_it_co
     assert!(merged.units[0].cells.iter().any(|c| c.change == knowing));
     // Nobody else does.
     assert!(w.merge_of(&[insert, effect]).units.is_empty());
-    // A delete of its own is another matter: nobody changes what he has deleted.
-    w.changes[effect].weak = false;
-    assert!(w.merge().units.is_empty());
 }
 
 #[test]
@@ -261,6 +266,26 @@ fn replacing_a_row_on_both_sides_merges_the_replacements() {
     let m = w.merge();
     assert_eq!((m.units.len(), cell(&m.units[0], 1), m.units[0].siblings.len()), (1, b, 1));
     assert_eq!(m.units[0].siblings[0].change, a);
+}
+
+#[test]
+fn an_edit_that_was_made_while_the_delete_was_void_keeps_the_row_when_it_counts() {
+    let mut w = World::new();
+    let born = w.add(WriteKind::Insert { generated: false }, &COLUMNS, &[]);
+    let deleted = w.add(WriteKind::Delete, &[], &[born]);
+    let edited = w.add(WriteKind::Update, &[2], &[deleted]);
+    for merged in [w.merge(), w.plain()] {
+        let [unit] = merged.units.as_slice() else { panic!("one row: {merged:?}") };
+        assert_eq!(unit.cells.iter().map(|c| c.change).collect::<Vec<_>>(), [born, edited, born]);
+        assert_eq!(merged.outvoted, [deleted]);
+        assert!(unit.lost_deletes.is_empty(), "who edited it had seen the delete: no conflict");
+    }
+    // Unless it was of another row, which does not count.
+    w.changes[edited].orphan = true;
+    for merged in [w.merge(), w.plain()] {
+        assert!(merged.units.is_empty(), "{merged:?}");
+        assert_eq!(merged.adrift, [edited]);
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Run<'_> {
         row: (ObjectId, &Ident),
         path: &mut Vec<(ObjectId, Ident)>,
     ) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
-        let loaded = self.db.load_changes(no, row.1)?;
+        let loaded = self.db.load_changes(no, row.1, self.is_ancestor)?;
         if loaded.iter().all(|l| l.cause.is_none()) {
             return Ok((loaded, Vec::new()));
         }

@@ -248,14 +248,31 @@ impl Connection {
     }
 
     /// The accepted changes of a row in ascending write order.
-    pub(crate) fn load_changes(&self, table: i64, ident: &Ident) -> Result<Vec<Loaded>> {
-        let mut loaded = Vec::new();
+    pub(crate) fn load_changes(
+        &self,
+        table: i64,
+        ident: &Ident,
+        is_ancestor: IsAncestor<'_>,
+    ) -> Result<Vec<Loaded>> {
+        let (mut loaded, mut void_inserts): (Vec<Loaded>, Vec<Loaded>) = (Vec::new(), Vec::new());
         for at in self.changes_of(table, ident)? {
+            let change = self.load_change(at)?;
             if self.is_accepted(at.tx)? {
-                loaded.push(self.load_change(at)?);
+                loaded.push(change);
+            } else if matches!(change.write.kind, WriteKind::Insert { .. }) {
+                void_inserts.push(change);
             }
         }
         loaded.sort_by_key(|c| c.origin.order(c.at.offset));
+        if void_inserts.is_empty() {
+            return Ok(loaded);
+        }
+        for l in &mut loaded {
+            for insert in &void_inserts {
+                let (later, earlier) = ((&l.origin, l.at.offset), (&insert.origin, insert.at.offset));
+                l.write.orphan = l.write.orphan || saw(later, earlier, is_ancestor)?;
+            }
+        }
         Ok(loaded)
     }
 
@@ -275,7 +292,7 @@ impl Connection {
             RowChange::Delete { .. } => (WriteKind::Delete, Vec::new(), Vec::new()),
         };
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
-        let write = RowWrite { kind, columns, weak: cause.is_some() };
+        let write = RowWrite { kind, columns, weak: cause.is_some(), orphan: false };
         Ok(Loaded { at, origin, write, values, edits, cause })
     }
 
