@@ -67,7 +67,8 @@ impl SessionChange<'_> {
                 1
             }
             SessionChange::StateChanged => {
-                put_lenenc_bytes(&mut data, b"1");
+                // The manual says that its length stands before it; servers have always sent it alone.
+                data.push(b'1');
                 2
             }
             SessionChange::Gtids(set) => {

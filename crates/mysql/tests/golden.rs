@@ -74,7 +74,7 @@ fn ok_packets() {
                 SessionChange::TransactionCharacteristics(""),
                 SessionChange::TransactionState("T_______"),
             ]),
-            "00 00 00 02 40 00 00 00 1B 02 02 01 '1' 03 07 00 05 'u:1-3' 04 01 00 05 09 08 'T_______'",
+            "00 00 00 02 40 00 00 00 1A 02 01 '1' 03 07 00 05 'u:1-3' 04 01 00 05 09 08 'T_______'",
         ),
     ] {
         let found = answer_to_query(capabilities, |server| server.ok(&ok));
