@@ -467,3 +467,30 @@ fn a_restored_node_draws_ids_again_when_another_member_has_dealt_it_some() {
     assert_eq!(a.query("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.t").expect("rows"), [["3", "3"]]);
     assert!(b.stop() && a.stop());
 }
+
+/// The backup knows neither the ticket nor the member: its log comes by a file.
+#[test]
+fn a_node_restored_from_before_its_first_invitation_learns_of_the_members_from_their_log() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("a path").to_owned();
+    let a = Node::start(&path("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY)").expect("a table");
+    run_ok(a.dir.root(), &["backup", &text("backup")]);
+    let b = Node::join(&path("b"), &a.ticket("writer", 1), &[]);
+    a.query("INSERT INTO d.t VALUES (), ()").expect("rows");
+    wait_equal(&[&a, &b]);
+    assert!(a.stop());
+    run_ok(&path("a2"), &["restore", &text("backup")]);
+    run_ok(b.dir.root(), &["export", &text("log.car")]);
+    run_ok(&path("a2"), &["import", &text("log.car")]);
+    let a = Node::start(&path("a2"), &[]);
+    assert_eq!(a.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["2"]]);
+    assert!(b.stop());
+    let b = Node::start(&path("b"), &["--bootstrap", &a.status().listening[0]]);
+    wait_equal(&[&a, &b]);
+    b.query("INSERT INTO d.t VALUES ()").expect("it writes");
+    wait_equal(&[&a, &b]);
+    assert!(b.stop() && a.stop());
+}

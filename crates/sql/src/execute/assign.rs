@@ -216,7 +216,11 @@ impl<'a> Assign<'a> {
         };
         let n = n.unwrap_or(if starts_negative(v) { i128::MIN } else { i128::MAX });
         let cut = n.clamp(min, max);
-        if cut != n {
+        // Of a DECIMAL MySQL looks at the sign before it rounds.
+        let below = unsigned
+            && from.class() == Class::Decimal
+            && convert::to_decimal(v, from.code())?.is_some_and(|d| d.signum() < 0);
+        if cut != n || below {
             self.out_of_range()?;
         }
         Ok(match i64::try_from(cut) {
@@ -257,7 +261,7 @@ impl<'a> Assign<'a> {
             _ => convert::to_decimal(v, from.code())?.unwrap_or(Decimal::ZERO),
         };
         let mut rounded = d.rounded(i32::from(scale));
-        if unsigned && rounded.signum() < 0 {
+        if unsigned && d.signum() < 0 {
             self.out_of_range()?;
             rounded = Decimal::ZERO;
         } else if rounded.whole_digits() > u32::from(precision - scale) {

@@ -532,8 +532,10 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
                 Some(time)
             }
             Err(true) if t.contains(':') && Time::parse(t).is_err() => {
-                let huge =
-                    t.trim().trim_start_matches('-').split(':').next()?.parse::<u64>().is_ok_and(|h| h > 838);
+                let hours = t.trim().trim_start_matches('-').split(':').next()?;
+                // The greatest time with a fraction is beyond the greatest, too.
+                let whole = t.split('.').next().is_some_and(|t| Time::parse(t).is_ok());
+                let huge = whole || hours.parse::<u64>().is_ok_and(|h| h > 838);
                 truncated("time", t);
                 let max = p2pdb_model::temporal::TIME_US_MAX;
                 huge.then_some(Time(if t.trim().starts_with('-') { -max } else { max }))
