@@ -282,7 +282,8 @@ impl Sync {
             }
             Message::Admission(answer) => {
                 if let Some(p) = self.peers.get_mut(&peer) {
-                    p.to_it_strange = answer == AdmissionAnswer::Stranger;
+                    // Whom it refuses is a stranger to it still: a greeting would be held against us.
+                    p.to_it_strange = !matches!(answer, AdmissionAnswer::Admitted { .. });
                 }
                 self.actions.push_back(Action::AdmissionAnswered { peer, answer });
             }
