@@ -197,6 +197,11 @@ fn a_transaction_that_takes_no_writes_says_so() {
     }
     s.run("START TRANSACTION READ ONLY");
     assert_eq!(s.error("SELECT * FROM t FOR UPDATE"), 1792);
+    // Reading with locks does not open it for writes.
+    for lock in ["FOR SHARE", "LOCK IN SHARE MODE", "FOR SHARE NOWAIT"] {
+        assert_eq!(s.rows(&format!("SELECT * FROM t {lock}")), ["1"]);
+        assert_eq!(s.error("INSERT INTO t VALUES (2)"), 1792, "{lock}");
+    }
 }
 
 /// A status variable as a number.

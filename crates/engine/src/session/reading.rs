@@ -24,12 +24,14 @@ impl Session {
     pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let inside = !self.core().state.autocommit || self.in_transaction();
         // By itself it waits for nobody and holds nothing; NOWAIT and SKIP LOCKED ask whether another transaction does.
-        let asks = |how: &Locking| inside || how.nowait || how.skip_locked;
+        // In a READ ONLY transaction FOR SHARE is a read like any other: with the writer it could write.
+        let reads_only = self.in_read_only_transaction();
+        let asks = |how: &Locking| !(reads_only && how.share) && (inside || how.nowait || how.skip_locked);
         if let Some(how) =
             q.locking.filter(|how| asks(how) && !matches!(self.transaction, Transaction::Writing(_)))
             && !self.is_of_own(q)
         {
-            if !how.share && self.in_read_only_transaction() {
+            if reads_only {
                 return self.finish(Err(super::temporary::read_only()));
             }
             return self.lock(how, !inside, bound, sink);
