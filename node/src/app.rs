@@ -62,8 +62,7 @@ impl App {
         &self.door
     }
     pub(crate) fn set_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
-        let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
-        let is_account = self.engine.account(name, host).is_some_and(|a| !a.is_role);
+        let is_account = crate::ops::account_of(&self.engine, user).is_ok();
         crate::password::set(&self.dir, &self.logins, user, password, is_account, self.mysql)
     }
     pub(crate) fn logins(&self) -> &Logins {

@@ -294,8 +294,8 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     Ok(())
 }
 
-/// An account by its name as commands take it, `name` or `name@host`.
-fn account_of(engine: &Engine, user: &str) -> anyhow::Result<AccountView> {
+/// An account, no role, by its name as commands take it, `name` or `name@host`.
+pub(crate) fn account_of(engine: &Engine, user: &str) -> anyhow::Result<AccountView> {
     let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
     let account = engine.account(name, host).filter(|a| !a.is_role);
     account.with_context(|| format!("there is no account '{user}' in the realm"))

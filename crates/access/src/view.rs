@@ -148,25 +148,25 @@ impl Access {
         self.with_now(Stamp(0), |at| self.id_state_at(node, at))
     }
 
-    /// Deals that stand, by others to this node, behind the block at this place: whether there is one.
+    /// Others have dealt values to this node behind the block at this place.
     pub fn is_dealt_since(&self, node: NodeId, place: Place) -> bool {
-        self.deals(|dealer, to, past| dealer != node && to == node && past.contains(place)) > 0
+        self.deals_to(node, |dealer, past| dealer != node && past.contains(place)) > 0
     }
 
     /// How often one node has dealt values to another, beside admitting it.
     pub fn deals_between(&self, dealer: NodeId, to: NodeId) -> usize {
-        self.deals(|d, t, _| d == dealer && t == to)
+        self.deals_to(to, |d, _| d == dealer)
     }
 
-    fn deals(&self, which: impl Fn(NodeId, NodeId, &Past) -> bool) -> usize {
+    fn deals_to(&self, to: NodeId, which: impl Fn(NodeId, &Past) -> bool) -> usize {
         self.with_now(Stamp(0), |at| {
-            let all = self.by.deals.values().flatten();
-            let standing = all.filter(|r| self.holds(**r, at)).filter(|r| {
+            let standing = listed(&self.by.deals, &to).iter().filter(|r| self.holds(**r, at));
+            let counts = |r: &&Ref| {
                 let (tx, item) = self.item(**r);
-                matches!(&item.change, AccessChange::DealIds { node, .. } if which(tx.site.author, *node, &tx.site.past))
-            });
-            // Each is listed with its dealer and its receiver.
-            standing.collect::<std::collections::BTreeSet<_>>().len()
+                matches!(&item.change, AccessChange::DealIds { node, .. } if *node == to)
+                    && which(tx.site.author, &tx.site.past)
+            };
+            standing.filter(counts).count()
         })
     }
 

@@ -116,7 +116,7 @@ pub(crate) fn put_chain(db: &store::Writer, chain: Option<&Cid>) -> Result<(), E
     Ok(())
 }
 
-pub(crate) fn meta_cid(db: &store::Writer, name: &str) -> Result<Option<Cid>, EngineError> {
+pub(crate) fn meta_cid(db: &store::Connection, name: &str) -> Result<Option<Cid>, EngineError> {
     match db.meta(name)? {
         None => Ok(None),
         Some(bytes) => Cid::try_from(bytes.as_slice())

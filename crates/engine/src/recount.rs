@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+use p2pdb_access::Access;
 use p2pdb_dag::Dag;
 use p2pdb_model::change::{IdClass, Role};
 use p2pdb_model::{Cid, NodeId};
@@ -41,9 +42,8 @@ impl Writer {
         if !self.ids_lost() {
             return Ok(own);
         }
-        let Some(began) = self.chain() else { return Ok(None) };
-        let found = self.dag.find(&began, &Logged(&self.db))?;
-        Ok(found.and_then(|f| own.filter(|_| self.access.is_dealt_since(self.node(), f.place))))
+        let counts = is_dealt_anew(&self.access, &self.dag, &self.db, self.node(), self.chain())?;
+        Ok(own.filter(|_| counts))
     }
 }
 
@@ -58,7 +58,10 @@ impl Engine {
     /// # Errors
     /// When it cannot write.
     pub fn tell_lost_count(&self) -> Result<(), EngineError> {
-        self.command(|w, _| w.open_chain())?;
+        self.command(|w, _| match w.keeps() {
+            Some(keeps) => Err(EngineError::Refused(keeps.why())),
+            None => w.open_chain(),
+        })?;
         self.inner.tells_lost_count.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -77,6 +80,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let reader = self.inner.reader()?;
+        if reader.meta(store::meta::IDS_LOST)?.is_some() {
+            let chain = crate::realm::meta_cid(&reader, store::meta::CHAIN)?;
+            if !is_dealt_anew(&published.access, published.dag(), &reader, own, chain)? {
+                return Ok(Vec::new());
+            }
+        }
         let mut lost = HashSet::new();
         for chain in asked {
             let dag = published.dag();
@@ -96,6 +105,19 @@ impl Engine {
         lost.sort_unstable();
         Ok(lost)
     }
+}
+
+/// A node that has lost count was dealt values behind the beginning of the chain that it extends now.
+fn is_dealt_anew(
+    access: &Access,
+    dag: &Dag,
+    db: &Connection,
+    node: NodeId,
+    chain: Option<Cid>,
+) -> Result<bool, StoreError> {
+    let Some(began) = chain else { return Ok(false) };
+    let found = dag.find(&began, &Logged(db))?;
+    Ok(found.is_some_and(|f| access.is_dealt_since(node, f.place)))
 }
 
 /// Where a chain stands that begins with an empty block.

@@ -1,6 +1,6 @@
 //! `key`: account keys that live in files, and delegations by them. A key in a file never reaches the node: what it signs does.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use p2pdb_model::ids::{PublicKey, hex, unhex};
 use p2pdb_model::{AccountId, NodeId};
 
 use super::access::Access;
-use super::{Context_, print_out};
+use super::{Context_, password, print_out};
 use crate::admin::{AccountReport, AccountRequest, DelegateRequest, KeyRequest};
 use crate::clock::SystemClock;
 use crate::door::Logins;
@@ -87,7 +87,9 @@ pub(super) fn key(c: &Context_, args: &Key) -> anyhow::Result<()> {
         KeyVerb::Delegate(args) => delegate(c, args),
         KeyVerb::Export { user, file } => {
             c.dir.must_be_initialised()?;
-            let Some(key) = Keystore::at(&c.dir).open(user, &password()?)? else {
+            let Some(key) =
+                Keystore::at(&c.dir).open(user.strip_suffix("@%").unwrap_or(user), &password::read()?)?
+            else {
                 bail!(
                     "there is no key of '{user}' in this node's keystore, or the password is another one\n  hint: it is on the node where the account was made; that of root is in accounts.json"
                 );
@@ -98,7 +100,7 @@ pub(super) fn key(c: &Context_, args: &Key) -> anyhow::Result<()> {
         }
         KeyVerb::Import { user, file } => {
             let key = read(file)?;
-            let password = password()?;
+            let password = password::read()?;
             let access = Access::open(&c.dir, &c.config)?;
             known(&account(&access, user)?, &key, user)?;
             let request = KeyRequest { user: user.clone(), password, key: hex(&key.to_bytes()) };
@@ -184,14 +186,4 @@ fn read(file: &Path) -> anyhow::Result<SigningKey> {
     let bytes =
         bytes.with_context(|| format!("{} holds no key, which is 64 hexadecimal digits", file.display()))?;
     Ok(SigningKey::from_bytes(&bytes))
-}
-
-fn password() -> anyhow::Result<String> {
-    let mut line = String::new();
-    let n = std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
-    if n == 0 {
-        bail!("there is no password on standard input");
-    }
-    let line = line.strip_suffix('\n').unwrap_or(&line);
-    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

@@ -54,11 +54,12 @@ pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
     print_out(&format!("  account  {}, password {shown}{kept}\n", args.user))
 }
 
-fn read() -> anyhow::Result<String> {
+/// The first line of standard input.
+pub(super) fn read() -> anyhow::Result<String> {
     let mut line = String::new();
     let n = std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
     if n == 0 {
-        bail!("--stdin: there is no password on standard input");
+        bail!("there is no password on standard input");
     }
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())

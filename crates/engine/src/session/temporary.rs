@@ -168,13 +168,14 @@ impl Session {
         })
     }
 
-    /// CREATE and DROP TEMPORARY TABLE; ALTER TABLE and its like of a temporary table, after their commit.
+    /// [`Session::define_own`] as a statement of its own.
     pub(super) fn defined_own(&mut self, bound: &Bound) -> Flow {
         let tracks = self.tracks_state();
         let result = self.define_own(bound).map(|outcome| Outcome { state_changed: tracks, ..outcome });
         self.finish(result)
     }
 
+    /// CREATE and DROP TEMPORARY TABLE; ALTER TABLE and its like of a temporary table, after their commit.
     pub(super) fn define_own(&mut self, bound: &Bound) -> Result<Outcome, SqlError> {
         let plan = bound.statement.compiled().plan.clone();
         let PlanKind::Ddl(ddl) = &plan.kind else { return Ok(Outcome::default()) };

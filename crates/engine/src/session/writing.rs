@@ -33,11 +33,7 @@ impl Session {
                 let lease = *lease;
                 self.write_on_lease(lease, &bound)
             }
-            Transaction::Reading(s) if s.read_only => self.finish(Err(SqlError::new(
-                1792,
-                "25006",
-                "Cannot execute statement in a READ ONLY transaction.",
-            ))),
+            Transaction::Reading(s) if s.read_only => self.finish(Err(super::temporary::read_only())),
             Transaction::None if self.core().state.autocommit => self.submit(bound, After::default()),
             _ => self.lease(bound, false),
         }
