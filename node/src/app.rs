@@ -62,8 +62,8 @@ impl App {
         &self.door
     }
     pub(crate) fn set_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
-        let is_account = crate::ops::account_of(&self.engine, user).is_ok();
-        crate::password::set(&self.dir, &self.logins, user, password, is_account, self.mysql)
+        let account = crate::ops::account_of(&self.engine, user).ok().map(|a| a.id);
+        crate::password::set(&self.dir, &self.logins, user, password, account, self.mysql)
     }
     pub(crate) fn logins(&self) -> &Logins {
         &self.logins

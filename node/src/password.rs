@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use anyhow::bail;
 
+use p2pdb_model::AccountId;
+
 use crate::client_file::ClientFile;
 use crate::datadir::DataDir;
 use crate::door::Logins;
@@ -33,12 +35,12 @@ pub fn random() -> String {
 /// # Errors
 /// When the files cannot be written.
 pub fn make(dir: &DataDir, mysql: SocketAddr) -> anyhow::Result<()> {
-    set(dir, &Logins::open(dir)?, ROOT, &random(), false, mysql)?;
+    set(dir, &Logins::open(dir)?, ROOT, &random(), None, mysql)?;
     Ok(dir.write_secret(UNSEEN_FILE, b"")?)
 }
 
-/// Gives a login another password, and writes it to the option file for clients that belongs to `root`. `is_account`: an account has
-/// that name, which need not have logged in here before.
+/// Gives a login another password, and writes it to the option file for clients that belongs to `root`. `account`: who has
+/// that name, and need not have logged in here before; without one the password is that of whoever has it.
 ///
 /// # Errors
 /// When there is no such login, the password is of no use, or the files cannot be written.
@@ -47,10 +49,10 @@ pub fn set(
     logins: &Logins,
     user: &str,
     password: &str,
-    is_account: bool,
+    account: Option<AccountId>,
     mysql: SocketAddr,
 ) -> anyhow::Result<()> {
-    if user != ROOT && !is_account && !logins.users().iter().any(|u| u == user) {
+    if user != ROOT && account.is_none() && !logins.users().iter().any(|u| u == user) {
         let known = logins.users().join(", ");
         bail!(
             "there is no login '{user}' on this node; there is: {}",
@@ -60,7 +62,7 @@ pub fn set(
     if password.is_empty() || password.len() > BYTES_MAX || password.chars().any(char::is_control) {
         bail!("a password has 1 to {BYTES_MAX} bytes and no control characters");
     }
-    logins.set_password(user, password)?;
+    logins.set_password(user, account, password)?;
     if user == ROOT {
         let password = password.to_owned();
         let mut file = ClientFile { host: String::new(), port: 0, user: user.to_owned(), password };
@@ -98,16 +100,16 @@ mod tests {
         assert_eq!(unseen(&dir).expect("read"), None, "shown once");
         let long = "x".repeat(BYTES_MAX);
         for good in ["x", long.as_str(), r#"a"b#c\d 'e' "#, "päss"] {
-            set(&dir, &logins, ROOT, good, false, address).expect("set");
+            set(&dir, &logins, ROOT, good, None, address).expect("set");
             let file = ClientFile::read(&dir).expect("read").expect("there");
             assert_eq!((file.password.as_str(), file.port), (good, 3307));
             assert!(logins.check(ROOT, None, good.as_bytes()));
         }
         for bad in ["", "a\nb", &"x".repeat(BYTES_MAX + 1)] {
-            assert!(set(&dir, &logins, ROOT, bad, false, address).is_err(), "{bad:?}");
+            assert!(set(&dir, &logins, ROOT, bad, None, address).is_err(), "{bad:?}");
         }
         assert!(logins.check(ROOT, None, "päss".as_bytes()));
-        let error = set(&dir, &logins, "nobody", "x", false, address).expect_err("no login").to_string();
+        let error = set(&dir, &logins, "nobody", "x", None, address).expect_err("no login").to_string();
         assert!(error.contains("'nobody'") && error.contains("root"), "{error}");
     }
 }

@@ -167,11 +167,7 @@ impl Engine {
                 let why = "it is the last owner: without one nobody can admit or remove a member any more; invite another owner first";
                 return Err(EngineError::Refused(why.to_owned()));
             }
-            let seen = w
-                .dag
-                .branches_of_author(node)
-                .map(|b| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid })
-                .collect();
+            let seen = seen_of(w, node);
             w.access(account, vec![AccessChange::Remove { node, seen }])
         })
     }
@@ -188,11 +184,7 @@ impl Engine {
             let Some(account) = w.access.accounts().into_iter().find(named) else {
                 return Err(EngineError::Refused(format!("there is no account {name}")));
             };
-            let seen = w
-                .dag
-                .branches_of_author(from)
-                .map(|b| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid })
-                .collect();
+            let seen = seen_of(w, from);
             let from = Delegate::Node(from);
             w.access(acting, vec![AccessChange::Undelegate { account: account.id, from, seen }])
         })
@@ -259,6 +251,12 @@ impl Engine {
             Err(_) => Err(EngineError::Stopping),
         }
     }
+}
+
+/// What is here of a node's chains.
+fn seen_of(w: &Writer, node: NodeId) -> Vec<SeenTip> {
+    let tip = |b: &p2pdb_dag::Branch| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid };
+    w.dag.branches_of_author(node).map(tip).collect()
 }
 
 /// An account that this node may act for; owners' first.

@@ -34,7 +34,7 @@ pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
                 &Logins::open(&c.dir)?,
                 &args.user,
                 &password,
-                false,
+                None,
                 c.config.mysql_listen,
             )?;
         }

@@ -90,15 +90,16 @@ impl Logins {
         Ok(Self { dir: dir.clone(), users: RwLock::new(users) })
     }
 
-    /// Sets the password of a user, whatever account has the name, and writes the file.
+    /// Sets the password of a user and writes the file. `account`: whose it is; without one, of whatever account has the name.
     ///
     /// # Errors
     /// When it cannot be written; then nothing has changed.
-    pub fn set_password(&self, user: &str, password: &str) -> Result<(), DataDirError> {
-        self.set(user, None, password)
-    }
-
-    fn set(&self, user: &str, account: Option<AccountId>, password: &str) -> Result<(), DataDirError> {
+    pub fn set_password(
+        &self,
+        user: &str,
+        account: Option<AccountId>,
+        password: &str,
+    ) -> Result<(), DataDirError> {
         self.change_users(|users| {
             let verifiers = Verifiers::of_password(password.as_bytes());
             users.insert(user.to_owned(), Known { verifiers, account });
@@ -159,7 +160,7 @@ impl p2pdb_engine::Logins for Logins {
         let name = file_name(name);
         let text = |e: DataDirError| e.to_string();
         Keystore::at(&self.dir).put(&name, password, key).map_err(|e| e.to_string())?;
-        self.set(&name, Some(id), password).map_err(text)
+        self.set_password(&name, Some(id), password).map_err(text)
     }
 
     fn change(
@@ -178,7 +179,7 @@ impl p2pdb_engine::Logins for Logins {
         if let Some(key) = keystore.open(&name, present).map_err(|e| e.to_string())? {
             keystore.put(&name, password, &key).map_err(|e| e.to_string())?;
         }
-        self.set(&name, Some(id), password).map_err(|e| e.to_string())?;
+        self.set_password(&name, Some(id), password).map_err(|e| e.to_string())?;
         Ok(true)
     }
 
@@ -214,7 +215,7 @@ mod tests {
         let logins = Logins::open(&dir).expect("empty");
         assert!(matches!(logins.credentials("root", None), Credentials::Unknown));
         assert!(matches!(Logins::load(&dir), Err(DataDirError::Damaged { .. })), "a running node needs it");
-        logins.set_password("root", "geheim").expect("write");
+        logins.set_password("root", None, "geheim").expect("write");
         let again = Logins::open(&dir).expect("read");
         assert!(
             again.check("root", None, b"geheim")
