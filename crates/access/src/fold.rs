@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use p2pdb_dag::{BlockNo, BranchNo, Past, Place, Placed, Unseen};
 use p2pdb_model::change::{AccessChange, Delegate, Layout, Position, SeenTip, WriteOrder};
-use p2pdb_model::ids::{Cid, NodeId, PublicKey};
-use p2pdb_model::{AccountId, Change, RealmId, Stamp};
+use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId, PublicKey};
+use p2pdb_model::{AccountId, Change, Privileges, RealmId, Stamp, WeakInserts};
 
+use crate::grants::overwriting;
 use crate::homes::Homes;
 use crate::index::{Indexes, Ref, listed, named};
 use crate::judge::{At, OWN};
@@ -603,8 +604,36 @@ impl Access {
         layouts: &[Layout],
         changes: &[Change],
     ) -> Verdict {
+        to_verdict(self.rows_allowed(site, transaction, account, layouts, changes).map(drop))
+    }
+
+    /// The same; where it is accepted, with those of its inserts that are weak (`docs/security.md`, section 3).
+    ///
+    /// # Errors
+    /// The reason why it is void.
+    pub fn rows_allowed(
+        &self,
+        site: &Site,
+        transaction: u32,
+        account: AccountId,
+        layouts: &[Layout],
+        changes: &[Change],
+    ) -> Result<WeakInserts, Reason> {
         let at = At::new(site, transaction, self.last_pass());
-        to_verdict(self.rows_permitted(site.author, account, layouts, changes, &at))
+        self.rows_permitted(site.author, account, layouts, changes, &at)
+    }
+
+    /// Whether an insert of these columns by the account at this site would be weak.
+    pub fn inserts_weakly(
+        &self,
+        site: &Site,
+        account: AccountId,
+        table: ObjectId,
+        columns: &[ColumnTag],
+    ) -> bool {
+        let at = At::new(site, 0, self.last_pass());
+        !self.realm_privileges(account, &at).contains(Privileges::ALL)
+            && self.granted(account, &[overwriting(table, columns)], &at).is_err()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which privileges an account has at a place: grants, roles, and what was taken back.
 
-use p2pdb_model::change::{AccessChange, Layout, Rights};
-use p2pdb_model::ids::{NodeId, ObjectId};
-use p2pdb_model::{AccountId, Change, Privileges};
+use p2pdb_model::change::{AccessChange, Layout, Rights, RowChange};
+use p2pdb_model::ids::{ColumnTag, NodeId, ObjectId};
+use p2pdb_model::{AccountId, Change, Privileges, WeakInserts};
 
 use crate::fold::{Access, Rank, Tx};
 use crate::index::{Ref, listed};
@@ -52,6 +52,11 @@ fn permits(rights: &Rights, need: &Need) -> bool {
                 !tags.is_empty() && tags.iter().all(|t| rights.on_column(*t).intersects(need.any))
             }
         }
+}
+
+/// What an insert of these columns needs to be no weak one.
+pub(crate) fn overwriting(table: ObjectId, columns: &[ColumnTag]) -> Need {
+    Need { on: Some(table), any: Privileges::UPDATE, columns: Columns::Each(columns.to_vec()) }
 }
 
 /// Ranks are told apart up to here: each one costs a pass over all access transactions.
@@ -227,7 +232,7 @@ impl Access {
         held.fold(Privileges::NONE, |all, (h, _)| all | self.held(*h, None, at).rights.whole)
     }
 
-    /// The transaction's changes, none of access, are permitted.
+    /// The transaction's changes, none of access, are permitted; which of its inserts are weak.
     pub(crate) fn rows_permitted(
         &self,
         author: NodeId,
@@ -235,13 +240,28 @@ impl Access {
         layouts: &[Layout],
         changes: &[Change],
         at: &At<'_>,
-    ) -> Result<(), Reason> {
+    ) -> Result<WeakInserts, Reason> {
         self.acting(author, account, at)?;
         let realm = self.realm_privileges(account, at);
         if realm.contains(Privileges::ALL) {
-            return Ok(());
+            return Ok(WeakInserts::NONE);
         }
-        self.granted(account, &self.needs(account, layouts, changes, at), at)
+        let holders = self.holders(account, at);
+        let needs = self.needs(account, layouts, changes, at);
+        needs.iter().try_for_each(|need| self.one_granted(&holders, need, at))?;
+        let mut weak = WeakInserts::NONE;
+        let mut asked: Vec<usize> = Vec::new();
+        for change in changes {
+            let Change::Row(RowChange::Insert { layout, .. }) = change else { continue };
+            let n = *layout as usize;
+            if let Some(layout) = layouts.get(n).filter(|_| !asked.contains(&n)) {
+                asked.push(n);
+                if self.one_granted(&holders, &overwriting(layout.table(), layout.columns()), at).is_err() {
+                    weak.add(layout.table());
+                }
+            }
+        }
+        Ok(weak)
     }
 
     /// Whoever gives or takes these rights has them, with GRANT OPTION, there or above.

@@ -12,7 +12,7 @@ use p2pdb_access::{Reason, Site};
 use p2pdb_block::{DecodedBlock, FullBlock, Refusal, VerifiedBlock, WholeBlock, verify_runs};
 use p2pdb_dag::{Placed, Waits};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{Cid, NodeId, Stamp};
+use p2pdb_model::{Cid, NodeId, Stamp, WeakInserts};
 use p2pdb_store::{self as store, NewTransaction};
 
 use p2pdb_sync::Received;
@@ -375,22 +375,25 @@ impl Writer {
         for (i, tx) in body.transactions().iter().enumerate() {
             let account = body.accounts()[tx.account()];
             self.note_objects(&site.past, tx.changes());
+            let mut weak = WeakInserts::NONE;
             let verdict = if p2pdb_access::Access::is_access(tx.changes()) {
                 let judged = self.insert_access(placed, i as u32, account, tx.changes())?;
                 let verdict = judged.verdict;
                 all_judged.push(judged);
                 verdict
             } else {
-                match self.access.judge_rows(&site, i as u32, account, body.layouts(), tx.changes()) {
-                    p2pdb_access::Verdict::Void(p2pdb_access::Reason::BeyondRemoval)
-                        if fault::on(Fault::RemovedCounted) =>
-                    {
+                match self.access.rows_allowed(&site, i as u32, account, body.layouts(), tx.changes()) {
+                    Ok(inserts) => {
+                        weak = inserts;
                         p2pdb_access::Verdict::Accepted
                     }
-                    p2pdb_access::Verdict::Void(
+                    Err(p2pdb_access::Reason::BeyondRemoval) if fault::on(Fault::RemovedCounted) => {
+                        p2pdb_access::Verdict::Accepted
+                    }
+                    Err(
                         p2pdb_access::Reason::BeyondRevocation | p2pdb_access::Reason::BeyondUndelegation,
                     ) if fault::on(Fault::RevokedCounted) => p2pdb_access::Verdict::Accepted,
-                    verdict => verdict,
+                    Err(why) => p2pdb_access::Verdict::Void(why),
                 }
             };
             if let p2pdb_access::Verdict::Void(why) = verdict
@@ -398,7 +401,8 @@ impl Writer {
             {
                 self.voided.push((block.author(), why));
             }
-            transactions.push(NewTransaction { account, verdict: store::Verdict(verdict.code().into()) });
+            let verdict = store::Verdict(verdict.code().into());
+            transactions.push(NewTransaction { account, verdict, weak });
         }
         let access = access_positions(block);
         self.log_placed(block, placed, &transactions, &access)?;

@@ -8,13 +8,16 @@ use p2pdb_block::FullBlock;
 use p2pdb_dag::{Past, Placed};
 use p2pdb_model::change::{AccessChange, Position};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{AccountId, Change};
+use p2pdb_model::{AccountId, Change, WeakInserts};
 use p2pdb_store::{self as store, TxNo};
 
 use crate::error::EngineError;
 use crate::functions::by_rules;
 use crate::logged::{self, Ancestry};
 use crate::writer::{Writer, past_of};
+
+/// A verdict, and which inserts of the transaction are weak.
+type Judgement = (store::Verdict, WeakInserts);
 
 impl Writer {
     /// Changes of members, accounts and delegations, as a transaction of its own. Refused, with nothing written, when
@@ -90,12 +93,12 @@ impl Writer {
     /// What access changes brought about: other verdicts on what was applied before.
     pub(crate) fn follow(&mut self, judged: Vec<Judged>) -> Result<(), EngineError> {
         // Several reasons to look at a transaction again are one.
-        let mut turned: BTreeMap<TxNo, store::Verdict> = BTreeMap::new();
+        let mut turned: BTreeMap<TxNo, Judgement> = BTreeMap::new();
         let flips = judged.iter().flat_map(|j| &j.flips);
         for flip in flips.filter(|_| !fault::on(Fault::FlipForgotten)) {
             if let Some(record) = self.db.block_by_cid(&flip.block)? {
                 let tx = TxNo(record.first_tx.0 + u64::from(flip.transaction));
-                turned.insert(tx, store::Verdict(flip.verdict.code().into()));
+                turned.insert(tx, (store::Verdict(flip.verdict.code().into()), WeakInserts::NONE));
             }
         }
         let looked_back = !fault::on(Fault::RemovalNotLookedBack);
@@ -112,7 +115,7 @@ impl Writer {
     fn judge_again(
         &mut self,
         what: &Rejudge,
-        turned: &mut BTreeMap<TxNo, store::Verdict>,
+        turned: &mut BTreeMap<TxNo, Judgement>,
     ) -> Result<(), EngineError> {
         let branches: Vec<_> = self
             .dag
@@ -138,11 +141,14 @@ impl Writer {
                         continue;
                     }
                     let layouts = body.body.layouts();
-                    let verdict = self.access.judge_rows(&site, i as u32, account, layouts, tx.changes());
+                    let allowed = self.access.rows_allowed(&site, i as u32, account, layouts, tx.changes());
                     let no = TxNo(record.first_tx.0 + i as u64);
-                    let verdict = store::Verdict(verdict.code().into());
-                    if self.db.verdict(no)? != Some(verdict) {
-                        turned.insert(no, verdict);
+                    let judged = match allowed {
+                        Ok(weak) => (store::Verdict::ACCEPTED, weak),
+                        Err(why) => (store::Verdict(Verdict::Void(why).code().into()), WeakInserts::NONE),
+                    };
+                    if self.db.judgement(no)?.as_ref() != Some(&judged) {
+                        turned.insert(no, judged);
                     }
                 }
             }
@@ -151,13 +157,13 @@ impl Writer {
     }
 
     /// These transactions' verdicts are others now: what they wrote is merged anew.
-    fn turn(&mut self, turned: &BTreeMap<TxNo, store::Verdict>) -> Result<(), EngineError> {
+    fn turn(&mut self, turned: &BTreeMap<TxNo, Judgement>) -> Result<(), EngineError> {
         if turned.is_empty() {
             return Ok(());
         }
         let mut numbers = Vec::with_capacity(turned.len());
-        for (no, verdict) in turned {
-            self.db.set_verdict(*no, *verdict)?;
+        for (no, (verdict, weak)) in turned {
+            self.db.set_verdict(*no, *verdict, weak)?;
             if !(fault::on(Fault::VoidForEver) && *verdict == store::Verdict::ACCEPTED) {
                 numbers.push(*no);
             }

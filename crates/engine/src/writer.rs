@@ -14,7 +14,9 @@ use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{AccountId, Catalog, Change, Cid, NodeId, ObjectId, RealmId, Stamp, Value};
+use p2pdb_model::{
+    AccountId, Catalog, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value, WeakInserts,
+};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
@@ -41,7 +43,8 @@ struct OpenBlock {
     stamp: Stamp,
     body: BodyBuilder,
     first_tx: TxNo,
-    accounts: Vec<AccountId>,
+    /// Per transaction, whose it is, and which of its inserts are weak.
+    accounts: Vec<(AccountId, WeakInserts)>,
     /// Per transaction, what the store keeps of it until the changes have their places in the body.
     finalized: Vec<LocalChanges>,
     access: Vec<(u32, AccountId, Vec<Change>)>,
@@ -422,7 +425,11 @@ impl Writer {
                 key.as_u64().is_some_and(|id| leased.generated.contains(&(table, id)))
             };
             let foreign_key_checks = leased.foreign_key_checks;
-            let local = Local { origin, foreign_key_checks, generated: &generated };
+            let (access, account) = (self.access.clone(), leased.account);
+            let now = Site::now(self.node, site.stamp);
+            let weak =
+                |table: ObjectId, columns: &[ColumnTag]| access.inserts_weakly(&now, account, table, columns);
+            let local = Local { origin, foreign_key_checks, generated: &generated, weak: &weak };
             let mut net = self.merger.finalize(&self.db, &local, captured)?;
             for layout in &net.layouts {
                 self.touch(layout.table(), site.no);
@@ -461,16 +468,15 @@ impl Writer {
         let open = self.open_block()?;
         let access = Access::is_access(&changes).then(|| changes.clone());
         let site = Site::now(node, open.stamp);
-        if access.is_none()
-            && let p2pdb_access::Verdict::Void(why) = known.judge_rows(&site, 0, account, layouts, &changes)
-        {
-            return Err(EngineError::Denied(why));
-        }
+        let weak = match access {
+            Some(_) => WeakInserts::NONE,
+            None => known.rows_allowed(&site, 0, account, layouts, &changes).map_err(EngineError::Denied)?,
+        };
         // Only now: a transaction that is refused must leave those that share the block as they are.
         let merges = changes.iter().any(|c| matches!(c, Change::Schema(_)));
         let n = open.body.push(account, layouts, changes)?;
         open.merges |= merges;
-        open.accounts.push(account);
+        open.accounts.push((account, weak));
         open.finalized.extend(finalized);
         if let Some(changes) = access {
             open.access.push((n, account, changes));
@@ -621,7 +627,7 @@ impl Writer {
         };
         let realm = (!self.dag.is_empty()).then_some(self.realm);
         let full = seal(draft, open.body.finish(), &self.key, realm.as_ref())?;
-        let accepted = |account| NewTransaction { account, verdict: Verdict::ACCEPTED };
+        let accepted = |(account, weak)| NewTransaction { account, verdict: Verdict::ACCEPTED, weak };
         let transactions: Vec<_> = open.accounts.into_iter().map(accepted).collect();
         let placed = self.append(&full, &transactions)?;
         if open.merges {

@@ -48,7 +48,9 @@ fn a_store_of_everything() -> (TestDir, p2pdb_model::RealmId) {
     s.run("DELETE FROM t WHERE id = 11");
     s.run("ALTER TABLE t ADD COLUMN late VARCHAR(20) DEFAULT 'late', DROP COLUMN f; CREATE INDEX by_late ON t (late, n)");
     s.run("CREATE TABLE gone (id INT PRIMARY KEY); INSERT INTO gone VALUES (1); DROP TABLE gone; RENAME TABLE bare TO barer");
+    s.run("CREATE USER adder IDENTIFIED BY 'x'; GRANT INSERT ON d.barer TO adder");
     drop(s);
+    a.session_as("adder").expect("a session").run("INSERT INTO d.barer VALUES (60, 'weak')");
     converge(&[&a, &b, &c]);
     // Apart: a cell that both write, a row deleted here and edited there, a unique clash, a child without its parent,
     // the same migration on both sides.

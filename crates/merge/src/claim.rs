@@ -9,6 +9,8 @@ use p2pdb_model::change::WriteOrder;
 /// A row's place in the queue for its unique values. Less is stronger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority {
+    /// One of these writes is a weak insert's: it stands behind all whose writes are not.
+    pub weak: bool,
     /// The greatest write among the cells of its unique columns; `None` (strongest) when no write set any of them.
     pub write: Option<WriteOrder>,
     /// The encoded row key: decides between rows written by one transaction.
@@ -16,9 +18,9 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// The priority of the row `key` whose unique cells have these writes.
-    pub fn new(writes: impl IntoIterator<Item = WriteOrder>, key: Vec<u8>) -> Self {
-        Self { write: writes.into_iter().max(), key }
+    /// The priority of the row `key` whose unique cells have these writes, `weak` when a weak insert's is among them.
+    pub fn new(writes: impl IntoIterator<Item = WriteOrder>, weak: bool, key: Vec<u8>) -> Self {
+        Self { weak, write: writes.into_iter().max(), key }
     }
 }
 
@@ -42,11 +44,15 @@ mod tests {
             block: Cid::default(),
             position: Position { transaction: 0, change: 0 },
         };
-        let a = Priority::new([at(1), at(9)], vec![1]);
-        let b = Priority::new([at(5), at(3)], vec![2]);
-        let tie = Priority::new([at(5)], vec![3]);
+        let a = Priority::new([at(1), at(9)], false, vec![1]);
+        let b = Priority::new([at(5), at(3)], false, vec![2]);
+        let tie = Priority::new([at(5)], false, vec![3]);
         assert_eq!(owner(&[a.clone(), b.clone(), tie.clone()]), Some(1));
-        assert_eq!(owner(&[tie, b, a]), Some(1));
+        assert_eq!(owner(&[tie, b.clone(), a]), Some(1));
+        // Who may only add comes after everybody, and among themselves the earliest.
+        let (weak, later) = (Priority::new([at(1)], true, vec![4]), Priority::new([at(2)], true, vec![0]));
+        assert_eq!(owner(&[later.clone(), weak.clone(), b]), Some(2));
+        assert_eq!(owner(&[later, weak]), Some(1));
         assert_eq!(owner(&[]), None);
     }
 }

@@ -11,10 +11,12 @@
 //! * Live user-given founders are one unit and merge cell by cell; each live founder with a generated key is a unit.
 //!   A live founder that a younger live founder had seen is superseded: kept, shown as a conflict, never visible.
 //! * Of several units the one founded first is visible.
+//! * A *weak* insert adds and never overwrites. It supersedes nothing, its unit stands behind all others, and in a unit with an
+//!   insert that is not weak its values lose; where all are weak the first is the row, and the others' values lose.
 //! * A cell of a plain register holds the greatest write in write order. Maximal writes (seen by no later write of the
 //!   cell) that did not win are its siblings. The writes of other cells are handed to [`crate::cell`].
 //!
-//! * The effect of another row's change is *weak*: where a change that is none wrote one of its columns at the same time, it
+//! * The effect of another row's change yields: where a change that is none wrote one of its columns at the same time, it
 //!   has no effect. The delete that is an effect may count or not (the caller leaves those out that do not); who changed the
 //!   row knowing of it saw that it did not count, and so keeps the row if it counts later.
 //!
@@ -51,6 +53,8 @@ pub struct RowWrite {
     /// it keeps it, as any edit does, and settles nothing.
     pub columns: Vec<ColumnTag>,
     /// An effect of a change of another row: its values never beat a concurrent write.
+    pub effect: bool,
+    /// An insert whose author may add and not overwrite: its values never beat another write of its row.
     pub weak: bool,
     /// Its author saw an insert of this key that does not count: where there is no other row for it to aim at, it was that one.
     pub orphan: bool,
@@ -93,6 +97,8 @@ pub struct Unit {
     pub joint: Vec<Vec<Cell>>,
     /// Deletes that a concurrent edit has overruled and that no later change of the row had seen.
     pub lost_deletes: Vec<usize>,
+    /// Its row is a weak insert's.
+    pub weak: bool,
 }
 
 /// What the changes of one row key amount to.
@@ -141,7 +147,7 @@ fn settled_prefix<E>(
     /// Deletes tried, from the youngest.
     const TRIES_MAX: usize = 4;
     // An effect may not have counted for those who had seen it.
-    let settles = |i: &usize| changes[*i].kind == WriteKind::Delete && !changes[*i].weak;
+    let settles = |i: &usize| changes[*i].kind == WriteKind::Delete && !changes[*i].effect;
     let deletes = (0..changes.len()).rev().filter(settles);
     'next: for d in deletes.take(TRIES_MAX) {
         // A delete aims at one of several rows with the same generated key, so it may not have removed all. There
@@ -308,7 +314,9 @@ impl<E> Merge<'_, E> {
                 }
                 let mut seen = false;
                 for &m in members.iter().rev().take_while(|m| **m > d) {
-                    seen = seen || (!self.is_touch(m) && (self.saw)(m, d)?);
+                    // Neither who needs the row nor who may only add has decided.
+                    let decides = !self.is_touch(m) && !self.changes[m].weak;
+                    seen = seen || (decides && (self.saw)(m, d)?);
                 }
                 if !seen {
                     lost.push(d);
@@ -382,8 +390,9 @@ impl<E> Merge<'_, E> {
         let (mut live, mut superseded) = (Vec::new(), Vec::new());
         'next: for &i in &alive {
             for &j in &alive {
-                // Only a founder supersedes; an insert that joined a row is part of it.
-                if j > i && self.aims[j].len() == 1 && (self.saw)(j, i)? {
+                // Only a founder supersedes; an insert that joined a row is part of it, and a weak one joins what lives.
+                let founds = self.aims[j].len() == 1 && !self.changes[j].weak;
+                if j > i && founds && (self.saw)(j, i)? {
                     superseded.push(i);
                     continue 'next;
                 }
@@ -405,13 +414,14 @@ impl<E> Merge<'_, E> {
             units = apart;
             units.push(unit);
         }
-        units.sort();
+        // Weak ones stand behind all others.
+        units.sort_by_cached_key(|u| (u.iter().all(|i| self.changes[*i].weak), u.clone()));
         Ok(View { units, superseded })
     }
 
     /// The row went along with another.
     fn is_effect_delete(&self, c: usize) -> bool {
-        self.changes[c].kind == WriteKind::Delete && self.changes[c].weak
+        self.changes[c].kind == WriteKind::Delete && self.changes[c].effect
     }
 
     /// The change says nothing of the row but that it is needed.
@@ -423,8 +433,9 @@ impl<E> Merge<'_, E> {
     /// the other: they do not count as a whole.
     fn beaten(&mut self, members: &[usize]) -> Result<Vec<usize>, E> {
         let mut beaten = Vec::new();
-        for &w in members.iter().filter(|m| self.changes[**m].weak) {
-            for &o in members.iter().filter(|m| !self.changes[**m].weak) {
+        for &w in members.iter().filter(|m| self.changes[**m].effect) {
+            let others = |m: &&usize| !self.changes[**m].effect && !self.changes[**m].weak;
+            for &o in members.iter().filter(others) {
                 let meets = |c: &ColumnTag| self.changes[w].columns.contains(c);
                 if self.changes[o].columns.iter().any(meets) && !(self.saw)(w.max(o), w.min(o))? {
                     beaten.push(w);
@@ -444,6 +455,10 @@ impl<E> Merge<'_, E> {
     ) -> Result<Unit, E> {
         let mut writes: BTreeMap<ColumnTag, Vec<Cell>> = BTreeMap::new();
         let beaten = self.beaten(members)?;
+        let is_insert = |m: &&usize| matches!(self.changes[**m].kind, WriteKind::Insert { .. });
+        let all_weak = members.iter().filter(is_insert).all(|m| self.changes[*m].weak);
+        let first = members.iter().find(is_insert).copied().filter(|_| all_weak);
+        let yields = |c: &Cell| self.changes[c.change].weak && Some(c.change) != first;
         for &change in members.iter().filter(|m| !beaten.contains(m)) {
             for (place, &column) in self.changes[change].columns.iter().enumerate() {
                 let of_column = writes.entry(column).or_default();
@@ -455,6 +470,16 @@ impl<E> Merge<'_, E> {
         let (mut cells, mut siblings) = (Vec::with_capacity(writes.len()), Vec::new());
         let mut joint = Vec::new();
         for (column, of_column) in writes {
+            let (yielding, of_column): (Vec<Cell>, Vec<Cell>) = of_column.into_iter().partition(yields);
+            for w in yielding {
+                let mut seen = false;
+                for later in of_column.iter().filter(|later| later.change > w.change) {
+                    seen = seen || (self.saw)(later.change, w.change)?;
+                }
+                if !seen {
+                    siblings.push(w);
+                }
+            }
             let edits = |c: &Cell| self.changes[c.change].kind == WriteKind::Edit;
             if (self.joint)(column) || of_column.iter().any(edits) {
                 joint.push(of_column);
@@ -472,6 +497,7 @@ impl<E> Merge<'_, E> {
                 }
             }
         }
-        Ok(Unit { standing, founder, cells, siblings, joint, lost_deletes })
+        siblings.sort_unstable();
+        Ok(Unit { standing, founder, cells, siblings, joint, lost_deletes, weak: first.is_some() })
     }
 }

@@ -46,6 +46,7 @@ impl World {
         self.changes.push(RowWrite {
             kind,
             columns: columns.iter().map(|c| ColumnTag(*c)).collect(),
+            effect: false,
             weak: false,
             orphan: false,
         });
@@ -72,7 +73,7 @@ impl Arbitrary for World {
             // Effects of deletes that do not count for anybody who writes, because the other row lives; at the end they count.
             // The same of deletes that are void until then.
             let counting = |i: &usize| {
-                world.changes[*i].kind != WriteKind::Delete || !(world.changes[*i].weak || world.void[*i])
+                world.changes[*i].kind != WriteKind::Delete || !(world.changes[*i].effect || world.void[*i])
             };
             let seen: Vec<usize> = views[node].iter().copied().filter(counting).collect();
             let live = !world.merge_of(&seen).units.is_empty();
@@ -84,7 +85,8 @@ impl Arbitrary for World {
             };
             let change = world.add(kind, &columns, &views[node].clone());
             let effect = matches!(kind, WriteKind::Update | WriteKind::Delete);
-            world.changes[change].weak = effect && bool::arbitrary(g);
+            world.changes[change].effect = effect && bool::arbitrary(g);
+            world.changes[change].weak = !effect && bool::arbitrary(g);
             world.void[change] = kind == WriteKind::Delete && u8::arbitrary(g) % 3 == 0;
             views[node].push(change);
         }
@@ -110,10 +112,10 @@ quickcheck! {
                 let shown = merged.units.iter().any(|u| {
                     u.cells.iter().chain(&u.siblings).any(|c| c.change == w && c.column == *column)
                 });
-                let beaten = world.changes[w].weak
+                let beaten = world.changes[w].effect
                     && (0..world.changes.len()).any(|x| {
                         let meets = |c: &ColumnTag| world.changes[w].columns.contains(c);
-                        !world.changes[x].weak && world.changes[x].columns.iter().any(meets)
+                        !world.changes[x].effect && world.changes[x].columns.iter().any(meets)
                     });
                 shown || overwritten || deleted || beaten
             })
@@ -134,6 +136,29 @@ quickcheck! {
         }
         world.add(WriteKind::Delete, &[], &all);
         world.merge().units.is_empty() && world.plain().units.is_empty()
+    }
+
+    fn a_weak_insert_overwrites_nothing(world: World) -> bool {
+        // Whatever it had seen and however late it is: rows of others hold what they would if it said nothing.
+        let mut silent = world.clone();
+        silent.changes.iter_mut().filter(|c| c.weak).for_each(|c| c.columns.clear());
+        let (with, without) = (world.merge().units, silent.merge().units);
+        with.len() == without.len()
+            && with.iter().zip(&without).all(|(a, b)| {
+                (a.standing, a.founder, a.weak) == (b.standing, b.founder, b.weak)
+                    && (a.weak || a.cells == b.cells)
+            })
+    }
+
+    fn among_weak_inserts_the_first_is_the_row_and_none_stands_before_another(world: World) -> bool {
+        let units = world.merge().units;
+        let is_weak = |c: &&Cell| world.changes[c.change].weak;
+        let first = |u: &Unit| u.cells.iter().filter(is_weak).map(|c| c.change).max();
+        units.iter().all(|u| {
+            first(u).is_none_or(|shown| u.siblings.iter().filter(is_weak).all(|s| shown <= s.change))
+        }) && units.windows(2).all(|two| {
+            two[1].standing == Standing::Superseded || !two[0].weak || two[1].weak
+        })
     }
 
     fn at_most_one_unit_is_primary_and_it_comes_first(world: World) -> bool {
@@ -188,13 +213,13 @@ fn an_effect_loses_to_a_write_that_it_has_not_seen() {
     let i = w.add(INSERT, &[1, 2], &[]);
     let own = w.add(WriteKind::Update, &[1], &[i]);
     let effect = w.add(WriteKind::Update, &[1, 2], &[i]);
-    w.changes[effect].weak = true;
+    w.changes[effect].effect = true;
     let m = w.merge();
     assert_eq!((cell(&m.units[0], 1), cell(&m.units[0], 2)), (own, i), "as a whole");
     assert!(m.units[0].siblings.is_empty());
     // One that has seen it wins.
     let later = w.add(WriteKind::Update, &[1], &[own, effect]);
-    w.changes[later].weak = true;
+    w.changes[later].effect = true;
     assert_eq!(cell(&w.merge().units[0], 1), later);
 }
 
@@ -203,7 +228,7 @@ fn who_changed_a_row_knowing_of_an_effect_that_did_not_count_keeps_it_when_it_co
     let mut w = World::new();
     let insert = w.add(WriteKind::Insert { generated: false }, &COLUMNS, &[]);
     let effect = w.add(WriteKind::Delete, &[], &[insert]);
-    w.changes[effect].weak = true;
+    w.changes[effect].effect = true;
     let knowing = w.add(WriteKind::Update, &[2], &[effect]);
     let merged = w.merge();
     assert_eq!((merged.units.len(), merged.outvoted), (1, vec![effect]));
@@ -286,6 +311,60 @@ fn an_edit_that_was_made_while_the_delete_was_void_keeps_the_row_when_it_counts(
         assert!(merged.units.is_empty(), "{merged:?}");
         assert_eq!(merged.adrift, [edited]);
     }
+}
+
+#[test]
+fn a_weak_insert_loses_to_one_that_is_not_whatever_their_order() {
+    for weak_first in [true, false] {
+        let mut w = World::new();
+        let (a, b) = (w.add(INSERT, &[1, 2], &[]), w.add(INSERT, &[1], &[]));
+        let (weak, strong) = if weak_first { (a, b) } else { (b, a) };
+        w.changes[weak].weak = true;
+        let m = w.merge();
+        let [unit] = m.units.as_slice() else { panic!("one row: {m:?}") };
+        assert!(unit.cells.iter().all(|c| c.change == strong), "{unit:?}");
+        assert!(!unit.weak && unit.siblings.iter().all(|c| c.change == weak) && !unit.siblings.is_empty());
+    }
+}
+
+#[test]
+fn of_two_weak_inserts_the_earlier_is_the_row_and_an_update_of_it_counts() {
+    let mut w = World::new();
+    let first = w.add(INSERT, &[1, 2], &[]);
+    let second = w.add(INSERT, &[1, 2, 3], &[]);
+    let update = w.add(WriteKind::Update, &[2], &[second]);
+    w.changes[first].weak = true;
+    w.changes[second].weak = true;
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[0], 2), m.units[0].cells.len()), (first, update, 2));
+    assert!(m.units[0].weak);
+    let lost: Vec<_> = m.units[0].siblings.iter().map(|c| (c.column.0, c.change)).collect();
+    assert_eq!(lost, [(1, second), (2, first), (3, second)], "what the update had seen is settled");
+}
+
+#[test]
+fn a_weak_insert_after_a_delete_does_not_replace_the_row_that_an_edit_keeps() {
+    let mut w = World::new();
+    let i = w.add(INSERT, &[1, 2], &[]);
+    let d = w.add(WriteKind::Delete, &[], &[i]);
+    let e = w.add(WriteKind::Update, &[1], &[i]);
+    let again = w.add(INSERT, &[1, 2], &[d]);
+    w.changes[again].weak = true;
+    let m = w.merge();
+    let [unit] = m.units.as_slice() else { panic!("one row: {m:?}") };
+    assert_eq!((cell(unit, 1), cell(unit, 2)), (e, i));
+    assert_eq!(unit.lost_deletes, [d], "and nobody who may has decided about the delete");
+}
+
+#[test]
+fn a_generated_key_is_the_row_of_who_may_overwrite() {
+    let mut w = World::new();
+    let weak = w.add(GENERATED, &[1], &[]);
+    let strong = w.add(GENERATED, &[1], &[]);
+    w.changes[weak].weak = true;
+    let m = w.merge();
+    assert_eq!((cell(&m.units[0], 1), cell(&m.units[1], 1)), (strong, weak));
+    assert_eq!((m.units[0].standing, m.units[1].standing), (Standing::Primary, Standing::Generated));
 }
 
 #[test]

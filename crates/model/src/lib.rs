@@ -21,6 +21,7 @@ pub mod temporal;
 pub mod temporary;
 pub mod types;
 pub mod value;
+pub mod weak;
 
 pub use catalog::Catalog;
 pub use cell::{CellEdit, CellKind};
@@ -31,6 +32,7 @@ pub use privileges::Privileges;
 pub use stamp::Stamp;
 pub use types::SqlType;
 pub use value::{RowKey, Value, ValueRef};
+pub use weak::WeakInserts;
 
 /// The rules number this build writes and understands: write order, constraint rules, verdicts,
 /// collation tables, conversions and deterministic functions (DESIGN: "Genesis names `rules: 1`").

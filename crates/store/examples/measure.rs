@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, SigningKey, node_id, seal};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ObjectId};
-use p2pdb_model::{AccountId, Change, ColumnTag, RealmId, Stamp, Value};
+use p2pdb_model::{AccountId, Change, ColumnTag, RealmId, Stamp, Value, WeakInserts};
 use p2pdb_store::{
     BranchNo, NEXT, NewBlock, NewBranch, NewTransaction, Options, Reader, Result, Unseen, Verdict, Writer,
 };
@@ -86,8 +86,9 @@ impl Log {
             self.realm = Some(RealmId(full.cid()));
         }
         let account = AccountId([1; 16]);
-        let transactions: Vec<_> =
-            (0..rows).map(|_| NewTransaction { account, verdict: Verdict::ACCEPTED }).collect();
+        let transactions: Vec<_> = (0..rows)
+            .map(|_| NewTransaction { account, verdict: Verdict::ACCEPTED, weak: WeakInserts::NONE })
+            .collect();
         w.append_block(&NewBlock {
             no,
             block: full.verified(),

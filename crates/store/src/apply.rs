@@ -23,7 +23,7 @@ use p2pdb_model::ids::ObjectId;
 use p2pdb_model::{Body, Catalog, Change, Value, ValueRef};
 
 use crate::connection::Connection;
-use crate::displaced::{MISFIT, Run};
+use crate::displaced::{MISFIT, Run, WEAK};
 use crate::error::{Result, StoreError};
 use crate::fingerprint::{Fingerprint, by_schema};
 use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE};
@@ -83,6 +83,14 @@ impl LayoutPlan {
     }
 }
 
+/// How the transaction of a change was judged.
+#[derive(Clone, Copy)]
+struct Judged {
+    accepted: bool,
+    /// Its inserts into this table are weak.
+    weak: bool,
+}
+
 /// The identity of the row that a change names.
 fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
     match change {
@@ -140,7 +148,8 @@ impl Merger {
         for (n, tx) in body.transactions().iter().enumerate() {
             let no = TxNo(first + n as u64);
             let origin = db.origin(no)?;
-            let accepted = db.is_accepted(no)?;
+            let (verdict, weak) = db.judgement(no)?.unwrap_or_default();
+            let accepted = verdict.is_accepted();
             let mut schema_changes = Vec::new();
             let spans = index.transaction(n as u32);
             for (change, span) in tx.changes().iter().zip(spans) {
@@ -167,7 +176,8 @@ impl Merger {
                         let Some(plan) = &mut layouts[l] else { continue };
                         let last = spans.len() > 2 && at.offset == spans[spans.len() - 1].offset;
                         let merged = accepted && !(last && fault::on(Fault::HalfATransaction));
-                        run.arrive(plan, layout, change, &origin, at, merged)?;
+                        let how = Judged { accepted: merged, weak: weak.has(layout.table()) };
+                        run.arrive(plan, layout, change, &origin, at, how)?;
                     }
                     Change::Access(_) => {}
                 }
@@ -258,7 +268,7 @@ impl Run<'_> {
         change: &RowChange,
         origin: &Origin,
         at: At,
-        accepted: bool,
+        Judged { accepted, weak }: Judged,
     ) -> Result<()> {
         let Some(ident) = ident_of(change, layout) else {
             self.adrift += u64::from(accepted);
@@ -276,7 +286,7 @@ impl Run<'_> {
         };
         match change {
             RowChange::Insert { values, .. } if fresh => {
-                self.insert_fresh(&plan, &layout_plan.places, values, ident, (origin, at))
+                self.insert_fresh(&plan, &layout_plan.places, values, (ident, weak), (origin, at))
             }
             RowChange::Insert { .. } if fault::on(Fault::SecondInsertIgnored) => Ok(()),
             RowChange::Insert { .. } => self.recompute(&plan, &ident),
@@ -306,7 +316,7 @@ impl Run<'_> {
         plan: &TablePlan,
         places: &[Option<usize>],
         values: &[Value],
-        ident: Ident,
+        (ident, weak): (Ident, bool),
         change: (&Origin, At),
     ) -> Result<()> {
         let given = |place: &Option<usize>| place.and_then(|p| values.get(p));
@@ -315,7 +325,7 @@ impl Run<'_> {
             ident,
             values: Vec::with_capacity(places.len()),
             writers: places.iter().map(|p| if given(p).is_some() { tx } else { TxNo(0) }).collect(),
-            flags: 0,
+            flags: if weak { WEAK } else { 0 },
         };
         for (i, place) in places.iter().enumerate() {
             let value = match given(place) {

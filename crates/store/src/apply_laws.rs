@@ -325,6 +325,8 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
                 };
                 let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();
                 let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
+                // Some may add and not overwrite.
+                nodes[n].adding = s.node / 64 == 0;
                 nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
             }
             16 if with_schema => {
@@ -471,6 +473,32 @@ fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
     assert_equal(&node.state(), &without, "voided against never counted");
     void.iter().rev().for_each(|n| node.judge(*n, Verdict::ACCEPTED));
     assert_equal(&node.state(), &with, "voided and back");
+    true
+}
+
+#[test]
+fn taking_away_the_right_to_overwrite_gives_the_state_without_and_giving_it_back_the_state_with() {
+    law(turns as fn(Vec<Step>, Vec<u8>, u64) -> bool);
+}
+
+fn turns(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
+    let (world, _) = play(&steps, true);
+    let blocks = world.borrow().blocks.len();
+    let picked: BTreeSet<usize> = match blocks {
+        0 | 1 => BTreeSet::new(),
+        n => picks.iter().take(4).map(|p| 1 + usize::from(*p) % (n - 1)).collect(),
+    };
+    let before = world.borrow().adding.clone();
+    let after: BTreeSet<usize> = before.symmetric_difference(&picked).copied().collect();
+    let mut node = deliver(&world, seed, &BTreeSet::new());
+    let was = node.state();
+    world.borrow_mut().adding = after;
+    let others = deliver(&world, seed.wrapping_add(1), &BTreeSet::new()).state();
+    picked.iter().for_each(|n| node.judge(*n, Verdict::ACCEPTED));
+    assert_equal(&node.state(), &others, "turned against never otherwise");
+    world.borrow_mut().adding = before;
+    picked.iter().rev().for_each(|n| node.judge(*n, Verdict::ACCEPTED));
+    assert_equal(&node.state(), &was, "turned and back");
     true
 }
 

@@ -13,7 +13,7 @@ use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
 use crate::apply::LayoutPlan;
-use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, WEAK, hidden};
 use crate::error::{Result, StoreError};
 use crate::index::{At, LOST_DELETE, Loaded, OUTVOTED, Origin, saw, tx_sql};
 use crate::index_ident::Ident;
@@ -50,10 +50,11 @@ impl Run<'_> {
             }
             if writer != TxNo(0) && writer != at.tx {
                 let before = self.db.origin(writer)?;
-                if !plain && !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
+                let seen = saw((origin, at.offset), (&before, 0), self.is_ancestor)?;
+                if !seen && (!plain || image.flags & WEAK != 0) {
                     return self.recompute(plan, ident);
                 }
-                if !saw((origin, at.offset), (&before, 0), self.is_ancestor)? {
+                if !seen {
                     // Concurrent: the greater write wins, the other is a sibling.
                     image.flags |= SIBLINGS;
                     let kept = !fault::on(Fault::LoserForgotten);
@@ -313,6 +314,7 @@ impl Run<'_> {
                 true if births > 1 => BIRTHS,
                 true => 0,
             };
+            image.flags |= if unit.weak { WEAK } else { 0 };
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,

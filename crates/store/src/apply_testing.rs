@@ -10,7 +10,7 @@ use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{Cid, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, IntSize};
-use p2pdb_model::{AccountId, Catalog, Change, RealmId, SqlType, Stamp, Value, ValueRef};
+use p2pdb_model::{AccountId, Catalog, Change, RealmId, SqlType, Stamp, Value, ValueRef, WeakInserts};
 use tempfile::TempDir;
 
 use crate::displaced::{Place, Run};
@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub blocks: Vec<FullBlock>,
     numbers: HashMap<Cid, usize>,
     past: Vec<HashSet<usize>>,
+    /// Blocks whose inserts are weak.
+    pub adding: BTreeSet<usize>,
     realm: Option<RealmId>,
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     pub held: Vec<usize>,
     /// Keys of the next inserts come from AUTO_INCREMENT.
     pub generated: bool,
+    /// The next inserts are weak.
+    pub adding: bool,
     prev: Option<usize>,
     branches: HashMap<Cid, u32>,
 }
@@ -153,7 +157,18 @@ impl Node {
         let key = SigningKey::from_bytes(&[n; 32]);
         let world = world.clone();
         let (held, branches) = (Vec::new(), HashMap::new());
-        Node { _dir: dir, writer, merger, world, key, held, generated: false, prev: None, branches }
+        Node {
+            _dir: dir,
+            writer,
+            merger,
+            world,
+            key,
+            held,
+            generated: false,
+            adding: false,
+            prev: None,
+            branches,
+        }
     }
 
     fn heads(&self) -> Vec<usize> {
@@ -196,12 +211,9 @@ impl Node {
         };
         self.branches.insert(block.cid(), branch);
         let (no, _) = self.writer.next_numbers().expect("numbers");
-        let transactions: Vec<NewTransaction> = block
-            .body()
-            .transactions()
-            .iter()
-            .map(|_| NewTransaction { account: ACCOUNT, verdict })
-            .collect();
+        let weak = self.weak_of(n);
+        let new = |_| NewTransaction { account: ACCOUNT, verdict, weak: weak.clone() };
+        let transactions: Vec<NewTransaction> = block.body().transactions().iter().map(new).collect();
         let gone: Vec<Cid> = header.all_parents().copied().collect();
         let first = self
             .writer
@@ -219,6 +231,12 @@ impl Node {
             .expect("appended");
         self.held.push(n);
         (no, first)
+    }
+
+    fn weak_of(&self, n: usize) -> WeakInserts {
+        let world = self.world.borrow();
+        let layouts = world.blocks[n].body().layouts().iter().map(|l| l.table());
+        if world.adding.contains(&n) { layouts.collect() } else { WeakInserts::NONE }
     }
 
     /// Runs `f` with this node's merger and an oracle of ancestry.
@@ -363,8 +381,13 @@ impl Node {
                 cid: Cid::default(),
                 position: done.len() as u32,
             };
-            let drawn = self.generated;
-            let local = Local { origin, foreign_key_checks: foreign_keys, generated: &|_, _| drawn };
+            let (drawn, adding) = (self.generated, self.adding);
+            let local = Local {
+                origin,
+                foreign_key_checks: foreign_keys,
+                generated: &|_, _| drawn,
+                weak: &|_, _| adding,
+            };
             let changes = self.merger.finalize(&self.writer, &local, captured).expect("finalized");
             if changes.changes.is_empty() {
                 continue;
@@ -378,6 +401,9 @@ impl Node {
             return None;
         }
         let n = self.seal(body, draft);
+        if self.adding {
+            self.world.borrow_mut().adding.insert(n);
+        }
         self.append(n, Verdict::ACCEPTED);
         let full = self.world.borrow().blocks[n].clone();
         self.merging(|m, w, a| m.record(w, a, done, full.index()));
@@ -392,8 +418,9 @@ impl Node {
         self.writer.begin().expect("begun");
         let txs: Vec<TxNo> =
             self.writer.transactions_of(BlockNo(no as u64 + 1)).expect("in the log").map(TxNo).collect();
+        let weak = self.weak_of(n);
         for tx in &txs {
-            self.writer.set_verdict(*tx, verdict).expect("set");
+            self.writer.set_verdict(*tx, verdict, &weak).expect("set");
         }
         self.merging(|m, w, a| m.rejudge(w, a, &txs));
         self.writer.commit().expect("committed");

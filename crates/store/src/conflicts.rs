@@ -3,8 +3,8 @@
 //! Every line is a function of the blocks held. Two concurrent writes of one value are kept as siblings but are no
 //! conflict, so they are left out here. Not here: how a value of some MySQL type is shown (`sql`).
 
-use p2pdb_merge::Write;
 use p2pdb_merge::cell::lost_value;
+use p2pdb_merge::{Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
 use p2pdb_model::{AccountId, CellKind, RowKey, Stamp, Value, ValueRef};
@@ -189,7 +189,9 @@ impl Run<'_> {
                 let Some(i) = plan.columns.iter().position(|c| i64::from(c.tag.0) == tag) else { continue };
                 let column = plan.columns[i].tag;
                 let kind = plan.columns[i].kind;
-                if matches!(kind, CellKind::Max | CellKind::Min) {
+                let (_, weak) = self.db.judgement(at.tx)?.unwrap_or_default();
+                let weak = matches!(lost.write.kind, WriteKind::Insert { .. }) && weak.has(plan.table.id);
+                if matches!(kind, CellKind::Max | CellKind::Min) && !weak {
                     // As the column's owner asked for.
                     continue;
                 }
@@ -203,6 +205,8 @@ impl Run<'_> {
                     }
                     edit => edit,
                 };
+                // Of a weak value nothing is in the cell, whatever its kind.
+                let kind = if weak { CellKind::Register } else { kind };
                 let Some(value) = lost_value(kind, write, &image.values[i]) else { continue };
                 let winner = (image.writers[i] != TxNo(0))
                     .then(|| side(self.db, image.writers[i], Some(image.values[i].clone())));

@@ -72,6 +72,9 @@ pub(crate) const SIBLINGS: u8 = 2;
 /// Flag in `_o`: several inserts of its key, which nobody deleted, are one row. Increments still merge in place.
 pub(crate) const BIRTHS: u8 = 8;
 
+/// Flag in `_o`: the row is a weak insert's. Its claims to unique values are, as long as that insert's cells are in them.
+pub(crate) const WEAK: u8 = 16;
+
 /// Flag in `_o`: a value of the row does not fit the type that its column has since.
 pub(crate) const MISFIT: u8 = 4;
 
@@ -572,15 +575,19 @@ impl<'a> Run<'a> {
     /// The row's place in the queue for unique values.
     pub(crate) fn priority(&self, plan: &TablePlan, image: &Image) -> Result<Priority> {
         let mut greatest = None;
+        let mut weak = false;
         let mut last = TxNo(0);
         for &c in plan.uniques.iter().flat_map(|u| &u.sources) {
             let writer = image.writers[c];
             if writer != TxNo(0) && writer != last {
                 greatest = greatest.max(Some(self.db.origin(writer)?.order(0)));
+                weak = weak
+                    || (image.flags & WEAK != 0
+                        && self.db.is_weak_birth((plan.table.id, plan.no), &image.ident, writer)?);
                 last = writer;
             }
         }
-        Ok(Priority::new(greatest, image.ident.bytes()))
+        Ok(Priority::new(greatest, weak, image.ident.bytes()))
     }
 
     /// What stands against the row in what it holds itself.

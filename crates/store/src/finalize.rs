@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::apply::Merger;
 use crate::capture::{CaptureOp, Captured};
 use crate::connection::Connection;
-use crate::displaced::{BIRTHS, HISTORY, Image, Place, Run, SIBLINGS, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, Place, Run, SIBLINGS, WEAK, hidden};
 use crate::displaced_settle::Todo;
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE, Origin, tx_sql};
@@ -68,6 +68,8 @@ pub struct Local<'a> {
     pub foreign_key_checks: bool,
     /// Was this key of this table drawn from AUTO_INCREMENT?
     pub generated: &'a dyn Fn(ObjectId, &Value) -> bool,
+    /// Are inserts of these columns into this table weak?
+    pub weak: &'a dyn Fn(ObjectId, &[ColumnTag]) -> bool,
 }
 
 /// One physical row through the transaction.
@@ -148,6 +150,7 @@ impl Merger {
             out: LocalChanges { tx: local.origin.tx, ..LocalChanges::default() },
             layouts: HashMap::new(),
             moved: HashMap::new(),
+            weak: HashMap::new(),
             away: HashSet::new(),
             late: Vec::new(),
             referring: BTreeMap::new(),
@@ -403,6 +406,8 @@ struct Finalize<'a> {
     layouts: HashMap<Layout, u32>,
     /// Tables in which some row's identity is not its key.
     moved: HashMap<i64, bool>,
+    /// Tables into which inserts are weak, as far as somebody asked.
+    weak: HashMap<i64, bool>,
     /// Rows that this transaction has put under another key than they were born with: `_k` may not say so yet.
     away: HashSet<(ObjectId, Ident)>,
     /// Updates through foreign keys, to be logged after what caused them.
@@ -493,6 +498,14 @@ impl Finalize<'_> {
         let tx = self.local.origin.tx;
         match net {
             Net::Insert => {
+                let local = self.local;
+                let is_weak = self.weak.entry(plan.no).or_insert_with(|| {
+                    let stored = plan.columns.iter().filter(|c| c.stored).map(|c| c.tag);
+                    (local.weak)(plan.table.id, &stored.collect::<Vec<_>>())
+                });
+                if *is_weak {
+                    image.flags |= WEAK;
+                }
                 if run.db.has_counting_changes(plan.no, &image.ident, tx)? {
                     image.flags |= HISTORY;
                     // A delete that did not count may do so by now: nobody looks at a row that is not there.

@@ -103,6 +103,7 @@ pub(crate) struct At {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub at: At,
+    pub table: ObjectId,
     pub origin: Origin,
     pub write: RowWrite,
     /// One per column of the write; none of edits.
@@ -256,8 +257,11 @@ impl Connection {
     ) -> Result<Vec<Loaded>> {
         let (mut loaded, mut void_inserts): (Vec<Loaded>, Vec<Loaded>) = (Vec::new(), Vec::new());
         for at in self.changes_of(table, ident)? {
-            let change = self.load_change(at)?;
-            if self.is_accepted(at.tx)? {
+            let mut change = self.load_change(at)?;
+            let (verdict, weak) = self.judgement(at.tx)?.unwrap_or_default();
+            if verdict.is_accepted() {
+                let inserts = matches!(change.write.kind, WriteKind::Insert { .. });
+                change.write.weak = inserts && !weak.is_empty() && weak.has(change.table);
                 loaded.push(change);
             } else if matches!(change.write.kind, WriteKind::Insert { .. }) {
                 void_inserts.push(change);
@@ -291,9 +295,27 @@ impl Connection {
             RowChange::Edit { edits, .. } => (WriteKind::Edit, Vec::new(), edits),
             RowChange::Delete { .. } => (WriteKind::Delete, Vec::new(), Vec::new()),
         };
+        let table = layout.table();
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
-        let write = RowWrite { kind, columns, weak: cause.is_some(), orphan: false };
-        Ok(Loaded { at, origin, write, values, edits, cause })
+        let write = RowWrite { kind, columns, effect: cause.is_some(), weak: false, orphan: false };
+        Ok(Loaded { at, table, origin, write, values, edits, cause })
+    }
+
+    /// Whether this transaction's insert of the row is weak; false where it has not inserted it.
+    pub(crate) fn is_weak_birth(
+        &self,
+        (table, no): (ObjectId, i64),
+        ident: &Ident,
+        tx: TxNo,
+    ) -> Result<bool> {
+        if !self.judgement(tx)?.is_some_and(|(_, weak)| weak.has(table)) {
+            return Ok(false);
+        }
+        let sql = "SELECT off FROM chg WHERE tbl = ?1 AND ident = ?2 AND tx = ?3 ORDER BY off LIMIT 1";
+        let params = [ValueRef::Int(no), ident.sql(), tx_sql(tx)];
+        let Some(offset) = self.query_one(sql, params, |r| r.int(0))? else { return Ok(false) };
+        let (_, change) = self.row_change(&self.origin(tx)?, offset as u32)?;
+        Ok(matches!(change, RowChange::Insert { .. }))
     }
 
     /// The change at this index of a transaction, as far as others are its effects.

@@ -115,4 +115,4 @@ pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
 pub(crate) const SCHEMAS: &[&str] =
-    &[meta::SCHEMA, log::SCHEMA, index::SCHEMA, index::BENT_SCHEMA, fingerprint::SCHEMA];
+    &[meta::SCHEMA, log::SCHEMA, log::ADDS_SCHEMA, index::SCHEMA, index::BENT_SCHEMA, fingerprint::SCHEMA];

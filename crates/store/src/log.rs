@@ -18,7 +18,7 @@ use p2pdb_block::cid::{DAG_CBOR, SHA2_256};
 use p2pdb_block::{BODIES_MAX, BodyPart, Proof, VerifiedBlock};
 use p2pdb_model::change::{Position, WriteOrder};
 use p2pdb_model::ids::{Cid, NodeId};
-use p2pdb_model::{AccountId, Stamp, ValueRef};
+use p2pdb_model::{AccountId, Stamp, ValueRef, WeakInserts};
 
 use crate::connection_writer::Writer;
 use crate::error::{Result, StoreError};
@@ -63,6 +63,14 @@ CREATE TABLE access (
     PRIMARY KEY (block, tx, change)
 ) WITHOUT ROWID;
 ";
+
+/// Which inserts of an accepted transaction are weak. Made wherever it is missing: a store of before has none.
+pub(crate) const ADDS_SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS adds (tx INTEGER PRIMARY KEY, weak BLOB NOT NULL);
+";
+
+/// In place of a verdict: accepted, and `adds` says which of its inserts are weak.
+pub(crate) const ADDS: u16 = 256;
 
 /// A body's rowid is `block * BODIES_MAX + its place`, so that bodies need no index of their own.
 const _: () = assert!(BODIES_MAX == 128, "the numbers of bodies are part of the file's format");
@@ -121,12 +129,14 @@ pub struct NewBlock<'a> {
 }
 
 /// A transaction of a block to append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTransaction {
     /// Whose it is.
     pub account: AccountId,
     /// How it was judged.
     pub verdict: Verdict,
+    /// Which of its inserts are weak, where it is accepted.
+    pub weak: WeakInserts,
 }
 
 /// What a block had not seen of the blocks before it, in the bytes that `dag` makes of it.
@@ -324,9 +334,10 @@ impl Writer {
             let account = self.account_no(&tx.account)?;
             self.execute(
                 "INSERT INTO tx (no, block, position, account, verdict) VALUES (?1, ?2, ?3, ?4, ?5)",
-                [first_tx.0 as i64 + i as i64, n, i as i64, account, i64::from(tx.verdict.0)]
+                [first_tx.0 as i64 + i as i64, n, i as i64, account, stored_verdict(tx.verdict, &tx.weak)]
                     .map(ValueRef::Int),
             )?;
+            self.put_weak(TxNo(first_tx.0 + i as u64), tx.verdict, &tx.weak)?;
         }
         for at in new.access {
             self.execute(
@@ -346,13 +357,23 @@ impl Writer {
         Ok(first_tx)
     }
 
-    /// Changes a transaction's verdict.
-    pub fn set_verdict(&mut self, tx: TxNo, verdict: Verdict) -> Result<()> {
-        let params = [ValueRef::Int(tx.0 as i64), ValueRef::Int(i64::from(verdict.0))];
+    /// Changes a transaction's verdict, and which of its inserts are weak.
+    pub fn set_verdict(&mut self, tx: TxNo, verdict: Verdict, weak: &WeakInserts) -> Result<()> {
+        let params = [ValueRef::Int(tx.0 as i64), ValueRef::Int(stored_verdict(verdict, weak))];
         match self.execute("UPDATE tx SET verdict = ?2 WHERE no = ?1", params)? {
-            1 => Ok(()),
-            _ => Err(StoreError::NotFound(format!("transaction {}", tx.0))),
+            1 => {}
+            _ => return Err(StoreError::NotFound(format!("transaction {}", tx.0))),
         }
+        self.execute("DELETE FROM adds WHERE tx = ?1", [ValueRef::Int(tx.0 as i64)])?;
+        self.put_weak(tx, verdict, weak)
+    }
+
+    fn put_weak(&self, tx: TxNo, verdict: Verdict, weak: &WeakInserts) -> Result<()> {
+        if stored_verdict(verdict, weak) == i64::from(ADDS) {
+            let params = [ValueRef::Int(tx.0 as i64), ValueRef::Blob(&weak.to_bytes())];
+            self.execute("INSERT INTO adds (tx, weak) VALUES (?1, ?2)", params)?;
+        }
+        Ok(())
     }
 
     /// Notes that a block's own signature was checked after all.
@@ -387,6 +408,11 @@ impl Writer {
         self.log.accounts.insert(*id, no);
         Ok(no)
     }
+}
+
+fn stored_verdict(verdict: Verdict, weak: &WeakInserts) -> i64 {
+    let adds = verdict.is_accepted() && !weak.is_empty();
+    i64::from(if adds { ADDS } else { verdict.0 })
 }
 
 /// The digest in a block's name.

@@ -7,7 +7,7 @@ use lru::LruCache;
 use p2pdb_block::{BODIES_MAX, ChangeIndex, Proof, RawBlock, VerifiedBlock, decode_body, decode_change_at};
 use p2pdb_model::change::Position;
 use p2pdb_model::ids::{Cid, NodeId};
-use p2pdb_model::{AccountId, Body, Change, Stamp, ValueRef};
+use p2pdb_model::{AccountId, Body, Change, Stamp, ValueRef, WeakInserts};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -377,13 +377,27 @@ impl Connection {
 
     /// How the transaction was judged.
     pub fn verdict(&self, no: TxNo) -> Result<Option<Verdict>> {
-        let sql = "SELECT verdict FROM tx WHERE no = ?1";
-        self.query_one(sql, [ValueRef::Int(no.0 as i64)], |r| verdict(r.int(0)?))
+        Ok(self.judgement(no)?.map(|(verdict, _)| verdict))
+    }
+
+    /// How the transaction was judged, and which of its inserts are weak.
+    pub fn judgement(&self, no: TxNo) -> Result<Option<(Verdict, WeakInserts)>> {
+        let no = [ValueRef::Int(no.0 as i64)];
+        let stored = self.query_one("SELECT verdict FROM tx WHERE no = ?1", no, |r| r.int(0))?;
+        let Some(stored) = stored else { return Ok(None) };
+        if stored != i64::from(ADDS) {
+            return Ok(Some((verdict(stored)?, WeakInserts::NONE)));
+        }
+        let weak = self.query_one("SELECT weak FROM adds WHERE tx = ?1", no, |r| {
+            Ok(WeakInserts::from_bytes(r.blob(0)?))
+        })?;
+        let lost = || StoreError::Corrupt("which inserts of a transaction are weak".to_owned());
+        Ok(Some((Verdict::ACCEPTED, weak.flatten().ok_or_else(lost)?)))
     }
 
     /// Walks all transactions after this one that are not accepted, in the order of application.
     pub fn scan_void(&self, after: TxNo, mut each: impl FnMut(TxNo, Verdict) -> Result<Flow>) -> Result<()> {
-        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 AND no > ?1 ORDER BY no";
+        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 AND verdict <> 256 AND no > ?1 ORDER BY no";
         self.query(sql, [ValueRef::Int(after.0 as i64)], |r| {
             each(TxNo(unsigned(r.int(0)?)?), verdict(r.int(1)?)?)
         })

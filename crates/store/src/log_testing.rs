@@ -5,7 +5,7 @@ use p2pdb_block::{
 };
 use p2pdb_model::change::{AccessChange, Layout, Position, RowChange};
 use p2pdb_model::ids::{Cid, ObjectId};
-use p2pdb_model::{AccountId, Change, ColumnTag, RealmId, RowKey, Stamp, Value};
+use p2pdb_model::{AccountId, Change, ColumnTag, RealmId, RowKey, Stamp, Value, WeakInserts};
 
 use crate::*;
 
@@ -79,7 +79,11 @@ pub(crate) fn append(
     let transactions: Vec<NewTransaction> = body
         .transactions()
         .iter()
-        .map(|t| NewTransaction { account: body.accounts()[t.account()], verdict: Verdict::ACCEPTED })
+        .map(|t| NewTransaction {
+            account: body.accounts()[t.account()],
+            verdict: Verdict::ACCEPTED,
+            weak: WeakInserts::NONE,
+        })
         .collect();
     let heads_gone: Vec<Cid> = full.header().all_parents().copied().collect();
     w.append_block(&NewBlock {

@@ -1,6 +1,7 @@
 //! What is appended is read back, by every way there is to read it.
 
 use p2pdb_block::{Proof, node_id};
+use p2pdb_model::WeakInserts;
 use p2pdb_model::change::Position;
 
 use crate::log_testing::*;
@@ -147,11 +148,11 @@ fn verdicts_change_and_void_transactions_are_listed() {
     let (_dir, mut w) = new_store();
     fill(&mut w);
     w.begin().unwrap();
-    w.set_verdict(TxNo(3), Verdict(5)).unwrap();
-    w.set_verdict(TxNo(5), Verdict(u16::MAX)).unwrap();
-    w.set_verdict(TxNo(6), Verdict(1)).unwrap();
-    w.set_verdict(TxNo(6), Verdict::ACCEPTED).unwrap();
-    assert!(matches!(w.set_verdict(TxNo(99), Verdict(1)), Err(StoreError::NotFound(_))));
+    w.set_verdict(TxNo(3), Verdict(5), &WeakInserts::NONE).unwrap();
+    w.set_verdict(TxNo(5), Verdict(u16::MAX), &WeakInserts::NONE).unwrap();
+    w.set_verdict(TxNo(6), Verdict(1), &WeakInserts::NONE).unwrap();
+    w.set_verdict(TxNo(6), Verdict::ACCEPTED, &WeakInserts::NONE).unwrap();
+    assert!(matches!(w.set_verdict(TxNo(99), Verdict(1), &WeakInserts::NONE), Err(StoreError::NotFound(_))));
     w.commit().unwrap();
     let mut void = Vec::new();
     w.scan_void(TxNo(0), |tx, v| {

@@ -162,6 +162,7 @@ impl Writer {
             Kind::Store => {}
         }
         settle_log(&connection);
+        connection.execute_batch(crate::log::ADDS_SCHEMA)?;
         connection.execute_batch(crate::index::BENT_SCHEMA)?;
         finish(options, lock, connection)
     }

@@ -20,6 +20,8 @@ pub struct Log<'a> {
     /// For each block the blocks before it, as bits.
     past: Vec<Vec<u64>>,
     void: BTreeSet<Place>,
+    /// Transactions that count and may only add to these tables.
+    adding: BTreeSet<(Place, ObjectId)>,
     /// Transactions with a number, and where they are.
     witnesses: Vec<(Place, u64)>,
 }
@@ -56,7 +58,8 @@ impl<'a> Log<'a> {
     pub fn read(blocks: &'a [FullBlock]) -> Result<Log<'a>, Failure> {
         let mut index = HashMap::new();
         let past = pasts(blocks, &mut index)?;
-        let mut log = Log { blocks, past, void: BTreeSet::new(), witnesses: Vec::new() };
+        let mut log =
+            Log { blocks, past, void: BTreeSet::new(), adding: BTreeSet::new(), witnesses: Vec::new() };
         log.judge(&index);
         log.look_for_witnesses();
         Ok(log)
@@ -72,6 +75,22 @@ impl<'a> Log<'a> {
             void.extend(all.map(|t| (b, t)).filter(|at| !verdicts.accepted(*at, &tables)));
         }
         self.void = void;
+        for (b, block) in self.blocks.iter().enumerate() {
+            let body = block.body();
+            for (t, tx) in
+                body.transactions().iter().enumerate().filter(|(t, _)| !self.void.contains(&(b, *t)))
+            {
+                let inserted = tx.changes().iter().filter_map(|c| match c {
+                    Change::Row(RowChange::Insert { layout, .. }) => {
+                        Some(body.layouts()[*layout as usize].table())
+                    }
+                    _ => None,
+                });
+                let inserted: BTreeSet<ObjectId> = inserted.collect();
+                let adds = inserted.into_iter().filter(|table| verdicts.adds_only((b, t), *table, &tables));
+                self.adding.extend(adds.map(|table| ((b, t), table)));
+            }
+        }
     }
 
     fn look_for_witnesses(&mut self) {
@@ -106,6 +125,11 @@ impl<'a> Log<'a> {
     /// The transaction does not count.
     pub fn is_void(&self, at: Place) -> bool {
         self.void.contains(&at)
+    }
+
+    /// What the transaction inserts into this table may not overwrite anything.
+    pub fn adds_only(&self, at: Place, table: ObjectId) -> bool {
+        self.adding.contains(&(at, table))
     }
 
     /// Those that do not count: block and transaction.

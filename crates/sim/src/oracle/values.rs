@@ -23,6 +23,10 @@ struct Deed {
     deletes: bool,
     /// Makes a row, another one if there was one before.
     inserts: bool,
+    /// Its key came from AUTO_INCREMENT: another row's insert is not of this one.
+    generated: bool,
+    /// Makes a row, and may not overwrite another one.
+    weak: bool,
     /// The value of `note`.
     note: Option<String>,
     /// What went into its sets and maps, and what the author took out.
@@ -81,7 +85,8 @@ impl Cell {
 impl Deed {
     fn of(at: At, void: bool, row: &RowChange, layout: &Layout, watched: &Watched) -> Deed {
         let inserts = matches!(row, RowChange::Insert { .. });
-        let mut deed = Deed { at, void, inserts, ..Deed::default() };
+        let generated = matches!(row, RowChange::Insert { generated: true, .. });
+        let mut deed = Deed { at, void, inserts, generated, ..Deed::default() };
         match row {
             RowChange::Delete { .. } => deed.deletes = true,
             RowChange::Insert { values, .. } | RowChange::Update { values, .. } => {
@@ -133,7 +138,8 @@ fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec
                     let (Some(key), Some(watched)) = (row.key(layout), watched.get(&layout.table())) else {
                         continue;
                     };
-                    let deed = Deed::of((b, c), log.is_void((b, t)), row, layout, watched);
+                    let mut deed = Deed::of((b, c), log.is_void((b, t)), row, layout, watched);
+                    deed.weak = deed.inserts && log.adds_only((b, t), layout.table());
                     rows.entry((layout.table(), key)).or_default().push(deed);
                 }
                 Change::Schema(_) | Change::Access(_) => {}
@@ -159,6 +165,16 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
     let mut stands: BTreeMap<String, bool> = BTreeMap::new();
     for ((table, key), deeds) in &rows {
         let counting = || deeds.iter().filter(|d| !d.void);
+        let simple = !deeds.iter().any(|d| d.deletes || d.generated);
+        if simple && counting().any(|d| d.inserts && !d.weak && d.note.is_some()) {
+            let shown = |d: &&Deed| d.weak && d.note.as_deref().is_some_and(|n| visible.contains(n));
+            if let Some(note) = counting().find(shown).and_then(|d| d.note.as_ref()) {
+                let what = format!(
+                    "'{note}' is shown in row {key:?} of {table}, which its author might not overwrite"
+                );
+                return Err(Failure::new("overwritten", what));
+            }
+        }
         for deed in counting() {
             let saw_it = |d: &&Deed| log.saw(d.at, deed.at);
             // The row that it meant was made by somebody who does not count: neither does it.

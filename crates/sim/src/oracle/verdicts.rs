@@ -250,6 +250,12 @@ impl<'a> Verdicts<'a> {
         self.given.iter().filter(on).fold(Privileges::NONE, |all, g| all | self.left(g, at, None))
     }
 
+    /// What the transaction inserts into this table may not overwrite anything.
+    pub fn adds_only(&self, at: Place, table: ObjectId, tables: &BTreeSet<ObjectId>) -> bool {
+        let actor = self.actor(at);
+        Some(actor) != self.root && !self.rights(actor, table, tables, at).contains(Privileges::UPDATE)
+    }
+
     /// The transaction counts.
     pub fn accepted(&self, at: Place, tables: &BTreeSet<ObjectId>) -> bool {
         let block = &self.blocks[at.0];
