@@ -91,13 +91,16 @@ pub(crate) struct Ancestry<'a> {
     dag: &'a Dag,
     db: &'a Connection,
     places: RefCell<HashMap<u64, Place>>,
-    /// The last block whose past was asked for.
-    past: RefCell<Option<Past>>,
+    /// The pasts of the blocks that were asked for last, the latest at the end: a row that several blocks changed asks for theirs in turn.
+    pasts: RefCell<Vec<Past>>,
 }
+
+/// How many pasts are remembered.
+const PASTS_MAX: usize = 16;
 
 impl<'a> Ancestry<'a> {
     pub(crate) fn new(dag: &'a Dag, db: &'a Connection) -> Self {
-        Ancestry { dag, db, places: RefCell::default(), past: RefCell::default() }
+        Ancestry { dag, db, places: RefCell::default(), pasts: RefCell::default() }
     }
 
     fn place(&self, n: store::BlockNo) -> Result<Place, StoreError> {
@@ -119,14 +122,18 @@ impl<'a> Ancestry<'a> {
             return Ok(true);
         }
         let a = self.place(earlier)?;
-        if let Some(past) = &*self.past.borrow()
-            && past.no().0 == later.0
-        {
-            return Ok(past.contains(a));
+        let mut pasts = self.pasts.borrow_mut();
+        if let Some(i) = pasts.iter().rposition(|p| p.no().0 == later.0) {
+            let answer = pasts[i].contains(a);
+            pasts[i..].rotate_left(1);
+            return Ok(answer);
         }
         let past = self.dag.past(self.place(later)?, &Logged(self.db))?;
         let answer = past.contains(a);
-        *self.past.borrow_mut() = Some(past);
+        if pasts.len() == PASTS_MAX {
+            pasts.remove(0);
+        }
+        pasts.push(past);
         Ok(answer)
     }
 }

@@ -328,7 +328,7 @@ impl Run<'_> {
             match unit.standing {
                 Standing::Primary => {
                     self.bend(plan, &mut image)?;
-                    self.put_pending(plan, &image)?;
+                    self.put_merged(plan, &image)?;
                 }
                 Standing::Generated => self.displace(plan, &image, Reason::Generated, no).map(drop)?,
                 Standing::Superseded => self.displace(plan, &image, Reason::Superseded, no).map(drop)?,
@@ -339,6 +339,16 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// Shows a row that nothing stands in the way of; another one waits until [`Run::settle`] has decided.
+    pub(crate) fn put_merged(&mut self, plan: &TablePlan, image: &Image) -> Result<()> {
+        if self.has_parents(plan, image)?
+            && let Some(rowid) = self.show_if_free(plan, image)?
+        {
+            return self.shown(plan, image, rowid, false);
+        }
+        self.put_pending(plan, image)
+    }
+
     fn image_of(&self, plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Result<Image> {
         let has_siblings =
             unit.siblings.iter().any(|s| plan.stores(s.column)) || !unit.lost_deletes.is_empty();

@@ -11,6 +11,7 @@
 //! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use p2pdb_merge::{RowWrite, WriteKind, merge_row};
@@ -24,6 +25,7 @@ use crate::error::{Result, StoreError};
 use crate::index::{Cause, Loaded, Origin, saw};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
+use crate::log_read::StoredBody;
 use crate::materialize_plan::{Dependent, Reference, TablePlan};
 use crate::query::NEXT;
 
@@ -96,6 +98,40 @@ impl Connection {
     }
 }
 
+/// The rows that a block's changes had effects on, by the transaction's position and the row that they began at.
+pub(crate) type Effects = HashMap<(u32, ObjectId, Ident), Vec<(ObjectId, Ident)>>;
+
+impl StoredBody {
+    /// The rows on which this transaction's change of a row had effects.
+    fn effects_of(&self, position: u32, row: (ObjectId, &Ident)) -> &[(ObjectId, Ident)] {
+        let all = self.effects.get_or_init(|| {
+            let mut all = Effects::new();
+            for (position, tx) in (0..).zip(self.body.transactions()) {
+                let named = |n: usize| match tx.changes().get(n) {
+                    Some(Change::Row(change)) => {
+                        let layout = self.body.layouts().get(change.layout())?;
+                        Some((layout.table(), Ident::of(&change.key(layout)?.0)))
+                    }
+                    _ => None,
+                };
+                for (n, change) in tx.changes().iter().enumerate() {
+                    if let Change::Row(change) = change
+                        && let Some(cause) = change.cause()
+                        && let (Some((table, ident)), Some(effect)) = (named(cause as usize), named(n))
+                    {
+                        all.entry((position, table, ident)).or_default().push(effect);
+                    }
+                }
+            }
+            all
+        });
+        if all.is_empty() {
+            return &[];
+        }
+        all.get(&(position, row.0, row.1.clone())).map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Run<'_> {
     /// The accepted changes of a row that count, in write order: without the effects of deletes that do not.
     ///
@@ -158,22 +194,8 @@ impl Run<'_> {
     /// The effects of this row's delete by that transaction are to be looked at again.
     pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
         let stored = self.db.body(origin.block)?;
-        let Some(tx) = stored.body.transactions().get(origin.position as usize) else { return Ok(()) };
-        let named = |n: usize| match tx.changes().get(n) {
-            Some(Change::Row(change)) => {
-                let layout = stored.body.layouts().get(change.layout())?;
-                Some((layout.table(), Ident::of(&change.key(layout)?.0)))
-            }
-            _ => None,
-        };
-        for (n, change) in tx.changes().iter().enumerate() {
-            if let Change::Row(change) = change
-                && let Some(cause) = change.cause()
-                && named(cause as usize).is_some_and(|(t, i)| t == row.0 && i == *row.1)
-                && let Some((table, ident)) = named(n)
-            {
-                self.todo.effect(table, ident);
-            }
+        for (table, ident) in stored.effects_of(origin.position, row) {
+            self.todo.effect(*table, ident.clone());
         }
         Ok(())
     }

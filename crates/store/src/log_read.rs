@@ -1,7 +1,7 @@
 //! Reading the log, on any connection: by name, by number, along a chain, along the order of application.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lru::LruCache;
 use p2pdb_block::{BODIES_MAX, ChangeIndex, Proof, RawBlock, VerifiedBlock, decode_body, decode_change_at};
@@ -10,6 +10,7 @@ use p2pdb_model::ids::{Cid, NodeId};
 use p2pdb_model::{AccountId, Body, Change, Stamp, ValueRef, WeakInserts};
 
 use crate::connection::Connection;
+use crate::effects::Effects;
 use crate::error::{Result, StoreError};
 use crate::log::*;
 use crate::query::{Flow, NEXT, Row};
@@ -68,6 +69,8 @@ pub struct StoredBody {
     pub index: ChangeIndex,
     /// The whole body, chunks put together.
     pub bytes: Vec<u8>,
+    /// What changes did to other rows; found when first asked for.
+    pub(crate) effects: OnceLock<Effects>,
 }
 
 /// A block as it is stored, inside a scan.
@@ -286,7 +289,7 @@ impl Connection {
         let mut parts = self.bodies(no)?;
         let bytes = if parts.len() == 1 { parts.remove(0) } else { parts.concat() };
         let (body, index) = if bytes.is_empty() { Default::default() } else { decode_body(&bytes)? };
-        let body = Arc::new(StoredBody { body, index, bytes });
+        let body = Arc::new(StoredBody { body, index, bytes, effects: OnceLock::new() });
         if body.bytes.len() <= BODY_CACHED_BYTES_MAX {
             remember(&mut self.log_cache.borrow_mut().bodies, BODIES_CACHED_MAX, no, body.clone());
         } else {
