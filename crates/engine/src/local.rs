@@ -670,14 +670,21 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
             return Err(with_values(error, &row));
         }
     }
+    let count = plan.copied.as_ref().map(|sql| w.db().query_one(sql, (), |row| row.int(0)));
+    let count = count.transpose().map_err(|e| run::failed(&e, core))?;
+    let rows = count.flatten().unwrap_or(0).unsigned_abs();
     if !plan.changes.is_empty() {
         w.schema(plan.changes.clone()).map_err(|e| match e {
             EngineError::Denied(_) => powers::schema_denied(&core.state, &w.base(), &plan.changes),
             e => e.to_sql(),
         })?;
     }
-    let info = if plan.counts { "Records: 0  Duplicates: 0  Warnings: 0" } else { "" };
-    Ok(Outcome { affected: plan.affected, info: info.to_owned(), ..Outcome::default() })
+    let warnings = execute::context::read(|c| c.warning_count);
+    let info = match plan.counts {
+        true => format!("Records: {rows}  Duplicates: 0  Warnings: {warnings}"),
+        false => String::new(),
+    };
+    Ok(Outcome { affected: plan.affected + rows, info, ..Outcome::default() })
 }
 
 /// The error of a check, with the values of the row that was found.

@@ -422,6 +422,8 @@ pub struct Ddl {
     pub quiet: bool,
     /// The answer counts records, as that of ALTER TABLE does.
     pub counts: bool,
+    /// The query that counts the rows of a table that MySQL would write anew; the answer says how many.
+    pub copied: Option<String>,
     /// Affected rows: a database that was made, the tables that were dropped with one.
     pub affected: u64,
     /// CALL p2pdb.resolve: a decision about a conflict, in place of all above.

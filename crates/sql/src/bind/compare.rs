@@ -59,6 +59,8 @@ fn operator(op: &BinaryOperator) -> &'static str {
     }
 }
 
+/// Integers of at most so many bits are doubles as they are.
+const DOUBLE_BITS: u8 = 53;
 /// Rows in a list behind IN: SQLite's time to read them grows with their square.
 const ROWS_IN_LIST_MAX: usize = 20_000;
 
@@ -190,8 +192,13 @@ impl Binder<'_> {
             (Class::Decimal, Class::Decimal) => self.as_they_are(a, b),
             (Class::Decimal, y) if y.is_integer() => self.aligned_to(a, b, &FieldType::decimal(65, 30)),
             (x, Class::Decimal) if x.is_integer() => self.aligned_to(a, b, &FieldType::decimal(65, 30)),
-            (Class::Int | Class::Year, Class::Real | Class::Float) => self.as_they_are(a, b),
-            (Class::Real | Class::Float, Class::Int | Class::Year) => self.as_they_are(a, b),
+            // What fits a double compares as it is.
+            (Class::Int | Class::Year, Class::Real | Class::Float) if a.bits <= DOUBLE_BITS => {
+                self.as_they_are(a, b)
+            }
+            (Class::Real | Class::Float, Class::Int | Class::Year) if b.bits <= DOUBLE_BITS => {
+                self.as_they_are(a, b)
+            }
             (x, y) if x.is_temporal() && y.is_temporal() => match (x, y) {
                 (Class::Time, Class::Time) => self.as_they_are(a, b),
                 (Class::Timestamp, Class::Timestamp) => self.as_they_are(a, b),

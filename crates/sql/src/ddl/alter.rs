@@ -424,11 +424,12 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     if let Some((db, name)) = rename {
         super::rename_draft(cx, &mut draft, db, &name)?;
     }
+    let copied = copies(&draft, t).then(|| format!("SELECT count(*) FROM {}", t.physical()));
     let (changes, temporary) = match draft.temporary {
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
-    Ok(Ddl { changes, temporary, checks, counts, ..Ddl::default() })
+    Ok(Ddl { changes, temporary, checks, counts, copied, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.
@@ -641,6 +642,34 @@ fn convert(
         t.physical()
     );
     Ok(Some((value, query)))
+}
+
+/// MySQL would write the table anew, and count its rows (manual, section 17.12.1): here no row is written.
+fn copies(draft: &Draft<'_>, t: &Table) -> bool {
+    /// A length of so many bytes at most takes one byte.
+    const SHORT_BYTES_MAX: u32 = 255;
+    let in_place = |old: &SqlType, new: &SqlType| match (old, new) {
+        (SqlType::VarChar { chars: a, .. }, SqlType::VarChar { chars: b, .. }) => {
+            a <= b && (a * 4 <= SHORT_BYTES_MAX) == (b * 4 <= SHORT_BYTES_MAX)
+        }
+        (SqlType::VarBinary { bytes: a }, SqlType::VarBinary { bytes: b }) => {
+            a <= b && (*a <= SHORT_BYTES_MAX) == (*b <= SHORT_BYTES_MAX)
+        }
+        (SqlType::Enum { values: a, .. }, SqlType::Enum { values: b, .. })
+        | (SqlType::Set { values: a, .. }, SqlType::Set { values: b, .. }) => b.starts_with(a),
+        (old, new) => {
+            let mut new = new.clone();
+            if let (Some(new), Some(old)) = (new.collation_mut(), old.collation()) {
+                *new = old;
+            }
+            *old == new
+        }
+    };
+    draft.columns.iter().any(|c| match t.column_by_tag(c.id.tag()) {
+        Some(was) => !in_place(&was.def.ty, &c.def.ty),
+        None => c.def.generated.as_ref().is_some_and(|g| g.stored),
+    }) || draft.foreign_keys.iter().any(|k| t.foreign_keys.iter().all(|o| o.id != k.id))
+        || draft.checks.iter().any(|k| t.checks.iter().all(|o| o.id != k.id))
 }
 
 fn apply(draft: &mut Draft<'_>, options: Options) -> Result<(), SqlError> {

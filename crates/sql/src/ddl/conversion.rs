@@ -4,6 +4,7 @@
 //! here belongs to the rules. It must not hang on a session: the time zone is UTC, sql_mode is empty or only strict. The
 //! statement itself looks at the present rows with its session's sql_mode first ([`super::alter`]).
 
+use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::{IntSize, SqlType};
 use p2pdb_model::{Value, ValueRef};
@@ -14,7 +15,7 @@ use crate::execute::context::{self, Context};
 use crate::execute::convert;
 use crate::field::{FieldKind, FieldType};
 use crate::functions::json;
-use crate::plan::ColumnTarget;
+use crate::plan::{ColumnTarget, NoteLevel};
 use crate::session::SqlMode;
 use crate::types::{Class, TypeCode};
 
@@ -156,6 +157,18 @@ pub fn assign(from: &SqlType, target: &ColumnTarget, value: Value) -> Result<Val
             }
             let number = Value::from_u64(number.unwrap_or(0));
             execute::assign(number, &FieldType::uint(), target)
+        }
+        (Class::Real | Class::Float, SqlType::Decimal { .. }) => {
+            // Unlike an assignment this tells what it rounds.
+            let before = context::read(|c| c.warning_count);
+            let new = execute::assign(value.clone(), &ty, target)?;
+            if let (Value::Real(r), Value::Blob(b)) = (&value, &new)
+                && context::read(|c| c.warning_count) == before
+                && Decimal::decode(b).is_some_and(|d| d.to_f64() != *r)
+            {
+                context::note(NoteLevel::Note, 1265, out_of("Data truncated"));
+            }
+            Ok(new)
         }
         _ => execute::assign(value, &ty, target),
     }

@@ -39,6 +39,8 @@ pub fn implicit_default(ty: &SqlType) -> Value {
     }
 }
 
+const FIELD_OVERFLOW: &str = "Datetime function: datetime field overflow";
+
 struct Assign<'a> {
     to: &'a ColumnTarget,
     strict: bool,
@@ -417,23 +419,32 @@ impl<'a> Assign<'a> {
             }
             self.truncated()?;
         }
-        if matches!(self.to.ty, SqlType::Date) {
-            if t.time_us() != 0 {
+        let is_date = matches!(self.to.ty, SqlType::Date);
+        // The fraction counts for a DATE too, but where it comes from JSON.
+        let kept = match self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL) {
+            true => Some(t.truncated(fsp)),
+            false if is_date && json => Some(t),
+            false => t.rounded(fsp).filter(|t| t.is_valid(rules)),
+        };
+        let Some(t) = kept else {
+            // Rounding leads beyond the year 9999, or to the day after one that is none.
+            let beyond = t.month != 0 && t.day != 0;
+            if self.strict && !beyond {
+                self.bad_time(kind, &shown())?;
+            } else if self.strict {
+                return Err(SqlError::new(1441, "22008", FIELD_OVERFLOW));
+            } else if beyond {
+                context::warn(1441, FIELD_OVERFLOW);
+            }
+            self.out_of_range()?;
+            return Ok(self.packed(None));
+        };
+        if is_date {
+            if t.time_us() != 0 && !json {
                 self.note_cut(kind, &shown());
             }
             return Ok(Value::Int(t.date().pack()));
         }
-        let cut = self.mode.has(SqlMode::TIME_TRUNCATE_FRACTIONAL);
-        let t = if cut { Some(t.truncated(fsp)) } else { t.rounded(fsp) };
-        let Some(t) = t else {
-            // Rounding leads beyond the year 9999.
-            let message = "Datetime function: datetime field overflow";
-            if self.strict {
-                return Err(SqlError::new(1441, "22008", message));
-            }
-            context::warn(1441, message);
-            return Ok(self.packed(None));
-        };
         if matches!(self.to.ty, SqlType::Timestamp { .. }) {
             let zone = context::zone();
             let utc = zone.to_utc(t);
@@ -497,7 +508,10 @@ impl<'a> Assign<'a> {
                 self.truncated()?;
             }
         }
-        let Some(t) = t else { return Ok(Value::Int(0)) };
+        let of_number =
+            || convert::to_decimal(v, code).ok().flatten().and_then(|d| convert::number_to_time(&d).err()?);
+        let end = if from.class().is_number() { of_number() } else { None };
+        let Some(t) = t else { return Ok(Value::Int(end.map_or(0, |t| t.0))) };
         let dated = match v {
             ValueRef::Text(t) => from.class() == Class::Text && convert::datetime_in_time(t).is_some(),
             _ if from.class().is_temporal() => false,

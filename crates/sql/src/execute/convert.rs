@@ -251,7 +251,7 @@ pub fn to_int(v: ValueRef<'_>, from: TypeCode) -> Converted<i64> {
 
 /// A double as MySQL writes it: the shortest digits that read back, with an exponent beyond 15 places.
 pub fn real_text(r: f64) -> String {
-    shortest(format!("{r:e}"), r == 0.0)
+    shortest(format!("{r:e}"))
 }
 
 /// A double with a fixed number of digits behind the point. Behind those that tell it from its neighbours come zeros.
@@ -270,14 +270,11 @@ pub fn fixed_text(r: f64, decimals: u8) -> String {
 /// A float as MySQL writes it.
 pub fn float_text(r: f32) -> String {
     let rounded: f32 = format!("{r:.5e}").parse().unwrap_or(r);
-    shortest(format!("{rounded:e}"), r == 0.0)
+    shortest(format!("{rounded:e}"))
 }
 
-fn shortest(scientific: String, zero: bool) -> String {
+fn shortest(scientific: String) -> String {
     const PLACES_MAX: i32 = 15;
-    if zero {
-        return "0".to_owned();
-    }
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
@@ -515,6 +512,28 @@ pub fn datetime_in_time(t: &str) -> Option<p2pdb_model::temporal::Parsed> {
     })
 }
 
+/// The time in a number such as 123456.7 (12:34:56.7), or in one with the digits of a date.
+///
+/// # Errors
+/// What a column takes where sql_mode is not strict: the end of the range for a number beyond it, nothing where it is no time.
+pub fn number_to_time(d: &Decimal) -> Result<Time, Option<Time>> {
+    const WITHOUT_DATE_MAX: u64 = 10_000_000_000;
+    const GREATEST: u64 = 8_385_959;
+    let max = p2pdb_model::temporal::TIME_US_MAX;
+    let end = Some(Time(if d.signum() < 0 { -max } else { max }));
+    let whole = d.truncated(0);
+    let Some(n) = whole.to_i128().and_then(|n| i64::try_from(n).ok()) else { return Err(end) };
+    if n.unsigned_abs() > WITHOUT_DATE_MAX {
+        return number_to_datetime(d).map(|t| Time(t.time_us())).ok_or(None);
+    }
+    let micros = d.sub(&whole).mul(&Decimal::new(1_000_000, 0)).to_i128().unwrap_or(0) as i64;
+    match Time::from_number(n).map(|t| Time(t.0 + micros)) {
+        Some(t) if t.0.abs() <= max => Ok(t),
+        _ if n.unsigned_abs() >= GREATEST => Err(end),
+        _ => Err(None),
+    }
+}
+
 /// As TIME. What is none is NULL with warning 1292, or 3156 where it is JSON.
 pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
     let of_text = |t: &str| {
@@ -530,6 +549,17 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
                     truncated("time", t);
                 }
                 Some(time)
+            }
+            Err(_) if !t.trim().is_empty() && Decimal::parse_prefix(t.trim()).1 == t.trim().len() => {
+                // Digits without separators are the number.
+                let time = number_to_time(&Decimal::parse_prefix(t.trim()).0);
+                time.map_or_else(
+                    |end| {
+                        truncated("time", t);
+                        end
+                    },
+                    Some,
+                )
             }
             Err(true) if t.contains(':') && Time::parse(t).is_err() => {
                 let hours = t.trim().trim_start_matches('-').split(':').next()?;
@@ -559,22 +589,10 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
         }
         (ValueRef::Text(t), _) => of_text(t),
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => of_text(&utf8(b)),
-        _ => match to_decimal(v, from)? {
-            Some(d) => {
-                let whole = d.truncated(0);
-                let micros = d.sub(&whole).mul(&Decimal::new(1_000_000, 0)).to_i128().unwrap_or(0);
-                whole.to_i128().and_then(|n| i64::try_from(n).ok()).and_then(|n| {
-                    if n.unsigned_abs() > 10_000_000_000 {
-                        return number_to_datetime(&d).map(|t| Time(t.time_us()));
-                    }
-                    Time::from_number(n).map(|t| Time(t.0 + micros as i64))
-                })
-            }
-            None => None,
-        },
+        _ => to_decimal(v, from)?.and_then(|d| number_to_time(&d).ok()),
     };
     if found.is_none() {
-        incorrect("time", &shown(v, from));
+        truncated("time", &shown(v, from));
     }
     Ok(found)
 }
