@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use libp2p::multiaddr::Protocol;
-use p2pdb_engine::{Admission, Arrived, Engine};
+use p2pdb_engine::{Admission, Arrived, Engine, Start};
 use p2pdb_model::ids::NodeId;
 use p2pdb_model::{Change, Cid, RULES};
 use p2pdb_sync::{
@@ -58,6 +58,8 @@ pub struct Shared {
     /// Nodes that were members and are none any more.
     removed: RwLock<HashSet<NodeId>>,
     listening: RwLock<Vec<Multiaddr>>,
+    /// Strangers that hold what this node has lost of its own, and when they showed it.
+    witnesses: RwLock<HashMap<NodeId, Instant>>,
     /// Addresses of members, for the next start.
     remembered: RwLock<HashMap<NodeId, Vec<Multiaddr>>>,
     /// Told when those change.
@@ -65,6 +67,18 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Forgets witnesses whose time is over; true when there were some.
+    fn distrusts_again(&self) -> bool {
+        let mut all = self.witnesses.write();
+        let before = all.len();
+        all.retain(|_, since| since.elapsed() < WITNESS_TRUST);
+        all.len() < before
+    }
+
+    fn trusts(&self, node: &NodeId) -> bool {
+        self.witnesses.read().get(node).is_some_and(|since| since.elapsed() < WITNESS_TRUST)
+    }
+
     /// Addresses that peers can dial.
     pub fn listening(&self) -> Vec<Multiaddr> {
         self.listening.read().clone()
@@ -103,6 +117,9 @@ impl Shared {
         self.remembers.notified().await;
     }
 }
+
+/// How long one that holds what this node has lost is taken for a member: the log that it gives says whether it is one.
+const WITNESS_TRUST: Duration = Duration::from_secs(600);
 
 /// What a joining node shows.
 #[derive(Clone, Debug)]
@@ -149,6 +166,8 @@ pub fn gate(engine: Engine, shared: Arc<Shared>) -> Arc<dyn net::Gate> {
             Access::Member
         } else if shared.removed.read().contains(node) {
             Access::Refused
+        } else if shared.trusts(node) {
+            Access::Member
         } else if shared.admitted.load(Ordering::Acquire) && !engine.is_member(&engine.node()) {
             // Admitted, but the log that says so is still on its way: we listen to whom we reach. What they send is
             // checked against the realm's name.
@@ -221,6 +240,7 @@ impl Replication {
             asked: HashMap::new(),
             unanswered: HashSet::new(),
             strange_to: HashMap::new(),
+            start: "",
             asking_tips: None,
             recount: Recount::default(),
         };
@@ -331,7 +351,8 @@ struct Glue {
     /// Peers that do not know that this node is a member, and since when it waits. They close the connection now and then, since it asks
     /// for what only members get.
     strange_to: HashMap<NodeId, Instant>,
-    /// Since when peers are asked for blocks of our own.
+    /// Why peers are asked for blocks of our own, and since when.
+    start: &'static str,
     asking_tips: Option<Instant>,
     recount: Recount,
 }
@@ -340,12 +361,19 @@ impl Glue {
     async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         let mut engine_tick = tokio::time::interval(ENGINE_TICK);
         self.look_at_members().await;
-        if !self.engine.stopped_cleanly() && self.members.len() > 1 {
+        let why = match self.engine.start() {
+            Start::Clean => None,
+            Start::Hard => Some("was not stopped cleanly"),
+            Start::Restored => Some("was restored from a backup"),
+            Start::Moved => Some("was copied or moved here"),
+        };
+        if let Some(why) = why.filter(|_| self.members.len() > 1) {
             info!(
                 members = self.others(),
                 wait_s = self.own_tips_wait().as_secs(),
-                "the last stop was not a clean one: asking peers for blocks of our own before writing"
+                "this node {why}: asking peers for blocks of its own before writing"
             );
+            self.start = why;
             self.asking_tips = Some(Instant::now());
             self.refuse_or_take_writes();
             self.link.event(Event::AskTips { author: self.engine.node() });
@@ -386,9 +414,13 @@ impl Glue {
         for peer in strange {
             self.strange_to.insert(peer, Instant::now());
             self.show_ticket(peer);
+            self.show_witness(peer);
         }
         if self.members_due {
             self.look_at_members().await;
+        }
+        if self.shared.distrusts_again() {
+            let _ = self.net.recheck().await;
         }
         if self.asking_tips.is_none() {
             self.recount.look(&self.engine);
@@ -482,6 +514,7 @@ impl Glue {
                 }
             }
             Action::AdmissionRequested { peer, request } => self.admit(peer, request),
+            Action::Witnessed { peer, envelope } => self.on_witness(peer, envelope).await,
             Action::AdmissionAnswered { peer, answer } => self.on_admission(peer, answer).await,
             Action::Fetched { peer, blocks, bytes, complete } => {
                 if blocks > 0 {
@@ -565,12 +598,47 @@ impl Glue {
         }
     }
 
+    /// Shows a member that does not know this node a block of its own, in case it has lost it.
+    fn show_witness(&self, peer: NodeId) {
+        if self.engine.role().is_none() || !self.engine.is_member(&peer) {
+            return;
+        }
+        match self.engine.witness_for(peer) {
+            Ok(Some(envelope)) => self.link.event(Event::ShowWitness { peer, envelope }),
+            Ok(None) => {}
+            Err(e) => warn!(%peer, "cannot read a block of a peer's: {e}"),
+        }
+    }
+
+    async fn on_witness(&mut self, peer: NodeId, envelope: Vec<u8>) {
+        match self.engine.is_lost_block(envelope) {
+            Ok(true) => {
+                warn!(
+                    %peer,
+                    "a stranger holds blocks of this node that this node has lost: it is taken for a member until its log says what it is"
+                );
+                self.shared.witnesses.write().insert(peer, Instant::now());
+                let answer = AdmissionAnswer::Admitted { genesis: self.engine.realm().0 };
+                self.link.event(Event::AnswerAdmission { peer, answer });
+                let _ = self.net.recheck().await;
+            }
+            Ok(false) => debug!(%peer, "a stranger shows nothing that this node has lost"),
+            Err(e) => warn!(%peer, "cannot tell whether a stranger holds what this node has lost: {e}"),
+        }
+    }
+
     async fn on_admission(&mut self, peer: NodeId, answer: AdmissionAnswer) {
         if answer != AdmissionAnswer::Stranger {
             self.unanswered.remove(&peer);
             self.strange_to.remove(&peer);
         }
         match answer {
+            AdmissionAnswer::Admitted { genesis }
+                if genesis == self.engine.realm().0 && self.engine.role().is_some() =>
+            {
+                info!(%peer, "the peer takes this node for a member again");
+                let _ = self.net.recheck().await;
+            }
             AdmissionAnswer::Admitted { genesis } if genesis == self.engine.realm().0 => {
                 info!(%peer, "admitted to the realm; catching up");
                 self.shared.admitted.store(true, Ordering::Release);
@@ -617,7 +685,10 @@ impl Glue {
 
     fn refuse_or_take_writes(&self) {
         let asking = self.asking_tips.map(|_| {
-            "this node was not stopped cleanly and is asking its peers what they hold of it; try again in a moment".to_owned()
+            format!(
+                "this node {} and is asking its peers what they hold of it; try again in a moment",
+                self.start
+            )
         });
         self.engine.set_refuses_writes(self.clock_refusal.clone().or(asking));
     }

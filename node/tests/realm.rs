@@ -468,6 +468,66 @@ fn a_restored_node_draws_ids_again_when_another_member_has_dealt_it_some() {
     assert!(b.stop() && a.stop());
 }
 
+/// The backup knows neither the ticket nor the member, who shows it what it has lost of its own.
+#[test]
+fn a_node_restored_from_before_its_first_invitation_knows_its_own_blocks_at_a_stranger() {
+    const DRAW: &str = "INSERT INTO d.t VALUES ()";
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("a path").to_owned();
+    let a = Node::start(&path("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY)").expect("a table");
+    run_ok(a.dir.root(), &["backup", &text("backup")]);
+    let b = Node::join(&path("b"), &a.ticket("writer", 1), &[]);
+    a.query("INSERT INTO d.t VALUES (), ()").expect("rows");
+    wait_equal(&[&a, &b]);
+    assert!(a.stop() && b.stop());
+    let said = run_ok(&path("a2"), &["restore", &text("backup")]);
+    assert!(said.contains("p2pdb.keep_ids()"), "{said}");
+    let a = Node::start(&path("a2"), &[]);
+    assert_eq!(a.query(DRAW).expect_err("others may have its ids").code, 1467);
+    let b = Node::start(&path("b"), &["--bootstrap", &a.status().listening[0]]);
+    wait_equal(&[&a, &b]);
+    assert!(a.log().contains("a stranger holds blocks of this node that this node has lost"), "{}", a.log());
+    eventually("it draws again", || a.query(DRAW).ok());
+    b.query(DRAW).expect("it writes");
+    wait_equal(&[&a, &b]);
+    assert_eq!(a.query("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.t").expect("rows"), [["4", "4"]]);
+    assert!(b.stop() && a.stop());
+}
+
+/// An older copy of a directory, made while its node was stopped, is put back: nothing in it says so but its place on the disk.
+#[test]
+fn a_directory_that_was_copied_asks_what_its_peers_hold_of_it_before_it_writes() {
+    const DRAW: &str = "INSERT INTO d.t VALUES ()";
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let a = Node::start(&path("a"), &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY)").expect("a table");
+    let b = Node::join(&path("b"), &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &b]);
+    assert!(a.stop());
+    let copy = std::process::Command::new("cp").arg("-r").args([path("a"), path("copy")]).status();
+    assert!(copy.expect("cp runs").success());
+    let a = Node::start(&path("a"), &["--bootstrap", &b.status().listening[0]]);
+    a.query(DRAW).expect("a row");
+    wait_equal(&[&a, &b]);
+    assert!(a.stop());
+    let a = Node::start(&path("copy"), &["--bootstrap", &b.status().listening[0]]);
+    eventually("it draws again, what nobody has drawn", || a.query(DRAW).ok());
+    wait_equal(&[&a, &b]);
+    assert!(a.log().contains("was copied or moved here"), "{}", a.log());
+    assert_eq!(a.query("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.t").expect("rows"), [["2", "2"]]);
+    assert!(a.query("SELECT * FROM p2pdb.forks").expect("forks").is_empty());
+    // The same directory once more, where it is: nothing to ask.
+    assert!(a.stop());
+    let a = Node::start(&path("copy"), &["--bootstrap", &b.status().listening[0]]);
+    a.query(DRAW).expect("at once");
+    assert!(a.stop() && b.stop());
+}
+
 /// The backup knows neither the ticket nor the member: its log comes by a file.
 #[test]
 fn a_node_restored_from_before_its_first_invitation_learns_of_the_members_from_their_log() {

@@ -28,6 +28,7 @@ use crate::calls::Calls;
 use crate::core::{Core, Handle};
 use crate::error::EngineError;
 use crate::queue::{Queue, Todo};
+use crate::realm::Start;
 use crate::roles;
 use crate::rules::Keeps;
 use crate::session::Session;
@@ -162,8 +163,10 @@ pub(crate) struct Inner {
     pub(crate) refused: Mutex<LruCache<Cid, ()>>,
     /// Members that are connected, as the node says.
     pub(crate) connected: Mutex<HashSet<NodeId>>,
-    /// Was closed properly before this start.
-    pub(crate) clean: bool,
+    /// How it came to its store.
+    pub(crate) start: Start,
+    /// Which file the store is.
+    pub(crate) place: Option<Vec<u8>>,
     /// The newest rules number that is understood.
     pub(crate) rules: u32,
     globals: Arc<Globals>,
@@ -223,7 +226,7 @@ pub(crate) struct Parts {
     pub(crate) lock_wait_ms: u64,
     pub(crate) variables: Vec<(&'static str, Value)>,
     pub(crate) account_keys: Vec<SigningKey>,
-    pub(crate) clean: bool,
+    pub(crate) start: Start,
 }
 
 impl Engine {
@@ -238,8 +241,9 @@ impl Engine {
             lock_wait_ms,
             mut variables,
             account_keys,
-            clean,
+            start,
         } = parts;
+        let place = readers.place();
         // MySQL counts this one in whole seconds.
         variables.push(("innodb_lock_wait_timeout", Value::from_u64((lock_wait_ms / 1_000).max(1))));
         crate::check::remove_leftovers(&directory);
@@ -279,7 +283,8 @@ impl Engine {
             counted: Mutex::default(),
             refused: Mutex::new(LruCache::new(REFUSED_MAX)),
             connected: Mutex::default(),
-            clean,
+            start,
+            place,
             globals: Arc::new(Globals::new(variables)),
             fronts: Default::default(),
             costs: (0..COSTS).map(|_| AtomicU64::new(0)).collect(),

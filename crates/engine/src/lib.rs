@@ -54,7 +54,7 @@ pub use check::{Finding, Progress as VerifyProgress, Report};
 pub use engine::{CommitHook, Counters, Engine, Step};
 pub use error::EngineError;
 pub use members::{Admission, NODE_NAME_BYTES_MAX};
-pub use realm::{NewRealm, create_joiner, create_realm};
+pub use realm::{NewRealm, Start, create_joiner, create_realm};
 pub use session::{Progress, Session};
 pub use source::LogView;
 pub use statement::Statement;

@@ -432,7 +432,7 @@ impl InsertRun<'_> {
             None => match share {
                 None => {
                     return Err(failed(
-                        ": no values were dealt to this node yet (after a restore another member has to deal them anew)",
+                        ": no values were dealt to this node yet. Another member that writes deals some by itself; if this node was restored and nobody has what it wrote since the backup, CALL p2pdb.keep_ids()",
                     ));
                 }
                 Some((floor, high)) if floor >= high => return Err(failed("")),
@@ -660,6 +660,9 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
                 Err(SqlError::new(1032, "HY000", message))
             }
         };
+    }
+    if plan.keep_ids {
+        return crate::recount::keep(w, core);
     }
     if let Some(statement) = &plan.account {
         return crate::accounts::run(w, core, statement);

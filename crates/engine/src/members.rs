@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use p2pdb_access::{Access, AccountView, delegation};
+use p2pdb_block::RawBlock;
 use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
 use p2pdb_model::ids::PublicKey;
@@ -13,6 +14,7 @@ use crate::api::MemberInfo;
 use crate::engine::{Engine, Step};
 use crate::error::EngineError;
 use crate::job::{After, Job, TaskJob};
+use crate::logged::Logged;
 use crate::wait::handoff;
 use crate::writer::Writer;
 
@@ -128,6 +130,34 @@ impl Engine {
                 }],
             )
         })
+    }
+
+    /// The newest block by a member that is here, as an envelope: shows that this node was given its log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn witness_for(&self, node: NodeId) -> Result<Option<Vec<u8>>, EngineError> {
+        let published = self.inner.published.load();
+        let newest = published.dag().branches_of_author(node).max_by_key(|b| b.tip_stamp);
+        let Some(no) = newest.map(|b| crate::logged::no(b.tip_no)) else { return Ok(None) };
+        let block = self.inner.reader()?.block(no)?;
+        Ok(block.map(|b| b.bytes().to_vec()))
+    }
+
+    /// A stranger shows a block that this node has signed and lost, after a restore: only a member can have it. What this node
+    /// does not know yet is, perhaps, that the stranger became one.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn is_lost_block(&self, envelope: Vec<u8>) -> Result<bool, EngineError> {
+        let own = |b: &p2pdb_block::DecodedBlock| b.author() == self.inner.node;
+        let Some(block) = RawBlock(envelope).decode().ok().filter(own) else { return Ok(false) };
+        if block.check_signature(&self.inner.realm).is_err() {
+            return Ok(false);
+        }
+        let published = self.inner.published.load();
+        let reader = self.inner.reader()?;
+        Ok(published.dag().find(&block.cid(), &Logged(&reader))?.is_none())
     }
 
     /// An account by its name and host as they are shown.

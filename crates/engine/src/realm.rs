@@ -125,6 +125,19 @@ pub(crate) fn meta_cid(db: &store::Connection, name: &str) -> Result<Option<Cid>
     }
 }
 
+/// How this node came to its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It was stopped properly, and nobody touched it since: nobody can know more of its chain than itself.
+    Clean,
+    /// It was killed, or its machine was.
+    Hard,
+    /// It was restored from a backup.
+    Restored,
+    /// The file is another one than that of the last stop: it was copied or moved, perhaps an older copy was put back.
+    Moved,
+}
+
 /// Opens a store and reads its state.
 pub(crate) fn load(
     options: &store::Options,
@@ -132,14 +145,21 @@ pub(crate) fn load(
     rules: u32,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-) -> Result<(Writer, bool), EngineError> {
+) -> Result<(Writer, Start), EngineError> {
     let mut db = store::Writer::open(options)?;
     let realm = meta_cid(&db, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
     let restored = db.meta(store::meta::RESTORED)?;
     let draws_on = restored.as_deref() == Some(store::meta::RESTORED_WITH_IDS);
     let restored = restored.is_some();
-    let clean = db.meta(store::meta::CLEAN)?.is_some();
+    let start = match db.meta(store::meta::CLEAN)? {
+        _ if restored => Start::Restored,
+        None => Start::Hard,
+        Some(place) if place == store::meta::SET || options.place().is_none_or(|p| p == place) => {
+            Start::Clean
+        }
+        Some(_) => Start::Moved,
+    };
     db.begin()?;
     db.remove_meta(store::meta::CLEAN)?;
     if restored {
@@ -157,7 +177,7 @@ pub(crate) fn load(
     }
     let mut progress = |done| tracing::info!(blocks = done, "blocks under newer rules are taken in");
     writer.retake(&mut progress)?;
-    Ok((writer, clean && !restored))
+    Ok((writer, start))
 }
 
 impl Engine {
@@ -169,7 +189,7 @@ impl Engine {
         let mut options = options(&config.directory);
         options.disk = config.disk;
         let clock = config.clock.clone();
-        let (writer, clean) = load(
+        let (writer, start) = load(
             &options,
             config.node_key.clone(),
             config.rules,
@@ -186,15 +206,15 @@ impl Engine {
             idle_transaction_ms: config.idle_transaction_ms,
             lock_wait_ms: config.lock_wait_ms,
             variables: config.variables,
-            clean,
+            start,
         });
         Ok(engine)
     }
 
-    /// The node was stopped properly last time: nobody can know more of its chain than itself. Otherwise it should ask
-    /// its peers for its own tips before it writes.
-    pub fn stopped_cleanly(&self) -> bool {
-        self.inner.clean
+    /// How this node came to its store: unless it was stopped properly, it should ask its peers for its own tips before it
+    /// writes.
+    pub fn start(&self) -> Start {
+        self.inner.start
     }
 
     /// After [`Engine::stop`] and the writer's end: notes that nothing was lost.
@@ -204,7 +224,8 @@ impl Engine {
     pub fn close(&self) -> Result<(), EngineError> {
         let mut writer = self.inner.writer.lock();
         writer.db.begin()?;
-        writer.db.put_meta(store::meta::CLEAN, store::meta::SET)?;
+        let place = self.inner.place.clone();
+        writer.db.put_meta(store::meta::CLEAN, place.as_deref().unwrap_or(store::meta::SET))?;
         writer.db.commit()?;
         Ok(())
     }

@@ -1,23 +1,27 @@
 //! Nodes that lost count of the AUTO_INCREMENT values that they drew.
 //!
 //! A node whose store was restored, or of whose chain a peer holds more than itself, may have drawn values of which it knows
-//! nothing. While others write in its realm it draws none until one of them deals it values anew. It says so by the first
-//! block of its next chain, which is empty; a deal counts that has this block in its past. Nothing else passes between the
-//! nodes, so it also works over others. Values that a statement names are written as ever, and a node that writes alone goes
-//! on behind the greatest value that it has.
+//! nothing. It draws none until another writer deals it values anew, or somebody says that nothing is lost
+//! (`CALL p2pdb.keep_ids()`, `p2pdb-node restore --keep-ids`). It says so by the first block of its next chain, which is empty; a
+//! deal counts that has this block in its past. Nothing else passes between the nodes, so it also works over others. Values
+//! that a statement names are written as ever.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::Access;
+use p2pdb_access::{Access, Asker, Columns};
 use p2pdb_dag::Dag;
 use p2pdb_model::change::{IdClass, Role};
-use p2pdb_model::{Cid, NodeId};
+use p2pdb_model::{Cid, NodeId, Privileges, Stamp};
+use p2pdb_sql::error::SqlError;
 use p2pdb_store::{self as store, Connection, StoreError};
 
+use crate::api::Outcome;
+use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::logged::Logged;
+use crate::tables::Tables;
 use crate::writer::Writer;
 
 /// Deals by one node to one other: more come from a member that begins chains to waste the values of others.
@@ -26,13 +30,15 @@ const DEALS_MAX: usize = 16;
 impl Writer {
     /// The store holds less than this node may have written.
     pub(crate) fn lose_count(&mut self) -> Result<(), StoreError> {
-        let node = self.node();
-        let others = self.access.members().into_iter().filter(|m| m.node != node);
-        if !others.into_iter().any(|m| m.role.is_some_and(Role::writes)) {
-            return Ok(());
-        }
         self.db.put_meta(store::meta::IDS_LOST, store::meta::SET)?;
-        self.set_ids_lost();
+        self.set_ids_lost(true);
+        Ok(())
+    }
+
+    /// Nothing is lost, somebody says who knows.
+    fn keep_count(&mut self) -> Result<(), StoreError> {
+        self.db.remove_meta(store::meta::IDS_LOST)?;
+        self.set_ids_lost(false);
         Ok(())
     }
 
@@ -45,6 +51,25 @@ impl Writer {
         let counts = is_dealt_anew(&self.access, &self.dag, &self.db, self.node(), self.chain())?;
         Ok(own.filter(|_| counts))
     }
+}
+
+/// `CALL p2pdb.keep_ids()`.
+///
+/// # Errors
+/// 1227 for who has not SUPER.
+pub(crate) fn keep(w: &mut dyn Tables, core: &Core) -> Result<Outcome, SqlError> {
+    let roles: Vec<_> = core.state.roles.iter().map(|(id, _)| *id).collect();
+    let now = Stamp::next(Stamp(0), w.now_us() / 1_000);
+    let Some(w) = w.writer() else {
+        return Err(SqlError::new(1105, "HY000", "p2pdb.keep_ids outside of the writer"));
+    };
+    let asker = Asker { account: core.account, roles: &roles, now };
+    if !w.access.allows(&asker, None, Privileges::SUPER, Columns::No) {
+        let message = "Access denied; you need (at least one of) the SUPER privilege(s) for this operation";
+        return Err(SqlError::new(1227, "42000", message));
+    }
+    w.keep_count().map_err(|e| EngineError::from(e).to_sql())?;
+    Ok(Outcome::default())
 }
 
 impl Engine {

@@ -791,8 +791,8 @@ impl Writer {
         self.ids_lost
     }
 
-    pub(crate) fn set_ids_lost(&mut self) {
-        self.ids_lost = true;
+    pub(crate) fn set_ids_lost(&mut self, lost: bool) {
+        self.ids_lost = lost;
         self.forget_shares();
     }
 

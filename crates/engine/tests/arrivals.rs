@@ -377,8 +377,9 @@ fn a_node_that_lost_count_says_so_by_itself_and_deals_to_nobody() {
     c.session().run(DRAW);
 }
 
+/// Whether others have joined since the backup, it cannot know.
 #[test]
-fn a_restored_node_that_writes_alone_draws_on() {
+fn a_restored_node_that_knows_no_other_writer_draws_when_somebody_says_that_nothing_is_lost() {
     let a = Node::begin(1);
     for sql in ["CREATE DATABASE d", "CREATE TABLE d.n (id INT AUTO_INCREMENT PRIMARY KEY, v TEXT)", DRAW] {
         a.session().run(sql);
@@ -387,7 +388,37 @@ fn a_restored_node_that_writes_alone_draws_on() {
     let backup = elsewhere.0.join("backup.db");
     a.engine.backup(&backup).expect("a backup");
     let a = a.restored_from(&backup);
-    assert!(!a.engine.has_to_tell_lost_count());
+    a.engine.tell_lost_count().expect("a block");
+    assert_eq!(a.session().error(DRAW), 1467);
+    assert_eq!(a.session().error("CALL p2pdb.keep_ids(1)"), 1318);
+    a.session().run("CALL p2pdb.keep_ids()");
     a.session().run(DRAW);
-    assert_eq!(a.session().rows("SELECT id FROM d.n ORDER BY id"), ["1", "2"]);
+    let a = a.restart();
+    a.session().run(DRAW);
+    assert_eq!(a.session().rows("SELECT id FROM d.n ORDER BY id"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_block_that_a_node_has_lost_shows_that_a_stranger_was_given_its_log() {
+    let a = Node::begin(1);
+    a.session().run("CREATE DATABASE d");
+    let elsewhere = TestDir::new();
+    let backup = elsewhere.0.join("backup.db");
+    a.engine.backup(&backup).expect("a backup");
+    let b = a.join(2);
+    let held = b.engine.witness_for(a.engine.node()).expect("read").expect("a block");
+    assert!(!a.engine.is_lost_block(held.clone()).expect("read"), "nothing is lost");
+    let a = a.restored_from(&backup);
+    assert!(a.engine.is_lost_block(held.clone()).expect("read"));
+    // One that it holds again, one of another's, and one that somebody has touched, say nothing.
+    let known = b.engine.witness_for(a.engine.node()).expect("read").expect("a block");
+    a.fetch(&b);
+    assert!(!a.engine.is_lost_block(known).expect("read"), "it came back");
+    b.session().run("CREATE TABLE d.t (id INT)");
+    let others = b.engine.witness_for(b.engine.node()).expect("read").expect("a block");
+    let mut forged = held.clone();
+    *forged.last_mut().expect("a signature") ^= 1;
+    for envelope in [others, forged, Vec::new(), vec![0x82; 200]] {
+        assert!(!a.engine.is_lost_block(envelope).expect("read"));
+    }
 }

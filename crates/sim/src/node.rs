@@ -11,7 +11,7 @@ use std::sync::Arc;
 use p2pdb_block::{FullBlock, SigningKey, sign};
 use p2pdb_engine::{
     Admission, Arrived, Engine, EngineConfig, EngineError, Ingest, LogView, Logins, NewRealm, SessionOptions,
-    Step, create_joiner, create_realm, realm,
+    Start, Step, create_joiner, create_realm, realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{NodeId, PublicKey};
@@ -118,6 +118,8 @@ pub struct Up {
     removed: BTreeSet<NodeId>,
     asked: BTreeMap<NodeId, u64>,
     strange_to: BTreeMap<NodeId, u64>,
+    /// Strangers that hold what this node has lost of its own.
+    witnesses: BTreeSet<NodeId>,
     members_due: bool,
     request: Option<AdmissionRequest>,
     last_made: Option<Arc<FullBlock>>,
@@ -269,6 +271,7 @@ impl Node {
             removed: BTreeSet::new(),
             asked: BTreeMap::new(),
             strange_to: BTreeMap::new(),
+            witnesses: BTreeSet::new(),
             members_due: false,
             request,
             last_made: None,
@@ -277,7 +280,8 @@ impl Node {
             engine,
         };
         up.look_at_members();
-        if !up.engine.stopped_cleanly() && up.engine.members().iter().filter(|m| !m.removed).count() > 1 {
+        if up.engine.start() != Start::Clean && up.engine.members().iter().filter(|m| !m.removed).count() > 1
+        {
             up.asking_since = Some(self.time.us());
             up.engine.set_refuses_writes(Some("asking peers what they hold of this node".to_owned()));
             self.up = Some(up);
@@ -428,6 +432,7 @@ impl Node {
             if up.strange_to.get(&peer).is_some_and(|since| since + STRANGER_PATIENCE_US <= time_us) {
                 up.strange_to.insert(peer, time_us);
                 up.show_ticket(peer, now, time_us);
+                up.show_witness(peer, now, time_us);
             }
         }
         if up.members_due {
@@ -508,6 +513,7 @@ fn wire(block: &FullBlock) -> Arc<WireBlock> {
 impl Up {
     fn standing(&self, peer: &NodeId) -> NodePeer {
         let member = self.engine.is_member(peer)
+            || (self.witnesses.contains(peer) && !self.removed.contains(peer))
             || (!self.removed.contains(peer) && self.admitted && !self.engine.is_member(&self.engine.node()));
         if member { NodePeer::Member } else { NodePeer::NotMember }
     }
@@ -552,6 +558,15 @@ impl Up {
         if self.asked.get(&peer).is_none_or(|at| at + ADMISSION_RETRY_US <= time_us) {
             self.asked.insert(peer, time_us);
             self.handle(Event::RequestAdmission { peer, request }, now, time_us);
+        }
+    }
+
+    fn show_witness(&mut self, peer: NodeId, now: Now, time_us: u64) {
+        if self.engine.role().is_none() || !self.engine.is_member(&peer) {
+            return;
+        }
+        if let Ok(Some(envelope)) = self.engine.witness_for(peer) {
+            self.handle(Event::ShowWitness { peer, envelope }, now, time_us);
         }
     }
 
@@ -613,8 +628,17 @@ impl Up {
                 self.members_due = true;
                 self.handle(Event::AnswerAdmission { peer, answer }, now, time_us);
             }
+            Action::Witnessed { peer, envelope } => {
+                if self.engine.is_lost_block(envelope).unwrap_or_default() {
+                    self.out.push(Out::Note(format!("{peer} holds what we have lost")));
+                    self.witnesses.insert(peer);
+                    let answer = AdmissionAnswer::Admitted { genesis: self.engine.realm().0 };
+                    self.members_due = true;
+                    self.handle(Event::AnswerAdmission { peer, answer }, now, time_us);
+                }
+            }
             Action::AdmissionAnswered { answer: AdmissionAnswer::Admitted { .. }, .. } => {
-                self.admitted = true;
+                self.admitted |= self.engine.role().is_none();
                 self.look_at_members();
             }
             Action::AdmissionAnswered { peer, answer: AdmissionAnswer::Stranger } => {

@@ -428,6 +428,8 @@ pub struct Ddl {
     pub affected: u64,
     /// CALL p2pdb.resolve: a decision about a conflict, in place of all above.
     pub resolve: Option<Resolve>,
+    /// CALL p2pdb.keep_ids: this node lost nothing of what it drew, in place of all above.
+    pub keep_ids: bool,
     /// A statement about accounts, in place of all above.
     pub account: Option<Box<AccountStatement>>,
 }

@@ -21,7 +21,7 @@ pub const REALM: &str = "realm";
 /// CID of the first block of the chain that this node extends; absent before its first block.
 pub const CHAIN: &str = "chain";
 
-/// [`SET`] when the node was stopped properly.
+/// Present when the node was stopped properly: [`SET`], or which file it was then ([`crate::Options::place`]).
 pub const CLEAN: &str = "clean";
 
 /// The value of a note that is only there or not.

@@ -67,6 +67,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// Which file it is, whatever it is called: another one when it was copied. `None` where that is not known.
+    pub fn place(&self) -> Option<Vec<u8>> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let real = self.disk.is_none().then(|| std::fs::metadata(&self.path).ok());
+            real.flatten().map(|m| m.ino().to_be_bytes().to_vec())
+        }
+        #[cfg(not(unix))]
+        None
+    }
+
     /// For the file at `path`, with everything else as it should be in production.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {

@@ -109,6 +109,13 @@ pub enum Event {
         /// The request.
         request: AdmissionRequest,
     },
+    /// Show this peer, to whom we are a stranger, a block of its own.
+    ShowWitness {
+        /// The peer.
+        peer: NodeId,
+        /// The block's envelope.
+        envelope: Vec<u8>,
+    },
     /// The engine has decided about an [`Action::AdmissionRequested`].
     AnswerAdmission {
         /// Who asked.
@@ -217,6 +224,13 @@ pub enum Action {
         peer: NodeId,
         /// The request.
         request: AdmissionRequest,
+    },
+    /// A stranger shows what should be a block of ours. If we have lost it, answer with [`Event::AnswerAdmission`].
+    Witnessed {
+        /// The peer.
+        peer: NodeId,
+        /// The block's envelope.
+        envelope: Vec<u8>,
     },
     /// The answer to our request.
     AdmissionAnswered {

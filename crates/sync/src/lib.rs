@@ -78,7 +78,7 @@ pub const CONTROL_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Greatest size of a message on the bulk lane, in bytes.
 pub const BULK_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Greatest size of an admission message, in bytes.
-pub const JOIN_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+pub const JOIN_MESSAGE_BYTES_MAX: usize = p2pdb_block::HEADER_BYTES_MAX + 1024;
 /// Greatest number of chains in a frontier on the wire.
 pub const FRONTIER_CHAINS_MAX: usize = 16 * 1024;
 /// Greatest number of tips and rungs of one chain in a frontier on the wire.

@@ -127,6 +127,7 @@ impl Sync {
             }
             Event::StopAskingTips => self.asking = None,
             Event::RequestAdmission { peer, request } => self.send(peer, &Message::Admit(request)),
+            Event::ShowWitness { peer, envelope } => self.send(peer, &Message::Witness(envelope.into())),
             Event::AnswerAdmission { peer, answer } => self.send(peer, &Message::Admission(answer)),
         }
         self.tick(now, source);
@@ -180,7 +181,7 @@ impl Sync {
     pub(crate) fn send(&mut self, peer: NodeId, message: &Message) {
         let bytes = message.encode();
         let lane = match message {
-            Message::Admit(_) | Message::Admission(_) => Lane::Join,
+            Message::Admit(_) | Message::Admission(_) | Message::Witness(_) => Lane::Join,
             Message::Bundle(_) => Lane::Bulk,
             _ if bytes.len() > CONTROL_MESSAGE_BYTES_MAX => Lane::Bulk,
             _ => Lane::Control,
@@ -264,6 +265,7 @@ impl Sync {
                 | Message::Narrow { .. }
                 | Message::GetTips(_)
                 | Message::Admit(_)
+                | Message::Witness(_)
         );
         if costly && !self.peers.get_mut(&peer).is_some_and(|p| p.may_request(now.mono_ms)) {
             let reason = format!("sends {} without pause", message.name());
@@ -286,6 +288,11 @@ impl Sync {
                     p.to_it_strange = !matches!(answer, AdmissionAnswer::Admitted { .. });
                 }
                 self.actions.push_back(Action::AdmissionAnswered { peer, answer });
+            }
+            // A member's is late: it is known by now.
+            Message::Witness(_) if standing == NodePeer::Member => {}
+            Message::Witness(envelope) => {
+                self.actions.push_back(Action::Witnessed { peer, envelope: envelope.into_vec() });
             }
             other if standing == NodePeer::NotMember => {
                 let reason = format!("a stranger sends {}", other.name());

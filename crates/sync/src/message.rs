@@ -214,6 +214,9 @@ pub enum Message {
     Admit(AdmissionRequest),
     /// Answers a request for admission.
     Admission(AdmissionAnswer),
+    /// To one that does not know the sender as a member: the envelope of a block by the receiver that the sender holds. A
+    /// receiver that has lost the block (it was restored) learns that the sender was given its log.
+    Witness(ByteBuf),
 }
 
 impl Message {
@@ -261,6 +264,7 @@ impl Message {
                 limit("name", r.name.len(), TEXT_BYTES_MAX)?;
                 limit("signature", r.signature.len(), TEXT_BYTES_MAX)
             }
+            Message::Witness(envelope) => limit("envelope bytes", envelope.len(), HEADER_BYTES_MAX),
             Message::Admission(AdmissionAnswer::Refused { reason }) => {
                 limit("reason", reason.len(), TEXT_BYTES_MAX)
             }
@@ -286,6 +290,7 @@ impl Message {
             Message::Tips { .. } => "tips",
             Message::Admit(_) => "admit",
             Message::Admission(_) => "admission",
+            Message::Witness(_) => "witness",
         }
     }
 }

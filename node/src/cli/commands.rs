@@ -173,7 +173,7 @@ pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
     let ids = match args.keep_ids {
         true => "AUTO_INCREMENT goes on behind the values in the backup",
         false => {
-            "if others write in its realm, AUTO_INCREMENT gives no values before one of them has dealt it new ones (error 1467 until then)"
+            "AUTO_INCREMENT gives no values (error 1467) before another node that writes has dealt it new ones, which they do by themselves when they meet; if nobody has what this node wrote since the backup, CALL p2pdb.keep_ids()"
         }
     };
     let root = c.dir.root().display();

@@ -114,8 +114,10 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
             let resolve = Resolve { table: table(of)?.id, keep, key: key.to_vec() };
             Ok(Plan::new(PlanKind::Ddl(Ddl { resolve: Some(resolve), ..Ddl::default() })))
         }
+        ("keep_ids", []) => Ok(Plan::new(PlanKind::Ddl(Ddl { keep_ids: true, ..Ddl::default() }))),
         ("history", _) => Err(wrong("2 or more")),
         ("resolve", _) => Err(wrong("3 or more")),
+        ("keep_ids", _) => Err(wrong("0")),
         _ => Err(SqlError::new(1305, "42000", format!("PROCEDURE p2pdb.{name} does not exist"))),
     }
 }
