@@ -25,6 +25,7 @@ fn begin(
         realm: "measure".to_owned(),
         mdns: false,
         private_addresses: true,
+        network_key: None,
     };
     Ok(start(config, Arc::new(|_: &NodeId| Access::Member))?)
 }

@@ -17,6 +17,7 @@ pub mod keystore;
 pub mod logging;
 pub mod mysql_client;
 pub mod net;
+mod network_key;
 pub mod node;
 pub mod ops;
 pub mod password;

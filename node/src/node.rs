@@ -28,6 +28,7 @@ use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, DataDirError};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
+use crate::network_key;
 use crate::password;
 use crate::ports::{self, bind};
 use crate::replicate::{self, Bearer, Join, Parts, Replication, Shared};
@@ -345,13 +346,16 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
             warn!("{NOT_THE_KEY}");
         }
     }
+    let network_key = config.network_key.as_deref().map(network_key::read).transpose()?;
+    let listen = network_key::usable(&config.peer_listen, network_key.is_some())?;
     let net_config = NetConfig {
         node_key: dir.read_node_key()?.to_bytes(),
-        listen: config.peer_listen.clone(),
+        listen,
         bootstrap,
         realm: engine.realm().to_string(),
         mdns: config.mdns,
         private_addresses: config.private_addresses,
+        network_key,
     };
     let (net, events) = net::start(net_config, replicate::gate(engine.clone(), shared.clone()))
         .with_context(|| ports::peer_hint(&config.peer_listen))?;

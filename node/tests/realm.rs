@@ -554,3 +554,37 @@ fn a_node_restored_from_before_its_first_invitation_learns_of_the_members_from_t
     wait_equal(&[&a, &b]);
     assert!(b.stop() && a.stop());
 }
+
+/// Members of a private network hear nobody who has not its key, not even one with a ticket.
+#[test]
+fn a_private_network_is_closed_to_whoever_has_not_its_key() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("a path").to_owned();
+    for key in ["key", "other"] {
+        run_ok(&path("none"), &["key", "network", &text(key)]);
+    }
+    let private = ["--network-key", &text("key")];
+    let a = Node::start(&path("a"), &private);
+    a.query("CREATE DATABASE d").expect("a database");
+    let ticket = a.ticket("writer", 2);
+    let b = Node::join(&path("b"), &ticket, &private);
+    wait_equal(&[&a, &b]);
+    assert!(a.status().listening.iter().all(|l| l.contains("/tcp/")), "{:?}", a.status().listening);
+    let other = ["--network-key", &text("other"), "--log-level", "debug"];
+    for (dir, given) in [("open", &other[2..]), ("wrong", &other)] {
+        let outsider = Node::spawn(&path(dir), &["join", &ticket], given);
+        eventually("it is hung up on", || outsider.log().contains("dial failed").then_some(()));
+        assert!(!outsider.log().contains("peer connected"), "{dir}: {}", outsider.log());
+        outsider.kill();
+    }
+    let members: Vec<MemberReport> = a.admin().get("members").expect("members");
+    assert_eq!(members.len(), 2);
+    assert!(b.stop() && a.stop());
+    let run = ["run", "--mysql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--network-key"];
+    let error = run_err(&path("a"), &[&run[..], &[&text("ticket")]].concat());
+    assert!(error.contains("cannot read the network key"), "{error}");
+    std::fs::write(path("bad"), "not a key").expect("written");
+    let error = run_err(&path("a"), &[&run[..], &[&text("bad")]].concat());
+    assert!(error.contains("holds no network key"), "{error}");
+}

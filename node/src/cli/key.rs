@@ -18,6 +18,7 @@ use crate::admin::{AccountReport, AccountRequest, DelegateRequest, KeyRequest};
 use crate::clock::SystemClock;
 use crate::door::Logins;
 use crate::keystore::Keystore;
+use crate::network_key;
 use crate::ops;
 use crate::units::parse_duration;
 
@@ -33,6 +34,11 @@ enum KeyVerb {
     /// Make a key in a new file (mode 0600), for CREATE USER … IDENTIFIED WITH p2pdb_key AS 'did:key:…'
     New {
         /// The file to write; must not exist. Whoever has it can act as the account
+        file: PathBuf,
+    },
+    /// Make the key of a private network in a new file (mode 0600), for `network-key`; every member needs a copy
+    Network {
+        /// The file to write; must not exist
         file: PathBuf,
     },
     /// Show the public half of a key
@@ -82,6 +88,15 @@ pub(super) fn key(c: &Context_, args: &Key) -> anyhow::Result<()> {
             let key = SigningKey::from_bytes(&seed);
             write(file, &key)?;
             print_out(&format!("{}\n", did(&key)))
+        }
+        KeyVerb::Network { file } => {
+            let mut key = [0; 32];
+            rand::fill(&mut key);
+            write_text(file, &network_key::text(&key))?;
+            print_out(&format!(
+                "wrote {}; give it to each member, and start each with --network-key\n",
+                file.display()
+            ))
         }
         KeyVerb::Show { file } => print_out(&format!("{}\n", did(&read(file)?))),
         KeyVerb::Delegate(args) => delegate(c, args),
@@ -172,12 +187,14 @@ fn did(key: &SigningKey) -> String {
 }
 
 fn write(file: &Path, key: &SigningKey) -> anyhow::Result<()> {
+    write_text(file, &format!("{}\n", hex(&key.to_bytes())))
+}
+
+fn write_text(file: &Path, text: &str) -> anyhow::Result<()> {
     let cannot = || format!("cannot write {}", file.display());
     let mut options = std::fs::OpenOptions::new();
     let mut out = options.write(true).create_new(true).mode(0o600).open(file).with_context(cannot)?;
-    out.write_all(format!("{}\n", hex(&key.to_bytes())).as_bytes())
-        .and_then(|()| out.sync_all())
-        .with_context(cannot)
+    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).with_context(cannot)
 }
 
 fn read(file: &Path) -> anyhow::Result<SigningKey> {

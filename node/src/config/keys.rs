@@ -67,6 +67,12 @@ pub const KEYS: &[Key] = &[
         "",
         "Peers to stay connected to, with or without /p2p/ID. Default: none; peers met before are remembered",
     ),
+    key(
+        "network-key",
+        "FILE",
+        "",
+        "File with the key of a private network (`p2pdb-node key network FILE` makes one; that of Kubo, `swarm.key`, has the same form): nodes without it cannot connect. TCP only: QUIC addresses are not used. Default: none",
+    ),
     key("mdns", "BOOL", "true", "Find peers on the local network by multicast DNS"),
     key("private-addresses", "BOOL", "true", "Dial loopback and private addresses that peers tell us"),
     key(

@@ -54,6 +54,7 @@ pub struct Config {
     pub mysql_tls: TlsMode,
     pub peer_listen: Vec<Multiaddr>,
     pub bootstrap: Vec<Multiaddr>,
+    pub network_key: Option<PathBuf>,
     pub mdns: bool,
     pub private_addresses: bool,
     pub http_listen: Option<SocketAddr>,
@@ -96,6 +97,7 @@ impl Config {
             })?,
             peer_listen: s.parse_list("peer-listen", multiaddr)?,
             bootstrap: s.parse_list("bootstrap", multiaddr)?,
+            network_key: s.parse("network-key", |t| Ok((!t.is_empty()).then(|| PathBuf::from(t))))?,
             mdns: s.parse("mdns", switch)?,
             private_addresses: s.parse("private-addresses", switch)?,
             http_listen: s.parse("http-listen", |t| match t {

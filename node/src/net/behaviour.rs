@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use libp2p::allow_block_list::{self, BlockedPeers};
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::Transport as _;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
+use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder};
-use libp2p::{gossipsub, identify, kad, mdns, noise, ping, tcp, yamux};
+use libp2p::{dns, gossipsub, identify, kad, mdns, noise, ping, quic, tcp, yamux};
 use sha2::{Digest, Sha256};
 
 use super::members::Members;
@@ -62,27 +67,45 @@ pub(super) fn swarm(
 ) -> Result<Swarm<Behaviour>, NetError> {
     let local = key.public().to_peer_id();
     let behaviour = Behaviour::new(&key, local, config, gate)?;
-    let builder = SwarmBuilder::with_existing_identity(key)
+    let transport = transport(&key, config.network_key)?;
+    let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_other_transport(move |_| transport)
         .map_err(transport_error)?
-        .with_quic();
+        .with_behaviour(move |_| behaviour)
+        .map_err(transport_error)?
+        .with_swarm_config(|c| c.with_idle_connection_timeout(IDLE_TIMEOUT));
+    Ok(swarm.build())
+}
+
+/// TCP with Noise and Yamux, and QUIC. With a network key TCP alone, every byte of it under that key (libp2p's private
+/// networks, spec `pnet/Private-Networks-PSK-V1.md`): who has it not cannot even begin to speak.
+fn transport(
+    key: &Keypair,
+    network_key: Option<[u8; 32]>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let noise = noise::Config::new(key).map_err(transport_error)?;
+    let transport = match network_key.map(PreSharedKey::new) {
+        Some(shared) => tcp
+            .and_then(move |socket, _| PnetConfig::new(shared).handshake(socket))
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise)
+            .multiplex(yamux::Config::default())
+            .boxed(),
+        None => {
+            let tcp = tcp.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux::Config::default());
+            let quic = quic::tokio::Transport::new(quic::Config::new(key))
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+            quic.or_transport(tcp.boxed()).map(|either, _| either.into_inner()).boxed()
+        }
+    };
     // libp2p's resolver does not start without a readable resolv.conf; a node with numeric addresses needs none.
-    match libp2p::dns::tokio::Transport::system(()) {
-        Ok(_) => Ok(builder
-            .with_dns()
-            .map_err(transport_error)?
-            .with_behaviour(move |_| behaviour)
-            .map_err(transport_error)?
-            .with_swarm_config(|c| c.with_idle_connection_timeout(IDLE_TIMEOUT))
-            .build()),
+    match dns::tokio::Transport::system(()) {
+        Ok(_) => Ok(dns::tokio::Transport::system(transport).map_err(transport_error)?.boxed()),
         Err(error) => {
             tracing::warn!(%error, "no system resolver: peer addresses with host names cannot be dialled");
-            Ok(builder
-                .with_behaviour(move |_| behaviour)
-                .map_err(transport_error)?
-                .with_swarm_config(|c| c.with_idle_connection_timeout(IDLE_TIMEOUT))
-                .build())
+            Ok(transport)
         }
     }
 }
@@ -137,8 +160,35 @@ fn gossipsub(realm: &str) -> Result<gossipsub::Behaviour, NetError> {
         .map_err(transport_error)?;
     let mut behaviour = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config)
         .map_err(transport_error)?;
+    behaviour
+        .with_peer_score(score(realm), gossipsub::PeerScoreThresholds::default())
+        .map_err(transport_error)?;
     behaviour.subscribe(&topic(realm)).map_err(transport_error)?;
     Ok(behaviour)
+}
+
+/// What is held against a peer: messages that were rejected, whose number counts in its square, and gossipsub's own rules. From
+/// the third one on it is not listened to (the default threshold is -80); after some seconds to minutes that is forgiven.
+/// Nobody is better for being fast or busy, or worse for sharing an address.
+fn score(realm: &str) -> gossipsub::PeerScoreParams {
+    let topic_score = gossipsub::TopicScoreParams {
+        topic_weight: 1.0,
+        invalid_message_deliveries_weight: -10.0,
+        // A second.
+        invalid_message_deliveries_decay: 0.99,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        ..gossipsub::TopicScoreParams::default()
+    };
+    gossipsub::PeerScoreParams {
+        topics: [(topic(realm).hash(), topic_score)].into(),
+        ip_colocation_factor_weight: 0.0,
+        slow_peer_weight: 0.0,
+        behaviour_penalty_threshold: 6.0,
+        ..gossipsub::PeerScoreParams::default()
+    }
 }
 
 /// Kademlia finds members; it stores no records for anybody.

@@ -78,6 +78,7 @@ async fn start_node(world: &mut world::World, n: usize, bootstrap: &[&Peer]) -> 
         realm: world.realm.to_string(),
         mdns: false,
         private_addresses: true,
+        network_key: None,
     };
     let (net, events) = start(config, Arc::new(|_: &NodeId| Access::Member)).expect("the network starts");
     assert_eq!(net.local(), node.id);

@@ -141,6 +141,8 @@ pub struct NetConfig {
     pub mdns: bool,
     /// Take loopback and private addresses that peers tell us for dialling (testnets, local networks).
     pub private_addresses: bool,
+    /// Of a private network: TCP only, and nobody without this key is spoken to.
+    pub network_key: Option<[u8; 32]>,
 }
 
 /// Why the network did not start.

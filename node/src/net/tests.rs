@@ -31,6 +31,7 @@ async fn node(seed: u8, listen: &str, bootstrap: &[&Node], gate: Arc<dyn Gate>) 
         realm: "test".to_owned(),
         mdns: false,
         private_addresses: true,
+        network_key: None,
     };
     let (net, mut events) = start(config, gate).expect("the network starts");
     let address = loop {
@@ -156,6 +157,41 @@ async fn gossip_goes_through_a_member_in_the_middle_once_it_was_accepted() {
     }
     assert!(start.elapsed() < PATIENCE);
     judge.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gossips_what_is_rejected_is_not_listened_to_for_a_while() {
+    const IN_A_ROW: usize = 30;
+    let mut hub = node(1, TCP, &[], everybody()).await;
+    let bad = node(2, TCP, &[&hub], everybody()).await;
+    let good = node(3, TCP, &[&hub], everybody()).await;
+    bad.net.set_blocked(vec![good.id]).await.expect("running");
+    let publish = async {
+        for n in 0u32.. {
+            bad.net.publish([&b"bad"[..], &n.to_be_bytes()].concat()).await.expect("running");
+            good.net.publish(n.to_be_bytes().to_vec()).await.expect("running");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let judge = async {
+        let (mut rejected, mut in_a_row) = (0, 0);
+        while in_a_row < IN_A_ROW {
+            let Some(event) = hub.events.recv().await else { panic!("stopped") };
+            let NetEvent::Gossip { node, id, .. } = event else { continue };
+            let verdict = if node == bad.id { Verdict::Reject } else { Verdict::Accept };
+            hub.net.gossip_verdict(id, node, verdict).await.expect("running");
+            match verdict {
+                Verdict::Reject => (rejected, in_a_row) = (rejected + 1, 0),
+                _ if rejected > 0 => in_a_row += 1,
+                _ => {}
+            }
+        }
+        rejected
+    };
+    tokio::select! {
+        () = publish => {}
+        rejected = timeout(PATIENCE, judge) => assert!(rejected.expect("it is still listened to") >= 3),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,6 +361,7 @@ async fn a_port_that_is_taken_is_named_in_the_error() {
         realm: "test".to_owned(),
         mdns: false,
         private_addresses: true,
+        network_key: None,
     };
     let taken = socket_of(&a.address);
     let mut config = config;

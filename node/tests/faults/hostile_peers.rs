@@ -46,6 +46,7 @@ impl Impostor {
             realm: ticket.realm.to_string(),
             mdns: false,
             private_addresses: true,
+            network_key: None,
         };
         let admitted = Arc::new(AtomicBool::new(false));
         let seen = admitted.clone();
