@@ -314,6 +314,11 @@ impl Node {
         arrived
     }
 
+    /// What this node signs with.
+    pub fn node_key(&self) -> SigningKey {
+        self.key.clone()
+    }
+
     pub fn fingerprint(&self) -> (String, String) {
         let status = self.engine.status();
         (status.frontier_digest, status.fingerprint)
