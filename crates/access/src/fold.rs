@@ -8,10 +8,11 @@ use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId, PublicKey};
 use p2pdb_model::{AccountId, Change, Privileges, RealmId, Stamp, WeakInserts};
 
 use crate::grants::overwriting;
-use crate::homes::Homes;
+use crate::homes::{self, Homes};
 use crate::index::{Indexes, Ref, listed, named};
 use crate::judge::{At, OWN};
 use crate::keys;
+use crate::needs::{Columns, Need};
 use crate::reason::{Reason, Verdict};
 
 /// A block as verdicts see it.
@@ -260,10 +261,23 @@ impl Access {
         changes.iter().any(|c| matches!(c, Change::Access(_)))
     }
 
-    /// Takes note of where the schema objects that a transaction makes are made, whatever its verdict. Transactions come in
-    /// causal order.
-    pub fn note_objects(&mut self, past: &Past, changes: &[Change]) {
-        self.homes.note(past, changes);
+    /// Takes note of where the schema objects that a transaction makes are made, whatever its verdict, and of the columns that draw
+    /// their values from AUTO_INCREMENT. Transactions come in causal order.
+    pub fn note_objects(
+        &mut self,
+        site: &Site,
+        transaction: u32,
+        account: AccountId,
+        layouts: &[Layout],
+        changes: &[Change],
+    ) {
+        self.homes.note(&site.past, changes);
+        if changes.iter().any(|c| homes::drawn(c).is_some()) {
+            let at = At::new(site, transaction, OWN);
+            if self.rows_permitted(site.author, account, layouts, changes, &at).is_ok() {
+                self.homes.note_drawn(&site.past, changes);
+            }
+        }
     }
 
     /// Takes in an access transaction. Transactions come in causal order (the order of block numbers), otherwise in
@@ -623,6 +637,30 @@ impl Access {
         self.rows_permitted(site.author, account, layouts, changes, &at)
     }
 
+    /// Those of these columns that an insert by the account at this site may not give values to, of a row that is its own or not.
+    pub fn not_insertable(
+        &self,
+        site: &Site,
+        account: AccountId,
+        table: ObjectId,
+        columns: &[ColumnTag],
+        own: bool,
+    ) -> Vec<ColumnTag> {
+        let at = At::new(site, 0, self.last_pass());
+        if self.realm_privileges(account, &at).contains(Privileges::ALL) {
+            return Vec::new();
+        }
+        let holders = self.holders(account, &at);
+        let may = |columns| {
+            let need = Need { on: Some(table), any: Privileges::INSERT, columns, own };
+            self.one_granted(&holders, &need, &at).is_ok()
+        };
+        if may(Columns::No) {
+            return Vec::new();
+        }
+        columns.iter().copied().filter(|c| !may(Columns::Each(vec![*c]))).collect()
+    }
+
     /// Whether an insert of these columns by the account at this site would be weak.
     pub fn inserts_weakly(
         &self,
@@ -630,10 +668,11 @@ impl Access {
         account: AccountId,
         table: ObjectId,
         columns: &[ColumnTag],
+        own: bool,
     ) -> bool {
         let at = At::new(site, 0, self.last_pass());
         !self.realm_privileges(account, &at).contains(Privileges::ALL)
-            && self.granted(account, &[overwriting(table, columns)], &at).is_err()
+            && self.granted(account, &[overwriting(table, columns, own)], &at).is_err()
     }
 }
 

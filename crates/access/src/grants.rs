@@ -55,8 +55,8 @@ fn permits(rights: &Rights, need: &Need) -> bool {
 }
 
 /// What an insert of these columns needs to be no weak one.
-pub(crate) fn overwriting(table: ObjectId, columns: &[ColumnTag]) -> Need {
-    Need { on: Some(table), any: Privileges::UPDATE, columns: Columns::Each(columns.to_vec()) }
+pub(crate) fn overwriting(table: ObjectId, columns: &[ColumnTag], own: bool) -> Need {
+    Need { on: Some(table), any: Privileges::UPDATE, columns: Columns::Each(columns.to_vec()), own }
 }
 
 /// Ranks are told apart up to here: each one costs a pass over all access transactions.
@@ -192,7 +192,8 @@ impl Access {
         let mut all = Rights::default();
         let mut lost: Vec<(Reason, Rights)> = Vec::new();
         for on in self.scopes(need.on, at) {
-            for (holder, gone) in holders {
+            let owner = need.own.then_some((AccountId::ROW_OWNER, None));
+            for (holder, gone) in holders.iter().chain(&owner) {
                 let mut held = self.held(*holder, on, at);
                 if on != need.on {
                     held.rights.columns.clear();
@@ -250,14 +251,15 @@ impl Access {
         let needs = self.needs(account, layouts, changes, at);
         needs.iter().try_for_each(|need| self.one_granted(&holders, need, at))?;
         let mut weak = WeakInserts::NONE;
-        let mut asked: Vec<usize> = Vec::new();
+        let mut asked: Vec<(usize, bool)> = Vec::new();
         for change in changes {
-            let Change::Row(RowChange::Insert { layout, .. }) = change else { continue };
-            let n = *layout as usize;
-            if let Some(layout) = layouts.get(n).filter(|_| !asked.contains(&n)) {
-                asked.push(n);
-                if self.one_granted(&holders, &overwriting(layout.table(), layout.columns()), at).is_err() {
-                    weak.add(layout.table());
+            let Change::Row(row @ RowChange::Insert { .. }) = change else { continue };
+            let (n, own) = (row.layout(), row.owner() == Some(account));
+            if let Some(layout) = layouts.get(n).filter(|_| !asked.contains(&(n, own))) {
+                asked.push((n, own));
+                let need = overwriting(layout.table(), layout.columns(), own);
+                if self.one_granted(&holders, &need, at).is_err() {
+                    weak.add(layout.table(), own);
                 }
             }
         }
@@ -275,7 +277,7 @@ impl Access {
         let mut needs = vec![Need::on(on, Privileges::GRANT_OPTION)];
         needs.extend(rights.whole.iter().map(|p| Need::on(on, p)));
         for (tag, privileges) in &rights.columns {
-            let of = |any| Need { on, any, columns: Columns::Each(vec![*tag]) };
+            let of = |any| Need { on, any, columns: Columns::Each(vec![*tag]), own: false };
             needs.extend(privileges.iter().map(of));
         }
         self.granted(account, &needs, at)

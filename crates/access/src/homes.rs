@@ -3,12 +3,17 @@
 //! A grant on a database covers what was made in it. An object's id is a hash of its kind, its name, what it was made in and
 //! what freed the name before ([`ObjectId::derive`]), so a change that creates it and from which the id follows *shows* where it
 //! was made, and nobody can show anything else. It counts where such a change lies in the causal past, void or not.
+//!
+//! Beside it, which columns were made with AUTO_INCREMENT. What a column is its id does not say: so this counts only of who might make
+//! it, by the making's own causal past.
 
 use std::collections::HashMap;
 
 use p2pdb_dag::{Past, Place};
 use p2pdb_model::Change;
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::change::SchemaChange;
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
+use p2pdb_model::schema::Definition;
 
 /// What an object is and where it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +24,29 @@ pub(crate) struct Home {
 
 /// The homes of all objects that showed theirs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Homes(HashMap<ObjectId, (Home, Vec<Place>)>);
+pub(crate) struct Homes {
+    of: HashMap<ObjectId, (Home, Vec<Place>)>,
+    /// Columns that were made with AUTO_INCREMENT, by table.
+    drawn: HashMap<(ObjectId, ColumnTag), Vec<Place>>,
+}
 
 /// The home that this change shows.
 pub(crate) fn shown(change: &Change) -> Option<(ObjectId, Home)> {
     change.shown_home().map(|(id, kind, parent)| (id, Home { kind, parent }))
 }
 
+/// The column that this change makes with AUTO_INCREMENT, and its table.
+pub(crate) fn drawn(change: &Change) -> Option<(ObjectId, ColumnTag)> {
+    let Change::Schema(SchemaChange::Put { definition: Some(definition), .. }) = change else { return None };
+    let Definition::Column(column) = &**definition else { return None };
+    let (id, home) = shown(change).filter(|_| column.auto_increment)?;
+    Some((home.parent, id.tag()))
+}
+
 impl Homes {
     pub fn note(&mut self, past: &Past, changes: &[Change]) {
         for (id, home) in changes.iter().filter_map(shown) {
-            let (_, places) = self.0.entry(id).or_insert_with(|| (home, Vec::new()));
+            let (_, places) = self.of.entry(id).or_insert_with(|| (home, Vec::new()));
             // Whoever knows this one knows an earlier one that it knows.
             if !places.iter().any(|p| past.contains_or_is(*p)) {
                 places.push(past.place());
@@ -37,9 +54,24 @@ impl Homes {
         }
     }
 
+    /// The same of the columns that these changes make with AUTO_INCREMENT.
+    pub fn note_drawn(&mut self, past: &Past, changes: &[Change]) {
+        for column in changes.iter().filter_map(drawn) {
+            let places = self.drawn.entry(column).or_default();
+            if !places.iter().any(|p| past.contains_or_is(*p)) {
+                places.push(past.place());
+            }
+        }
+    }
+
+    /// The column was made with AUTO_INCREMENT in this past.
+    pub fn is_drawn(&self, table: ObjectId, column: ColumnTag, past: &Past) -> bool {
+        self.drawn.get(&(table, column)).is_some_and(|places| places.iter().any(|p| past.contains(*p)))
+    }
+
     /// The home of an object that was made in this past.
     pub fn known(&self, id: ObjectId, past: &Past) -> Option<Home> {
-        let (home, places) = self.0.get(&id)?;
+        let (home, places) = self.of.get(&id)?;
         places.iter().any(|p| past.contains(*p)).then_some(*home)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Need {
     /// One of these is enough.
     pub any: Privileges,
     pub columns: Columns,
+    /// It is about rows that are the account's own: what was granted to `p2pdb_owner` counts.
+    pub own: bool,
 }
 
 /// Which columns may stand for the table.
@@ -34,7 +36,26 @@ pub enum Columns {
 
 impl Need {
     pub fn on(on: Option<ObjectId>, any: Privileges) -> Self {
-        Need { on, any, columns: Columns::No }
+        Need { on, any, columns: Columns::No, own: false }
+    }
+}
+
+/// Whose row it is, as seen by an account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// It has no owner.
+    Nobodys,
+    Own,
+    Others,
+}
+
+impl Whose {
+    fn of(row: &RowChange, account: AccountId) -> Self {
+        match row.owner() {
+            None => Whose::Nobodys,
+            Some(owner) if owner == account => Whose::Own,
+            Some(_) => Whose::Others,
+        }
     }
 }
 
@@ -57,19 +78,19 @@ impl Access {
         changes: &[Change],
         at: &At<'_>,
     ) -> Vec<Need> {
-        let mut rows: Vec<(usize, u8)> = Vec::new();
+        let mut rows: Vec<(usize, u8, Whose)> = Vec::new();
         let mut out: Vec<Need> = Vec::new();
         let mut made: HashMap<ObjectId, Home> = HashMap::new();
         for change in changes {
             let need = match change {
                 Change::Row(row) => {
-                    let (n, kind) = (row.layout(), kind_of(row));
-                    if rows.contains(&(n, kind)) {
+                    let (n, kind, whose) = (row.layout(), kind_of(row), Whose::of(row, account));
+                    if rows.contains(&(n, kind, whose)) {
                         continue;
                     }
-                    rows.push((n, kind));
+                    rows.push((n, kind, whose));
                     match layouts.get(n) {
-                        Some(layout) => row_need(row, layout),
+                        Some(layout) => self.row_need(row, whose, layout, at),
                         None => Need::on(None, Privileges::NONE),
                     }
                 }
@@ -94,6 +115,32 @@ impl Access {
         out
     }
 
+    fn row_need(&self, row: &RowChange, whose: Whose, layout: &Layout, at: &At<'_>) -> Need {
+        let (on, own) = (Some(layout.table()), whose == Whose::Own);
+        let each = || Columns::Each(layout.columns().to_vec());
+        match row {
+            RowChange::Insert { generated, .. } => {
+                // A key that was drawn is no value that the account gives.
+                let key = layout.columns().first().filter(|_| *generated);
+                let drawn = |c: &&ColumnTag| self.homes.is_drawn(layout.table(), **c, &at.site.past);
+                let columns = match layout.columns().get(usize::from(key.filter(drawn).is_some())..) {
+                    // Who may give some columns gives rows to nobody else.
+                    _ if whose == Whose::Others => Columns::No,
+                    None | Some([]) => Columns::Any,
+                    Some(given) => Columns::Each(given.to_vec()),
+                };
+                Need { on, any: Privileges::INSERT, columns, own }
+            }
+            RowChange::Update { .. } if layout.columns().is_empty() => {
+                Need { on, any: REFERRING, columns: Columns::Any, own }
+            }
+            RowChange::Update { .. } | RowChange::Edit { .. } => {
+                Need { on, any: Privileges::UPDATE, columns: each(), own }
+            }
+            RowChange::Delete { .. } => Need { own, ..Need::on(on, Privileges::DELETE) },
+        }
+    }
+
     /// What comes to stand elsewhere than where it was made needs what its beginning there would.
     fn moving(&self, schema: &SchemaChange, made: &HashMap<ObjectId, Home>, at: &At<'_>) -> Option<Need> {
         let SchemaChange::Put { id, parent, name: Some(_), .. } = schema else { return None };
@@ -114,7 +161,7 @@ impl Access {
         if let Definition::ForeignKey(fk) = &**definition {
             let parent = fk.parent.filter(|p| !made.contains_key(p))?;
             let columns = Columns::Each(fk.parent_columns.clone());
-            return Some(Need { on: Some(parent), any: Privileges::REFERENCES, columns });
+            return Some(Need { on: Some(parent), any: Privileges::REFERENCES, columns, own: false });
         }
         let definer = definer(definition)?;
         (!self.is_called(account, definer, at)).then(|| Need::on(None, Privileges::SUPER))
@@ -170,25 +217,11 @@ pub fn definer(definition: &Definition) -> Option<&str> {
 
 fn kind_of(row: &RowChange) -> u8 {
     match row {
-        RowChange::Insert { .. } => 0,
+        RowChange::Insert { generated: false, .. } => 0,
+        RowChange::Insert { generated: true, .. } => 4,
         RowChange::Update { .. } => 1,
         RowChange::Edit { .. } => 2,
         RowChange::Delete { .. } => 3,
-    }
-}
-
-fn row_need(row: &RowChange, layout: &Layout) -> Need {
-    let on = Some(layout.table());
-    let each = || Columns::Each(layout.columns().to_vec());
-    match row {
-        RowChange::Insert { .. } => Need { on, any: Privileges::INSERT, columns: each() },
-        RowChange::Update { .. } if layout.columns().is_empty() => {
-            Need { on, any: REFERRING, columns: Columns::Any }
-        }
-        RowChange::Update { .. } | RowChange::Edit { .. } => {
-            Need { on, any: Privileges::UPDATE, columns: each() }
-        }
-        RowChange::Delete { .. } => Need::on(on, Privileges::DELETE),
     }
 }
 

@@ -272,8 +272,14 @@ impl Access {
             for role in asker.roles.iter().filter(|r| has.contains(r)) {
                 holders.extend(self.in_force(*role, at).into_iter().map(|h| (h, None)));
             }
-            self.one_granted(&holders, &Need { on, any, columns }, at).is_ok()
+            self.one_granted(&holders, &Need { on, any, columns, own: false }, at).is_ok()
         })
+    }
+
+    /// Whoever owns a row has one of `any` there.
+    pub fn allows_owners(&self, on: ObjectId, any: Privileges, columns: Columns, now: Stamp) -> bool {
+        let need = Need { on: Some(on), any, columns, own: true };
+        self.with_now(now, |at| self.one_granted(&[], &need, at).is_ok())
     }
 
     fn in_force(&self, account: AccountId, at: &At<'_>) -> Vec<AccountId> {

@@ -374,7 +374,7 @@ impl Writer {
         let mut transactions = Vec::with_capacity(body.transactions().len());
         for (i, tx) in body.transactions().iter().enumerate() {
             let account = body.accounts()[tx.account()];
-            self.note_objects(&site.past, tx.changes());
+            self.note_objects(&site, i as u32, body);
             let mut weak = WeakInserts::NONE;
             let verdict = if p2pdb_access::Access::is_access(tx.changes()) {
                 let judged = self.insert_access(placed, i as u32, account, tx.changes())?;

@@ -67,6 +67,7 @@ pub(crate) fn store_to_sql(e: &StoreError) -> SqlError {
             "Disk full; the statement changed nothing. Free some space, then try again",
         ),
         StoreError::CaptureFull { .. } => transaction_too_large(),
+        StoreError::Owner(_) => SqlError::new(1348, "HY000", e.to_string()),
         StoreError::Interrupted => SqlError::new(1317, "70100", "Query execution was interrupted"),
         StoreError::StepBudget(_) => SqlError::new(
             3024,

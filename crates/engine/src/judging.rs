@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use p2pdb_access::{Access, Judged, Reason, Rejudge, Site, Verdict};
 use p2pdb_block::FullBlock;
-use p2pdb_dag::{Past, Placed};
+use p2pdb_dag::Placed;
 use p2pdb_model::change::{AccessChange, Position};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::{AccountId, Change, WeakInserts};
+use p2pdb_model::{AccountId, Body, Change, WeakInserts};
 use p2pdb_store::{self as store, TxNo};
 
 use crate::error::EngineError;
@@ -67,9 +67,12 @@ impl Writer {
     }
 
     /// Takes note of where schema objects are made, if these changes make any.
-    pub(crate) fn note_objects(&mut self, past: &Past, changes: &[Change]) {
-        if changes.iter().any(|c| c.shown_home().is_some()) {
-            Arc::make_mut(&mut self.access).note_objects(past, changes);
+    pub(crate) fn note_objects(&mut self, site: &Site, n: u32, body: &Body) {
+        let tx = &body.transactions()[n as usize];
+        if tx.changes().iter().any(|c| c.shown_home().is_some()) {
+            let account = body.accounts()[tx.account()];
+            let access = Arc::make_mut(&mut self.access);
+            access.note_objects(site, n, account, body.layouts(), tx.changes());
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_KEY, Table};
 use p2pdb_model::schema::TriggerEvent;
-use p2pdb_model::{Catalog, Value, ValueRef};
+use p2pdb_model::{Catalog, CellKind, ColumnTag, Privileges, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args, coerce};
 use p2pdb_sql::plan::{Ddl, Insert, InsertMode, InsertRows, Modify, PlanKind, Slot};
@@ -194,7 +194,10 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let outcome = Outcome::default();
     let lends = bound.statement.compiled().plan.functions;
     let last_id = LastId::Value(0);
-    let mut run = InsertRun { lends, plan, table, extra, row_checks, outcome, skipped: 0, rows: 0, last_id };
+    let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
+    let (skipped, rows) = (0, 0);
+    let mut run =
+        InsertRun { lends, plan, table, left_out, extra, row_checks, outcome, skipped, rows, last_id };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -260,6 +263,8 @@ struct InsertRun<'a> {
     lends: bool,
     plan: &'a Insert,
     table: &'a Table,
+    /// What the account may not give, which must be this.
+    left_out: Vec<(ColumnTag, Value)>,
     extra: Vec<Value>,
     row_checks: Vec<BoundCheck>,
     outcome: Outcome,
@@ -288,6 +293,8 @@ impl InsertRun<'_> {
             Some(i) => self.draw_id(w, core, &mut values[i])?,
             None => None,
         };
+        self.name_owner(w, &mut values)?;
+        self.holds_what_is_left_out(core, &values)?;
         let version = w.version().map_err(|e| e.to_sql())?;
         let written = values.len();
         values.push(Value::Int(version.0 as i64));
@@ -377,6 +384,33 @@ impl InsertRun<'_> {
             && self.outcome.last_insert_id == 0
         {
             self.outcome.last_insert_id = id;
+        }
+        Ok(())
+    }
+
+    /// Whose row it is, by the account's id.
+    fn name_owner(&self, w: &mut dyn Tables, values: &mut [Value]) -> Result<(), SqlError> {
+        let owner = self.table.columns.iter().find(|c| c.cell_kind() == CellKind::Owner);
+        let at = owner.and_then(|o| self.plan.columns.iter().position(|c| *c == o.tag));
+        let (Some(i), Some(writer)) = (at, w.writer()) else { return Ok(()) };
+        let named = writer.owner_named(&values[i]).ok_or_else(|| {
+            let name = if let Value::Text(t) = &values[i] { t.as_str() } else { "" };
+            SqlError::new(3523, "HY000", format!("Unknown authorization ID `{name}`"))
+        })?;
+        values[i] = Value::Text(named.to_hex());
+        Ok(())
+    }
+
+    /// A column that the account may not insert is not in the log, so it holds on every node what it was made with.
+    fn holds_what_is_left_out(&self, core: &Core, values: &[Value]) -> Result<(), SqlError> {
+        for (tag, held) in &self.left_out {
+            let at = self.plan.columns.iter().position(|c| c == tag);
+            let Some(column) = self.table.column_by_tag(*tag) else { continue };
+            if column.cell_kind() != CellKind::Owner && at.is_some_and(|i| values[i] != *held) {
+                let column = column.name.as_str();
+                let own = core.state.user_at_host();
+                return Err(SqlError::column_denied(&own, Privileges::INSERT, column, &self.table.name));
+            }
         }
         Ok(())
     }

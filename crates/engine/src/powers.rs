@@ -26,6 +26,9 @@ const EVERYTHING: Privileges = Privileges(
         | Privileges::EXECUTE.0,
 );
 
+/// What may be granted to the owners of rows.
+const OF_ROWS: Privileges = Privileges(Privileges::INSERT.0 | Privileges::UPDATE.0 | Privileges::DELETE.0);
+
 impl Powers {
     /// Everything that is needed is granted.
     ///
@@ -58,7 +61,14 @@ impl Powers {
                 [] => Columns::No,
                 all => Columns::Each(all.iter().map(|(tag, _)| *tag).collect()),
             };
-            if allows(columns) {
+            if allows(columns.clone()) {
+                continue;
+            }
+            // Perhaps of rows that are the account's own: which they are shows when they are written.
+            if need.privilege.intersects(OF_ROWS)
+                && let Some(table) = need.on
+                && access.allows_owners(table, need.privilege, columns, now)
+            {
                 continue;
             }
             let own = access.grants(account, now).on;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::SchemaChange;
-use p2pdb_model::{Catalog, ObjectId, Value};
+use p2pdb_model::{Catalog, ColumnTag, ObjectId, Value};
 use p2pdb_store::{
     Connection, Decision, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation,
 };
@@ -45,6 +45,9 @@ pub(crate) trait Tables {
     fn id_share(&mut self, table: &Table) -> Result<Option<(u64, u64)>, StoreError>;
 
     fn raise_id_floor(&mut self, table: ObjectId, id: u64);
+
+    /// The columns that an insert of the account that writes may not give values to, and what they hold then.
+    fn left_out(&mut self, table: &Table) -> Result<Vec<(ColumnTag, Value)>, EngineError>;
 
     fn note_generated(&mut self, table: ObjectId, id: u64);
 
@@ -118,6 +121,10 @@ impl Tables for Writer {
 
     fn raise_id_floor(&mut self, table: ObjectId, id: u64) {
         Writer::raise_id_floor(self, table, id);
+    }
+
+    fn left_out(&mut self, table: &Table) -> Result<Vec<(ColumnTag, Value)>, EngineError> {
+        Writer::left_out(self, table)
     }
 
     fn note_generated(&mut self, table: ObjectId, id: u64) {
@@ -213,6 +220,10 @@ impl Tables for OwnTables<'_> {
     }
 
     fn raise_id_floor(&mut self, _: ObjectId, _: u64) {}
+
+    fn left_out(&mut self, _: &Table) -> Result<Vec<(ColumnTag, Value)>, EngineError> {
+        Ok(Vec::new())
+    }
 
     fn note_generated(&mut self, _: ObjectId, _: u64) {}
 

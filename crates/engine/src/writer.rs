@@ -15,7 +15,8 @@ use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{
-    AccountId, Catalog, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value, WeakInserts,
+    AccountId, Catalog, CellKind, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value,
+    WeakInserts,
 };
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
@@ -203,7 +204,7 @@ impl Writer {
             let tx = body.body.transactions().get(transaction as usize).ok_or_else(lost)?;
             let account = *body.body.accounts().get(tx.account()).ok_or_else(lost)?;
             let site = self.site_of(&record)?;
-            access.note_objects(&site.past, tx.changes());
+            access.note_objects(&site, transaction, account, body.body.layouts(), tx.changes());
             if Access::is_access(tx.changes()) {
                 access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
             }
@@ -427,9 +428,15 @@ impl Writer {
             let foreign_key_checks = leased.foreign_key_checks;
             let (access, account) = (self.access.clone(), leased.account);
             let now = Site::now(self.node, site.stamp);
-            let weak =
-                |table: ObjectId, columns: &[ColumnTag]| access.inserts_weakly(&now, account, table, columns);
-            let local = Local { origin, foreign_key_checks, generated: &generated, weak: &weak };
+            let weak = |table: ObjectId, columns: &[ColumnTag], owner: Option<AccountId>| {
+                access.inserts_weakly(&now, account, table, columns, owner == Some(account))
+            };
+            let unnamed = |table: ObjectId, columns: &[ColumnTag], owner: Option<AccountId>| {
+                access.not_insertable(&now, account, table, columns, owner == Some(account))
+            };
+            let generated = &generated;
+            let local =
+                Local { origin, foreign_key_checks, generated, weak: &weak, not_insertable: &unnamed };
             let mut net = self.merger.finalize(&self.db, &local, captured)?;
             for layout in &net.layouts {
                 self.touch(layout.table(), site.no);
@@ -440,6 +447,41 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whom a value of a column means that says whose rows they are: NULL whoever writes, else an account's id, or its name.
+    pub(crate) fn owner_named(&self, value: &Value) -> Option<AccountId> {
+        let text = match value {
+            Value::Null => return self.leased.as_ref().map(|l| l.account),
+            Value::Text(text) => text.as_str(),
+            _ => return None,
+        };
+        if text.len() == 32
+            && let Some(id) = AccountId::from_hex(text)
+        {
+            return Some(id);
+        }
+        let (name, host) = text.rsplit_once('@').unwrap_or((text, "%"));
+        let accounts = self.access.accounts();
+        let found = accounts.iter().find(|a| !a.is_role && a.name == name && a.host == host);
+        found.map(|a| a.id)
+    }
+
+    /// See [`crate::tables::Tables::left_out`].
+    pub(crate) fn left_out(&mut self, table: &Table) -> Result<Vec<(ColumnTag, Value)>, EngineError> {
+        let Some(account) = self.leased.as_ref().map(|l| l.account) else { return Ok(Vec::new()) };
+        let now = Site::now(self.node, self.tx_site()?.stamp);
+        let key = table.primary().map(|p| p.def.parts.as_slice()).unwrap_or_default();
+        let given = table.columns.iter().filter(|c| c.def.generated.is_none()).map(|c| c.tag);
+        let given: Vec<ColumnTag> = given.filter(|c| key.iter().all(|p| p.column != *c)).collect();
+        let owned = table.columns.iter().any(|c| c.cell_kind() == CellKind::Owner);
+        let not = self.access.not_insertable(&now, account, table.id, &given, owned);
+        if not.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut unwritten = self.merger.unwritten(&self.db, table.id)?;
+        unwritten.retain(|(tag, _)| not.contains(tag));
+        Ok(unwritten)
     }
 
     /// Takes a local transaction back.
@@ -643,9 +685,9 @@ impl Writer {
             let ask = |a, b| ancestry.ask(a, b);
             by_rules(|| self.merger.record(&self.db, &ask, open.finalized, full.index()))?;
         }
-        let past = placed.past();
-        for tx in full.body().transactions() {
-            self.note_objects(&past, tx.changes());
+        let site = Site::of(&placed);
+        for n in 0..full.body().transactions().len() {
+            self.note_objects(&site, n as u32, full.body());
         }
         let mut judged = Vec::new();
         for (n, account, changes) in open.access {

@@ -105,3 +105,55 @@ fn taking_update_away_reaches_inserts_beyond_it_and_voids_none() {
     let a = a.restart();
     assert_eq!(a.session().rows("SELECT * FROM shop.result ORDER BY id"), ["1|99|lab", "2|5|lab"]);
 }
+
+/// `lab` may insert some columns of `sheet`, and read.
+fn sheets() -> (Node, Node) {
+    let (a, b) = two(
+        "CREATE TABLE sheet (id INT AUTO_INCREMENT PRIMARY KEY, patient INT, value INT, checked INT NOT NULL DEFAULT 0,
+           note VARCHAR(20), made TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+    );
+    a.session().run(
+        "CREATE USER lab IDENTIFIED BY 'x';
+         GRANT SELECT, INSERT (patient, value, made) ON shop.sheet TO lab",
+    );
+    b.fetch(&a);
+    b.session().run("ALTER USER lab IDENTIFIED BY 'x'");
+    converge(&[&a, &b]);
+    (a, b)
+}
+
+#[test]
+fn columns_that_one_may_not_insert_hold_what_they_were_made_with() {
+    let (a, b) = sheets();
+    let mut lab = as_(&b, "lab");
+    lab.run("USE shop; INSERT INTO sheet (patient, value) VALUES (1, 10); INSERT INTO sheet (patient, value, made) VALUES (2, 20, NOW())");
+    for column in ["checked", "note", "id"] {
+        assert_eq!(
+            lab.error(&format!("INSERT INTO sheet (patient, {column}) VALUES (3, 1)")),
+            1143,
+            "{column}"
+        );
+    }
+    a.session().run("USE shop; INSERT INTO sheet (patient, value, checked, note) VALUES (9, 90, 1, 'root')");
+    converge(&[&a, &b]);
+    let rows = both(&a, &b, "SELECT patient, value, checked, note FROM shop.sheet ORDER BY patient");
+    assert_eq!(rows, ["1|10|0|NULL", "2|20|0|NULL", "9|90|1|root"]);
+    assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM p2pdb.voided"), ["0"]);
+    // Another default is not what the column was made with: a node that takes the row could not tell it from a value.
+    a.session().run("ALTER TABLE shop.sheet ALTER checked SET DEFAULT 5");
+    b.fetch(&a);
+    assert_eq!(lab.error("INSERT INTO sheet (patient, value) VALUES (4, 40)"), 1143);
+    a.session().run("GRANT INSERT (checked) ON shop.sheet TO lab");
+    b.fetch(&a);
+    lab.run("INSERT INTO sheet (patient, value) VALUES (4, 40)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT checked, note FROM shop.sheet WHERE patient = 4"), ["5|NULL"]);
+    // Whoever may changes them like all others.
+    a.session().run("UPDATE shop.sheet SET checked = 7, note = 'seen' WHERE patient = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT checked, note FROM shop.sheet WHERE patient = 1"), ["7|seen"]);
+    verified(&[&a, &b]);
+    drop(lab);
+    let b = b.restart();
+    assert_eq!(b.session().rows("SELECT checked FROM shop.sheet WHERE patient = 2"), ["0"]);
+}

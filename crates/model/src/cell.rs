@@ -15,6 +15,9 @@ use crate::json;
 use crate::types::SqlType;
 use crate::value::Value;
 
+/// Characters of an account's id in a column that says whose rows they are.
+const OWNER_CHARS: u32 = 32;
+
 /// How concurrent writes of a cell merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CellKind {
@@ -31,12 +34,14 @@ pub enum CellKind {
     Max,
     /// `[min]`: of concurrent values the least wins.
     Min,
+    /// `[owner]`: the account whose row it is, as the row's key says ([`crate::RowKey::owner`]); nobody changes it.
+    Owner,
 }
 
 impl CellKind {
     /// Every kind that has a tag.
-    pub const TAGGED: [CellKind; 5] =
-        [CellKind::Counter, CellKind::Set, CellKind::Map, CellKind::Max, CellKind::Min];
+    pub const TAGGED: [CellKind; 6] =
+        [CellKind::Counter, CellKind::Set, CellKind::Map, CellKind::Max, CellKind::Min, CellKind::Owner];
 
     /// The tag that asks for it; none for a register.
     pub fn tag(self) -> Option<&'static str> {
@@ -47,6 +52,7 @@ impl CellKind {
             CellKind::Map => Some("[map]"),
             CellKind::Max => Some("[max]"),
             CellKind::Min => Some("[min]"),
+            CellKind::Owner => Some("[owner]"),
         }
     }
 
@@ -69,6 +75,10 @@ impl CellKind {
     pub fn allows(self, ty: &SqlType) -> bool {
         match self {
             CellKind::Register => true,
+            CellKind::Owner => match ty {
+                SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. } => *chars >= OWNER_CHARS,
+                _ => false,
+            },
             CellKind::Counter => matches!(ty, SqlType::Int { .. } | SqlType::Decimal { .. }),
             CellKind::Set | CellKind::Map => matches!(ty, SqlType::Json),
             CellKind::Max | CellKind::Min => matches!(

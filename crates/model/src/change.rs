@@ -185,6 +185,16 @@ impl RowChange {
         }
     }
 
+    /// Whose row it is, where its key says so ([`RowKey::owner`]); such a key is always written out.
+    pub fn owner(&self) -> Option<AccountId> {
+        match self {
+            RowChange::Insert { key, .. } => key.as_ref()?.owner(),
+            RowChange::Update { key, .. } | RowChange::Edit { key, .. } | RowChange::Delete { key, .. } => {
+                key.owner()
+            }
+        }
+    }
+
     /// The identity of the row, or `None` when an insert has fewer values than its layout's key columns
     /// (a malformed body).
     pub fn key(&self, layout: &Layout) -> Option<RowKey> {

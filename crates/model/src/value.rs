@@ -23,6 +23,8 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::ids::AccountId;
+
 /// The value of one cell.
 #[derive(Clone, Debug, Default)]
 pub enum Value {
@@ -240,11 +242,43 @@ impl RowKey {
     pub fn int(n: i64) -> Self {
         RowKey(vec![Value::Int(n)])
     }
+
+    /// Whose row it is, in a table whose rows have owners: the key ends with it, so that every change of the row says it, and
+    /// none can say another.
+    pub fn owner(&self) -> Option<AccountId> {
+        match self.0.last() {
+            Some(Value::Blob(b)) => AccountId::from_slice(b.strip_prefix(OWNER)?),
+            _ => None,
+        }
+    }
+
+    /// What the key of such a row ends with.
+    pub fn owner_part(account: AccountId) -> Value {
+        Value::Blob([OWNER, &account.0[..]].concat())
+    }
 }
+
+/// What stands before an account's id at the end of a row's key.
+const OWNER: &[u8] = b"owner:";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_says_whose_row_it_is() {
+        let ann = AccountId([7; 16]);
+        let key = RowKey(vec![Value::Int(1), RowKey::owner_part(ann)]);
+        assert_eq!(key.owner(), Some(ann));
+        for none in [
+            vec![],
+            vec![Value::Int(1)],
+            vec![Value::Blob(ann.0.to_vec())],
+            vec![Value::Blob(b"owner:".to_vec())],
+        ] {
+            assert_eq!(RowKey(none).owner(), None);
+        }
+    }
 
     #[test]
     fn unsigned_integers_keep_their_order_over_the_whole_range() {

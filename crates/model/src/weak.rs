@@ -5,9 +5,15 @@
 
 use crate::ids::ObjectId;
 
-/// The tables into which a transaction inserts weakly; in ascending order, each once.
+/// The tables into which a transaction inserts weakly, each with whether that is of rows that are its account's own ([`RowKey::owner`])
+/// or of all others; in ascending order, each once.
+///
+/// [`RowKey::owner`]: crate::RowKey::owner
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WeakInserts(Vec<ObjectId>);
+pub struct WeakInserts(Vec<(ObjectId, bool)>);
+
+/// Bytes of an entry: the table, and 1 for own rows.
+const ENTRY_BYTES: usize = 17;
 
 impl WeakInserts {
     /// None is weak.
@@ -18,35 +24,39 @@ impl WeakInserts {
         self.0.is_empty()
     }
 
-    /// Inserts into this table are weak.
-    pub fn add(&mut self, table: ObjectId) {
-        if let Err(at) = self.0.binary_search(&table) {
-            self.0.insert(at, table);
+    /// Inserts of these rows into this table are weak.
+    pub fn add(&mut self, table: ObjectId, own: bool) {
+        if let Err(at) = self.0.binary_search(&(table, own)) {
+            self.0.insert(at, (table, own));
         }
     }
 
-    /// Whether inserts into this table are weak.
-    pub fn has(&self, table: ObjectId) -> bool {
-        self.0.binary_search(&table).is_ok()
+    /// Whether inserts of these rows into this table are weak.
+    pub fn has(&self, table: ObjectId, own: bool) -> bool {
+        self.0.binary_search(&(table, own)).is_ok()
     }
 
     /// As a store keeps it.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|table| table.0).collect()
+        self.0.iter().flat_map(|(table, own)| table.0.into_iter().chain([u8::from(*own)])).collect()
     }
 
     /// Reads [`WeakInserts::to_bytes`]; `None` for other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (tables, []) = bytes.as_chunks::<16>() else { return None };
-        let tables: Vec<ObjectId> = tables.iter().map(|t| ObjectId(*t)).collect();
+        let (entries, []) = bytes.as_chunks::<ENTRY_BYTES>() else { return None };
+        let entry = |e: &[u8; ENTRY_BYTES]| {
+            let (own, table) = e.split_last()?;
+            (*own < 2).then_some((ObjectId::from_slice(table)?, *own == 1))
+        };
+        let tables = entries.iter().map(entry).collect::<Option<Vec<_>>>()?;
         tables.is_sorted_by(|a, b| a < b).then_some(WeakInserts(tables))
     }
 }
 
-impl FromIterator<ObjectId> for WeakInserts {
-    fn from_iter<T: IntoIterator<Item = ObjectId>>(tables: T) -> Self {
+impl FromIterator<(ObjectId, bool)> for WeakInserts {
+    fn from_iter<T: IntoIterator<Item = (ObjectId, bool)>>(tables: T) -> Self {
         let mut weak = WeakInserts::NONE;
-        tables.into_iter().for_each(|t| weak.add(t));
+        tables.into_iter().for_each(|(t, own)| weak.add(t, own));
         weak
     }
 }
@@ -58,13 +68,17 @@ mod tests {
     #[test]
     fn bytes_give_back_what_they_were_made_of_and_nothing_else_is_taken() {
         let (a, b) = (ObjectId([1; 16]), ObjectId([2; 16]));
-        let weak: WeakInserts = [b, a, b].into_iter().collect();
-        assert!(weak.has(a) && weak.has(b) && !weak.has(ObjectId::ROOT));
+        let weak: WeakInserts = [(b, false), (a, true), (b, false)].into_iter().collect();
+        assert!(
+            weak.has(a, true) && weak.has(b, false) && !weak.has(b, true) && !weak.has(ObjectId::ROOT, false)
+        );
         assert_eq!(WeakInserts::from_bytes(&weak.to_bytes()), Some(weak.clone()));
         assert_eq!(WeakInserts::from_bytes(&[]), Some(WeakInserts::NONE));
         let mut turned = weak.to_bytes();
-        turned.rotate_left(16);
-        for bad in [&weak.to_bytes()[..31], &turned, &[a.0, a.0].concat()] {
+        turned.rotate_left(ENTRY_BYTES);
+        let mut neither = weak.to_bytes();
+        neither[ENTRY_BYTES - 1] = 2;
+        for bad in [&weak.to_bytes()[..31], &turned, &neither] {
             assert_eq!(WeakInserts::from_bytes(bad), None);
         }
     }

@@ -19,7 +19,7 @@ use p2pdb_block::ChangeIndex;
 use p2pdb_merge::assigned;
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::ids::ObjectId;
+use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::{Body, Catalog, Change, Value, ValueRef};
 
 use crate::connection::Connection;
@@ -81,6 +81,11 @@ impl LayoutPlan {
         let places = places.map(|c| if c.stored { place(c.tag) } else { None }).collect();
         Ok(Self { no, plan, places, update: None })
     }
+}
+
+/// What the column shows that says whose row it is: whom the row's key names.
+pub(crate) fn owner_of(ident: &Ident) -> Result<Value> {
+    Ok(ident.to_key()?.owner().map_or(Value::Null, |owner| Value::Text(owner.to_hex())))
 }
 
 /// How the transaction of a change was judged.
@@ -176,7 +181,11 @@ impl Merger {
                         let Some(plan) = &mut layouts[l] else { continue };
                         let last = spans.len() > 2 && at.offset == spans[spans.len() - 1].offset;
                         let merged = accepted && !(last && fault::on(Fault::HalfATransaction));
-                        let how = Judged { accepted: merged, weak: weak.has(layout.table()) };
+                        let mut how = Judged { accepted: merged, weak: false };
+                        if !weak.is_empty() {
+                            let own = db.is_own(change.owner(), no)?;
+                            how.weak = weak.has(layout.table(), own);
+                        }
                         run.arrive(plan, layout, change, &origin, at, how)?;
                     }
                     Change::Access(_) => {}
@@ -226,6 +235,12 @@ impl Merger {
         run.settle()?;
         let adrift = run.finish()?;
         Ok(Applied { adrift, schema_changed: self.catalog().epoch != epoch })
+    }
+
+    /// What each column of a table holds where no change ever wrote it.
+    pub fn unwritten(&mut self, db: &Connection, table: ObjectId) -> Result<Vec<(ColumnTag, Value)>> {
+        let plan = self.cache.plan(db, table)?;
+        Ok(plan.iter().flat_map(|p| &p.columns).map(|c| (c.tag, c.unwritten.clone())).collect())
     }
 
     /// The fingerprint of every MySQL schema, by name.
@@ -329,6 +344,7 @@ impl Run<'_> {
         };
         for (i, place) in places.iter().enumerate() {
             let value = match given(place) {
+                _ if plan.owner == Some(i) => owner_of(&image.ident)?,
                 Some(value) => {
                     let (value, misfit) = self.present(&plan.columns[i], value, change)?;
                     image.flags |= if misfit { MISFIT } else { 0 };

@@ -180,6 +180,23 @@ fn families(s: Step) -> Vec<String> {
     }]
 }
 
+/// Statements on rows that have owners.
+fn owned(s: Step) -> Vec<String> {
+    let (id, v) = (s.x / 2 % 3, s.y);
+    let who = p2pdb_model::AccountId([1 + s.y % 2; 16]).to_hex();
+    vec![match s.action % 8 {
+        0..3 => format!(
+            "INSERT INTO {{own}} ({{own.id}}, {{own.who}}, {{own.v}}, _v) VALUES ({id}, '{who}', {v}, ?v)"
+        ),
+        3 => format!(
+            "REPLACE INTO {{own}} ({{own.id}}, {{own.who}}, {{own.v}}, _v) VALUES ({id}, '{who}', {v}, ?v)"
+        ),
+        4 | 5 => format!("UPDATE {{own}} SET {{own.v}} = {v} WHERE {{own.id}} = {id}"),
+        6 => format!("UPDATE {{own}} SET {{own.id}} = {} WHERE {{own.id}} = {id}", s.y % 5),
+        _ => format!("DELETE FROM {{own}} WHERE {{own.id}} = {id}"),
+    }]
+}
+
 /// Statements on `span`, which do not violate what is asked of its rows where they run.
 fn spans(node: &Node, s: Step) -> Vec<String> {
     let (id, n) = (s.x % 2, i32::from(s.y / 4) - 32);
@@ -321,12 +338,14 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
                     1 => cells(&nodes[n], *s),
                     2 | 3 => families(*s),
                     4 => twins(*s),
+                    _ if s.x.is_multiple_of(2) => owned(*s),
                     _ => spans(&nodes[n], *s),
                 };
                 let sql: Vec<String> = all.iter().filter_map(|t| nodes[n].try_sql(t)).collect();
                 let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
                 // Some may add and not overwrite.
                 nodes[n].adding = s.node / 64 == 0;
+                nodes[n].leaves_out = s.node / 32 % 2 == 0;
                 nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
             }
             16 if with_schema => {

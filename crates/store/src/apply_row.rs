@@ -12,7 +12,7 @@ use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
-use crate::apply::LayoutPlan;
+use crate::apply::{LayoutPlan, owner_of};
 use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, WEAK, hidden};
 use crate::error::{Result, StoreError};
 use crate::index::{At, LOST_DELETE, Loaded, OUTVOTED, Origin, saw, tx_sql};
@@ -72,8 +72,10 @@ impl Run<'_> {
             }
             let (value, misfit) = self.present(&plan.columns[i], value, (origin, at))?;
             image.writers[i] = at.tx;
-            image.values[i] = value;
-            image.flags |= if misfit { MISFIT } else { 0 };
+            if plan.owner != Some(i) {
+                image.values[i] = value;
+                image.flags |= if misfit { MISFIT } else { 0 };
+            }
             constrained |= plan.constrained[i];
         }
         if stored.image.flags & SIBLINGS != 0 {
@@ -315,6 +317,9 @@ impl Run<'_> {
                 true => 0,
             };
             image.flags |= if unit.weak { WEAK } else { 0 };
+            if let Some(i) = plan.owner {
+                image.values[i] = owner_of(ident)?;
+            }
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,

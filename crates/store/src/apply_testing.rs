@@ -10,7 +10,9 @@ use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{Cid, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, IntSize};
-use p2pdb_model::{AccountId, Catalog, Change, RealmId, SqlType, Stamp, Value, ValueRef, WeakInserts};
+use p2pdb_model::{
+    AccountId, Catalog, Change, ColumnTag, RealmId, SqlType, Stamp, Value, ValueRef, WeakInserts,
+};
 use tempfile::TempDir;
 
 use crate::displaced::{Place, Run};
@@ -62,6 +64,8 @@ pub(crate) struct Node {
     pub generated: bool,
     /// The next inserts are weak.
     pub adding: bool,
+    /// The next inserts name no column that holds what nobody has to write.
+    pub leaves_out: bool,
     prev: Option<usize>,
     branches: HashMap<Cid, u32>,
 }
@@ -166,6 +170,7 @@ impl Node {
             held,
             generated: false,
             adding: false,
+            leaves_out: false,
             prev: None,
             branches,
         }
@@ -236,6 +241,7 @@ impl Node {
     fn weak_of(&self, n: usize) -> WeakInserts {
         let world = self.world.borrow();
         let layouts = world.blocks[n].body().layouts().iter().map(|l| l.table());
+        let layouts = layouts.flat_map(|t| [(t, false), (t, true)]);
         if world.adding.contains(&n) { layouts.collect() } else { WeakInserts::NONE }
     }
 
@@ -382,11 +388,17 @@ impl Node {
                 position: done.len() as u32,
             };
             let (drawn, adding) = (self.generated, self.adding);
+            let leaves_out = self.leaves_out;
+            let not = |_: ObjectId, all: &[ColumnTag], _: Option<AccountId>| match leaves_out {
+                true => all.to_vec(),
+                false => Vec::new(),
+            };
             let local = Local {
                 origin,
                 foreign_key_checks: foreign_keys,
                 generated: &|_, _| drawn,
-                weak: &|_, _| adding,
+                weak: &|_, _, _| adding,
+                not_insertable: &not,
             };
             let changes = self.merger.finalize(&self.writer, &local, captured).expect("finalized");
             if changes.changes.is_empty() {
@@ -705,6 +717,11 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
     let generated = Some(Generated { expression: "({w} + {z}) % 4".to_owned(), stored: true });
     ddl.put(twin, "g", Definition::Column(ColumnDef { generated, ..ColumnDef::new(int()) }), 4);
     ddl.index(twin, "ug", &["g"], true);
+    // Rows with an owner.
+    let own = ddl.table(d, "own", &[("id", int())], &["id"], &[]);
+    let who = ColumnDef { comment: "[owner]".to_owned(), ..ColumnDef::new(text()) };
+    ddl.put(own, "who", Definition::Column(who), 2);
+    ddl.put(own, "v", Definition::Column(ColumnDef::new(int())), 3);
     let stock = ddl.table(d, "stock", &[("id", int())], &["id"], &[]);
     for (n, (name, ty, tag)) in STOCK.iter().enumerate() {
         let def = ColumnDef { comment: (*tag).to_owned(), ..ColumnDef::new(ty()) };

@@ -516,3 +516,58 @@ fn the_history_of_a_row_names_every_version() {
     let verdicts: Vec<Verdict> = history.iter().map(|v| v.verdict).collect();
     assert_eq!(verdicts, [Verdict::ACCEPTED, VOID]);
 }
+
+#[test]
+fn a_change_that_names_another_owner_does_nothing_to_the_row() {
+    use p2pdb_model::change::{Layout, RowChange};
+    use p2pdb_model::{AccountId, Change, RowKey};
+    let (_, mut a, mut b) = pair(&[]);
+    let (ann, bob) = (AccountId([7; 16]), AccountId([8; 16]));
+    let insert = format!(
+        "INSERT INTO {{own}} ({{own.id}}, {{own.who}}, {{own.v}}, _v) VALUES (1, '{}', 5, ?v)",
+        ann.to_hex()
+    );
+    a.exec(&[&insert]).expect("a row");
+    b.pull(&a);
+    let table = b.merger.catalog().table("d", "own").expect("a table").clone();
+    let tag = |name: &str| table.column(name).expect("a column").tag;
+    let layout = Layout(table.id, 0, vec![tag("v")]);
+    let key = |of: Option<AccountId>| {
+        RowKey([Some(Value::Int(1)), of.map(RowKey::owner_part)].into_iter().flatten().collect())
+    };
+    let update = |of, v| {
+        Change::Row(RowChange::Update { layout: 0, key: key(of), values: vec![Value::Int(v)], cause: None })
+    };
+    for forged in [Some(bob), None] {
+        b.changes(std::slice::from_ref(&layout), vec![update(forged, 66)]);
+    }
+    let delete = Change::Row(RowChange::Delete { layout: 0, key: key(Some(bob)), cause: None });
+    b.changes(&[Layout(table.id, 0, Vec::new())], vec![delete]);
+    // Nor does the column say another owner than the key, whatever was written there.
+    let whole = Layout(table.id, 0, vec![tag("id"), tag("who"), tag("v")]);
+    let values = vec![Value::Int(2), Value::Text(ann.to_hex()), Value::Int(9)];
+    let two = RowKey(vec![Value::Int(2), RowKey::owner_part(bob)]);
+    let forged = RowChange::Insert { layout: 0, key: Some(two.clone()), generated: false, values };
+    b.changes(std::slice::from_ref(&whole), vec![Change::Row(forged)]);
+    let who = Layout(table.id, 0, vec![tag("who")]);
+    let values = vec![Value::Text(ann.to_hex())];
+    b.changes(&[who], vec![Change::Row(RowChange::Update { layout: 0, key: two, values, cause: None })]);
+    b.changes(&[layout], vec![update(Some(ann), 6)]);
+    meet(&mut a, &mut b);
+    let shown = |id: AccountId| Value::Text(id.to_hex());
+    assert_eq!(
+        a.rows("own"),
+        [vec![Value::Int(1), shown(ann), Value::Int(6)], vec![Value::Int(2), shown(bob), Value::Int(9)]]
+    );
+    // Of two rows of one key and two owners one stands, the other waits.
+    let insert = |who: AccountId| {
+        format!(
+            "INSERT INTO {{own}} ({{own.id}}, {{own.who}}, {{own.v}}, _v) VALUES (3, '{}', 0, ?v)",
+            who.to_hex()
+        )
+    };
+    a.exec(&[&insert(ann)]).expect("a row");
+    b.exec(&[&insert(bob)]).expect("a row");
+    meet(&mut a, &mut b);
+    assert_eq!((a.rows("own").len(), rules(&mut a)), (3, vec![Rule::Unique]));
+}

@@ -190,7 +190,12 @@ impl Run<'_> {
                 let column = plan.columns[i].tag;
                 let kind = plan.columns[i].kind;
                 let (_, weak) = self.db.judgement(at.tx)?.unwrap_or_default();
-                let weak = matches!(lost.write.kind, WriteKind::Insert { .. }) && weak.has(plan.table.id);
+                let own = self.db.is_own(lost.owner, at.tx)?;
+                let weak =
+                    matches!(lost.write.kind, WriteKind::Insert { .. }) && weak.has(plan.table.id, own);
+                if kind == CellKind::Owner {
+                    continue;
+                }
                 if matches!(kind, CellKind::Max | CellKind::Min) && !weak {
                     // As the column's owner asked for.
                     continue;

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// Stopped because the step budget was used up; run it again where long statements run.
     #[error("the statement used up its budget of {0} steps")]
     StepBudget(u64),
+    /// A statement gave a row another owner, or one that is none.
+    #[error("the owner of a row of {0} does not change, and is an account")]
+    Owner(String),
     /// A constraint of a table refused a row; only this statement was undone.
     #[error(transparent)]
     Constraint(ConstraintError),

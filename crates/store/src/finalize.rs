@@ -19,7 +19,7 @@ use p2pdb_model::decimal::Decimal;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::schema::ReferentialAction;
-use p2pdb_model::{CellEdit, CellKind, Change, Value, ValueRef};
+use p2pdb_model::{AccountId, CellEdit, CellKind, Change, RowKey, Value, ValueRef};
 use sha2::{Digest, Sha256};
 
 use crate::apply::Merger;
@@ -60,6 +60,9 @@ impl std::fmt::Debug for LocalChanges {
     }
 }
 
+/// What is asked about inserts of these columns into a table, of rows with this owner.
+pub type OfInserts<'a, T> = &'a dyn Fn(ObjectId, &[ColumnTag], Option<AccountId>) -> T;
+
 /// How a local transaction ran.
 pub struct Local<'a> {
     /// Its number, and the stamp, author and position that its block will have. The CID is not known yet.
@@ -68,8 +71,10 @@ pub struct Local<'a> {
     pub foreign_key_checks: bool,
     /// Was this key of this table drawn from AUTO_INCREMENT?
     pub generated: &'a dyn Fn(ObjectId, &Value) -> bool,
-    /// Are inserts of these columns into this table weak?
-    pub weak: &'a dyn Fn(ObjectId, &[ColumnTag]) -> bool,
+    /// Are they weak?
+    pub weak: OfInserts<'a, bool>,
+    /// Which of the columns may they not name? These are left out where they hold what nobody has to write.
+    pub not_insertable: OfInserts<'a, Vec<ColumnTag>>,
 }
 
 /// One physical row through the transaction.
@@ -150,7 +155,7 @@ impl Merger {
             out: LocalChanges { tx: local.origin.tx, ..LocalChanges::default() },
             layouts: HashMap::new(),
             moved: HashMap::new(),
-            weak: HashMap::new(),
+            inserts: HashMap::new(),
             away: HashSet::new(),
             late: Vec::new(),
             referring: BTreeMap::new(),
@@ -400,14 +405,36 @@ fn with_joined(plan: &TablePlan, changed: Vec<usize>) -> Vec<usize> {
     all
 }
 
+/// How rows are inserted into a table: weakly, and without which columns. A key is always named.
+fn how(plan: &TablePlan, local: &Local<'_>, owner: Option<AccountId>) -> (bool, Vec<usize>) {
+    let key = plan.table.primary().map(|p| p.def.parts.as_slice()).unwrap_or_default();
+    let stored: Vec<ColumnTag> = plan.columns.iter().filter(|c| c.stored).map(|c| c.tag).collect();
+    let mut left_out = (local.not_insertable)(plan.table.id, &stored, owner);
+    left_out.retain(|tag| key.iter().all(|p| p.column != *tag));
+    let named: Vec<ColumnTag> = stored.into_iter().filter(|tag| !left_out.contains(tag)).collect();
+    let left_out = left_out.into_iter().filter_map(|tag| plan.column(tag)).collect();
+    ((local.weak)(plan.table.id, &named, owner), left_out)
+}
+
+/// Whose row it is, as its column says.
+fn owner_in(plan: &TablePlan, values: &[Value]) -> Result<Option<AccountId>> {
+    match plan.owner.map(|i| &values[i]) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Text(id)) if id.len() == 32 && AccountId::from_hex(id).is_some() => {
+            Ok(AccountId::from_hex(id))
+        }
+        Some(_) => Err(StoreError::Owner(plan.sql.name.clone())),
+    }
+}
+
 struct Finalize<'a> {
     local: &'a Local<'a>,
     out: LocalChanges,
     layouts: HashMap<Layout, u32>,
     /// Tables in which some row's identity is not its key.
     moved: HashMap<i64, bool>,
-    /// Tables into which inserts are weak, as far as somebody asked.
-    weak: HashMap<i64, bool>,
+    /// How rows are inserted into tables, as far as somebody asked: weakly, and without which columns.
+    inserts: HashMap<(i64, Option<AccountId>), (bool, Vec<usize>)>,
     /// Rows that this transaction has put under another key than they were born with: `_k` may not say so yet.
     away: HashSet<(ObjectId, Ident)>,
     /// Updates through foreign keys, to be logged after what caused them.
@@ -430,15 +457,29 @@ impl Finalize<'_> {
             }
         }
         let writers = plan.columns.iter().map(|c| if c.stored { tx } else { TxNo(0) }).collect();
+        let owner = owner_in(plan, &values)?.map(RowKey::owner_part);
         let ident = match key {
-            ValueRef::Null => self.birth_ident(run, plan, &values)?,
-            given => Ident::from_sql(given)?,
+            ValueRef::Null => self.birth_ident(run, plan, &values, owner)?,
+            given => match (Ident::from_sql(given)?, owner) {
+                (ident, None) => ident,
+                (ident, Some(owner)) => {
+                    let mut key = ident.to_key()?.0;
+                    key.push(owner);
+                    Ident::of(&key)
+                }
+            },
         };
         Ok(Image { ident, values, writers, flags: 0 })
     }
 
     /// The identity of a new row: its primary key, unless that is, or was, another row's.
-    fn birth_ident(&mut self, run: &mut Run<'_>, plan: &TablePlan, values: &[Value]) -> Result<Ident> {
+    fn birth_ident(
+        &mut self,
+        run: &mut Run<'_>,
+        plan: &TablePlan,
+        values: &[Value],
+        owner: Option<Value>,
+    ) -> Result<Ident> {
         let primary = plan.table.primary().map(|p| p.def.parts.as_slice()).unwrap_or_default();
         let columns: Option<Vec<usize>> = primary.iter().map(|p| plan.column(p.column)).collect();
         let columns = columns.filter(|c| !c.is_empty()).ok_or_else(|| {
@@ -450,8 +491,11 @@ impl Finalize<'_> {
             let mut h = Sha256::new();
             columns.iter().for_each(|c| h.update(plan.columns[*c].tag.0.to_be_bytes()));
             key.push(Value::Blob(h.finalize()[..DISTINGUISHER_BYTES].to_vec()));
+            key.extend(owner);
             return Ok(Ident::of(&key));
         }
+        let natural = key.len();
+        key.extend(owner);
         let ident = Ident::of(&key);
         if self.is_taken(run, plan, &ident)? {
             // A row that was born with this key lives on under another.
@@ -461,7 +505,7 @@ impl Finalize<'_> {
             h.update(o.stamp.0.to_be_bytes());
             h.update(o.position.to_be_bytes());
             h.update((self.out.changes.len() as u64).to_be_bytes());
-            key.push(Value::Blob(h.finalize()[..DISTINGUISHER_BYTES].to_vec()));
+            key.insert(natural, Value::Blob(h.finalize()[..DISTINGUISHER_BYTES].to_vec()));
             return Ok(Ident::of(&key));
         }
         Ok(ident)
@@ -499,12 +543,14 @@ impl Finalize<'_> {
         match net {
             Net::Insert => {
                 let local = self.local;
-                let is_weak = self.weak.entry(plan.no).or_insert_with(|| {
-                    let stored = plan.columns.iter().filter(|c| c.stored).map(|c| c.tag);
-                    (local.weak)(plan.table.id, &stored.collect::<Vec<_>>())
-                });
-                if *is_weak {
-                    image.flags |= WEAK;
+                let owner = owner_in(plan, &image.values)?;
+                let known = self.inserts.entry((plan.no, owner));
+                let (weak, left_out) = known.or_insert_with(|| how(plan, local, owner));
+                image.flags |= if *weak { WEAK } else { 0 };
+                let as_made =
+                    |i: &&usize| Some(**i) == plan.owner || image.values[**i] == plan.columns[**i].unwritten;
+                for &i in left_out.iter().filter(as_made) {
+                    image.writers[i] = TxNo(0);
                 }
                 if run.db.has_counting_changes(plan.no, &image.ident, tx)? {
                     image.flags |= HISTORY;
@@ -528,6 +574,9 @@ impl Finalize<'_> {
                     .filter(|i| plan.columns[*i].stored && image.values[*i] != old.values[*i])
                     .collect();
                 let changed = with_joined(plan, changed);
+                if plan.owner.is_some_and(|i| changed.contains(&i)) {
+                    return Err(StoreError::Owner(plan.sql.name.clone()));
+                }
                 image.flags = old.flags;
                 image.writers.clone_from(&old.writers);
                 changed.iter().for_each(|i| image.writers[*i] = tx);
@@ -720,7 +769,8 @@ impl Finalize<'_> {
         let is_key = !natural.is_empty() && Ident::of(&natural) == image.ident;
         let (key_columns, key) =
             if is_key { (columns.len() as u32, None) } else { (0, Some(image.ident.to_key()?)) };
-        let rest = (0..plan.columns.len()).filter(|i| plan.columns[*i].stored && !columns.contains(i));
+        let named = |i: &usize| plan.columns[*i].stored && image.writers[*i] != TxNo(0);
+        let rest = (0..plan.columns.len()).filter(|i| named(i) && !columns.contains(i));
         let rest: Vec<usize> = rest.collect();
         columns.extend(rest);
         let generated = match natural.as_slice() {

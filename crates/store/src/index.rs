@@ -14,7 +14,7 @@ use p2pdb_block::decode_change_at;
 use p2pdb_merge::{RowWrite, Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange, SchemaChange, WriteOrder};
 use p2pdb_model::ids::{Cid, NodeId, ObjectId};
-use p2pdb_model::{CellEdit, Change, Stamp, Value, ValueRef};
+use p2pdb_model::{AccountId, CellEdit, Change, Stamp, Value, ValueRef};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
@@ -104,6 +104,8 @@ pub(crate) struct At {
 pub(crate) struct Loaded {
     pub at: At,
     pub table: ObjectId,
+    /// Whose row it is.
+    pub owner: Option<AccountId>,
     pub origin: Origin,
     pub write: RowWrite,
     /// One per column of the write; none of edits.
@@ -261,7 +263,10 @@ impl Connection {
             let (verdict, weak) = self.judgement(at.tx)?.unwrap_or_default();
             if verdict.is_accepted() {
                 let inserts = matches!(change.write.kind, WriteKind::Insert { .. });
-                change.write.weak = inserts && !weak.is_empty() && weak.has(change.table);
+                if inserts && !weak.is_empty() {
+                    let own = self.is_own(change.owner, at.tx)?;
+                    change.write.weak = weak.has(change.table, own);
+                }
                 loaded.push(change);
             } else if matches!(change.write.kind, WriteKind::Insert { .. }) {
                 void_inserts.push(change);
@@ -283,6 +288,7 @@ impl Connection {
     pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {
         let origin = self.origin(at.tx)?;
         let (layout, change) = self.row_change(&origin, at.offset)?;
+        let owner = change.owner();
         let cause = match change.cause() {
             Some(n) => self.cause(&origin, n)?,
             None => None,
@@ -298,7 +304,7 @@ impl Connection {
         let table = layout.table();
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
         let write = RowWrite { kind, columns, effect: cause.is_some(), weak: false, orphan: false };
-        Ok(Loaded { at, table, origin, write, values, edits, cause })
+        Ok(Loaded { at, table, owner, origin, write, values, edits, cause })
     }
 
     /// Whether this transaction's insert of the row is weak; false where it has not inserted it.
@@ -308,14 +314,24 @@ impl Connection {
         ident: &Ident,
         tx: TxNo,
     ) -> Result<bool> {
-        if !self.judgement(tx)?.is_some_and(|(_, weak)| weak.has(table)) {
+        let (_, weak) = self.judgement(tx)?.unwrap_or_default();
+        if weak.is_empty() {
             return Ok(false);
         }
         let sql = "SELECT off FROM chg WHERE tbl = ?1 AND ident = ?2 AND tx = ?3 ORDER BY off LIMIT 1";
         let params = [ValueRef::Int(no), ident.sql(), tx_sql(tx)];
         let Some(offset) = self.query_one(sql, params, |r| r.int(0))? else { return Ok(false) };
         let (_, change) = self.row_change(&self.origin(tx)?, offset as u32)?;
-        Ok(matches!(change, RowChange::Insert { .. }))
+        let own = self.is_own(change.owner(), tx)?;
+        Ok(matches!(change, RowChange::Insert { .. }) && weak.has(table, own))
+    }
+
+    /// The owner is the account of this transaction.
+    pub(crate) fn is_own(&self, owner: Option<AccountId>, tx: TxNo) -> Result<bool> {
+        match owner {
+            Some(owner) => Ok(self.tx(tx)?.is_some_and(|t| t.account == owner)),
+            None => Ok(false),
+        }
     }
 
     /// The change at this index of a transaction, as far as others are its effects.

@@ -43,6 +43,8 @@ impl Run<'_> {
                 what: cells.iter().filter_map(|c| loaded[c.change].cell(c.place)).collect(),
             };
             let (merged, misfit) = self.joint_cell(&plan.columns[i], &writes)?;
+            // Whose row it is nobody writes.
+            let misfit = misfit && plan.owner != Some(i);
             image.values[i] = merged.value;
             image.writers[i] = writes.of[merged.version].at.tx;
             image.flags |= if misfit { MISFIT } else { 0 };

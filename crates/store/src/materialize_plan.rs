@@ -160,6 +160,8 @@ pub(crate) struct TablePlan {
     pub key: Vec<usize>,
     /// The primary key is not what the table was made with: new rows write their identity out.
     pub rekeyed: bool,
+    /// The column that says whose row it is; rows' keys end with that.
+    pub owner: Option<usize>,
     pub uniques: Vec<Unique>,
     /// By the ids of the constraints.
     pub references: Vec<Reference>,
@@ -486,6 +488,8 @@ impl TablePlan {
             displaced,
             name,
         };
+        let owns = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Owner;
+        let owner = (0..columns.len()).filter(owns).min_by_key(|i| columns[*i].tag);
         let (circular, table) = (is_circular(catalog, table.id), table.clone());
         Ok(Self {
             table,
@@ -494,6 +498,7 @@ impl TablePlan {
             rowid,
             key,
             rekeyed,
+            owner,
             uniques,
             references,
             dependents,

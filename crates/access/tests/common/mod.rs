@@ -282,7 +282,7 @@ impl Observer {
         let site = Site::of(&placed);
         self.sites.insert(i, site.clone());
         let (account, changes) = (b.body().accounts()[0], b.body().transactions()[0].changes());
-        self.access.note_objects(&site.past, changes);
+        self.access.note_objects(&site, 0, account, b.body().layouts(), changes);
         if !Access::is_access(changes) {
             self.verdicts.insert(i, self.access.judge(&site, 0, account, b.body().layouts(), changes));
             return;

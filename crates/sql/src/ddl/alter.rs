@@ -562,6 +562,10 @@ fn change(
             checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
         }
     }
+    let owns = CellKind::of(&def.ty, &def.comment) == CellKind::Owner;
+    if was.is_some_and(|was| (was.cell_kind() == CellKind::Owner) != owns) {
+        return Err(SqlError::unsupported("[owner] for, or no more for, a column that is there"));
+    }
     if let Some(was) = was {
         let converted = draft.converted.iter().rev().find(|(tag, _)| *tag == id.tag());
         let value = converted.map_or_else(|| was.physical(), |(_, value)| value.clone());

@@ -32,7 +32,7 @@ const CHAR_BYTES_MAX: u64 = 4;
 const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 const COMMENT_CHARS_MAX: usize = 1024;
 /// Tags in a column's comment whose meaning comes later.
-const TAGS: [&str; 2] = ["[owner]", "[sealed]"];
+const TAGS: [&str; 1] = ["[sealed]"];
 
 /// A named part of the table.
 #[derive(Clone, Debug)]
@@ -573,6 +573,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    fn has_other_owner(&self, c: &Part<ColumnDef>) -> bool {
+        let owns = |o: &&Part<ColumnDef>| CellKind::of(&o.def.ty, &o.def.comment) == CellKind::Owner;
+        self.columns.iter().filter(owns).any(|o| o.id != c.id)
+    }
+
     /// The tag of a column's comment says how its cells merge: one at most, for a type and a column that can.
     fn tag_fits(&self, c: &Part<ColumnDef>) -> Result<(), SqlError> {
         let mut kinds = CellKind::tags_in(&c.def.comment);
@@ -587,6 +592,10 @@ impl<'a> Draft<'a> {
             "is of another type than the tag is for"
         } else if c.def.generated.is_some() {
             "is generated"
+        } else if kind == CellKind::Owner && self.has_other_owner(c) {
+            "is not the only one with it"
+        } else if kind == CellKind::Owner && !matches!(c.def.default, None | Some(DefaultValue::Null)) {
+            "has a default"
         } else if in_key {
             "is part of a unique or foreign key"
         } else {

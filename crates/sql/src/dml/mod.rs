@@ -399,6 +399,10 @@ fn bind_assignments(
     let mut out: Vec<(String, String)> = Vec::new();
     for a in all {
         let column = column_of(table, &scope.relations[at], &a.name)?;
+        if column.cell_kind() == CellKind::Owner {
+            // It is part of who the row is.
+            return Err(column_not_updatable(&column.name));
+        }
         if let Some(needs) = b.needs {
             needs.writes_columns(table, Privileges::UPDATE, [column.tag]);
         }
