@@ -27,7 +27,7 @@ impl Held {
 }
 
 /// Splits rights into what a revocation takes and what it leaves.
-fn split(rights: &Rights, taken: &Rights) -> (Rights, Rights) {
+pub(crate) fn split(rights: &Rights, taken: &Rights) -> (Rights, Rights) {
     let whole = rights.whole & taken.whole;
     let mut gone = Rights::whole(whole);
     let mut left = Rights::whole(rights.whole & !whole);
@@ -124,6 +124,17 @@ impl Access {
 
     /// What one account or role was granted itself on exactly this object, at this place.
     pub(crate) fn held(&self, holder: AccountId, on: Option<ObjectId>, at: &At<'_>) -> Held {
+        self.held_with(holder, on, at, |_, _| {})
+    }
+
+    /// The same; each grant is given to `each` with its end.
+    pub(crate) fn held_with(
+        &self,
+        holder: AccountId,
+        on: Option<ObjectId>,
+        at: &At<'_>,
+        mut each: impl FnMut(Option<u64>, &Rights),
+    ) -> Held {
         let mut held = Held::default();
         let revokes = listed(&self.by.revokes, &(holder, on));
         let drops = listed(&self.by.drops, &holder);
@@ -154,6 +165,7 @@ impl Access {
                 held.lose(cut.of_grant(), gone);
                 rights = left;
             }
+            each(until_ms, &rights);
             held.rights.add(&rights);
         }
         held

@@ -60,6 +60,10 @@ pub struct AccountView {
 pub struct GrantsView {
     /// What, by object; `None`: on the realm.
     pub on: BTreeMap<Option<ObjectId>, Rights>,
+    /// That of it which was granted without an end.
+    pub for_good: BTreeMap<Option<ObjectId>, Rights>,
+    /// What was granted until some time (milliseconds since the Unix epoch), beyond what is granted for good.
+    pub until: Vec<(Option<ObjectId>, u64, Rights)>,
     /// Its roles, in the order of their ids.
     pub roles: Vec<RoleView>,
     /// The roles that its sessions begin with; `None`: all.
@@ -292,9 +296,20 @@ impl Access {
             let mut view = GrantsView { default_roles: Some(Vec::new()), ..GrantsView::default() };
             for ((_, on), _) in self.by.grants.range((holder, None)..).take_while(|((h, _), _)| *h == holder)
             {
-                let rights = self.held(holder, *on, at).rights;
-                if rights != Rights::default() {
-                    view.on.insert(*on, rights);
+                let (mut for_good, mut ending) = (Rights::default(), BTreeMap::<u64, Rights>::new());
+                let rights = self.held_with(holder, *on, at, |until_ms, rights| match until_ms {
+                    None => for_good.add(rights),
+                    Some(ms) => ending.entry(ms).or_default().add(rights),
+                });
+                if rights.rights != Rights::default() {
+                    view.on.insert(*on, rights.rights);
+                    for (ms, rights) in ending {
+                        let left = crate::grants::split(&rights, &for_good).1;
+                        if left != Rights::default() {
+                            view.until.push((*on, ms, left));
+                        }
+                    }
+                    view.for_good.insert(*on, for_good);
                 }
             }
             for &r in listed(&self.by.roles, &holder) {

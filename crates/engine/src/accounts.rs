@@ -8,7 +8,7 @@ use p2pdb_access::{AccountView, Reason, delegation};
 use p2pdb_block::SigningKey;
 use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Keep, Rights, SeenTip};
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::ids::{NodeId, ObjectId, ObjectKind};
 use p2pdb_model::privileges::Level;
 use p2pdb_model::temporal::{DateRules, DateTime, Parsed};
 use p2pdb_model::{AccountId, Catalog, GtidSet, Privileges, Stamp};
@@ -168,6 +168,7 @@ impl Accounts<'_> {
             AccountStatement::CreateUsers { quiet, users, roles } => self.create_users(*quiet, users, roles),
             AccountStatement::AlterUsers { quiet, users } => self.alter_users(*quiet, users),
             AccountStatement::CreateRoles { quiet, roles } => self.create_roles(*quiet, roles),
+            AccountStatement::Withdraw { user, node, keep } => self.withdraw(user, *node, keep),
             AccountStatement::Drop { quiet, roles, names, keep } => self.drop(*quiet, *roles, names, keep),
             AccountStatement::Rename(pairs) => self.rename(pairs),
             AccountStatement::Grant { what, on, to, until } => self.grant(what, on, to, until.as_deref()),
@@ -299,6 +300,23 @@ impl Accounts<'_> {
             host: name.host.clone(),
         });
         self.write(changes.collect(), nothing, |a| a.need("CREATE ROLE, CREATE USER"))
+    }
+
+    /// The node acts for the account no more: what it wrote for it beyond what is seen here, or beyond KEEP THROUGH, is void.
+    fn withdraw(&mut self, user: &Who, node: NodeId, keep: &Option<String>) -> Result<(), SqlError> {
+        let account = match user {
+            Who::Current => self.w.access.accounts().into_iter().find(|a| a.id == self.core.account),
+            Who::Named(name) => self.find(name),
+        };
+        let name = if let Who::Named(name) = user { shown(name) } else { String::new() };
+        let account = account.filter(|a| !a.is_role).ok_or_else(|| failed("ALTER USER", &[name]))?;
+        let seen = match self.keep(keep)? {
+            Some(kept) => kept,
+            None => crate::members::seen_of(self.w, node),
+        };
+        let from = Delegate::Node(node);
+        let change = AccessChange::Undelegate { account: account.id, from, seen };
+        self.write(vec![change], |_| Ok(()), |a| a.need("CREATE USER"))
     }
 
     fn drop(

@@ -179,7 +179,9 @@ fn granted(access: &p2pdb_access::Access, now: p2pdb_model::Stamp) -> Vec<Grante
             Some(ids) => ids.iter().filter_map(|id| names.get(id).cloned()).collect(),
             None => roles.iter().map(|(name, _)| name.clone()).collect(),
         };
-        Granted { name: names.get(&id).cloned(), is_role, on: view.on, roles, default_roles }
+        let name = names.get(&id).cloned();
+        let (on, for_good, until) = (view.on, view.for_good, view.until);
+        Granted { name, is_role, on, for_good, until, roles, default_roles }
     };
     let everybody = accounts.iter().map(|a| of(a.id, a.is_role));
     let owner = of(AccountId::ROW_OWNER, true);

@@ -284,7 +284,7 @@ impl Engine {
 }
 
 /// What is here of a node's chains.
-fn seen_of(w: &Writer, node: NodeId) -> Vec<SeenTip> {
+pub(crate) fn seen_of(w: &Writer, node: NodeId) -> Vec<SeenTip> {
     let tip = |b: &p2pdb_dag::Branch| SeenTip { chain: b.chain.first, seq: b.tip.seq, tip: b.tip.cid };
     w.dag.branches_of_author(node).map(tip).collect()
 }

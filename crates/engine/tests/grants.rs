@@ -345,14 +345,55 @@ fn a_dropped_user_is_out_on_every_node() {
 #[test]
 fn an_end_date_ends_a_grant() {
     let (a, b) = clinic();
-    a.session().run("GRANT UPDATE, SELECT ON shop.* TO ann UNTIL '2026-01-02 03:05:00'");
+    a.session().run(
+        "GRANT SELECT ON shop.* TO ann; GRANT UPDATE, SELECT ON shop.* TO ann UNTIL '2026-01-02 03:05:00'",
+    );
     converge(&[&a, &b]);
+    let shown = [
+        "GRANT USAGE ON *.* TO `ann`@`%`",
+        "GRANT SELECT ON `shop`.* TO `ann`@`%`",
+        "GRANT UPDATE ON `shop`.* TO `ann`@`%` UNTIL '2026-01-02 03:05:00'",
+    ];
+    assert_eq!(grants(&b, "ann"), shown, "what has no end is shown without one");
+    let mut local = a.session();
+    local.run("SET time_zone = '+02:00'");
+    assert!(local.rows("SHOW GRANTS FOR ann")[2].ends_with("UNTIL '2026-01-02 05:05:00'"));
+    drop(local);
     as_(&a, "ann").run("UPDATE shop.patient SET phone = 'in time' WHERE id = 1");
     a.clock.advance_ms(3_600_000);
     assert_eq!(as_(&a, "ann").error("UPDATE shop.patient SET phone = 'late' WHERE id = 1"), 1142);
+    assert_eq!(grants(&a, "ann"), shown[..2]);
     b.clock.advance_ms(3_600_000);
     converge(&[&a, &b]);
     assert_eq!(both(&a, &b, "SELECT phone FROM shop.patient WHERE id = 1"), ["in time"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_node_is_withdrawn_from_an_account_by_a_statement() {
+    let (a, b) = clinic();
+    a.session().run("GRANT ALL ON shop.* TO ann");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("INSERT INTO shop.patient VALUES (3, 'C', '33')");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("INSERT INTO shop.patient VALUES (4, 'D', '44')");
+    let withdraw = format!("ALTER USER ann WITHDRAW NODE '{}'", b.engine.node());
+    assert_eq!(as_(&a, "bob").error(&withdraw), 1227);
+    assert_eq!(a.session().error("ALTER USER ann WITHDRAW NODE 'b'"), 1105);
+    assert_eq!(a.session().error(&withdraw.replace("ann", "eve")), 1396);
+    as_(&a, "ann").run(&withdraw);
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT id FROM shop.patient ORDER BY id"),
+        ["1", "2", "3"],
+        "as far as was seen"
+    );
+    assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM p2pdb.voided"), ["1"]);
+    // From the beginning, as of a node that was stolen.
+    a.session().run(&format!("{withdraw} KEEP THROUGH ''"));
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.patient ORDER BY id"), ["1", "2"]);
+    as_(&a, "ann").run("INSERT INTO shop.patient VALUES (5, 'E', '55')");
     verified(&[&a, &b]);
 }
 

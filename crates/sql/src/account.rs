@@ -1,7 +1,7 @@
 //! What account statements say (MySQL 8.0 manual, section 15.7.1), in names: who and on what is looked up when they run.
 
 use p2pdb_model::Privileges;
-use p2pdb_model::ids::{ObjectKind, PublicKey};
+use p2pdb_model::ids::{NodeId, ObjectKind, PublicKey};
 
 /// `'user'@'host'`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +124,15 @@ pub enum AccountStatement {
         /// Who, and how they prove themselves from here on.
         users: Vec<(Who, Identified)>,
     },
+    /// ALTER USER … WITHDRAW NODE: the node acts for the account no more.
+    Withdraw {
+        /// Whose delegation.
+        user: Who,
+        /// The node, as `p2pdb.members` shows it.
+        node: NodeId,
+        /// KEEP THROUGH.
+        keep: Option<String>,
+    },
     /// CREATE ROLE.
     CreateRoles {
         /// IF NOT EXISTS.
@@ -206,6 +215,10 @@ pub struct Granted {
     pub is_role: bool,
     /// By object.
     pub on: std::collections::BTreeMap<Option<p2pdb_model::ObjectId>, p2pdb_model::change::Rights>,
+    /// That of it which has no end.
+    pub for_good: std::collections::BTreeMap<Option<p2pdb_model::ObjectId>, p2pdb_model::change::Rights>,
+    /// The rest, with its end, milliseconds since the Unix epoch.
+    pub until: Vec<(Option<p2pdb_model::ObjectId>, u64, p2pdb_model::change::Rights)>,
     /// Its roles, and whether WITH ADMIN OPTION.
     pub roles: Vec<(AccountName, bool)>,
     /// The roles that its sessions begin with.

@@ -1,10 +1,10 @@
 //! CREATE, ALTER, DROP and RENAME USER and ROLE, GRANT, REVOKE, SET PASSWORD and SET ROLE (MySQL 8.0 manual, section 15.7.1).
 //!
-//! Beyond MySQL: `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`, `GRANT … UNTIL 'time'`, `REVOKE … KEEP THROUGH 'gtid set'`, and the
-//! name `p2pdb_owner`. What MySQL has and this has not is refused by name (1235).
+//! Beyond MySQL: `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`, `GRANT … UNTIL 'time'`, `REVOKE … KEEP THROUGH 'gtid set'`, `ALTER USER … WITHDRAW
+//! NODE 'id'`, and the name `p2pdb_owner`. What MySQL has and this has not is refused by name (1235).
 
 use p2pdb_model::Privileges;
-use p2pdb_model::ids::{ObjectKind, PublicKey};
+use p2pdb_model::ids::{NodeId, ObjectKind, PublicKey};
 use sqlparser::tokenizer::Token;
 
 use crate::account::{AccountName, AccountStatement, Asked, Identified, On, Roles, Who};
@@ -193,6 +193,14 @@ fn alter_users(c: &mut Cursor<'_, '_>) -> Result<AccountStatement, SqlError> {
             return Err(SqlError::unsupported("ALTER USER USER() DEFAULT ROLE"));
         };
         return Ok(AccountStatement::SetDefaultRoles { roles: roles(c)?, to: vec![to] });
+    }
+    if c.eat("withdraw node") {
+        let text = c.string()?;
+        let node = NodeId::from_hex(&text).ok_or_else(|| {
+            let message = format!("'{text}' is no node's id as p2pdb.members shows it");
+            SqlError::new(1105, "HY000", message)
+        })?;
+        return Ok(AccountStatement::Withdraw { user: first, node, keep: keep(c)? });
     }
     c.back(mark);
     let users = c.list(|c| {

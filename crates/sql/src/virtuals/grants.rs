@@ -3,6 +3,7 @@
 use p2pdb_model::change::Rights;
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::privileges::Level;
+use p2pdb_model::temporal::DateTime;
 use p2pdb_model::{Catalog, Privileges};
 
 use super::{Cx, Row, text};
@@ -93,7 +94,8 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         return Err(SqlError::database_denied(&cx.session.account, "mysql"));
     }
     let own = called(whose).ok_or_else(undefined)?;
-    let mut together = own.on.clone();
+    let mut together = own.for_good.clone();
+    let mut ending = own.until.clone();
     for role in using {
         let has = called(role).filter(|r| own.roles.iter().any(|(n, _)| Some(n) == r.name.as_ref()));
         let Some(role) = has else {
@@ -102,17 +104,27 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
                 format!("{}@{} is not granted to {}@{}", quote(r), quote(h), quote(user), quote(host));
             return Err(SqlError::new(3530, "HY000", message));
         };
-        for (on, rights) in &role.on {
+        for (on, rights) in &role.for_good {
             together.entry(*on).or_default().add(rights);
         }
+        ending.extend(role.until.iter().cloned());
     }
     let to = own.name.as_ref().map(named).unwrap_or_default();
     let mut lines = vec![line(cx.catalog, &Place::Realm, together.get(&None), &to)];
     for (on, rights) in &together {
         if on.is_some()
+            && *rights != Rights::default()
             && let Some(place) = Place::of(cx.catalog, *on)
         {
             lines.push(line(cx.catalog, &place, Some(rights), &to));
+        }
+    }
+    for (on, ms, rights) in &ending {
+        if let Some(place) = Place::of(cx.catalog, *on) {
+            let utc = DateTime::from_unix_us((*ms as i64).saturating_mul(1_000));
+            let mut end = String::new();
+            let _ = cx.session.time_zone.zone.to_local(utc).format(0, &mut end);
+            lines.push(format!("{} UNTIL '{end}'", line(cx.catalog, &place, Some(rights), &to)));
         }
     }
     for admin in [false, true] {

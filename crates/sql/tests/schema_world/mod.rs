@@ -48,7 +48,8 @@ impl Environment for Nobody {
         let every = p2pdb_model::change::Rights::whole(p2pdb_model::Privileges::EVERY);
         vec![p2pdb_sql::account::Granted {
             name: Some(name),
-            on: [(None, every)].into(),
+            on: [(None, every.clone())].into(),
+            for_good: [(None, every)].into(),
             ..Default::default()
         }]
     }
