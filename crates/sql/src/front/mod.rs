@@ -27,6 +27,7 @@ pub mod source;
 pub mod tokens;
 
 pub use literal::{Literal, LiteralKind};
+pub(crate) use program::begins_empty;
 pub(crate) use program::read_program;
 pub use program::split_statements;
 pub use source::Source;

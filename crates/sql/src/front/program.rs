@@ -45,8 +45,8 @@ pub(super) fn is_definition(text: &str, mode: SqlMode) -> bool {
     ["procedure", "function", "trigger"].iter().any(|w| is(n, w))
 }
 
-/// Splits a text into its statements at `;`, without the separators; empty ones are left out. A statement's comments
-/// stay with it.
+/// Splits a text into its statements at `;`, without the separators. Empty ones at the end are left out; one before another
+/// statement is, with all that follows, what is wrong. A statement's comments stay with it.
 pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
     let mut out = Vec::new();
     // One statement, as nearly always: no need to read it to its end.
@@ -63,6 +63,9 @@ pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
         if t.kind == Raw::Semicolon {
             if any {
                 out.push(text[from..t.start].trim());
+            } else if begins_empty(&text[t.start..], mode).is_some() {
+                out.push(text[t.start..].trim());
+                return out;
             }
             from = t.end;
             any = false;
@@ -77,6 +80,13 @@ pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
         out.push(text[from..].trim());
     }
     out
+}
+
+/// Where the text's first token is, when that is a `;` and a statement follows: MySQL has no empty statements but at the end.
+pub(crate) fn begins_empty(text: &str, mode: SqlMode) -> Option<usize> {
+    let mut tokens = Lexer::new(text, mode.into());
+    let first = tokens.next().filter(|t| t.kind == Raw::Semicolon)?;
+    tokens.any(|t| t.kind != Raw::Semicolon).then_some(first.start)
 }
 
 /// What the beginning of a text is.
@@ -157,8 +167,11 @@ mod tests {
 
     #[test]
     fn statements_are_split_outside_of_quotes() {
-        let got = split_statements("a; 'x;y' ; ;/* ; */ -- ;\nb;", SqlMode::DEFAULT);
+        let got = split_statements("a; 'x;y' ;/* ; */ -- ;\nb;; ;", SqlMode::DEFAULT);
         assert_eq!(got, ["a", "'x;y'", "/* ; */ -- ;\nb"]);
+        assert_eq!(split_statements("a; /* b */ ; c; d", SqlMode::DEFAULT), ["a", "; c; d"]);
+        assert_eq!(split_statements("; a; b", SqlMode::DEFAULT), ["; a; b"]);
+        assert_eq!(split_statements(" ; ;", SqlMode::DEFAULT), [""; 0]);
     }
 
     #[test]

@@ -78,6 +78,10 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
     let c = &mut Cursor::new(parser, cx.text, ansi_quotes);
     let word = match c.token(0) {
         Token::Word(w) if w.quote_style.is_none() => w.value.to_ascii_lowercase(),
+        Token::EOF if let Some(at) = crate::front::begins_empty(cx.text, cx.session.sql_mode) => {
+            let line = cx.text[..at].matches('\n').count() as u64 + 1;
+            return Err(SqlError::syntax(&cx.text[at..], line));
+        }
         // A comment by itself is a statement that does nothing.
         Token::EOF if cx.text.contains(|c: char| !c.is_whitespace() && c != ';') => {
             return Ok(commands(vec![SessionCommand::Nothing]));
