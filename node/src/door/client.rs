@@ -15,7 +15,7 @@ use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
 use p2pdb_model::AccountId;
 use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
-    ServerConfig, ServerError, SessionChange, StatusFlags, charset,
+    ServerConfig, ServerError, StatusFlags, charset,
 };
 use p2pdb_sql::command::Command as StatementKind;
 use p2pdb_sql::error::SqlError;
@@ -30,6 +30,7 @@ use super::control::{Control, End};
 use super::params::{Charset, literal, results_collation};
 use super::stats::Kind;
 use super::stream::Stream;
+use super::track::Heard;
 use super::{Door, FLUSH_BYTES, SERVER_VERSION, cells};
 
 /// What is read from the socket at once, in bytes.
@@ -645,52 +646,13 @@ impl Client<'_> {
         self.drive(&statement, Vec::new()).await.0.map(|_| ())
     }
 
-    /// The GTIDs that the client wants to hear of after a commit (`session_track_gtids`).
-    fn tracked_gtids(&self, own: &str) -> Option<String> {
-        let state = self.session.as_ref()?.sql_state();
-        let text = |name, global| match state.system_variable(name, global) {
-            Ok(p2pdb_model::Value::Text(t)) => Some(t),
-            _ => None,
-        };
-        match text("session_track_gtids", false)?.as_str() {
-            "OWN_GTID" => Some(own.to_owned()),
-            "ALL_GTIDS" => text("gtid_executed", true),
-            _ => None,
-        }
-    }
-
-    /// Which system variables the client wants to hear of (`session_track_system_variables`).
-    fn tracked_variables(&self) -> Tracked {
-        let value = |s: &Session| s.sql_state().system_variable("session_track_system_variables", false);
-        match self.session.as_ref().map(value) {
-            Some(Ok(p2pdb_model::Value::Text(list))) => Tracked::of(&list),
-            _ => Tracked::of(""),
-        }
-    }
-
     fn answer(&mut self, outcome: &Outcome, more: bool) {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
         status.set(StatusFlags::DB_DROPPED, outcome.database_dropped);
-        let mut changes = Vec::new();
-        if !outcome.variables_changed.is_empty() {
-            let tracked = self.tracked_variables();
-            for (name, value) in outcome.variables_changed.iter().filter(|(n, _)| tracked.has(n)) {
-                changes.push(SessionChange::SystemVariable { name, value });
-            }
-        }
-        if let Some(schema) = &outcome.schema_changed
-            && self.variable("session_track_schema") == Some(1)
-        {
-            changes.push(SessionChange::Schema(schema));
-        }
-        if outcome.state_changed {
-            changes.push(SessionChange::StateChanged);
-        }
-        let gtids = outcome.gtid.as_deref().and_then(|own| self.tracked_gtids(own));
-        if let Some(gtids) = &gtids {
-            changes.push(SessionChange::Gtids(gtids));
-        }
+        let session = self.session.as_ref().expect("invariant: commands come after the login");
+        let heard = Heard::of(outcome, session.sql_state());
+        let changes = heard.changes();
         let ok = OkPacket {
             affected_rows: if self.found_rows {
                 outcome.found.max(outcome.affected)
@@ -756,28 +718,6 @@ impl Client<'_> {
     }
 }
 
-/// The system variables of which a client hears when they change.
-enum Tracked {
-    All,
-    These(Vec<String>),
-}
-
-impl Tracked {
-    fn of(list: &str) -> Self {
-        match list.trim() {
-            "*" => Tracked::All,
-            list => Tracked::These(list.split(',').map(|n| n.trim().to_ascii_lowercase()).collect()),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Tracked::All => true,
-            Tracked::These(names) => names.iter().any(|n| n == name),
-        }
-    }
-}
-
 /// MySQL's number for a statement that a KILL ended.
 const INTERRUPTED: u16 = 1317;
 
@@ -827,19 +767,6 @@ fn matches_wildcard(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_the_variables_that_a_list_names_clients_hear() {
-        for (list, name, hears) in [
-            ("time_zone, SQL_MODE", "sql_mode", true),
-            ("time_zone,sql_mode", "time_zone", true),
-            ("time_zone,sql_mode", "autocommit", false),
-            ("", "autocommit", false),
-            ("*", "autocommit", true),
-        ] {
-            assert_eq!(Tracked::of(list).has(name), hears, "{list} {name}");
-        }
-    }
 
     #[test]
     fn wildcards_of_field_lists() {

@@ -18,6 +18,7 @@ mod stats;
 mod status;
 mod stream;
 pub mod tls;
+mod track;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
