@@ -60,6 +60,11 @@ fn an_export_and_a_backup_of_a_running_node_can_be_used() {
         let error = run_err(&restored, &["restore", &path(name)]);
         assert!(error.contains(why) && !restored.exists(), "{error}");
     }
+    // The directory of a node that was killed: what it wrote last is not in the file.
+    let killed = temp.path().join("killed");
+    Node::start(&killed, &[]).kill();
+    let error = run_err(&restored, &["restore", &path("killed")]);
+    assert!(error.contains("runs or was killed") && !restored.exists(), "{error}");
     run_ok(&restored, &["restore", &path("backup")]);
     assert!(run_err(&restored, &["restore", &path("backup")]).contains("already holds a node"));
     assert!(run_ok(&restored, &["verify"]).contains("as the log says"));

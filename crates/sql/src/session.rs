@@ -424,6 +424,11 @@ impl SessionState {
         Ok(())
     }
 
+    /// The connection's character set is a part of utf8mb4.
+    pub(crate) fn narrow_charset(&self) -> bool {
+        matches!(self.charset_connection, "utf8mb3" | "latin1" | "ascii")
+    }
+
     /// SET NAMES: character set (`default` is utf8mb4) and collation.
     ///
     /// # Errors
@@ -432,7 +437,10 @@ impl SessionState {
         let charset = if charset.eq_ignore_ascii_case("default") { "utf8mb4" } else { charset };
         let set = variables::charset(charset)?;
         let collation = match collation {
-            Some(name) => variables::collation_of_charset(name, set)?,
+            Some(name) if set != "binary" => variables::collation_of_charset(name, set)?,
+            Some(name) => {
+                variables::collation_of_charset(name, set).map(|_| variables::default_collation(set))?
+            }
             None => variables::default_collation(set),
         };
         self.charset_client = set;

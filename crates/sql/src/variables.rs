@@ -138,6 +138,7 @@ fn session_field(s: &SessionState, name: &str) -> Option<Value> {
         "character_set_client" => text(s.charset_client),
         "character_set_connection" => text(s.charset_connection),
         "character_set_results" => s.charset_results.map_or(Value::Null, text),
+        "collation_connection" if s.charset_connection == "binary" => text("binary"),
         "collation_connection" => text(s.collation.name()),
         "cte_max_recursion_depth" => Value::from_u64(s.cte_max_recursion_depth),
         "div_precision_increment" => Value::Int(s.div_precision_increment.into()),
@@ -383,6 +384,9 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "collation_connection" => {
             s.collation = collation(word)?;
             s.charset_connection = s.collation.charset();
+            if s.collation == Collation::Binary {
+                s.collation = BINARY_CONNECTION;
+            }
         }
         "cte_max_recursion_depth" => s.cte_max_recursion_depth = whole,
         "div_precision_increment" => s.div_precision_increment = whole.min(30) as u8,
@@ -463,10 +467,14 @@ pub fn charset(name: &str) -> Result<&'static str, SqlError> {
     found.map(|(_, set)| *set).ok_or_else(|| SqlError::unknown_charset(name))
 }
 
+/// How a connection of the character set `binary` compares its literals: by their bytes, which gives way to a column's collation.
+/// They stay texts.
+const BINARY_CONNECTION: Collation = Collation::Utf8mb4_0900Bin;
+
 /// The collation that a connection with this character set compares with.
 pub fn default_collation(charset: &str) -> Collation {
     match charset {
-        "binary" => Collation::Binary,
+        "binary" => BINARY_CONNECTION,
         // Their defaults (general_ci, swedish_ci) ignore case and pad.
         "utf8mb3" | "latin1" | "ascii" => Collation::Utf8mb4GeneralCi,
         _ => Collation::Utf8mb4_0900AiCi,

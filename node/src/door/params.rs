@@ -33,6 +33,7 @@ pub(super) fn results_collation(name: Option<&str>) -> Option<u16> {
         "utf8mb3" => Some(33),
         "latin1" => Some(8),
         "ascii" => Some(11),
+        "binary" => Some(63),
         _ => None,
     }
 }

@@ -12,6 +12,9 @@ const [host, port, user, password] = process.argv.slice(2);
   const at = new Date(2026, 1, 28, 12, 34, 56, 789);
   const [done] = await c.execute('INSERT INTO t VALUES (?, ?, ?, ?, ?)', [1, 'ü', 0.1, '{"a": [1]}', at]);
   assert.strictEqual(done.affectedRows, 1);
+  // It sends numbers as texts there.
+  const [limited] = await c.execute('SELECT 5 AS x UNION SELECT 6 LIMIT ? OFFSET ?', ['1', '1']);
+  assert.deepEqual(limited.map((r) => Number(r.x)), [6]);
   const [rows] = await c.execute('SELECT * FROM t WHERE id = ? AND name = ?', [1, 'ü']);
   assert.deepStrictEqual(rows[0].j, { a: [1] });
   assert.strictEqual(rows[0].x, 0.1);

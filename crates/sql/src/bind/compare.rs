@@ -70,7 +70,11 @@ impl Binder<'_> {
     /// # Errors
     /// 1267.
     pub(crate) fn common_collation(&self, all: &[&Bound], operation: &str) -> Result<Collation, SqlError> {
+        // Of a character set that is a part of utf8mb4, what comes from the connection gives way.
+        let narrow = self.session.narrow_charset();
+        let yields = |b: &Bound, c| narrow && c == self.session.collation && stored_collation(b).is_none();
         let mut best: Option<(u8, Collation)> = None;
+        let mut gives_way = false;
         for b in all {
             let (c, level) = match b.class() {
                 c if c.is_text() => (b.ty.collation, b.coercibility),
@@ -78,6 +82,8 @@ impl Binder<'_> {
                 Class::Null => continue,
                 _ => (self.session.collation, coercibility::NUMERIC),
             };
+            let (was_yielding, is_yielding) = (gives_way, yields(b, c));
+            gives_way = is_yielding && (was_yielding || best.is_none());
             best = Some(match best {
                 None => (level, c),
                 Some((l, x)) if l < level || x == c => (l.min(level), if l <= level { x } else { c }),
@@ -85,6 +91,8 @@ impl Binder<'_> {
                 // Of two collations on one level, a binary one wins.
                 Some((l, x)) if is_bin(x) && l != coercibility::EXPLICIT => (l, x),
                 Some((l, _)) if is_bin(c) && l != coercibility::EXPLICIT => (l, c),
+                Some((l, _)) if l == coercibility::COLUMN && was_yielding => (l, c),
+                Some((l, x)) if l == coercibility::COLUMN && is_yielding => (l, x),
                 Some((l, x)) if l == coercibility::EXPLICIT || l == coercibility::COLUMN => {
                     return Err(SqlError::new(
                         1267,

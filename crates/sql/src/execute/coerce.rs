@@ -35,6 +35,10 @@ fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, Sql
         Value::Int(0..) if integer => Ok(value),
         Value::Blob(_) if from.class() == Class::UInt && value.as_u64().is_some() => Ok(Value::Int(i64::MAX)),
         Value::Null if !literal => Ok(Value::Int(0)),
+        // Some drivers send numbers as texts.
+        Value::Text(t) if !literal && t.trim().parse::<u64>().is_ok() => {
+            Ok(Value::Int(t.trim().parse().unwrap_or(i64::MAX)))
+        }
         _ if literal => {
             let text = convert::to_text(ValueRef::from(&value), from.code())?.unwrap_or_default();
             Err(SqlError::syntax(&text, 1))

@@ -67,7 +67,7 @@ const STACK_LEVEL_BYTES: usize = 16 * 1024;
 pub struct Scope<'a> {
     epoch: u64,
     sql_mode: u64,
-    collation: u16,
+    collation: (u16, bool),
     div_precision_increment: u8,
     safe_updates: bool,
     select_limit: u64,
@@ -80,7 +80,7 @@ impl<'a> Scope<'a> {
         Scope {
             epoch: catalog.epoch,
             sql_mode: session.sql_mode.0,
-            collation: session.collation.id(),
+            collation: (session.collation.id(), session.narrow_charset()),
             div_precision_increment: session.div_precision_increment,
             safe_updates: session.safe_updates,
             select_limit: session.select_limit,
@@ -106,7 +106,8 @@ impl<'a> Scope<'a> {
     fn push(&self, key: &mut Vec<u8>) {
         key.extend_from_slice(&self.epoch.to_le_bytes());
         key.extend_from_slice(&self.sql_mode.to_le_bytes());
-        key.extend_from_slice(&self.collation.to_le_bytes());
+        key.extend_from_slice(&self.collation.0.to_le_bytes());
+        key.push(u8::from(self.collation.1));
         key.push(self.div_precision_increment);
         key.push(u8::from(self.safe_updates));
         key.extend_from_slice(&self.select_limit.to_le_bytes());
