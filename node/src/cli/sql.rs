@@ -51,7 +51,7 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
         })?,
     };
     let mut connection = Connection(MysqlClient::open(&file, args.database.clone(), "p2pdb-node sql")?);
-    let mut out = Output { json: args.json, framed: true };
+    let mut out = Output { json: args.json, framed: true, vertical: false };
     if !args.execute.is_empty() {
         out.framed = std::io::stdout().is_terminal();
         for text in &args.execute {
@@ -71,10 +71,10 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
 /// Runs a text of statements; stops at the first error.
 fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Result<()> {
     let mut splitter = Splitter::default();
-    let mut statements = splitter.add(text);
+    let mut statements = splitter.add(&format!("{text}\n"));
     statements.extend(splitter.rest());
     for statement in statements {
-        connection.query(&statement, out)??;
+        connection.query(&statement.sql, &Output { vertical: statement.vertical, ..*out })??;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
     // No history yet is no error.
     let _ = editor.load_history(&history);
     println!(
-        "{} · end statements with ; · leave with \\q or Ctrl-D",
+        "{} · end statements with ; or \\G · leave with \\q or Ctrl-D",
         connection.0.protocol().server_version()
     );
     let mut splitter = Splitter::default();
@@ -96,8 +96,10 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
             Ok(line) => {
                 for statement in splitter.add(&format!("{line}\n")) {
                     // Only the words, so that a statement comes back as one line.
-                    let _ = editor.add_history_entry(format!("{};", statement.replace('\n', " ")));
-                    if let Err(e) = connection.query(&statement, out)? {
+                    let ends = if statement.vertical { "\\G" } else { ";" };
+                    let _ = editor.add_history_entry(format!("{}{ends}", statement.sql.replace('\n', " ")));
+                    let out = Output { vertical: statement.vertical, ..*out };
+                    if let Err(e) = connection.query(&statement.sql, &out)? {
                         eprintln!("{e}");
                     }
                 }
@@ -119,9 +121,12 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct Output {
     json: bool,
     framed: bool,
+    /// A line for each column.
+    vertical: bool,
 }
 
 struct Connection(MysqlClient);
@@ -215,6 +220,18 @@ fn print_rows(columns: &[Column], rows: Vec<Row>, out: &Output) -> anyhow::Resul
         Some(bytes) => String::from_utf8(bytes)
             .unwrap_or_else(|e| format!("0x{}", p2pdb_model::ids::hex(e.as_bytes()).to_uppercase())),
     };
+    if out.vertical {
+        let width = columns.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        let mut lines = String::new();
+        for (n, row) in rows.into_iter().enumerate() {
+            let stars = "*".repeat(27);
+            lines += &format!("{stars} {}. row {stars}\n", n + 1);
+            for (column, cell) in columns.iter().zip(row) {
+                lines += &format!("{:>width$}: {}\n", column.name, text(cell));
+            }
+        }
+        return print_out(&lines);
+    }
     if out.framed {
         let mut table = Table::new(columns.iter().map(|c| c.name.clone()));
         rows.into_iter().for_each(|r| table.row(r.into_iter().map(text)));

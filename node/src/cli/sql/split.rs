@@ -1,49 +1,109 @@
-//! Cuts what is typed into statements at `;`, outside of quotes and comments.
+//! Cuts what is typed into statements, outside of quotes and comments: at `;` or what `DELIMITER` has set, at `\g` and `\G`; `USE` and
+//! `DELIMITER` end with their line, as in the mysql client.
+
+/// A statement, without what ended it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    /// It ended with `\G`: a line for each column.
+    pub(super) vertical: bool,
+}
 
 /// Collects text until a statement is whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Splitter {
     pending: String,
+    delimiter: String,
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Splitter { pending: String::new(), delimiter: ";".to_owned() }
+    }
+}
+
+/// Where a statement ends.
+struct End {
+    at: usize,
+    /// Bytes of what ends it.
+    bytes: usize,
+    vertical: bool,
 }
 
 impl Splitter {
-    /// Adds text; gives the statements that are now whole, without their `;`.
-    pub(super) fn add(&mut self, text: &str) -> Vec<String> {
+    /// Adds text; gives the statements that are now whole.
+    pub(super) fn add(&mut self, text: &str) -> Vec<Statement> {
         self.pending.push_str(text);
         let mut statements = Vec::new();
-        while let Some(end) = end_of_statement(&self.pending) {
-            let rest = self.pending.split_off(end + 1);
-            self.pending.pop();
+        loop {
+            if let Some(line) = self.own_line("delimiter") {
+                if let Some(delimiter) = line.split_whitespace().nth(1) {
+                    self.delimiter = delimiter.to_owned();
+                }
+                continue;
+            }
+            let end = match self.own_line_end("use") {
+                // With its delimiter, or without.
+                Some(line) => {
+                    let within = end_of_statement(&self.pending[..line], &self.delimiter);
+                    Some(within.unwrap_or(End { at: line, bytes: 0, vertical: false }))
+                }
+                None => end_of_statement(&self.pending, &self.delimiter),
+            };
+            let Some(end) = end else { return statements };
+            let rest = self.pending.split_off(end.at + end.bytes);
+            self.pending.truncate(end.at);
             let statement = std::mem::replace(&mut self.pending, rest);
             if !statement.trim().is_empty() {
-                statements.push(statement.trim().to_owned());
+                statements.push(Statement { sql: statement.trim().to_owned(), vertical: end.vertical });
             }
         }
-        statements
     }
 
     /// What is left, as a last statement.
-    pub(super) fn rest(&mut self) -> Option<String> {
+    pub(super) fn rest(&mut self) -> Option<Statement> {
         let rest = std::mem::take(&mut self.pending);
         let bare = rest.trim();
         let comment = bare
             .lines()
             .all(|l| l.trim().is_empty() || l.trim().starts_with("--") || l.trim().starts_with('#'));
-        (!comment).then(|| bare.to_owned())
+        (!comment).then(|| Statement { sql: bare.to_owned(), vertical: false })
     }
 
     /// Nothing typed since the last statement.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.trim().is_empty()
     }
+
+    /// The end of the line, if what is pending begins with this word and its line is whole.
+    fn own_line_end(&self, word: &str) -> Option<usize> {
+        let bare = self.pending.trim_start();
+        let begins = bare.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+        let goes_on = bare.get(word.len()..).is_some_and(|r| r.starts_with([' ', '\t']));
+        let from = self.pending.len() - bare.len();
+        let end = bare.find('\n').filter(|_| begins && goes_on)?;
+        Some(from + end)
+    }
+
+    /// Takes that line out.
+    fn own_line(&mut self, word: &str) -> Option<String> {
+        let end = self.own_line_end(word)?;
+        let rest = self.pending.split_off(end + 1);
+        Some(std::mem::replace(&mut self.pending, rest))
+    }
 }
 
-fn end_of_statement(text: &str) -> Option<usize> {
+fn end_of_statement(text: &str, delimiter: &str) -> Option<End> {
     let bytes = text.as_bytes();
     let mut i = 0;
     while i < bytes.len() {
+        if bytes[i..].starts_with(delimiter.as_bytes()) {
+            return Some(End { at: i, bytes: delimiter.len(), vertical: false });
+        }
         match bytes[i] {
-            b';' => return Some(i),
+            b'\\' if matches!(bytes.get(i + 1), Some(b'g' | b'G')) => {
+                return Some(End { at: i, bytes: 2, vertical: bytes[i + 1] == b'G' });
+            }
             quote @ (b'\'' | b'"' | b'`') => {
                 i += 1;
                 loop {
@@ -91,8 +151,26 @@ mod tests {
             ("select 'open;", &[], Some("select 'open;")),
         ] {
             let mut splitter = Splitter::default();
-            assert_eq!(splitter.add(text), statements, "{text}");
-            assert_eq!(splitter.rest().as_deref(), rest, "{text}");
+            assert_eq!(sql(splitter.add(text)), statements, "{text}");
+            assert_eq!(splitter.rest().map(|s| s.sql).as_deref(), rest, "{text}");
         }
+    }
+
+    fn sql(statements: Vec<Statement>) -> Vec<String> {
+        statements.into_iter().map(|s| s.sql).collect()
+    }
+
+    #[test]
+    fn what_the_mysql_client_knows_ends_statements_too() {
+        let mut splitter = Splitter::default();
+        let got = splitter.add("use d\nselect 1\\G select '\\\\G' \\g\nUSE e; use f;\n");
+        let vertical: Vec<bool> = got.iter().map(|s| s.vertical).collect();
+        assert_eq!(vertical, [false, true, false, false, false]);
+        assert_eq!(sql(got), ["use d", "select 1", "select '\\\\G'", "USE e", "use f"]);
+        let body = "create procedure p() begin select 1; select 2; end";
+        let got = splitter.add(&format!("DELIMITER //\n{body} //\ndelimiter ;\ncall p();"));
+        assert_eq!(sql(got), [body, "call p()"]);
+        assert!(splitter.is_empty());
+        assert_eq!(sql(splitter.add("update t set used = 1;")), ["update t set used = 1"]);
     }
 }
