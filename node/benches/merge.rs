@@ -1,7 +1,8 @@
 //! Merging, measured in this process: one engine is fed with blocks, with signatures, hashes and ancestry checked, and nothing
 //! else runs. Also what a local insert costs beside plain SQLite, and what is kept beside a row.
 //!
-//! `cargo bench -p p2pdb-node --bench merge -- [--quick] [--json FILE]`; `scripts/bench` calls it.
+//! `cargo bench -p p2pdb-node --bench merge -- [--quick] [--only PART] [--json FILE]`; `scripts/bench` calls it. The parts are
+//! `constraints`, `growth`, `authors`, `inserts` and `metadata`.
 
 mod engines;
 mod figures;
@@ -23,11 +24,20 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let scale = if args.iter().any(|a| a == "--quick") { 1 } else { 10 };
     let mut figures = Figures::default();
-    constraints(&mut figures, 5_000 * scale)?;
-    growth(&mut figures, 50_000 * scale)?;
-    authors(&mut figures, 2_000 * scale)?;
-    inserts(&mut figures, 300 * scale)?;
-    metadata(&mut figures, 5_000 * scale)?;
+    type Part = fn(&mut Figures, u64) -> Result<()>;
+    let parts: [(&str, Part, u64); 5] = [
+        ("constraints", constraints, 5_000),
+        ("growth", growth, 50_000),
+        ("authors", authors, 2_000),
+        ("inserts", inserts, 300),
+        ("metadata", metadata, 5_000),
+    ];
+    let only = args.iter().position(|a| a == "--only").and_then(|at| args.get(at + 1));
+    for (name, part, size) in parts {
+        if only.is_none_or(|only| only == name) {
+            part(&mut figures, size * scale)?;
+        }
+    }
     figures.write(&args)
 }
 
@@ -167,11 +177,49 @@ fn constraints(figures: &mut Figures, rows: u64) -> Result<()> {
 
 // ---- growth
 
-/// Whether the merge of a row costs more in a larger table.
+/// What is written for a merged row into trees of keys: the table, its two unique keys, and the change index.
+const PLAIN_UNIQUE: &str = "CREATE TABLE u (id INTEGER PRIMARY KEY, k INT NOT NULL UNIQUE, c TEXT NOT NULL, pad TEXT NOT NULL UNIQUE);
+                            CREATE TABLE chg (tbl INTEGER NOT NULL, ident NOT NULL, tx INTEGER NOT NULL, off INTEGER NOT NULL,
+                                              PRIMARY KEY (tbl, ident, tx, off)) WITHOUT ROWID;";
+
+/// Rows of the plain database's transactions: about as many as are merged in one.
+const PLAIN_ROWS: usize = 5_000;
+
+/// Inserts rows into plain SQLite; says how long it took, in seconds.
+fn plain_rows(db: &rusqlite::Connection, rows: impl Iterator<Item = u64>) -> Result<f64> {
+    let rows: Vec<(u64, String, String)> =
+        rows.map(|n| (n, format!("{n:040}"), format!("{:020}", n * 7))).collect();
+    let start = Instant::now();
+    for rows in rows.chunks(PLAIN_ROWS) {
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        let mut row = db.prepare_cached("INSERT OR IGNORE INTO u (k, c, pad) VALUES (?1, ?2, ?3)")?;
+        let mut change = db.prepare_cached("INSERT OR IGNORE INTO chg VALUES (1, ?1, ?2, ?3)")?;
+        for (n, c, pad) in rows {
+            if row.execute(rusqlite::params![*n as i64, c, pad])? == 1 {
+                let id = db.last_insert_rowid();
+                change.execute([id, id / 100, id % 100 * 80])?;
+            }
+        }
+        db.execute_batch("COMMIT")?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// All over the keys, not at their end.
+fn scattered(n: u64) -> u64 {
+    n.wrapping_mul(2_654_435_761) % (1 << 31)
+}
+
+/// Whether the merge of a row costs more in a larger table, and whether it does in plain SQLite with the same keys.
 fn growth(figures: &mut Figures, rows: u64) -> Result<()> {
     let mut pair = Pair::new(&[UNIQUE])?;
+    let dir = tempfile::tempdir()?;
+    let db = plain(dir.path(), PLAIN_UNIQUE)?;
+    db.pragma_update(None, "cache_size", -(16 << 10))?;
+    let mut empty = (0.0, 0.0);
     let (mut n, batch) = (0, 10_000);
     for held in [0, rows / 5, rows] {
+        plain_rows(&db, n..held)?;
         // A few keys meet those of scattered rows.
         while n < held {
             let values: Vec<String> = (n..n + 1_000).map(|n| row(n, u64::MAX)).collect();
@@ -184,9 +232,7 @@ fn growth(figures: &mut Figures, rows: u64) -> Result<()> {
         feed(&pair.a, &pair.b)?;
         let until = n + batch;
         while n < until {
-            // All over the keys, not at their end.
-            let values: Vec<String> =
-                (n..n + 100).map(|n| row(n.wrapping_mul(2_654_435_761) % (1 << 31), u64::MAX)).collect();
+            let values: Vec<String> = (n..n + 100).map(|n| row(scattered(n), u64::MAX)).collect();
             run(
                 &mut pair.session,
                 &format!("INSERT IGNORE INTO b.u (k, c, pad) VALUES {}", values.join(",")),
@@ -199,6 +245,18 @@ fn growth(figures: &mut Figures, rows: u64) -> Result<()> {
             rate,
             "rows/s",
         );
+        let beside = batch as f64 / plain_rows(&db, (until - batch..until).map(scattered))?;
+        figures.note(&format!("the same keys into plain SQLite with {held} rows"), beside, "rows/s");
+        if held == 0 {
+            empty = (rate, beside);
+        } else {
+            figures.note(
+                &format!("merge, speed with {held} rows beside that with none"),
+                rate / empty.0,
+                "x",
+            );
+            figures.note(&format!("the same of plain SQLite, {held} rows"), beside / empty.1, "x");
+        }
     }
     pair.end()
 }
@@ -311,11 +369,11 @@ impl Chain {
 const PLAIN: &str =
     "CREATE TABLE t (id INTEGER PRIMARY KEY, k INT NOT NULL, c TEXT NOT NULL, pad TEXT NOT NULL)";
 
-fn plain(dir: &Path) -> Result<rusqlite::Connection> {
+fn plain(dir: &Path, schema: &str) -> Result<rusqlite::Connection> {
     let db = rusqlite::Connection::open(dir.join("plain.db"))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.execute_batch(PLAIN)?;
+    db.execute_batch(schema)?;
     Ok(db)
 }
 
@@ -328,26 +386,41 @@ fn beside_plain() -> Result<(Local, p2pdb_engine::Session, tempfile::TempDir)> {
     Ok((a, s, tempfile::tempdir()?))
 }
 
+/// What all threads of this process have run for, in seconds: the same however busy the machine is.
+fn cpu_seconds() -> Result<f64> {
+    let mut ns = 0.0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        // A thread may end meanwhile.
+        let said = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        ns += said.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
+    }
+    Ok(ns / 1e9)
+}
+
 /// Local inserts beside plain SQLite with the same schema, each durable when it returns.
 fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
     for per_statement in [1u64, 100] {
         let (a, mut s, dir) = beside_plain()?;
-        let db = plain(dir.path())?;
+        let db = plain(dir.path(), PLAIN)?;
         let values = |n: u64| -> String {
             let rows = n * per_statement..(n + 1) * per_statement;
             rows.map(|n| row(n, u64::MAX)).collect::<Vec<_>>().join(",")
         };
         let (mut ours, mut theirs) = (0.0, 0.0);
+        let (mut our_cpu, mut their_cpu) = (0.0, 0.0);
         // By turns, so that the disk's moods meet both.
         for n in 0..statements {
             let sql = format!("INSERT INTO b.t (k, c, pad) VALUES {}", values(n));
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_seconds()?);
             run(&mut s, &sql)?;
             ours += started.elapsed().as_secs_f64();
+            let done = cpu_seconds()?;
+            our_cpu += done - cpu;
             let sql = format!("INSERT INTO t (k, c, pad) VALUES {}", values(n));
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_seconds()?);
             db.execute_batch(&sql)?;
             theirs += started.elapsed().as_secs_f64();
+            their_cpu += cpu_seconds()? - cpu;
         }
         let rows = (statements * per_statement) as f64;
         figures.note(&format!("local inserts, {per_statement} a statement"), rows / ours, "rows/s");
@@ -357,6 +430,12 @@ fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
             "rows/s",
         );
         figures.note(&format!("slower than plain SQLite, {per_statement} a statement"), ours / theirs, "x");
+        figures.note(
+            &format!("CPU beside plain SQLite's, {per_statement} a statement"),
+            our_cpu / their_cpu,
+            "x",
+        );
+        figures.note(&format!("CPU a row, {per_statement} a statement"), 1e6 * our_cpu / rows, "us");
         drop(s);
         a.engine.stop();
     }
@@ -368,7 +447,7 @@ fn inserts(figures: &mut Figures, statements: u64) -> Result<()> {
 /// What is kept beside the rows of a table that were never in conflict.
 fn metadata(figures: &mut Figures, rows: u64) -> Result<()> {
     let (a, mut s, dir) = beside_plain()?;
-    let db = plain(dir.path())?;
+    let db = plain(dir.path(), PLAIN)?;
     for n in 0..rows / 100 {
         let values: Vec<String> = (n * 100..(n + 1) * 100).map(|n| row(n, u64::MAX)).collect();
         run(&mut s, &format!("INSERT INTO b.t (k, c, pad) VALUES {}", values.join(",")))?;

@@ -195,9 +195,21 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let lends = bound.statement.compiled().plan.functions;
     let last_id = LastId::Value(0);
     let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
+    let temporary = w.base().table_by_id(table.id).is_none();
     let (skipped, rows) = (0, 0);
-    let mut run =
-        InsertRun { lends, plan, table, left_out, extra, row_checks, outcome, skipped, rows, last_id };
+    let mut run = InsertRun {
+        lends,
+        temporary,
+        plan,
+        table,
+        left_out,
+        extra,
+        row_checks,
+        outcome,
+        skipped,
+        rows,
+        last_id,
+    };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
@@ -261,6 +273,8 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
 struct InsertRun<'a> {
     /// What is done about duplicates calls stored functions.
     lends: bool,
+    /// Only this session sees the table.
+    temporary: bool,
     plan: &'a Insert,
     table: &'a Table,
     /// What the account may not give, which must be this.
@@ -435,7 +449,7 @@ impl InsertRun<'_> {
     ) -> Result<Option<u64>, SqlError> {
         let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
         let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
-        let temporary = w.base().table_by_id(self.table.id).is_none();
+        let temporary = self.temporary;
         let share = match temporary {
             true => core.temporary.id_share(w.db(), self.table).map(Some),
             false => w.id_share(self.table),

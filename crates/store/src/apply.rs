@@ -290,7 +290,8 @@ impl Run<'_> {
             return Ok(());
         };
         let fresh = matches!(change, RowChange::Insert { .. })
-            && !self.db.has_changes(layout_plan.no, &ident, TxNo(i64::MAX as u64))?;
+            && (self.db.is_beyond(layout_plan.no, &ident)?
+                || !self.db.has_changes(layout_plan.no, &ident, TxNo(i64::MAX as u64))?);
         self.db.index_change(layout_plan.no, &ident, at)?;
         if !accepted {
             return Ok(());

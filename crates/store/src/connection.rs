@@ -14,6 +14,7 @@ use rusqlite::wal::CheckpointMode;
 use crate::capture::{Capture, Captured, Installed};
 use crate::error::{Result, StoreError};
 use crate::functions::ErrorSlot;
+use crate::index::GreatestKeys;
 use crate::log_read::LogCache;
 use crate::query::{Flow, Params, Row};
 use crate::sqlite::Bind;
@@ -51,6 +52,7 @@ pub struct Connection {
     slot: ErrorSlot,
     control: Arc<Control>,
     pub(crate) log_cache: RefCell<LogCache>,
+    pub(crate) greatest: RefCell<GreatestKeys>,
 }
 
 /// What the progress handler looks at.
@@ -98,7 +100,15 @@ impl Connection {
                 seen.interrupted.load(Relaxed) || (budget > 0 && used > budget)
             }),
         )?;
-        Ok(Self { _hook: hook, capture, db, slot, control, log_cache: RefCell::default() })
+        Ok(Self {
+            _hook: hook,
+            capture,
+            db,
+            slot,
+            control,
+            log_cache: RefCell::default(),
+            greatest: RefCell::default(),
+        })
     }
 
     /// A handle to stop this connection from elsewhere.

@@ -9,6 +9,7 @@
 //! That the result is what merging the block would give is held by a test over random worlds.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
@@ -154,6 +155,7 @@ impl Merger {
             local,
             out: LocalChanges { tx: local.origin.tx, ..LocalChanges::default() },
             layouts: HashMap::new(),
+            shape: None,
             moved: HashMap::new(),
             inserts: HashMap::new(),
             away: HashSet::new(),
@@ -182,18 +184,30 @@ impl Merger {
             let image = plan.captured(old)?;
             gone.insert((life.table, image.ident.clone()), (image, n));
         }
+        let mut last: Option<Arc<TablePlan>> = None;
         for (n, life) in lives.into_iter().enumerate() {
-            let Some(plan) = run.plans.plan(db, life.table)? else { continue };
+            let plan = match last.take() {
+                Some(plan) if plan.table.id == life.table => plan,
+                _ => match run.plans.plan(db, life.table)? {
+                    Some(plan) => plan,
+                    None => continue,
+                },
+            };
+            let plan = &**last.insert(plan);
             let (before, late) = (f.out.changes.len(), f.late.len());
             match (life.old, life.new) {
-                (None, Some(new)) => {
-                    let fresh = f.new_image(&mut run, &plan, &new)?;
-                    match gone.remove(&(life.table, fresh.ident.clone())) {
+                (None, Some(mut new)) => {
+                    let fresh = f.new_image(&mut run, plan, &mut new)?;
+                    let before = match gone.is_empty() {
+                        true => None,
+                        false => gone.remove(&(life.table, fresh.ident.clone())),
+                    };
+                    match before {
                         Some((old, _)) => {
                             let all: Vec<usize> = plan.counters.iter().map(|c| c.0).collect();
                             f.row(
                                 &mut run,
-                                &plan,
+                                plan,
                                 Net::Update(old),
                                 fresh,
                                 Written { rowid: life.rowid, raw: &new, assigned: &all, effects: &[] },
@@ -202,7 +216,7 @@ impl Merger {
                         None => {
                             f.row(
                                 &mut run,
-                                &plan,
+                                plan,
                                 Net::Insert,
                                 fresh,
                                 Written {
@@ -221,7 +235,7 @@ impl Merger {
                     image.ident = old.ident.clone();
                     f.row(
                         &mut run,
-                        &plan,
+                        plan,
                         Net::Update(old),
                         image,
                         Written {
@@ -266,27 +280,32 @@ impl Merger {
     fn lives(&mut self, db: &Connection, captured: Vec<Captured>) -> Result<Vec<Life>> {
         let mut lives: Vec<Life> = Vec::with_capacity(captured.len());
         let mut at: HashMap<(ObjectId, i64), usize> = HashMap::new();
-        let mut last: Option<(Arc<str>, ObjectId)> = None;
+        let mut last: Option<(Arc<str>, ObjectId, Option<Arc<TablePlan>>)> = None;
+        // Nothing happens to a row twice where all are new.
+        let all_new = captured.iter().all(|c| c.op == CaptureOp::Insert);
         // Per captured change.
         let mut lives_of: Vec<usize> = Vec::with_capacity(captured.len());
         for c in captured {
             let table = match &last {
-                Some((name, id)) if *name == c.table => *id,
+                Some((name, id, _)) if Arc::ptr_eq(name, &c.table) || *name == c.table => *id,
                 _ => {
                     let id = self.cache.by_name(&c.table).ok_or_else(|| {
                         StoreError::Corrupt(format!("a change of {}, which is not in the schema", c.table))
                     })?;
-                    last = Some((c.table.clone(), id));
+                    last = Some((c.table.clone(), id, self.cache.plan(db, id)?));
                     id
                 }
             };
-            let assigned = match self.cache.plan(db, table)? {
-                Some(plan) => assigned(&plan, &c),
+            let plan = last.as_ref().and_then(|l| l.2.as_deref());
+            let assigned = match plan {
+                Some(plan) => assigned(plan, &c),
                 None => Vec::new(),
             };
             match c.op {
                 CaptureOp::Insert => {
-                    at.insert((table, c.new_rowid), lives.len());
+                    if !all_new {
+                        at.insert((table, c.new_rowid), lives.len());
+                    }
                     lives_of.push(lives.len());
                     lives.push(Life { new: Some(c.new), rowid: c.new_rowid, assigned, ..Life::of(table) });
                 }
@@ -296,9 +315,9 @@ impl Merger {
                         lives.push(Life { old: Some(c.old.clone()), ..Life::of(table) });
                         lives.len() - 1
                     });
-                    if let Some(plan) = self.cache.plan(db, table)? {
+                    if let Some(plan) = plan {
                         let cause = c.cause.and_then(|at| lives_of.get(at)).copied();
-                        note_effects(&plan, &mut lives[n].effects, (&c.old, &c.new), cause);
+                        note_effects(plan, &mut lives[n].effects, (&c.old, &c.new), cause);
                     }
                     lives_of.push(n);
                     lives[n].assigned.extend(assigned);
@@ -336,9 +355,10 @@ impl Merger {
             let position = db.origin(local.tx)?.position;
             let spans = index.transaction(position);
             assert_eq!(spans.len(), local.touched.len(), "the block holds the changes that were made for it");
-            for ((table, ident), span) in local.touched.iter().zip(spans) {
-                db.index_change(*table, ident, At { tx: local.tx, offset: span.offset })?;
-            }
+            let entries = local.touched.iter().zip(spans);
+            let entries = entries
+                .map(|((table, ident), span)| (*table, ident, At { tx: local.tx, offset: span.offset }));
+            db.index_changes(&entries.collect::<Vec<_>>())?;
             run.todo.append(local.todo);
             recompute.extend(local.recompute);
         }
@@ -431,6 +451,9 @@ struct Finalize<'a> {
     local: &'a Local<'a>,
     out: LocalChanges,
     layouts: HashMap<Layout, u32>,
+    /// The last insert's table, whether its key is not written out, its columns in order, and its layout; of one that names
+    /// all columns.
+    shape: Option<(i64, bool, Rc<[usize]>, u32)>,
     /// Tables in which some row's identity is not its key.
     moved: HashMap<i64, bool>,
     /// How rows are inserted into tables, as far as somebody asked: weakly, and without which columns.
@@ -444,15 +467,15 @@ struct Finalize<'a> {
 }
 
 impl Finalize<'_> {
-    /// A row that was inserted: what it holds, and who it is.
-    fn new_image(&mut self, run: &mut Run<'_>, plan: &TablePlan, row: &[Value]) -> Result<Image> {
+    /// A row that was inserted: what it holds, and who it is. Takes the columns' values, and leaves the hidden ones.
+    fn new_image(&mut self, run: &mut Run<'_>, plan: &TablePlan, row: &mut [Value]) -> Result<Image> {
         let tx = self.local.origin.tx;
         let mut values = vec![Value::Null; plan.columns.len()];
         let mut key = ValueRef::Null;
         for (slot, value) in plan.slots.iter().zip(row) {
             match slot {
-                Slot::Column(i) => values[*i] = value.clone(),
-                Slot::Key => key = value.into(),
+                Slot::Column(i) => values[*i] = std::mem::take(value),
+                Slot::Key => key = (&*value).into(),
                 _ => {}
             }
         }
@@ -512,7 +535,7 @@ impl Finalize<'_> {
     }
 
     fn is_taken(&mut self, run: &mut Run<'_>, plan: &TablePlan, ident: &Ident) -> Result<bool> {
-        if self.away.contains(&(plan.table.id, ident.clone())) {
+        if !self.away.is_empty() && self.away.contains(&(plan.table.id, ident.clone())) {
             return Ok(true);
         }
         let moved = match self.moved.get(&plan.no) {
@@ -552,7 +575,9 @@ impl Finalize<'_> {
                 for &i in left_out.iter().filter(as_made) {
                     image.writers[i] = TxNo(0);
                 }
-                if run.db.has_counting_changes(plan.no, &image.ident, tx)? {
+                if !run.db.is_beyond(plan.no, &image.ident)?
+                    && run.db.has_counting_changes(plan.no, &image.ident, tx)?
+                {
                     image.flags |= HISTORY;
                     // A delete that did not count may do so by now: nobody looks at a row that is not there.
                     if !run.db.outvoted_of(plan.no, &image.ident)?.is_empty() {
@@ -764,21 +789,40 @@ impl Finalize<'_> {
 
     fn push_insert(&mut self, plan: &TablePlan, mut image: Image) -> Result<()> {
         let primary = plan.table.primary().map(|p| p.def.parts.as_slice()).unwrap_or_default();
-        let mut columns: Vec<usize> = primary.iter().filter_map(|p| plan.column(p.column)).collect();
-        let natural: Vec<Value> = columns.iter().map(|c| image.values[*c].clone()).collect();
-        let is_key = !natural.is_empty() && Ident::of(&natural) == image.ident;
-        let (key_columns, key) =
-            if is_key { (columns.len() as u32, None) } else { (0, Some(image.ident.to_key()?)) };
-        let named = |i: &usize| plan.columns[*i].stored && image.writers[*i] != TxNo(0);
-        let rest = (0..plan.columns.len()).filter(|i| named(i) && !columns.contains(i));
-        let rest: Vec<usize> = rest.collect();
-        columns.extend(rest);
-        let generated = match natural.as_slice() {
-            [one] => (self.local.generated)(plan.table.id, one),
-            _ => false,
+        let of_key = || primary.iter().filter_map(|p| plan.column(p.column));
+        let (is_key, generated) = match primary {
+            [_] => of_key().next().map_or((false, false), |c| {
+                let natural = &image.values[c];
+                (image.ident.is_of(natural), (self.local.generated)(plan.table.id, natural))
+            }),
+            _ => {
+                let natural: Vec<Value> = of_key().map(|c| image.values[c].clone()).collect();
+                (!natural.is_empty() && Ident::of(&natural) == image.ident, false)
+            }
         };
-        let tags: Vec<ColumnTag> = columns.iter().map(|c| plan.columns[*c].tag).collect();
-        let layout = self.layout(Layout(plan.table.id, key_columns, tags));
+        let named = |i: &usize| plan.columns[*i].stored && image.writers[*i] != TxNo(0);
+        let whole = (0..plan.columns.len()).all(|i| !plan.columns[i].stored || named(&i));
+        let (columns, layout) = match &self.shape {
+            // Rows come many of a kind.
+            Some((no, with_key, columns, layout)) if whole && (*no, *with_key) == (plan.no, is_key) => {
+                (columns.clone(), *layout)
+            }
+            _ => {
+                let mut columns: Vec<usize> = of_key().collect();
+                let key_columns = if is_key { columns.len() as u32 } else { 0 };
+                let rest = (0..plan.columns.len()).filter(|i| named(i) && !columns.contains(i));
+                let rest: Vec<usize> = rest.collect();
+                columns.extend(rest);
+                let tags: Vec<ColumnTag> = columns.iter().map(|c| plan.columns[*c].tag).collect();
+                let layout = self.layout(Layout(plan.table.id, key_columns, tags));
+                let columns: Rc<[usize]> = columns.into();
+                if whole {
+                    self.shape = Some((plan.no, is_key, columns.clone(), layout));
+                }
+                (columns, layout)
+            }
+        };
+        let key = if is_key { None } else { Some(image.ident.to_key()?) };
         let values = columns.iter().map(|c| std::mem::take(&mut image.values[*c])).collect();
         self.push(plan, image.ident, RowChange::Insert { layout, key, generated, values });
         Ok(())

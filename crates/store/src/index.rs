@@ -10,6 +10,8 @@
 //!
 //! Everything here is derived from the log and can be written again by replaying it.
 
+use std::collections::HashMap;
+
 use p2pdb_block::decode_change_at;
 use p2pdb_merge::{RowWrite, Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange, SchemaChange, WriteOrder};
@@ -58,6 +60,16 @@ pub(crate) const LOST_DELETE: i64 = -1;
 /// In place of a column tag: a delete of something that lives on, whether anybody has seen that or not. Its effects on
 /// other rows do not count. No conflict by itself.
 pub(crate) const OUTVOTED: i64 = -2;
+
+/// Per table, the greatest key that the change index has of it, of tables whose keys are integers; see
+/// [`Connection::is_beyond`]. What is rolled back may stay in it: then it is greater than it need be.
+pub(crate) type GreatestKeys = HashMap<i64, Option<i64>>;
+
+/// Entries that one statement writes.
+const INDEXED_AT_ONCE: usize = 16;
+const INDEX_SOME: &str = "INSERT OR IGNORE INTO chg (tbl, ident, tx, off) VALUES (?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),\
+                          (?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),(?,?,?,?),\
+                          (?,?,?,?),(?,?,?,?),(?,?,?,?)";
 
 /// Is block `earlier` a strict ancestor of block `later`? Answered by whoever owns the DAG.
 pub type IsAncestor<'a> = &'a dyn Fn(BlockNo, BlockNo) -> Result<bool>;
@@ -169,7 +181,54 @@ impl Connection {
         self.query_one("SELECT no FROM tbl WHERE id = ?1", [ValueRef::Blob(&id.0)], |r| r.int(0))
     }
 
+    /// No change has ever named this row: its key is greater than all that the index has of its table. Only the writer knows
+    /// that; false where it would have to be looked up.
+    pub(crate) fn is_beyond(&self, table: i64, ident: &Ident) -> Result<bool> {
+        let Ident::Int(n) = ident else { return Ok(false) };
+        if let Some(known) = self.greatest.borrow().get(&table) {
+            return Ok(known.is_some_and(|greatest| *n > greatest));
+        }
+        let sql = "SELECT ident FROM chg WHERE tbl = ?1 ORDER BY ident DESC LIMIT 1";
+        let last = self.query_one(sql, [ValueRef::Int(table)], |r| Ident::from_sql(r.get(0)?))?;
+        let greatest = match last {
+            None => Some(i64::MIN),
+            Some(Ident::Int(n)) => Some(n),
+            Some(Ident::Bytes(_)) => None,
+        };
+        self.greatest.borrow_mut().insert(table, greatest);
+        Ok(greatest.is_some_and(|greatest| *n > greatest))
+    }
+
+    fn note_key(&self, table: i64, ident: &Ident) {
+        if let Some(known) = self.greatest.borrow_mut().get_mut(&table) {
+            *known = match ident {
+                Ident::Int(n) => known.map(|greatest| greatest.max(*n)),
+                Ident::Bytes(_) => None,
+            };
+        }
+    }
+
+    /// As [`Self::index_change`], for many.
+    pub(crate) fn index_changes(&self, all: &[(i64, &Ident, At)]) -> Result<()> {
+        let mut chunks = all.chunks_exact(INDEXED_AT_ONCE);
+        for chunk in chunks.by_ref() {
+            let mut params = Vec::with_capacity(4 * INDEXED_AT_ONCE);
+            for (table, ident, at) in chunk {
+                self.note_key(*table, ident);
+                params.extend([
+                    ValueRef::Int(*table),
+                    ident.sql(),
+                    tx_sql(at.tx),
+                    ValueRef::Int(i64::from(at.offset)),
+                ]);
+            }
+            self.execute(INDEX_SOME, params)?;
+        }
+        chunks.remainder().iter().try_for_each(|(table, ident, at)| self.index_change(*table, ident, *at))
+    }
+
     pub(crate) fn index_change(&self, table: i64, ident: &Ident, at: At) -> Result<()> {
+        self.note_key(table, ident);
         // A hostile block may name a row twice at one place no more than once: offsets differ. IGNORE costs nothing
         // and lets an index be written again.
         self.execute(

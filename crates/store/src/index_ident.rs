@@ -57,6 +57,14 @@ impl Ident {
         Ident::Bytes(out.into())
     }
 
+    /// It is the key of this one value.
+    pub(crate) fn is_of(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Ident::Int(own), Value::Int(n)) => own == n,
+            _ => *self == Ident::of(std::slice::from_ref(value)),
+        }
+    }
+
     /// The row key; [`StoreError::Corrupt`] when the bytes are no encoding.
     pub(crate) fn to_key(&self) -> Result<RowKey> {
         match self {
