@@ -237,6 +237,7 @@ impl Environment<'_> {
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
         let accounts = account_names(&published.access);
+        let void = merger.catalog_with_void(&ask)?;
         let mut rows = Vec::new();
         crate::functions::by_rules(|| {
             merger.conflicts(self.connection, &ask, None, &mut |c| {
@@ -244,15 +245,22 @@ impl Environment<'_> {
                     warn_of_more("p2pdb.conflicts");
                     return Ok(STOP);
                 }
-                rows.push(self.conflict(c, &accounts));
+                rows.push(self.conflict(c, &accounts, void.as_deref()));
                 Ok(NEXT)
             })
         })?;
         Ok(rows)
     }
 
-    fn conflict(&self, c: &Conflict, accounts: &HashMap<AccountId, String>) -> Vec<Value> {
-        let table = self.catalog.table_by_id(c.table);
+    /// `void`: the catalog with tables whose CREATE is void.
+    fn conflict(
+        &self,
+        c: &Conflict,
+        accounts: &HashMap<AccountId, String>,
+        void: Option<&p2pdb_model::Catalog>,
+    ) -> Vec<Value> {
+        let of_void = || void.and_then(|v| v.table_by_id(c.table));
+        let table = self.catalog.table_by_id(c.table).or_else(of_void);
         let column = |tag| table.and_then(|t| t.column_by_tag(tag));
         let one = match c.columns.as_slice() {
             [tag] => column(*tag),

@@ -97,7 +97,7 @@ struct Judged {
 }
 
 /// The identity of the row that a change names.
-fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
+pub(crate) fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
     match change {
         RowChange::Insert { key: Some(key), .. }
         | RowChange::Update { key, .. }

@@ -354,7 +354,14 @@ impl Run<'_> {
         self.put_pending(plan, image)
     }
 
-    fn image_of(&self, plan: &TablePlan, ident: &Ident, unit: &Unit, loaded: &[Loaded]) -> Result<Image> {
+    /// What the unit's plain cells hold.
+    pub(crate) fn image_of(
+        &self,
+        plan: &TablePlan,
+        ident: &Ident,
+        unit: &Unit,
+        loaded: &[Loaded],
+    ) -> Result<Image> {
         let has_siblings =
             unit.siblings.iter().any(|s| plan.stores(s.column)) || !unit.lost_deletes.is_empty();
         let mut image = Image {

@@ -3,12 +3,15 @@
 //! Every line is a function of the blocks held. Two concurrent writes of one value are kept as siblings but are no
 //! conflict, so they are left out here. Not here: how a value of some MySQL type is shown (`sql`).
 
+use std::collections::BTreeSet;
+
 use p2pdb_merge::cell::lost_value;
 use p2pdb_merge::{Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
 use p2pdb_model::{AccountId, CellKind, RowKey, Stamp, Value, ValueRef};
 
+use crate::adrift::void_inserts;
 use crate::apply::Merger;
 use crate::connection::Connection;
 use crate::displaced::{Image, Place, Reason, Run, Stored};
@@ -39,6 +42,10 @@ pub enum Rule {
     NotNull,
     /// A CHECK that the merged row violates.
     Check,
+    /// A row that somebody changed, and whose INSERT is void.
+    VoidInsert,
+    /// A row of a table whose CREATE is void.
+    VoidTable,
 }
 
 impl Rule {
@@ -53,6 +60,8 @@ impl Rule {
             Rule::Type => "type",
             Rule::NotNull => "not null",
             Rule::Check => "check",
+            Rule::VoidInsert => "void insert",
+            Rule::VoidTable => "void table",
         }
     }
 }
@@ -120,17 +129,23 @@ impl Merger {
             None => self.catalog().tables().map(|t| t.id).collect(),
         };
         tables.sort_unstable();
+        let void = void_inserts(db)?;
+        let none = BTreeSet::new();
         let mut run = Run::new(db, is_ancestor, &mut self.cache);
         for table in tables {
             let Some(plan) = run.plans.plan(db, table)? else { continue };
             if run.cell_conflicts(&plan, each)?.is_break()
                 || run.bent_conflicts(&plan, each)?.is_break()
                 || run.row_conflicts(&plan, each)?.is_break()
+                || run.void_row_conflicts(&plan, void.get(&plan.table.id).unwrap_or(&none), each)?.is_break()
             {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        match table {
+            Some(_) => Ok(()),
+            None => self.void_tables(db, is_ancestor, each).map(drop),
+        }
     }
 
     /// Every version of a row that the log holds, void ones too, in the order of application.
@@ -147,9 +162,15 @@ impl Merger {
     }
 }
 
-fn side(db: &Connection, tx: TxNo, value: Option<Value>) -> Result<Side> {
+pub(crate) fn side(db: &Connection, tx: TxNo, value: Option<Value>) -> Result<Side> {
     let t = db.tx(tx)?.ok_or_else(|| StoreError::NotFound(format!("transaction {}", tx.0)))?;
     Ok(Side { value, author: t.author, account: t.account, stamp: t.stamp, block: t.cid })
+}
+
+/// What the row's columns hold, generated ones apart.
+pub(crate) fn whole_row(plan: &TablePlan, image: &Image) -> Vec<(ColumnTag, Value)> {
+    let cells = plan.columns.iter().zip(&image.values).filter(|(c, _)| c.stored);
+    cells.map(|(c, v)| (c.tag, v.clone())).collect()
 }
 
 impl Run<'_> {
@@ -342,11 +363,7 @@ impl Run<'_> {
         let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
             run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()
         };
-        let whole = |image: &Image| {
-            let cells = plan.columns.iter().zip(&image.values).filter(|(c, _)| c.stored);
-            cells.map(|(c, v)| (c.tag, v.clone())).collect()
-        };
-        let kept_row = winner.as_ref().map(whole);
+        let kept_row = winner.as_ref().map(|w| whole_row(plan, w));
         let winner = match winner {
             Some(winner) => writer_of(self, &winner)?,
             None => None,
@@ -358,7 +375,7 @@ impl Run<'_> {
             rule,
             winner,
             loser: writer_of(self, image)?,
-            row: Some(whole(image)),
+            row: Some(whole_row(plan, image)),
             kept_row,
         }))
     }
@@ -376,7 +393,7 @@ impl Run<'_> {
     }
 
     /// Who wrote the greatest of the row's cells.
-    fn last_writer(&self, image: &Image) -> Result<Option<TxNo>> {
+    pub(crate) fn last_writer(&self, image: &Image) -> Result<Option<TxNo>> {
         let mut last = None;
         for &writer in &image.writers {
             if writer != TxNo(0) {

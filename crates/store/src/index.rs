@@ -316,6 +316,27 @@ impl Connection {
         ident: &Ident,
         is_ancestor: IsAncestor<'_>,
     ) -> Result<Vec<Loaded>> {
+        let (mut loaded, void_inserts) = self.load_split(table, ident)?;
+        loaded.sort_by_key(|c| c.origin.order(c.at.offset));
+        if void_inserts.is_empty() {
+            return Ok(loaded);
+        }
+        for l in &mut loaded {
+            for insert in &void_inserts {
+                let (later, earlier) = ((&l.origin, l.at.offset), (&insert.origin, insert.at.offset));
+                l.write.orphan = l.write.orphan || saw(later, earlier, is_ancestor)?;
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// The inserts of a row that do not count.
+    pub(crate) fn void_inserts_of(&self, table: i64, ident: &Ident) -> Result<Vec<Loaded>> {
+        Ok(self.load_split(table, ident)?.1)
+    }
+
+    /// The accepted changes of a row, and its inserts that are void, in the order of application.
+    fn load_split(&self, table: i64, ident: &Ident) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
         let (mut loaded, mut void_inserts): (Vec<Loaded>, Vec<Loaded>) = (Vec::new(), Vec::new());
         for at in self.changes_of(table, ident)? {
             let mut change = self.load_change(at)?;
@@ -331,17 +352,7 @@ impl Connection {
                 void_inserts.push(change);
             }
         }
-        loaded.sort_by_key(|c| c.origin.order(c.at.offset));
-        if void_inserts.is_empty() {
-            return Ok(loaded);
-        }
-        for l in &mut loaded {
-            for insert in &void_inserts {
-                let (later, earlier) = ((&l.origin, l.at.offset), (&insert.origin, insert.at.offset));
-                l.write.orphan = l.write.orphan || saw(later, earlier, is_ancestor)?;
-            }
-        }
-        Ok(loaded)
+        Ok((loaded, void_inserts))
     }
 
     pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {

@@ -13,6 +13,9 @@
 //! Must never know: what a statement means, who may do what, the network. Functions, collations, verdicts and
 //! unseen lists pass through without being understood. An error here is a fault of this machine.
 
+mod adrift;
+#[cfg(test)]
+mod adrift_tests;
 mod apply;
 #[cfg(test)]
 mod apply_laws;

@@ -65,7 +65,7 @@ impl PlanCache {
             return Ok(Some(plan.clone()));
         }
         let Some(table) = self.schema.catalog.table_by_id(id) else { return Ok(None) };
-        let plan = Arc::new(TablePlan::build(db, table, &self.schema, &self.meaning)?);
+        let plan = Arc::new(TablePlan::build(db, table, &self.schema, &self.meaning, true)?);
         self.plans.insert(id, plan.clone());
         Ok(Some(plan))
     }

@@ -261,12 +261,13 @@ pub(crate) fn equals_columns(tags: &[ColumnTag]) -> String {
 }
 
 impl TablePlan {
-    /// Works the plan out for a table that exists in SQLite.
+    /// Works the plan out for a table; `is_made`: it exists in SQLite.
     pub(crate) fn build(
         db: &Connection,
         table: &Arc<Table>,
         schema: &Schema,
         meaning: &Meaning,
+        is_made: bool,
     ) -> Result<Self> {
         let (catalog, rekeyed) = (&schema.catalog, schema.rekeyed.contains(&table.id));
         let checks = checks(meaning, table);
@@ -424,7 +425,7 @@ impl TablePlan {
         for c in keys.chain(checked_columns) {
             constrained[*c] = true;
         }
-        let slots = slots(db, &name, &columns)?;
+        let slots = if is_made { slots(db, &name, &columns)? } else { Vec::new() };
         let counters = slots.iter().enumerate().filter_map(|(at, slot)| match slot {
             Slot::Column(i) if columns[*i].kind == CellKind::Counter => Some((*i, at)),
             _ => None,

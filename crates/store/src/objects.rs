@@ -42,7 +42,7 @@ pub(crate) struct Typed {
 /// The merged schema.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schema {
-    held: Vec<Held>,
+    pub held: Vec<Held>,
     pub catalog: Arc<Catalog>,
     /// Per column, its definition in its first put and when that was written.
     pub births: HashMap<ObjectId, (WriteOrder, Definition)>,
@@ -99,7 +99,7 @@ impl Schema {
         if changed { next.merged(is_ancestor).map(Some) } else { Ok(None) }
     }
 
-    fn merged(mut self, is_ancestor: IsAncestor<'_>) -> Result<Self> {
+    pub(crate) fn merged(mut self, is_ancestor: IsAncestor<'_>) -> Result<Self> {
         self.held.sort_by_key(|h| h.origin.order(h.at.offset));
         let accepted: Vec<&Held> = self.held.iter().filter(|h| h.accepted).collect();
         let changes: Vec<(WriteOrder, &SchemaChange)> =

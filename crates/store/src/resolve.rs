@@ -142,6 +142,7 @@ impl Run<'_> {
             Place::Displaced { unit, .. } => unit == TxNo(0),
             Place::Visible => false,
         });
+        let waits = waits || self.hanging_on_void(plan, ident)?.is_some();
         let change = RowChange::Delete { layout: 0, key, cause: None };
         Ok(waits.then(|| (Layout(plan.table.id, 0, Vec::new()), change)))
     }
