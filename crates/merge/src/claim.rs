@@ -1,4 +1,4 @@
-//! Who owns a unique value: the live row with the least priority (DESIGN §6 step 5).
+//! Who owns a unique value: the live row with the least priority (DESIGN §6 step 5); [`crate::visible`] decides by it.
 //!
 //! A row has one priority for all its unique keys: the greatest write among the cells of its unique columns. Since a
 //! displaced row keeps its claims, ownership looks only at live rows and their values, never at who is displaced:
@@ -24,11 +24,6 @@ impl Priority {
     }
 }
 
-/// Which of the contenders for a value owns it: the index of the least priority. `None` without contenders.
-pub fn owner(contenders: &[Priority]) -> Option<usize> {
-    (0..contenders.len()).min_by_key(|i| &contenders[*i])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,7 +32,7 @@ mod tests {
     use p2pdb_model::stamp::Stamp;
 
     #[test]
-    fn the_row_whose_latest_unique_write_is_earliest_owns_the_value_in_any_order() {
+    fn the_row_whose_latest_unique_write_is_earliest_comes_first() {
         let at = |n| WriteOrder {
             stamp: Stamp(n),
             author: NodeId([0; 32]),
@@ -47,12 +42,12 @@ mod tests {
         let a = Priority::new([at(1), at(9)], false, vec![1]);
         let b = Priority::new([at(5), at(3)], false, vec![2]);
         let tie = Priority::new([at(5)], false, vec![3]);
-        assert_eq!(owner(&[a.clone(), b.clone(), tie.clone()]), Some(1));
-        assert_eq!(owner(&[tie, b.clone(), a]), Some(1));
+        let unwritten = Priority::new([], false, vec![4]);
         // Who may only add comes after everybody, and among themselves the earliest.
-        let (weak, later) = (Priority::new([at(1)], true, vec![4]), Priority::new([at(2)], true, vec![0]));
-        assert_eq!(owner(&[later.clone(), weak.clone(), b]), Some(2));
-        assert_eq!(owner(&[later, weak]), Some(1));
-        assert_eq!(owner(&[]), None);
+        let (weak, later) = (Priority::new([at(1)], true, vec![5]), Priority::new([at(2)], true, vec![0]));
+        let wanted = [&unwritten, &b, &tie, &a, &weak, &later];
+        let mut all = [&a, &later, &tie, &unwritten, &weak, &b];
+        all.sort();
+        assert_eq!(all, wanted);
     }
 }

@@ -4,7 +4,8 @@
 //!   whatever order the blocks came.
 //! * A node's own transactions, left in place, are what replaying its log into an empty store gives, bit by bit.
 //! * Voiding blocks gives the state without them, un-voiding the state with them.
-//! * Visible rows keep the unique keys and references of the schema.
+//! * Visible rows keep the unique keys and references of the schema, and are those that the specification's function of all live
+//!   rows says (`p2pdb_merge::visible`).
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use quickcheck::{Arbitrary, Gen};
 use crate::apply_testing::*;
 use crate::log::Verdict;
 use crate::verify::{Compare, compare};
+use crate::visible_testing::assert_visible_as_specified;
 
 const NODES: usize = 3;
 
@@ -437,11 +439,13 @@ fn converges(steps: Vec<Step>, seeds: (u64, u64), with_schema: bool) -> bool {
         let how = Compare { ignore: &ignore, ..Compare::default() };
         let report = compare(&node.writer, &replay.writer, how, &mut |_| crate::NEXT).expect("compared");
         assert!(report.is_clean(), "{:?}", report.findings);
+        assert_visible_as_specified(node);
     }
     let one = deliver(&world, seeds.0, &BTreeSet::new()).state();
     let other = deliver(&world, seeds.1, &BTreeSet::new());
     assert_constraints(&other);
     let mut other = other;
+    assert_visible_as_specified(&mut other);
     assert_equal(&one, &other.state(), "two orders of delivery");
     for n in 0..NODES {
         for m in 0..NODES {
@@ -490,8 +494,10 @@ fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
     let without = deliver(&world, seed.wrapping_add(1), &void).state();
     void.iter().for_each(|n| node.judge(*n, Verdict(1)));
     assert_equal(&node.state(), &without, "voided against never counted");
+    assert_visible_as_specified(&mut node);
     void.iter().rev().for_each(|n| node.judge(*n, Verdict::ACCEPTED));
     assert_equal(&node.state(), &with, "voided and back");
+    assert_visible_as_specified(&mut node);
     true
 }
 

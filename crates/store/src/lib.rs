@@ -81,6 +81,8 @@ mod temporary_tests;
 pub mod verify;
 #[cfg(test)]
 mod verify_tests;
+#[cfg(test)]
+mod visible_testing;
 
 pub use apply::{Applied, Merger};
 pub use backup::{Ids, backup, restore};

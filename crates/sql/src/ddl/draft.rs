@@ -32,7 +32,7 @@ const CHAR_BYTES_MAX: u64 = 4;
 const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 const COMMENT_CHARS_MAX: usize = 1024;
 /// Tags in a column's comment whose meaning comes later.
-const TAGS: [&str; 1] = ["[sealed]"];
+const TAGS: [&str; 2] = ["[sealed]", "[resolver"];
 
 /// A named part of the table.
 #[derive(Clone, Debug)]
