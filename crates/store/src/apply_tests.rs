@@ -571,3 +571,60 @@ fn a_change_that_names_another_owner_does_nothing_to_the_row() {
     meet(&mut a, &mut b);
     assert_eq!((a.rows("own").len(), rules(&mut a)), (3, vec![Rule::Unique]));
 }
+
+/// A column is added: what SQLite changed and wrote for it, here and on the other node, and what is in the log of it.
+fn cost_of_a_column(rows: usize) -> [(u64, u64, u64); 2] {
+    let (world, mut a, mut b) = pair(&[]);
+    for n in 0..rows {
+        // Unique values are NULL, so that nothing clashes.
+        a.exec(&[&item(n as i64 + 1, "NULL", "NULL", 7)]).expect("a row");
+    }
+    b.pull(&a);
+    let catalog = a.merger.catalog().clone();
+    let table = catalog.table("d", "item").expect("a table").id;
+    let def = ColumnDef {
+        default: Some(DefaultValue::Literal("5".to_owned())),
+        nullable: false,
+        ..ColumnDef::new(int())
+    };
+    let mut ddl = Ddl::new(&catalog);
+    ddl.put(table, "n", Definition::Column(def), 9);
+    let changes = |node: &Node| {
+        let indexed = crate::open_testing::int(&node.writer, "SELECT count(*) FROM chg WHERE tbl <> 0");
+        (node.writer.db.total_changes(), indexed)
+    };
+    let mut costs = [(0, 0, 0); 2];
+    let mut block = 0;
+    for (node, cost) in [&mut a, &mut b].into_iter().zip(&mut costs) {
+        node.writer.checkpoint().expect("a checkpoint");
+        let (before, indexed) = changes(node);
+        if block == 0 {
+            block = node.ddl(ddl.changes.clone());
+        } else {
+            assert!(node.receive(block));
+        }
+        let (after, then) = changes(node);
+        assert_eq!(indexed, then, "no row has one more change");
+        let in_log = world.borrow().blocks[block].body().transactions()[0].changes().len() as u64;
+        *cost = (after - before, node.writer.wal_pages(), in_log);
+        assert!(node.rows("item").iter().all(|r| r.last() == Some(&Value::Int(5))), "all have the default");
+        assert_eq!(node.rows("item").len(), rows);
+    }
+    meet(&mut a, &mut b);
+    costs
+}
+
+#[test]
+fn adding_a_column_writes_no_row_on_any_node_and_none_to_the_log() {
+    let (few, many) = (cost_of_a_column(3), cost_of_a_column(600));
+    for (few, many) in few.into_iter().zip(many) {
+        assert_eq!(few.0, many.0, "rows that SQLite has changed");
+        assert!(
+            many.1 <= few.1 + 3,
+            "pages in the write-ahead log: {} with few rows, {} with many",
+            few.1,
+            many.1
+        );
+        assert_eq!((few.2, many.2), (1, 1), "changes in the block: the column");
+    }
+}
