@@ -8,7 +8,8 @@
 //! In the log a deal with `dealer_ids` is a split (`dealer_ids` is the part kept, `ids` the part dealt, all other
 //! parts go to the pool), and one without takes a part out of the pool. A member that is dealt a class anew (after
 //! a restore) draws from that one; its old class and pool are given up, because a backup may have forgotten what
-//! it dealt. A deal in a void transaction did not happen.
+//! it dealt. A deal in a void transaction did not happen; a part that was taken out of the pool of a split which has
+//! become void splits in its place, so that nobody's admission hangs on that of another.
 
 use p2pdb_model::change::IdClass;
 
@@ -57,9 +58,14 @@ impl IdState {
         let Deal { ids, dealer_ids } = deal;
         let Some(kept) = dealer_ids else {
             let mut pool = self.pool.clone();
-            let i = pool.iter().position(|p| *p == ids).ok_or(Reason::IdsNotTheDealers)?;
-            pool.remove(i);
-            return Ok(IdState { own: self.own, pool });
+            if let Some(i) = pool.iter().position(|p| *p == ids) {
+                pool.remove(i);
+                return Ok(IdState { own: self.own, pool });
+            }
+            // The split that it came from is void by now: so this one splits, and keeps what that one did.
+            let own = self.own.ok_or(Reason::IdsNotTheDealers)?;
+            let kept = IdClass { offset: own.offset, stride: ids.stride };
+            return self.after(Deal { ids, dealer_ids: Some(kept) });
         };
         let own = self.own.ok_or(Reason::IdsNotTheDealers)?;
         let parts = kept.stride / own.stride;
@@ -139,6 +145,10 @@ mod tests {
             assert_eq!(state.after(deal), Err(Reason::IdsNotTheDealers), "{deal:?}");
         }
         assert!(state.after(Deal { ids: c(9, 16), dealer_ids: Some(c(1, 16)) }).is_ok());
+        let whole = (0..8).map(|i| c(1 + 8 * i, 64)).collect::<Vec<_>>();
+        let after = state.after(Deal { ids: whole[2], dealer_ids: None }).unwrap();
+        let rest = whole.iter().skip(1).filter(|p| **p != whole[2]).copied().collect();
+        assert_eq!(after, IdState { own: Some(whole[0]), pool: rest }, "the split before it is void");
         assert_eq!(IdState::default().deal(), None);
         assert_eq!(IdState::received(c(0, 1 << 31)).deal(), None, "the stride is bounded");
     }
