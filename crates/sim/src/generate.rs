@@ -128,6 +128,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     if more.percent(25) {
         access::add_owners(&mut plan);
     }
+    if plan.accounts && more.percent(50) {
+        access::add_parts(&mut plan);
+    }
     plan
 }
 

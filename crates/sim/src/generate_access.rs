@@ -10,6 +10,7 @@
 use crate::generate::FIRST_MS;
 use crate::plan::{Plan, Step, Timed, Transaction};
 use crate::random::Random;
+use crate::time::wall;
 
 /// What a client needs for its work.
 const WORK: &str = "SELECT, INSERT, UPDATE, DELETE, EXECUTE";
@@ -122,6 +123,56 @@ pub fn add(plan: &mut Plan) {
     }
     plan.steps.append(&mut steps);
     plan.steps.append(&mut withdrawn);
+    plan.steps.sort_by_key(|t| t.at_ms);
+}
+
+/// Grants on columns, and such as end by themselves: mostly of what was taken before, so that they alone permit it.
+pub fn add_parts(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "parts of grants");
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    for _ in 0..r.between(1, 5) {
+        let account = *r.pick(&WORKERS);
+        let table = r.pick(&plan.tables);
+        let cells = table.cells.iter().chain(&table.columns).map(|c| c.name.clone());
+        let columns: Vec<String> = cells.chain(["note".to_owned()]).filter(|_| r.percent(60)).collect();
+        let columns = if columns.is_empty() { "note".to_owned() } else { columns.join(", ") };
+        let on = format!("w.{}", table.name);
+        let mut at_ms = r.between(FIRST_MS, end_ms);
+        let until = format!("UNTIL '{}'", wall(at_ms + r.between(500, 20_000)));
+        let statements = match r.below(6) {
+            0 => vec![
+                format!("REVOKE UPDATE ON w.* FROM {account}"),
+                format!("GRANT UPDATE ({columns}) ON {on} TO {account}"),
+                format!("REVOKE UPDATE (note) ON {on} FROM {account}"),
+            ],
+            1 => vec![
+                format!("REVOKE UPDATE ON w.* FROM {account}"),
+                format!("GRANT UPDATE ({columns}) ON {on} TO {account} {until}"),
+            ],
+            2 => vec![
+                format!("GRANT UPDATE ({columns}) ON {on} TO crew"),
+                format!("REVOKE UPDATE ON w.* FROM crew"),
+                format!("REVOKE UPDATE ON {on} FROM crew"),
+            ],
+            3 => vec![
+                format!("REVOKE {WORK} ON w.* FROM {account}"),
+                format!("GRANT {WORK} ON w.* TO {account} {until}"),
+            ],
+            4 => vec![format!("REVOKE crew FROM u2"), format!("GRANT crew TO u2 {until}")],
+            _ => vec![
+                format!("REVOKE INSERT, UPDATE ON w.* FROM {account}"),
+                format!("GRANT INSERT, UPDATE ON {on} TO {account} {until}"),
+                format!("GRANT INSERT, UPDATE ON w.* TO {account}"),
+            ],
+        };
+        for statement in statements {
+            let account = r.percent(50).then(|| "boss".to_owned());
+            let transaction = Transaction { id: 0, statements: vec![statement], rollback: false, account };
+            let node = r.below(plan.nodes.len() as u64) as usize;
+            plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+            at_ms += r.between(0, 3_000);
+        }
+    }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
 

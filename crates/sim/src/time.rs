@@ -28,6 +28,23 @@ impl TrueTime {
     }
 }
 
+/// So long after the beginning as a DATETIME in UTC.
+pub fn wall(ms: u64) -> String {
+    let whole = START_US / 1_000 + ms;
+    let (day, ms) = (whole / 86_400_000, whole % 86_400_000);
+    let first = START_US / 86_400_000_000;
+    let seconds = ms / 1_000;
+    // Worlds last minutes.
+    let date = 2 + day - first;
+    format!(
+        "2026-01-{date:02} {:02}:{:02}:{:02}.{:03}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60,
+        ms % 1_000
+    )
+}
+
 /// A node's wall clock: the true time, wrong by something that may jump.
 #[derive(Debug)]
 pub struct NodeClock {

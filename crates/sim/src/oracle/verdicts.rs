@@ -6,11 +6,11 @@
 //! everything else heeds all takings that count. Each answer rests on earlier places or lesser ranks, so there is an end to it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use p2pdb_block::FullBlock;
 use p2pdb_model::change::{AccessChange, Delegate, RowChange, SeenTip};
-use p2pdb_model::ids::NodeId;
+use p2pdb_model::ids::{ColumnTag, NodeId};
 use p2pdb_model::{AccountId, Change, Cid, ObjectId, Privileges};
 
 use super::log::has;
@@ -38,8 +38,48 @@ struct Item<'a> {
     what: What,
     /// Of rights; otherwise all.
     bits: Privileges,
+    /// Of rights, those on columns.
+    columns: &'a [(ColumnTag, Privileges)],
+    /// Nothing is left of it at later stamps.
+    until_ms: Option<u64>,
     /// What a taking lets stand; none: its causal past.
     keep: Option<&'a [SeenTip]>,
+}
+
+/// Rights on an object, and on columns of it.
+#[derive(Clone, Default)]
+struct Rights {
+    whole: Privileges,
+    columns: BTreeMap<ColumnTag, Privileges>,
+}
+
+impl Rights {
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.columns.values().all(|p| p.is_empty())
+    }
+
+    fn add(&mut self, other: Rights) {
+        self.whole |= other.whole;
+        for (column, p) in other.columns {
+            let all = self.columns.entry(column).or_insert(Privileges::NONE);
+            *all |= p;
+        }
+    }
+
+    /// Taken from the whole, a right is taken from each column too.
+    fn take(&mut self, taken: &Item<'_>) {
+        self.whole = self.whole & !taken.bits;
+        for (column, p) in &mut self.columns {
+            let of_column = taken.columns.iter().find(|(c, _)| c == column);
+            *p = *p & !(taken.bits | of_column.map_or(Privileges::NONE, |(_, p)| *p));
+        }
+    }
+
+    /// Any of these, on the whole or on each of some columns.
+    fn permits(&self, need: Privileges, columns: &[ColumnTag]) -> bool {
+        let on = |c: &ColumnTag| self.columns.get(c).is_some_and(|p| p.intersects(need));
+        self.whole.intersects(need) || (!columns.is_empty() && columns.iter().all(on))
+    }
 }
 
 /// See the module.
@@ -90,8 +130,9 @@ impl<'a> Verdicts<'a> {
 
     fn note(&mut self, at: Place, author: NodeId, change: &'a AccessChange) {
         let every = Privileges::EVERY;
-        let mut gives = |what, bits| self.given.push(Item { at, what, bits, keep: None });
-        let mut takes = |what, bits, keep| self.taken.push(Item { at, what, bits, keep });
+        let item = |what, bits| Item { at, what, bits, columns: &[], until_ms: None, keep: None };
+        let mut gives = |what, bits| self.given.push(item(what, bits));
+        let mut takes = |what, bits, keep| self.taken.push(Item { keep, ..item(what, bits) });
         let mut wants = |account: &AccountId| self.wants.entry(at).or_default().push(*account);
         match change {
             AccessChange::DropAccount { account, .. }
@@ -119,17 +160,24 @@ impl<'a> Verdicts<'a> {
             AccessChange::DropAccount { account, keep } => {
                 takes(What::Account(*account), every, keep.as_deref())
             }
-            AccessChange::Delegate { account, to: Delegate::Node(node), .. } => {
-                gives(What::Delegation(*account, *node), every);
+            AccessChange::Delegate { account, to: Delegate::Node(node), until_ms, .. } => {
+                let what = What::Delegation(*account, *node);
+                self.given.push(Item { until_ms: *until_ms, ..item(what, every) });
             }
             AccessChange::Undelegate { account, from: Delegate::Node(node), seen } => {
                 takes(What::Delegation(*account, *node), every, Some(seen));
             }
-            AccessChange::Grant { to, on, rights, .. } => gives(What::Rights(*to, *on), rights.whole),
-            AccessChange::Revoke { from, on, rights, keep } => {
-                takes(What::Rights(*from, *on), rights.whole, keep.as_deref());
+            AccessChange::Grant { to, on, rights, until_ms } => {
+                let given = item(What::Rights(*to, *on), rights.whole);
+                self.given.push(Item { columns: &rights.columns, until_ms: *until_ms, ..given });
             }
-            AccessChange::GrantRole { role, to, .. } => gives(What::Role(*role, *to), every),
+            AccessChange::Revoke { from, on, rights, keep } => {
+                let taken = item(What::Rights(*from, *on), rights.whole);
+                self.taken.push(Item { columns: &rights.columns, keep: keep.as_deref(), ..taken });
+            }
+            AccessChange::GrantRole { role, to, until_ms, .. } => {
+                self.given.push(Item { until_ms: *until_ms, ..item(What::Role(*role, *to), every) });
+            }
             AccessChange::RevokeRole { role, from, keep } => {
                 takes(What::Role(*role, *from), every, keep.as_deref());
             }
@@ -167,14 +215,18 @@ impl<'a> Verdicts<'a> {
     }
 
     /// What is left at a place of what was given.
-    fn left(&self, given: &Item<'_>, at: Place, limit: Limit) -> Privileges {
-        if !self.before(given.at, at) || !self.counts(given.at, limit) {
-            return Privileges::NONE;
+    fn left(&self, given: &Item<'_>, at: Place, limit: Limit) -> Rights {
+        let stamp_ms = self.blocks[at.0].stamp().millis();
+        let over = given.until_ms.is_some_and(|until_ms| stamp_ms > until_ms);
+        if over || !self.before(given.at, at) || !self.counts(given.at, limit) {
+            return Rights::default();
         }
         let takings = self.taken.iter().filter(|t| t.what == given.what && !self.before(t.at, given.at));
         let takings =
             takings.filter(|t| self.reaches(t, at, limit) && self.counts(t.at, Some(self.rank(t.at))));
-        takings.fold(given.bits, |left, t| left & !t.bits)
+        let mut left = Rights { whole: given.bits, columns: given.columns.iter().copied().collect() };
+        takings.for_each(|t| left.take(t));
+        left
     }
 
     fn holds(&self, what: What, at: Place, limit: Limit) -> bool {
@@ -227,13 +279,7 @@ impl<'a> Verdicts<'a> {
     }
 
     /// What the account may do to rows of a table; all other objects that are granted are above it.
-    fn rights(
-        &self,
-        account: AccountId,
-        table: ObjectId,
-        tables: &BTreeSet<ObjectId>,
-        at: Place,
-    ) -> Privileges {
+    fn rights(&self, account: AccountId, table: ObjectId, tables: &BTreeSet<ObjectId>, at: Place) -> Rights {
         let mut holders = vec![account];
         for g in &self.given {
             if let What::Role(role, to) = g.what
@@ -247,13 +293,24 @@ impl<'a> Verdicts<'a> {
             matches!(g.what, What::Rights(to, on) if holders.contains(&to)
                 && on.is_none_or(|on| on == table || !tables.contains(&on)))
         };
-        self.given.iter().filter(on).fold(Privileges::NONE, |all, g| all | self.left(g, at, None))
+        let mut all = Rights::default();
+        self.given.iter().filter(on).for_each(|g| all.add(self.left(g, at, None)));
+        all
     }
 
     /// What the transaction inserts into this table may not overwrite anything.
     pub fn adds_only(&self, at: Place, table: ObjectId, tables: &BTreeSet<ObjectId>) -> bool {
         let actor = self.actor(at);
-        Some(actor) != self.root && !self.rights(actor, table, tables, at).contains(Privileges::UPDATE)
+        if Some(actor) == self.root {
+            return false;
+        }
+        let rights = self.rights(actor, table, tables, at);
+        let body = self.blocks[at.0].body();
+        body.transactions()[at.1].changes().iter().any(|change| {
+            let Change::Row(row @ RowChange::Insert { .. }) = change else { return false };
+            let layout = &body.layouts()[row.layout()];
+            layout.table() == table && !rights.permits(Privileges::UPDATE, layout.columns())
+        })
     }
 
     /// The transaction counts.
@@ -272,15 +329,19 @@ impl<'a> Verdicts<'a> {
         let allowed = |change: &Change| {
             let Change::Row(row) = change else { return false };
             let layout = &layouts[row.layout()];
-            let need = match row {
-                RowChange::Insert { .. } => Privileges::INSERT,
-                RowChange::Delete { .. } => Privileges::DELETE,
+            let rights = self.rights(actor, layout.table(), tables, at);
+            match row {
+                RowChange::Insert { .. } => rights.permits(Privileges::INSERT, layout.columns()),
+                RowChange::Delete { .. } => rights.permits(Privileges::DELETE, &[]),
                 RowChange::Update { .. } if layout.columns().is_empty() => {
-                    Privileges::SELECT | Privileges::INSERT | Privileges::UPDATE | Privileges::DELETE
+                    let any =
+                        Privileges::SELECT | Privileges::INSERT | Privileges::UPDATE | Privileges::DELETE;
+                    rights.whole.intersects(any) || rights.columns.values().any(|p| p.intersects(any))
                 }
-                RowChange::Update { .. } | RowChange::Edit { .. } => Privileges::UPDATE,
-            };
-            self.rights(actor, layout.table(), tables, at).intersects(need)
+                RowChange::Update { .. } | RowChange::Edit { .. } => {
+                    rights.permits(Privileges::UPDATE, layout.columns())
+                }
+            }
         };
         self.acts(at, None) && tx.changes().iter().all(allowed)
     }
