@@ -15,6 +15,10 @@ use p2pdb_model::ValueRef;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 
+/// The node's own, so that what is measured is what it does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The machine's clock.
 pub struct Wall;
 impl Clock for Wall {
