@@ -269,8 +269,7 @@ pub fn check_backup(backup: &Path) -> anyhow::Result<()> {
         bail!("{} is not a backup: it holds no node.key", backup.display());
     }
     // What a node wrote last is not in its file yet while it runs, or when it was killed.
-    let wal = PathBuf::from(format!("{}-wal", p2pdb_engine::realm::file(backup).display()));
-    if wal.metadata().is_ok_and(|m| m.len() > 0) {
+    if let Some(wal) = p2pdb_store::unmoved(&p2pdb_engine::realm::file(backup)) {
         bail!(
             "{} is not a backup, but the directory of a node that runs or was killed: a part of it is in {}\n  hint: `p2pdb-node backup` writes a backup; a directory that was copied whole is simply run (--data-dir)",
             backup.display(),

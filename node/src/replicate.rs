@@ -67,6 +67,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Takes a witness for a member from here on; false when there are too many.
+    fn trust(&self, node: NodeId) -> bool {
+        let mut all = self.witnesses.write();
+        let room = all.len() < WITNESSES_MAX;
+        if room {
+            all.insert(node, Instant::now());
+        }
+        room
+    }
+
     /// Forgets witnesses whose time is over; true when there were some.
     fn distrusts_again(&self) -> bool {
         let mut all = self.witnesses.write();
@@ -120,6 +130,9 @@ impl Shared {
 
 /// How long one that holds what this node has lost is taken for a member: the log that it gives says whether it is one.
 const WITNESS_TRUST: Duration = Duration::from_secs(600);
+
+/// At most so many at once: who has one lost block can show it under any number of names.
+const WITNESSES_MAX: usize = 64;
 
 /// What a joining node shows.
 #[derive(Clone, Debug)]
@@ -612,17 +625,18 @@ impl Glue {
 
     async fn on_witness(&mut self, peer: NodeId, envelope: Vec<u8>) {
         match self.engine.is_lost_block(envelope) {
-            Ok(true) => {
+            Ok(true) if self.shared.trust(peer) => {
                 warn!(
                     %peer,
                     "a stranger holds blocks of this node that this node has lost: it is taken for a member until its log says what it is"
                 );
-                self.shared.witnesses.write().insert(peer, Instant::now());
                 let answer = AdmissionAnswer::Admitted { genesis: self.engine.realm().0 };
                 self.link.event(Event::AnswerAdmission { peer, answer });
                 let _ = self.net.recheck().await;
             }
-            Ok(false) => debug!(%peer, "a stranger shows nothing that this node has lost"),
+            Ok(_) => {
+                debug!(%peer, "a stranger shows nothing that this node has lost, or there are too many of them")
+            }
             Err(e) => warn!(%peer, "cannot tell whether a stranger holds what this node has lost: {e}"),
         }
     }

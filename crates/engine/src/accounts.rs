@@ -316,7 +316,7 @@ impl Accounts<'_> {
         };
         let from = Delegate::Node(node);
         let change = AccessChange::Undelegate { account: account.id, from, seen };
-        self.write(vec![change], |_| Ok(()), |a| a.need("CREATE USER"))
+        self.write(vec![change], nothing, |a| a.need("CREATE USER"))
     }
 
     fn drop(

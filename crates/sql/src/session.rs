@@ -437,10 +437,7 @@ impl SessionState {
         let charset = if charset.eq_ignore_ascii_case("default") { "utf8mb4" } else { charset };
         let set = variables::charset(charset)?;
         let collation = match collation {
-            Some(name) if set != "binary" => variables::collation_of_charset(name, set)?,
-            Some(name) => {
-                variables::collation_of_charset(name, set).map(|_| variables::default_collation(set))?
-            }
+            Some(name) => variables::of_connection(variables::collation_of_charset(name, set)?),
             None => variables::default_collation(set),
         };
         self.charset_client = set;

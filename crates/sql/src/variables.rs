@@ -382,11 +382,9 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
             s.collation = default_collation(set);
         }
         "collation_connection" => {
-            s.collation = collation(word)?;
-            s.charset_connection = s.collation.charset();
-            if s.collation == Collation::Binary {
-                s.collation = BINARY_CONNECTION;
-            }
+            let found = collation(word)?;
+            s.charset_connection = found.charset();
+            s.collation = of_connection(found);
         }
         "cte_max_recursion_depth" => s.cte_max_recursion_depth = whole,
         "div_precision_increment" => s.div_precision_increment = whole.min(30) as u8,
@@ -467,14 +465,19 @@ pub fn charset(name: &str) -> Result<&'static str, SqlError> {
     found.map(|(_, set)| *set).ok_or_else(|| SqlError::unknown_charset(name))
 }
 
-/// How a connection of the character set `binary` compares its literals: by their bytes, which gives way to a column's collation.
-/// They stay texts.
-const BINARY_CONNECTION: Collation = Collation::Utf8mb4_0900Bin;
+/// How a connection of this collation compares its literals. Those of `binary` stay texts and are compared by their bytes, which
+/// gives way to a column's collation.
+pub(crate) fn of_connection(collation: Collation) -> Collation {
+    match collation {
+        Collation::Binary => Collation::Utf8mb4_0900Bin,
+        other => other,
+    }
+}
 
 /// The collation that a connection with this character set compares with.
 pub fn default_collation(charset: &str) -> Collation {
     match charset {
-        "binary" => BINARY_CONNECTION,
+        "binary" => of_connection(Collation::Binary),
         // Their defaults (general_ci, swedish_ci) ignore case and pad.
         "utf8mb3" | "latin1" | "ascii" => Collation::Utf8mb4GeneralCi,
         _ => Collation::Utf8mb4_0900AiCi,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use p2pdb_merge::{MergedRow, RowWrite, Standing, WriteKind, merge_row};
 use p2pdb_model::change::{RowChange, SchemaChange};
 use p2pdb_model::ids::{ObjectId, ObjectKind};
-use p2pdb_model::{Catalog, CellKind, Change};
+use p2pdb_model::{Catalog, Change};
 
 use crate::apply::{Merger, ident_of};
 use crate::conflicts::{Conflict, Rule, side, whole_row};
@@ -206,10 +206,11 @@ impl Run<'_> {
         saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), self.is_ancestor)
     }
 
-    fn merged(&self, plan: &TablePlan, loaded: &[Loaded]) -> Result<MergedRow> {
+    /// These changes of a row, in write order, as rows.
+    pub(crate) fn merged(&self, plan: &TablePlan, loaded: &[Loaded]) -> Result<MergedRow> {
         let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
         let mut ask = |a: usize, b: usize| self.saw_loaded(&loaded[a], &loaded[b]);
-        let joint = |tag| plan.column(tag).is_some_and(|i| plan.columns[i].kind != CellKind::Register);
+        let joint = |tag| plan.is_joint(tag);
         merge_row::<StoreError>(&writes, &joint, &mut ask)
     }
 

@@ -6,7 +6,7 @@
 //! tests compare them.
 
 use p2pdb_merge::cell::{amount, counted};
-use p2pdb_merge::{Cell, RowWrite, Standing, Unit, merge_row};
+use p2pdb_merge::{Cell, Standing, Unit};
 use p2pdb_model::catalog::{COLUMN_OVERRIDES, COLUMN_VERSION, physical_column};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ColumnTag;
@@ -277,14 +277,8 @@ impl Run<'_> {
         self.db.drop_siblings(plan.no, ident)?;
         self.unbend(plan, ident)?;
         let (loaded, not_counting) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
-        let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
-        let is_ancestor = self.is_ancestor;
-        let mut ask = |a: usize, b: usize| {
-            let (later, earlier): (&Loaded, &Loaded) = (&loaded[a], &loaded[b]);
-            saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
-        };
-        let joint = |tag| plan.column(tag).is_some_and(|i| plan.columns[i].kind != CellKind::Register);
-        let merged = merge_row::<StoreError>(&writes, &joint, &mut ask)?;
+        let merged = self.merged(plan, &loaded)?;
+        let joint = |tag| plan.is_joint(tag);
         self.adrift += merged.adrift.len() as u64;
         let inserts = |l: &&Loaded| matches!(l.write.kind, p2pdb_merge::WriteKind::Insert { .. });
         let deleted = loaded.iter().any(|l| l.write.kind == p2pdb_merge::WriteKind::Delete);

@@ -113,8 +113,7 @@ pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
         writer.commit()?;
         // Closing the only connection moves the write-ahead log into the file.
         drop(writer);
-        let wal = beside(&part, "-wal");
-        if wal.metadata().is_ok_and(|m| m.len() > 0) {
+        if let Some(wal) = unmoved(&part) {
             return Err(StoreError::Corrupt(format!("{} was not emptied", wal.display())));
         }
         if to.path.exists() {
@@ -125,6 +124,11 @@ pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
     })();
     let cleaned = clean();
     restored.and(cleaned)
+}
+
+/// The write-ahead log beside a store, if a part of the store is in it: while it is open, and after a hard stop.
+pub fn unmoved(store: &Path) -> Option<PathBuf> {
+    Some(beside(store, "-wal")).filter(|wal| wal.metadata().is_ok_and(|m| m.len() > 0))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -440,10 +440,10 @@ fn how(plan: &TablePlan, local: &Local<'_>, owner: Option<AccountId>) -> (bool, 
 fn owner_in(plan: &TablePlan, values: &[Value]) -> Result<Option<AccountId>> {
     match plan.owner.map(|i| &values[i]) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::Text(id)) if id.len() == 32 && AccountId::from_hex(id).is_some() => {
-            Ok(AccountId::from_hex(id))
+        Some(value) => {
+            let named = if let Value::Text(id) = value { AccountId::from_hex(id) } else { None };
+            named.map(Some).ok_or_else(|| StoreError::Owner(plan.sql.name.clone()))
         }
-        Some(_) => Err(StoreError::Owner(plan.sql.name.clone())),
     }
 }
 

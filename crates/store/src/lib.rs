@@ -85,7 +85,7 @@ mod verify_tests;
 mod visible_testing;
 
 pub use apply::{Applied, Merger};
-pub use backup::{Ids, backup, restore};
+pub use backup::{Ids, backup, restore, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, Rule, Side, Version};

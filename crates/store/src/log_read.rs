@@ -400,8 +400,8 @@ impl Connection {
 
     /// Walks all transactions after this one that are not accepted, in the order of application.
     pub fn scan_void(&self, after: TxNo, mut each: impl FnMut(TxNo, Verdict) -> Result<Flow>) -> Result<()> {
-        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 AND verdict <> 256 AND no > ?1 ORDER BY no";
-        self.query(sql, [ValueRef::Int(after.0 as i64)], |r| {
+        let sql = "SELECT no, verdict FROM tx WHERE verdict <> 0 AND verdict <> ?2 AND no > ?1 ORDER BY no";
+        self.query(sql, [after.0 as i64, i64::from(ADDS)].map(ValueRef::Int), |r| {
             each(TxNo(unsigned(r.int(0)?)?), verdict(r.int(1)?)?)
         })
         .map(drop)

@@ -525,6 +525,11 @@ impl TablePlan {
         self.columns.iter().position(|c| c.tag == tag)
     }
 
+    /// The column is no plain register: all its writes are merged together.
+    pub(crate) fn is_joint(&self, tag: ColumnTag) -> bool {
+        self.column(tag).is_some_and(|i| self.columns[i].kind != CellKind::Register)
+    }
+
     /// There is such a column, and statements give its values.
     pub(crate) fn stores(&self, tag: ColumnTag) -> bool {
         self.columns.iter().any(|c| c.tag == tag && c.stored)

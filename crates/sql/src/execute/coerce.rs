@@ -31,14 +31,16 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
 /// LIMIT and OFFSET: an integer that is not negative. What SQLite cannot count to is as good as no limit.
 fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, SqlError> {
     let integer = matches!(from.class(), Class::Int | Class::UInt);
+    // Some drivers send numbers as texts.
+    if let Value::Text(t) = &value
+        && let (false, Ok(n)) = (literal, t.trim().parse::<u64>())
+    {
+        return Ok(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)));
+    }
     match &value {
         Value::Int(0..) if integer => Ok(value),
         Value::Blob(_) if from.class() == Class::UInt && value.as_u64().is_some() => Ok(Value::Int(i64::MAX)),
         Value::Null if !literal => Ok(Value::Int(0)),
-        // Some drivers send numbers as texts.
-        Value::Text(t) if !literal && t.trim().parse::<u64>().is_ok() => {
-            Ok(Value::Int(t.trim().parse().unwrap_or(i64::MAX)))
-        }
         _ if literal => {
             let text = convert::to_text(ValueRef::from(&value), from.code())?.unwrap_or_default();
             Err(SqlError::syntax(&text, 1))

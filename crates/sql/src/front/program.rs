@@ -63,8 +63,11 @@ pub fn split_statements(text: &str, mode: SqlMode) -> Vec<&str> {
         if t.kind == Raw::Semicolon {
             if any {
                 out.push(text[from..t.start].trim());
-            } else if begins_empty(&text[t.start..], mode).is_some() {
-                out.push(text[t.start..].trim());
+            } else {
+                // It is wrong, or there is nothing but `;` to the end: that is found out once.
+                if begins_empty(&text[t.start..], mode).is_some() {
+                    out.push(text[t.start..].trim());
+                }
                 return out;
             }
             from = t.end;
@@ -172,6 +175,11 @@ mod tests {
         assert_eq!(split_statements("a; /* b */ ; c; d", SqlMode::DEFAULT), ["a", "; c; d"]);
         assert_eq!(split_statements("; a; b", SqlMode::DEFAULT), ["; a; b"]);
         assert_eq!(split_statements(" ; ;", SqlMode::DEFAULT), [""; 0]);
+    }
+
+    #[test]
+    fn a_text_of_semicolons_is_read_once() {
+        assert_eq!(split_statements(&";".repeat(1_000_000), SqlMode::DEFAULT), [""; 0]);
     }
 
     #[test]
