@@ -1,4 +1,4 @@
-//! AUTO_INCREMENT values for nodes that lost count of theirs (see the engine's room of this name).
+//! AUTO_INCREMENT values for nodes that have none, or lost count of theirs (see the engine's room of this name).
 //!
 //! Looked at every few moments. Which of those that can deal does it needs no vote: each waits longer than the one before
 //! it in the order of node ids. Two deals to one node are no harm, they cost values.
@@ -28,7 +28,7 @@ pub(crate) struct Recount {
 }
 
 impl Recount {
-    /// Tells others that this node lost count, or deals values to those that did. Both wait for a commit, so they are not
+    /// Tells others that this node lost count, or deals values to those that did, or have none. Both wait for a commit, so they are not
     /// waited for here.
     pub(crate) fn look(&self, engine: &Engine) {
         if engine.role().is_none_or(|r| !r.writes())
@@ -62,9 +62,9 @@ fn tell(engine: &Engine) -> Result<(), EngineError> {
 }
 
 fn deal(engine: &Engine, noticed: &mut HashMap<NodeId, Instant>) -> Result<(), EngineError> {
-    let lost = engine.lost_count()?;
-    noticed.retain(|node, _| lost.contains(node));
-    for node in lost {
+    let without = engine.without_ids()?;
+    noticed.retain(|node, _| without.contains(node));
+    for node in without {
         let since = *noticed.entry(node).or_insert_with(Instant::now);
         let own = engine.node();
         let before = |m: &MemberInfo| !m.removed && m.role.writes() && m.node < own && m.node != node;
@@ -73,7 +73,7 @@ fn deal(engine: &Engine, noticed: &mut HashMap<NodeId, Instant>) -> Result<(), E
             continue;
         }
         engine.deal_ids(node)?;
-        info!(%node, "dealt AUTO_INCREMENT values to a member that lost count of its own");
+        info!(%node, "dealt AUTO_INCREMENT values to a member that has none, or lost count of its own");
     }
     Ok(())
 }

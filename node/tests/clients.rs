@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Node, run_ok, text};
+use common::{Node, run_ok, text, wait_equal};
 use mysql_async::prelude::Queryable;
 use p2pdb_node::client_file::ClientFile;
 
@@ -172,14 +172,32 @@ fn pymysql_works() {
     run_client(Command::new(python).arg(script("pymysql_client.py")), &node.client_file());
 }
 
-#[test]
-fn node_mysql2_works() {
-    let (_dir, node) = node();
+fn node_program(name: &str) -> Command {
     let mut program = Command::new("node");
     if let Some(path) = std::env::var_os("P2PDB_TEST_NODE_PATH") {
         program.env("NODE_PATH", path);
     }
-    run_client(program.arg(script("mysql2_client.js")), &node.client_file());
+    program.arg(script(name));
+    program
+}
+
+#[test]
+fn node_mysql2_works() {
+    let (_dir, node) = node();
+    run_client(&mut node_program("mysql2_client.js"), &node.client_file());
+}
+
+#[test]
+fn a_client_reads_on_another_node_what_it_has_just_written() {
+    let (dir, a) = node();
+    a.query("CREATE DATABASE shop").expect("a database");
+    a.query("CREATE TABLE shop.till (id INT PRIMARY KEY, v INT)").expect("a table");
+    let b = Node::join(&dir.path().join("b"), &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &b]);
+    let here = a.client_file();
+    let mut program = node_program("mysql2_two_nodes.js");
+    program.args([&here.host, &here.port.to_string(), &here.user, &here.password]);
+    run_client(&mut program, &b.client_file());
 }
 
 #[test]

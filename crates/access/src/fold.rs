@@ -1,6 +1,7 @@
 //! The list of access transactions and the state computed from it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use p2pdb_dag::{BlockNo, BranchNo, Past, Place, Placed, Unseen};
 use p2pdb_model::change::{AccessChange, Delegate, Layout, Position, SeenTip, WriteOrder};
@@ -9,6 +10,7 @@ use p2pdb_model::{AccountId, Change, Privileges, RealmId, Stamp, WeakInserts};
 
 use crate::grants::overwriting;
 use crate::homes::{self, Homes};
+use crate::ids::Shares;
 use crate::index::{Indexes, Ref, listed, named};
 use crate::judge::{At, OWN};
 use crate::keys;
@@ -216,6 +218,8 @@ pub struct Access {
     /// The ranks of the revocations held, ascending: pass n heeds those of the first n that are not known.
     pub(crate) ranks: Vec<Rank>,
     pub(crate) homes: Homes,
+    /// As the verdicts are now; read when it is asked for.
+    pub(crate) shares: OnceLock<Shares>,
     /// The rules number that the realm began with.
     pub(crate) first_rules: u32,
 }
@@ -231,6 +235,7 @@ impl Access {
             by: Indexes::default(),
             ranks: Vec::new(),
             homes: Homes::default(),
+            shares: OnceLock::new(),
             first_rules: 1,
         }
     }
@@ -297,6 +302,7 @@ impl Access {
         let tx = self.read(site, transaction, account, changes, resolve)?;
         let passes = self.last_pass();
         let id = self.add(tx);
+        self.shares.take();
         Ok(self.settle(id, passes == self.last_pass()))
     }
 

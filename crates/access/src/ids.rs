@@ -1,4 +1,4 @@
-//! AUTO_INCREMENT values: who draws from which residue class, and who may deal what.
+//! AUTO_INCREMENT values: who draws from which class, and who has which to deal (`docs/merge.md`, section 10).
 //!
 //! The genesis author owns every value. A dealer deals only from its own. The first time it deals it splits its
 //! class `(offset, stride)` into [`SPLIT`] parts of stride `SPLIT * stride`: one it keeps and draws from, one it
@@ -8,12 +8,19 @@
 //! In the log a deal with `dealer_ids` is a split (`dealer_ids` is the part kept, `ids` the part dealt, all other
 //! parts go to the pool), and one without takes a part out of the pool. A member that is dealt a class anew (after
 //! a restore) draws from that one; its old class and pool are given up, because a backup may have forgotten what
-//! it dealt. A deal in a void transaction did not happen; a part that was taken out of the pool of a split which has
-//! become void splits in its place, so that nobody's admission hangs on that of another.
+//! it dealt.
+//!
+//! [`Shares`] goes through the deals held in write order. Deals decide no verdict. One of what is not its dealer's gives
+//! nothing. Any other takes the values from its dealer for good, whatever becomes of its transaction; they are its receiver's
+//! while the transaction counts. So values that somebody may have drawn from come back to nobody.
 
-use p2pdb_model::change::IdClass;
+use std::collections::HashMap;
 
-use crate::reason::Reason;
+use p2pdb_model::change::{AccessChange, IdClass};
+use p2pdb_model::ids::NodeId;
+
+use crate::fold::Access;
+use crate::index::Ref;
 
 /// Into how many parts [`IdState::deal`] splits a class.
 pub const SPLIT: u64 = 8;
@@ -53,21 +60,15 @@ impl IdState {
         Some(Deal { ids: part(1), dealer_ids: Some(part(0)) })
     }
 
-    /// The dealer's state after this deal; refused when the values are not its own.
-    pub fn after(&self, deal: Deal) -> Result<IdState, Reason> {
+    /// The dealer's state after this deal; `None` when the values are not its own.
+    pub fn after(&self, deal: Deal) -> Option<IdState> {
         let Deal { ids, dealer_ids } = deal;
         let Some(kept) = dealer_ids else {
             let mut pool = self.pool.clone();
-            if let Some(i) = pool.iter().position(|p| *p == ids) {
-                pool.remove(i);
-                return Ok(IdState { own: self.own, pool });
-            }
-            // The split that it came from is void by now: so this one splits, and keeps what that one did.
-            let own = self.own.ok_or(Reason::IdsNotTheDealers)?;
-            let kept = IdClass { offset: own.offset, stride: ids.stride };
-            return self.after(Deal { ids, dealer_ids: Some(kept) });
+            pool.remove(pool.iter().position(|p| *p == ids)?);
+            return Some(IdState { own: self.own, pool });
         };
-        let own = self.own.ok_or(Reason::IdsNotTheDealers)?;
+        let own = self.own?;
         let parts = kept.stride / own.stride;
         let is_part = |c: &IdClass| {
             c.stride == kept.stride && c.offset < c.stride && c.offset % own.stride == own.offset
@@ -79,18 +80,69 @@ impl IdState {
             || !is_part(&ids)
             || kept == ids
         {
-            return Err(Reason::IdsNotTheDealers);
+            return None;
         }
         let rest = (0..parts).map(|i| IdClass { offset: own.offset + i * own.stride, stride: kept.stride });
         let mut pool = self.pool.clone();
         pool.extend(rest.filter(|c| *c != kept && *c != ids));
         pool.sort_unstable_by_key(|c| (c.stride, c.offset));
-        Ok(IdState { own: Some(kept), pool })
+        Some(IdState { own: Some(kept), pool })
     }
 
     /// The receiver's state after a class was dealt to it.
     pub fn received(ids: IdClass) -> IdState {
         IdState { own: Some(ids), pool: Vec::new() }
+    }
+}
+
+/// What all nodes own, as the deals held say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares {
+    of: HashMap<NodeId, IdState>,
+    /// By receiver, the deals whose values were their dealer's; and whether their transactions count.
+    dealt: HashMap<NodeId, Vec<(Ref, bool)>>,
+}
+
+impl Shares {
+    pub fn of(&self, node: NodeId) -> IdState {
+        self.of.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// The deals to this node, beside those that had nothing to give.
+    pub fn dealt_to(&self, node: NodeId) -> &[(Ref, bool)] {
+        self.dealt.get(&node).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl Access {
+    /// Goes through all deals.
+    pub(crate) fn read_shares(&self) -> Shares {
+        let mut deals = self.by.deals.clone();
+        deals.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
+        let mut shares = Shares::default();
+        for r in deals {
+            let (tx, item) = self.item(r);
+            let counts = tx.verdict().is_accepted();
+            let (to, ids, dealer_ids) = match &item.change {
+                AccessChange::Genesis { .. } if counts => {
+                    shares.of.insert(tx.site.author, IdState::received(IdClass::ALL));
+                    continue;
+                }
+                AccessChange::Admit { node, role, ids: Some(ids), dealer_ids, .. } if role.writes() => {
+                    (*node, *ids, *dealer_ids)
+                }
+                AccessChange::DealIds { node, ids, dealer_ids } => (*node, *ids, *dealer_ids),
+                _ => continue,
+            };
+            let Some(dealer) = shares.of.get_mut(&tx.site.author) else { continue };
+            let Some(after) = dealer.after(Deal { ids, dealer_ids }) else { continue };
+            *dealer = after;
+            shares.dealt.entry(to).or_default().push((r, counts));
+            if counts {
+                shares.of.insert(to, IdState::received(ids));
+            }
+        }
+        shares
     }
 }
 
@@ -127,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_dealers_is_refused() {
+    fn what_is_not_the_dealers_cannot_be_dealt() {
         let c = |offset, stride| IdClass { offset, stride };
         let state = IdState::received(c(1, 8));
         let cases = [
@@ -142,13 +194,9 @@ mod tests {
         ];
         for (ids, dealer_ids) in cases {
             let deal = Deal { ids, dealer_ids };
-            assert_eq!(state.after(deal), Err(Reason::IdsNotTheDealers), "{deal:?}");
+            assert_eq!(state.after(deal), None, "{deal:?}");
         }
-        assert!(state.after(Deal { ids: c(9, 16), dealer_ids: Some(c(1, 16)) }).is_ok());
-        let whole = (0..8).map(|i| c(1 + 8 * i, 64)).collect::<Vec<_>>();
-        let after = state.after(Deal { ids: whole[2], dealer_ids: None }).unwrap();
-        let rest = whole.iter().skip(1).filter(|p| **p != whole[2]).copied().collect();
-        assert_eq!(after, IdState { own: Some(whole[0]), pool: rest }, "the split before it is void");
+        assert!(state.after(Deal { ids: c(9, 16), dealer_ids: Some(c(1, 16)) }).is_some());
         assert_eq!(IdState::default().deal(), None);
         assert_eq!(IdState::received(c(0, 1 << 31)).deal(), None, "the stride is bounded");
     }

@@ -46,8 +46,8 @@ pub(crate) struct Indexes {
     /// What gave the account something, for its rank.
     pub gifts: Index<AccountId>,
     pub default_roles: Index<AccountId>,
-    /// Deals by dealer and by receiver.
-    pub deals: Index<NodeId>,
+    /// What deals AUTO_INCREMENT values, the genesis and admissions among it.
+    pub deals: Vec<Ref>,
     pub rules: Vec<Ref>,
 }
 
@@ -66,7 +66,7 @@ impl Indexes {
         match &item.change {
             AccessChange::Genesis { .. } => {
                 f(of(&mut self.admissions, author));
-                f(of(&mut self.deals, author));
+                f(&mut self.deals);
             }
             AccessChange::Ticket { key, .. } => f(of(&mut self.tickets, *key)),
             AccessChange::Admit { node, ticket, ids, .. } => {
@@ -75,7 +75,7 @@ impl Indexes {
                     f(of(&mut self.uses, *key));
                 }
                 if ids.is_some() {
-                    self.deal(author, *node, f);
+                    f(&mut self.deals);
                 }
             }
             AccessChange::Remove { node, .. } => f(of(&mut self.removals, *node)),
@@ -108,14 +108,7 @@ impl Indexes {
             AccessChange::RevokeRole { role, from, .. } => f(of(&mut self.role_revokes, (*role, *from))),
             AccessChange::DefaultRoles { account, .. } => f(of(&mut self.default_roles, *account)),
             AccessChange::Rules { .. } => f(&mut self.rules),
-            AccessChange::DealIds { node, .. } => self.deal(author, *node, f),
-        }
-    }
-
-    fn deal(&mut self, dealer: NodeId, receiver: NodeId, mut f: impl FnMut(&mut Vec<Ref>)) {
-        f(self.deals.entry(dealer).or_default());
-        if receiver != dealer {
-            f(self.deals.entry(receiver).or_default());
+            AccessChange::DealIds { .. } => f(&mut self.deals),
         }
     }
 
@@ -136,9 +129,7 @@ impl Indexes {
 /// The node and the accounts that a change names.
 pub(crate) fn named(change: &AccessChange) -> (Option<NodeId>, [Option<AccountId>; 2]) {
     match change {
-        AccessChange::Admit { node, .. }
-        | AccessChange::Remove { node, .. }
-        | AccessChange::DealIds { node, .. } => (Some(*node), [None, None]),
+        AccessChange::Admit { node, .. } | AccessChange::Remove { node, .. } => (Some(*node), [None, None]),
         AccessChange::Account { id: account, .. }
         | AccessChange::NewRole { id: account, .. }
         | AccessChange::DropAccount { account, .. }
@@ -152,8 +143,9 @@ pub(crate) fn named(change: &AccessChange) -> (Option<NodeId>, [Option<AccountId
         | AccessChange::DefaultRoles { account, .. } => (None, [Some(*account), None]),
         AccessChange::GrantRole { role, to, .. } => (None, [Some(*role), Some(*to)]),
         AccessChange::RevokeRole { role, from, .. } => (None, [Some(*role), Some(*from)]),
-        AccessChange::Genesis { .. } | AccessChange::Ticket { .. } | AccessChange::Rules { .. } => {
-            (None, [None, None])
-        }
+        AccessChange::Genesis { .. }
+        | AccessChange::Ticket { .. }
+        | AccessChange::Rules { .. }
+        | AccessChange::DealIds { .. } => (None, [None, None]),
     }
 }

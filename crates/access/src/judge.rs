@@ -8,7 +8,6 @@ use p2pdb_model::ids::{NodeId, PublicKey};
 use p2pdb_model::{AccountId, Privileges};
 
 use crate::fold::{Access, Item, Site, Tx, is_revocation};
-use crate::ids::{Deal, IdState};
 use crate::index::{Ref, listed};
 use crate::reason::Reason;
 
@@ -295,19 +294,12 @@ impl Access {
         match &item.change {
             AccessChange::Genesis { .. } => Err(Reason::NotGenesis),
             AccessChange::Ticket { .. } => owner(),
-            AccessChange::Admit { node, role, ticket, ids, dealer_ids, .. } => {
-                match ticket {
-                    None => owner()?,
-                    Some((key, _)) => self.ticket_admits(key, *node, *role, item, at)?,
-                }
-                match ids {
-                    Some(ids) => {
-                        require(role.writes(), Reason::DealtToStranger)?;
-                        self.may_deal(tx.site.author, Deal { ids: *ids, dealer_ids: *dealer_ids }, at)
-                    }
-                    None => require(dealer_ids.is_none(), Reason::IdsNotTheDealers),
-                }
-            }
+            AccessChange::Admit { node, role, ticket, .. } => match ticket {
+                None => owner(),
+                Some((key, _)) => self.ticket_admits(key, *node, *role, item, at),
+            },
+            // Of what is not its own a dealer gives nothing (see `ids`).
+            AccessChange::DealIds { .. } => Ok(()),
             AccessChange::Remove { node, .. } if *node == tx.site.author => Ok(()),
             AccessChange::Remove { .. } => owner(),
             AccessChange::Account { id, name, host, key, owner } => {
@@ -363,21 +355,12 @@ impl Access {
                 owner()?;
                 require(*rules == self.rules_at(at).saturating_add(1), Reason::RulesNotNext)
             }
-            AccessChange::DealIds { node, ids, dealer_ids } => {
-                let writes = self.membership(*node, at).is_ok_and(|m| m.role.writes());
-                require(writes, Reason::DealtToStranger)?;
-                self.may_deal(tx.site.author, Deal { ids: *ids, dealer_ids: *dealer_ids }, at)
-            }
         }
     }
 
     /// To whom something can be granted.
     fn grantee(&self, to: AccountId, at: &At<'_>) -> Result<(), Reason> {
         if to == AccountId::ROW_OWNER { Ok(()) } else { self.existing(to, at).map(|_| ()) }
-    }
-
-    fn may_deal(&self, dealer: NodeId, deal: Deal, at: &At<'_>) -> Result<(), Reason> {
-        self.id_state_at(dealer, at).after(deal).map(|_| ())
     }
 
     fn ticket_admits(
@@ -468,36 +451,6 @@ impl Access {
     /// True when somebody ever asked for other rules than the realm began with.
     pub fn has_switches(&self) -> bool {
         !self.by.rules.is_empty()
-    }
-
-    /// The AUTO_INCREMENT values that a node owns at this place.
-    pub(crate) fn id_state_at(&self, node: NodeId, at: &At<'_>) -> IdState {
-        let mut deals = listed(&self.by.deals, &node).to_vec();
-        deals.retain(|r| self.holds(*r, at));
-        deals.sort_unstable_by_key(|r| (self.txs[r.tx].order, r.item));
-        let mut state = IdState::default();
-        for r in deals {
-            let (tx, item) = self.item(r);
-            let (receiver, ids, dealer_ids) = match &item.change {
-                AccessChange::Genesis { .. } => {
-                    state = IdState::received(p2pdb_model::change::IdClass::ALL);
-                    continue;
-                }
-                AccessChange::Admit { node, ids: Some(ids), dealer_ids, .. } => (*node, *ids, *dealer_ids),
-                AccessChange::DealIds { node, ids, dealer_ids } => (*node, *ids, *dealer_ids),
-                _ => continue,
-            };
-            // Two branches of a forked chain may deal the same part; the first in write order has it.
-            if tx.site.author == node
-                && let Ok(after) = state.after(Deal { ids, dealer_ids })
-            {
-                state = after;
-            }
-            if receiver == node {
-                state = IdState::received(ids);
-            }
-        }
-        state
     }
 }
 

@@ -119,12 +119,8 @@ reasons! {
     BadAccountId = 25, "the account's id is not its own";
     /// The account's key did not sign this delegation.
     BadDelegation = 26, "the delegation is not signed by the account";
-    /// AUTO_INCREMENT values that are not the dealer's.
-    IdsNotTheDealers = 27, "the AUTO_INCREMENT values are not the dealer's to give";
     /// The rules number is not the one after the present one.
     RulesNotNext = 28, "the rules number is not the next one";
-    /// Ids are dealt to members that write.
-    DealtToStranger = 29, "AUTO_INCREMENT values dealt to a node that does not write";
     /// Roles have no keys and do not act.
     RoleActs = 30, "a role cannot act or have keys";
     /// Access changes with others in one transaction.

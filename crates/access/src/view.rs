@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use p2pdb_dag::{Past, Place};
+use p2pdb_dag::Place;
 use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
 use p2pdb_model::ids::{NodeId, ObjectId, PublicKey};
 use p2pdb_model::{AccountId, Privileges, Stamp};
 
 use crate::fold::{Access, Site};
-use crate::ids::{Deal, IdState};
+use crate::ids::{Deal, IdState, Shares};
 use crate::index::{Ref, listed};
 use crate::judge::At;
 use crate::needs::{Columns, Need};
@@ -139,7 +139,7 @@ impl Access {
                     role: self.membership(node, at).ok().map(|m| m.role),
                     name,
                     since: self.txs[first.tx].order.stamp,
-                    ids: self.id_state_at(node, at),
+                    ids: self.ids(node),
                 });
             }
             members.sort_by_key(|m| (m.since, m.node));
@@ -149,34 +149,42 @@ impl Access {
 
     /// The AUTO_INCREMENT values of a node.
     pub fn ids(&self, node: NodeId) -> IdState {
-        self.with_now(Stamp(0), |at| self.id_state_at(node, at))
+        self.shares().of(node)
+    }
+
+    /// Members that write and have no AUTO_INCREMENT values, in the order of their ids.
+    pub fn without_ids(&self) -> Vec<NodeId> {
+        let none = |n: &NodeId| self.ids(*n).own.is_none() && self.role(*n).is_some_and(Role::writes);
+        let mut nodes: Vec<NodeId> = self.by.admissions.keys().copied().filter(none).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// Others have dealt values to this node behind the block at this place.
     pub fn is_dealt_since(&self, node: NodeId, place: Place) -> bool {
-        self.deals_to(node, |dealer, past| dealer != node && past.contains(place)) > 0
+        self.shares().dealt_to(node).iter().any(|(deal, counts)| {
+            let site = &self.txs[deal.tx].site;
+            *counts && site.author != node && site.past.contains(place)
+        })
     }
 
     /// How often one node has dealt values to another, beside admitting it.
     pub fn deals_between(&self, dealer: NodeId, to: NodeId) -> usize {
-        self.deals_to(to, |d, _| d == dealer)
-    }
-
-    fn deals_to(&self, to: NodeId, which: impl Fn(NodeId, &Past) -> bool) -> usize {
-        self.with_now(Stamp(0), |at| {
-            let standing = listed(&self.by.deals, &to).iter().filter(|r| self.holds(**r, at));
-            let counts = |r: &&Ref| {
-                let (tx, item) = self.item(**r);
-                matches!(&item.change, AccessChange::DealIds { node, .. } if *node == to)
-                    && which(tx.site.author, &tx.site.past)
-            };
-            standing.filter(counts).count()
-        })
+        let deals = self.shares().dealt_to(to).iter().map(|(deal, _)| self.item(*deal));
+        deals
+            .filter(|(tx, item)| {
+                tx.site.author == dealer && matches!(item.change, AccessChange::DealIds { .. })
+            })
+            .count()
     }
 
     /// What this dealer would deal next; `None` when it owns nothing to deal.
     pub fn deal(&self, dealer: NodeId) -> Option<Deal> {
         self.ids(dealer).deal()
+    }
+
+    fn shares(&self) -> &Shares {
+        self.shares.get_or_init(|| self.read_shares())
     }
 
     /// Every account and role that is there, in the order of creation.

@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use common::*;
 use p2pdb_access::*;
 use p2pdb_model::change::*;
-use p2pdb_model::{AccountId, ObjectId, Privileges};
+use p2pdb_model::{AccountId, Change, ObjectId, Privileges};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
-const NODES: usize = 4;
+const NODES: usize = 5;
+/// Those that may write at first.
+const WRITERS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -32,6 +34,7 @@ enum Act {
     Drop { account: usize },
     Key { account: usize },
     DropKey { account: usize, keep: bool },
+    Deal { to: usize },
 }
 
 /// Accounts 0 to 2, a role, whoever owns the row.
@@ -68,7 +71,7 @@ impl Arbitrary for Step {
     fn arbitrary(g: &mut Gen) -> Self {
         let mut n = |max: usize| usize::arbitrary(g) % max;
         let to = |n: &mut dyn FnMut(usize) -> usize| if n(2) == 0 { Ok(n(NODES)) } else { Err(n(2)) };
-        let act = match n(36) {
+        let act = match n(39) {
             0..=6 => Act::Row,
             16..=20 => Act::Rows(n(5)),
             21 => Act::Create { other: n(2) == 0 },
@@ -79,6 +82,7 @@ impl Arbitrary for Step {
             31 => Act::RevokeRole { from: 1 + n(2), keep: n(2) == 0 },
             32 => Act::Drop { account: 1 + n(3) },
             33 => Act::Key { account: n(2) },
+            36..=38 => Act::Deal { to: n(NODES) },
             34..=35 => Act::DropKey { account: n(2), keep: n(2) == 0 },
             7..=9 => Act::Admit { who: n(NODES), role: n(4) as u8, ticket: [None, Some(0), Some(1)][n(3)] },
             10 => Act::Ticket { ticket: n(2), role: 2 + n(2) as u8 },
@@ -88,7 +92,7 @@ impl Arbitrary for Step {
             _ => Act::Undelegate { account: n(2), from: to(&mut n) },
         };
         // The genesis author and root act most, so that not everything is void.
-        let author = [0, 0, 1, 1, 2, 3][n(6)];
+        let author = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4][n(13)];
         let learn = (n(3) > 0).then(|| n(NODES));
         Step(author, learn, [0, 0, 0, 1, 1, 2][n(6)], act)
     }
@@ -101,9 +105,26 @@ fn delegate(to: &Result<usize, usize>) -> Delegate {
     }
 }
 
+/// What is dealt in a world: what its dealers have to deal then, or what nobody has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deals {
+    Own,
+    Nobodys,
+}
+
+/// What a world came to, and from which class each writer could draw whenever it wrote: (writer, block, class).
+struct Told {
+    world: World,
+    drawn: Vec<(usize, usize, IdClass)>,
+}
+
 fn world(steps: &[Step]) -> World {
+    told(steps, Deals::Own).world
+}
+
+fn told(steps: &[Step], deals: Deals) -> Told {
     let mut w = World::new();
-    // A start that lets things happen: two members more, one of them an owner, and a ticket each.
+    // A start that lets things happen: members of each kind, and a ticket each.
     let start = [
         w.admit(1, Role::Owner, None),
         w.delegate(0, Delegate::Node(node(1)), None),
@@ -117,23 +138,58 @@ fn world(steps: &[Step]) -> World {
         grant(account(1), object(1), rights(3, true)),
         new_role("nurse"),
         w.admit(3, Role::Writer, Some(0)),
+        w.admit(4, Role::Reader, None),
+        w.delegate(0, Delegate::Node(node(4)), None),
     ];
     w.write(0, &[], 0, access(&start));
+    let nobodys = Deal { ids: IdClass { offset: 2, stride: 3 }, dealer_ids: None };
     w.write(0, &[], 0, create_database("shop"));
     w.write(0, &[], 0, create_table("shop", "till"));
-    let mut views: Vec<BTreeSet<usize>> = vec![[0, 1, 2, 3].into(); NODES];
+    for to in 1..WRITERS {
+        let deal = match deals {
+            Deals::Own => Observer::run(&w, 0).access.deal(node(0)).unwrap_or(nobodys),
+            Deals::Nobodys => nobodys,
+        };
+        let Deal { ids, dealer_ids } = deal;
+        w.write(0, &[], 0, access(&[AccessChange::DealIds { node: node(to), ids, dealer_ids }]));
+    }
+    let mut views: Vec<BTreeSet<usize>> = vec![(0..w.blocks.len()).collect(); NODES];
+    let mut eyes: Vec<Observer> = (0..NODES).map(|_| Observer::new(&w)).collect();
+    let mut drawn = Vec::new();
     for Step(author, learn, by, act) in steps {
         if let Some(from) = learn {
             let other = views[*from].clone();
             views[*author].extend(other);
         }
         let view = views[*author].clone();
+        let eye = &mut eyes[*author];
+        for i in &view {
+            if !eye.sites.contains_key(i) {
+                eye.apply(&w, *i);
+            }
+        }
+        let block = w.blocks.len();
+        drawn.extend(eye.access.ids(node(*author)).own.map(|class| (*author, block, class)));
+        let deal = match deals {
+            Deals::Own => eye.access.deal(node(*author)).unwrap_or(nobodys),
+            Deals::Nobodys => nobodys,
+        };
         let member_role = |n: u8| Role::from_u8(n).unwrap();
         // Up to what was written by node 1, the rest of what was seen falls.
         let keep = |keep: bool| keep.then(|| w.seen(1, &view));
         let changes = match act {
             Act::Row => row(),
-            Act::Admit { who, role: r, ticket } => access(&[w.admit(*who, member_role(*r), *ticket)]),
+            Act::Admit { who, role: r, ticket } => {
+                let mut admit = w.admit(*who, member_role(*r), *ticket);
+                if let AccessChange::Admit { ids, dealer_ids, .. } = &mut admit {
+                    (*ids, *dealer_ids) = (Some(deal.ids), deal.dealer_ids);
+                }
+                access(&[admit])
+            }
+            Act::Deal { to } => {
+                let Deal { ids, dealer_ids } = deal;
+                access(&[AccessChange::DealIds { node: node(*to), ids, dealer_ids }])
+            }
             Act::Ticket { ticket: t, role: r } => access(&[AccessChange::Ticket {
                 key: ticket(*t),
                 role: member_role(*r),
@@ -186,7 +242,12 @@ fn world(steps: &[Step]) -> World {
         let i = w.write_on(*author, view, *by, changes);
         views[*author].insert(i);
     }
-    w
+    Told { world: w, drawn }
+}
+
+fn overlap(a: IdClass, b: IdClass) -> bool {
+    let least = a.stride.min(b.stride);
+    a.offset % least == b.offset % least
 }
 
 #[test]
@@ -199,15 +260,54 @@ fn any_order_of_arrival_gives_the_same_members_and_verdicts() {
 }
 
 #[test]
+fn what_is_dealt_decides_no_verdict() {
+    fn law(steps: Vec<Step>) -> bool {
+        let (own, nobodys) = (told(&steps, Deals::Own).world, told(&steps, Deals::Nobodys).world);
+        let none = Observer::run(&nobodys, 1);
+        assert_eq!(Observer::run(&own, 1).verdicts, none.verdicts);
+        assert_eq!(none.access.ids(node(0)), IdState::received(IdClass::ALL));
+        (1..NODES).all(|n| none.access.ids(node(n)) == IdState::default())
+    }
+    QuickCheck::new().rng(Gen::new(40)).tests(300).quickcheck(law as fn(Vec<Step>) -> bool);
+}
+
+#[test]
+fn two_nodes_that_do_not_see_each_other_never_draw_from_one_class() {
+    fn law(steps: Vec<Step>) -> bool {
+        let Told { world, drawn } = told(&steps, Deals::Own);
+        // Who saw what another has drawn from a class, before a part of it was dealt, draws beyond that.
+        let saw = |i: usize, j: usize| world.pasts[i].contains(&j) || world.pasts[j].contains(&i);
+        for (n, (a, i, of_a)) in drawn.iter().enumerate() {
+            for (b, j, of_b) in drawn[..n].iter().filter(|(b, ..)| a != b) {
+                let apart = saw(*i, *j) || !overlap(*of_a, *of_b);
+                assert!(apart, "node {a} drew from {of_a:?} in block {i}, node {b} from {of_b:?} in {j}");
+            }
+        }
+        let end = Observer::run(&world, 1);
+        let owns = |n: usize| {
+            let IdState { own, pool } = end.access.ids(node(n));
+            own.into_iter().chain(pool)
+        };
+        let all: Vec<IdClass> = (0..NODES).flat_map(owns).collect();
+        all.iter().enumerate().all(|(i, a)| all[..i].iter().all(|b| !overlap(*a, *b)))
+    }
+    QuickCheck::new().rng(Gen::new(60)).tests(600).quickcheck(law as fn(Vec<Step>) -> bool);
+}
+
+#[test]
 fn the_worlds_of_the_law_are_rich() {
     // Without this the law might hold for want of anything happening.
     let mut g = Gen::from_size_and_seed(90, 7);
     let mut seen = BTreeSet::new();
-    let mut flips = 0;
+    let (mut flips, mut drawing, mut void_deals) = (0, 0, 0);
     for _ in 0..150 {
-        let w = world(&Vec::arbitrary(&mut g));
+        let Told { world: w, drawn } = told(&Vec::arbitrary(&mut g), Deals::Own);
+        drawing += drawn.iter().map(|(n, ..)| n).collect::<BTreeSet<_>>().len();
         let o = Observer::run(&w, 1);
         seen.extend(o.verdicts.values().map(|v| v.code()));
+        let deals = |c: &Change| matches!(c, Change::Access(AccessChange::DealIds { .. }));
+        let has_deal = |i: &usize| w.blocks[*i].body().transactions()[0].changes().iter().any(deals);
+        void_deals += o.verdicts.iter().filter(|(i, v)| !v.is_accepted() && has_deal(i)).count();
         let mut fresh = Observer::new(&w);
         for i in 0..w.blocks.len() {
             let before = fresh.verdicts.clone();
@@ -239,4 +339,5 @@ fn the_worlds_of_the_law_are_rich() {
         assert!(seen.contains(&(r as u8)), "{r:?} never happened");
     }
     assert!(flips > 50, "only {flips} verdicts changed when blocks arrived");
+    assert!(drawing > 400 && void_deals > 100, "{drawing} nodes drew, {void_deals} deals were void");
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use p2pdb_access::{Reason, Verdict};
+use p2pdb_access::{IdState, Reason, Verdict};
 use p2pdb_model::change::{AccessChange, Delegate, IdClass, Rights, Role};
 use p2pdb_model::{Change, Privileges, Stamp};
 
@@ -389,48 +389,116 @@ fn a_delegation_ends_when_it_says() {
     assert!(!o.access.may_act(node(0), account(1), Stamp::from_millis(1_004)));
 }
 
+fn class(offset: u64, stride: u64) -> IdClass {
+    IdClass { offset, stride }
+}
+
+fn admit_with_ids(
+    w: &World,
+    who: usize,
+    by_ticket: Option<usize>,
+    ids: IdClass,
+    kept: Option<IdClass>,
+) -> AccessChange {
+    match w.admit(who, Role::Writer, by_ticket) {
+        AccessChange::Admit { node, role, ticket, name, .. } => {
+            AccessChange::Admit { node, role, ticket, name, ids: Some(ids), dealer_ids: kept }
+        }
+        other => other,
+    }
+}
+
+fn deal(to: usize, ids: IdClass, kept: Option<IdClass>) -> Vec<Change> {
+    access(&[AccessChange::DealIds { node: node(to), ids, dealer_ids: kept }])
+}
+
 #[test]
 fn auto_increment_classes_are_dealt_from_ones_own() {
     let mut w = World::new();
     let o = Observer::run(&w, 0);
-    let deal = o.access.deal(node(0)).unwrap();
-    let c = |offset, stride| IdClass { offset, stride };
-    assert_eq!((deal.ids, deal.dealer_ids), (c(1, 8), Some(c(0, 8))));
-    let admit = |w: &World, who, ids, dealer| match w.admit(who, Role::Writer, None) {
-        AccessChange::Admit { node, role, ticket, name, .. } => {
-            AccessChange::Admit { node, role, ticket, name, ids, dealer_ids: dealer }
-        }
-        other => other,
-    };
-    let m = admit(&w, 1, Some(deal.ids), deal.dealer_ids);
+    let first = o.access.deal(node(0)).unwrap();
+    let c = class;
+    assert_eq!((first.ids, first.dealer_ids), (c(1, 8), Some(c(0, 8))));
+    let m = admit_with_ids(&w, 1, None, first.ids, first.dealer_ids);
     let d = w.delegate(0, Delegate::Node(node(1)), None);
     let m = w.write(0, &[], 0, access(&[m, d]));
-    let greedy = admit(&w, 2, Some(c(1, 8)), None);
-    let greedy = w.write(0, &[], 0, access(&[greedy]));
-    let second = admit(&w, 2, Some(c(2, 8)), None);
+    let second = admit_with_ids(&w, 2, None, c(2, 8), None);
     let second = w.write(0, &[], 0, access(&[second]));
-    let split = AccessChange::DealIds { node: node(2), ids: c(9, 64), dealer_ids: Some(c(1, 64)) };
-    let split = w.write(1, &[m, second], 0, access(&[split]));
-    let foreign = AccessChange::DealIds { node: node(1), ids: c(3, 8), dealer_ids: None };
-    let foreign = w.write(1, &[], 0, access(&[foreign]));
-    let stranger = AccessChange::DealIds { node: node(8), ids: c(4, 8), dealer_ids: None };
-    let stranger = w.write(0, &[], 0, access(&[stranger]));
-    expect(
-        &w,
-        &[
-            (m, OK),
-            (greedy, void(Reason::IdsNotTheDealers)),
-            (second, OK),
-            (split, OK),
-            (foreign, void(Reason::IdsNotTheDealers)),
-            (stranger, void(Reason::DealtToStranger)),
-        ],
-    );
+    let split = w.write(1, &[m, second], 0, deal(2, c(9, 64), Some(c(1, 64))));
+    // Not their dealers' to give: they give nothing, and take nothing from anybody.
+    let greedy = admit_with_ids(&w, 3, None, c(1, 8), None);
+    let greedy = w.write(0, &[], 0, access(&[greedy]));
+    let foreign = w.write(1, &[], 0, deal(2, c(3, 8), None));
+    let reader = AccessChange::Admit {
+        node: node(4),
+        role: Role::Reader,
+        ticket: None,
+        ids: Some(c(3, 8)),
+        dealer_ids: None,
+        name: String::new(),
+    };
+    let reader = w.write(0, &[], 0, access(&[reader]));
+    expect(&w, &[(m, OK), (second, OK), (split, OK), (greedy, OK), (foreign, OK), (reader, OK)]);
     let o = Observer::run(&w, 2);
-    assert_eq!(o.access.ids(node(0)).own, Some(c(0, 8)));
-    assert_eq!(o.access.ids(node(0)).pool.len(), 5);
+    assert_eq!(
+        o.access.ids(node(0)),
+        IdState { own: Some(c(0, 8)), pool: (3..8).map(|i| c(i, 8)).collect() }
+    );
     assert_eq!(o.access.ids(node(1)).own, Some(c(1, 64)));
     assert_eq!(o.access.ids(node(2)).own, Some(c(9, 64)), "the later deal counts");
+    assert_eq!((o.access.ids(node(3)), o.access.ids(node(4))), Default::default());
+    assert_eq!(o.access.without_ids(), [node(3)], "a reader needs none");
+}
+
+#[test]
+fn a_member_stays_one_when_the_values_that_it_came_with_were_not_its_dealers() {
+    let mut w = World::new();
+    let c = class;
+    let enrolled = w.write(0, &[], 0, access(&[enrol(0, Role::Writer, 1, None)]));
+    let one = admit_with_ids(&w, 1, None, c(1, 8), Some(c(0, 8)));
+    let two = admit_with_ids(&w, 2, None, c(2, 8), None);
+    let delegations = [1, 2, 3].map(|n| w.delegate(0, Delegate::Node(node(n)), None));
+    let members = w.write(0, &[enrolled], 0, access(&[vec![one, two], delegations.to_vec()].concat()));
+    // Node 1 is dealt values by node 2, and admits node 3 with some of them.
+    let dealt = w.write(2, &[members], 0, deal(1, c(10, 64), Some(c(2, 64))));
+    let three = admit_with_ids(&w, 3, Some(0), c(10 + 64, 512), Some(c(10, 512)));
+    let three = w.write(1, &[dealt], 0, access(&[three]));
+    let row_before = w.write(3, &[three], 0, row());
+    let o = Observer::run(&w, 0);
+    assert_eq!(o.access.ids(node(3)).own, Some(c(74, 512)));
+    // Node 0 knows nothing of that deal when it removes node 2.
+    let removed = w.write(0, &[], 0, access(&[AccessChange::Remove { node: node(2), seen: vec![] }]));
+    let row_after = w.write(3, &[removed], 0, row());
+    let why = void(Reason::BeyondRemoval);
+    expect(&w, &[(members, OK), (dealt, why), (three, OK), (row_before, OK), (removed, OK), (row_after, OK)]);
+    let o = Observer::run(&w, 1);
+    assert_eq!(o.access.role(node(3)), Some(Role::Writer));
+    assert_eq!(o.access.without_ids(), [node(3)]);
+    assert_eq!(o.access.ids(node(1)).own, Some(c(1, 8)), "what it had before");
+    let left = o.access.ids(node(2));
+    assert_eq!((left.own, left.pool.contains(&c(10, 64))), (Some(c(2, 64)), false), "given away for good");
+    let next = o.access.deal(node(0)).unwrap();
+    w.write(0, &[row_after], 0, deal(3, next.ids, next.dealer_ids));
+    let o = Observer::run(&w, 2);
+    assert_eq!(o.access.ids(node(3)).own, Some(next.ids));
+    assert!(o.access.without_ids().is_empty());
+}
+
+#[test]
+fn of_two_deals_of_one_part_the_first_in_write_order_holds() {
+    let mut w = World::new();
+    let c = class;
+    let members: Vec<_> = [1, 2].map(|n| w.admit(n, Role::Writer, None)).to_vec();
+    let members = w.write(0, &[], 0, access(&members));
+    let one = w.write(0, &[], 0, deal(1, c(1, 8), Some(c(0, 8))));
+    // A copy of the node's directory goes on from where it was before.
+    w.rewind(0, Some(members));
+    let empty = w.write(0, &[], 0, row());
+    let two = w.write(0, &[empty], 0, deal(2, c(1, 8), Some(c(0, 8))));
+    expect(&w, &[(one, OK), (two, OK)]);
+    let o = Observer::run(&w, 0);
+    assert_eq!(o.access.ids(node(1)).own, Some(c(1, 8)));
+    assert_eq!(o.access.without_ids(), [node(2)]);
 }
 
 #[test]

@@ -157,7 +157,7 @@ pub(crate) struct Inner {
     pub(crate) told: Mutex<Told>,
     /// This node has lost count of its AUTO_INCREMENT values and has not said so.
     pub(crate) tells_lost_count: AtomicBool,
-    /// Chains, by their first blocks, whose authors have not lost count, or were dealt values since.
+    /// Chains, by their first blocks, whose authors had not lost count when they began them.
     pub(crate) counted: Mutex<HashSet<Cid>>,
     /// Blocks that were refused for what is in them, so that they are not fetched again and again.
     pub(crate) refused: Mutex<LruCache<Cid, ()>>,

@@ -117,7 +117,8 @@ impl Engine {
             let role = ticket
                 .map(|t| t.role)
                 .ok_or_else(|| EngineError::Refused("the ticket is unknown here, or used up".to_owned()))?;
-            let deal = if role.writes() { w.access.deal(w.node()) } else { None };
+            // Without any it is a member all the same, and is dealt some later.
+            let deal = if role.writes() { w.next_deal()? } else { None };
             w.access(
                 account,
                 vec![AccessChange::Admit {
@@ -220,15 +221,14 @@ impl Engine {
         })
     }
 
-    /// Deals AUTO_INCREMENT values anew to a writer that has lost count of its own (after a restore).
+    /// Deals AUTO_INCREMENT values to a writer that has none, or has lost count of its own (after a restore).
     ///
     /// # Errors
     /// When this node has none to deal.
     pub fn deal_ids(&self, node: NodeId) -> Result<(), EngineError> {
         self.command(move |w, account| {
-            let counted = w.counted_class()?;
-            let deal = counted
-                .and_then(|_| w.access.deal(w.node()))
+            let deal = w
+                .next_deal()?
                 .ok_or_else(|| EngineError::Refused("this node has no values to deal".to_owned()))?;
             w.access(
                 account,

@@ -1,4 +1,7 @@
-//! Nodes that lost count of the AUTO_INCREMENT values that they drew.
+//! Nodes that have no AUTO_INCREMENT values, or lost count of those that they drew.
+//!
+//! A member has none when whoever admitted it had none to deal, or when those that it was dealt were not its dealer's
+//! (`docs/merge.md`, section 10). Others see that, and deal it some.
 //!
 //! A node whose store was restored, or of whose chain a peer holds more than itself, may have drawn values of which it knows
 //! nothing. It draws none until another writer deals it values anew, or somebody says that nothing is lost
@@ -6,12 +9,13 @@
 //! deal counts that has this block in its past. Nothing else passes between the nodes, so it also works over others. Values
 //! that a statement names are written as ever.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use p2pdb_access::{Access, Asker, Columns};
+use p2pdb_access::{Access, Asker, Columns, Deal};
 use p2pdb_dag::Dag;
 use p2pdb_model::change::{IdClass, Role};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::{Cid, NodeId, Privileges, Stamp};
 use p2pdb_sql::error::SqlError;
 use p2pdb_store::{self as store, Connection, StoreError};
@@ -45,11 +49,16 @@ impl Writer {
     /// The class that this node draws from.
     pub(crate) fn counted_class(&self) -> Result<Option<IdClass>, StoreError> {
         let own = self.access.ids(self.node()).own;
-        if !self.ids_lost() {
+        if !self.ids_lost() || fault::on(Fault::IdsDrawnOn) {
             return Ok(own);
         }
         let counts = is_dealt_anew(&self.access, &self.dag, &self.db, self.node(), self.chain())?;
         Ok(own.filter(|_| counts))
+    }
+
+    /// What this node would deal now. Who has lost count may have dealt it already.
+    pub(crate) fn next_deal(&self) -> Result<Option<Deal>, StoreError> {
+        Ok(self.counted_class()?.and_then(|_| self.access.deal(self.node())))
     }
 }
 
@@ -91,44 +100,44 @@ impl Engine {
         Ok(())
     }
 
-    /// Members that have lost count, to whom nobody has dealt values since; empty when this node has none to deal.
+    /// Members that write and have no values, or lost count of theirs and were dealt none since; empty when this node has none to
+    /// deal.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn lost_count(&self) -> Result<Vec<NodeId>, EngineError> {
+    pub fn without_ids(&self) -> Result<Vec<NodeId>, EngineError> {
         let published = self.inner.published.load();
-        let own = self.inner.node;
+        let (own, access) = (self.inner.node, &published.access);
         let mut known = self.inner.counted.lock();
         let chains = published.frontier().chains().iter().map(|c| c.chain);
         let asked: Vec<_> = chains.filter(|c| c.author != own && !known.contains(&c.first)).collect();
-        if asked.is_empty() || published.access.deal(own).is_none() {
+        let mut without: BTreeSet<NodeId> = access.without_ids().into_iter().filter(|n| *n != own).collect();
+        if (asked.is_empty() && without.is_empty()) || access.deal(own).is_none() {
             return Ok(Vec::new());
         }
         let reader = self.inner.reader()?;
         if reader.meta(store::meta::IDS_LOST)?.is_some() {
             let chain = crate::realm::meta_cid(&reader, store::meta::CHAIN)?;
-            if !is_dealt_anew(&published.access, published.dag(), &reader, own, chain)? {
+            if !is_dealt_anew(access, published.dag(), &reader, own, chain)? {
                 return Ok(Vec::new());
             }
         }
-        let mut lost = HashSet::new();
         for chain in asked {
-            let dag = published.dag();
-            match begins_uncounted(dag, &reader, &chain.first)? {
-                Some(place) if !published.access.is_dealt_since(chain.author, place) => {
-                    let writes = published.access.role(chain.author).is_some_and(Role::writes);
-                    if writes && published.access.deals_between(own, chain.author) < DEALS_MAX {
-                        lost.insert(chain.author);
-                    }
-                }
-                _ => {
+            match begins_uncounted(published.dag(), &reader, &chain.first)? {
+                None => {
                     known.insert(chain.first);
                 }
+                Some(place) if !access.is_dealt_since(chain.author, place) => {
+                    without.insert(chain.author);
+                }
+                Some(_) => {}
             }
         }
-        let mut lost: Vec<NodeId> = lost.into_iter().collect();
-        lost.sort_unstable();
-        Ok(lost)
+        let may_have = |n: &NodeId| {
+            access.role(*n).is_some_and(Role::writes) && access.deals_between(own, *n) < DEALS_MAX
+        };
+        without.retain(may_have);
+        Ok(without.into_iter().collect())
     }
 }
 

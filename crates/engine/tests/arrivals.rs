@@ -4,7 +4,7 @@
 mod support;
 
 use p2pdb_block::{BodyBuilder, Draft, RawBlock, SigningKey, seal};
-use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::change::{Layout, Role, RowChange};
 use p2pdb_model::{Change, ColumnTag, RULES, Stamp, Value};
 use p2pdb_sync::{BlockSource, Received};
 use support::{Node, TestDir, converge};
@@ -343,11 +343,11 @@ fn a_restored_node_draws_no_ids_before_others_have_dealt_it_new_ones() {
     let c = b.restored_from(&backup);
     assert_eq!(c.session().error(DRAW), 1467);
     c.session().run("INSERT INTO d.n VALUES (1000000, 'given')");
-    assert!(a.engine.lost_count().expect("an answer").is_empty(), "nothing was heard of it");
+    assert!(a.engine.without_ids().expect("an answer").is_empty(), "nothing was heard of it");
     a.fetch(&c);
-    assert_eq!(a.engine.lost_count().expect("an answer"), [c.engine.node()]);
+    assert_eq!(a.engine.without_ids().expect("an answer"), [c.engine.node()]);
     a.engine.deal_ids(c.engine.node()).expect("a deal");
-    assert!(a.engine.lost_count().expect("an answer").is_empty());
+    assert!(a.engine.without_ids().expect("an answer").is_empty());
     assert_eq!(c.session().error(DRAW), 1467);
     c.fetch(&a);
     c.session().run(DRAW);
@@ -375,6 +375,63 @@ fn a_node_that_lost_count_says_so_by_itself_and_deals_to_nobody() {
     a.engine.deal_ids(c.engine.node()).expect("a deal");
     c.fetch(&a);
     c.session().run(DRAW);
+}
+
+/// Whom it admits meanwhile is a member, without values.
+#[test]
+fn a_node_that_lost_count_deals_nothing_to_those_that_it_admits() {
+    let (a, b) = two_that_draw();
+    let backup = a.path().join("backup.db");
+    b.engine.backup(&backup).expect("a backup");
+    let b = b.restored_from(&backup);
+    let c = a.invite_to(&b, 3, Role::Writer);
+    c.session().run("INSERT INTO d.n VALUES (1000000, 'given')");
+    assert_eq!(c.session().error(DRAW), 1467);
+    a.fetch(&c);
+    let mut without = [b.engine.node(), c.engine.node()];
+    without.sort_unstable();
+    assert_eq!(a.engine.without_ids().expect("an answer"), without[..]);
+    for node in without {
+        a.engine.deal_ids(node).expect("a deal");
+    }
+    for node in [&b, &c] {
+        node.fetch(&a);
+        node.session().run(DRAW);
+    }
+    converge(&[&a, &b, &c]);
+    assert!(a.engine.without_ids().expect("an answer").is_empty());
+    assert_eq!(a.session().rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.n"), ["4|4"]);
+}
+
+/// What becomes of the values that it came with decides nothing about a member.
+#[test]
+fn a_member_whose_values_came_from_one_that_is_removed_stays_and_is_dealt_others() {
+    let (a, d) = two_that_draw();
+    let c = a.join(3);
+    c.engine.deal_ids(d.engine.node()).expect("a deal");
+    d.fetch(&c);
+    let e = a.invite_to(&d, 4, Role::Writer);
+    e.session().run(DRAW);
+    d.session().run(DRAW);
+    // It knows nothing of that deal.
+    a.engine.remove_member(c.engine.node()).expect("a removal");
+    converge(&[&a, &d, &e]);
+    assert_eq!(e.engine.role(), Some(Role::Writer));
+    assert_eq!(e.session().error(DRAW), 1467);
+    let mut s = a.session();
+    assert_eq!(s.rows("SELECT reason FROM p2pdb.voided"), ["void: written beyond the author's removal"]);
+    assert_eq!(s.rows("SELECT COUNT(*) FROM d.n"), ["3"], "what they wrote stays");
+    for node in [&a, &d] {
+        assert_eq!(node.engine.without_ids().expect("an answer"), [e.engine.node()]);
+    }
+    d.session().run(DRAW);
+    a.engine.deal_ids(e.engine.node()).expect("a deal");
+    e.fetch(&a);
+    e.session().run(DRAW);
+    converge(&[&a, &d, &e]);
+    assert_eq!(s.rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM d.n"), ["5|5"]);
+    assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+    support::verified(&[&a, &d, &e]);
 }
 
 /// Whether others have joined since the backup, it cannot know.

@@ -55,6 +55,7 @@ faults! {
     HoldersForgotten, "holders-forgotten", "what is taken from a role, or given back, is looked back at for the role itself only";
     VoidForEver, "void-for-ever", "what a transaction wrote stays away when it is void no more";
     TakenForgotten, "taken-forgotten", "an element that is taken out of a set stays where it is merged";
+    IdsDrawnOn, "ids-drawn-on", "a restored node draws AUTO_INCREMENT values that it may have drawn before";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }
 

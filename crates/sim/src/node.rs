@@ -518,7 +518,7 @@ impl Up {
         if member { NodePeer::Member } else { NodePeer::NotMember }
     }
 
-    /// Says that this node lost count of its AUTO_INCREMENT values, or deals some to those that did. What cannot be done
+    /// Says that this node lost count of its AUTO_INCREMENT values, or deals some to those that did, or have none. What cannot be done
     /// while a transaction holds the writer is done later.
     fn recount(&mut self) {
         if self.engine.role().is_none_or(|r| !r.writes()) {
@@ -529,7 +529,7 @@ impl Up {
             self.out.push(Out::Note(format!("tells that it lost count: {told:?}")));
             return;
         }
-        for node in self.engine.lost_count().unwrap_or_default() {
+        for node in self.engine.without_ids().unwrap_or_default() {
             let dealt = self.engine.deal_ids(node);
             self.out.push(Out::Note(format!("deals values to {node}: {dealt:?}")));
         }

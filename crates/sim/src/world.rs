@@ -17,7 +17,7 @@ use crate::client::{Report, run};
 use crate::generate_access;
 use crate::network::Network;
 use crate::node::{self, Begin, DATABASE, Node, Out};
-use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, lost_values};
+use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, drawn_once, lost_values};
 use crate::plan::{Plan, Step};
 use crate::random::Random;
 use crate::time::TrueTime;
@@ -643,7 +643,7 @@ impl World {
         let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
         // Where a sync has failed, the log holds what readers are not shown.
         let counts = (!self.nodes[&n].disk.has_failed()).then_some(counts);
-        Ok(Some(Removed { void, all_void: log.void(), unsure: log.deals(), nodes, counts }))
+        Ok(Some(Removed { void, all_void: log.void(), nodes, counts }))
     }
 
     /// What members other than this node show.
@@ -811,6 +811,7 @@ impl World {
         !busy
             && engines.len() == members.len()
             && engines.windows(2).all(|w| digest(&w[0]).is_some() && digest(&w[0]) == digest(&w[1]))
+            && engines.iter().all(|e| e.without_ids().is_ok_and(|without| without.is_empty()))
     }
 
     fn standing(&self) -> String {
@@ -823,8 +824,11 @@ impl World {
                     .as_ref()
                     .is_some_and(|up| up.clients.iter().any(crate::client::Client::is_busy));
                 format!(
-                    "n{n}: {} blocks, {} wait, busy {busy}, {:?}",
-                    s.blocks, s.pending_blocks, s.refuses_writes
+                    "n{n}: {} blocks, {} wait, busy {busy}, {:?}, would deal values to {:?}",
+                    s.blocks,
+                    s.pending_blocks,
+                    s.refuses_writes,
+                    e.without_ids()
                 )
             }
         };
@@ -874,6 +878,7 @@ impl World {
             ));
         }
         self.forks(&engine)?;
+        drawn_once(&blocks)?;
         lost_values(&blocks, &Log::read(&blocks)?, &picture)?;
         self.replay(&wires, &engine, &picture)?;
         let counts = Counts {

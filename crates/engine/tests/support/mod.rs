@@ -208,6 +208,11 @@ impl Node {
     }
 
     pub fn join_as(&self, seed: u8, role: Role) -> Node {
+        self.invite_to(self, seed, role)
+    }
+
+    /// A node that this one gives a ticket, and `host` admits.
+    pub fn invite_to(&self, host: &Node, seed: u8, role: Role) -> Node {
         let (dir, clock, node_key, ticket) = (TestDir::new(), TestClock::new(), key(seed, 1), key(seed, 3));
         let realm = self.engine.realm();
         create_joiner(&dir.0, realm).expect("an empty store");
@@ -216,9 +221,10 @@ impl Node {
         let node = p2pdb_block::sign::node_id(&node_key);
         let signature = p2pdb_access::admission_signature(&ticket, &realm, &node);
         let name = format!("node{seed}");
-        self.engine.admit(Admission { node, ticket: ticket_public, signature, name }).expect("admission");
+        host.fetch(self);
+        host.engine.admit(Admission { node, ticket: ticket_public, signature, name }).expect("admission");
         let joined = Node::open(dir, clock, node_key, None, seed, RULES);
-        joined.fetch(self);
+        joined.fetch(host);
         joined
     }
 

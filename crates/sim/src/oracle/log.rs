@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use p2pdb_block::FullBlock;
-use p2pdb_model::change::{AccessChange, RowChange, SchemaChange};
+use p2pdb_model::change::{RowChange, SchemaChange};
 use p2pdb_model::{Change, Cid, ObjectId, Value};
 
 use super::Failure;
@@ -139,16 +139,6 @@ impl<'a> Log<'a> {
 
     fn named(&self, at: Place) -> (String, u64) {
         (self.blocks[at.0].cid().to_string(), at.1 as u64)
-    }
-
-    /// Those that deal AUTO_INCREMENT values, which may be gone already: no oracle says whether they count.
-    pub fn deals(&self) -> BTreeSet<(String, u64)> {
-        let deals = |c: &Change| matches!(c, Change::Access(AccessChange::DealIds { .. }));
-        let all = self.blocks.iter().enumerate().flat_map(|(b, block)| {
-            let body = block.body().transactions().iter().enumerate();
-            body.filter(|(_, tx)| tx.changes().iter().any(deals)).map(move |(t, _)| (b, t))
-        });
-        all.map(|at| self.named(at)).collect()
     }
 
     /// Numbered transactions that count, and that do not.

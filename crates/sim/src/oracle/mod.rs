@@ -18,6 +18,7 @@
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
 
 mod constraints;
+mod ids;
 mod log;
 mod values;
 mod verdicts;
@@ -31,6 +32,7 @@ use crate::node::{DATABASE, session};
 use crate::plan::Table;
 
 pub use constraints::PROMISED;
+pub use ids::drawn_once;
 pub use log::Log;
 pub use values::lost_values;
 
@@ -213,8 +215,6 @@ pub struct Removed {
     pub void: BTreeSet<u64>,
     /// All transactions in its log that do not count: block and position.
     pub all_void: BTreeSet<(String, u64)>,
-    /// Those that only the engine can judge.
-    pub unsure: BTreeSet<(String, u64)>,
     /// Nodes that it knows to be removed: what they wrote later may never have come here.
     pub nodes: BTreeSet<usize>,
     /// Transactions in its log that count, if all of it is known.
@@ -358,14 +358,13 @@ impl Oracle {
     pub fn voided(node: usize, picture: &Picture, removed: &Removed) -> Judged {
         let number = |row: &Vec<Option<String>>| cell(row, 1).parse().unwrap_or(u64::MAX);
         let named: BTreeSet<_> = picture.voided.iter().map(|r| (cell(r, 0), number(r))).collect();
-        let sure = |of: &BTreeSet<_>| of.difference(&removed.unsure).cloned().collect::<BTreeSet<_>>();
-        let (named, void) = (sure(&named), sure(&removed.all_void));
-        if named == void {
+        let void = &removed.all_void;
+        if named == *void {
             return Ok(());
         }
         let only =
             |a: &BTreeSet<_>, b: &BTreeSet<_>| a.difference(b).cloned().collect::<Vec<(String, u64)>>();
-        let (wrongly, missing) = (only(&named, &void), only(&void, &named));
+        let (wrongly, missing) = (only(&named, void), only(void, &named));
         let what = format!(
             "n{node} takes {wrongly:?} for void and {missing:?} not, against its log: {:?}",
             picture.voided

@@ -318,6 +318,10 @@ impl<'a> Verdicts<'a> {
         let block = &self.blocks[at.0];
         let tx = &block.body().transactions()[at.1];
         let actor = self.actor(at);
+        if matches!(tx.changes(), [Change::Access(AccessChange::DealIds { .. })]) {
+            // What it gives is another matter.
+            return self.acts(at, None);
+        }
         if tx.changes().iter().any(|c| matches!(c, Change::Access(_))) {
             let takes = self.taken.iter().any(|t| t.at == at);
             return self.counts(at, takes.then(|| self.rank(at)));
