@@ -717,7 +717,7 @@ impl Glue {
     fn check_clock(&mut self) {
         let limit = self.clock_skew_max.as_millis() as i64;
         let own = self.own_clock();
-        let offsets: Vec<i64> = self.clocks.values().map(|c| c.saturating_sub(own)).collect();
+        let offsets: Vec<i64> = self.clocks.values().map(|c| own.saturating_sub(*c)).collect();
         let skewed = clock_is_off(&offsets, limit);
         if skewed.is_some() == self.clock_refusal.is_some() {
             return;
@@ -725,8 +725,9 @@ impl Glue {
         match skewed {
             Some(offset_ms) => {
                 let reason = format!(
-                    "this machine's clock differs by {} s from most peers' clocks: set it right (chronyd, ntpd or timedatectl), writes are taken again by themselves then",
-                    offset_ms as f64 / 1000.0
+                    "this machine's clock is {} s {} most peers' clocks: set it right (chronyd, ntpd or timedatectl), writes are taken again by themselves then",
+                    offset_ms.abs() as f64 / 1000.0,
+                    if offset_ms > 0 { "ahead of" } else { "behind" }
                 );
                 error!("refusing writes: {reason}");
                 self.clock_refusal = Some(reason);

@@ -20,13 +20,13 @@ use crate::constraints::{
 };
 use crate::core::Core;
 use crate::error::{EngineError, store_to_sql};
-use crate::powers;
 use crate::program::{functions, triggers};
 use crate::row_notes::RowNotes;
 use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
 use crate::words;
+use crate::{logged, powers};
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
@@ -76,6 +76,7 @@ pub(crate) fn run(w: &mut dyn Tables, core: &mut Core, bound: &Bound) -> Result<
                 Err(SqlError::new(1105, "HY000", "not a statement that writes"))
             }
         }?;
+        strictly(Ok(()))?;
         if let Some(id) = execute::context::read(|c| c.last_insert_id) {
             outcome.last_insert_id = id;
         }
@@ -131,7 +132,13 @@ pub(crate) fn bind(
     random: [u8; 16],
 ) -> Result<Vec<Value>, SqlError> {
     let args = args(w, core, bound, random);
-    slots.iter().map(|slot| execute::bind_slot(slot, &args)).collect()
+    slots.iter().map(|slot| strictly(execute::bind_slot(slot, &args))).collect()
+}
+
+/// What a conversion says where the statement is strict.
+fn strictly<T>(made: Result<T, SqlError>) -> Result<T, SqlError> {
+    let said = execute::take_error();
+    made.and_then(|made| said.map_or(Ok(made), Err))
 }
 
 fn args<'a>(w: &dyn Tables, core: &'a Core, bound: &'a Bound, random: [u8; 16]) -> Args<'a> {
@@ -196,7 +203,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let last_id = LastId::Value(0);
     let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
     let temporary = w.base().table_by_id(table.id).is_none();
-    let (skipped, rows) = (0, 0);
+    let (skipped, given_back, rows) = (0, 0, 0);
     let mut run = InsertRun {
         lends,
         temporary,
@@ -207,6 +214,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         row_checks,
         outcome,
         skipped,
+        given_back,
         rows,
         last_id,
     };
@@ -217,7 +225,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
                 let values = {
                     let args = args(w, core, bound, execute::nth_random(seed, run.rows));
                     let values: Result<Vec<Value>, SqlError> =
-                        row.iter().map(|slot| execute::bind_slot(slot, &args)).collect();
+                        row.iter().map(|slot| strictly(execute::bind_slot(slot, &args))).collect();
                     values?
                 };
                 run.row(w, core, values)?;
@@ -242,6 +250,11 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         }
     }
     let last_id = run.last_id(w, core)?;
+    // A row that was there, as it was to be, was found.
+    run.outcome.found += run.outcome.affected;
+    if plan.sets_id {
+        ids_written(w, core, table)?;
+    }
     let row_checks = run.row_checks;
     let mut outcome = run.outcome;
     if run.rows > 1 || matches!(plan.rows, InsertRows::Select { values: false, .. }) {
@@ -283,6 +296,8 @@ struct InsertRun<'a> {
     row_checks: Vec<BoundCheck>,
     outcome: Outcome,
     skipped: u64,
+    /// Values that were drawn for rows that did not come to be: the statement's next rows take them.
+    given_back: u64,
     rows: u64,
     last_id: LastId,
 }
@@ -324,7 +339,10 @@ impl InsertRun<'_> {
             match functions::lend(lent(w, core, lends), core, w.db(), || w.execute(&plan.sql, &values)) {
                 Ok(_) => {
                     note_adds(w, mark, &self.plan.adds);
-                    Ok(w.db().captured_since(mark, |all| (effect_of(all), all.last().map(|c| c.new_rowid))))
+                    let one_key = table.indexes.iter().filter(|i| i.def.unique).count() == 1;
+                    let effect =
+                        |all: &[Captured]| (effect_of(all, one_key), all.last().map(|c| c.new_rowid));
+                    Ok(w.db().captured_since(mark, effect))
                 }
                 Err(StoreError::Constraint(c)) if plan.upsert => Err(duplicate_seen(w.db(), table, &c)),
                 Err(StoreError::Constraint(c)) => {
@@ -353,14 +371,17 @@ impl InsertRun<'_> {
         let (effect, rowid) = if self.plan.mode == InsertMode::Ignore {
             let Some(effect) = or_skip(w, core, &self.row_checks, write)? else {
                 self.skipped += 1;
+                self.given_back += u64::from(generated.is_some());
                 return Ok(());
             };
             effect
         } else {
             write(w, core)?
         };
-        if let Some(id) = generated {
-            w.note_generated(self.table.id, id);
+        match (generated, &effect) {
+            (Some(_), Effect::None | Effect::Updated) => self.given_back += 1,
+            (Some(id), _) => w.note_generated(self.table.id, id),
+            (None, _) => {}
         }
         if let Some(i) = self.plan.auto_increment {
             match effect {
@@ -442,7 +463,7 @@ impl InsertRun<'_> {
 
     /// NULL and 0 draw an id; a value that is given raises the floor. Gives the id that was drawn.
     fn draw_id(
-        &self,
+        &mut self,
         w: &mut dyn Tables,
         core: &mut Core,
         value: &mut Value,
@@ -465,6 +486,7 @@ impl InsertRun<'_> {
                 && id <= high
             {
                 raise(w, core, id);
+                self.given_back = 0;
             }
             return Ok(None);
         }
@@ -475,8 +497,8 @@ impl InsertRun<'_> {
                 format!("Failed to read auto-increment value from storage engine{why}"),
             )
         };
-        let id = match core.state.insert_id.take() {
-            Some(id) => id,
+        let (id, taken) = match core.state.insert_id.take() {
+            Some(id) => (id, id),
             None => match share {
                 None => {
                     return Err(failed(
@@ -484,10 +506,10 @@ impl InsertRun<'_> {
                     ));
                 }
                 Some((floor, high)) if floor >= high => return Err(failed("")),
-                Some((floor, _)) => floor + 1,
+                Some((floor, _)) => (floor + 1 - self.given_back, floor + 1),
             },
         };
-        raise(w, core, id);
+        raise(w, core, taken);
         *value = Value::from_u64(id);
         Ok(Some(id))
     }
@@ -509,7 +531,14 @@ pub(crate) fn note_adds(w: &dyn Tables, mark: usize, adds: &Arc<[p2pdb_model::Co
     }
 }
 
-fn effect_of(captured: &[Captured]) -> Effect {
+/// `one_key`: the table has one unique key, so that REPLACE by the same row is no more than a look at it.
+fn effect_of(captured: &[Captured], one_key: bool) -> Effect {
+    if let [gone, put] = captured
+        && (one_key, gone.op, put.op) == (true, CaptureOp::Delete, CaptureOp::Insert)
+        && gone.old == put.new
+    {
+        return Effect::Inserted;
+    }
     let (mut inserted, mut deleted, mut updated) = (0u64, 0u64, 0u64);
     for c in captured {
         match c.op {
@@ -558,6 +587,26 @@ fn or_skip<T>(
 }
 
 // ---- UPDATE and DELETE
+
+/// AUTO_INCREMENT goes on after what an UPDATE wrote (MySQL 8.0 manual, "InnoDB AUTO_INCREMENT Counter Initialization").
+fn ids_written(w: &mut dyn Tables, core: &mut Core, table: &Table) -> Result<(), SqlError> {
+    if table.auto_increment().is_none() {
+        return Ok(());
+    }
+    let temporary = w.base().table_by_id(table.id).is_none();
+    let share = match temporary {
+        true => core.temporary.id_share(w.db(), table).map(Some),
+        false => w.id_share(table),
+    };
+    let Some((floor, high)) = share.map_err(|e| store_to_sql(&e))? else { return Ok(()) };
+    let names = if temporary { vec![table.physical()] } else { logged::rows_of(table).to_vec() };
+    let id = logged::greatest_id(w.db(), table, &names, floor, high).map_err(|e| store_to_sql(&e))?;
+    match temporary {
+        true => core.temporary.raise_id_floor(table.id, id),
+        false => w.raise_id_floor(table.id, id),
+    }
+    Ok(())
+}
 
 /// Rows that wait for a parent or in a conflict are no rows of a table that is emptied; they would come back later.
 fn discard_waiting(w: &mut dyn Tables, table: &Table) -> Result<(), SqlError> {
@@ -674,6 +723,10 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
         check(w, core, start, &row_checks)?;
     }
     if plan.update {
+        for step in plan.steps.iter().filter(|s| s.sets_id) {
+            let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+            ids_written(w, core, table)?;
+        }
         outcome.info = format!(
             "Rows matched: {}  Changed: {changed}  Warnings: {}",
             outcome.found,
@@ -683,9 +736,9 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
         outcome.found = outcome.affected;
     }
     if plan.truncate {
-        if let Some(step) = plan.steps.first() {
-            w.forget_ids(step.table);
-            core.temporary.forget_ids(step.table);
+        if let Some(table) = plan.steps.first().and_then(|step| catalog.table_by_id(step.table)) {
+            w.restart_ids(table).map_err(|e| store_to_sql(&e))?;
+            core.temporary.restart_ids(table.id);
         }
         outcome = Outcome::default();
     }

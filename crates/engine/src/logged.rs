@@ -164,7 +164,10 @@ pub(crate) fn greatest_id(
     high: u64,
 ) -> Result<u64, StoreError> {
     let Some(column) = table.auto_increment() else { return Ok(low) };
-    let option = table.def.auto_increment.unwrap_or(1).saturating_sub(1);
+    let option = match table.def.auto_increment {
+        Some(n) if db.meta(&store::meta::emptied(table.id))?.is_none_or(|of| of != n.to_be_bytes()) => n - 1,
+        _ => 0,
+    };
     let mut greatest = if option <= high { low.max(option) } else { low };
     let c = column.physical();
     for name in names {

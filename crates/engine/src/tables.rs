@@ -51,7 +51,8 @@ pub(crate) trait Tables {
 
     fn note_generated(&mut self, table: ObjectId, id: u64);
 
-    fn forget_ids(&mut self, table: ObjectId);
+    /// The table was emptied by TRUNCATE: its AUTO_INCREMENT values begin anew.
+    fn restart_ids(&mut self, table: &Table) -> Result<(), StoreError>;
 
     /// A reference or claim that what was captured since `mark` violates; carries referential actions out.
     fn violation(&mut self, mark: usize, foreign_keys: bool) -> Result<Option<Violation>, StoreError>;
@@ -131,8 +132,12 @@ impl Tables for Writer {
         Writer::note_generated(self, table, id);
     }
 
-    fn forget_ids(&mut self, table: ObjectId) {
-        Writer::forget_ids(self, table);
+    fn restart_ids(&mut self, table: &Table) -> Result<(), StoreError> {
+        if let Some(declared) = table.def.auto_increment {
+            self.db.put_meta(&p2pdb_store::meta::emptied(table.id), &declared.to_be_bytes())?;
+        }
+        self.forget_ids(table.id);
+        Ok(())
     }
 
     fn violation(&mut self, mark: usize, foreign_keys: bool) -> Result<Option<Violation>, StoreError> {
@@ -227,7 +232,9 @@ impl Tables for OwnTables<'_> {
 
     fn note_generated(&mut self, _: ObjectId, _: u64) {}
 
-    fn forget_ids(&mut self, _: ObjectId) {}
+    fn restart_ids(&mut self, _: &Table) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     fn violation(&mut self, _: usize, _: bool) -> Result<Option<Violation>, StoreError> {
         Ok(None)

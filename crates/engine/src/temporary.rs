@@ -134,7 +134,7 @@ impl Temporary {
         }
     }
 
-    pub(crate) fn forget_ids(&mut self, table: ObjectId) {
+    pub(crate) fn restart_ids(&mut self, table: ObjectId) {
         self.ids.remove(&table);
     }
 

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod bind;
+pub mod charset;
 pub mod collate;
 pub mod command;
 pub mod ddl;

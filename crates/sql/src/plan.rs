@@ -319,6 +319,8 @@ pub struct Insert {
     pub adds: Arc<[ColumnTag]>,
     /// The columns that ON DUPLICATE KEY UPDATE assigns to without looking at what they hold.
     pub blind: Arc<[ColumnTag]>,
+    /// ON DUPLICATE KEY UPDATE assigns to the AUTO_INCREMENT column.
+    pub sets_id: bool,
     /// Index in `columns` of the AUTO_INCREMENT column. NULL or 0 there draws a value (0 only without
     /// NO_AUTO_VALUE_ON_ZERO).
     pub auto_increment: Option<usize>,
@@ -404,6 +406,8 @@ pub struct ModifyStep {
     pub adds: Arc<[ColumnTag]>,
     /// The columns that it assigns to without looking at what they hold, in the assignment or in WHERE.
     pub blind: Arc<[ColumnTag]>,
+    /// It assigns to the AUTO_INCREMENT column.
+    pub sets_id: bool,
 }
 
 /// A schema statement.
@@ -471,7 +475,7 @@ pub enum SessionCommand {
     /// BEGIN, START TRANSACTION.
     Begin {
         /// READ ONLY.
-        read_only: bool,
+        read_only: Option<bool>,
         /// WITH CONSISTENT SNAPSHOT.
         snapshot: bool,
     },

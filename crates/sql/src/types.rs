@@ -162,6 +162,20 @@ impl TypeCode {
 }
 
 impl FieldType {
+    /// The number of its type in the protocol, by which bytes name their type in JSON; `None` for what is not bytes there.
+    pub fn json_bytes_type(&self) -> Option<u8> {
+        Some(match (&self.kind, self.length) {
+            (FieldKind::Bit, _) => 16,
+            (FieldKind::VarBinary, _) => 15,
+            (FieldKind::Binary, _) => 254,
+            (FieldKind::Blob, ..=255) => 249,
+            (FieldKind::Blob, ..=65_535) => 252,
+            (FieldKind::Blob, ..=16_777_215) => 250,
+            (FieldKind::Blob, _) => 251,
+            _ => return None,
+        })
+    }
+
     fn new(kind: FieldKind, unsigned: bool, length: u32, decimals: u8) -> Self {
         FieldType { kind, unsigned, length, decimals, collation: Collation::Binary, zerofill: false }
     }

@@ -1,6 +1,6 @@
 //! Facts about the store itself, by name. Secrets of the node are not kept here.
 
-use p2pdb_model::ValueRef;
+use p2pdb_model::{ObjectId, ValueRef};
 
 use crate::connection::Connection;
 use crate::connection_writer::Writer;
@@ -39,6 +39,15 @@ pub const RESTORED: &str = "restored";
 
 /// [`RESTORED`]'s value when AUTO_INCREMENT values are drawn on ([`crate::Ids::DrawOn`]).
 pub const RESTORED_WITH_IDS: &[u8] = b"ids";
+
+/// Begins the name of a note about a table that was emptied here by TRUNCATE: the AUTO_INCREMENT that it was declared with (u64,
+/// big-endian) does not count on this node any more. The table's id follows, in hexadecimal digits.
+pub const EMPTIED: &str = "emptied:";
+
+/// The name of the note that a table was emptied ([`EMPTIED`]).
+pub fn emptied(table: ObjectId) -> String {
+    format!("{EMPTIED}{}", table.to_hex())
+}
 
 impl Connection {
     /// The value under this name.

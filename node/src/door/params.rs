@@ -6,6 +6,7 @@ use p2pdb_model::Value;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::{DateTime, Time};
 use p2pdb_mysql::Param;
+use p2pdb_sql::charset;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Literal, LiteralKind};
 
@@ -19,12 +20,6 @@ pub(super) enum Charset {
     /// 7 bits.
     Ascii,
 }
-
-/// Windows-1252 from 0x80 on; the five codes that it leaves open are the C1 controls, as in MySQL.
-const CP1252: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
-    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-];
 
 /// The number of the default collation of `character_set_results`.
 pub(super) fn results_collation(name: Option<&str>) -> Option<u16> {
@@ -52,7 +47,7 @@ impl Charset {
         match (std::str::from_utf8(bytes), self) {
             (Ok(text), Charset::Utf8) => Ok(Cow::Borrowed(text)),
             (Ok(text), _) if text.is_ascii() => Ok(Cow::Borrowed(text)),
-            (_, Charset::Latin1) => Ok(Cow::Owned(bytes.iter().map(|b| latin1_char(*b)).collect())),
+            (_, Charset::Latin1) => Ok(Cow::Owned(bytes.iter().map(|b| charset::latin1_char(*b)).collect())),
             (Err(e), Charset::Utf8) => Err(invalid("utf8mb4", &bytes[e.valid_up_to()..])),
             (_, Charset::Ascii) => {
                 let at = bytes.iter().position(|b| !b.is_ascii()).unwrap_or(0);
@@ -66,25 +61,11 @@ impl Charset {
         match self {
             Charset::Utf8 => Cow::Borrowed(text.as_bytes()),
             _ if text.is_ascii() => Cow::Borrowed(text.as_bytes()),
-            Charset::Latin1 => Cow::Owned(text.chars().map(|c| latin1_byte(c).unwrap_or(b'?')).collect()),
+            Charset::Latin1 => Cow::Owned(charset::latin1_bytes(text)),
             Charset::Ascii => {
                 Cow::Owned(text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).collect())
             }
         }
-    }
-}
-
-fn latin1_char(byte: u8) -> char {
-    match byte {
-        0x80..=0x9f => CP1252[usize::from(byte - 0x80)],
-        _ => char::from(byte),
-    }
-}
-
-fn latin1_byte(c: char) -> Option<u8> {
-    match u32::from(c) {
-        n @ (0..=0x7f | 0xa0..=0xff) => u8::try_from(n).ok(),
-        _ => CP1252.iter().position(|x| *x == c).map(|i| 0x80 + i as u8),
     }
 }
 

@@ -15,6 +15,13 @@ const [host, port, user, password] = process.argv.slice(2);
   // It sends numbers as texts there.
   const [limited] = await c.execute('SELECT 5 AS x UNION SELECT 6 LIMIT ? OFFSET ?', ['1', '1']);
   assert.deepEqual(limited.map((r) => Number(r.x)), [6]);
+  // And as DOUBLE.
+  const [counted] = await c.execute('SELECT 5 AS x UNION SELECT 6 LIMIT ? OFFSET ?', [1, 1]);
+  assert.deepEqual(counted.map((r) => Number(r.x)), [6]);
+  await c.execute('CREATE TABLE noted (at VARCHAR(20), raw BLOB)');
+  await c.execute('INSERT INTO noted VALUES (?, ?)', [new Date(2026, 1, 28, 12, 34, 56), new Date(2026, 1, 28, 12, 34, 56)]);
+  const [noted] = await c.query('SELECT at, CAST(raw AS CHAR) AS raw FROM noted');
+  assert.deepEqual({ ...noted[0] }, { at: '2026-02-28 12:34:56', raw: '2026-02-28 12:34:56' });
   const [rows] = await c.execute('SELECT * FROM t WHERE id = ? AND name = ?', [1, 'ü']);
   assert.deepStrictEqual(rows[0].j, { a: [1] });
   assert.strictEqual(rows[0].x, 0.1);

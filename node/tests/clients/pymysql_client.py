@@ -45,4 +45,18 @@ with c.cursor() as q:
     q.execute("SELECT @_doubled_1")
     assert q.fetchone() == (42,)
 c.close()
+# A connection in latin1: texts are converted, the bytes of binary strings are not.
+c = pymysql.connect(host=host, port=int(port), user=user, password=password, database="py", charset="latin1")
+with c.cursor() as q:
+    q.execute("CREATE TABLE l (id INT PRIMARY KEY, b BLOB, v VARBINARY(9), t VARCHAR(9))")
+    q.execute(b"INSERT INTO l VALUES (1, '\xff\xd8', '\x80', '\xe9\x80')")
+    q.execute("SELECT HEX(b), HEX(v), HEX(t), HEX('\xe9'), MD5('\xe9') = MD5(x'E9'), b, v, t FROM l")
+    assert q.fetchone() == ("FFD8", "80", "C3A9E282AC", "E9", 1, b"\xff\xd8", b"\x80", "\xe9\x80".encode("latin1").decode("cp1252"))
+    for condition in (b"b = '\xff\xd8'", b"v = '\x80'", b"t = '\xe9\x80'", b"b IN ('\xff\xd8')"):
+        q.execute(b"SELECT id FROM l WHERE " + condition)
+        assert q.fetchall() == ((1,),), condition
+    q.execute(b"UPDATE l SET b = '\xfe' WHERE v = '\x80'")
+    q.execute("SELECT b FROM l")
+    assert q.fetchone() == (b"\xfe",)
+c.close()
 print("fine")

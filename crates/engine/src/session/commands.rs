@@ -35,7 +35,8 @@ impl Session {
             match command {
                 SessionCommand::Commit { chain, release: _ } => {
                     if chain {
-                        commands.push_front(SessionCommand::Begin { read_only: false, snapshot: false });
+                        let read_only = Some(self.in_read_only_transaction());
+                        commands.push_front(SessionCommand::Begin { read_only, snapshot: false });
                     }
                     let then =
                         if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) };
@@ -48,16 +49,17 @@ impl Session {
                     }
                     self.tables_locked = false;
                     let mut fresh = self.fresh_snapshot(true);
-                    fresh.read_only |= read_only;
+                    fresh.read_only = read_only.unwrap_or(fresh.read_only);
                     self.transaction = Transaction::Reading(fresh);
                     if snapshot && let Err(e) = self.open_reader().and_then(|()| self.open_snapshot()) {
                         return self.abandon(e);
                     }
                 }
                 SessionCommand::Rollback { chain, release: _ } => {
+                    let read_only = Some(self.in_read_only_transaction());
                     self.rollback();
                     if chain {
-                        commands.push_front(SessionCommand::Begin { read_only: false, snapshot: false });
+                        commands.push_front(SessionCommand::Begin { read_only, snapshot: false });
                     }
                 }
                 // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.

@@ -36,6 +36,10 @@ impl Session {
             }
             return self.lock(how, !inside, bound, sink);
         }
+        // What SET TRANSACTION said is used up by what reads a table.
+        if !inside && !q.reads.all().is_empty() {
+            self.next = (None, None);
+        }
         let plan = bound.statement.compiled().plan.clone();
         let result = if plan.fields.is_empty() {
             // The row of DO is nobody's.
@@ -168,6 +172,15 @@ impl Session {
             s.begun = Some((catalog, last));
         }
         Ok(())
+    }
+
+    /// May a statement that is a transaction by itself not write? Where it runs, what SET TRANSACTION said is used up.
+    pub(super) fn next_is_read_only(&mut self) -> bool {
+        let read_only = self.next.1.unwrap_or(self.core().state.read_only);
+        if !read_only {
+            self.next = (None, None);
+        }
+        read_only
     }
 
     pub(super) fn fresh_snapshot(&mut self, explicit: bool) -> Snapshot {

@@ -73,6 +73,9 @@ impl Session {
             }
             Transaction::Reading(s) if s.read_only => self.finish(Err(read_only())),
             Transaction::None if self.core().state.autocommit => {
+                if self.next_is_read_only() {
+                    return self.finish(Err(read_only()));
+                }
                 // A transaction of this one statement.
                 self.lease(bound, true)
             }
@@ -182,6 +185,9 @@ impl Session {
         if let Transaction::Reading(s) = &self.transaction
             && s.read_only
         {
+            return Err(read_only());
+        }
+        if matches!(self.transaction, Transaction::None) && self.next_is_read_only() {
             return Err(read_only());
         }
         let base = self.base_catalog();

@@ -41,6 +41,9 @@ impl Session {
 
     /// Hands an autocommit statement to the writer.
     pub(super) fn submit(&mut self, bound: Bound, then: After) -> Flow {
+        if self.next_is_read_only() {
+            return self.finish(Err(super::temporary::read_only()));
+        }
         let (giver, taker) = handoff();
         let core = self.core.take().expect("invariant: the core is here while a statement begins");
         let deadline_us = self.inner.lock_deadline_us(&core.state);
@@ -318,6 +321,8 @@ impl Session {
     /// What commits before it runs.
     fn run_committed(&mut self, bound: Bound) -> Flow {
         let plan = bound.statement.compiled().plan.clone();
+        // The commit before it was a transaction, too.
+        self.next = (None, None);
         match &plan.kind {
             PlanKind::Modify(_) if self.own_use(&plan).is_some() => {
                 let result = self.write_own(&bound, false, true);

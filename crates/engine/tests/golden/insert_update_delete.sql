@@ -19,17 +19,17 @@ id | name | price
 ERROR 1062 (23000): Duplicate entry 'apple' for key 'item.by_name'
 
 > INSERT IGNORE INTO item (name) VALUES ('apple'), ('fig')
-ok, 1 changed, id 6, 1 warnings (Records: 2  Duplicates: 1  Warnings: 1)
+ok, 1 changed, id 5, 1 warnings (Records: 2  Duplicates: 1  Warnings: 1)
 
 > SHOW WARNINGS
 Level | Code | Message
 Warning | 1062 | Duplicate entry 'apple' for key 'item.by_name'
 
 > INSERT INTO item (name, price) VALUES ('fig', 9) ON DUPLICATE KEY UPDATE price = VALUES(price)
-ok, 2 changed, id 6
+ok, 2 changed, id 5
 
 > INSERT INTO item (name, price) VALUES ('fig', 9) AS new ON DUPLICATE KEY UPDATE price = new.price + 1
-ok, 2 changed, id 6
+ok, 2 changed, id 5
 
 > REPLACE INTO item (id, name, price) VALUES (1, 'apple', 7)
 ok, 2 changed, id 1

@@ -52,7 +52,7 @@ impl Binder<'_> {
             return Err(SqlError::new(1111, "HY000", "Invalid use of group function"));
         }
         self.in_aggregate = true;
-        let inner = Rc::new(Scope { group: None, ..(**s).clone() });
+        let inner = Rc::new(Scope { group: None, having: None, ..(**s).clone() });
         let out = self.aggregate_of(call, &inner, "");
         self.in_aggregate = false;
         let mut b = out?;
@@ -171,7 +171,7 @@ impl Binder<'_> {
             }
             "JSON_OBJECTAGG" => {
                 one(2)?;
-                let key = self.text_of(&x);
+                let key = self.text_in_json(&x);
                 let (key, value) = (self.sql(&key), self.json_of(&args[1]));
                 Bound::new(format!("p_json_objectagg({key},{value}){over}"), FieldType::json())
             }

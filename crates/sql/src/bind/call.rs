@@ -311,20 +311,28 @@ impl Binder<'_> {
         }
         self.one_kind_of_text(name, &args)?;
         let letters = sig.args.as_bytes();
+        let letter = |i: usize| letters[i.min(letters.len() - 1)];
+        let is_text = |i: usize| matches!(letter(i), b't' | b's' | b'w');
+        let places: Vec<usize> = (0..args.len()).filter(|i| is_text(*i)).collect();
+        let mut texts: Vec<Bound> = places.iter().map(|i| args[*i].clone()).collect();
+        self.beside_texts(&mut texts);
+        let mut args = args;
+        for (i, text) in places.iter().zip(texts) {
+            args[*i] = text;
+        }
+        let bytewise = places.iter().any(|i| letter(*i) == b'w' && args[*i].class() == Class::Bytes);
         let mut sqls = Vec::new();
-        let mut bytes = false;
+        let mut bytes = bytewise;
         for (i, a) in args.iter().enumerate() {
-            let letter = letters[i.min(letters.len() - 1)];
-            let converted = self.argument(a, letter, name);
+            let letter = letter(i);
+            let converted = match (bytewise, letter) {
+                (true, b'w') => self.bytes_as_text(a),
+                _ => self.argument(a, letter, name),
+            };
             bytes |= letter == b's' && converted.class() == Class::Bytes;
             sqls.push(self.sql(&converted));
         }
-        let texts: Vec<&Bound> = args
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| matches!(letters[(*i).min(letters.len() - 1)], b't' | b's'))
-            .map(|(_, a)| a)
-            .collect();
+        let texts: Vec<&Bound> = places.iter().map(|i| &args[*i]).collect();
         let mut mixed = false;
         let collation = if sig.collated || matches!(sig.ret, Ret::Like(_) | Ret::Sum | Ret::Text(_)) {
             match self.common_collation(&texts, &name.to_lowercase()) {
@@ -441,7 +449,11 @@ impl Binder<'_> {
             Ret::Time => FieldType::time(fsp),
             Ret::Json => FieldType::json(),
         };
-        let mut b = Bound::new(format!("{}({})", sig.sql, sqls.join(",")), ty);
+        let mut sql = format!("{}({})", sig.sql, sqls.join(","));
+        if bytewise && ty.class() == Class::Bytes {
+            sql = format!("p_text_as_bytes({sql})");
+        }
+        let mut b = Bound::new(sql, ty);
         b.not_null = sig.total && args.iter().all(|a| a.not_null);
         // A text can become longer than a packet, which makes it NULL; in strict mode MySQL says so of all of them.
         let texts_vary = matches!(b.class(), Class::Text | Class::Bytes | Class::Json);
@@ -451,8 +463,9 @@ impl Binder<'_> {
             Ret::Int(n) if n <= 11 => 36,
             _ => b.bits,
         };
-        if b.class() == Class::Text {
-            b.coercibility = texts
+        if matches!(b.class(), Class::Text | Class::Bytes) {
+            let made_of = if matches!(sig.ret, Ret::Bytes(_)) { &[] } else { texts.as_slice() };
+            b.coercibility = made_of
                 .iter()
                 .map(|t| t.coercibility)
                 .min()
@@ -468,7 +481,16 @@ impl Binder<'_> {
     /// An argument converted as a letter of the table says.
     pub(crate) fn argument(&mut self, a: &Bound, letter: u8, name: &str) -> Bound {
         match letter {
-            b't' => self.text_of(a),
+            // Bytes are no JSON, nor a part of it.
+            b't' if name == "JSON_VALID" && a.class() == Class::Bytes => {
+                let sql = self.sql(a);
+                Bound::new(
+                    format!("(CASE WHEN {sql} IS NOT NULL THEN '' END)"),
+                    FieldType::text(0, Collation::Binary),
+                )
+            }
+            b't' if name.starts_with("JSON_") => self.text_in_json(a),
+            b't' | b'w' => self.text_of(a),
             b's' if a.class() == Class::Bytes || a.class() == Class::Bit => {
                 let ty = FieldType::bytes(a.ty.text_length());
                 self.to(a, &ty)
@@ -503,12 +525,30 @@ impl Binder<'_> {
         }
     }
 
+    /// The bytes of a value as a text of as many characters, for functions that work by characters.
+    pub(crate) fn bytes_as_text(&mut self, a: &Bound) -> Bound {
+        let bytes = self.to(a, &FieldType::bytes(a.ty.text_length()));
+        let sql = format!("p_bytes_as_text({})", self.sql(&bytes));
+        let ty = FieldType::text(a.ty.text_length(), Collation::Binary);
+        Bound { repr: Repr::Sql(sql), ty, hex: false, field: None, ..a.clone() }
+    }
+
+    /// A text of which JSON is made: bytes are none (3144).
+    pub(crate) fn text_in_json(&mut self, a: &Bound) -> Bound {
+        if a.class() != Class::Bytes {
+            return self.text_of(a);
+        }
+        let sql = self.sql(a);
+        let ty = FieldType::text(a.ty.text_length(), self.session.collation);
+        Bound { repr: Repr::Sql(format!("p_no_json({sql})")), ty, hex: false, field: None, ..a.clone() }
+    }
+
     /// A text argument where JSON is meant is parsed.
     pub(crate) fn json_argument(&mut self, a: &Bound, name: &str) -> Bound {
         if a.class() == Class::Json {
             return a.clone();
         }
-        let t = self.text_of(a);
+        let t = self.text_in_json(a);
         let sql = self.sql(&t);
         Bound {
             repr: Repr::Sql(format!("p_json_parse({sql},'{}')", name.to_lowercase())),
@@ -542,19 +582,19 @@ impl Binder<'_> {
         if !name.starts_with("REGEXP_") {
             return Ok(());
         }
-        let bytes = args.iter().any(|a| a.class() == Class::Bytes);
-        let text = args.iter().find(|a| a.class() == Class::Text);
-        match text {
-            Some(t) if bytes => {
-                let message = format!(
-                    "Character set '{}' cannot be used in conjunction with 'binary' in call to {}.",
-                    t.ty.collation.name(),
-                    name.to_lowercase()
-                );
-                Err(SqlError::new(3995, "HY000", message))
-            }
-            _ => Ok(()),
+        let of = |class: Class| args.iter().position(|a| a.class() == class);
+        let (Some(text), Some(bytes)) = (of(Class::Text), of(Class::Bytes)) else { return Ok(()) };
+        // Beside a binary column a literal is as good as its bytes.
+        if args[bytes].field.is_some() && args[text].coercibility > args[bytes].coercibility {
+            return Ok(());
         }
+        let charset = args[text].ty.collation.name();
+        let (first, second) = if text < bytes { (charset, "binary") } else { ("binary", charset) };
+        let message = format!(
+            "Character set '{first}' cannot be used in conjunction with '{second}' in call to {}.",
+            name.to_lowercase()
+        );
+        Err(SqlError::new(3995, "HY000", message))
     }
 
     /// The value of a text literal, which becomes part of the plan.
@@ -597,17 +637,20 @@ impl Binder<'_> {
         e: &Expr,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
-        let x = self.expr(e, s)?;
-        let text = self.text_of(&x);
-        let what = what.map(|w| self.expr(w, s)).transpose()?;
-        let sql = self.sql(&text);
-        let pattern = match &what {
-            Some(w) => {
-                let w = self.text_of(w);
-                self.sql(&w)
-            }
-            None => "' '".to_owned(),
+        let mut parts = vec![self.expr(e, s)?];
+        if let Some(w) = what {
+            parts.push(self.expr(w, s)?);
+        }
+        self.beside_texts(&mut parts);
+        let bytewise = parts.iter().any(|p| p.class() == Class::Bytes);
+        let texts: Vec<Bound> = match bytewise {
+            true => parts.iter().map(|p| self.bytes_as_text(p)).collect(),
+            false => parts.iter().map(|p| self.text_of(p)).collect(),
         };
+        let (x, text) = (parts[0].clone(), texts[0].clone());
+        let sql = self.sql(&text);
+        let what = parts.get(1).cloned();
+        let pattern = texts.get(1).map_or("' '".to_owned(), |w| self.sql(w));
         let place = match place {
             Some(TrimWhereField::Leading) => 1,
             Some(TrimWhereField::Trailing) => 2,
@@ -615,9 +658,11 @@ impl Binder<'_> {
         };
         let ty = match x.class() {
             Class::Null => FieldType::bytes(0),
+            _ if bytewise => FieldType::bytes(text.ty.text_length()),
             _ => FieldType::text(text.ty.text_length(), text.ty.collation),
         };
-        let mut b = Bound::new(format!("p_trim({sql},{pattern},{place})"), ty);
+        let sql = format!("p_trim({sql},{pattern},{place})");
+        let mut b = Bound::new(if bytewise { format!("p_text_as_bytes({sql})") } else { sql }, ty);
         b.coercibility = text.coercibility;
         b.not_null = x.not_null && what.as_ref().is_none_or(|w| w.not_null) && !self.mode().strict();
         Ok(b.with_parts([&x]).with_parts(&what))

@@ -21,7 +21,7 @@ impl Binder<'_> {
                 let mut sqls = Vec::new();
                 for (i, a) in args.iter().enumerate() {
                     sqls.push(if i % 2 == 0 {
-                        let t = self.text_of(a);
+                        let t = self.text_in_json(a);
                         self.sql(&t)
                     } else {
                         self.json_of(a)
@@ -41,7 +41,7 @@ impl Binder<'_> {
                             self.sql(&j)
                         }
                         i if i % 2 == 1 => {
-                            let t = self.text_of(a);
+                            let t = self.text_in_json(a);
                             self.sql(&t)
                         }
                         _ => self.json_of(a),
@@ -60,7 +60,11 @@ impl Binder<'_> {
                 let mut sqls = Vec::new();
                 for (i, a) in args.iter().enumerate() {
                     let json = i == 0 || name == "JSON_OVERLAPS";
-                    let a = if json { self.json_argument(a, name) } else { self.text_of(a) };
+                    let a = match (json, name) {
+                        (true, _) => self.json_argument(a, name),
+                        (false, "JSON_SEARCH") => self.text_of(a),
+                        (false, _) => self.text_in_json(a),
+                    };
                     sqls.push(self.sql(&a));
                 }
                 let ty = match name {
@@ -84,7 +88,7 @@ impl Binder<'_> {
                     let (a, b) = (self.sql(&a), self.sql(&b));
                     match args.get(2) {
                         Some(p) => {
-                            let p = self.text_of(p);
+                            let p = self.text_in_json(p);
                             format!("p_json_contains(p_json_extract({a},{}),{b})", self.sql(&p))
                         }
                         None => format!("p_json_contains({a},{b})"),

@@ -49,8 +49,12 @@ impl Binder<'_> {
                     let (x, y) = (self.argument(&args[0], b'd', name), self.argument(&args[1], b'd', name));
                     let sql = format!("p_timediff_dt({},{})", self.sql(&x), self.sql(&y));
                     Bound::new(sql, FieldType::time(fsp))
-                } else if args.iter().all(|a| a.class() == Class::Text) {
-                    let sql = format!("p_timediff_text({},{})", self.sql(&args[0]), self.sql(&args[1]));
+                } else if args.iter().all(|a| a.class() == Class::Text || a.class().is_temporal())
+                    && !args.iter().all(|a| a.class() == Class::Time)
+                {
+                    // A text may be either, and is what the other one is.
+                    let (x, y) = (self.text_of(&args[0]), self.text_of(&args[1]));
+                    let sql = format!("p_timediff_text({},{})", self.sql(&x), self.sql(&y));
                     Bound::new(sql, FieldType::time(fsp))
                 } else {
                     let (x, y) = (self.argument(&args[0], b'T', name), self.argument(&args[1], b'T', name));

@@ -35,7 +35,7 @@ impl Binder<'_> {
                     count(2)?;
                 }
                 let Some(first) = args.first() else { return Err(wrong_count(name)) };
-                let ty = self.common_type(args)?;
+                let ty = self.type_of_one(args)?;
                 let mut sqls = Vec::new();
                 for a in args {
                     let a = self.to(a, &ty);
@@ -80,9 +80,10 @@ impl Binder<'_> {
                     let a = self.to(a, &ty);
                     sqls.push(self.sql(&a));
                 }
-                // The first argument's collation is the function's.
-                let collate = super::query::collate_clause(&ty);
-                sqls[0] += &collate;
+                // Of equal ones GREATEST gives the last and LEAST the first; SQLite the other way round. The collation of its first
+                // argument is the function's.
+                sqls.reverse();
+                sqls[0] += &super::query::collate_clause(&ty);
                 let mut b = Bound::new(format!("{f}({})", sqls.join(",")), ty);
                 b.not_null = args.iter().all(|a| a.not_null);
                 b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(coercibility::NUMERIC);

@@ -78,7 +78,7 @@ impl Binder<'_> {
                 Bound::new(sql, float)
             }
             DataType::Char(n) | DataType::Character(n) | DataType::Varchar(n) => {
-                let text = self.text_of(b);
+                let text = self.decoded(b, false);
                 let length = match n {
                     Some(CharacterLength::IntegerLength { length, .. }) => Some(*length as u32),
                     _ => None,
@@ -86,7 +86,7 @@ impl Binder<'_> {
                 self.cut(text, length)
             }
             DataType::Nvarchar(_) => {
-                let text = self.text_of(b);
+                let text = self.decoded(b, false);
                 self.cut(text, None)
             }
             DataType::Binary(n) => {
@@ -136,7 +136,7 @@ impl Binder<'_> {
                 "SIGNED" => self.cast_integer(b, FieldType::int()),
                 "UNSIGNED" => self.cast_integer(b, FieldType::uint()),
                 "NCHAR" => {
-                    let text = self.text_of(b);
+                    let text = self.decoded(b, false);
                     let n = words.first().and_then(|w| w.parse().ok());
                     self.cut(text, n)
                 }
@@ -153,14 +153,24 @@ impl Binder<'_> {
             && out.class() != Class::Year
             && !(may_be_cut && self.mode().strict());
         out.ty = out.ty.of_expression();
-        if out.class() == Class::Text {
+        if matches!(out.class(), Class::Text | Class::Bytes) {
             // A cast's text is in the connection's collation, as strong as a column's.
             out.coercibility = coercibility::COLUMN;
-            if !b.class().is_text() {
+            if !b.class().is_text() && out.class() == Class::Text {
                 out.ty.collation = self.session.collation;
             }
         }
         Ok(out)
+    }
+
+    /// The value as text; bytes are read as UTF-8, and where they are none it is an error or a warning and NULL (1300).
+    pub(crate) fn decoded(&mut self, b: &Bound, is_error: bool) -> Bound {
+        let ty = FieldType::text(b.ty.text_length(), self.session.collation);
+        if b.class() != Class::Bytes {
+            return self.text_of(b);
+        }
+        let sql = format!("p_utf8({},{})", self.sql(b), u8::from(is_error));
+        Bound { repr: Repr::Sql(sql), ty, hex: false, not_null: false, field: None, ..b.clone() }
     }
 
     fn plain(&mut self, b: &Bound, ty: FieldType) -> Bound {
@@ -207,7 +217,7 @@ impl Binder<'_> {
         match charset.to_ascii_lowercase().as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" => {
                 let ty = FieldType::text(b.ty.text_length(), Collation::Utf8mb4_0900AiCi);
-                let mut out = self.to(&b, &ty);
+                let mut out = self.decoded(&b, false);
                 out.ty = ty;
                 out.field = None;
                 out.coercibility = coercibility::COLUMN;

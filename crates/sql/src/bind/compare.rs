@@ -112,6 +112,16 @@ impl Binder<'_> {
         Ok(best.map_or(self.session.collation, |(_, c)| c))
     }
 
+    /// Bytes among texts that count more become text of their character set, as a literal `x'4A'` does beside a column; where no text
+    /// counts more, all are bytes (MySQL 8.0 manual, "Collation Coercibility in Expressions").
+    pub(crate) fn beside_texts(&mut self, parts: &mut [Bound]) {
+        let texts = parts.iter().filter(|p| p.class().is_text());
+        let Some(strongest) = texts.map(|p| p.coercibility).min() else { return };
+        for part in parts.iter_mut().filter(|p| p.class() == Class::Bytes && p.coercibility > strongest) {
+            *part = self.text_of(part);
+        }
+    }
+
     fn compare_slot(&mut self, slot: &Slot, with: &FieldType) -> String {
         if slot.coerce == Coerce::None {
             let coerce = Coerce::Compare(with.clone());
@@ -179,6 +189,14 @@ impl Binder<'_> {
             (x, y) if x.is_integer() && y.is_integer() => self.as_they_are(a, b),
             (Class::Enum | Class::Set, y) if y.is_integer() => self.as_they_are(a, b),
             (x, Class::Enum | Class::Set) if x.is_integer() => self.as_they_are(a, b),
+            (Class::Bytes, y) if y.is_text() && b.coercibility < a.coercibility => {
+                let a = self.text_of(a);
+                return self.align(&a, b, equality, name);
+            }
+            (x, Class::Bytes) if x.is_text() && a.coercibility < b.coercibility => {
+                let b = self.text_of(b);
+                return self.align(a, &b, equality, name);
+            }
             (Class::Bytes, y) if y.is_text() || y == Class::Bytes => {
                 self.aligned_to(a, b, &FieldType::bytes(65_535))
             }
@@ -269,7 +287,8 @@ impl Binder<'_> {
             b.ty.code()
         };
         let boolean = i64::from(b.class() == Class::Int && b.ty.length == 1 && b.bits <= 1);
-        format!("p_to_json({text},{},{boolean})", code.pack())
+        let form = b.ty.json_bytes_type().map_or(boolean, i64::from);
+        format!("p_to_json({text},{},{form})", code.pack())
     }
 
     pub(crate) fn comparison(
@@ -418,7 +437,10 @@ impl Binder<'_> {
         }
         let same = aligned.windows(2).all(|w| w[0].left == w[1].left && w[0].collation == w[1].collation);
         let sql = match aligned.first() {
-            Some(first) if same && !json => {
+            // IN compares by the collation of its left side, `=` by that of either: `'j' IN (name)`.
+            Some(first)
+                if same && !json && !(x.is_slot() && (x.class().is_text() || x.class() == Class::Bytes)) =>
+            {
                 let items: Vec<&str> = aligned.iter().map(|a| a.right.as_str()).collect();
                 format!("({} {not}IN ({}))", first.collated_left(), items.join(","))
             }
@@ -556,14 +578,18 @@ impl Binder<'_> {
         negated: bool,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
-        let parts = vec![self.expr(e, s)?, self.expr(pattern, s)?];
+        let mut parts = [self.expr(e, s)?, self.expr(pattern, s)?];
+        self.beside_texts(&mut parts);
         let collation = if parts.iter().any(|p| p.class() == Class::Bytes) {
             Collation::Binary
         } else {
             self.common_collation(&[&parts[0], &parts[1]], "like")?
         };
-        let (x, p) = (self.text_of(&parts[0]), self.text_of(&parts[1]));
-        let (x, p) = (self.sql(&x), self.sql(&p));
+        let bytewise = parts.iter().any(|p| p.class() == Class::Bytes);
+        let [x, p] = parts.each_ref().map(|part| {
+            let text = if bytewise { self.bytes_as_text(part) } else { self.text_of(part) };
+            self.sql(&text)
+        });
         let escape = match escape {
             Some(Expr::Value(v)) => {
                 let l = self.literal_value(v)?;

@@ -174,7 +174,7 @@ impl Binder<'_> {
         let at = locals.names.find(name)?;
         let ty = locals.types.get(at)?.clone();
         let mut b = Bound::slot(Slot { source: Source::Local(at), coerce: Coerce::None }, ty);
-        if b.class().is_text() || b.class() == Class::Json {
+        if b.class().is_text() || matches!(b.class(), Class::Bytes | Class::Json) {
             b.coercibility = coercibility::COLUMN;
         }
         Some(b)
@@ -203,6 +203,11 @@ impl Binder<'_> {
             };
             let missing = !self.session.user_variables.contains_key(&name);
             if self.assigns {
+                // One that was not there before is read as a text, whatever is assigned to it.
+                let ty = match missing {
+                    true => FieldType::text(types::TEXT_LENGTH_UNKNOWN, self.session.collation),
+                    false => self.assigned.get(&name).cloned().unwrap_or(ty),
+                };
                 return Ok(self.changing_variable(&name, ty));
             }
             // The cache knows the classes of the variables that a plan assumes: see `Front`.
@@ -239,7 +244,8 @@ impl Binder<'_> {
         Ok(b)
     }
 
-    /// `@x` in a statement that assigns to variables: what it is when the row is made. Its type is that from before.
+    /// `@x` in a statement that assigns to variables: what it is when the row is made. Its type is that from before, or of what
+    /// the statement assigns to it.
     fn changing_variable(&mut self, name: &str, ty: FieldType) -> Bound {
         let ty = ty.of_variable();
         let source = Source::UserVariable(name.to_owned());
@@ -262,6 +268,12 @@ impl Binder<'_> {
         };
         let b = self.expr(r, s)?;
         let ty = b.ty.of_variable();
+        if let Some(there) = self.session.user_variables.get(&name) {
+            let before = self.assigned.get(&name).unwrap_or(&there.ty).of_variable();
+            let wide = types::unify(&before, &ty);
+            self.widened |= before.class() != wide.class();
+            self.assigned.insert(name.clone(), wide);
+        }
         let value = if b.class() == Class::Null { b.clone() } else { self.to(&b, &ty) };
         let (sql, name) = (self.sql(&value), self.constant(Value::Text(name)));
         let out = Bound {
@@ -562,7 +574,7 @@ impl Binder<'_> {
         match charset.as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" | "ascii" | "latin1" => {
                 let ty = FieldType::text(b.ty.text_length(), Collation::Utf8mb4_0900AiCi);
-                Ok(self.to(&b, &ty))
+                Ok(Bound { ty, ..self.decoded(&b, true) })
             }
             "binary" => {
                 let ty = FieldType::bytes(b.ty.text_length());
@@ -572,10 +584,32 @@ impl Binder<'_> {
         }
     }
 
+    /// The type of one of these, whichever it will be: where they are columns of several collations, of none.
+    pub(crate) fn type_of_one(&mut self, all: &[Bound]) -> Result<FieldType, SqlError> {
+        match self.common_type(all) {
+            Err(e) if e.code == 1267 && e.message.matches("IMPLICIT").count() == 2 => {
+                let texts: Vec<Bound> = all
+                    .iter()
+                    .map(|b| match b.class() {
+                        Class::Text => Bound {
+                            ty: FieldType { collation: Collation::Utf8mb4Bin, ..b.ty.clone() },
+                            ..b.clone()
+                        },
+                        _ => b.clone(),
+                    })
+                    .collect();
+                self.common_type(&texts)
+            }
+            other => other,
+        }
+    }
+
     /// The type, collation included, that holds all of these.
     pub(crate) fn common_type(&mut self, all: &[Bound]) -> Result<FieldType, SqlError> {
+        let mut all = all.to_vec();
+        self.beside_texts(&mut all);
         let mut ty = FieldType::null();
-        for b in all {
+        for b in &all {
             ty = types::unify(&ty, &b.ty);
         }
         if ty.class() == Class::Text {
@@ -633,7 +667,7 @@ impl Binder<'_> {
         results: &[Bound],
         has_else: bool,
     ) -> Result<Bound, SqlError> {
-        let ty = self.common_type(results)?;
+        let ty = self.type_of_one(results)?;
         let mut sql = String::from("(CASE");
         for (c, r) in conditions.iter().zip(results) {
             let r = self.to(r, &ty);

@@ -21,6 +21,9 @@ const VALUES_OF_ROWS: [&str; 1] = ["conflicts"];
 /// Tables in one FROM (SQLite joins at most 64).
 const RELATIONS_MAX: usize = 61;
 
+/// How SQL begins that assigns to a variable.
+const SETS_VARIABLE: &str = "p_set_variable(";
+
 impl Binder<'_> {
     /// Binds FROM. Gives its SQL (without the word) and the scope of its columns, for the clauses that follow.
     ///
@@ -207,7 +210,13 @@ impl Binder<'_> {
                 let (outer, left) = (s.outer.clone(), self.left.take());
                 let q = self.query(subquery, outer.as_ref());
                 self.left = left;
-                self.derived(q?, &alias.name.value, None, &names, s)
+                let mut q = q?;
+                if q.sql.contains(SETS_VARIABLE) {
+                    // SQLite would evaluate what is named twice twice, and what nobody names never.
+                    let once = self.alias('m');
+                    q.sql = format!("WITH {once} AS MATERIALIZED ({}) SELECT * FROM {once}", q.sql);
+                }
+                self.derived(q, &alias.name.value, None, &names, s)
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 let sql = self.joined(table_with_joins, s)?;
@@ -251,7 +260,7 @@ impl Binder<'_> {
                     field: crate::field::Field { table: shown.clone(), ..f.clone() },
                     tag: None,
                     invisible: false,
-                    coercibility: coercibility::COLUMN,
+                    coercibility: cte.coercibility.get(n).copied().unwrap_or(coercibility::COLUMN),
                 });
                 let columns = columns.collect();
                 self.note_alias(&sql_alias, &shown, None);
@@ -429,7 +438,7 @@ impl Binder<'_> {
                 field,
                 tag: None,
                 invisible: false,
-                coercibility: coercibility::COLUMN,
+                coercibility: q.coercibility.get(n).copied().unwrap_or(coercibility::COLUMN),
             });
         }
         s.relations.push(Rc::new(Relation::derived(alias, database, &sql_alias, columns)));

@@ -46,7 +46,8 @@ impl Binder<'_> {
         let outer = self.left.clone().map(Rc::new).or_else(|| s.outer.clone());
         let around = Scope { outer, clause: "a table function argument", ..Scope::empty(s.id) };
         let bound = self.expr(document, &Rc::new(around))?;
-        if !matches!(bound.class(), Class::Text | Class::Json | Class::Null) {
+        if bound.class() != Class::Bytes && !matches!(bound.class(), Class::Text | Class::Json | Class::Null)
+        {
             return Err(SqlError::new(
                 3146,
                 "22032",

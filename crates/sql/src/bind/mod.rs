@@ -193,6 +193,8 @@ pub(crate) struct Cte {
     name: String,
     sql: String,
     columns: Vec<Field>,
+    /// See [`coercibility`]; that of a column where there is none.
+    coercibility: Vec<u8>,
 }
 
 /// See the module.
@@ -231,6 +233,10 @@ pub struct Binder<'a> {
     pub earlier_warnings: EarlierWarnings,
     /// The statement assigns to user variables (`:=`), so that they change from row to row.
     pub(crate) assigns: bool,
+    /// The types of the variables that it assigns to: wide enough for all that is assigned.
+    pub(crate) assigned: HashMap<String, FieldType>,
+    /// One was found to be too narrow after it had been read: the statement is to be bound again with these types.
+    pub(crate) widened: bool,
     /// The table whose columns DEFAULT(column) names in the VALUES of an INSERT.
     pub(crate) insert_into: Option<Arc<Table>>,
     /// What stands to the left in FROM, for LATERAL.
@@ -292,6 +298,8 @@ impl<'a> Binder<'a> {
             recursion: None,
             earlier_warnings: EarlierWarnings::Cleared,
             assigns: false,
+            assigned: HashMap::new(),
+            widened: false,
         }
     }
 

@@ -110,10 +110,12 @@ impl Binder<'_> {
             let names: Vec<String> = cte.alias.columns.iter().map(|c| c.name.value.clone()).collect();
             let sql_name = self.alias('w');
             let recursive = w.recursive && mentions(&cte.query, &name);
+            let mut coercibility = Vec::new();
             let (sql, columns, depth) = if recursive {
                 self.recursive(&name, &sql_name, &cte.query, &names, outer)?
             } else {
                 let q = self.query(&cte.query, outer)?;
+                coercibility = q.coercibility;
                 (q.sql, named(q.columns, &names)?, false)
             };
             let mut heads: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
@@ -121,7 +123,7 @@ impl Binder<'_> {
                 heads.push("d".to_owned());
             }
             parts.push(format!("{sql_name}({}) AS ({sql})", heads.join(",")));
-            self.ctes.push(Cte { name, sql: sql_name, columns });
+            self.ctes.push(Cte { name, sql: sql_name, columns, coercibility });
         }
         let word = if w.recursive { "WITH RECURSIVE" } else { "WITH" };
         Ok(format!("{word} {} ", parts.join(",")))
@@ -166,7 +168,12 @@ impl Binder<'_> {
             f.org_name.clear();
         }
         let types: Vec<FieldType> = columns.iter().map(|c| c.ty.clone()).collect();
-        self.ctes.push(Cte { name: name.to_owned(), sql: sql_name.to_owned(), columns: columns.clone() });
+        self.ctes.push(Cte {
+            name: name.to_owned(),
+            sql: sql_name.to_owned(),
+            columns: columns.clone(),
+            coercibility: Vec::new(),
+        });
         let before =
             self.recursion.replace(Recursion { cte: sql_name.to_owned(), types, depth: all, alias: None });
         let step = self.select(step, None, None, outer);
@@ -298,10 +305,15 @@ impl Binder<'_> {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for i in 0..a.columns.len() {
             let name = format!("c{i}");
-            let (l, r) = (a.column(i, &name), b.column(i, &name));
+            let mut both = [a.column(i, &name), b.column(i, &name)];
+            self.beside_texts(&mut both);
+            let [l, r] = both;
             let mut ty = types::unify(&l.ty, &r.ty);
             if ty.class() == Class::Text {
-                ty.collation = self.common_collation(&[&l, &r], "UNION")?;
+                ty.collation = self.common_collation(&[&l, &r], "UNION").map_err(|e| match e.code {
+                    1267 => SqlError::new(1271, "HY000", "Illegal mix of collations for operation 'UNION'"),
+                    _ => e,
+                })?;
                 // As of a column.
                 ty.decimals = 0;
             }
@@ -598,6 +610,20 @@ fn set_mentions(body: &SetExpr, name: &str) -> bool {
         let before = text[..i].chars().next_back();
         let after = text[i + m.len()..].chars().next();
         !before.is_some_and(word) && !after.is_some_and(word)
+    })
+}
+
+/// The scope of HAVING: the select list, the columns of GROUP BY, and the queries around.
+pub(crate) fn having_scope(s: &Scope, names: &Rc<Vec<(String, Bound)>>, groups: &[Bound]) -> Rc<Scope> {
+    let columns = names.iter().map(|(_, item)| item).chain(groups).filter(|b| b.field.is_some());
+    let seen = columns.filter_map(|b| b.as_sql()).map(str::to_owned).collect();
+    let clause = "having clause";
+    Rc::new(Scope {
+        clause,
+        names: names.clone(),
+        aliases: Aliases::First,
+        having: Some(Rc::new(seen)),
+        ..s.clone()
     })
 }
 

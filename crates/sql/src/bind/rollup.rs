@@ -10,7 +10,9 @@ use p2pdb_model::catalog::same_name;
 use sqlparser::ast::{Expr, LimitClause, OrderBy, OrderBySort, Select};
 
 use super::call::Call;
-use super::query::{BoundQuery, collate_clause, expression_field, order_expressions, sort_sql, with_aliases};
+use super::query::{
+    BoundQuery, collate_clause, expression_field, having_scope, order_expressions, sort_sql, with_aliases,
+};
 use super::scope::{Aliases, Group};
 use super::{Binder, Bound, Repr, Scope};
 use crate::error::SqlError;
@@ -56,7 +58,7 @@ impl Binder<'_> {
             let scope = Rc::new(Scope { group: Some(Rc::new(group)), ..l.base.clone() });
             let items = self.items(l.q, &scope, l.top)?;
             let names = Rc::new(items.iter().map(|i| (i.name.clone(), i.bound.clone())).collect::<Vec<_>>());
-            let having_scope = with_aliases(&scope, "having clause", &names, Aliases::First);
+            let having_scope = having_scope(&scope, &names, l.groups);
             let having = l.q.having.as_ref().map(|e| self.expr(e, &having_scope)).transpose()?;
             if items.iter().any(|i| i.bound.window) {
                 return Err(SqlError::unsupported("window functions with ROLLUP"));
@@ -154,7 +156,8 @@ impl Binder<'_> {
         if call.args.is_empty() || call.args.len() > GROUPING_MAX {
             return Err(SqlError::syntax("GROUPING()", 1));
         }
-        let plain = Rc::new(Scope { group: None, ..(**s).clone() });
+        // Its arguments are columns and expressions of GROUP BY, not of the select list.
+        let plain = Rc::new(Scope { group: None, having: None, names: Rc::default(), ..(**s).clone() });
         let mut bits = 0i64;
         for (n, e) in call.args.iter().enumerate() {
             let b = self.expr(e, &plain)?;

@@ -174,6 +174,8 @@ pub struct Scope {
     pub aliases: Aliases,
     /// The clause, for messages (`where clause`).
     pub clause: &'static str,
+    /// HAVING sees no other columns of its own query outside of aggregates: the SQL of those that are selected or grouped by.
+    pub having: Option<Rc<HashSet<String>>>,
     /// Aggregates are allowed.
     pub aggregates: bool,
     /// GROUP BY or implicit grouping.
@@ -194,6 +196,7 @@ impl Scope {
             names: Rc::default(),
             aliases: Aliases::No,
             clause: "field list",
+            having: None,
             aggregates: false,
             group: None,
             windows: Rc::default(),
@@ -258,11 +261,10 @@ impl Scope {
             used.borrow_mut().insert(tag);
         }
         let ty = column.field.ty.clone();
-        let text = ty.class().is_text();
+        let has_collation = ty.class().is_text() || matches!(ty.class(), Class::Bytes | Class::Json);
         let mut b = Bound::new(column.sql.clone(), ty);
         b.not_null = column.field.not_null;
-        b.coercibility =
-            if text || b.class() == Class::Json { column.coercibility } else { coercibility::NUMERIC };
+        b.coercibility = if has_collation { column.coercibility } else { coercibility::NUMERIC };
         b.field = Some(Box::new(column.field.clone()));
         let determined = self.group.as_ref().is_some_and(|g| g.determined.contains(&column.sql));
         if !determined {
@@ -326,7 +328,13 @@ impl Scope {
             }
             match s.matches(qualifier, name).as_slice() {
                 [] => {}
-                [(r, c)] => return Ok(s.column(*r, *c)),
+                [(r, c)] => {
+                    let column = s.column(*r, *c);
+                    let seen = |all: &HashSet<String>| column.as_sql().is_some_and(|sql| all.contains(sql));
+                    if !std::ptr::eq(s, self) || s.having.as_deref().is_none_or(seen) {
+                        return Ok(column);
+                    }
+                }
                 _ => {
                     let message = format!("Column '{}' in {} is ambiguous", parts.join("."), self.clause);
                     return Err(SqlError::new(1052, "23000", message));

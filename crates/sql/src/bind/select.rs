@@ -11,7 +11,9 @@ use sqlparser::ast::{
 
 use super::compare::strip;
 use super::from::conjuncts;
-use super::query::{BoundQuery, collate_clause, expression_field, order_expressions, with_aliases};
+use super::query::{
+    BoundQuery, collate_clause, expression_field, having_scope, order_expressions, with_aliases,
+};
 use super::scope::{Aliases, Group};
 use super::{Binder, Bound, Repr, Scope};
 use crate::error::SqlError;
@@ -134,7 +136,7 @@ impl Binder<'_> {
         }
         let names: Rc<Vec<(String, Bound)>> =
             Rc::new(items.iter().map(|i| (i.name.clone(), i.bound.clone())).collect());
-        let having_scope = with_aliases(&fields_scope, "having clause", &names, Aliases::First);
+        let having_scope = having_scope(&fields_scope, &names, &groups);
         let having = q.having.as_ref().map(|e| self.expr(e, &having_scope)).transpose()?;
         let distinct = match &q.distinct {
             None | Some(Distinct::All) => false,
@@ -150,13 +152,6 @@ impl Binder<'_> {
             let texts = |n: usize| n + 1;
             for (n, i) in items.iter().enumerate() {
                 check_group(&i.bound, from_scope.id, aggregated, texts(n), "SELECT list")?;
-            }
-            if let Some(h) = &having {
-                // HAVING sees the select list, the columns of GROUP BY and the queries around.
-                if let Some(f) = h.free.iter().find(|f| f.scope == from_scope.id) {
-                    let name = f.name.rsplit('.').next().unwrap_or(&f.name);
-                    return Err(SqlError::unknown_column(name, "having clause"));
-                }
             }
             if aggregated {
                 // One row needs no order.

@@ -208,13 +208,27 @@ pub fn syntax_error(parser: &Parser<'_>, text: &str) -> SqlError {
     SqlError::syntax(&rest[at..], line.max(1))
 }
 
+/// A whole query with its binder. One that assigns to variables may be bound twice: a variable is read as what will have been
+/// assigned to it.
+pub(crate) fn bound<'a>(
+    query: &Ast,
+    binder: impl Fn() -> Binder<'a>,
+) -> Result<(crate::bind::BoundQuery, Binder<'a>), SqlError> {
+    let mut first = binder();
+    let q = first.query(query, None)?;
+    if !first.widened {
+        return Ok((q, first));
+    }
+    let mut second = Binder { assigned: first.assigned, ..binder() };
+    Ok((second.query(query, None)?, second))
+}
+
 /// The plan of a parsed query.
 ///
 /// # Errors
 /// Everything that binding can say.
 pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let mut b = Binder::new(cx.catalog, cx.session, cx.source);
-    let mut q = b.query(query, None)?;
+    let (mut q, b) = bound(query, || Binder::new(cx.catalog, cx.session, cx.source))?;
     if cx.session.select_limit != u64::MAX && query.limit_clause.is_none() {
         let list: Vec<String> = (0..q.columns.len()).map(|i| format!("c{i}")).collect();
         let n = i64::try_from(cx.session.select_limit).unwrap_or(i64::MAX);

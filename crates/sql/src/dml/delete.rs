@@ -106,9 +106,18 @@ pub(super) fn delete_with(
             collect: Some((sql, slots)),
             adds: Arc::default(),
             blind: Arc::default(),
+            sets_id: false,
         }
     } else {
-        ModifyStep { table, sql, slots, collect: None, adds: Arc::default(), blind: Arc::default() }
+        ModifyStep {
+            table,
+            sql,
+            slots,
+            collect: None,
+            adds: Arc::default(),
+            blind: Arc::default(),
+            sets_id: false,
+        }
     };
     let modify = Modify {
         steps: vec![step],
@@ -176,6 +185,7 @@ fn several(
             collect: Some((collect.clone(), used(&collect, done.slots))),
             adds: Arc::default(),
             blind: Arc::default(),
+            sets_id: false,
         });
     }
     let modify =
@@ -223,6 +233,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         collect: None,
         adds: Arc::default(),
         blind: Arc::default(),
+        sets_id: false,
     };
     let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
     let modify = Modify {

@@ -11,7 +11,8 @@ use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, same
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{ColumnTag, Privileges, Value};
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions,
+    visit_expressions_mut,
 };
 use sqlparser::tokenizer::Token;
 
@@ -19,9 +20,9 @@ use super::{
     Assignment, Filled, Given, Target, Written, assignments, bind_assignments, column_not_updatable,
     fill_fired, filled_sql, given, not_insertable, set_list, target, used, with_notes,
 };
-use crate::bind::{Binder, Bound, Repr, Scope, fired_target, lenient};
+use crate::bind::{Binder, Bound, RelColumn, Relation, Repr, Scope, coercibility, fired_target, lenient};
 use crate::error::SqlError;
-use crate::field::FieldType;
+use crate::field::{Field, FieldType};
 use crate::plan::{
     self, Coerce, Insert, InsertMode, InsertRows, Note, NoteLevel, Plan, PlanKind, ReadSet, Slot,
 };
@@ -141,7 +142,12 @@ fn insert_into(
     let (rows, mut reads) = match rows {
         Rows::Values(all) => values(b, cx, &table, &targets, all, ignore, &mut notes)?,
         Rows::Query(q) => {
-            let bound = b.query(&q, None)?;
+            let bound;
+            (bound, b) = crate::bind::statement::bound(&q, || {
+                let mut b = Binder::new(cx.catalog, cx.session, cx.source);
+                b.insert_into = Some(table.clone());
+                b
+            })?;
             if bound.columns.len() != targets.len() {
                 return Err(SqlError::value_count(1));
             }
@@ -196,13 +202,12 @@ fn insert_into(
     let mut sql = format!("INSERT{or} INTO {physical} ({}) VALUES ({})", heads.join(","), places.join(","));
     let mut extra = Vec::new();
     let is_upsert = upsert.is_some();
-    let (mut adds, mut blind) = (Tags::default(), Tags::default());
+    let mut of_duplicates = Duplicate::default();
     if let Some(all) = upsert {
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
-        let set;
-        (set, adds, blind) = duplicate(&mut b, cx, &written, &targets, all, alias, ignore, &mut notes)?;
-        sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
+        of_duplicates = duplicate(&mut b, cx, &written, &targets, all, alias, ignore, &mut notes)?;
+        sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {}", of_duplicates.set));
         let done = b.finish();
         extra = used(&sql, done.slots).into_iter().skip(n).collect();
         merge(&mut reads, done.reads);
@@ -217,8 +222,9 @@ fn insert_into(
         rows,
         mode,
         upsert: is_upsert,
-        adds,
-        blind,
+        adds: of_duplicates.adds,
+        blind: of_duplicates.blind,
+        sets_id: of_duplicates.sets_id,
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
         row_checks: written.row_checks(cx)?,
@@ -343,11 +349,6 @@ fn values<'a>(
     ignore: bool,
     notes: &mut Vec<Note>,
 ) -> Result<(InsertRows, ReadSet), SqlError> {
-    enum Cell {
-        /// With the value before it is made fit.
-        Slot(Slot, Option<Box<(Bound, Target)>>),
-        Sql(String),
-    }
     let scope = Rc::new(Scope::empty(0));
     let order: Vec<(Option<usize>, &Column, Target)> = table
         .columns
@@ -358,18 +359,28 @@ fn values<'a>(
             (targets.iter().position(|t| t.tag == c.tag), c, target)
         })
         .collect();
+    // As the statement names them: what was given before may be named by what comes later.
+    let mut given_order: Vec<usize> = (0..order.len()).collect();
+    given_order.sort_by_key(|i| order[*i].0.unwrap_or(usize::MAX));
     let mut all: Vec<Vec<Cell>> = Vec::with_capacity(rows.len());
     let mut plain = true;
     for row in &rows {
-        let mut cells = Vec::with_capacity(order.len());
-        for (at, column, target) in &order {
+        let mut cells: Vec<Option<Cell>> = order.iter().map(|_| None).collect();
+        for i in &given_order {
+            let (at, column, target) = &order[*i];
             let cell = match at.map(|i| &row[i]) {
                 Some(Given::Expr(_)) if column.def.generated.is_some() => {
                     generated_given(cx, table, column, notes)?;
                     Cell::Slot(Slot { source: plan::Source::Const(Value::Null), coerce: Coerce::None }, None)
                 }
                 Some(Given::Expr(e)) => {
-                    let bound = b.expr(e, &scope)?;
+                    let bound = match names_column(e, table) {
+                        true => {
+                            let so_far = row_so_far(&mut b, cx, table, &cells);
+                            b.expr(e, &so_far)?
+                        }
+                        false => b.expr(e, &scope)?,
+                    };
                     match &bound.repr {
                         Repr::Slot(Slot { source, coerce: Coerce::None })
                             if !(bound.hex && FieldType::of_column(&target.ty).class().is_number()) =>
@@ -400,9 +411,9 @@ fn values<'a>(
                 }
             };
             plain &= matches!(cell, Cell::Slot(..));
-            cells.push(cell);
+            cells[*i] = Some(cell);
         }
-        all.push(cells);
+        all.push(cells.into_iter().flatten().collect());
     }
     if plain {
         let slots = |row: Vec<Cell>| {
@@ -417,21 +428,80 @@ fn values<'a>(
     for (n, row) in all.into_iter().enumerate() {
         let mut list = Vec::with_capacity(row.len());
         for cell in row {
-            list.push(match cell {
-                // Parameters are bound before any row; what can fail does so in its row.
-                Cell::Slot(_, Some(given)) => {
-                    let (mut value, target) = *given;
-                    value.repr = Repr::Sql(b.sql(&value));
-                    b.assign(&value, &target)
-                }
-                Cell::Slot(slot, None) => b.parameter(slot),
-                Cell::Sql(sql) => sql,
-            });
+            list.push(cell.sql(&mut b));
         }
         parts.push(format!("SELECT {} WHERE p_row({})", list.join(","), n + 1));
     }
     let made = table.columns.iter().map(|c| (FieldType::of_column(&c.def.ty), Coerce::None)).collect();
     Ok(select(b, union_all(parts), made, notes, true))
+}
+
+/// What one column of one row takes.
+enum Cell {
+    /// With the value before it is made fit.
+    Slot(Slot, Option<Box<(Bound, Target)>>),
+    Sql(String),
+}
+
+impl Cell {
+    fn sql(&self, b: &mut Binder<'_>) -> String {
+        match self {
+            // Parameters are bound before any row; what can fail does so in its row.
+            Cell::Slot(_, Some(given)) => {
+                let (value, target) = &**given;
+                let value = Bound { repr: Repr::Sql(b.sql(value)), ..value.clone() };
+                b.assign(&value, target)
+            }
+            Cell::Slot(slot, None) => b.parameter(slot.clone()),
+            Cell::Sql(sql) => sql.clone(),
+        }
+    }
+}
+
+/// Does a value of VALUES name a column of the table (or a subquery in it one of another table, of the same name)?
+fn names_column(e: &Expr, table: &Table) -> bool {
+    let column = |name: &Ident| table.columns.iter().any(|c| same_name(&c.name, &name.value));
+    // That of DEFAULT(column) is not read.
+    let (mut named, mut of_defaults) = (0, 0);
+    let _ = visit_expressions(e, |e| {
+        match e {
+            Expr::Identifier(i) => named += u32::from(column(i)),
+            Expr::CompoundIdentifier(parts) => named += u32::from(parts.last().is_some_and(column)),
+            Expr::Function(f) if f.name.to_string().eq_ignore_ascii_case("default") => of_defaults += 1,
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    named > of_defaults
+}
+
+/// The columns of a row of VALUES as the values to their left have made them; those without a value yet hold their defaults (MySQL 8.0
+/// manual, "INSERT Statement").
+fn row_so_far(b: &mut Binder<'_>, cx: &Context<'_>, table: &Arc<Table>, cells: &[Option<Cell>]) -> Rc<Scope> {
+    let mut columns = Vec::with_capacity(cells.len());
+    for (column, cell) in table.columns.iter().zip(cells) {
+        let sql = match cell {
+            // A value that is not drawn yet.
+            Some(cell) if column.def.auto_increment => format!("coalesce({},0)", cell.sql(b)),
+            Some(cell) => cell.sql(b),
+            None if column.def.auto_increment => "0".to_owned(),
+            // One that must be given holds nothing before.
+            None => match fill_fired(b, cx.session, table, column, true, &mut Vec::new()) {
+                Ok(filled) => filled_sql(b, filled),
+                Err(_) => "NULL".to_owned(),
+            },
+        };
+        let field = Field::expression(&column.name, FieldType::of_column(&column.def.ty));
+        columns.push(RelColumn {
+            name: column.name.clone(),
+            sql,
+            field,
+            tag: None,
+            invisible: false,
+            coercibility: coercibility::COLUMN,
+        });
+    }
+    Scope::of(vec![Relation::derived(&table.name, None, "", columns)], "field list")
 }
 
 /// All the rows of these queries, however many there are: SQLite takes some hundreds in one UNION.
@@ -481,9 +551,19 @@ fn merge(into: &mut ReadSet, from: ReadSet) {
 }
 
 /// Columns of the table.
-type Tags = Arc<[ColumnTag]>;
+/// ON DUPLICATE KEY UPDATE.
+#[derive(Default)]
+struct Duplicate {
+    /// Its assignments.
+    set: String,
+    /// The counters that it adds to.
+    adds: Arc<[ColumnTag]>,
+    /// The columns that it assigns to unseen.
+    blind: Arc<[ColumnTag]>,
+    /// It assigns to the AUTO_INCREMENT column.
+    sets_id: bool,
+}
 
-/// The SET list of ON DUPLICATE KEY UPDATE, the counters that it adds to, and the columns that it assigns to unseen.
 #[allow(clippy::too_many_arguments)]
 fn duplicate(
     b: &mut Binder<'_>,
@@ -494,7 +574,7 @@ fn duplicate(
     alias: Option<(String, Vec<String>)>,
     ignore: bool,
     notes: &mut Vec<Note>,
-) -> Result<(String, Tags, Tags), SqlError> {
+) -> Result<Duplicate, SqlError> {
     let mut changed = Vec::new();
     for a in &mut all {
         if let Given::Expr(e) = &mut a.value {
@@ -538,7 +618,8 @@ fn duplicate(
     let adds = super::adds(table, &scope.relations[0], &all);
     let blind = super::blind(table, &scope.relations[0], &all, None);
     let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
-    Ok((set_list(table, &table.physical(), &set), adds, blind))
+    let sets_id = super::sets_id(table, &set);
+    Ok(Duplicate { set: set_list(table, &table.physical(), &set), adds, blind, sets_id })
 }
 
 /// Turns `VALUES(column)` into a column of the new row.

@@ -322,6 +322,12 @@ fn adds(table: &Table, relation: &Relation, all: &[Assignment]) -> Arc<[ColumnTa
     out.into()
 }
 
+/// Is the AUTO_INCREMENT column among those that are assigned to, by their names in SQLite?
+fn sets_id(table: &Table, set: &[(String, String)]) -> bool {
+    let id = table.auto_increment().map(Column::physical);
+    id.is_some_and(|id| set.iter().any(|(column, _)| *column == id))
+}
+
 /// The columns to which these assignments give values that are not made of what the columns hold, in a statement whose
 /// WHERE does not ask for it either. What a subquery mentions does not count.
 fn blind(

@@ -8,7 +8,7 @@ use sqlparser::ast::{Expr, TableWithJoins};
 use super::with::Common;
 use super::{
     Assignment, Given, Written, adds, assignments, bind_assignments, blind, not_read_inside, not_updatable,
-    order_and_limit, safe, set_list, single, table_references, target, used, with_notes,
+    order_and_limit, safe, set_list, sets_id, single, table_references, target, used, with_notes,
 };
 use crate::bind::{Binder, Relation, Scope};
 use crate::error::SqlError;
@@ -94,7 +94,8 @@ pub(super) fn update_with(
     let done = b.finish();
     notes.extend(done.notes);
     let slots = used(&sql, done.slots).into_iter().skip(usize::from(ordered)).collect();
-    let step = ModifyStep { table: table.id, sql, slots, collect, adds, blind };
+    let step =
+        ModifyStep { table: table.id, sql, slots, collect, adds, blind, sets_id: sets_id(&table, &set) };
     let modify = Modify {
         steps: vec![step],
         update: true,
@@ -217,6 +218,7 @@ fn several(
             collect: Some((collect.clone(), used(&collect, done.slots))),
             adds,
             blind,
+            sets_id: sets_id(&table, &set),
         });
     }
     let modify = Modify { steps, update: true, ignore, truncate: false, reads: read, row_checks };

@@ -355,6 +355,10 @@ impl<'a> Assign<'a> {
                 let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
                 (self.number_text(t, "integer")?.to_i128(), (1..4).contains(&digits))
             }
+            (ValueRef::Blob(b), Class::Bytes) => {
+                let t = String::from_utf8_lossy(b);
+                (self.number_text(&t, "integer")?.to_i128(), false)
+            }
             (ValueRef::Int(i), class) if class.has_date() => {
                 (Some(i128::from(DateTime::unpack(i).year)), false)
             }
@@ -487,7 +491,7 @@ impl<'a> Assign<'a> {
         let v = ValueRef::from(value);
         let code = from.code();
         let before = context::read(|c| c.warning_count);
-        let t = convert::to_time(v, code)?;
+        let t = context::ignoring(|| convert::to_time(v, code))?;
         let warned = context::drop_warnings_since(before);
         if t.is_none() && from.class() == Class::Json {
             self.misfit(Some(json_cast::no_date(Target::Time)))?;
@@ -508,8 +512,12 @@ impl<'a> Assign<'a> {
                 self.truncated()?;
             }
         }
-        let of_number =
-            || convert::to_decimal(v, code).ok().flatten().and_then(|d| convert::number_to_time(&d).err()?);
+        let of_number = || {
+            context::ignoring(|| convert::to_decimal(v, code))
+                .ok()
+                .flatten()
+                .and_then(|d| convert::number_to_time(&d).err()?)
+        };
         let end = if from.class().is_number() { of_number() } else { None };
         let Some(t) = t else { return Ok(Value::Int(end.map_or(0, |t| t.0))) };
         let dated = match v {
@@ -537,8 +545,7 @@ impl<'a> Assign<'a> {
                 Err(e) => {
                     let good = e.utf8_error().valid_up_to();
                     let bytes = e.into_bytes();
-                    let shown: String = bytes[good..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
-                    self.incorrect("string", &shown)?;
+                    self.incorrect("string", &convert::bytes_shown(&bytes[good..]))?;
                     String::from_utf8_lossy(&bytes[..good]).into_owned()
                 }
             },
@@ -652,11 +659,7 @@ impl<'a> Assign<'a> {
                     SqlError::new(3140, "22032", message)
                 })),
             },
-            (Value::Blob(_), Class::Bytes) => Err(SqlError::new(
-                3144,
-                "22032",
-                "Cannot create a JSON value from a string with CHARACTER SET 'binary'.",
-            )),
+            (Value::Blob(_), Class::Bytes) => Err(json::binary()),
             _ => Err(SqlError::new(
                 3140,
                 "22032",

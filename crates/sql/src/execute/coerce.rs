@@ -2,7 +2,7 @@
 
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::DateRules;
-use p2pdb_model::{Value, ValueRef};
+use p2pdb_model::{SqlType, Value, ValueRef};
 
 use super::convert::{self, convert_typed};
 use super::{assign, context};
@@ -10,7 +10,7 @@ use crate::collate;
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::functions::json;
-use crate::plan::Coerce;
+use crate::plan::{Coerce, ColumnTarget};
 use crate::types::{Class, TypeCode};
 
 /// Applies a conversion to a value in the stored form of `from`.
@@ -28,6 +28,18 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
     }
 }
 
+/// Does this conversion make a binary string?
+pub(super) fn makes_bytes(how: &Coerce) -> bool {
+    let column = |target: &ColumnTarget| {
+        matches!(target.ty, SqlType::Binary { .. } | SqlType::VarBinary { .. } | SqlType::Blob { .. })
+    };
+    match how {
+        Coerce::Column(target) => column(target),
+        Coerce::Expression(to) | Coerce::Compare(to) | Coerce::Through(to, _) => to.class() == Class::Bytes,
+        Coerce::None | Coerce::RowCount { .. } => false,
+    }
+}
+
 /// LIMIT and OFFSET: an integer that is not negative. What SQLite cannot count to is as good as no limit.
 fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, SqlError> {
     let integer = matches!(from.class(), Class::Int | Class::UInt);
@@ -41,6 +53,8 @@ fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, Sql
         Value::Int(0..) if integer => Ok(value),
         Value::Blob(_) if from.class() == Class::UInt && value.as_u64().is_some() => Ok(Value::Int(i64::MAX)),
         Value::Null if !literal => Ok(Value::Int(0)),
+        // Others send all numbers as DOUBLE.
+        Value::Real(r) if !literal && *r >= -0.5 => Ok(Value::Int(r.round_ties_even() as i64)),
         _ if literal => {
             let text = convert::to_text(ValueRef::from(&value), from.code())?.unwrap_or_default();
             Err(SqlError::syntax(&text, 1))

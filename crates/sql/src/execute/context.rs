@@ -191,10 +191,23 @@ pub fn warn(code: u16, message: impl Into<String>) {
     note(NoteLevel::Warning, code, message);
 }
 
+/// Warnings that are errors where a statement writes in strict mode, without IGNORE (MySQL 8.0 manual, "Server SQL Modes", "The Effect
+/// of Strict SQL Mode on Statement Execution"), with their SQLSTATE.
+const STRICT: [(u16, &str); 4] = [(1260, "HY000"), (1292, "22007"), (1411, "HY000"), (1441, "22008")];
+
 /// Raises a warning or note.
 pub fn note(level: NoteLevel, code: u16, message: impl Into<String>) {
     CURRENT.with(|c| {
         let mut c = c.borrow_mut();
+        if level == NoteLevel::Warning
+            && c.writes
+            && !c.ignore
+            && c.sql_mode.strict()
+            && let Some((_, state)) = STRICT.iter().find(|(n, _)| *n == code)
+        {
+            c.error.get_or_insert_with(|| SqlError::new(code, *state, message.into()));
+            return;
+        }
         c.warning_count += 1;
         if c.warnings.len() < WARNINGS_MAX {
             c.warnings.push(Note { level, code, message: message.into() });

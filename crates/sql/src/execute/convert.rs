@@ -30,14 +30,25 @@ pub fn shown(v: ValueRef<'_>, from: TypeCode) -> String {
         Ok(Some(t)) => t.chars().take(MESSAGE_CHARS_MAX).collect(),
         Ok(None) => "NULL".to_owned(),
         Err(_) => match v {
-            ValueRef::Blob(b) => b
-                .iter()
-                .take(MESSAGE_CHARS_MAX)
-                .map(|c| if c.is_ascii_graphic() { (*c as char).to_string() } else { format!("\\x{c:02X}") })
-                .collect(),
+            ValueRef::Blob(b) => printable(&b[..b.len().min(MESSAGE_CHARS_MAX)]),
             _ => String::new(),
         },
     }
+}
+
+fn printable(b: &[u8]) -> String {
+    let shown = |c: &u8| match c {
+        b' '..=b'~' => char::from(*c).to_string(),
+        c => format!("\\x{c:02X}"),
+    };
+    b.iter().map(shown).collect()
+}
+
+/// Bytes for a message about a string: the first six.
+pub fn bytes_shown(b: &[u8]) -> String {
+    const BYTES_MAX: usize = 6;
+    let more = if b.len() > BYTES_MAX { "..." } else { "" };
+    printable(&b[..b.len().min(BYTES_MAX)]) + more
 }
 
 fn truncated(kind: &str, text: &str) {
@@ -327,7 +338,7 @@ pub fn set_text(members: &[String], mask: ValueRef<'_>) -> String {
 /// As text. ENUM and SET give their number: their members are not in the code.
 ///
 /// # Errors
-/// 1300 for bytes that are no UTF-8.
+/// 3854 for bytes that are no UTF-8.
 pub fn to_text<'a>(v: ValueRef<'a>, from: TypeCode) -> Converted<Cow<'a, str>> {
     let mut out = String::new();
     // Writing to a String does not fail.
@@ -344,7 +355,7 @@ pub fn to_text<'a>(v: ValueRef<'a>, from: TypeCode) -> Converted<Cow<'a, str>> {
             let b = bit_bytes(v, from.width);
             return match String::from_utf8(b) {
                 Ok(t) => Ok(Some(Cow::Owned(t))),
-                Err(e) => Err(invalid_text(e.as_bytes())),
+                Err(e) => Err(no_text(e.as_bytes())),
             };
         }
         (ValueRef::Blob(_), Class::Int | Class::UInt | Class::Set | Class::Enum | Class::Year) => {
@@ -354,7 +365,7 @@ pub fn to_text<'a>(v: ValueRef<'a>, from: TypeCode) -> Converted<Cow<'a, str>> {
         (ValueRef::Blob(b), _) => {
             return match std::str::from_utf8(b) {
                 Ok(t) => Ok(Some(Cow::Borrowed(t))),
-                Err(_) => Err(invalid_text(b)),
+                Err(_) => Err(no_text(b)),
             };
         }
         (ValueRef::Real(r), Class::Float) => {
@@ -387,9 +398,24 @@ fn zero_filled(text: String, from: TypeCode) -> String {
     if from.zerofill && text.len() < width { "0".repeat(width - text.len()) + &text } else { text }
 }
 
-fn invalid_text(b: &[u8]) -> SqlError {
+/// Bytes that are said to be UTF-8; otherwise 1300, as an error or, where they were to be converted, as a warning and NULL.
+pub fn utf8_of(b: &[u8], is_error: bool) -> Converted<&str> {
+    if let Ok(t) = std::str::from_utf8(b) {
+        return Ok(Some(t));
+    }
     let hex = p2pdb_model::ids::hex(&b[..b.len().min(6)]).to_uppercase();
-    SqlError::new(1300, "HY000", format!("Invalid utf8mb4 character string: '{hex}'"))
+    let message = format!("Invalid utf8mb4 character string: '{hex}'");
+    if is_error {
+        return Err(SqlError::new(1300, "HY000", message));
+    }
+    context::warn(1300, message);
+    Ok(None)
+}
+
+/// 3854: bytes of a binary string that are no text.
+fn no_text(b: &[u8]) -> SqlError {
+    let shown = bytes_shown(b);
+    SqlError::new(3854, "HY000", format!("Cannot convert string '{shown}' from binary to utf8mb4"))
 }
 
 /// As bytes.

@@ -15,17 +15,19 @@ pub mod json_cast;
 use std::cell::Cell;
 
 use p2pdb_model::Value;
-use p2pdb_model::temporal;
+use p2pdb_model::temporal::{self, DateTime};
 use sha2::{Digest, Sha256};
 
 pub use assign::assign;
 pub use context::{Context, enter, leave, take_error};
 
+use crate::charset;
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::front::{Literal, LiteralKind};
 use crate::plan::{Coerce, NowKind, RandomKind, SessionInfo, Slot, Source};
 use crate::session::SessionState;
+use crate::types::Class;
 
 /// Gives the rows of a virtual table (name, constraints) as JSON text, an array of arrays.
 pub type VirtualRows<'a> = dyn Fn(&str, &[Option<String>]) -> Result<String, SqlError> + 'a;
@@ -58,7 +60,15 @@ pub fn bind_slot(slot: &Slot, args: &Args<'_>) -> Result<Value, SqlError> {
         (Source::Param(i), Coerce::None) => Ok(literal(args.params, *i)?.value.clone()),
         (source, how) => {
             let (value, from) = source_value(source, args)?;
-            coerce::apply(how, value, &from)
+            match (source, value) {
+                (Source::Literal(_) | Source::Param(_) | Source::Const(_), Value::Text(text))
+                    if args.session.charset_connection == "latin1" && coerce::makes_bytes(how) =>
+                {
+                    let bytes = charset::latin1_bytes(&text);
+                    coerce::apply(how, Value::Blob(bytes), &FieldType::bytes(from.text_length()))
+                }
+                (_, value) => coerce::apply(how, value, &from),
+            }
         }
     }
 }
@@ -93,7 +103,14 @@ fn source_value(source: &Source, args: &Args<'_>) -> Result<(Value, FieldType), 
         }
         Source::Param(i) => {
             let l = literal(args.params, *i)?;
-            (l.value.clone(), l.kind.field_type(session.collation))
+            let ty = l.kind.field_type(session.collation);
+            // Without microseconds it shows none.
+            let whole = match l.value {
+                Value::Int(packed) if ty.class() == Class::DateTime => DateTime::unpack(packed).micros == 0,
+                Value::Int(micros) if ty.class() == Class::Time => micros % 1_000_000 == 0,
+                _ => false,
+            };
+            (l.value.clone(), if whole { FieldType { decimals: 0, ..ty } } else { ty })
         }
         Source::Now(kind) => now(*kind, args),
         Source::UserVariable(name) => match session.user_variables.get(name) {

@@ -6,6 +6,7 @@ use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// The dialect that statements are parsed with.
 #[derive(Debug, Default)]
@@ -59,6 +60,10 @@ impl Dialect for P2pdbDialect {
     }
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        // `column->path` is one operand (MySQL 8.0 grammar, simple_expr).
+        if matches!(parser.peek_token_ref().token, Token::Arrow | Token::LongArrow) {
+            return Some(Ok(self.prec_value(Precedence::Period)));
+        }
         super::forms::is_sounds_like(parser).then(|| Ok(self.prec_value(Precedence::Like)))
     }
 

@@ -63,7 +63,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_bin_to_uuid", -1, strict!(bin_to_uuid)),
 ];
 
-fn to_base64(b: &[u8]) -> String {
+pub(super) fn to_base64(b: &[u8]) -> String {
     let mut out = String::new();
     for chunk in b.chunks(3) {
         let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));

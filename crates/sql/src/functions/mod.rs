@@ -26,6 +26,7 @@ pub mod text;
 pub use aggregate::{Accumulator, AggregateFunction, aggregates};
 
 use crate::error::SqlError;
+use crate::execute::context;
 use crate::plan::ColumnTarget;
 
 /// What a function returns.
@@ -53,7 +54,9 @@ impl ScalarFunction {
     /// Its own.
     pub fn run(&self, args: &[ValueRef<'_>]) -> Answer {
         if !self.by_rules {
-            return (self.call)(args);
+            // Its own error counts more than what was said on the way.
+            let (answer, said) = ((self.call)(args), context::take_error());
+            return answer.and_then(|value| said.map_or(Ok(value), Err));
         }
         let session = crate::execute::leave();
         let answer = (self.call)(args);

@@ -6,7 +6,7 @@ use p2pdb_model::{Value, ValueRef};
 
 use super::{Answer, Row, any_null, bytes_of, int_of, locale, str_of, text, truth};
 use crate::collate;
-use crate::execute::context;
+use crate::execute::{context, convert};
 
 /// Bytes that a function may make (`max_allowed_packet`); a longer result is NULL with warning 1301.
 const RESULT_BYTES_MAX: usize = 64 << 20;
@@ -18,6 +18,26 @@ macro_rules! strict {
 }
 
 pub(crate) const FUNCTIONS: &[Row] = &[
+    (
+        "p_bytes_as_text",
+        1,
+        strict!(|a: &[ValueRef<'_>]| text(
+            bytes_of(&a[0]).iter().map(|b| char::from(*b)).collect::<String>()
+        )),
+    ),
+    (
+        "p_text_as_bytes",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(Value::Blob(str_of(&a[0]).chars().map(|c| c as u8).collect()))),
+    ),
+    (
+        "p_utf8",
+        2,
+        strict!(|a: &[ValueRef<'_>]| {
+            let read = convert::utf8_of(bytes_of(&a[0]), int_of(&a[1]) == 1)?;
+            Ok(read.map_or(Value::Null, |t| Value::Text(t.to_owned())))
+        }),
+    ),
     ("p_concat", -1, strict!(concat)),
     ("p_concat_ws", -1, |a| {
         let Some((first, rest)) = a.split_first() else { return Ok(Value::Null) };

@@ -11,7 +11,7 @@ use crate::statement::{Context, Cursor, commands};
 pub(super) fn transaction(c: &mut Cursor<'_, '_>) -> Result<Plan, SqlError> {
     let command = if c.eat("begin") {
         c.eat("work");
-        SessionCommand::Begin { read_only: false, snapshot: false }
+        SessionCommand::Begin { read_only: None, snapshot: false }
     } else if c.eat("start transaction") {
         start(c)?
     } else if c.eat("start") {
@@ -56,6 +56,7 @@ fn start(c: &mut Cursor<'_, '_>) -> Result<SessionCommand, SqlError> {
     if read_only && read_write {
         return Err(c.error());
     }
+    let read_only = (read_only || read_write).then_some(read_only);
     Ok(SessionCommand::Begin { read_only, snapshot })
 }
 
@@ -161,7 +162,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         while !c.at_end() {
             if c.eat("with read lock") {
                 return Ok(vec![
-                    SessionCommand::Begin { read_only: true, snapshot: true },
+                    SessionCommand::Begin { read_only: Some(true), snapshot: true },
                     SessionCommand::ReadLock,
                 ]);
             }

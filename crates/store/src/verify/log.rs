@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use p2pdb_block::{BODIES_MAX, Block, DecodedBlock, Proof, RawBlock, decode_body};
 use p2pdb_model::ids::{AccountId, Cid};
-use p2pdb_model::{Body, RealmId, ValueRef};
+use p2pdb_model::{Body, ObjectId, RealmId, ValueRef};
 
 use super::{OnProgress, PROGRESS_ROWS, Part, Progress, Report};
 use crate::connection::Connection;
@@ -532,6 +532,9 @@ impl<'a> Check<'a> {
                 meta::CLEAN => value == meta::SET || value.len() == size_of::<u64>(),
                 meta::IDS_LOST => value == meta::SET,
                 meta::RESTORED => value == meta::SET || value == meta::RESTORED_WITH_IDS,
+                name if name.strip_prefix(meta::EMPTIED).and_then(ObjectId::from_hex).is_some() => {
+                    value.len() == size_of::<u64>()
+                }
                 _ => {
                     self.report.add(Part::Note, name, "no such fact is kept");
                     continue;

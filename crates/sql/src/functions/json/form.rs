@@ -158,6 +158,11 @@ fn ends_in_name(t: &str) -> bool {
     t[..start].trim_end().ends_with(['{', ','])
 }
 
+/// 3144: bytes where JSON is meant.
+pub fn binary() -> SqlError {
+    SqlError::new(3144, "22032", "Cannot create a JSON value from a string with CHARACTER SET 'binary'.")
+}
+
 /// The JSON text of an SQL value: text becomes a string, numbers numbers, dates strings.
 ///
 /// # Errors
@@ -175,13 +180,7 @@ pub fn from_sql(v: ValueRef<'_>, from: TypeCode) -> Result<String, SqlError> {
                 .map(|t| t.into_owned())
                 .unwrap_or_default()
         }
-        (_, Class::Bytes) => {
-            return Err(SqlError::new(
-                3144,
-                "22032",
-                "Cannot create a JSON value from a string with CHARACTER SET 'binary'.",
-            ));
-        }
+        (_, Class::Bytes) => return Err(binary()),
         (_, Class::Date | Class::Text | Class::Null) => {
             quoted(&convert::to_text(v, from)?.unwrap_or_default())
         }

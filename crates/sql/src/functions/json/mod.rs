@@ -7,9 +7,11 @@ use p2pdb_model::types::Collation;
 use p2pdb_model::{Value, ValueRef};
 use serde_json::Value as Json;
 
+use super::hash::to_base64;
 use super::{Answer, Row, any_null, int_of, str_of, text, truth};
 use crate::collate;
 use crate::error::SqlError;
+use crate::execute::convert;
 use crate::types::TypeCode;
 
 mod compare;
@@ -22,8 +24,8 @@ pub(crate) mod table;
 
 pub use compare::compare;
 use compare::{contains, merge_patch, merge_preserve, overlaps, sort_key};
+pub use form::{binary, from_sql, normal_set, normalise, refused, write};
 use form::{depth, key_order, pretty};
-pub use form::{from_sql, normal_set, normalise, refused, write};
 use path::{Leg, Path};
 
 macro_rules! strict {
@@ -38,11 +40,18 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             // An SQL NULL inside of a document.
             return Ok(Value::Null);
         }
-        if int_of(&a[2]) == 1 {
-            return text(if int_of(&a[0]) == 0 { "false" } else { "true" });
+        let code = TypeCode::unpack(int_of(&a[1]));
+        match int_of(&a[2]) {
+            0 => text(from_sql(a[0], code)?),
+            1 => text(if int_of(&a[0]) == 0 { "false" } else { "true" }),
+            // Bytes: their type in the protocol, and base64.
+            ty => {
+                let bytes = convert::to_bytes(a[0], code)?.unwrap_or_default();
+                text(format!("\"base64:type{ty}:{}\"", to_base64(&bytes)))
+            }
         }
-        text(from_sql(a[0], TypeCode::unpack(int_of(&a[1])))?)
     }),
+    ("p_no_json", 1, strict!(|_: &[ValueRef<'_>]| Err(form::binary()))),
     (
         "p_json_parse",
         2,

@@ -354,7 +354,7 @@ fn plain_text(text: String, target: &ColumnTarget) -> Result<Value, Unfit> {
 /// What an assignment to such a column makes of it, unless it complains.
 fn fitted(value: Value, from: &FieldType, target: &ColumnTarget) -> Result<Value, Unfit> {
     let before = context::read(|c| c.warning_count);
-    let stored = assign(value, from, target);
+    let stored = context::ignoring(|| assign(value, from, target));
     // A fraction that is rounded is a note.
     let complained = context::read(|c| {
         let new = usize::try_from(c.warning_count.saturating_sub(before)).unwrap_or(usize::MAX);

@@ -288,7 +288,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         }
         let (t, us) = (str_of(&a[0]), int_of(&a[1]).saturating_mul(int_of(&a[2])));
         let mut out = String::new();
-        if let Some(p) = DateTime::parse(t).filter(|p| t.contains('-') && !p.date_only) {
+        if let Some(p) = DateTime::parse(t).filter(|_| t.trim_start_matches('-').contains('-')) {
             let Some(n) = p.value.plus_us(us) else { return Ok(Value::Null) };
             let _ = n.format(if n.micros > 0 { 6 } else { 0 }, &mut out);
         } else {
