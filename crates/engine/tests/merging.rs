@@ -47,11 +47,48 @@ fn the_later_write_of_a_cell_wins_and_the_other_is_kept_as_a_conflict() {
         let conflicts =
             s.rows("SELECT `table`, row_key, `column`, rule, kept_value, lost_value FROM p2pdb.conflicts");
         assert_eq!(conflicts, ["till|1|price|concurrent write|12|11"]);
+        // Who wrote which, for whom, when, and in which block.
+        for (side, node) in [("kept", &b), ("lost", &a)] {
+            let by = s.rows(&format!(
+                "SELECT {side}_author, {side}_account, {side}_stamp = b.stamp, b.author = {side}_author \
+                 FROM p2pdb.conflicts JOIN p2pdb.blocks b ON b.cid = {side}_block"
+            ));
+            assert_eq!(by, [format!("{}|root@%|1|1", node.engine.node())], "{side}");
+        }
     }
     // Who has seen both settles it.
     a.session().run("UPDATE shop.till SET price = 13 WHERE id = 1");
     converge(&[&a, &b]);
     assert_eq!(b.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
+}
+
+#[test]
+fn unique_keys_of_several_columns_compare_by_collation_and_claim_nothing_with_a_null() {
+    let (a, b) = two();
+    a.session().run(
+        "CREATE TABLE shop.seat (id INT PRIMARY KEY, hall VARCHAR(9), n INT, code VARCHAR(9) UNIQUE, \
+             tag VARCHAR(9) COLLATE utf8mb4_bin UNIQUE, UNIQUE KEY place (hall, n))",
+    );
+    b.fetch(&a);
+    a.session().run("INSERT INTO shop.seat VALUES (1, 'Ä', 1, 'x', 't'), (2, NULL, 1, NULL, NULL)");
+    b.clock.advance_ms(5_000);
+    b.session().run(
+        "INSERT INTO shop.seat VALUES (3, 'a', 1, 'y', 'T'), (4, NULL, 1, NULL, NULL), (5, 'a', 2, 'X', 'v'), \
+             (6, 'a', NULL, 'z', 'w'), (7, 'b', 1, 'q', 't')",
+    );
+    converge(&[&a, &b]);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        assert_eq!(s.rows("SELECT id FROM shop.seat ORDER BY id"), ["1", "2", "4", "6"]);
+        let waiting = s.rows("SELECT row_key, rule FROM p2pdb.conflicts ORDER BY row_key");
+        assert_eq!(waiting, ["3|unique", "5|unique", "7|unique"]);
+        // A waiting row holds its values, also against local statements.
+        assert_eq!(s.error("INSERT INTO shop.seat VALUES (8, 'A', 2, 'free', 'free')"), 1062);
+    }
+    a.session().run("UPDATE shop.seat SET n = 9, code = 'u', tag = 'u' WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(b.session().rows("SELECT COUNT(*) FROM shop.seat"), ["7"]);
+    assert_eq!(a.session().rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["0"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Foreign keys to unique keys other than the primary one, where two nodes meet.
+//! Foreign keys where two nodes meet: every action, to the primary key and to unique keys other than that.
 
 mod support;
 
@@ -18,6 +18,61 @@ const ITEMS: &str = "SELECT id, code, v FROM shop.item ORDER BY id";
 const LINES: &str = "SELECT id, code FROM shop.line ORDER BY id";
 const LINE_ITEMS: &str = "SELECT id, item FROM shop.line ORDER BY id";
 const WAITING: &str = "SELECT `table`, row_key, rule FROM p2pdb.conflicts ORDER BY `table`, row_key";
+
+/// Two nodes with items 1 and 2, and lines that refer to items by their primary key.
+fn by_id(on_delete: &str, on_update: &str) -> (Node, Node) {
+    two(&format!(
+        "CREATE TABLE item (id INT PRIMARY KEY, v INT); \
+         CREATE TABLE line (id INT PRIMARY KEY, item INT, \
+             FOREIGN KEY (item) REFERENCES item (id) ON DELETE {on_delete} ON UPDATE {on_update}); \
+         INSERT INTO item VALUES (1, 0), (2, 0)"
+    ))
+}
+
+#[test]
+fn a_parent_that_is_deleted_while_a_child_comes_meets_each_action() {
+    let none: [&str; 0] = [];
+    for (on_delete, items, lines, waiting) in [
+        ("RESTRICT", &["1", "2"][..], &["1|1"][..], &["item|1|concurrent delete"][..]),
+        ("NO ACTION", &["1", "2"], &["1|1"], &["item|1|concurrent delete"]),
+        ("CASCADE", &["2"], &[], &["line|1|reference"]),
+        ("SET NULL", &["2"], &["1|NULL"], &["line|1|reference"]),
+    ] {
+        let (a, b) = by_id(on_delete, "NO ACTION");
+        a.session().run("DELETE FROM shop.item WHERE id = 1");
+        b.session().run("INSERT INTO shop.line VALUES (1, 1)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT id FROM shop.item ORDER BY id"), items, "{on_delete}");
+        assert_eq!(both(&a, &b, LINE_ITEMS), lines, "{on_delete}");
+        assert_eq!(both(&a, &b, WAITING), waiting, "{on_delete}");
+        // With the parent back all is as it was written.
+        a.session().run("INSERT INTO shop.item VALUES (1, 9) ON DUPLICATE KEY UPDATE v = 9");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, LINE_ITEMS), ["1|1"], "{on_delete}");
+        assert_eq!(both(&a, &b, WAITING), none, "{on_delete}");
+        verified(&[&a, &b]);
+    }
+}
+
+#[test]
+fn a_parent_whose_key_changes_while_a_child_comes_meets_each_action() {
+    for (on_update, lines, waiting) in [
+        ("RESTRICT", &["1|5"][..], &[][..]),
+        ("NO ACTION", &["1|5"], &[]),
+        ("CASCADE", &["1|5"], &[]),
+        ("SET NULL", &["1|NULL"], &["line|1|reference"]),
+    ] {
+        let (a, b) = by_id("NO ACTION", on_update);
+        a.session().run("UPDATE shop.item SET id = 5 WHERE id = 1");
+        b.session().run("INSERT INTO shop.line VALUES (1, 1)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT id FROM shop.item ORDER BY id"), ["2", "5"], "{on_update}");
+        assert_eq!(both(&a, &b, LINE_ITEMS), lines, "{on_update}");
+        let waiting: &[&str] = waiting;
+        assert_eq!(both(&a, &b, WAITING), waiting, "{on_update}");
+        verified(&[&a, &b]);
+    }
+}
 
 #[test]
 fn a_parent_that_is_deleted_while_a_child_refers_to_its_unique_key_meets_the_rule_of_the_reference() {

@@ -53,6 +53,34 @@ fn a_column_name_that_was_given_up_and_taken_again_means_another_column() {
     verified(&[&a, &b]);
 }
 
+#[test]
+fn columns_that_two_sides_add_rename_change_and_drop_come_to_one_table() {
+    let (a, b) = two("CREATE TABLE till (id INT PRIMARY KEY, stock INT, note VARCHAR(9), was INT); \
+         INSERT INTO till VALUES (1, 10, 'x', 7)");
+    a.session().run(
+        "ALTER TABLE shop.till ADD n INT DEFAULT 3; ALTER TABLE shop.till RENAME COLUMN stock TO pieces; \
+         ALTER TABLE shop.till DROP COLUMN was; ALTER TABLE shop.till MODIFY note VARCHAR(20); \
+         INSERT INTO shop.till (id, pieces, note, n) VALUES (2, 20, 'a longer note', 4)",
+    );
+    b.clock.advance_ms(5_000);
+    b.session().run(
+        "ALTER TABLE shop.till ADD n INT DEFAULT 3; ALTER TABLE shop.till RENAME COLUMN stock TO amount; \
+         ALTER TABLE shop.till ADD m INT DEFAULT 5; \
+         INSERT INTO shop.till (id, amount, note, was, n, m) VALUES (3, 30, 'y', 8, 6, 9)",
+    );
+    converge(&[&a, &b]);
+    // Of two names the later; of two columns of one name one; what one side dropped is gone.
+    let columns = "SELECT column_name, column_type FROM information_schema.columns WHERE table_name = 'till' \
+                   ORDER BY column_name";
+    assert_eq!(both(&a, &b, columns), ["amount|int", "id|int", "m|int", "n|int", "note|varchar(20)"]);
+    assert_eq!(
+        both(&a, &b, "SELECT id, amount, note, n, m FROM shop.till ORDER BY id"),
+        ["1|10|x|3|5", "2|20|a longer note|4|5", "3|30|y|6|9"]
+    );
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
 /// The unique clash takes a row out on which others hang, in the same table.
 #[test]
 fn a_unique_clash_in_a_table_that_refers_to_itself_takes_whole_branches_out_and_back() {
