@@ -267,7 +267,7 @@ impl Access {
     }
 
     /// Takes note of where the schema objects that a transaction makes are made, whatever its verdict, and of the columns that draw
-    /// their values from AUTO_INCREMENT. Transactions come in causal order.
+    /// their values from AUTO_INCREMENT, or are sealed. Transactions come in causal order.
     pub fn note_objects(
         &mut self,
         site: &Site,
@@ -277,10 +277,10 @@ impl Access {
         changes: &[Change],
     ) {
         self.homes.note(&site.past, changes);
-        if changes.iter().any(|c| homes::drawn(c).is_some()) {
+        if changes.iter().any(|c| homes::traits(c).next().is_some()) {
             let at = At::new(site, transaction, OWN);
             if self.rows_permitted(site.author, account, layouts, changes, &at).is_ok() {
-                self.homes.note_drawn(&site.past, changes);
+                self.homes.note_traits(&site.past, changes);
             }
         }
     }
@@ -564,12 +564,13 @@ impl Access {
             | AccessChange::Rules { .. }
             | AccessChange::DealIds { .. }
             | AccessChange::RenameAccount { .. }
-            | AccessChange::DefaultRoles { .. } => {}
+            | AccessChange::DefaultRoles { .. }
+            | AccessChange::ColumnKey { .. } => {}
         }
     }
 
     /// The account itself, and whoever was ever given it as a role.
-    fn ever_holders(&self, account: AccountId) -> Vec<AccountId> {
+    pub(crate) fn ever_holders(&self, account: AccountId) -> Vec<AccountId> {
         let mut out = vec![account];
         let mut next = 0;
         while let Some(&role) = out.get(next) {
@@ -661,10 +662,12 @@ impl Access {
             let need = Need { on: Some(table), any: Privileges::INSERT, columns, own };
             self.one_granted(&holders, &need, &at).is_ok()
         };
-        if may(Columns::No) {
-            return Vec::new();
-        }
-        columns.iter().copied().filter(|c| !may(Columns::Each(vec![*c]))).collect()
+        let reads = |c: ColumnTag| {
+            !self.homes.is_sealed(table, c, &site.past)
+                || self.one_granted(&holders, &Need::reading(table, vec![c]), &at).is_ok()
+        };
+        let whole = may(Columns::No);
+        columns.iter().copied().filter(|c| !reads(*c) || !(whole || may(Columns::Each(vec![*c])))).collect()
     }
 
     /// Whether an insert of these columns by the account at this site would be weak.

@@ -4,8 +4,8 @@
 //! what freed the name before ([`ObjectId::derive`]), so a change that creates it and from which the id follows *shows* where it
 //! was made, and nobody can show anything else. It counts where such a change lies in the causal past, void or not.
 //!
-//! Beside it, which columns were made with AUTO_INCREMENT. What a column is its id does not say: so this counts only of who might make
-//! it, by the making's own causal past.
+//! Beside it, which columns were made with AUTO_INCREMENT, and which sealed. What a column is its id does not say: so this counts only of
+//! who might make it, by the making's own causal past.
 
 use std::collections::HashMap;
 
@@ -26,8 +26,8 @@ pub(crate) struct Home {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Homes {
     of: HashMap<ObjectId, (Home, Vec<Place>)>,
-    /// Columns that were made with AUTO_INCREMENT, by table.
-    drawn: HashMap<(ObjectId, ColumnTag), Vec<Place>>,
+    /// Where columns were made with a trait.
+    traits: HashMap<(ObjectId, ColumnTag, Trait), Vec<Place>>,
 }
 
 /// The home that this change shows.
@@ -35,12 +35,30 @@ pub(crate) fn shown(change: &Change) -> Option<(ObjectId, Home)> {
     change.shown_home().map(|(id, kind, parent)| (id, Home { kind, parent }))
 }
 
-/// The column that this change makes with AUTO_INCREMENT, and its table.
-pub(crate) fn drawn(change: &Change) -> Option<(ObjectId, ColumnTag)> {
-    let Change::Schema(SchemaChange::Put { definition: Some(definition), .. }) = change else { return None };
-    let Definition::Column(column) = &**definition else { return None };
-    let (id, home) = shown(change).filter(|_| column.auto_increment)?;
-    Some((home.parent, id.tag()))
+/// What a change shows of a column that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trait {
+    /// It draws its values from AUTO_INCREMENT.
+    Drawn,
+    /// Its cells are sealed.
+    Sealed,
+}
+
+/// The columns, by table, that this change makes so.
+pub(crate) fn traits(change: &Change) -> impl Iterator<Item = (ObjectId, ColumnTag, Trait)> {
+    let made = match change {
+        Change::Schema(SchemaChange::Put { definition: Some(definition), .. }) => match &**definition {
+            Definition::Column(column) if column.auto_increment || column.is_sealed() => {
+                shown(change).map(|(id, home)| (column, home.parent, id.tag()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    made.into_iter().flat_map(|(column, table, tag)| {
+        let drawn = column.auto_increment.then_some((table, tag, Trait::Drawn));
+        drawn.into_iter().chain(column.is_sealed().then_some((table, tag, Trait::Sealed)))
+    })
 }
 
 impl Homes {
@@ -54,10 +72,10 @@ impl Homes {
         }
     }
 
-    /// The same of the columns that these changes make with AUTO_INCREMENT.
-    pub fn note_drawn(&mut self, past: &Past, changes: &[Change]) {
-        for column in changes.iter().filter_map(drawn) {
-            let places = self.drawn.entry(column).or_default();
+    /// The same of the columns that these changes make with a trait.
+    pub fn note_traits(&mut self, past: &Past, changes: &[Change]) {
+        for column in changes.iter().flat_map(traits) {
+            let places = self.traits.entry(column).or_default();
             if !places.iter().any(|p| past.contains_or_is(*p)) {
                 places.push(past.place());
             }
@@ -66,7 +84,16 @@ impl Homes {
 
     /// The column was made with AUTO_INCREMENT in this past.
     pub fn is_drawn(&self, table: ObjectId, column: ColumnTag, past: &Past) -> bool {
-        self.drawn.get(&(table, column)).is_some_and(|places| places.iter().any(|p| past.contains(*p)))
+        self.has(&(table, column, Trait::Drawn), past)
+    }
+
+    /// The column was made sealed in this past.
+    pub fn is_sealed(&self, table: ObjectId, column: ColumnTag, past: &Past) -> bool {
+        !self.traits.is_empty() && self.has(&(table, column, Trait::Sealed), past)
+    }
+
+    fn has(&self, column: &(ObjectId, ColumnTag, Trait), past: &Past) -> bool {
+        self.traits.get(column).is_some_and(|places| places.iter().any(|p| past.contains(*p)))
     }
 
     /// The home of an object that was made in this past.

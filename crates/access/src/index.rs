@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use p2pdb_model::AccountId;
 use p2pdb_model::change::AccessChange;
-use p2pdb_model::ids::{NodeId, ObjectId, PublicKey};
+use p2pdb_model::ids::{ColumnTag, NodeId, ObjectId, PublicKey};
 
 use crate::fold::{Item, Tx};
 
@@ -49,6 +49,8 @@ pub(crate) struct Indexes {
     /// What deals AUTO_INCREMENT values, the genesis and admissions among it.
     pub deals: Vec<Ref>,
     pub rules: Vec<Ref>,
+    /// Keys of sealed columns.
+    pub column_keys: BTreeMap<(ObjectId, ColumnTag), Vec<Ref>>,
 }
 
 /// What is listed under a key.
@@ -108,6 +110,9 @@ impl Indexes {
             AccessChange::RevokeRole { role, from, .. } => f(of(&mut self.role_revokes, (*role, *from))),
             AccessChange::DefaultRoles { account, .. } => f(of(&mut self.default_roles, *account)),
             AccessChange::Rules { .. } => f(&mut self.rules),
+            AccessChange::ColumnKey { table, column, .. } => {
+                f(self.column_keys.entry((*table, *column)).or_default());
+            }
             AccessChange::DealIds { .. } => f(&mut self.deals),
         }
     }
@@ -146,6 +151,7 @@ pub(crate) fn named(change: &AccessChange) -> (Option<NodeId>, [Option<AccountId
         AccessChange::Genesis { .. }
         | AccessChange::Ticket { .. }
         | AccessChange::Rules { .. }
+        | AccessChange::ColumnKey { .. }
         | AccessChange::DealIds { .. } => (None, [None, None]),
     }
 }

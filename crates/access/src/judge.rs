@@ -9,6 +9,7 @@ use p2pdb_model::{AccountId, Privileges};
 
 use crate::fold::{Access, Item, Site, Tx, is_revocation};
 use crate::index::{Ref, listed};
+use crate::needs::Need;
 use crate::reason::Reason;
 
 /// Not a pass among the others: what a transaction's own causal past says, and nothing else. It never changes.
@@ -134,7 +135,7 @@ impl Access {
         if self.existing(account, at)?.is_role {
             return Err(Reason::RoleActs);
         }
-        self.delegated(author, &member, account, at)?;
+        self.delegated(author, Some(&member), account, at)?;
         Ok(member.role)
     }
 
@@ -174,10 +175,11 @@ impl Access {
         given.map(|r| self.cut_by(drops.iter(), *r, at)).min_by_key(|cut| (cut.is_some(), *cut))
     }
 
+    /// A delegation by the account to the node holds: one that names it, or with a `member` one to a ticket of that, too.
     pub(crate) fn delegated(
         &self,
         node: NodeId,
-        member: &Membership,
+        member: Option<&Membership>,
         account: AccountId,
         at: &At<'_>,
     ) -> Result<(), Reason> {
@@ -225,10 +227,10 @@ impl Access {
     }
 
     /// The delegation names the node, or a ticket that one of its admissions used.
-    fn reaches(&self, to: &Delegate, node: NodeId, member: &Membership) -> bool {
+    fn reaches(&self, to: &Delegate, node: NodeId, member: Option<&Membership>) -> bool {
         match to {
             Delegate::Node(n) => *n == node,
-            Delegate::Ticket(k) => member.admissions.iter().any(|m| {
+            Delegate::Ticket(k) => member.iter().flat_map(|m| &m.admissions).any(|m| {
                 matches!(&self.item(*m).1.change, AccessChange::Admit { ticket: Some((t, _)), .. } if t == k)
             }),
         }
@@ -351,6 +353,9 @@ impl Access {
                 require(self.may_give_role(tx.account, *role, at), Reason::NotGrantable)
             }
             AccessChange::DefaultRoles { account, .. } => own_or_managed(*account),
+            AccessChange::ColumnKey { table, column, .. } => {
+                self.granted(tx.account, &[Need::reading(*table, vec![*column])], at)
+            }
             AccessChange::Rules { rules } => {
                 owner()?;
                 require(*rules == self.rules_at(at).saturating_add(1), Reason::RulesNotNext)

@@ -34,6 +34,9 @@
 //! same rank or a greater one only where it is known. Within a pass a transaction depends on ones before it in write order
 //! and on what is settled, which every node has alike.
 //!
+//! **Sealed columns.** Who may read one, which epochs of its key there are ([`Epochs`]), and the cryptography ([`ColumnKey`]). Only who
+//! may SELECT a sealed column may publish a key for it, or give it values.
+//!
 //! Not here: the clock (stamps only), what is in tables, how a ticket travels, which roles a session has activated.
 
 mod fold;
@@ -45,6 +48,8 @@ mod judge;
 mod keys;
 mod needs;
 mod reason;
+mod seal;
+mod sealed;
 mod view;
 
 pub use fold::{Access, Flip, Horizon, Judged, Rejudge, Site};
@@ -52,4 +57,6 @@ pub use ids::{Deal, IdState, SPLIT};
 pub use keys::{GenesisSpec, admission_signature, delegation, genesis_changes};
 pub use needs::{Columns, definer};
 pub use reason::{Reason, Verdict};
+pub use seal::{ColumnKey, SealedColumn};
+pub use sealed::{Epoch, Epochs};
 pub use view::{AccountView, Asker, GrantsView, MemberView, RoleView, TicketView};

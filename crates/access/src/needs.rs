@@ -38,6 +38,11 @@ impl Need {
     pub fn on(on: Option<ObjectId>, any: Privileges) -> Self {
         Need { on, any, columns: Columns::No, own: false }
     }
+
+    /// These columns are read.
+    pub fn reading(table: ObjectId, columns: Vec<ColumnTag>) -> Self {
+        Need { on: Some(table), any: Privileges::SELECT, columns: Columns::Each(columns), own: false }
+    }
 }
 
 /// Whose row it is, as seen by an account.
@@ -90,7 +95,11 @@ impl Access {
                     }
                     rows.push((n, kind, whose));
                     match layouts.get(n) {
-                        Some(layout) => self.row_need(row, whose, layout, at),
+                        Some(layout) => {
+                            let sealed = self.sealed_need(row, layout, at);
+                            out.extend(sealed.filter(|need| !out.contains(need)));
+                            self.row_need(row, whose, layout, at)
+                        }
                         None => Need::on(None, Privileges::NONE),
                     }
                 }
@@ -113,6 +122,17 @@ impl Access {
             }
         }
         out
+    }
+
+    /// Who gives sealed columns values may read them.
+    fn sealed_need(&self, row: &RowChange, layout: &Layout, at: &At<'_>) -> Option<Need> {
+        if matches!(row, RowChange::Delete { .. }) {
+            return None;
+        }
+        let (table, past) = (layout.table(), &at.site.past);
+        let named = layout.columns().iter().copied();
+        let sealed: Vec<ColumnTag> = named.filter(|c| self.homes.is_sealed(table, *c, past)).collect();
+        (!sealed.is_empty()).then(|| Need::reading(table, sealed))
     }
 
     fn row_need(&self, row: &RowChange, whose: Whose, layout: &Layout, at: &At<'_>) -> Need {

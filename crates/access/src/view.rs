@@ -104,7 +104,7 @@ pub struct TicketView {
 }
 
 impl Access {
-    fn with_now<T>(&self, now: Stamp, f: impl FnOnce(&At<'_>) -> T) -> T {
+    pub(crate) fn with_now<T>(&self, now: Stamp, f: impl FnOnce(&At<'_>) -> T) -> T {
         let site = Site::now(NodeId([0; 32]), now);
         f(&At::new(&site, 0, self.last_pass()))
     }

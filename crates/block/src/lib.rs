@@ -55,4 +55,4 @@ pub use body::{
 pub use header::{BodyRef, FORMAT, Header};
 pub use limits::*;
 pub use refusal::Refusal;
-pub use sign::{Domain, Signature, SigningKey, node_id};
+pub use sign::{Domain, Signature, SigningKey, VerifyingKey, node_id};

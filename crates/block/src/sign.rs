@@ -4,8 +4,8 @@
 //! the genesis block itself the CID is not known yet; there the genesis CID bytes are empty. Keys arrive as
 //! arguments; nothing here makes or keeps one.
 
-pub use ed25519_dalek::SigningKey;
-use ed25519_dalek::{Signer, VerifyingKey};
+use ed25519_dalek::Signer;
+pub use ed25519_dalek::{SigningKey, VerifyingKey};
 use p2pdb_model::RealmId;
 use p2pdb_model::ids::{NodeId, PublicKey};
 

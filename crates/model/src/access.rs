@@ -8,8 +8,9 @@ use serde::{Serialize, Serializer};
 
 use crate::change::{need, op, seq};
 use crate::id_class::IdClass;
-use crate::ids::{AccountId, Cid, ColumnTag, NodeId, ObjectId, PublicKey};
+use crate::ids::{AccountId, Cid, ColumnTag, EpochId, NodeId, ObjectId, PublicKey};
 use crate::privileges::{Level, Privileges};
+use crate::sealed::KeyWrap;
 
 /// A member's role.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -305,6 +306,19 @@ pub enum AccessChange {
         /// The roles; none: ALL.
         roles: Option<Vec<AccountId>>,
     },
+    /// The key of a sealed column, for readers of it.
+    ColumnKey {
+        /// The table.
+        table: ObjectId,
+        /// The column.
+        column: ColumnTag,
+        /// Which key.
+        epoch: EpochId,
+        /// It begins here; else it is given to more readers.
+        begins: bool,
+        /// The key, once for each of these readers.
+        wraps: Vec<KeyWrap>,
+    },
 }
 
 /// Who may act for an account.
@@ -366,6 +380,11 @@ impl Serialize for AccessChange {
                 seq!(s; op::REVOKE_ROLE, role, from, kept(keep))
             }
             AccessChange::DefaultRoles { account, roles } => seq!(s; op::DEFAULT_ROLES, account, roles),
+            AccessChange::ColumnKey { table, column, epoch, begins, wraps } => {
+                let wraps = wraps.iter().map(|w| (w.account, w.node, serde_bytes::Bytes::new(&w.wrapped)));
+                let wraps: Vec<_> = wraps.collect();
+                seq!(s; op::COLUMN_KEY, table, column, epoch, begins, wraps)
+            }
         }
     }
 }
@@ -512,6 +531,17 @@ pub(crate) fn read<'de, A: SeqAccess<'de>>(op: u8, a: &mut A) -> Result<AccessCh
         }
         op::REVOKE_ROLE => AccessChange::RevokeRole { role: need(a)?, from: need(a)?, keep: keep(a)? },
         op::DEFAULT_ROLES => AccessChange::DefaultRoles { account: need(a)?, roles: need(a)? },
+        op::COLUMN_KEY => {
+            let (table, column, epoch, begins) = (need(a)?, need(a)?, need(a)?, need(a)?);
+            let wraps: Vec<(AccountId, NodeId, serde_bytes::ByteBuf)> = need(a)?;
+            let wrap = |(account, node, wrapped): (_, _, serde_bytes::ByteBuf)| {
+                let wrapped = wrapped.as_slice().try_into().ok()?;
+                Some(KeyWrap { account, node, wrapped })
+            };
+            let wraps = wraps.into_iter().map(wrap).collect::<Option<_>>();
+            let wraps = wraps.ok_or_else(|| de::Error::custom("a wrapped key of another length"))?;
+            AccessChange::ColumnKey { table, column, epoch, begins, wraps }
+        }
         _ => return Err(de::Error::custom(format_args!("unknown kind of change {op}"))),
     })
 }

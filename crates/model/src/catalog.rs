@@ -207,6 +207,11 @@ impl Column {
         physical_column(self.tag)
     }
 
+    /// Its cells are sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.def.is_sealed()
+    }
+
     /// It stands for an expression that is part of an index, and nobody sees it.
     pub fn is_hidden(&self) -> bool {
         is_hidden(&self.name)
@@ -216,6 +221,7 @@ impl Column {
     pub fn cell_kind(&self) -> CellKind {
         match self.def.generated {
             Some(_) => CellKind::Register,
+            None if self.is_sealed() => CellKind::Register,
             None => CellKind::of(&self.def.ty, &self.def.comment),
         }
     }

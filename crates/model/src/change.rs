@@ -315,6 +315,8 @@ pub mod op {
     pub const REVOKE_ROLE: u8 = 49;
     /// Default roles.
     pub const DEFAULT_ROLES: u8 = 50;
+    /// The key of a sealed column.
+    pub const COLUMN_KEY: u8 = 51;
 }
 
 // Every change is an array that begins with its op; elements follow in the order of the fields.

@@ -90,6 +90,10 @@ byte_id! {
     PublicKey, 32
 }
 byte_id! {
+    /// The key of a sealed column, named by a hash of it ([`crate::sealed`]).
+    EpochId, 16
+}
+byte_id! {
     /// A schema object (database, table, column, index, foreign key, check, view, procedure, function, trigger).
     ///
     /// Derived from what the object is called and where it stands ([`ObjectId::derive`]), so the same

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod json;
 pub mod privileges;
 pub mod schema;
+pub mod sealed;
 pub mod stamp;
 pub mod temporal;
 pub mod temporary;

@@ -107,6 +107,11 @@ impl ColumnDef {
             collation_given: false,
         }
     }
+
+    /// Its cells are sealed ([`crate::sealed`]).
+    pub fn is_sealed(&self) -> bool {
+        self.generated.is_none() && crate::sealed::is_in(&self.comment)
+    }
 }
 
 /// A column's DEFAULT.

@@ -353,6 +353,13 @@ pub fn judge_all(w: &World) -> BTreeMap<usize, Verdict> {
             o.access.accounts().iter().map(|a| o.access.grants(a.id, now)).collect()
         };
         assert_eq!(grants(&o), grants(&first));
+        let columns: Vec<_> = first.access.sealed_columns().collect();
+        assert_eq!(o.access.sealed_columns().collect::<Vec<_>>(), columns);
+        for (table, column) in columns {
+            assert_eq!(o.access.epochs(table, column), first.access.epochs(table, column));
+            let readers = |o: &Observer| o.access.readers(table, column, now);
+            assert_eq!(readers(&o), readers(&first));
+        }
         for (i, site) in &o.sites {
             let rules = |o: &Observer| o.access.rules_after(std::slice::from_ref(&o.sites[i].past));
             assert_eq!(rules(&o), rules(&first), "behind block {i}, order {seed}, at {:?}", site.block);

@@ -4,8 +4,9 @@
 use p2pdb_block::{BodyBuilder, BuiltBody, Draft, FullBlock, SigningKey, node_id, seal};
 use p2pdb_model::change::*;
 use p2pdb_model::decimal::Decimal;
-use p2pdb_model::ids::{Cid, ObjectKind, PublicKey};
+use p2pdb_model::ids::{Cid, EpochId, NodeId, ObjectKind, PublicKey};
 use p2pdb_model::schema::*;
+use p2pdb_model::sealed::{KeyWrap, WRAPPED_BYTES};
 use p2pdb_model::types::{Collation, IntSize};
 use p2pdb_model::value::{RowKey, Value};
 use p2pdb_model::{AccountId, CellEdit, Change, ColumnTag, ObjectId, Privileges, RealmId, SqlType, Stamp};
@@ -359,4 +360,15 @@ pub fn grants() -> Vec<Change> {
         after: Some(after),
     };
     access.map(Change::Access).into_iter().chain([Change::Schema(again)]).collect()
+}
+
+/// A column key that begins, and one given on.
+pub fn sealed() -> Vec<Change> {
+    let column = ObjectId::derive(ObjectKind::Column, table(), "who", None).tag();
+    let wrap = |n| KeyWrap { account: account(), node: NodeId(public(n).0), wrapped: [n; WRAPPED_BYTES] };
+    let of = |epoch, begins, wraps| {
+        let epoch = EpochId([epoch; 16]);
+        Change::Access(AccessChange::ColumnKey { table: table(), column, epoch, begins, wraps })
+    };
+    vec![of(1, true, vec![wrap(1), wrap(3)]), of(1, false, vec![wrap(7)]), of(2, true, vec![])]
 }
