@@ -11,7 +11,7 @@ use p2pdb_model::change::{AccessChange, Delegate, Keep, Rights, SeenTip};
 use p2pdb_model::ids::{NodeId, ObjectId, ObjectKind};
 use p2pdb_model::privileges::Level;
 use p2pdb_model::temporal::{DateRules, DateTime, Parsed};
-use p2pdb_model::{AccountId, Catalog, GtidSet, Privileges, Stamp};
+use p2pdb_model::{AccountId, Catalog, ColumnTag, GtidSet, Privileges, Stamp};
 use p2pdb_sql::account::{AccountName, AccountStatement, Asked, Identified, On, ROW_OWNER, Roles, Who};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
@@ -66,7 +66,12 @@ pub(crate) fn run(
     let Some(w) = w.writer() else {
         return Err(SqlError::new(1105, "HY000", "a statement about accounts outside of the writer"));
     };
-    Accounts { w, core, logins: inner.logins.get().cloned() }.run(statement)?;
+    let account = core.account;
+    Accounts { w: &mut *w, core, logins: inner.logins.get().cloned() }.run(statement)?;
+    // Others may read now, or fewer. What was said stands, whatever comes of this.
+    if let Err(e) = w.keep_keys(account, true) {
+        tracing::warn!(error = %e, "keys of sealed columns could not be given on");
+    }
     Ok(Outcome::default())
 }
 
@@ -171,7 +176,9 @@ impl Accounts<'_> {
             AccountStatement::Withdraw { user, node, keep } => self.withdraw(user, *node, keep),
             AccountStatement::Drop { quiet, roles, names, keep } => self.drop(*quiet, *roles, names, keep),
             AccountStatement::Rename(pairs) => self.rename(pairs),
-            AccountStatement::Grant { what, on, to, until } => self.grant(what, on, to, until.as_deref()),
+            AccountStatement::Grant { what, on, to, history, until } => {
+                self.grant(what, on, to, *history, until.as_deref())
+            }
             AccountStatement::Revoke { quiet, what, from, keep } => {
                 self.revoke(*quiet, what.as_ref(), from, keep)
             }
@@ -371,6 +378,7 @@ impl Accounts<'_> {
         what: &Asked,
         on: &On,
         to: &[AccountName],
+        history: bool,
         until: Option<&str>,
     ) -> Result<(), SqlError> {
         let (id, rights) = self.rights(what, on)?;
@@ -380,9 +388,23 @@ impl Accounts<'_> {
         if rights == Rights::default() {
             return Ok(());
         }
-        let changes =
-            to.iter().map(|to| AccessChange::Grant { to: *to, on: id, rights: rights.clone(), until_ms });
-        self.write(changes.collect(), nothing, |a| a.denied("GRANT", on))
+        let grant =
+            |to: &AccountId| AccessChange::Grant { to: *to, on: id, rights: rights.clone(), until_ms };
+        let mut changes: Vec<AccessChange> = to.iter().map(grant).collect();
+        if !history {
+            let catalog = self.w.catalog.clone();
+            let covers = |table: ObjectId| {
+                let database = || catalog.table_by_id(table).and_then(|t| catalog.database(&t.database));
+                id.is_none_or(|id| id == table || database().is_some_and(|d| d.id == id))
+            };
+            let reads = |(table, tag): (ObjectId, ColumnTag)| {
+                covers(table) && (rights.whole | rights.on_column(tag)).contains(Privileges::SELECT)
+            };
+            for to in &to {
+                changes.extend(self.w.keys_without_history(self.core.account, *to, reads));
+            }
+        }
+        self.write(changes, nothing, |a| a.denied("GRANT", on))
     }
 
     fn revoke(

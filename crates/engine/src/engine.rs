@@ -146,6 +146,7 @@ pub(crate) struct Inner {
     pub(crate) health: Mutex<Health>,
     pub(crate) started_us: u64,
     pub(crate) account_keys: Vec<SigningKey>,
+    pub(crate) keyring: Arc<crate::sealing::Keyring>,
     /// Fingerprints at frontiers that this node was at.
     pub(crate) proofs: Mutex<LruCache<[u8; 32], [u8; 32]>>,
     /// Reads fingerprints; made anew when the schema changes.
@@ -265,6 +266,7 @@ impl Engine {
             entropy,
             published: ArcSwap::new(published),
             rules: writer.rules_known,
+            keyring: writer.keyring.clone(),
             queue: Queue::new(idle_transaction_ms.saturating_mul(1_000)),
             calls: Calls::default(),
             writer: Mutex::new(writer),
@@ -472,6 +474,7 @@ impl Inner {
         let mut state =
             SessionState::new(globals, options.connection_id, &options.user, &options.host, &name);
         let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        state.sealer = Some(self.keyring.clone());
         state.roles = roles::begin(&published.access, account.id, now);
         if let Some(db) = &options.database {
             state.use_database(&published.catalog, db)?;

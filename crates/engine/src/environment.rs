@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
-use p2pdb_model::catalog::Table;
+use p2pdb_model::catalog::{Column, Table};
 use p2pdb_model::change::RowChange;
-use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Value};
+use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Stamp, Value};
 use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::execute;
+use p2pdb_sql::execute::{self, Sealer};
 use p2pdb_sql::plan::NoteLevel;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
@@ -34,7 +34,12 @@ pub(crate) struct Environment<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) catalog: &'a Catalog,
     pub(crate) temporary: &'a Temporary,
+    /// Who asks.
+    pub(crate) account: AccountId,
 }
+
+/// What stands for a sealed value before who may not read it.
+const SEALED: &str = "(sealed)";
 
 fn text(t: impl ToString) -> Value {
     Value::Text(t.to_string())
@@ -203,14 +208,15 @@ fn version(table: &Table, v: &Version) -> (&'static str, Option<String>) {
         Some(serde_json::Value::Object(names.zip(of).collect()).to_string())
     };
     let shown = |values: &[Value]| {
-        let types = v.layout.columns().iter().map(|t| table.column_by_tag(*t).map(|c| &c.def.ty));
-        let one = |(value, ty): (&Value, Option<&p2pdb_model::SqlType>)| match (value, ty) {
+        let columns = v.layout.columns().iter().map(|t| table.column_by_tag(*t));
+        let one = |(value, column): (&Value, Option<&Column>)| match (value, column) {
             (Value::Null, _) => serde_json::Value::Null,
+            (_, Some(c)) if c.is_sealed() => SEALED.into(),
             // Of another type than it has now: as it was written.
-            (value, Some(ty)) if ty.holds(value) => words::shown(value, ty).into(),
+            (value, Some(c)) if c.def.ty.holds(value) => words::shown(value, &c.def.ty).into(),
             (value, _) => words::plain(value).into(),
         };
-        values.iter().zip(types).map(one).collect()
+        values.iter().zip(columns).map(one).collect()
     };
     match &v.change {
         RowChange::Insert { values, .. } => ("insert", cells(shown(values))),
@@ -252,6 +258,19 @@ impl Environment<'_> {
         Ok(rows)
     }
 
+    /// A value as text; of a sealed column only for who reads it here.
+    fn cell(&self, table: ObjectId, column: &Column, value: &Value) -> String {
+        let Value::Blob(cell) = value else { return words::shown(value, &column.def.ty) };
+        if !column.is_sealed() {
+            return words::shown(value, &column.def.ty);
+        }
+        let now = Stamp::from_millis(self.inner.clock.now_ms());
+        let access = &self.inner.published.load().access;
+        let reads = access.is_reader(self.account, self.inner.node, table, column.tag, now);
+        let opened = reads.then(|| self.inner.keyring.open(table, column.tag, cell)).flatten();
+        opened.map_or_else(|| SEALED.to_owned(), |v| words::shown(&v, &column.def.ty))
+    }
+
     /// `void`: the catalog with tables whose CREATE is void.
     fn conflict(
         &self,
@@ -266,8 +285,9 @@ impl Environment<'_> {
             [tag] => column(*tag),
             _ => None,
         };
+        let cell = |v: &Value, column: &Column| self.cell(c.table, column, v);
         let value = |v: &Value| match one {
-            Some(column) => Value::Text(words::shown(v, &column.def.ty)),
+            Some(column) => Value::Text(cell(v, column)),
             None => Value::Text(words::plain(v)),
         };
         let side = |s: Option<&Side>, whole: Option<String>| match s {
@@ -284,15 +304,15 @@ impl Environment<'_> {
             ],
         };
         let whole = |cells: &Vec<(p2pdb_model::ColumnTag, Value)>| {
-            let cell = |(tag, v): &(p2pdb_model::ColumnTag, Value)| {
+            let named = |(tag, v): &(p2pdb_model::ColumnTag, Value)| {
                 let (name, shown) = match column(*tag) {
-                    Some(c) => (c.name.clone(), words::shown(v, &c.def.ty)),
+                    Some(c) => (c.name.clone(), cell(v, c)),
                     None => (tag.to_string(), words::plain(v)),
                 };
                 let shown = if v.is_null() { serde_json::Value::Null } else { shown.into() };
                 (name, shown)
             };
-            serde_json::Value::Object(cells.iter().map(cell).collect()).to_string()
+            serde_json::Value::Object(cells.iter().map(named).collect()).to_string()
         };
         let key: Vec<String> = c.key.0.iter().map(words::plain).collect();
         let names: Vec<&str> =

@@ -83,6 +83,8 @@ impl Writer {
         account: AccountId,
         changes: &[Change],
     ) -> Result<Judged, EngineError> {
+        self.keyring.note(changes);
+        self.sealing.state += 1;
         let Writer { access, dag, db, .. } = self;
         // The first change after a commit copies what is published; those behind it change the copy. Should one fail
         // half done, its group is broken and everything is read anew.

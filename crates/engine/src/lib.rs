@@ -33,6 +33,7 @@ mod roles;
 mod row_notes;
 mod rules;
 mod run;
+mod sealing;
 mod session;
 mod source;
 mod statement;

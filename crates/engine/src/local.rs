@@ -199,17 +199,22 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let row_checks = bind_checks(w, core, bound, &plan.row_checks, seed)?;
     let start = w.db().capture_mark();
     let outcome = Outcome::default();
+    ready_to_seal(w, core, table, &plan.seals)?;
     let lends = bound.statement.compiled().plan.functions;
     let last_id = LastId::Value(0);
     let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
     let temporary = w.base().table_by_id(table.id).is_none();
     let (skipped, given_back, rows) = (0, 0, 0);
+    let at = |tag: ColumnTag| plan.columns.iter().position(|c| *c == tag);
+    let sealed = table.columns.iter().filter(|c| c.is_sealed());
+    let sealed = sealed.filter_map(|c| Some((at(c.tag)?, c.tag))).collect();
     let mut run = InsertRun {
         lends,
         temporary,
         plan,
         table,
         left_out,
+        sealed,
         extra,
         row_checks,
         outcome,
@@ -292,6 +297,8 @@ struct InsertRun<'a> {
     table: &'a Table,
     /// What the account may not give, which must be this.
     left_out: Vec<(ColumnTag, Value)>,
+    /// The sealed columns, with their places among the values.
+    sealed: Vec<(usize, ColumnTag)>,
     extra: Vec<Value>,
     row_checks: Vec<BoundCheck>,
     outcome: Outcome,
@@ -324,6 +331,7 @@ impl InsertRun<'_> {
         };
         self.name_owner(w, &mut values)?;
         self.holds_what_is_left_out(core, &values)?;
+        self.seal(w, core, &mut values)?;
         let version = w.version().map_err(|e| e.to_sql())?;
         let written = values.len();
         values.push(Value::Int(version.0 as i64));
@@ -423,6 +431,18 @@ impl InsertRun<'_> {
         Ok(())
     }
 
+    /// Seals the values of sealed columns.
+    fn seal(&self, w: &mut dyn Tables, core: &Core, values: &mut [Value]) -> Result<(), SqlError> {
+        for (i, tag) in &self.sealed {
+            if !values[*i].is_null() {
+                ready_to_seal(w, core, self.table, &[*tag])?;
+                let sealer = core.state.sealer.as_ref().ok_or_else(execute::sealed::not_ready)?;
+                values[*i] = sealer.seal(self.table.id, *tag, &values[*i])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whose row it is, by the account's id.
     fn name_owner(&self, w: &mut dyn Tables, values: &mut [Value]) -> Result<(), SqlError> {
         let owner = self.table.columns.iter().find(|c| c.cell_kind() == CellKind::Owner);
@@ -512,6 +532,24 @@ impl InsertRun<'_> {
         raise(w, core, taken);
         *value = Value::from_u64(id);
         Ok(Some(id))
+    }
+}
+
+/// Makes keys ready for values of sealed columns.
+fn ready_to_seal(
+    w: &mut dyn Tables,
+    core: &Core,
+    table: &Table,
+    columns: &[ColumnTag],
+) -> Result<(), SqlError> {
+    let Some(writer) = w.writer().filter(|_| !columns.is_empty()) else { return Ok(()) };
+    match writer.ready_to_seal(table, columns.iter().copied()).map_err(|e| e.to_sql())? {
+        None => Ok(()),
+        Some(tag) => {
+            let name = table.column_by_tag(tag).map_or("", |c| c.name.as_str());
+            let own = core.state.user_at_host();
+            Err(SqlError::column_denied(&own, Privileges::SELECT, name, &table.name))
+        }
     }
 }
 
@@ -634,6 +672,11 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
         if !catalog.is_temporary(table.id) {
             discard_waiting(w, table)?;
         }
+    }
+    for step in plan.steps.iter().filter(|s| !s.seals.is_empty()) {
+        let catalog = core.catalog(&w.base());
+        let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
+        ready_to_seal(w, core, table, &step.seals)?;
     }
     let seed = w.random();
     let mut collected: Vec<Option<(Vec<Vec<Value>>, RowNotes)>> = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use p2pdb_access::{Access, Asker, Columns};
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{ObjectId, ObjectKind};
-use p2pdb_model::{AccountId, Catalog, Privileges, Stamp};
+use p2pdb_model::{AccountId, Catalog, NodeId, Privileges, Stamp};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::needs::Need;
 use p2pdb_sql::session::SessionState;
@@ -41,7 +41,17 @@ impl Powers {
         state: &SessionState,
         now: Stamp,
         needs: &[Need],
+        node: NodeId,
     ) -> Result<(), SqlError> {
+        // Who may read a sealed column does so on nodes of its own; others have no key.
+        for need in needs.iter().filter(|n| n.sealed) {
+            let Some(table) = need.on else { continue };
+            let reads = |tag| access.is_reader(account, node, table, tag, now);
+            if let Some((_, column)) = need.columns.iter().find(|(tag, _)| !reads(*tag)) {
+                let own = state.user_at_host();
+                return Err(SqlError::column_denied(&own, need.privilege, column, &need.name));
+            }
+        }
         if needs.is_empty() || self.everything.as_ref().is_some_and(|known| Arc::ptr_eq(known, access)) {
             return Ok(());
         }
@@ -54,7 +64,7 @@ impl Powers {
         }
         let roles: Vec<AccountId> = state.roles.iter().map(|(id, _)| *id).collect();
         let asker = Asker { account, roles: &roles, now };
-        for need in needs {
+        for need in needs.iter().filter(|n| !n.sealed) {
             let allows = |columns| access.allows(&asker, need.on, need.privilege, columns);
             let columns = match need.columns.as_slice() {
                 [] if need.any_column => Columns::Any,

@@ -66,6 +66,7 @@ pub(crate) fn bind(
             connection: on.connection,
             catalog: on.catalog,
             temporary: &core.temporary,
+            account: core.account,
         };
         p2pdb_sql::virtuals::rows_json(name, args, on.catalog, &core.state, &environment)
     };

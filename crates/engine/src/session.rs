@@ -508,7 +508,7 @@ impl Session {
         let published = self.inner.published.load();
         let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
         let core = self.core.as_mut().expect("invariant: the core is here while a statement runs");
-        core.powers.check(&published.access, core.account, &core.state, now, needs)
+        core.powers.check(&published.access, core.account, &core.state, now, needs, self.inner.node)
     }
 
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {

@@ -32,6 +32,7 @@ use crate::functions::{self, by_rules};
 use crate::judging::access_positions;
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
+use crate::sealing::{Keyring, NewKeys, Sealing};
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
 const BLOCK_BYTES_FULL: usize = 512 << 10;
@@ -65,6 +66,8 @@ struct Leased {
     foreign_key_checks: bool,
     /// Up to this mark the changes take so many bytes of a block.
     measured: (usize, usize),
+    /// Keys of sealed columns that it brings along.
+    keys: NewKeys,
 }
 
 /// See the module.
@@ -100,6 +103,8 @@ pub(crate) struct Writer {
     id_class: Option<Option<IdClass>>,
     /// This node may have drawn values of its share that it does not know of: see `recount`.
     ids_lost: bool,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) sealing: Sealing,
     /// The newest rules number that is understood.
     pub(crate) rules_known: u32,
     /// Where the log's end begins that is kept and not applied.
@@ -134,6 +139,8 @@ impl Writer {
             node: node_id(&key),
             db,
             clock,
+            keyring: Arc::new(Keyring::new(realm, key.clone(), entropy.clone())),
+            sealing: Sealing::default(),
             entropy,
             key,
             realm,
@@ -157,6 +164,8 @@ impl Writer {
 
     /// Reads DAG, access state and catalog from what is committed.
     pub(crate) fn reload(&mut self) -> Result<(), EngineError> {
+        self.sealing.closed();
+        self.sealing.state += 1;
         self.open = None;
         self.leased = None;
         self.broken = false;
@@ -206,6 +215,7 @@ impl Writer {
             let site = self.site_of(&record)?;
             access.note_objects(&site, transaction, account, body.body.layouts(), tx.changes());
             if Access::is_access(tx.changes()) {
+                self.keyring.note(tx.changes());
                 access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
             }
         }
@@ -296,6 +306,7 @@ impl Writer {
         }
         if !self.dirty {
             // Nothing but rows was touched, and those are SQLite's.
+            self.sealing.closed();
             self.open = None;
             self.leased = None;
             self.broken = false;
@@ -362,6 +373,7 @@ impl Writer {
     /// Begins a local transaction.
     pub(crate) fn enter(&mut self, account: AccountId) -> Result<(), EngineError> {
         self.tx_site()?;
+        self.keyring.begin();
         let savepoint = self.db.savepoint()?;
         self.db.set_capture(true);
         let mark = self.db.capture_mark();
@@ -373,6 +385,7 @@ impl Writer {
             generated: HashSet::new(),
             foreign_key_checks: true,
             measured: (mark, 0),
+            keys: NewKeys::new(),
         });
         Ok(())
     }
@@ -444,9 +457,31 @@ impl Writer {
             if !net.changes.is_empty() {
                 let (layouts, changes) = (std::mem::take(&mut net.layouts), std::mem::take(&mut net.changes));
                 self.push(leased.account, &layouts, changes, Some(net))?;
+                self.push_keys(leased.account, &leased.keys)?;
             }
         }
         Ok(())
+    }
+
+    /// The account of the transaction that is entered.
+    pub(crate) fn writes_for(&self) -> Option<AccountId> {
+        self.leased.as_ref().map(|l| l.account)
+    }
+
+    /// The keys of sealed columns that it brings along.
+    pub(crate) fn new_keys(&self) -> &NewKeys {
+        static NONE: NewKeys = NewKeys::new();
+        self.leased.as_ref().map_or(&NONE, |l| &l.keys)
+    }
+
+    pub(crate) fn bring_keys(
+        &mut self,
+        at: (ObjectId, ColumnTag),
+        changes: Vec<p2pdb_model::change::AccessChange>,
+    ) {
+        if let Some(leased) = &mut self.leased {
+            leased.keys.entry(at).or_default().extend(changes);
+        }
     }
 
     /// Whom a value of a column means that says whose rows they are: NULL whoever writes, else an account's id, or its name.
@@ -636,6 +671,8 @@ impl Writer {
     /// Seals the open block, if it holds anything.
     pub(crate) fn seal_open(&mut self) -> Result<(), EngineError> {
         let Some(open) = self.open.take() else { return Ok(()) };
+        // What it held is known to access from here on.
+        self.sealing.closed();
         if open.body.is_empty() {
             return Ok(());
         }

@@ -290,7 +290,6 @@ fn a_wrong_tag_or_value_is_refused_before_anything_changes() {
         ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT AS (id) COMMENT '[counter]')", 1063),
         ("ALTER TABLE shop.stock ADD UNIQUE (pieces)", 1063),
         ("ALTER TABLE shop.stock MODIFY names JSON COMMENT '[set]'", 3140),
-        ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT COMMENT '[sealed]')", 1235),
         ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT COMMENT 'ours [resolver biggest]')", 1235),
         ("CREATE TABLE shop.t (id INT PRIMARY KEY, c INT COMMENT '[Resolver]')", 1235),
         ("ALTER TABLE shop.stock ADD c INT COMMENT '[resolver biggest]'", 1235),

@@ -161,6 +161,8 @@ pub enum AccountStatement {
         on: On,
         /// To whom.
         to: Vec<AccountName>,
+        /// Not WITHOUT HISTORY: what was sealed before can be read, too.
+        history: bool,
         /// UNTIL, in the session's time zone.
         until: Option<String>,
     },

@@ -23,6 +23,8 @@ pub struct Need {
     pub columns: Vec<(ColumnTag, String)>,
     /// A privilege on any column is enough.
     pub any_column: bool,
+    /// The columns are sealed: the account must be a reader of them on this node.
+    pub sealed: bool,
     /// Its database.
     pub database: String,
     /// Its name.
@@ -46,6 +48,7 @@ struct Read {
     database: String,
     name: String,
     columns: Vec<(ColumnTag, String)>,
+    sealed: Vec<ColumnTag>,
     used: Used,
     /// It is read only if a column is looked at.
     perhaps: bool,
@@ -61,6 +64,7 @@ fn plain(on: ObjectId, privilege: Privileges, database: &str, name: &str) -> Nee
         privilege,
         columns: Vec::new(),
         any_column: false,
+        sealed: false,
         database: database.to_owned(),
         name: name.to_owned(),
     }
@@ -84,6 +88,7 @@ impl Recorder {
             database: table.database.clone(),
             name: table.name.clone(),
             columns: table.columns.iter().map(|c| (c.tag, c.name.clone())).collect(),
+            sealed: table.columns.iter().filter(|c| c.is_sealed()).map(|c| c.tag).collect(),
             used: used.clone(),
             perhaps,
         };
@@ -114,6 +119,18 @@ impl Recorder {
         self.need(Need { columns, ..plain(table.id, privilege, &table.database, &table.name) });
     }
 
+    /// Columns of a table are given values: those that are sealed one must be able to read.
+    pub fn seals(&self, table: &Table, tags: impl IntoIterator<Item = ColumnTag>) {
+        let tags: BTreeSet<ColumnTag> = tags.into_iter().collect();
+        let sealed = table.columns.iter().filter(|c| c.is_sealed() && tags.contains(&c.tag));
+        let columns: Vec<_> = sealed.map(|c| (c.tag, c.name.clone())).collect();
+        if !columns.is_empty() {
+            let need = plain(table.id, Privileges::SELECT, &table.database, &table.name);
+            self.need(Need { columns: columns.clone(), ..need.clone() });
+            self.need(Need { columns, sealed: true, ..need });
+        }
+    }
+
     /// What only who may read everything reads: `database.name` is not a table of the realm.
     pub fn reads_everything(&self, database: &str, name: &str) {
         let need = plain(ObjectId::ROOT, Privileges::SELECT, database, name);
@@ -132,6 +149,18 @@ impl Recorder {
     /// Everything that was taken down, each once.
     pub fn take(&self) -> Vec<Need> {
         let mut out: Vec<Need> = Vec::new();
+        let add = |out: &mut Vec<Need>, need: Need| {
+            let same =
+                |n: &&mut Need| (n.on, n.privilege, n.sealed) == (need.on, need.privilege, need.sealed);
+            match out.iter_mut().find(same) {
+                Some(known) if known.columns.is_empty() == need.columns.is_empty() => {
+                    known.columns.extend(need.columns);
+                    known.columns.sort();
+                    known.columns.dedup();
+                }
+                _ => out.push(need),
+            }
+        };
         for asked in self.0.take() {
             let need = match asked {
                 Asked::Need(need) => need,
@@ -145,17 +174,15 @@ impl Recorder {
                     // `SELECT COUNT(*)` looks at no column: any will do.
                     let any_column = columns.is_empty();
                     let need = plain(read.on, Privileges::SELECT, &read.database, &read.name);
+                    let sealed: Vec<_> =
+                        columns.iter().filter(|(tag, _)| read.sealed.contains(tag)).cloned().collect();
+                    if !sealed.is_empty() {
+                        add(&mut out, Need { columns: sealed, sealed: true, ..need.clone() });
+                    }
                     Need { columns, any_column, ..need }
                 }
             };
-            match out.iter_mut().find(|n| n.on == need.on && n.privilege == need.privilege) {
-                Some(known) if known.columns.is_empty() == need.columns.is_empty() => {
-                    known.columns.extend(need.columns);
-                    known.columns.sort();
-                    known.columns.dedup();
-                }
-                _ => out.push(need),
-            }
+            add(&mut out, need);
         }
         out
     }

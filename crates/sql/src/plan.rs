@@ -321,6 +321,8 @@ pub struct Insert {
     pub blind: Arc<[ColumnTag]>,
     /// ON DUPLICATE KEY UPDATE assigns to the AUTO_INCREMENT column.
     pub sets_id: bool,
+    /// The sealed columns that ON DUPLICATE KEY UPDATE assigns to.
+    pub seals: Arc<[ColumnTag]>,
     /// Index in `columns` of the AUTO_INCREMENT column. NULL or 0 there draws a value (0 only without
     /// NO_AUTO_VALUE_ON_ZERO).
     pub auto_increment: Option<usize>,
@@ -408,6 +410,8 @@ pub struct ModifyStep {
     pub blind: Arc<[ColumnTag]>,
     /// It assigns to the AUTO_INCREMENT column.
     pub sets_id: bool,
+    /// The sealed columns that it assigns to.
+    pub seals: Arc<[ColumnTag]>,
 }
 
 /// A schema statement.

@@ -320,6 +320,8 @@ pub struct SessionState {
     pub raised: Vec<Signalled>,
     /// What SELECT … INTO assigned to local variables.
     pub assigned: Vec<(usize, Value)>,
+    /// Seals and opens cells of sealed columns.
+    pub sealer: Option<Arc<dyn crate::execute::Sealer>>,
     /// The roles in force, with their names as CURRENT_ROLE() gives them.
     pub roles: Vec<(AccountId, String)>,
     /// What SHOW WARNINGS shows.
@@ -371,6 +373,7 @@ impl SessionState {
             locals: None,
             raised: Vec::new(),
             assigned: Vec::new(),
+            sealer: None,
             roles: Vec::new(),
             warnings: Vec::new(),
             warning_count: 0,
@@ -397,8 +400,8 @@ impl SessionState {
             &self.client_host,
             &self.account,
         );
-        let database = self.database.take();
-        *self = SessionState { database, ..fresh };
+        let (database, sealer) = (self.database.take(), self.sealer.take());
+        *self = SessionState { database, sealer, ..fresh };
     }
 
     /// `name@client-host`, for USER().

@@ -344,7 +344,7 @@ impl Run<'_> {
                 if reason == Reason::Generated { Rule::GeneratedKey } else { Rule::ConcurrentDelete }
             }
             Reason::Type => {
-                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.ty.holds(v);
+                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.holds(v);
                 columns = plan.columns.iter().zip(&image.values).filter(wrong).map(|(c, _)| c.tag).collect();
                 Rule::Type
             }

@@ -256,7 +256,7 @@ impl TablePlan {
         let one = |(c, v): (&PlanColumn, &Value)| match v {
             _ if !c.stored => None,
             Value::Null if !c.nullable => Some(Reason::Null),
-            v if !c.ty.holds(v) => Some(Reason::Type),
+            v if !c.holds(v) => Some(Reason::Type),
             _ => None,
         };
         if self.rowid.is_some_and(|i| !matches!(image.values[i], Value::Int(_))) {

@@ -90,6 +90,8 @@ pub(crate) fn checks(meaning: &Meaning, t: &Arc<Table>) -> BTreeMap<ObjectId, St
 /// What a column's cells hold that no change ever wrote, in its first type.
 pub(crate) fn born(schema: &Schema, meaning: &Meaning, column: ObjectId) -> Value {
     match schema.births.get(&column) {
+        // Nobody sealed anything yet.
+        Some((_, Definition::Column(def))) if def.is_sealed() => Value::Null,
         Some((at, Definition::Column(def))) => (meaning.default)(def, at.stamp),
         _ => Value::Null,
     }
@@ -111,6 +113,8 @@ struct ColumnShape {
     collation: Option<&'static str>,
     unwritten: Value,
     kind: CellKind,
+    /// Other values fit then.
+    sealed: bool,
     /// Of a counter: a merged value may fit another type, or not.
     range: Option<SqlType>,
     /// Where values are converted: the definitions that say how.
@@ -171,6 +175,7 @@ impl Shape {
                 collation: sqlite_collation(&c.def.ty),
                 unwritten: unwritten(schema, meaning, c.id)?,
                 kind,
+                sealed: c.is_sealed(),
                 range: (kind == CellKind::Counter).then(|| c.def.ty.clone()),
                 types: types.collect(),
             };

@@ -43,6 +43,8 @@ pub(crate) struct PlanColumn {
     pub ty: SqlType,
     /// It may hold NULL.
     pub nullable: bool,
+    /// Its cells are sealed.
+    pub sealed: bool,
     /// Where values of the log are converted.
     pub history: Option<ColumnHistory>,
     /// What `unwritten` is in the column's first type.
@@ -52,6 +54,15 @@ pub(crate) struct PlanColumn {
 impl PlanColumn {
     pub(crate) fn rule(&self) -> CellRule<'_> {
         CellRule { kind: self.kind, ty: &self.ty, unwritten: &self.unwritten }
+    }
+
+    /// A cell may hold this: of its type, or anything that has the shape of a sealed cell.
+    pub(crate) fn holds(&self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Blob(cell) if self.sealed => p2pdb_model::sealed::epoch_of(cell).is_some(),
+            _ => !self.sealed && self.ty.holds(value),
+        }
     }
 }
 
@@ -289,6 +300,7 @@ impl TablePlan {
                 kind: c.cell_kind(),
                 ty: c.def.ty.clone(),
                 nullable: c.def.nullable,
+                sealed: c.is_sealed(),
                 history: history.and_then(|typed| ColumnHistory::of(typed, &meaning.conversion)),
                 born: born(schema, meaning, c.id),
             });

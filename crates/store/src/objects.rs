@@ -12,7 +12,8 @@ use p2pdb_model::Catalog;
 use p2pdb_model::catalog::ObjectState;
 use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::ObjectId;
-use p2pdb_model::schema::Definition;
+use p2pdb_model::schema::{ColumnDef, Definition};
+use p2pdb_model::sealed;
 use p2pdb_model::types::SqlType;
 
 use crate::connection::Connection;
@@ -111,12 +112,31 @@ impl Schema {
         let merged: Result<MergedSchema, StoreError> = merge_schema(&changes, &mut ask);
         let MergedSchema { live, freed, births, rekeyed } = merged?;
         self.types = types(&accepted, is_ancestor)?;
-        let epoch = self.catalog.epoch + 1;
-        self.catalog = Arc::new(Catalog::build(epoch, live.clone(), freed));
         self.births = births;
+        let mut shown = live.clone();
+        shown.iter_mut().for_each(|o| self.as_sealed_as_at_birth(o));
+        let epoch = self.catalog.epoch + 1;
+        self.catalog = Arc::new(Catalog::build(epoch, shown, freed));
         self.rekeyed = rekeyed.into_iter().filter(|r| r.1).map(|r| r.0).collect();
         self.live = live;
         Ok(self)
+    }
+
+    /// A column is sealed, or not, by its first definition, and keeps its type if it is; whatever later ones say
+    /// (`docs/security.md`, section 7).
+    fn as_sealed_as_at_birth(&mut self, object: &mut ObjectState) {
+        let Definition::Column(def) = &mut object.definition else { return };
+        let Some((_, Definition::Column(birth))) = self.births.get(&object.id) else { return };
+        if birth.is_sealed() {
+            self.types.remove(&object.id);
+            if !def.is_sealed() || def.ty != birth.ty {
+                let (nullable, invisible) = (def.nullable, def.invisible);
+                *def = ColumnDef { nullable, invisible, ..birth.clone() };
+            }
+        } else if def.is_sealed() {
+            let at = def.comment.to_ascii_lowercase().find(sealed::TAG).unwrap_or_default();
+            def.comment.replace_range(at..at + sealed::TAG.len(), "(not sealed)");
+        }
     }
 
     /// True when any change held, void ones too, puts something of this kind under this parent.

@@ -430,13 +430,13 @@ impl<'a> Binder<'a> {
     /// The relation of a base table under an alias; `sql_alias` is what generated SQL calls it.
     pub fn relation(&self, table: &Arc<Table>, alias: &str, sql_alias: &str) -> Relation {
         let used = self.needs.map(|n| n.reads(table));
-        Relation { used, ..Relation::of_table(table, alias, sql_alias) }
+        Relation { used, ..Relation::of_table(table, alias, sql_alias).opened() }
     }
 
     /// The same of a table that is written: it is read only where a column of it is looked at.
     pub fn written_relation(&self, table: &Arc<Table>, alias: &str, sql_alias: &str) -> Relation {
         let used = self.needs.map(|n| n.may_read(table));
-        Relation { used, ..Relation::of_table(table, alias, sql_alias) }
+        Relation { used, ..Relation::of_table(table, alias, sql_alias).opened() }
     }
 
     /// Notes that a table is read.

@@ -11,6 +11,7 @@ use sqlparser::ast::{Expr, NamedWindowDefinition, visit_expressions};
 
 use super::{Bound, Free, coercibility};
 use crate::error::SqlError;
+use crate::execute::sealed;
 use crate::field::{Field, FieldType};
 use crate::needs::Used;
 use crate::types::Class;
@@ -125,6 +126,20 @@ impl Relation {
         };
         super::generated::fill_in(&mut relation);
         relation
+    }
+
+    /// The same for statements: what they read of sealed columns is opened.
+    #[must_use]
+    pub fn opened(mut self) -> Self {
+        let Some(table) = &self.table else { return self };
+        for column in table.columns.iter().filter(|c| c.is_sealed()) {
+            if let Some(c) = self.columns.iter_mut().find(|c| c.tag == Some(column.tag)) {
+                c.sql = sealed::opened(&c.sql, table.id, column.tag);
+                // What cannot be opened is NULL.
+                c.field.not_null = false;
+            }
+        }
+        self
     }
 
     /// The SQL of the hidden version column.

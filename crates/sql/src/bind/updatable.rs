@@ -199,7 +199,7 @@ impl Binder<'_> {
                     return Ok(None);
                 };
                 self.read_table(found.id);
-                let relation = Relation::of_table(&found, &inner, sql_alias);
+                let relation = Relation::of_table(&found, &inner, sql_alias).opened();
                 Writable { table: found, relation, condition: None, check: None, insertable: true }
             }
         };

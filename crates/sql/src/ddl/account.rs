@@ -343,7 +343,8 @@ fn grant(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<AccountStatement, S
     if c.eat("with grant option") {
         what.whole |= Privileges::GRANT_OPTION;
     }
-    Ok(AccountStatement::Grant { what, on, to, until: until(c)? })
+    let until = until(c)?;
+    Ok(AccountStatement::Grant { what, on, to, history: !c.eat("without history"), until })
 }
 
 fn revoke(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<AccountStatement, SqlError> {

@@ -337,6 +337,9 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         match a {
             Action::Add(Element::Column(name, spec), place) => {
                 let at = position(&draft, place.as_ref())?;
+                if spec.def.is_sealed() && !spec.def.nullable {
+                    return Err(SqlError::unsupported("ALTER TABLE: a new column [sealed] and NOT NULL"));
+                }
                 not_filled(t, &name, &spec, &mut checks);
                 table::add_column(&mut draft, name, *spec, at, &mut indexes, &mut new_checks)?;
             }
@@ -565,6 +568,15 @@ fn change(
     let owns = CellKind::of(&def.ty, &def.comment) == CellKind::Owner;
     if was.is_some_and(|was| (was.cell_kind() == CellKind::Owner) != owns) {
         return Err(SqlError::unsupported("[owner] for, or no more for, a column that is there"));
+    }
+    // By its first definition, for good: what is there cannot be written anew under another one.
+    if let Some(was) = was.filter(|w| w.is_sealed() || def.is_sealed()) {
+        if was.is_sealed() != def.is_sealed() {
+            return Err(SqlError::unsupported("[sealed] for, or no more for, a column that is there"));
+        }
+        if was.def.ty != def.ty {
+            return Err(SqlError::unsupported("another type for a sealed column"));
+        }
     }
     if let Some(was) = was {
         let converted = draft.converted.iter().rev().find(|(tag, _)| *tag == id.tag());

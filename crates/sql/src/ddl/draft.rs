@@ -9,6 +9,7 @@ use p2pdb_model::catalog::{COLUMNS_MAX, HIDDEN_PREFIX, Table, is_hidden, same_na
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
+use p2pdb_model::sealed;
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind};
 use sqlparser::ast::Expr;
@@ -32,7 +33,7 @@ const CHAR_BYTES_MAX: u64 = 4;
 const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 const COMMENT_CHARS_MAX: usize = 1024;
 /// Tags in a column's comment whose meaning comes later.
-const TAGS: [&str; 2] = ["[sealed]", "[resolver"];
+const TAGS: [&str; 1] = ["[resolver"];
 
 /// A named part of the table.
 #[derive(Clone, Debug)]
@@ -581,6 +582,9 @@ impl<'a> Draft<'a> {
     /// The tag of a column's comment says how its cells merge: one at most, for a type and a column that can.
     fn tag_fits(&self, c: &Part<ColumnDef>) -> Result<(), SqlError> {
         let mut kinds = CellKind::tags_in(&c.def.comment);
+        if sealed::is_in(&c.def.comment) {
+            return self.sealed_fits(c);
+        }
         let Some(kind) = kinds.next() else { return Ok(()) };
         let tag = kind.tag().unwrap_or_default();
         let is_key = |parts: &[IndexPart]| parts.iter().any(|p| p.column == c.id.tag());
@@ -603,6 +607,47 @@ impl<'a> Draft<'a> {
         };
         let message =
             format!("Incorrect column specifier for column '{}': {tag}, but the column {why}", c.name);
+        Err(SqlError::new(1063, "42000", message))
+    }
+
+    /// What a sealed column must not be or have: nobody but its readers knows what is in it.
+    fn sealed_fits(&self, c: &Part<ColumnDef>) -> Result<(), SqlError> {
+        let tag = c.id.tag();
+        let names = |text: &str| super::check_columns(text).iter().any(|n| same_name(n, &c.name));
+        let of_generated =
+            |o: &Part<ColumnDef>| o.def.generated.as_ref().is_some_and(|g| names(&g.expression));
+        let why = if self.temporary {
+            "belongs to a temporary table"
+        } else if CellKind::tags_in(&c.def.comment).next().is_some() {
+            "has two tags"
+        } else if c.def.generated.is_some() {
+            "is generated"
+        } else if c.def.auto_increment {
+            "is AUTO_INCREMENT"
+        } else if !matches!(c.def.default, None | Some(DefaultValue::Null)) {
+            "has a default"
+        } else if c.def.on_update_now {
+            "has ON UPDATE CURRENT_TIMESTAMP"
+        } else if self.indexes.iter().any(|i| i.def.parts.iter().any(|p| p.column == tag)) {
+            "is part of a key"
+        } else if self.foreign_keys.iter().any(|k| k.def.columns.contains(&tag))
+            || self.parents_of_others().any(|tags| tags.contains(&tag))
+        {
+            "is part of a foreign key"
+        } else if self.checks.iter().any(|k| names(&k.def.expression)) {
+            "is part of a CHECK"
+        } else if self.columns.iter().any(of_generated) {
+            "is part of a generated column"
+        } else if self.old.is_some_and(|t| !t.triggers.is_empty()) {
+            "belongs to a table with triggers"
+        } else {
+            return Ok(());
+        };
+        let message = format!(
+            "Incorrect column specifier for column '{}': {}, but the column {why}",
+            c.name,
+            sealed::TAG
+        );
         Err(SqlError::new(1063, "42000", message))
     }
 

@@ -328,6 +328,9 @@ fn trigger(
         }
         return Err(SqlError::no_table(&db.name, table_name));
     };
+    if table.columns.iter().any(|c| c.is_sealed()) {
+        return Err(SqlError::unsupported("triggers on a table with sealed columns"));
+    }
     let kind = Kind::Trigger(read.before, read.event);
     let program = routine::rows(table, read.event);
     let (program, at) = routine::body(c, cx.source, kind, db.def.collation, program)?;

@@ -107,6 +107,7 @@ pub(super) fn delete_with(
             adds: Arc::default(),
             blind: Arc::default(),
             sets_id: false,
+            seals: Arc::default(),
         }
     } else {
         ModifyStep {
@@ -117,6 +118,7 @@ pub(super) fn delete_with(
             adds: Arc::default(),
             blind: Arc::default(),
             sets_id: false,
+            seals: Arc::default(),
         }
     };
     let modify = Modify {
@@ -186,6 +188,7 @@ fn several(
             adds: Arc::default(),
             blind: Arc::default(),
             sets_id: false,
+            seals: Arc::default(),
         });
     }
     let modify =
@@ -234,6 +237,7 @@ pub fn truncate(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlErr
         adds: Arc::default(),
         blind: Arc::default(),
         sets_id: false,
+        seals: Arc::default(),
     };
     let reads = ReadSet { tables: vec![table.id], ..ReadSet::default() };
     let modify = Modify {

@@ -134,6 +134,7 @@ fn insert_into(
         _ => InsertMode::Plain,
     };
     cx.source.needs.writes_columns(&table, Privileges::INSERT, targets.iter().map(|t| t.tag));
+    cx.source.needs.seals(&table, targets.iter().map(|t| t.tag));
     if replace {
         cx.source.needs.writes(&table, Privileges::DELETE);
     }
@@ -225,6 +226,7 @@ fn insert_into(
         adds: of_duplicates.adds,
         blind: of_duplicates.blind,
         sets_id: of_duplicates.sets_id,
+        seals: of_duplicates.seals,
         auto_increment: table.columns.iter().position(|c| c.def.auto_increment),
         reads,
         row_checks: written.row_checks(cx)?,
@@ -562,6 +564,8 @@ struct Duplicate {
     blind: Arc<[ColumnTag]>,
     /// It assigns to the AUTO_INCREMENT column.
     sets_id: bool,
+    /// The sealed columns that it assigns to.
+    seals: Arc<[ColumnTag]>,
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -618,8 +622,8 @@ fn duplicate(
     let adds = super::adds(table, &scope.relations[0], &all);
     let blind = super::blind(table, &scope.relations[0], &all, None);
     let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
-    let sets_id = super::sets_id(table, &set);
-    Ok(Duplicate { set: set_list(table, &table.physical(), &set), adds, blind, sets_id })
+    let (sets_id, seals) = (super::sets_id(table, &set), super::seals(table, &set));
+    Ok(Duplicate { set: set_list(table, &table.physical(), &set), adds, blind, sets_id, seals })
 }
 
 /// Turns `VALUES(column)` into a column of the new row.

@@ -25,6 +25,7 @@ use crate::bind::{self, Binder, Relation, Repr, Scope, column_target, fired_targ
 use crate::ddl::{canonical, defaults};
 use crate::error::SqlError;
 use crate::execute::assign::implicit_default;
+use crate::execute::sealed;
 use crate::field::FieldType;
 use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, RowCheck, Slot, Source};
 use crate::schema_text::quote;
@@ -411,6 +412,7 @@ fn bind_assignments(
         }
         if let Some(needs) = b.needs {
             needs.writes_columns(table, Privileges::UPDATE, [column.tag]);
+            needs.seals(table, [column.tag]);
         }
         let target = lenient(fired_target(table, column, TriggerEvent::Update));
         let here = Rc::new(scope.clone());
@@ -428,6 +430,7 @@ fn bind_assignments(
             }
         };
         let physical = column.physical();
+        let cell = format!("{}.{physical}", before.sql);
         let mut relation = Relation::clone(&scope.relations[at]);
         if let Some(c) = relation.columns.iter_mut().find(|c| c.tag == Some(column.tag)) {
             c.sql = format!("({sql})");
@@ -436,10 +439,20 @@ fn bind_assignments(
         }
         scope.relations[at] = Rc::new(relation);
         out.retain(|(c, _)| *c != physical);
+        let sql = match column.is_sealed() {
+            true => sealed::sealed(&sql, &cell, table.id, column.tag),
+            false => sql,
+        };
         out.push((physical, sql));
     }
     touch(b, &before, table, &mut out);
     Ok(out)
+}
+
+/// The sealed columns among those that are assigned, by their names in SQLite.
+fn seals(table: &Table, set: &[(String, String)]) -> Arc<[ColumnTag]> {
+    let sealed = table.columns.iter().filter(|c| c.is_sealed());
+    sealed.filter(|c| set.iter().any(|(name, _)| *name == c.physical())).map(|c| c.tag).collect()
 }
 
 /// Columns with ON UPDATE CURRENT_TIMESTAMP that were not assigned take the time if another column changes.

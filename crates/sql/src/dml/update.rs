@@ -71,6 +71,7 @@ pub(super) fn update_with(
     let adds = adds(&table, &scope.relations[0], &all);
     let blind = blind(&table, &scope.relations[0], &all, selection.as_ref());
     let set = bind_assignments(&mut b, &scope, 0, &table, all, ignore, &mut notes)?;
+    let seals = super::seals(&table, &set);
     let head =
         format!("UPDATE {} AS {sql_alias} SET {}", table.physical(), set_list(&table, &sql_alias, &set));
     let (sql, collect) = if ordered {
@@ -94,8 +95,8 @@ pub(super) fn update_with(
     let done = b.finish();
     notes.extend(done.notes);
     let slots = used(&sql, done.slots).into_iter().skip(usize::from(ordered)).collect();
-    let step =
-        ModifyStep { table: table.id, sql, slots, collect, adds, blind, sets_id: sets_id(&table, &set) };
+    let sets_id = sets_id(&table, &set);
+    let step = ModifyStep { table: table.id, sql, slots, collect, adds, blind, sets_id, seals };
     let modify = Modify {
         steps: vec![step],
         update: true,
@@ -191,6 +192,7 @@ fn several(
         let adds = adds(&table, &relation, &group);
         let blind = blind(&table, &relation, &group, selection);
         let set = bind_assignments(&mut b, &scope, at, &table, group, ignore, &mut notes)?;
+        let seals = super::seals(&table, &set);
         let condition = match selection {
             Some(e) => format!("({}) AND ", b.condition(e, &scope.in_clause("where clause"))?),
             None => String::new(),
@@ -219,6 +221,7 @@ fn several(
             adds,
             blind,
             sets_id: sets_id(&table, &set),
+            seals,
         });
     }
     let modify = Modify { steps, update: true, ignore, truncate: false, reads: read, row_checks };

@@ -1,6 +1,7 @@
 //! The thread-local context of the running statement.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use p2pdb_model::Value;
 
@@ -43,6 +44,8 @@ pub struct Context {
     pub last_insert_id: Option<u64>,
     /// Where the sequences of RAND(seed) are, by call.
     pub random: Vec<(i64, (u64, u64))>,
+    /// Seals and opens cells of sealed columns.
+    pub sealer: Option<Arc<dyn super::Sealer>>,
 }
 
 impl Default for Context {
@@ -63,6 +66,7 @@ impl Default for Context {
             variables: Vec::new(),
             last_insert_id: None,
             random: Vec::new(),
+            sealer: None,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Context {
             now_us: session.timestamp_us.unwrap_or(now_us),
             group_concat_bytes_max: usize::try_from(session.group_concat_max_len).unwrap_or(usize::MAX),
             cte_depth_max: session.cte_max_recursion_depth,
+            sealer: session.sealer.clone(),
             ..Context::default()
         }
     }

@@ -11,6 +11,7 @@ pub mod coerce;
 pub mod context;
 pub mod convert;
 pub mod json_cast;
+pub mod sealed;
 
 use std::cell::Cell;
 
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use assign::assign;
 pub use context::{Context, enter, leave, take_error};
+pub use sealed::Sealer;
 
 use crate::charset;
 use crate::error::SqlError;

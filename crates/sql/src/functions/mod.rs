@@ -104,6 +104,7 @@ pub fn all() -> &'static [ScalarFunction] {
             network::FUNCTIONS,
             system::FUNCTIONS,
             search::FUNCTIONS,
+            crate::execute::sealed::FUNCTIONS,
         ] {
             for (name, args, call) in list {
                 let deterministic = !matches!(
@@ -118,6 +119,8 @@ pub fn all() -> &'static [ScalarFunction] {
                         | "p_random_bytes"
                         | "p_depth"
                         | "p_seen"
+                        | "p_open"
+                        | "p_seal"
                 );
                 out.push(ScalarFunction { name, args: *args, deterministic, by_rules: false, call: *call });
                 if deterministic {

@@ -1,0 +1,367 @@
+//! Sealed columns at work: the keys that this node can open, which of them values are sealed with, and who is given them
+//! (`docs/security.md`, section 7).
+//!
+//! Keys come from the log, wrapped for this node, and are opened when a cell asks for them. A writer chooses the key of a column
+//! before its statement runs ([`Writer::ready_to_seal`]); one that it makes goes into the log behind the transaction that
+//! uses it, in the same commit. The cryptography is in `crates/access`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use p2pdb_access::{ColumnKey, Epochs, SealedColumn};
+use p2pdb_block::{SigningKey, node_id};
+use p2pdb_model::catalog::Table;
+use p2pdb_model::change::AccessChange;
+use p2pdb_model::ids::EpochId;
+use p2pdb_model::sealed::{self, KeyWrap};
+use p2pdb_model::{AccountId, Change, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute::{self, Sealer};
+use parking_lot::{Mutex, RwLock};
+
+use crate::api::Entropy;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::writer::Writer;
+
+/// How long a choice of key holds without a look at grants that may have ended, milliseconds.
+const CHOICE_MS: u64 = 1_000;
+
+/// A sealed column, by table.
+type At = (ObjectId, ColumnTag);
+/// Accounts on nodes of theirs.
+type Readers = BTreeSet<(AccountId, NodeId)>;
+
+/// The column keys of this node.
+pub(crate) struct Keyring {
+    realm: RealmId,
+    node: NodeId,
+    key: SigningKey,
+    entropy: Arc<dyn Entropy>,
+    keys: RwLock<HashMap<EpochId, Arc<ColumnKey>>>,
+    /// What was not needed yet.
+    wrapped: Mutex<HashMap<EpochId, Vec<(SealedColumn, KeyWrap)>>>,
+    /// What values are sealed with in the transaction that runs.
+    current: RwLock<HashMap<At, EpochId>>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("keys", &self.keys.read().len()).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    pub(crate) fn new(realm: RealmId, key: SigningKey, entropy: Arc<dyn Entropy>) -> Self {
+        Keyring {
+            realm,
+            node: node_id(&key),
+            key,
+            entropy,
+            keys: RwLock::default(),
+            wrapped: Mutex::default(),
+            current: RwLock::default(),
+        }
+    }
+
+    fn column(&self, (table, column): At) -> SealedColumn {
+        SealedColumn { realm: self.realm, table, column }
+    }
+
+    /// Takes what these changes hold for this node, whatever the verdict: what was sealed with it stays readable.
+    pub(crate) fn note(&self, changes: &[Change]) {
+        for change in changes {
+            let Change::Access(AccessChange::ColumnKey { table, column, epoch, wraps, .. }) = change else {
+                continue;
+            };
+            if self.keys.read().contains_key(epoch) {
+                continue;
+            }
+            let column = self.column((*table, *column));
+            let own = wraps.iter().filter(|w| w.node == self.node);
+            let mut own = own.map(|w| (column, w.clone())).peekable();
+            if own.peek().is_some() {
+                self.wrapped.lock().entry(*epoch).or_default().extend(own);
+            }
+        }
+    }
+
+    fn get(&self, epoch: EpochId) -> Option<Arc<ColumnKey>> {
+        if let Some(key) = self.keys.read().get(&epoch) {
+            return Some(key.clone());
+        }
+        // Where one wrap is junk, another may be good.
+        let wraps = self.wrapped.lock().remove(&epoch)?;
+        let open = |(column, wrap)| ColumnKey::unwrap(column, epoch, &wrap, &self.key);
+        let key = Arc::new(wraps.into_iter().find_map(open)?);
+        self.keys.write().insert(epoch, key.clone());
+        Some(key)
+    }
+
+    /// A transaction begins: it chooses its keys itself.
+    pub(crate) fn begin(&self) {
+        if !self.current.read().is_empty() {
+            self.current.write().clear();
+        }
+    }
+
+    /// Values of the column are sealed with this key from here on.
+    fn use_key(&self, at: At, epoch: EpochId) {
+        if self.current.read().get(&at) != Some(&epoch) {
+            self.current.write().insert(at, epoch);
+        }
+    }
+
+    fn fill(&self, buffer: &mut [u8]) {
+        self.entropy.fill(buffer);
+    }
+
+    /// A fresh key, for these readers.
+    fn mint(&self, at: At, readers: &Readers) -> AccessChange {
+        let key = Arc::new(ColumnKey::generate(self.column(at), &mut |b| self.fill(b)));
+        self.keys.write().insert(key.epoch(), key.clone());
+        self.wrap(at, &key, true, readers.iter())
+    }
+
+    fn wrap<'a>(
+        &self,
+        (table, column): At,
+        key: &ColumnKey,
+        begins: bool,
+        readers: impl Iterator<Item = &'a (AccountId, NodeId)>,
+    ) -> AccessChange {
+        let wraps = readers.filter_map(|(account, node)| key.wrap(*account, *node, &mut |b| self.fill(b)));
+        AccessChange::ColumnKey { table, column, epoch: key.epoch(), begins, wraps: wraps.collect() }
+    }
+
+    /// What readers lack: one that has some keys already the newest; a new node of a reader those that the reader has elsewhere; a
+    /// new reader all that are here.
+    fn gifts(&self, at: At, epochs: &Epochs, readers: &Readers) -> Vec<AccessChange> {
+        let has =
+            |account: AccountId| epochs.all.values().any(|e| e.readers.iter().any(|(a, _)| *a == account));
+        let known: HashSet<AccountId> = readers.iter().map(|r| r.0).filter(|a| has(*a)).collect();
+        let mut out = Vec::new();
+        for (epoch, given) in &epochs.all {
+            let newest = epochs.newest.contains(epoch);
+            let lacks = |(account, node): &&(AccountId, NodeId)| {
+                let elsewhere = || given.readers.iter().any(|(a, _)| a == account);
+                !given.readers.contains(&(*account, *node))
+                    && (newest || !known.contains(account) || elsewhere())
+            };
+            let lacking: Vec<_> = readers.iter().filter(lacks).collect();
+            if let Some(key) = Some(lacking).filter(|l| !l.is_empty()).zip(self.get(*epoch)) {
+                out.push(self.wrap(at, &key.1, false, key.0.into_iter()));
+            }
+        }
+        out.retain(|c| !matches!(c, AccessChange::ColumnKey { wraps, .. } if wraps.is_empty()));
+        out
+    }
+
+    /// The one newest key, if it is here and was given to nobody but present readers.
+    fn usable(&self, epochs: &Epochs, readers: &Readers) -> Option<EpochId> {
+        let [newest] = epochs.newest.as_slice() else { return None };
+        let given = epochs.all.get(newest)?;
+        (given.readers.is_subset(readers) && self.get(*newest).is_some()).then_some(*newest)
+    }
+}
+
+impl Sealer for Keyring {
+    fn open(&self, table: ObjectId, column: ColumnTag, cell: &[u8]) -> Option<Value> {
+        let key = self.get(sealed::epoch_of(cell)?)?;
+        (key.column() == self.column((table, column))).then(|| key.open(cell))?
+    }
+
+    fn seal(&self, table: ObjectId, column: ColumnTag, value: &Value) -> Result<Value, SqlError> {
+        let epoch = self.current.read().get(&(table, column)).copied();
+        let key = epoch.and_then(|e| self.get(e)).ok_or_else(execute::sealed::not_ready)?;
+        Ok(key.seal(value, &mut |b| self.fill(b)))
+    }
+}
+
+/// What the writer knows of keys besides the log.
+#[derive(Debug, Default)]
+pub(crate) struct Sealing {
+    /// Keys in the open block.
+    pushed: HashMap<At, EpochId>,
+    /// Keys of the log that were found good for an account that writes: since when, and in which state of access.
+    chosen: HashMap<(At, AccountId), (EpochId, u64, u64)>,
+    /// Goes up when access changes.
+    pub(crate) state: u64,
+}
+
+impl Sealing {
+    /// What was open is in the log, or taken back.
+    pub(crate) fn closed(&mut self) {
+        self.pushed.clear();
+        self.chosen.clear();
+    }
+}
+
+/// Keys that a transaction brings along.
+pub(crate) type NewKeys = BTreeMap<At, Vec<AccessChange>>;
+
+fn begun(changes: &[AccessChange]) -> Option<EpochId> {
+    changes.iter().find_map(|c| match c {
+        AccessChange::ColumnKey { epoch, begins: true, .. } => Some(*epoch),
+        _ => None,
+    })
+}
+
+impl Writer {
+    /// Makes keys ready for values of these sealed columns; gives one that the transaction's account cannot read here.
+    ///
+    /// # Errors
+    /// Those of opening a block.
+    pub(crate) fn ready_to_seal(
+        &mut self,
+        table: &Table,
+        columns: impl Iterator<Item = ColumnTag>,
+    ) -> Result<Option<ColumnTag>, EngineError> {
+        let (stamp, node) = (self.tx_site()?.stamp, self.node());
+        let Some(account) = self.writes_for() else { return Ok(None) };
+        for column in columns {
+            let at = (table.id, column);
+            let now_ms = self.clock.now_ms();
+            let still = |(_, since, state): &(EpochId, u64, u64)| {
+                *state == self.sealing.state && now_ms.abs_diff(*since) < CHOICE_MS
+            };
+            let chosen = self.sealing.chosen.get(&(at, account)).copied().filter(still).map(|c| c.0);
+            let known = self.new_keys().get(&at).and_then(|c| begun(c)).or(chosen);
+            let epoch = match known {
+                Some(epoch) => epoch,
+                None if !self.access.is_reader(account, node, table.id, column, stamp) => {
+                    return Ok(Some(column));
+                }
+                None => match self.sealing.pushed.get(&at) {
+                    Some(epoch) => *epoch,
+                    None => self.choose(at, account, stamp, now_ms),
+                },
+            };
+            self.keyring.use_key(at, epoch);
+        }
+        Ok(None)
+    }
+
+    fn choose(&mut self, at: At, account: AccountId, stamp: Stamp, now_ms: u64) -> EpochId {
+        let readers = self.access.readers(at.0, at.1, stamp);
+        let epochs = self.access.epochs(at.0, at.1);
+        let mut changes = self.keyring.gifts(at, &epochs, &readers);
+        let epoch = match self.keyring.usable(&epochs, &readers) {
+            Some(epoch) => {
+                self.sealing.chosen.insert((at, account), (epoch, now_ms, self.sealing.state));
+                epoch
+            }
+            None => {
+                let fresh = self.keyring.mint(at, &readers);
+                let epoch = begun(std::slice::from_ref(&fresh));
+                changes.push(fresh);
+                epoch.expect("invariant: a fresh key begins an epoch")
+            }
+        };
+        if !changes.is_empty() {
+            self.bring_keys(at, changes);
+        }
+        epoch
+    }
+
+    /// Puts the keys that a transaction made into the open block, behind it.
+    pub(crate) fn push_keys(&mut self, account: AccountId, keys: &NewKeys) -> Result<(), EngineError> {
+        let changes: Vec<Change> = keys.values().flatten().cloned().map(Change::Access).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let pushed = self.push(account, &[], changes, None);
+        if pushed.is_err() {
+            // The values that are sealed with them are in the block already.
+            self.set_broken();
+        } else {
+            let begun = keys.iter().filter_map(|(at, changes)| Some((*at, begun(changes)?)));
+            self.sealing.pushed.extend(begun);
+        }
+        pushed
+    }
+
+    /// After who may read what has changed: gives keys on, and with `rotate` makes a fresh one where somebody has the newest who
+    /// may read no more. Of the columns that the account may read here.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn keep_keys(&mut self, account: AccountId, rotate: bool) -> Result<bool, EngineError> {
+        let (stamp, node) = (Stamp::next(self.dag.stamp_floor(), self.clock.now_ms()), self.node());
+        let columns: Vec<At> = self.access.sealed_columns().collect();
+        let mut changes = Vec::new();
+        for at in columns {
+            if !self.access.is_reader(account, node, at.0, at.1, stamp) {
+                continue;
+            }
+            let readers = self.access.readers(at.0, at.1, stamp);
+            let epochs = self.access.epochs(at.0, at.1);
+            changes.extend(self.keyring.gifts(at, &epochs, &readers));
+            let here = epochs.newest.iter().any(|e| self.keyring.get(*e).is_some());
+            if rotate && here && self.keyring.usable(&epochs, &readers).is_none() {
+                changes.push(self.keyring.mint(at, &readers));
+            }
+        }
+        let any = !changes.is_empty();
+        if any {
+            self.access(account, changes)?;
+        }
+        Ok(any)
+    }
+
+    /// A fresh key for each column that a grant to this account or role opens, given to those who will read it then; the
+    /// keys before are not.
+    pub(crate) fn keys_without_history(
+        &self,
+        account: AccountId,
+        to: AccountId,
+        grants: impl Fn(At) -> bool,
+    ) -> Vec<AccessChange> {
+        let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
+        let columns = self.access.sealed_columns().filter(|at| grants(*at));
+        let fresh = columns.filter_map(|at| {
+            if !self.access.is_reader(account, self.node(), at.0, at.1, stamp) {
+                return None;
+            }
+            let readers = self.access.readers_with(at.0, at.1, stamp, to);
+            let more = readers != self.access.readers(at.0, at.1, stamp);
+            more.then(|| self.keyring.mint(at, &readers))
+        });
+        fresh.collect()
+    }
+}
+
+impl Engine {
+    /// Gives keys of sealed columns to readers that lack them, as an account that may read them here; says whether there was
+    /// anything to give.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn share_keys(&self) -> Result<bool, EngineError> {
+        if !self.has_keys_to_share() {
+            return Ok(false);
+        }
+        let node = self.inner.node;
+        self.command(move |w, _| {
+            let stamp = Stamp::next(w.dag.stamp_floor(), w.clock.now_ms());
+            let columns: Vec<At> = w.access.sealed_columns().collect();
+            let readers = columns.iter().flat_map(|at| w.access.readers(at.0, at.1, stamp));
+            let own: BTreeSet<AccountId> = readers.filter(|r| r.1 == node).map(|r| r.0).collect();
+            own.into_iter().try_for_each(|account| w.keep_keys(account, false).map(drop))
+        })?;
+        Ok(true)
+    }
+
+    /// A reader lacks a key that is here.
+    pub fn has_keys_to_share(&self) -> bool {
+        let published = self.inner.published.load();
+        let access = &published.access;
+        let stamp = Stamp::from_millis(self.inner.clock.now_ms());
+        access.sealed_columns().any(|at| {
+            let readers = access.readers(at.0, at.1, stamp);
+            let here = readers.iter().any(|r| r.1 == self.inner.node);
+            here && !self.inner.keyring.gifts(at, &access.epochs(at.0, at.1), &readers).is_empty()
+        })
+    }
+}
