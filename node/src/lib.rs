@@ -25,6 +25,7 @@ pub mod ports;
 pub mod progress;
 mod recount;
 pub mod replicate;
+mod sharing;
 pub mod table;
 pub mod ticket;
 pub mod units;

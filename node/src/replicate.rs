@@ -28,6 +28,7 @@ use crate::clock::SystemClock;
 use crate::net::link::{self, Link, Notice};
 use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
 use crate::recount::Recount;
+use crate::sharing::Sharing;
 
 /// How often the engine looks whether blocks that waited for their time are due, and our clock is compared with peers'.
 const ENGINE_TICK: Duration = Duration::from_millis(500);
@@ -256,6 +257,7 @@ impl Replication {
             start: "",
             asking_tips: None,
             recount: Recount::default(),
+            sharing: Sharing::default(),
         };
         let task = tokio::spawn(glue.run(receiver));
         Ok(Self { link, sync, notices, task })
@@ -368,6 +370,7 @@ struct Glue {
     start: &'static str,
     asking_tips: Option<Instant>,
     recount: Recount,
+    sharing: Sharing,
 }
 
 impl Glue {
@@ -437,6 +440,7 @@ impl Glue {
         }
         if self.asking_tips.is_none() {
             self.recount.look(&self.engine);
+            self.sharing.look(&self.engine);
         }
         if self.recheck_at.is_some_and(|at| at <= Instant::now()) {
             self.recheck_at = None;
