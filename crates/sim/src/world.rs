@@ -640,7 +640,12 @@ impl World {
         let log = Log::read(&blocks)?;
         let (counts, void) = log.witnessed();
         let gone = engine.members().into_iter().filter(|m| m.removed);
-        let nodes = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
+        let mut nodes: BTreeSet<usize> = gone.filter_map(|m| self.ids.get(&m.node).copied()).collect();
+        if all {
+            // In the end also those that alone know of it: they serve nobody.
+            let members = self.members();
+            nodes.extend(self.numbers().into_iter().filter(|n| !members.contains(n)));
+        }
         // Where a sync has failed, the log holds what readers are not shown.
         let counts = (!self.nodes[&n].disk.has_failed()).then_some(counts);
         Ok(Some(Removed { void, all_void: log.void(), nodes, counts }))

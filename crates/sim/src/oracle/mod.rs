@@ -215,7 +215,7 @@ pub struct Removed {
     pub void: BTreeSet<u64>,
     /// All transactions in its log that do not count: block and position.
     pub all_void: BTreeSet<(String, u64)>,
-    /// Nodes that it knows to be removed: what they wrote later may never have come here.
+    /// Nodes that it knows to be removed, in the end all that are: what they wrote later may never have come here.
     pub nodes: BTreeSet<usize>,
     /// Transactions in its log that count, if all of it is known.
     pub counts: Option<BTreeSet<u64>>,
