@@ -410,7 +410,7 @@ impl Writer {
         let last_tx = self.db.last_tx()?;
         for layout in body.layouts() {
             self.touch(layout.table(), last_tx);
-            self.forget_ids(layout.table());
+            self.read_ids_again(layout.table());
         }
         Ok(self.follow(all_judged)?)
     }

@@ -185,7 +185,7 @@ impl Writer {
         let tables: Vec<_> = self.catalog.tables().map(|t| t.id).collect();
         for table in tables {
             self.touch(table, last_tx);
-            self.forget_ids(table);
+            self.read_ids_again(table);
         }
         Ok(())
     }

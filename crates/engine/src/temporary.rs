@@ -134,8 +134,11 @@ impl Temporary {
         }
     }
 
+    /// What the table was declared with does not count any more either.
     pub(crate) fn restart_ids(&mut self, table: ObjectId) {
-        self.ids.remove(&table);
+        if self.tables.iter().any(|t| t.id == table) {
+            self.ids.insert(table, 0);
+        }
     }
 
     /// The next AUTO_INCREMENT value, for SHOW; `None` for a table of others.

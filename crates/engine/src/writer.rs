@@ -14,6 +14,7 @@ use p2pdb_dag::{Dag, Pending, Placed};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::{IdClass, Layout, Position, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
+use p2pdb_model::schema::Definition;
 use p2pdb_model::{
     AccountId, Catalog, CellKind, Change, Cid, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value,
     WeakInserts,
@@ -98,7 +99,7 @@ pub(crate) struct Writer {
     dirty: bool,
     epoch: u64,
     /// Greatest AUTO_INCREMENT value in use of this node's share, per table.
-    ids: HashMap<ObjectId, u64>,
+    ids: HashMap<ObjectId, IdFloor>,
     /// This node's share, once somebody asked.
     id_class: Option<Option<IdClass>>,
     /// This node may have drawn values of its share that it does not know of: see `recount`.
@@ -170,7 +171,7 @@ impl Writer {
         self.leased = None;
         self.broken = false;
         self.made.clear();
-        self.ids.clear();
+        self.ids.values_mut().for_each(|known| known.stale = true);
         self.id_class = None;
         self.ids_lost = self.db.meta(store::meta::IDS_LOST)?.is_some();
         self.kept = self.db.kept()?;
@@ -631,10 +632,19 @@ impl Writer {
         let capture = self.db.set_capture(false);
         // It goes the way of an arriving block: sealed first, then applied.
         self.seal_open()?;
+        // AUTO_INCREMENT = n may be lower than what was given out, as in MySQL.
+        let options = |change: &SchemaChange| match change {
+            SchemaChange::Put { id, definition: Some(d), .. } if matches!(**d, Definition::Table(_)) => {
+                Some(*id)
+            }
+            _ => None,
+        };
+        let altered: Vec<ObjectId> = changes.iter().filter_map(options).collect();
         let shown = |change| Change::Schema(self.catalog.show_home(change));
         let changes = changes.into_iter().map(shown).collect();
         self.push(account, &[], changes, None)?;
         self.seal_open()?;
+        altered.into_iter().for_each(|table| self.forget_ids(table));
         self.db.set_capture(capture);
         Ok(())
     }
@@ -716,7 +726,7 @@ impl Writer {
             for table in tables {
                 self.touch(table, open.first_tx);
             }
-            self.ids.clear();
+            self.ids.values_mut().for_each(|known| known.stale = true);
         } else {
             let ancestry = Ancestry::new(&self.dag, &self.db);
             let ask = |a, b| ancestry.ask(a, b);
@@ -885,11 +895,14 @@ impl Writer {
         let Some((low, high)) = self.id_class()?.and_then(|c| c.interval(logged::id_max(table))) else {
             return Ok(None);
         };
-        if let Some(floor) = self.ids.get(&table.id) {
+        let known = self.ids.get(&table.id);
+        if let Some(IdFloor { floor, stale: false }) = known {
             return Ok(Some((*floor, high)));
         }
+        // Never back: what was given out is not given again because its row is gone.
+        let low = known.map_or(low, |k| k.floor.clamp(low, high));
         let floor = logged::greatest_id(&self.db, table, &logged::rows_of(table), low, high)?;
-        self.ids.insert(table.id, floor);
+        self.ids.insert(table.id, IdFloor { floor, stale: false });
         Ok(Some((floor, high)))
     }
 
@@ -909,8 +922,8 @@ impl Writer {
 
     /// An id was given out or written.
     pub(crate) fn raise_id_floor(&mut self, table: ObjectId, id: u64) {
-        if let Some(floor) = self.ids.get_mut(&table) {
-            *floor = (*floor).max(id);
+        if let Some(known) = self.ids.get_mut(&table) {
+            known.floor = known.floor.max(id);
         }
     }
 
@@ -921,9 +934,23 @@ impl Writer {
     }
 
     /// Rows came from elsewhere: what was known of a table's ids is to be read again.
+    pub(crate) fn read_ids_again(&mut self, table: ObjectId) {
+        if let Some(known) = self.ids.get_mut(&table) {
+            known.stale = true;
+        }
+    }
+
+    /// A table's ids begin anew.
     pub(crate) fn forget_ids(&mut self, table: ObjectId) {
         self.ids.remove(&table);
     }
+}
+
+/// The greatest AUTO_INCREMENT value of a table that is taken.
+struct IdFloor {
+    floor: u64,
+    /// Rows came from elsewhere, or the schema changed: greater ones may be there.
+    stale: bool,
 }
 
 /// The causal past of an applied block.

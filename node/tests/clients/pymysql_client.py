@@ -55,6 +55,11 @@ with c.cursor() as q:
     for condition in (b"b = '\xff\xd8'", b"v = '\x80'", b"t = '\xe9\x80'", b"b IN ('\xff\xd8')"):
         q.execute(b"SELECT id FROM l WHERE " + condition)
         assert q.fetchall() == ((1,),), condition
+    q.execute(b"INSERT INTO l SET id = 2, b = '\xfe', v = CONCAT('\xfd', 'a'), t = NOW() > 0")
+    q.execute(b"INSERT INTO l (id, b, v) SELECT 3, '\xfe', '\xfd'")
+    q.execute("SELECT HEX(b), HEX(v) FROM l WHERE id > 1 ORDER BY id")
+    assert q.fetchall() == (("FE", "FD61"), ("FE", "FD")), q._rows
+    q.execute("DELETE FROM l WHERE id > 1")
     q.execute(b"UPDATE l SET b = '\xfe' WHERE v = '\x80'")
     q.execute("SELECT b FROM l")
     assert q.fetchone() == (b"\xfe",)

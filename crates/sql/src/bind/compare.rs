@@ -429,6 +429,15 @@ impl Binder<'_> {
         for item in list {
             parts.push(self.expr(item, s)?);
         }
+        let texts = parts.iter().filter(|p| p.class().is_text()).map(|p| p.coercibility).min();
+        let bytes = parts.iter().filter(|p| p.class() == Class::Bytes).map(|p| p.coercibility).min();
+        if let (Some(texts), Some(bytes)) = (texts, bytes)
+            && bytes <= texts
+            && parts.iter().all(|p| p.class().is_text() || matches!(p.class(), Class::Bytes | Class::Null))
+        {
+            // All of them are compared in one way.
+            parts = parts.iter().map(|p| self.to(p, &FieldType::bytes(p.ty.text_length()))).collect();
+        }
         let x = parts[0].clone();
         let mut aligned = Vec::new();
         let json = parts.iter().any(|p| p.class() == Class::Json);

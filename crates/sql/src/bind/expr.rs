@@ -344,6 +344,7 @@ impl Binder<'_> {
         let sql = self.sql(b);
         let out = match (from, to) {
             (Class::Int | Class::Year, Class::Real | Class::Float) => format!("CAST({sql} AS REAL)"),
+            (Class::Text, Class::Bytes) if self.is_latin1(b) => format!("p_latin1({sql})"),
             (Class::Enum | Class::Set, _) if !to.is_number() => {
                 let text = self.text_of_members(&sql, &b.ty);
                 if to == Class::Text {
@@ -353,7 +354,11 @@ impl Binder<'_> {
                     format!("p_cv({text},{code},{})", ty.code().pack())
                 }
             }
-            _ => format!("p_cv({sql},{},{})", b.ty.code().pack(), ty.code().pack()),
+            _ => {
+                let long = matches!(b.ty.kind, FieldKind::Text | FieldKind::Blob) && b.field.is_some();
+                let f = if long && to.is_number() { "p_cv_quietly" } else { "p_cv" };
+                format!("{f}({sql},{},{})", b.ty.code().pack(), ty.code().pack())
+            }
         };
         let mut out = converted(Repr::Sql(out));
         // Text that is no date becomes NULL.

@@ -21,8 +21,11 @@ const VALUES_OF_ROWS: [&str; 1] = ["conflicts"];
 /// Tables in one FROM (SQLite joins at most 64).
 const RELATIONS_MAX: usize = 61;
 
-/// How SQL begins that assigns to a variable.
-const SETS_VARIABLE: &str = "p_set_variable(";
+/// The rows of a query in a statement that assigns to variables, made once and in their order: SQLite would evaluate what is named twice
+/// twice, what nobody names never, and forget an ORDER BY.
+pub(super) fn made_once(sql: &str) -> String {
+    format!("MATERIALIZED (SELECT * FROM ({sql}) LIMIT -1)")
+}
 
 impl Binder<'_> {
     /// Binds FROM. Gives its SQL (without the word) and the scope of its columns, for the clauses that follow.
@@ -211,10 +214,9 @@ impl Binder<'_> {
                 let q = self.query(subquery, outer.as_ref());
                 self.left = left;
                 let mut q = q?;
-                if q.sql.contains(SETS_VARIABLE) {
-                    // SQLite would evaluate what is named twice twice, and what nobody names never.
+                if self.assigns {
                     let once = self.alias('m');
-                    q.sql = format!("WITH {once} AS MATERIALIZED ({}) SELECT * FROM {once}", q.sql);
+                    q.sql = format!("WITH {once} AS {} SELECT * FROM {once}", made_once(&q.sql));
                 }
                 self.derived(q, &alias.name.value, None, &names, s)
             }

@@ -458,15 +458,28 @@ impl<'a> Binder<'a> {
             let coerce = Coerce::Column(target.clone());
             return self.parameter(Slot { source: slot.source.clone(), coerce });
         }
-        if fits_without_check(&b.ty, b, target) {
+        if fits_without_check(&b.ty, b, target) && !self.is_latin1(b) {
             return self.sql(b);
         }
         self.assign_checked(b, target)
     }
 
+    /// A text whose bytes are those of latin1: it is made of literals of such a connection.
+    pub(crate) fn is_latin1(&self, b: &Bound) -> bool {
+        self.session.charset_connection == "latin1"
+            && b.class() == Class::Text
+            && b.coercibility >= coercibility::LITERAL
+    }
+
     /// The same, always with the check at execution.
     pub(crate) fn assign_checked(&mut self, b: &Bound, target: &Arc<ColumnTarget>) -> String {
-        let b = &if b.hex && is_number_type(&target.ty) { self.to(b, &FieldType::uint()) } else { b.clone() };
+        let b = &match b {
+            b if b.hex && is_number_type(&target.ty) => self.to(b, &FieldType::uint()),
+            b if is_bytes_type(&target.ty) && self.is_latin1(b) => {
+                self.to(b, &FieldType::bytes(b.ty.text_length()))
+            }
+            b => b.clone(),
+        };
         let sql = self.sql(b);
         let sql = self.members_text(&sql, &b.ty, &target.ty);
         let spec = crate::functions::assign_spec(target);
@@ -552,6 +565,12 @@ pub fn lenient(target: Arc<ColumnTarget>) -> Arc<ColumnTarget> {
 fn is_number_type(ty: &p2pdb_model::SqlType) -> bool {
     use p2pdb_model::SqlType::*;
     matches!(ty, Int { .. } | Decimal { .. } | Float { .. } | Double { .. } | Bit { .. } | Year)
+}
+
+/// A column of binary strings.
+pub(crate) fn is_bytes_type(ty: &p2pdb_model::SqlType) -> bool {
+    use p2pdb_model::SqlType::*;
+    matches!(ty, Binary { .. } | VarBinary { .. } | Blob { .. })
 }
 
 /// True where every value of the expression can be stored as it is.

@@ -122,7 +122,11 @@ impl Binder<'_> {
             if depth {
                 heads.push("d".to_owned());
             }
-            parts.push(format!("{sql_name}({}) AS ({sql})", heads.join(",")));
+            let made = match self.assigns && !recursive {
+                true => super::from::made_once(&sql),
+                false => format!("({sql})"),
+            };
+            parts.push(format!("{sql_name}({}) AS {made}", heads.join(",")));
             self.ctes.push(Cte { name, sql: sql_name, columns, coercibility });
         }
         let word = if w.recursive { "WITH RECURSIVE" } else { "WITH" };

@@ -20,7 +20,9 @@ use super::{
     Assignment, Filled, Given, Target, Written, assignments, bind_assignments, column_not_updatable,
     fill_fired, filled_sql, given, not_insertable, set_list, target, used, with_notes,
 };
-use crate::bind::{Binder, Bound, RelColumn, Relation, Repr, Scope, coercibility, fired_target, lenient};
+use crate::bind::{
+    Binder, Bound, RelColumn, Relation, Repr, Scope, coercibility, fired_target, is_bytes_type, lenient,
+};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
 use crate::plan::{
@@ -166,7 +168,8 @@ fn insert_into(
                     Some(i) => {
                         let value = bound.column(i, &format!("{alias}.c{i}"));
                         let target = lenient(fired_target(&table, column, TriggerEvent::Insert));
-                        if matches!(value.class(), Class::Enum | Class::Set) {
+                        let latin1 = is_bytes_type(&target.ty) && b.is_latin1(&value);
+                        if latin1 || matches!(value.class(), Class::Enum | Class::Set) {
                             // Members are turned into text, or their number, where they are known.
                             (b.assign(&value, &target), ty, Coerce::None)
                         } else {
@@ -449,8 +452,11 @@ impl Cell {
     fn sql(&self, b: &mut Binder<'_>) -> String {
         match self {
             // Parameters are bound before any row; what can fail does so in its row.
-            Cell::Slot(_, Some(given)) => {
+            Cell::Slot(slot, Some(given)) => {
                 let (value, target) = &**given;
+                if b.is_latin1(value) && is_bytes_type(&target.ty) {
+                    return b.parameter(slot.clone());
+                }
                 let value = Bound { repr: Repr::Sql(b.sql(value)), ..value.clone() };
                 b.assign(&value, target)
             }

@@ -198,7 +198,8 @@ pub fn warn(code: u16, message: impl Into<String>) {
 
 /// Warnings that are errors where a statement writes in strict mode, without IGNORE (MySQL 8.0 manual, "Server SQL Modes", "The Effect
 /// of Strict SQL Mode on Statement Execution"), with their SQLSTATE.
-const STRICT: [(u16, &str); 4] = [(1260, "HY000"), (1292, "22007"), (1411, "HY000"), (1441, "22008")];
+const STRICT: [(u16, &str); 5] =
+    [(1260, "HY000"), (1292, "22007"), (1411, "HY000"), (1441, "22008"), (3020, "2201E")];
 
 /// Raises a warning or note.
 pub fn note(level: NoteLevel, code: u16, message: impl Into<String>) {

@@ -129,10 +129,15 @@ fn number_prefix(text: &str) -> (&str, bool) {
     (&t[..i], !t[i..].trim_end().is_empty())
 }
 
+/// Nothing but blanks: the double 0, without a word.
+fn is_blank(text: &str) -> bool {
+    text.trim_matches(' ').is_empty()
+}
+
 /// A text as a double.
 pub fn text_to_real(text: &str) -> f64 {
     let (number, junk) = number_prefix(text);
-    if junk {
+    if junk && !is_blank(text) {
         truncated("DOUBLE", text);
     }
     let r: f64 = number.parse().unwrap_or(0.0);
@@ -202,7 +207,7 @@ pub fn to_decimal(v: ValueRef<'_>, from: TypeCode) -> Converted<Decimal> {
 /// A text as a decimal; `kind` is what warning 1292 calls it.
 pub fn text_to_decimal(text: &str, kind: &str) -> Decimal {
     let (number, junk) = number_prefix(text);
-    if junk {
+    if junk && !(kind == "DOUBLE" && is_blank(text)) {
         truncated(kind, text);
     }
     Decimal::parse_prefix(number).0

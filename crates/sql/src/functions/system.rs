@@ -15,6 +15,14 @@ use crate::types::{Class, TypeCode};
 
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_cv", 3, |a| convert::convert(a[0], TypeCode::unpack(int_of(&a[1])), TypeCode::unpack(int_of(&a[2])))),
+    // The same without a word: a TEXT or BLOB column as a number.
+    ("p_cv_quietly", 3, |a| {
+        let before = context::read(|c| c.warning_count);
+        let (from, to) = (TypeCode::unpack(int_of(&a[1])), TypeCode::unpack(int_of(&a[2])));
+        let converted = context::ignoring(|| convert::convert(a[0], from, to));
+        context::drop_warnings_since(before);
+        converted
+    }),
     ("p_assign", 3, assign_column),
     ("p_convert", 3, convert_column),
     // A value on its way into a unique key, and (place of a column, value) of what else belongs to the key.
@@ -145,12 +153,10 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     let cut = n.clamp(min, max);
     if cut != n {
         let shown = convert::shown(a[0], from);
-        let kind = match from.class {
-            Class::Decimal => "DECIMAL",
-            Class::Real | Class::Float => "DOUBLE",
-            _ => "INTEGER",
-        };
-        context::warn(1292, format!("Truncated incorrect {kind} value: '{shown}'"));
+        let kind = if from.class == Class::Decimal { "DECIMAL" } else { "INTEGER" };
+        if !matches!(from.class, Class::Real | Class::Float) {
+            context::warn(1292, format!("Truncated incorrect {kind} value: '{shown}'"));
+        }
     }
     Ok(if unsigned { Value::from_u64(cut as u64) } else { Value::Int(cut as i64) })
 }

@@ -31,6 +31,11 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         strict!(|a: &[ValueRef<'_>]| Ok(Value::Blob(str_of(&a[0]).chars().map(|c| c as u8).collect()))),
     ),
     (
+        "p_latin1",
+        1,
+        strict!(|a: &[ValueRef<'_>]| Ok(Value::Blob(crate::charset::latin1_bytes(str_of(&a[0]))))),
+    ),
+    (
         "p_utf8",
         2,
         strict!(|a: &[ValueRef<'_>]| {

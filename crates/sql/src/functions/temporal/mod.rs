@@ -417,7 +417,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
             let n: i64 = t.trim()[..digits].parse().unwrap_or(-1);
             if digits < t.trim().len() || digits == 0 {
-                context::warn(1292, format!("Truncated incorrect YEAR value: '{t}'"));
+                context::warn(1525, format!("Incorrect YEAR value: '{t}'"));
             }
             Ok(match n {
                 0 if digits < 4 => Value::Int(2000),
@@ -434,7 +434,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             70..=99 => Value::Int(1900 + n),
             1901..=2155 => Value::Int(n),
             _ => {
-                context::warn(1292, format!("Truncated incorrect YEAR value: '{n}'"));
+                context::warn(1525, format!("Incorrect YEAR value: '{n}'"));
                 Value::Null
             }
         }),
