@@ -200,10 +200,13 @@ async fn processes(figures: &mut Figures, quick: bool) -> Result<()> {
     figures.note(&format!("catch-up of an empty node, {rows} transactions"), seconds, "s");
     let wire = c.metric("p2pdb_net_received_bytes")?;
     figures.note("bytes on the wire a transaction", wire / total as f64, "B");
-    let blocks = a.metric("p2pdb_log_bytes")?;
-    if blocks > 0.0 {
-        figures.note("bytes on the wire over bytes of blocks", wire / blocks, "x");
-    }
+    // All blocks as they are, with a CID and a length before each.
+    let car = root.path().join("log.car");
+    let exported = Command::new(binary()).args(["export", "--data-dir"]).arg(&a.dir).arg(&car).output()?;
+    anyhow::ensure!(exported.status.success(), "export: {}", String::from_utf8_lossy(&exported.stderr));
+    let blocks = std::fs::metadata(&car)?.len() as f64;
+    figures.note("bytes of blocks a transaction", blocks / total as f64, "B");
+    figures.note("bytes on the wire over bytes of blocks", wire / blocks, "x");
     let row_bytes = disk_bytes(&c.dir)? as f64 / total as f64;
     figures.note("bytes on disk a row, caught-up node", row_bytes, "B");
     drop(on_a);
