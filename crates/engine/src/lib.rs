@@ -40,6 +40,7 @@ mod statement;
 mod status;
 mod syncs;
 mod tables;
+mod taken;
 mod tally;
 mod temporary;
 mod told;

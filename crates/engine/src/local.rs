@@ -26,7 +26,7 @@ use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
 use crate::words;
-use crate::{logged, powers};
+use crate::{powers, taken};
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
@@ -203,14 +203,12 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let lends = bound.statement.compiled().plan.functions;
     let last_id = LastId::Value(0);
     let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
-    let temporary = w.base().table_by_id(table.id).is_none();
     let (skipped, given_back, rows) = (0, 0, 0);
     let at = |tag: ColumnTag| plan.columns.iter().position(|c| *c == tag);
     let sealed = table.columns.iter().filter(|c| c.is_sealed());
     let sealed = sealed.filter_map(|c| Some((at(c.tag)?, c.tag))).collect();
     let mut run = InsertRun {
         lends,
-        temporary,
         plan,
         table,
         left_out,
@@ -258,7 +256,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     // A row that was there, as it was to be, was found.
     run.outcome.found += run.outcome.affected;
     if plan.sets_id {
-        ids_written(w, core, table)?;
+        taken::written(w, core, table)?;
     }
     let row_checks = run.row_checks;
     let mut outcome = run.outcome;
@@ -291,8 +289,6 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
 struct InsertRun<'a> {
     /// What is done about duplicates calls stored functions.
     lends: bool,
-    /// Only this session sees the table.
-    temporary: bool,
     plan: &'a Insert,
     table: &'a Table,
     /// What the account may not give, which must be this.
@@ -490,22 +486,13 @@ impl InsertRun<'_> {
     ) -> Result<Option<u64>, SqlError> {
         let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
         let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
-        let temporary = self.temporary;
-        let share = match temporary {
-            true => core.temporary.id_share(w.db(), self.table).map(Some),
-            false => w.id_share(self.table),
-        };
-        let share = share.map_err(|e| store_to_sql(&e))?;
-        let raise = |w: &mut dyn Tables, core: &mut Core, id| match temporary {
-            true => core.temporary.raise_id_floor(self.table.id, id),
-            false => w.raise_id_floor(self.table.id, id),
-        };
+        let share = taken::share(w, core, self.table)?;
         if !draws {
             if let (Some(id), Some((floor, high))) = (value.as_u64(), share)
                 && id > floor
                 && id <= high
             {
-                raise(w, core, id);
+                taken::raise(w, core, self.table.id, id);
                 self.given_back = 0;
             }
             return Ok(None);
@@ -529,7 +516,7 @@ impl InsertRun<'_> {
                 Some((floor, _)) => (floor + 1 - self.given_back, floor + 1),
             },
         };
-        raise(w, core, taken);
+        taken::raise(w, core, self.table.id, taken);
         *value = Value::from_u64(id);
         Ok(Some(id))
     }
@@ -625,26 +612,6 @@ fn or_skip<T>(
 }
 
 // ---- UPDATE and DELETE
-
-/// AUTO_INCREMENT goes on after what an UPDATE wrote (MySQL 8.0 manual, "InnoDB AUTO_INCREMENT Counter Initialization").
-fn ids_written(w: &mut dyn Tables, core: &mut Core, table: &Table) -> Result<(), SqlError> {
-    if table.auto_increment().is_none() {
-        return Ok(());
-    }
-    let temporary = w.base().table_by_id(table.id).is_none();
-    let share = match temporary {
-        true => core.temporary.id_share(w.db(), table).map(Some),
-        false => w.id_share(table),
-    };
-    let Some((floor, high)) = share.map_err(|e| store_to_sql(&e))? else { return Ok(()) };
-    let names = if temporary { vec![table.physical()] } else { logged::rows_of(table).to_vec() };
-    let id = logged::greatest_id(w.db(), table, &names, floor, high).map_err(|e| store_to_sql(&e))?;
-    match temporary {
-        true => core.temporary.raise_id_floor(table.id, id),
-        false => w.raise_id_floor(table.id, id),
-    }
-    Ok(())
-}
 
 /// Rows that wait for a parent or in a conflict are no rows of a table that is emptied; they would come back later.
 fn discard_waiting(w: &mut dyn Tables, table: &Table) -> Result<(), SqlError> {
@@ -768,7 +735,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
     if plan.update {
         for step in plan.steps.iter().filter(|s| s.sets_id) {
             let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
-            ids_written(w, core, table)?;
+            taken::written(w, core, table)?;
         }
         outcome.info = format!(
             "Rows matched: {}  Changed: {changed}  Warnings: {}",

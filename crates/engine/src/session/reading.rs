@@ -174,9 +174,14 @@ impl Session {
         Ok(())
     }
 
+    /// Will the transaction that begins next be READ ONLY?
+    pub(super) fn begins_read_only(&self) -> bool {
+        self.next.1.unwrap_or(self.core().state.read_only)
+    }
+
     /// May a statement that is a transaction by itself not write? Where it runs, what SET TRANSACTION said is used up.
     pub(super) fn next_is_read_only(&mut self) -> bool {
-        let read_only = self.next.1.unwrap_or(self.core().state.read_only);
+        let read_only = self.begins_read_only();
         if !read_only {
             self.next = (None, None);
         }
@@ -184,10 +189,10 @@ impl Session {
     }
 
     pub(super) fn fresh_snapshot(&mut self, explicit: bool) -> Snapshot {
-        let (isolation, read_only) = std::mem::take(&mut self.next);
+        let read_only = self.begins_read_only();
+        let (isolation, _) = std::mem::take(&mut self.next);
         self.isolation = isolation.unwrap_or(self.core().state.isolation);
         self.seen = Seen::default();
-        let read_only = read_only.unwrap_or(self.core().state.read_only);
         Snapshot { explicit, read_only, ..Snapshot::default() }
     }
 }

@@ -35,9 +35,7 @@ impl Session {
             }
             Transaction::Reading(s) if s.read_only => self.finish(Err(super::temporary::read_only())),
             Transaction::None if self.core().state.autocommit => self.submit(bound, After::default()),
-            Transaction::None if self.next.1.unwrap_or(self.core().state.read_only) => {
-                self.finish(Err(super::temporary::read_only()))
-            }
+            Transaction::None if self.begins_read_only() => self.finish(Err(super::temporary::read_only())),
             _ => self.lease(bound, false),
         }
     }
