@@ -452,11 +452,8 @@ impl Cell {
     fn sql(&self, b: &mut Binder<'_>) -> String {
         match self {
             // Parameters are bound before any row; what can fail does so in its row.
-            Cell::Slot(slot, Some(given)) => {
+            Cell::Slot(_, Some(given)) => {
                 let (value, target) = &**given;
-                if b.is_latin1(value) && is_bytes_type(&target.ty) {
-                    return b.parameter(slot.clone());
-                }
                 let value = Bound { repr: Repr::Sql(b.sql(value)), ..value.clone() };
                 b.assign(&value, target)
             }

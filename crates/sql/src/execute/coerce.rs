@@ -2,15 +2,16 @@
 
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::DateRules;
-use p2pdb_model::{SqlType, Value, ValueRef};
+use p2pdb_model::{Value, ValueRef};
 
 use super::convert::{self, convert_typed};
 use super::{assign, context};
+use crate::bind::is_bytes_type;
 use crate::collate;
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::functions::json;
-use crate::plan::{Coerce, ColumnTarget};
+use crate::plan::Coerce;
 use crate::types::{Class, TypeCode};
 
 /// Applies a conversion to a value in the stored form of `from`.
@@ -30,11 +31,8 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
 
 /// Does this conversion make a binary string?
 pub(super) fn makes_bytes(how: &Coerce) -> bool {
-    let column = |target: &ColumnTarget| {
-        matches!(target.ty, SqlType::Binary { .. } | SqlType::VarBinary { .. } | SqlType::Blob { .. })
-    };
     match how {
-        Coerce::Column(target) => column(target),
+        Coerce::Column(target) => is_bytes_type(&target.ty),
         Coerce::Expression(to) | Coerce::Compare(to) | Coerce::Through(to, _) => to.class() == Class::Bytes,
         Coerce::None | Coerce::RowCount { .. } => false,
     }
