@@ -290,13 +290,17 @@ impl Environment<'_> {
             Some(column) => Value::Text(cell(v, column)),
             None => Value::Text(words::plain(v)),
         };
+        let told = |v: &Value, s: &Side| match &s.ty {
+            Some(ty) => Value::Text(words::shown(v, ty)),
+            None => value(v),
+        };
         let side = |s: Option<&Side>, whole: Option<String>| match s {
             None => {
                 let whole = whole.map_or(Value::Null, Value::Text);
                 [whole, Value::Null, Value::Null, Value::Null, Value::Null]
             }
             Some(s) => [
-                whole.map_or_else(|| s.value.as_ref().map_or(Value::Null, value), Value::Text),
+                whole.map_or_else(|| s.value.as_ref().map_or(Value::Null, |v| told(v, s)), Value::Text),
                 text(s.author),
                 accounts.get(&s.account).map_or_else(|| text(s.account), text),
                 uint(s.stamp.0),

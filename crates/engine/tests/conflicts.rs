@@ -171,3 +171,27 @@ fn every_version_of_a_row_is_found_with_its_author() {
         assert_eq!(s.error("CALL p2pdb.forget('line')"), 1305);
     }
 }
+
+/// One column made on two sides with two types: who lost said a number, and is shown with it.
+#[test]
+fn a_lost_value_is_shown_as_it_was_written_where_the_present_type_does_not_tell() {
+    let (a, b) = two();
+    a.session().run("ALTER TABLE shop.item ADD c INT, ADD d DECIMAL(4,1), ADD e INT");
+    a.session().run("UPDATE shop.item SET c = 6, d = 1.5, e = 5 WHERE id = 1");
+    a.session().run("UPDATE shop.item SET d = 7 WHERE id = 2");
+    b.clock.advance_ms(5_000);
+    b.session().run("ALTER TABLE shop.item ADD c DATE, ADD d INT, ADD e VARCHAR(9)");
+    b.session().run("UPDATE shop.item SET c = '2020-01-01', d = 2, e = 'x' WHERE id = 1");
+    b.session().run("UPDATE shop.item SET d = 7 WHERE id = 2");
+    converge(&[&a, &b]);
+    // 1.5 would read 2, which the row shows: not what was written. 7 reads the same as a DECIMAL and as an INT.
+    let all = [
+        "item|1|c|concurrent write|2020-01-01|6",
+        "item|1|d|concurrent write|2|1.5",
+        "item|1|e|concurrent write|x|5",
+    ];
+    both(&a, &b, ALL, &all);
+    b.session().run("ALTER TABLE shop.item MODIFY c VARCHAR(20)");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &all);
+}

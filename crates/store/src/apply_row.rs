@@ -225,7 +225,7 @@ impl Run<'_> {
     }
 
     /// Where transaction `tx` last wrote this column of the row.
-    fn last_write(&self, plan: &TablePlan, ident: &Ident, tx: TxNo, tag: ColumnTag) -> Result<At> {
+    pub(crate) fn last_write(&self, plan: &TablePlan, ident: &Ident, tx: TxNo, tag: ColumnTag) -> Result<At> {
         let mut of_tx = self.db.changes_of(plan.no, ident)?;
         of_tx.retain(|at| at.tx == tx);
         for at in of_tx.into_iter().rev() {

@@ -9,14 +9,14 @@ use p2pdb_merge::cell::lost_value;
 use p2pdb_merge::{Write, WriteKind};
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{Cid, ColumnTag, NodeId, ObjectId};
-use p2pdb_model::{AccountId, CellKind, RowKey, Stamp, Value, ValueRef};
+use p2pdb_model::{AccountId, CellKind, RowKey, SqlType, Stamp, Value, ValueRef};
 
 use crate::adrift::void_inserts;
 use crate::apply::Merger;
 use crate::connection::Connection;
 use crate::displaced::{Image, Place, Reason, Run, Stored};
 use crate::error::{Result, StoreError};
-use crate::index::{At, IsAncestor, LOST_DELETE, OUTVOTED};
+use crate::index::{At, IsAncestor, LOST_DELETE, Loaded, OUTVOTED};
 use crate::index_ident::Ident;
 use crate::log::{TxNo, Verdict};
 use crate::materialize_plan::{PlanColumn, TablePlan};
@@ -71,6 +71,9 @@ impl Rule {
 pub struct Side {
     /// The value, in stored form; `None` for a delete or a whole row.
     pub value: Option<Value>,
+    /// The type in which its author wrote it, where the value is given as it was written, and not in the column's present type:
+    /// it would not read the same there.
+    pub ty: Option<SqlType>,
     /// The node.
     pub author: NodeId,
     /// The account.
@@ -164,7 +167,7 @@ impl Merger {
 
 pub(crate) fn side(db: &Connection, tx: TxNo, value: Option<Value>) -> Result<Side> {
     let t = db.tx(tx)?.ok_or_else(|| StoreError::NotFound(format!("transaction {}", tx.0)))?;
-    Ok(Side { value, author: t.author, account: t.account, stamp: t.stamp, block: t.cid })
+    Ok(Side { value, ty: None, author: t.author, account: t.account, stamp: t.stamp, block: t.cid })
 }
 
 /// What the row's columns hold, generated ones apart.
@@ -221,19 +224,9 @@ impl Run<'_> {
                     // As the column's owner asked for.
                     continue;
                 }
-                let place = lost.write.columns.iter().rposition(|c| *c == column);
-                let Some(write) = place.and_then(|p| lost.cell(p)) else { continue };
-                let brought;
-                let write = match write {
-                    Write::Assign(value) => {
-                        (brought, _) = self.present(&plan.columns[i], value, (&lost.origin, lost.at))?;
-                        Write::Assign(&brought)
-                    }
-                    edit => edit,
-                };
                 // Of a weak value nothing is in the cell, whatever its kind.
                 let kind = if weak { CellKind::Register } else { kind };
-                let Some(value) = lost_value(kind, write, &image.values[i]) else { continue };
+                let Some((value, ty)) = self.lost_cell(plan, i, kind, &lost, &image)? else { continue };
                 let winner = (image.writers[i] != TxNo(0))
                     .then(|| side(self.db, image.writers[i], Some(image.values[i].clone())));
                 Conflict {
@@ -242,7 +235,7 @@ impl Run<'_> {
                     columns: vec![column],
                     rule: Rule::ConcurrentWrite,
                     winner: winner.transpose()?,
-                    loser: Some(side(self.db, at.tx, Some(value))?),
+                    loser: Some(Side { ty, ..side(self.db, at.tx, Some(value))? }),
                     row: None,
                     kept_row: None,
                 }
@@ -252,6 +245,41 @@ impl Run<'_> {
             }
         }
         Ok(NEXT)
+    }
+
+    /// What a change that lost wrote into this column of a row, in the column's present type; where that would not read the same
+    /// as what its author wrote, as that, with the type that it was written in. `None` where it is what the row shows.
+    pub(crate) fn lost_cell(
+        &self,
+        plan: &TablePlan,
+        i: usize,
+        kind: CellKind,
+        lost: &Loaded,
+        image: &Image,
+    ) -> Result<Option<(Value, Option<SqlType>)>> {
+        let column = &plan.columns[i];
+        let written = |l: &Loaded| l.write.columns.iter().rposition(|c| *c == column.tag);
+        let Some(write) = written(lost).and_then(|place| lost.cell(place)) else { return Ok(None) };
+        let Write::Assign(value) = write else {
+            return Ok(lost_value(kind, write, &image.values[i]).map(|value| (value, None)));
+        };
+        let change = (&lost.origin, lost.at);
+        let (brought, ty) = self.told(column, value, change)?;
+        let Some(ty) = ty.filter(|_| kind == CellKind::Register) else {
+            return Ok(lost_value(kind, Write::Assign(&brought), &image.values[i]).map(|value| (value, None)));
+        };
+        // Two that wrote the same are at one, whatever has become of it.
+        if brought == image.values[i] && image.writers[i] != TxNo(0) {
+            let winner = self.last_write(plan, &image.ident, image.writers[i], column.tag)?;
+            let winner = self.db.load_change(winner)?;
+            if let Some(Write::Assign(won)) = written(&winner).and_then(|place| winner.cell(place))
+                && won == value
+                && self.told(column, won, (&winner.origin, winner.at))?.1.as_ref() == Some(&ty)
+            {
+                return Ok(None);
+            }
+        }
+        Ok(Some((value.clone(), Some(ty))))
     }
 
     /// References that read NULL, because nobody has the key that they were written with.

@@ -231,6 +231,15 @@ impl ColumnHistory {
         })
     }
 
+    /// What a value under this definition is in the present type tells what it was: it would be the same again if it went back.
+    fn tells(&self, known: usize, value: &Value, brought: &Value) -> bool {
+        let last = self.definitions.len() - 1;
+        match self.convert(last, known, brought) {
+            Some(back) => back.value == *value,
+            None => brought == value,
+        }
+    }
+
     /// What cells hold that no change ever wrote, from the first definition's type.
     pub(crate) fn unwritten(&self, value: Value) -> Result<Value> {
         Ok(self.bring(0, value, |_| Ok(false))?.0)
@@ -259,5 +268,20 @@ impl Run<'_> {
         let known = self.known(history, change)?;
         let change = (change.0, change.1.offset);
         history.bring(known, value.clone(), |d| Ok(!saw((&d.origin, d.at.offset), change, self.is_ancestor)?))
+    }
+
+    /// A value of the log in the present type, and the type in which its author wrote it where the present one does not tell what
+    /// they wrote.
+    pub(crate) fn told(
+        &self,
+        column: &PlanColumn,
+        value: &Value,
+        change: (&Origin, At),
+    ) -> Result<(Value, Option<SqlType>)> {
+        let (brought, misfit) = self.present(column, value, change)?;
+        let Some(history) = &column.history else { return Ok((brought, None)) };
+        let known = self.known(history, change)?;
+        let told = !misfit && history.tells(known, value, &brought);
+        Ok((brought, (!told).then(|| history.ty(known).clone())))
     }
 }
