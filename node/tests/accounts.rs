@@ -124,3 +124,58 @@ fn an_account_whose_key_lives_elsewhere_is_served_where_its_holder_says() {
     // Also while the node does not run.
     run_ok(&dir, &["key", "delegate", "bob", &path("out.key")]);
 }
+
+/// A reader comes to a node of its own when nobody writes: the node that has the keys of sealed columns gives them by itself, once.
+#[test]
+fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let one = Node::start(&temp.path().join("one"), &[]);
+    for sql in [
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.patient (id INT PRIMARY KEY, name VARCHAR(20) COMMENT '[sealed]', note VARCHAR(20), KEY (name))",
+        "INSERT INTO shop.patient VALUES (1, 'Zwetschge', 'in-the-open'), (2, 'Bob', '')",
+        "CREATE USER doc IDENTIFIED BY 'geheim'",
+        "GRANT SELECT ON shop.* TO doc",
+    ] {
+        one.query(sql).expect(sql);
+    }
+    let two = Node::join(&temp.path().join("two"), &one.ticket("writer", 1), &[]);
+    two.wait_ready();
+    wait_equal(&[&one, &two]);
+    // The first that makes doc's second node known; from here on nobody says or writes anything.
+    two.query("ALTER USER doc IDENTIFIED BY 'anders'").expect("set");
+    let mut doc = login(&two, "doc", "anders").expect("a login");
+    let names = eventually("the names can be read", || {
+        let rows = query(&mut doc, "SELECT name FROM shop.patient ORDER BY id").expect("granted");
+        (rows == [["Zwetschge"], ["Bob"]]).then_some(rows)
+    });
+    assert_eq!(names.len(), 2);
+    assert_eq!(query(&mut doc, "SELECT id FROM shop.patient WHERE name = 'bob'").expect("granted"), [["2"]]);
+    assert!(one.log().contains("gave keys of sealed columns"), "{}", one.log());
+    assert!(!two.log().contains("gave keys of sealed columns"));
+    // Nothing is lacking now, and nothing more is written.
+    wait_equal(&[&one, &two]);
+    let before = one.status().frontier_digest;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!((one.status().frontier_digest, two.status().frontier_digest), (before.clone(), before));
+    assert_eq!(one.log().matches("gave keys of sealed columns").count(), 1);
+    // Neither node has the names anywhere: not in its store, not in its log, not in what it keeps beside them.
+    let mut seen_open = 0;
+    for (node, dir) in [(&one, temp.path().join("one")), (&two, temp.path().join("two"))] {
+        assert!(!node.log().contains("Zwetschge"));
+        let mut dirs = vec![dir];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
+                if entry.path().is_dir() {
+                    dirs.push(entry.path());
+                    continue;
+                }
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                let holds = |what: &str| bytes.windows(what.len()).any(|w| w == what.as_bytes());
+                assert!(!holds("Zwetschge"), "{}", entry.path().display());
+                seen_open += u32::from(holds("in-the-open"));
+            }
+        }
+    }
+    assert!(seen_open >= 2, "what is in the open is found");
+}

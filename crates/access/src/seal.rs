@@ -68,6 +68,12 @@ impl fmt::Debug for ColumnKey {
     }
 }
 
+/// A node's key as one for HPKE; none where it is no point on the curve, or one of the few without order.
+fn public(node: NodeId) -> Option<<X25519HkdfSha256 as Kem>::PublicKey> {
+    let key = VerifyingKey::from_bytes(&node.0).ok().filter(|k| !k.is_weak())?;
+    <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&key.to_montgomery().0).ok()
+}
+
 impl ColumnKey {
     /// The key in these bytes.
     pub fn new(column: SealedColumn, key: [u8; 32]) -> Self {
@@ -128,10 +134,14 @@ impl ColumnKey {
         (!value.is_null()).then_some(value)
     }
 
+    /// A key can be wrapped to this node's key.
+    pub fn can_be_given_to(node: NodeId) -> bool {
+        public(node).is_some()
+    }
+
     /// The key for a reader; none where the node's key is no point on the curve, or one of the few without order.
     pub fn wrap(&self, account: AccountId, node: NodeId, fill: Fill<'_>) -> Option<KeyWrap> {
-        let point = VerifyingKey::from_bytes(&node.0).ok()?.to_montgomery();
-        let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&point.0).ok()?;
+        let public = public(node)?;
         let info = self.info(account, node);
         let (encapped, sealed) = hpke::single_shot_seal_with_rng::<
             ChaCha20Poly1305,
@@ -293,5 +303,7 @@ mod tests {
         let mut one = [0; 32];
         one[0] = 1;
         assert_eq!(key.wrap(account, NodeId(one), &mut counting()), None);
+        assert!(!ColumnKey::can_be_given_to(NodeId(one)) && !ColumnKey::can_be_given_to(NodeId([2; 32])));
+        assert!(ColumnKey::can_be_given_to(node(&ann)));
     }
 }

@@ -401,7 +401,13 @@ impl Accounts<'_> {
                 covers(table) && (rights.whole | rights.on_column(tag)).contains(Privileges::SELECT)
             };
             for to in &to {
-                changes.extend(self.w.keys_without_history(self.core.account, *to, reads));
+                let fresh = self.w.keys_without_history(self.core.account, *to, reads);
+                changes.extend(fresh.map_err(|(table, tag)| {
+                    let table = catalog.table_by_id(table);
+                    let column = table.and_then(|t| t.column_by_tag(tag)).map_or("", |c| c.name.as_str());
+                    let table = table.map_or("", |t| t.name.as_str());
+                    SqlError::column_denied(&self.core.state.account, "SELECT", column, table)
+                })?);
             }
         }
         self.write(changes, nothing, |a| a.denied("GRANT", on))

@@ -6,6 +6,7 @@ use p2pdb_model::catalog::{Check, Table};
 use p2pdb_model::{SqlType, Value, ValueRef};
 use p2pdb_sql::ddl::conversion;
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::execute::{Sealer, looks};
 use p2pdb_sql::{collate, execute, functions as sql};
 use p2pdb_store::{
     self as store, AggregateFunction, AggregateState, CollationSequence, Conversion, ConversionOf, Converted,
@@ -16,6 +17,33 @@ use p2pdb_store::{
 pub(crate) fn all() -> Arc<Functions> {
     static ALL: OnceLock<Arc<Functions>> = OnceLock::new();
     ALL.get_or_init(|| Arc::new(build())).clone()
+}
+
+/// What opens cells of sealed columns for the indexes of one store, once it is there.
+pub(crate) type Opener = Arc<OnceLock<Arc<dyn Sealer>>>;
+
+/// All of them for the store of a node, of which this opens sealed cells. In other stores nothing is kept of them.
+pub(crate) fn opening(opener: &Opener) -> Arc<Functions> {
+    let mut functions = Functions::clone(&all());
+    functions.scalars.retain(|f| f.name != looks::OF_CELL && f.name != looks::OF_VALUE);
+    functions.scalars.extend(look_functions(opener));
+    Arc::new(functions)
+}
+
+fn look_functions(opener: &Opener) -> [ScalarFunction; 2] {
+    type Call = fn(Option<&dyn Sealer>, &[ValueRef<'_>]) -> Result<Value, SqlError>;
+    let all: [(&str, Call); 2] = [(looks::OF_CELL, looks::cell), (looks::OF_VALUE, looks::value)];
+    all.map(|(name, call)| {
+        let opener = opener.clone();
+        ScalarFunction {
+            name: name.to_owned(),
+            args: 4,
+            deterministic: true,
+            call: Arc::new(move |args: &[ValueRef<'_>]| {
+                call(opener.get().map(|sealer| &**sealer), args).map_err(boxed)
+            }),
+        }
+    })
 }
 
 fn build() -> Functions {
@@ -47,7 +75,7 @@ fn build() -> Functions {
         compare: Arc::new(move |a: &str, b: &str| compare(a, b)),
     });
     Functions {
-        scalars: scalars.chain([stored]).collect(),
+        scalars: scalars.chain([stored]).chain(look_functions(&Opener::default())).collect(),
         aggregates: aggregates.collect(),
         collations: collations.collect(),
     }
@@ -74,6 +102,7 @@ pub(crate) fn meaning() -> store::Meaning {
         check: Arc::new(check),
         generated: Arc::new(p2pdb_sql::bind::generated::indexed),
         words: Arc::new(p2pdb_sql::bind::search::words),
+        look: Arc::new(looks::of_cell),
     }
 }
 

@@ -141,6 +141,7 @@ pub enum Start {
 /// Opens a store and reads its state.
 pub(crate) fn load(
     options: &store::Options,
+    opener: &functions::Opener,
     key: SigningKey,
     rules: u32,
     clock: Arc<dyn Clock>,
@@ -170,6 +171,8 @@ pub(crate) fn load(
     }
     db.commit()?;
     let mut writer = Writer::load(db, RealmId(realm), key, rules, clock, entropy)?;
+    let _ = opener.set(writer.keyring.clone());
+    writer.looks_are_own()?;
     if restored && !draws_on {
         writer.db.begin()?;
         writer.lose_count()?;
@@ -188,9 +191,12 @@ impl Engine {
     pub fn open(config: EngineConfig) -> Result<Engine, EngineError> {
         let mut options = options(&config.directory);
         options.disk = config.disk;
+        let opener = functions::Opener::default();
+        options.functions = functions::opening(&opener);
         let clock = config.clock.clone();
         let (writer, start) = load(
             &options,
+            &opener,
             config.node_key.clone(),
             config.rules,
             config.clock.clone(),

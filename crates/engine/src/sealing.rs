@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use p2pdb_access::{ColumnKey, Epochs, SealedColumn};
+use p2pdb_access::{Access, ColumnKey, Epochs, LOOK_BYTES, LookKey, SealedColumn};
 use p2pdb_block::{SigningKey, node_id};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::AccessChange;
@@ -18,6 +18,7 @@ use p2pdb_model::sealed::{self, KeyWrap};
 use p2pdb_model::{AccountId, Change, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Sealer};
+use p2pdb_store::{self as store, Refill};
 use parking_lot::{Mutex, RwLock};
 
 use crate::api::Entropy;
@@ -27,6 +28,9 @@ use crate::writer::Writer;
 
 /// How long a choice of key holds without a look at grants that may have ended, milliseconds.
 const CHOICE_MS: u64 = 1_000;
+
+/// Goes up when other values are found by something else than before (`p2pdb_sql::execute::looks`).
+const LOOKS_VERSION: u8 = 1;
 
 /// A sealed column, by table.
 type At = (ObjectId, ColumnTag);
@@ -39,9 +43,16 @@ pub(crate) struct Keyring {
     node: NodeId,
     key: SigningKey,
     entropy: Arc<dyn Entropy>,
+    look: LookKey,
     keys: RwLock<HashMap<EpochId, Arc<ColumnKey>>>,
+    /// Columns of which there was a key for this node.
+    held: RwLock<HashSet<At>>,
+    /// Columns of which keys came that were not there, and whether those were the first, since the last commit.
+    arrived: Mutex<BTreeMap<At, Refill>>,
     /// What was not needed yet.
     wrapped: Mutex<HashMap<EpochId, Vec<(SealedColumn, KeyWrap)>>>,
+    /// Whether readers lack keys that are here, and in which state of access.
+    shared: Mutex<Option<(Weak<Access>, bool)>>,
     /// What values are sealed with in the transaction that runs.
     current: RwLock<HashMap<At, EpochId>>,
 }
@@ -55,12 +66,16 @@ impl fmt::Debug for Keyring {
 impl Keyring {
     pub(crate) fn new(realm: RealmId, key: SigningKey, entropy: Arc<dyn Entropy>) -> Self {
         Keyring {
+            look: LookKey::new(realm, &key),
             realm,
             node: node_id(&key),
             key,
             entropy,
             keys: RwLock::default(),
+            held: RwLock::default(),
+            arrived: Mutex::default(),
             wrapped: Mutex::default(),
+            shared: Mutex::default(),
             current: RwLock::default(),
         }
     }
@@ -78,12 +93,24 @@ impl Keyring {
             if self.keys.read().contains_key(epoch) {
                 continue;
             }
-            let column = self.column((*table, *column));
+            let at = (*table, *column);
+            let column = self.column(at);
             let own = wraps.iter().filter(|w| w.node == self.node);
             let mut own = own.map(|w| (column, w.clone())).peekable();
             if own.peek().is_some() {
                 self.wrapped.lock().entry(*epoch).or_default().extend(own);
+                self.comes(at);
             }
+        }
+    }
+
+    /// A key of the column is here that was not.
+    fn comes(&self, at: At) {
+        let first = self.held.write().insert(at);
+        let mut arrived = self.arrived.lock();
+        let what = arrived.entry(at).or_insert(Refill::Unopened);
+        if first {
+            *what = Refill::All;
         }
     }
 
@@ -121,6 +148,9 @@ impl Keyring {
     fn mint(&self, at: At, readers: &Readers) -> AccessChange {
         let key = Arc::new(ColumnKey::generate(self.column(at), &mut |b| self.fill(b)));
         self.keys.write().insert(key.epoch(), key.clone());
+        if !self.held.read().contains(&at) {
+            self.comes(at);
+        }
         self.wrap(at, &key, true, readers.iter())
     }
 
@@ -137,23 +167,26 @@ impl Keyring {
 
     /// What readers lack: one that has some keys already the newest; a new node of a reader those that the reader has elsewhere; a
     /// new reader all that are here.
-    fn gifts(&self, at: At, epochs: &Epochs, readers: &Readers) -> Vec<AccessChange> {
-        let has =
-            |account: AccountId| epochs.all.values().any(|e| e.readers.iter().any(|(a, _)| *a == account));
-        let known: HashSet<AccountId> = readers.iter().map(|r| r.0).filter(|a| has(*a)).collect();
-        let mut out = Vec::new();
-        for (epoch, given) in &epochs.all {
+    fn lacking<'a>(
+        &self,
+        epochs: &'a Epochs,
+        readers: &'a Readers,
+    ) -> impl Iterator<Item = (Arc<ColumnKey>, Vec<&'a (AccountId, NodeId)>)> {
+        let has: HashSet<AccountId> = epochs.all.values().flat_map(|e| &e.readers).map(|r| r.0).collect();
+        epochs.all.iter().filter_map(move |(epoch, given)| {
             let newest = epochs.newest.contains(epoch);
-            let lacks = |(account, node): &&(AccountId, NodeId)| {
-                let elsewhere = || given.readers.iter().any(|(a, _)| a == account);
-                !given.readers.contains(&(*account, *node))
-                    && (newest || !known.contains(account) || elsewhere())
+            let holders: HashSet<AccountId> = given.readers.iter().map(|r| r.0).collect();
+            let lacks = |r: &&(AccountId, NodeId)| {
+                !given.readers.contains(*r) && (newest || !has.contains(&r.0) || holders.contains(&r.0))
             };
             let lacking: Vec<_> = readers.iter().filter(lacks).collect();
-            if let Some(key) = Some(lacking).filter(|l| !l.is_empty()).zip(self.get(*epoch)) {
-                out.push(self.wrap(at, &key.1, false, key.0.into_iter()));
-            }
-        }
+            if lacking.is_empty() { None } else { Some((self.get(*epoch)?, lacking)) }
+        })
+    }
+
+    fn gifts(&self, at: At, epochs: &Epochs, readers: &Readers) -> Vec<AccessChange> {
+        let wrap = |(key, to): (Arc<ColumnKey>, Vec<_>)| self.wrap(at, &key, false, to.into_iter());
+        let mut out: Vec<AccessChange> = self.lacking(epochs, readers).map(wrap).collect();
         out.retain(|c| !matches!(c, AccessChange::ColumnKey { wraps, .. } if wraps.is_empty()));
         out
     }
@@ -170,6 +203,14 @@ impl Sealer for Keyring {
     fn open(&self, table: ObjectId, column: ColumnTag, cell: &[u8]) -> Option<Value> {
         let key = self.get(sealed::epoch_of(cell)?)?;
         (key.column() == self.column((table, column))).then(|| key.open(cell))?
+    }
+
+    fn holds(&self, table: ObjectId, column: ColumnTag) -> bool {
+        self.held.read().contains(&(table, column))
+    }
+
+    fn look(&self, table: ObjectId, column: ColumnTag, value: &[u8]) -> [u8; LOOK_BYTES] {
+        self.look.of(table, column, value)
     }
 
     fn seal(&self, table: ObjectId, column: ColumnTag, value: &Value) -> Result<Value, SqlError> {
@@ -209,6 +250,45 @@ fn begun(changes: &[AccessChange]) -> Option<EpochId> {
 }
 
 impl Writer {
+    /// At the start: what equal values of sealed columns are found by is made anew where it was made with another key, or by
+    /// nobody yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn looks_are_own(&mut self) -> Result<(), EngineError> {
+        // What the log held was looked at with these keys.
+        self.keyring.arrived.lock().clear();
+        if !self.db.has_looks()? {
+            return Ok(());
+        }
+        let mut mark = self.keyring.look.mark().to_vec();
+        mark.push(LOOKS_VERSION);
+        if self.db.meta(store::meta::LOOKS)?.as_ref() != Some(&mark) {
+            self.db.begin()?;
+            self.db.fill_all_looks()?;
+            self.db.put_meta(store::meta::LOOKS, &mark)?;
+            self.db.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Before a commit: cells are found by their values that can be opened from now on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn fill_looks(&mut self) -> Result<(), EngineError> {
+        let arrived = self.keyring.arrived.lock().clone();
+        for ((table, _), what) in arrived {
+            self.db.fill_looks(table, what)?;
+        }
+        Ok(())
+    }
+
+    /// After a commit.
+    pub(crate) fn looks_are_filled(&self) {
+        self.keyring.arrived.lock().clear();
+    }
+
     /// Makes keys ready for values of these sealed columns; gives one that the transaction's account cannot read here.
     ///
     /// # Errors
@@ -312,23 +392,28 @@ impl Writer {
 
     /// A fresh key for each column that a grant to this account or role opens, given to those who will read it then; the
     /// keys before are not.
+    ///
+    /// # Errors
+    /// A column that the account cannot read here: whoever can would give the keys before, too.
     pub(crate) fn keys_without_history(
         &self,
         account: AccountId,
         to: AccountId,
         grants: impl Fn(At) -> bool,
-    ) -> Vec<AccessChange> {
+    ) -> Result<Vec<AccessChange>, At> {
         let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
-        let columns = self.access.sealed_columns().filter(|at| grants(*at));
-        let fresh = columns.filter_map(|at| {
-            if !self.access.is_reader(account, self.node(), at.0, at.1, stamp) {
-                return None;
-            }
+        let mut fresh = Vec::new();
+        for at in self.access.sealed_columns().filter(|at| grants(*at)) {
             let readers = self.access.readers_with(at.0, at.1, stamp, to);
-            let more = readers != self.access.readers(at.0, at.1, stamp);
-            more.then(|| self.keyring.mint(at, &readers))
-        });
-        fresh.collect()
+            if readers == self.access.readers(at.0, at.1, stamp) {
+                continue;
+            }
+            if !self.access.is_reader(account, self.node(), at.0, at.1, stamp) {
+                return Err(at);
+            }
+            fresh.push(self.keyring.mint(at, &readers));
+        }
+        Ok(fresh)
     }
 }
 
@@ -353,15 +438,29 @@ impl Engine {
         Ok(true)
     }
 
-    /// A reader lacks a key that is here.
+    /// A reader lacks a key that is here. As long as access stays as it is, so does the answer: nobody becomes a reader by time.
     pub fn has_keys_to_share(&self) -> bool {
         let published = self.inner.published.load();
         let access = &published.access;
+        let mut known = self.inner.keyring.shared.lock();
+        if let Some((of, has)) = &*known
+            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(access))
+        {
+            return *has;
+        }
         let stamp = Stamp::from_millis(self.inner.clock.now_ms());
-        access.sealed_columns().any(|at| {
+        let has = access.sealed_columns().any(|at| {
             let readers = access.readers(at.0, at.1, stamp);
-            let here = readers.iter().any(|r| r.1 == self.inner.node);
-            here && !self.inner.keyring.gifts(at, &access.epochs(at.0, at.1), &readers).is_empty()
-        })
+            // Whose node's key is no point on the curve cannot be given any.
+            let can = |to: &&(AccountId, NodeId)| ColumnKey::can_be_given_to(to.1);
+            readers.iter().any(|r| r.1 == self.inner.node)
+                && self
+                    .inner
+                    .keyring
+                    .lacking(&access.epochs(at.0, at.1), &readers)
+                    .any(|(_, to)| to.iter().any(can))
+        });
+        *known = Some((Arc::downgrade(access), has));
+        has
     }
 }

@@ -281,8 +281,10 @@ impl Writer {
     /// Seals what is open and commits; gives the blocks made here. Nobody may hear of it before the log is synced. On an
     /// error nothing was committed, and the state is that of the last commit.
     pub(crate) fn commit_unsynced(&mut self) -> Result<Vec<FullBlock>, EngineError> {
-        match self.seal_open().and_then(|()| Ok(self.db.commit_unsynced()?)) {
+        let sealed = self.seal_open().and_then(|()| self.fill_looks());
+        match sealed.and_then(|()| Ok(self.db.commit_unsynced()?)) {
             Ok(()) => {
+                self.looks_are_filled();
                 self.merger.committed();
                 self.dirty = false;
                 Ok(std::mem::take(&mut self.made))

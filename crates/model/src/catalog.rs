@@ -262,6 +262,11 @@ pub fn physical_search(id: ObjectId) -> String {
     format!("m_{}", hex(&id.0))
 }
 
+/// The name in SQLite of the table by which readers find the rows of an index on a sealed column.
+pub fn physical_look(id: ObjectId) -> String {
+    format!("n_{}", hex(&id.0))
+}
+
 /// An index's name in SQLite.
 pub fn physical_index(id: ObjectId) -> String {
     format!("i_{}", hex(&id.0))
@@ -281,6 +286,16 @@ impl Table {
     /// The index of this name (names of indexes ignore case).
     pub fn index(&self, name: &str) -> Option<&Index> {
         self.indexes.iter().find(|i| same_name(&i.name, name))
+    }
+
+    /// The sealed column that an index is on, if it is one by which equal values are found: of that column alone, not unique.
+    pub fn looked_up(&self, index: &Index) -> Option<&Column> {
+        match index.def.parts.as_slice() {
+            [part] if !index.def.unique && !index.def.fulltext => {
+                self.column_by_tag(part.column).filter(|c| c.is_sealed())
+            }
+            _ => None,
+        }
     }
 
     /// The primary key, if there is one.

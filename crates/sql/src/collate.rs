@@ -67,6 +67,30 @@ pub(crate) fn word_key(word: &str, collation: Collation) -> Vec<u8> {
     }
 }
 
+/// Bytes that are the same for texts which are equal, and mostly others for others.
+pub(crate) fn equal_key(text: &str, collation: Collation) -> Vec<u8> {
+    let sort_key = |collator: &CollatorBorrowed<'static>, text: &str| {
+        let mut key = Vec::with_capacity(text.len() * 2);
+        // Writing to a vector does not fail.
+        let _ = collator.write_sort_key_to(text, &mut key);
+        key
+    };
+    // Where spaces at the end do not count, none does here.
+    let unspaced = || text.chars().filter(|c| !c.is_whitespace());
+    match collation {
+        Collation::Utf8mb4_0900AiCi => sort_key(&PRIMARY, text),
+        Collation::Utf8mb4_0900AsCs => sort_key(&TERTIARY, text),
+        Collation::Utf8mb4UnicodeCi | Collation::Utf8mb4Unicode520Ci => {
+            sort_key(&PRIMARY, &unspaced().collect::<String>())
+        }
+        Collation::Utf8mb4GeneralCi => {
+            unspaced().flat_map(|c| general_weight(c).to_be_bytes().into_iter().skip(1)).collect()
+        }
+        Collation::Utf8mb4Bin => text.trim_end_matches(' ').as_bytes().to_vec(),
+        Collation::Utf8mb4_0900Bin | Collation::Binary => text.as_bytes().to_vec(),
+    }
+}
+
 /// Letters that differ only in case (and accent) are equal.
 pub fn ignores_case(collation: Collation) -> bool {
     !matches!(

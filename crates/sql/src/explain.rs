@@ -5,7 +5,7 @@
 //! or left out: a made-up number would be a lie.
 
 use p2pdb_model::Value;
-use p2pdb_model::catalog::{Catalog, Table, physical_column, physical_index, physical_table};
+use p2pdb_model::catalog::{Catalog, Table, physical_column, physical_index, physical_look, physical_table};
 use p2pdb_model::ids::ObjectId;
 use serde_json::{Map, Value as Json, json};
 
@@ -69,6 +69,8 @@ struct IndexName {
     name: String,
     parts: usize,
     unique: bool,
+    /// The sealed column that it is on.
+    sealed: Option<String>,
 }
 
 /// One table that is read.
@@ -112,11 +114,11 @@ impl Explain {
         ids.sort_unstable();
         ids.dedup();
         let found: Vec<&Table> = ids.iter().filter_map(|id| catalog.table_by_id(*id)).map(|t| &**t).collect();
-        let indexes = found.iter().flat_map(|t| &t.indexes).map(|i| IndexName {
-            physical: physical_index(i.id),
-            name: i.name.clone(),
-            parts: i.def.parts.len(),
-            unique: i.def.unique,
+        let indexes = found.iter().flat_map(|t| t.indexes.iter().map(move |i| (*t, i))).map(|(t, i)| {
+            let sealed = t.looked_up(i).map(|c| c.name.clone());
+            let physical = if sealed.is_some() { physical_look(i.id) } else { physical_index(i.id) };
+            let (parts, unique) = (i.def.parts.len(), i.def.unique);
+            IndexName { physical, name: i.name.clone(), parts, unique, sealed }
         });
         let columns = found.iter().flat_map(|t| &t.columns).map(|c| {
             let shown = c.def.generated.as_ref().filter(|_| c.is_hidden()).map(|g| g.expression.clone());
@@ -340,6 +342,16 @@ impl Reading<'_> {
         id
     }
 
+    /// The index on a sealed column that is read beneath a step, and the column.
+    fn looks(&self, of: i64) -> Option<(String, String)> {
+        self.steps.iter().filter(|s| s.parent == of).find_map(|s| {
+            let table = s.detail.split(' ').nth(1).unwrap_or_default();
+            let index = self.explain.indexes.iter().find(|i| i.sealed.is_some() && i.physical == table);
+            let found = index.and_then(|i| Some((i.name.clone(), i.sealed.clone()?)));
+            found.or_else(|| self.looks(s.id))
+        })
+    }
+
     fn step(&mut self, step: &Step, block: &mut Block) {
         let detail = step.detail.as_str();
         let correlated = detail.starts_with("CORRELATED");
@@ -360,7 +372,14 @@ impl Reading<'_> {
             self.derived.push((name.to_owned(), self.blocks + 1));
             self.inner(step, "DERIVED", block);
         } else if detail.contains("SCALAR SUBQUERY") || detail.contains("LIST SUBQUERY") {
-            if !detail.starts_with("REUSE") {
+            if let Some((name, column)) = self.looks(step.id) {
+                // By what this finds, SQLite reads the rows of the table before.
+                if let Some(access) = block.accesses.last_mut().filter(|a| a.kind == "eq_ref") {
+                    access.key = Some(name);
+                    access.kind = "ref";
+                    access.terms = format!("{column}=?");
+                }
+            } else if !detail.starts_with("REUSE") {
                 self.inner(step, if correlated { "DEPENDENT SUBQUERY" } else { "SUBQUERY" }, block);
             }
         } else if ["UNION", "INTERSECT", "EXCEPT", "RECURSIVE STEP"].iter().any(|w| detail.starts_with(w)) {
@@ -516,6 +535,7 @@ mod tests {
             name: name.to_owned(),
             parts,
             unique,
+            sealed: None,
         };
         Explain {
             analyzed: None,

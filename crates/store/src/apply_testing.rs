@@ -144,7 +144,8 @@ pub(crate) fn meaning() -> Meaning {
             .map(|p| format!("lower(hex({}))", p2pdb_model::catalog::physical_column(p.column)));
         index.def.fulltext.then(|| columns.collect())
     });
-    Meaning { default, conversion, check, generated, words }
+    let look = Arc::new(|_: &_, column: &p2pdb_model::catalog::Column| column.physical());
+    Meaning { default, conversion, check, generated, words, look }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {

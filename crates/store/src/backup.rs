@@ -12,7 +12,8 @@ use p2pdb_model::ValueRef;
 use crate::connection::Connection;
 use crate::connection_writer::Writer;
 use crate::error::{Result, StoreError};
-use crate::meta::RESTORED;
+use crate::functions::ErrorSlot;
+use crate::meta::{LOOKS, RESTORED};
 use crate::open::{Options, make_private, sync_directory};
 
 /// Writes one consistent state of the store to `target`, a new file. Works while the store is written to; on an
@@ -27,7 +28,7 @@ pub fn backup(from: &Connection, target: &Path) -> Result<()> {
     let part = beside(target, ".part");
     remove(&part)?;
     make_private(&part)?;
-    let copied = copy(from, &part).and_then(|()| publish(&part, target));
+    let copied = copy(from, &part).and_then(|()| strip(&part)).and_then(|()| publish(&part, target));
     if copied.is_err() {
         // The error at hand says more than one about the clean-up would.
         let _ = remove(&part);
@@ -51,6 +52,19 @@ fn copy(from: &Connection, part: &Path) -> Result<()> {
         set(true)?;
     }
     copied.map(drop)
+}
+
+/// Takes out of a copy what is this node's own and made from what it can open ([`crate::looks`]).
+fn strip(part: &Path) -> Result<()> {
+    let copy = Connection::new(rusqlite::Connection::open(part)?, ErrorSlot::default(), None)?;
+    if !crate::looks::any(&copy)? {
+        return Ok(());
+    }
+    // A journal on disk would hold what is taken out.
+    copy.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN IMMEDIATE")?;
+    crate::looks::wipe(&copy)?;
+    copy.execute("DELETE FROM meta WHERE name = ?1", [ValueRef::Text(LOOKS)])?;
+    copy.execute_batch("COMMIT")
 }
 
 /// Gives a finished file its name, durably, unless there is one of that name by now.

@@ -58,6 +58,7 @@ mod log_read;
 mod log_testing;
 #[cfg(test)]
 mod log_tests;
+mod looks;
 mod materialize;
 mod materialize_plan;
 mod meaning;
@@ -110,7 +111,8 @@ pub use log::{
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
-pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, Meaning};
+pub use looks::{Refill, UNOPENED};
+pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

@@ -29,6 +29,7 @@ use crate::fingerprint::Fingerprint;
 use crate::generated::Generated;
 use crate::index::tx_sql;
 use crate::log::TxNo;
+use crate::looks::{self, Looks};
 use crate::materialize_plan::{
     COLUMN_REASON, COLUMN_UNIT, TablePlan, feeds_itself, index_columns, key_index,
 };
@@ -157,6 +158,8 @@ struct Shape {
     generated: Generated,
     /// FULLTEXT indexes by their names in SQLite.
     searches: BTreeMap<String, Search>,
+    /// Indexes on sealed columns by their names in SQLite.
+    looks: BTreeMap<String, Looks>,
     /// Foreign keys as resolved.
     references: Vec<ReferenceShape>,
 }
@@ -187,7 +190,9 @@ impl Shape {
         let generated = Generated::of(t, meaning);
         let searched = t.indexes.iter().filter(|i| i.def.fulltext);
         let searches = searched.filter_map(|i| Some((search::name(i), Search::of(t, i, meaning)?))).collect();
-        for i in t.indexes.iter().filter(|i| !i.def.fulltext) {
+        let looks =
+            t.indexes.iter().filter_map(|i| Some((looks::name(i), Looks::of(t, i, meaning)?))).collect();
+        for i in t.indexes.iter().filter(|i| !i.def.fulltext && t.looked_up(i).is_none()) {
             let physical = physical_index(i.id);
             if !generated.has_values(&i.def.parts) {
                 indexes.insert(physical, IndexShape { sql: String::new(), displaced: None, unique: None });
@@ -243,7 +248,7 @@ impl Shape {
         let key = t.primary().map(|p| p.def.parts.clone()).unwrap_or_default();
         let checks = checks(meaning, t);
         let cells = t.columns.iter().map(|c| (c.tag, (c.def.ty.clone(), c.def.nullable))).collect();
-        Ok(Shape { columns, rowid, key, indexes, cells, checks, generated, searches, references })
+        Ok(Shape { columns, rowid, key, indexes, cells, checks, generated, searches, looks, references })
     }
 
     /// Rows that may be visible under `before` may not be any more.
@@ -362,6 +367,7 @@ impl Run<'_> {
         let no = self.db.table_no(id)?;
         let db = self.db;
         search::drop_all(db, &physical_table(id))?;
+        looks::drop_all(db, &physical_table(id))?;
         db.execute_batch(&format!(
             "DROP TABLE IF EXISTS {}; DROP TABLE IF EXISTS {};",
             physical_table(id),
@@ -407,7 +413,8 @@ impl Run<'_> {
                 self.db.execute_batch(sql)?;
             }
         }
-        shape.searches.iter().try_for_each(|(name, search)| search.create(self.db, &t, name))
+        shape.searches.iter().try_for_each(|(name, search)| search.create(self.db, &t, name))?;
+        shape.looks.iter().try_for_each(|(name, looks)| looks.create(self.db, &t, name))
     }
 
     /// True when all rows were written again.
@@ -440,6 +447,11 @@ impl Run<'_> {
         for (name, search) in &before.searches {
             if after.searches.get(name) != Some(search) {
                 search::drop(db, name)?;
+            }
+        }
+        for (name, looks) in &before.looks {
+            if after.looks.get(name) != Some(looks) {
+                looks::drop(db, name)?;
             }
         }
         let mut dropped = false;
@@ -492,6 +504,11 @@ impl Run<'_> {
         for (name, search) in &after.searches {
             if before.searches.get(name) != Some(search) {
                 search.create(db, &t, name)?;
+            }
+        }
+        for (name, looks) in &after.looks {
+            if before.looks.get(name) != Some(looks) {
+                looks.create(db, &t, name)?;
             }
         }
         Ok(false)

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use p2pdb_merge::cell::{amount, counted};
-use p2pdb_model::catalog::{Check, Index, Table};
+use p2pdb_model::catalog::{Check, Column, Index, Table};
 use p2pdb_model::cell::number_as;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::ids::ColumnTag;
@@ -62,6 +62,9 @@ pub type GeneratedOf = Arc<dyn Fn(&Arc<Table>, ColumnTag) -> Option<String> + Se
 /// rules number.
 pub type WordsOf = Arc<dyn Fn(&Table, &Index) -> Option<Vec<String>> + Send + Sync>;
 
+/// The look of a cell of a sealed column, as SQLite text over the columns of the physical table: see [`crate::looks`].
+pub type LookOf = Arc<dyn Fn(&Table, &Column) -> String + Send + Sync>;
+
 /// See the module. All of it must be the same on every node.
 #[derive(Clone)]
 pub struct Meaning {
@@ -75,6 +78,8 @@ pub struct Meaning {
     pub generated: GeneratedOf,
     /// FULLTEXT indexes.
     pub words: WordsOf,
+    /// Indexes on sealed columns. (What the function gives is this node's own; that it is asked is not.)
+    pub look: LookOf,
 }
 
 /// What becomes of a counter.

@@ -40,6 +40,12 @@ pub const RESTORED: &str = "restored";
 /// [`RESTORED`]'s value when AUTO_INCREMENT values are drawn on ([`crate::Ids::DrawOn`]).
 pub const RESTORED_WITH_IDS: &[u8] = b"ids";
 
+/// What the looks of sealed columns on this node were made with; see [`crate::looks`].
+pub const LOOKS: &str = "looks";
+
+/// Bytes of its value.
+pub const LOOKS_BYTES: usize = 17;
+
 /// Begins the name of a note about a table that was emptied here by TRUNCATE: the AUTO_INCREMENT that it was declared with (u64,
 /// big-endian) does not count on this node any more. The table's id follows, in hexadecimal digits.
 pub const EMPTIED: &str = "emptied:";

@@ -12,6 +12,7 @@ use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Functio
 use super::expr::{balanced, operand_columns};
 use super::{Binder, Bound, Repr, Scope, coercibility};
 use crate::error::SqlError;
+use crate::execute::{looks, sealed};
 use crate::field::FieldType;
 use crate::plan::{Coerce, Slot};
 use crate::session::SqlMode;
@@ -30,6 +31,10 @@ impl Aligned {
             Some(c) => format!("({} {op} {} COLLATE {})", self.left, self.right, c.name()),
             None => format!("({} {op} {})", self.left, self.right),
         }
+    }
+
+    fn turned(&self) -> Self {
+        Aligned { left: self.right.clone(), right: self.left.clone(), collation: self.collation }
     }
 
     fn collated_left(&self) -> String {
@@ -253,6 +258,7 @@ impl Binder<'_> {
         let name = if *op == BinaryOperator::Spaceship { "<=>" } else { operator(op) };
         let json = |x: &Bound| x.class() == Class::Json;
         let null = |x: &Bound| x.class() == Class::Null;
+        let mut found_by = None;
         let sql = if (json(&a) || json(&b)) && !null(&a) && !null(&b) {
             let (x, y) = (self.json_of(&a), self.json_of(&b));
             if *op == BinaryOperator::Spaceship {
@@ -265,13 +271,31 @@ impl Binder<'_> {
         } else {
             let equality =
                 matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Spaceship);
-            self.align(&a, &b, equality, name)?.sql(operator(op))
+            let aligned = self.align(&a, &b, equality, name)?;
+            if *op == BinaryOperator::Eq {
+                found_by = self.found_by(&[&aligned]).or_else(|| self.found_by(&[&aligned.turned()]));
+            }
+            aligned.sql(operator(op))
         };
-        let mut out = Bound::new(sql, FieldType::boolean());
+        let mut out = Bound::new(sql, FieldType::boolean()).with_found_by(found_by);
         out.bits = 1;
         out.not_null =
             *op == BinaryOperator::Spaceship || (a.not_null && b.not_null && no_text_to_date(&a, &b));
         Ok(out.with_parts([&a, &b]))
+    }
+
+    /// By what rows are found whose sealed column, on the left, is equal to one of what is on the right.
+    fn found_by(&self, all: &[&Aligned]) -> Option<String> {
+        let (alias, table, tag) = sealed::cell_of(&all.first()?.left)?;
+        let table = self.catalog.table_by_id(table)?;
+        let own = table.column_by_tag(tag)?.def.ty.collation();
+        // Equal under another collation need not be equal under the column's.
+        let as_own = |a: &&&Aligned| a.collation.is_none_or(|c| own == Some(c));
+        if all.iter().any(|a| !as_own(&a)) {
+            return None;
+        }
+        let values: Vec<&str> = all.iter().map(|a| a.right.as_str()).collect();
+        looks::among(table, alias, tag, &values)
     }
 
     /// The SQL of a value as JSON.
@@ -367,6 +391,11 @@ impl Binder<'_> {
             sql = format!("({})", each.join(word));
         }
         let mut out = Bound::new(sql, FieldType::boolean()).with_parts(&parts);
+        if *op == BinaryOperator::Eq {
+            let found_by: Vec<&str> = parts.iter().filter_map(Bound::found_by).collect();
+            let found_by = (!found_by.is_empty()).then(|| found_by.join(" AND "));
+            out = out.with_found_by(found_by);
+        }
         out.bits = 1;
         Ok(out)
     }
@@ -444,6 +473,10 @@ impl Binder<'_> {
         for item in &parts[1..] {
             aligned.push(self.align(&x, item, true, " IN ")?);
         }
+        let found_by = match negated || json {
+            true => None,
+            false => self.found_by(&aligned.iter().collect::<Vec<_>>()),
+        };
         let same = aligned.windows(2).all(|w| w[0].left == w[1].left && w[0].collation == w[1].collation);
         let sql = match aligned.first() {
             // IN compares by the collation of its left side, `=` by that of either: `'j' IN (name)`.
@@ -463,7 +496,7 @@ impl Binder<'_> {
             }
         };
         let not_null = parts.iter().all(|p| p.not_null);
-        Ok(self.truth_value(sql, &parts, not_null))
+        Ok(self.truth_value(sql, &parts, not_null).with_found_by(found_by))
     }
 
     pub(crate) fn in_subquery(

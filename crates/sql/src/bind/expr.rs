@@ -379,7 +379,11 @@ impl Binder<'_> {
     /// A condition: SQL that is 1, 0 or NULL.
     pub fn condition(&mut self, e: &Expr, s: &Rc<Scope>) -> Result<String, SqlError> {
         let b = self.expr(e, s)?;
-        Ok(self.truth(&b))
+        let sql = self.truth(&b);
+        Ok(match b.found_by() {
+            Some(found_by) => format!("({found_by} AND {sql})"),
+            None => sql,
+        })
     }
 
     /// The SQL of a truth value: any value that is not zero.
@@ -531,7 +535,10 @@ impl Binder<'_> {
         let sqls: Vec<String> = bound.iter().map(|b| self.truth(b)).collect();
         let sql = balanced(&sqls, word);
         let parts: Vec<&Bound> = bound.iter().collect();
-        Ok(self.boolean(sql, &parts))
+        let found_by: Vec<&str> = bound.iter().filter_map(Bound::found_by).collect();
+        // One side of an OR may be true without any of what the other is found by.
+        let says = !found_by.is_empty() && (*op == BinaryOperator::And || found_by.len() == bound.len());
+        Ok(self.boolean(sql, &parts).with_found_by(says.then(|| format!("({})", found_by.join(word)))))
     }
 
     fn collate(&mut self, e: &Expr, name: &str, s: &Rc<Scope>) -> Result<Bound, SqlError> {

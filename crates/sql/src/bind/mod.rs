@@ -123,6 +123,16 @@ pub struct Bound {
     pub aggregate: bool,
     /// Contains a window function.
     pub window: bool,
+    /// A condition by which its rows are found; see [`Bound::found_by`].
+    pub(crate) found_by: Option<Rc<FoundBy>>,
+}
+
+/// Of a condition, another one that is true wherever it is, and finds rows that it does not find by itself.
+#[derive(Debug)]
+pub(crate) struct FoundBy {
+    /// The condition.
+    of: String,
+    by: String,
 }
 
 impl Bound {
@@ -140,6 +150,7 @@ impl Bound {
             free: Vec::new(),
             aggregate: false,
             window: false,
+            found_by: None,
         }
     }
 
@@ -172,6 +183,19 @@ impl Bound {
             self.aggregate |= p.aggregate;
             self.window |= p.window;
         }
+        self
+    }
+
+    /// The condition that is true wherever this one is, by which SQLite finds rows.
+    pub(crate) fn found_by(&self) -> Option<&str> {
+        // What was made of a condition is another one.
+        self.found_by.as_deref().filter(|f| self.as_sql() == Some(&f.of)).map(|f| f.by.as_str())
+    }
+
+    /// Rows are found by that, if it says anything.
+    pub(crate) fn with_found_by(mut self, by: Option<String>) -> Self {
+        let found_by = by.zip(self.as_sql()).map(|(by, of)| FoundBy { of: of.to_owned(), by });
+        self.found_by = found_by.map(Rc::new);
         self
     }
 

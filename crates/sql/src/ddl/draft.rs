@@ -616,6 +616,10 @@ impl<'a> Draft<'a> {
         let names = |text: &str| super::check_columns(text).iter().any(|n| same_name(n, &c.name));
         let of_generated =
             |o: &Part<ColumnDef>| o.def.generated.as_ref().is_some_and(|g| names(&g.expression));
+        let is_key = |i: &Part<IndexDef>| {
+            let looked_up = !i.def.unique && !i.def.fulltext && i.def.parts.len() == 1;
+            !looked_up && i.def.parts.iter().any(|p| p.column == tag)
+        };
         let why = if self.temporary {
             "belongs to a temporary table"
         } else if CellKind::tags_in(&c.def.comment).next().is_some() {
@@ -628,8 +632,8 @@ impl<'a> Draft<'a> {
             "has a default"
         } else if c.def.on_update_now {
             "has ON UPDATE CURRENT_TIMESTAMP"
-        } else if self.indexes.iter().any(|i| i.def.parts.iter().any(|p| p.column == tag)) {
-            "is part of a key"
+        } else if self.indexes.iter().any(is_key) {
+            "is part of a key that is UNIQUE, FULLTEXT, or of several columns"
         } else if self.foreign_keys.iter().any(|k| k.def.columns.contains(&tag))
             || self.parents_of_others().any(|tags| tags.contains(&tag))
         {

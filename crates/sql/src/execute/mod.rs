@@ -11,6 +11,7 @@ pub mod coerce;
 pub mod context;
 pub mod convert;
 pub mod json_cast;
+pub mod looks;
 pub mod sealed;
 
 use std::cell::Cell;

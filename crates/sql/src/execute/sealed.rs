@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 
+use p2pdb_model::catalog::physical_column;
 use p2pdb_model::{ColumnTag, ObjectId, Value, ValueRef};
 
 use super::context;
@@ -15,6 +16,12 @@ use crate::plan::NoteLevel;
 pub trait Sealer: Debug + Send + Sync {
     /// The value in a cell; none where its key is not here, or it was not sealed with it.
     fn open(&self, table: ObjectId, column: ColumnTag, cell: &[u8]) -> Option<Value>;
+
+    /// There was a key of the column for this node, be it one that opens nothing.
+    fn holds(&self, table: ObjectId, column: ColumnTag) -> bool;
+
+    /// What a value of the column is found by, of the bytes that are the same for all that are equal to it.
+    fn look(&self, table: ObjectId, column: ColumnTag, value: &[u8]) -> [u8; 16];
 
     /// A cell with this value.
     ///
@@ -39,6 +46,16 @@ pub(crate) fn sealed(value: &str, cell: &str, table: ObjectId, column: ColumnTag
     format!("p_seal({value},{cell},x'{}',{})", table.to_hex(), column.0)
 }
 
+/// The cell in SQL that reads a sealed one: what SQLite calls its table there, the table and the column.
+pub(crate) fn cell_of(sql: &str) -> Option<(&str, ObjectId, ColumnTag)> {
+    let (cell, rest) = sql.strip_prefix("p_open(")?.strip_suffix(')')?.split_once(",x'")?;
+    let (table, column) = rest.split_once("',")?;
+    let (alias, of) = cell.rsplit_once('.')?;
+    let column = ColumnTag(column.parse().ok()?);
+    let table = ObjectId::from_hex(table)?;
+    (of == physical_column(column) && !alias.contains(['(', ' '])).then_some((alias, table, column))
+}
+
 fn column_of(table: &ValueRef<'_>, column: &ValueRef<'_>) -> (ObjectId, ColumnTag) {
     let table = ObjectId::from_slice(bytes_of(table)).unwrap_or(ObjectId::ROOT);
     (table, ColumnTag(u32::try_from(int_of(column)).unwrap_or_default()))
@@ -56,6 +73,11 @@ fn p_open(a: &[ValueRef<'_>]) -> Answer {
     if let Some(value) = open(&a[0], column_of(&a[1], &a[2])) {
         return Ok(value);
     }
+    not_opened()
+}
+
+/// NULL, or an error, for what cannot be opened.
+pub(crate) fn not_opened() -> Answer {
     // What is written must not be made of what could not be read.
     if context::read(|c| c.writes) {
         return Err(SqlError::new(NO_KEY, "HY000", NOT_OPENED));

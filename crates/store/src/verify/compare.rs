@@ -69,6 +69,7 @@ pub fn compare(a: &Connection, b: &Connection, how: Compare<'_>, progress: OnPro
                     report.add(Part::Table, name, format!("it is defined differently in {}", how.b));
                 } else if kind == "table"
                     && !name.starts_with(crate::search::PREFIX)
+                    && !name.starts_with(crate::looks::PREFIX)
                     && !how.ignore.contains(&(name.as_str(), "*"))
                 {
                     let result = rows(a, b, name, how, &mut report, progress);

@@ -530,6 +530,7 @@ impl<'a> Check<'a> {
                     (1..self.expected_no).contains(&k.from.0) && k.heads.iter().all(|h| *h < k.from)
                 }),
                 meta::CLEAN => value == meta::SET || value.len() == size_of::<u64>(),
+                meta::LOOKS => value.len() == meta::LOOKS_BYTES,
                 meta::IDS_LOST => value == meta::SET,
                 meta::RESTORED => value == meta::SET || value == meta::RESTORED_WITH_IDS,
                 name if name.strip_prefix(meta::EMPTIED).and_then(ObjectId::from_hex).is_some() => {
