@@ -77,6 +77,8 @@ pub struct RoleView {
     pub role: AccountId,
     /// WITH ADMIN OPTION.
     pub admin: bool,
+    /// Until when, milliseconds since the Unix epoch, unless for good.
+    pub until_ms: Option<u64>,
 }
 
 /// Who asks whether something is allowed.
@@ -328,8 +330,13 @@ impl Access {
                     continue;
                 }
                 match view.roles.iter_mut().find(|v| v.role == *role) {
-                    Some(v) => v.admin |= *admin,
-                    None => view.roles.push(RoleView { role: *role, admin: *admin }),
+                    Some(v) => {
+                        v.admin |= *admin;
+                        v.until_ms = v.until_ms.zip(*until_ms).map(|(a, b)| a.max(b));
+                    }
+                    None => {
+                        view.roles.push(RoleView { role: *role, admin: *admin, until_ms: *until_ms });
+                    }
                 }
             }
             view.roles.sort_unstable();

@@ -180,13 +180,15 @@ fn granted(access: &p2pdb_access::Access, now: p2pdb_model::Stamp) -> Vec<Grante
         let view = access.grants(id, now);
         let roles = view.roles.iter().filter_map(|r| Some((names.get(&r.role)?.clone(), r.admin)));
         let roles: Vec<(AccountName, bool)> = roles.collect();
+        let ends = view.roles.iter().filter_map(|r| Some((names.get(&r.role)?.clone(), r.until_ms?)));
+        let role_ends = ends.collect();
         let default_roles = match &view.default_roles {
             Some(ids) => ids.iter().filter_map(|id| names.get(id).cloned()).collect(),
             None => roles.iter().map(|(name, _)| name.clone()).collect(),
         };
         let name = names.get(&id).cloned();
         let (on, for_good, until) = (view.on, view.for_good, view.until);
-        Granted { name, is_role, on, for_good, until, roles, default_roles }
+        Granted { name, is_role, on, for_good, until, roles, role_ends, default_roles }
     };
     let everybody = accounts.iter().map(|a| of(a.id, a.is_role));
     let owner = of(AccountId::ROW_OWNER, true);

@@ -343,6 +343,30 @@ fn a_dropped_user_is_out_on_every_node() {
 }
 
 #[test]
+fn the_end_of_a_role_that_was_granted_is_shown() {
+    let (a, _) = clinic();
+    a.session().run(
+        "CREATE ROLE locum, intern, staff; GRANT locum TO ann UNTIL '2026-01-02 03:05:00';
+         GRANT intern TO ann WITH ADMIN OPTION UNTIL '2026-01-02 03:04:30'; GRANT intern TO ann UNTIL '2026-01-02 03:05:00';
+         GRANT staff TO ann; GRANT staff TO ann UNTIL '2026-01-02 03:05:00'",
+    );
+    let roles = |node: &Node| -> Vec<String> {
+        let all = grants(node, "ann").into_iter();
+        all.filter(|g| ["locum", "intern", "staff"].iter().any(|r| g.contains(r))).collect()
+    };
+    let mut shown = roles(&a);
+    shown.sort();
+    let want = [
+        "GRANT `intern`@`%` TO `ann`@`%` WITH ADMIN OPTION UNTIL '2026-01-02 03:05:00'",
+        "GRANT `locum`@`%` TO `ann`@`%` UNTIL '2026-01-02 03:05:00'",
+        "GRANT `staff`@`%` TO `ann`@`%`",
+    ];
+    assert_eq!(shown, want);
+    a.clock.advance_ms(3_600_000);
+    assert_eq!(roles(&a), [want[2]]);
+}
+
+#[test]
 fn an_end_date_ends_a_grant() {
     let (a, b) = clinic();
     a.session().run(

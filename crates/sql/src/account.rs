@@ -223,6 +223,8 @@ pub struct Granted {
     pub until: Vec<(Option<p2pdb_model::ObjectId>, u64, p2pdb_model::change::Rights)>,
     /// Its roles, and whether WITH ADMIN OPTION.
     pub roles: Vec<(AccountName, bool)>,
+    /// When those of them end that are not for good, milliseconds since the Unix epoch.
+    pub role_ends: Vec<(AccountName, u64)>,
     /// The roles that its sessions begin with.
     pub default_roles: Vec<AccountName>,
 }

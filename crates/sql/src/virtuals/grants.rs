@@ -119,19 +119,27 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
             lines.push(line(cx.catalog, &place, Some(rights), &to));
         }
     }
+    let end = |ms: u64| {
+        let utc = DateTime::from_unix_us((ms as i64).saturating_mul(1_000));
+        let mut end = String::new();
+        let _ = cx.session.time_zone.zone.to_local(utc).format(0, &mut end);
+        format!(" UNTIL '{end}'")
+    };
     for (on, ms, rights) in &ending {
         if let Some(place) = Place::of(cx.catalog, *on) {
-            let utc = DateTime::from_unix_us((*ms as i64).saturating_mul(1_000));
-            let mut end = String::new();
-            let _ = cx.session.time_zone.zone.to_local(utc).format(0, &mut end);
-            lines.push(format!("{} UNTIL '{end}'", line(cx.catalog, &place, Some(rights), &to)));
+            lines.push(format!("{}{}", line(cx.catalog, &place, Some(rights), &to), end(*ms)));
         }
     }
+    let ends = |role: &AccountName| own.role_ends.iter().find(|(n, _)| n == role).map(|(_, ms)| *ms);
     for admin in [false, true] {
-        let roles: Vec<String> = own.roles.iter().filter(|r| r.1 == admin).map(|(n, _)| named(n)).collect();
+        let option = if admin { " WITH ADMIN OPTION" } else { "" };
+        let all = || own.roles.iter().filter(|r| r.1 == admin).map(|(n, _)| n);
+        let roles: Vec<String> = all().filter(|n| ends(n).is_none()).map(named).collect();
         if !roles.is_empty() {
-            let option = if admin { " WITH ADMIN OPTION" } else { "" };
             lines.push(format!("GRANT {} TO {to}{option}", roles.join(",")));
+        }
+        for (role, ms) in all().filter_map(|n| Some((n, ends(n)?))) {
+            lines.push(format!("GRANT {} TO {to}{option}{}", named(role), end(ms)));
         }
     }
     Ok(lines.into_iter().map(|l| vec![text(l)]).collect())
