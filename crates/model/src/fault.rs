@@ -56,6 +56,8 @@ faults! {
     VoidForEver, "void-for-ever", "what a transaction wrote stays away when it is void no more";
     TakenForgotten, "taken-forgotten", "an element that is taken out of a set stays where it is merged";
     IdsDrawnOn, "ids-drawn-on", "a restored node draws AUTO_INCREMENT values that it may have drawn before";
+    ReadersKept, "readers-kept", "values are sealed on with a key that somebody has who may read no more";
+    LooksForgotten, "looks-forgotten", "sealed cells whose key comes late are not found by their values";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }
 

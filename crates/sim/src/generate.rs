@@ -115,8 +115,20 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     let counted = !programs.is_empty();
     let accounts = false;
     let tables = tables.clone();
-    let mut plan =
-        Plan { seed, nodes, clients, network, programs, counted, newer, accounts, rows, tables, steps };
+    let mut plan = Plan {
+        seed,
+        nodes,
+        clients,
+        network,
+        programs,
+        counted,
+        newer,
+        accounts,
+        sealed: false,
+        rows,
+        tables,
+        steps,
+    };
     // Drawn beside everything else, so that a world is as it was before there was such a thing.
     let mut more = Random::named(seed, "more");
     if more.percent(25) {
@@ -130,6 +142,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     }
     if plan.accounts && more.percent(50) {
         access::add_parts(&mut plan);
+    }
+    if plan.accounts && more.percent(50) {
+        crate::generate_sealed::add(&mut plan);
     }
     plan
 }

@@ -19,6 +19,7 @@ pub mod client;
 pub mod disk;
 pub mod generate;
 mod generate_access;
+pub mod generate_sealed;
 pub mod light;
 pub mod network;
 pub mod node;

@@ -37,6 +37,8 @@ const OWN_TIPS_WAIT_US: u64 = 10_000_000;
 const ADMISSION_RETRY_US: u64 = 2_000_000;
 /// As there: until a member that is a stranger to a peer shows its ticket again.
 const STRANGER_PATIENCE_US: u64 = 3_000_000;
+/// How much longer a node waits than the one before it until it gives keys of sealed columns on.
+const SHARING_TURN_US: u64 = 5_000_000;
 /// A transaction may hold the writer for so long without a statement.
 const IDLE_TRANSACTION_MS: u64 = 3_000;
 /// A statement waits for the writer for so long.
@@ -125,6 +127,8 @@ pub struct Up {
     last_made: Option<Arc<FullBlock>>,
     /// Turns since the last sync.
     unsynced: u64,
+    /// Since when readers are known to lack keys that it has.
+    lacking_since: Option<u64>,
     /// Its store is not as it left it.
     restored: bool,
 }
@@ -215,6 +219,11 @@ impl Node {
         self.realm
     }
 
+    /// Its key.
+    pub fn node_key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// The public half of its ticket.
     pub fn ticket(&self) -> PublicKey {
         sign::public_key(&self.ticket)
@@ -276,6 +285,7 @@ impl Node {
             request,
             last_made: None,
             unsynced: 0,
+            lacking_since: None,
             restored: self.restored,
             engine,
         };
@@ -441,6 +451,7 @@ impl Node {
         if up.asking_since.is_none() {
             up.recount();
         }
+        up.share_keys(self.index, time_us);
     }
 
     /// The writer, the clients and what came of deliveries each get on by a little. True when there is more to do.
@@ -532,6 +543,19 @@ impl Up {
         for node in self.engine.without_ids().unwrap_or_default() {
             let dealt = self.engine.deal_ids(node);
             self.out.push(Out::Note(format!("deals values to {node}: {dealt:?}")));
+        }
+    }
+
+    /// As the node's program does it (`node/src/sharing.rs`): each waits longer than the one before it.
+    fn share_keys(&mut self, index: usize, time_us: u64) {
+        if !self.engine.role().is_some_and(|r| r.writes()) || !self.engine.has_keys_to_share() {
+            self.lacking_since = None;
+            return;
+        }
+        let since = *self.lacking_since.get_or_insert(time_us);
+        if since + SHARING_TURN_US * index as u64 <= time_us {
+            // What could not be done now is tried again later.
+            self.lacking_since = self.engine.share_keys().is_err().then_some(time_us);
         }
     }
 

@@ -312,6 +312,9 @@ pub struct Plan {
     /// There are accounts beside root, and grants (`generate_access`).
     #[serde(default)]
     pub accounts: bool,
+    /// There is a sealed column (`generate_sealed`); there are accounts then.
+    #[serde(default)]
+    pub sealed: bool,
     /// Statements that fill them; one that fails is left out.
     pub rows: Vec<String>,
     /// What happens, in order of time.

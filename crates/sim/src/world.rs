@@ -15,9 +15,10 @@ use p2pdb_sync::{BlockSource, Event, Lane, Received, WireBlock};
 
 use crate::client::{Report, run};
 use crate::generate_access;
+use crate::generate_sealed;
 use crate::network::Network;
 use crate::node::{self, Begin, DATABASE, Node, Out};
-use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, drawn_once, lost_values};
+use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, Sealed, drawn_once, files, lost_values};
 use crate::plan::{Plan, Step};
 use crate::random::Random;
 use crate::time::TrueTime;
@@ -198,6 +199,9 @@ impl World {
         sql.extend(self.plan.schema());
         if self.plan.accounts {
             sql.extend(generate_access::setup());
+        }
+        if self.plan.sealed {
+            sql.extend(generate_sealed::setup());
         }
         for text in sql {
             self.time.set_us(self.time.us() + SETUP_US);
@@ -817,6 +821,7 @@ impl World {
             && engines.len() == members.len()
             && engines.windows(2).all(|w| digest(&w[0]).is_some() && digest(&w[0]) == digest(&w[1]))
             && engines.iter().all(|e| e.without_ids().is_ok_and(|without| without.is_empty()))
+            && !engines.iter().any(|e| e.role().is_some_and(|r| r.writes()) && e.has_keys_to_share())
     }
 
     fn standing(&self) -> String {
@@ -884,7 +889,11 @@ impl World {
         }
         self.forks(&engine)?;
         drawn_once(&blocks)?;
-        lost_values(&blocks, &Log::read(&blocks)?, &picture)?;
+        let read = Log::read(&blocks)?;
+        lost_values(&blocks, &read, &picture)?;
+        if self.plan.sealed {
+            self.judge_sealed(&blocks, &read, &members)?;
+        }
         self.replay(&wires, &engine, &picture)?;
         let counts = Counts {
             events: self.trace.count(),
@@ -897,6 +906,18 @@ impl World {
         };
         self.note(format_args!("{counts:?} {picture:?}"));
         Ok(counts)
+    }
+
+    /// What is sealed stays so.
+    fn judge_sealed(&self, blocks: &[FullBlock], read: &Log<'_>, members: &[usize]) -> Judged {
+        for node in self.nodes.values() {
+            files(node.index, &node.directory)?;
+        }
+        let keys = self.nodes.values().map(|n| (n.id, n.node_key().clone())).collect();
+        let sealed = Sealed::read(blocks, self.nodes[&0].realm(), &keys)?;
+        sealed.were_for_readers(read)?;
+        let shown = |n: &usize| Some((*n, self.nodes[n].id, self.engine(*n)?));
+        sealed.are_shown(&members.iter().filter_map(shown).collect::<Vec<_>>())
     }
 
     fn forks(&self, engine: &Engine) -> Judged {

@@ -43,6 +43,7 @@ fn more_heads_than_a_block_may_name_are_tied() {
     crowd.nodes = vec![Member { joins_ms: 0, wrong_by_ms: 0, older: false, owner: false }; nodes];
     crowd.network = Network { latency_ms: (600, 900), loss_percent: 0, duplicate_percent: 0, reorder: false };
     (crowd.clients, crowd.accounts, crowd.newer, crowd.counted) = (1, false, false, false);
+    crowd.sealed = false;
     crowd.programs.clear();
     crowd.rows.clear();
     crowd.tables = vec![Table {

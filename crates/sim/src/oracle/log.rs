@@ -66,13 +66,11 @@ impl<'a> Log<'a> {
     }
 
     fn judge(&mut self, index: &HashMap<Cid, usize>) {
-        let body = |b: &'a FullBlock| b.body().layouts().iter().map(|l| l.table());
-        let tables: BTreeSet<ObjectId> = self.blocks.iter().flat_map(body).collect();
         let verdicts = Verdicts::read(self.blocks, &self.past, index);
         let mut void = BTreeSet::new();
         for (b, block) in self.blocks.iter().enumerate() {
             let all = 0..block.body().transactions().len();
-            void.extend(all.map(|t| (b, t)).filter(|at| !verdicts.accepted(*at, &tables)));
+            void.extend(all.map(|t| (b, t)).filter(|at| !verdicts.accepted(*at)));
         }
         self.void = void;
         for (b, block) in self.blocks.iter().enumerate() {
@@ -87,7 +85,7 @@ impl<'a> Log<'a> {
                     _ => None,
                 });
                 let inserted: BTreeSet<ObjectId> = inserted.collect();
-                let adds = inserted.into_iter().filter(|table| verdicts.adds_only((b, t), *table, &tables));
+                let adds = inserted.into_iter().filter(|table| verdicts.adds_only((b, t), *table));
                 self.adding.extend(adds.map(|table| ((b, t), table)));
             }
         }
@@ -115,6 +113,27 @@ impl<'a> Log<'a> {
                 }
             }
         }
+    }
+
+    /// Asks what counts in the log as its author knew it who wrote this block, the block itself included. The second argument says
+    /// where a place of this log is in that.
+    ///
+    /// # Errors
+    /// None, if this log could be read.
+    pub fn as_known_to<T>(
+        &self,
+        block: usize,
+        ask: impl FnOnce(&Verdicts<'_>, &dyn Fn(Place) -> Place) -> T,
+    ) -> Result<T, Failure> {
+        let known: Vec<usize> = (0..=block).filter(|b| *b == block || has(&self.past[block], *b)).collect();
+        let blocks: Vec<FullBlock> = known.iter().map(|b| self.blocks[*b].clone()).collect();
+        let mut index = HashMap::new();
+        let past = pasts(&blocks, &mut index)?;
+        let mut verdicts = Verdicts::read(&blocks, &past, &index);
+        // How long a choice of key is kept without a look at ends.
+        verdicts.slack_ms = 1_000;
+        let place = |(b, t): Place| (known.binary_search(&b).unwrap_or_default(), t);
+        Ok(ask(&verdicts, &place))
     }
 
     /// Change `a` was written in sight of `b`.

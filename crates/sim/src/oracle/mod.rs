@@ -15,11 +15,13 @@
 //! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
 //! | errors | no statement ends with an error of the engine's own, unless the disk failed |
+//! | sealed | values of a sealed column are nowhere in the open, sealed for who might read them as far as their author knew, and shown to who has their key |
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
 
 mod constraints;
 mod ids;
 mod log;
+mod sealed;
 mod values;
 mod verdicts;
 
@@ -34,6 +36,7 @@ use crate::plan::Table;
 pub use constraints::PROMISED;
 pub use ids::drawn_once;
 pub use log::Log;
+pub use sealed::{Sealed, files};
 pub use values::lost_values;
 
 /// What is wrong with a world.
@@ -127,6 +130,8 @@ impl Picture {
         }
         picture.programs.sort();
         picture.conflicts = ask(engine, &mut s, "SELECT * FROM p2pdb.conflicts")?;
+        // Of sealed columns readers see more than others.
+        picture.conflicts.retain(|row| cell(row, 0) != crate::generate_sealed::DATABASE);
         picture.conflicts.sort();
         picture.voided = ask(engine, &mut s, "SELECT * FROM p2pdb.voided")?;
         picture.voided.sort();

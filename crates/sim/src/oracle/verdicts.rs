@@ -9,8 +9,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use p2pdb_block::FullBlock;
-use p2pdb_model::change::{AccessChange, Delegate, RowChange, SeenTip};
-use p2pdb_model::ids::{ColumnTag, NodeId};
+use p2pdb_model::change::{AccessChange, Delegate, RowChange, SchemaChange, SeenTip};
+use p2pdb_model::ids::{ColumnTag, NodeId, ObjectKind};
+use p2pdb_model::schema::Definition;
 use p2pdb_model::{AccountId, Change, Cid, ObjectId, Privileges};
 
 use super::log::has;
@@ -93,6 +94,12 @@ pub struct Verdicts<'a> {
     boss: BTreeSet<AccountId>,
     /// Per transaction, the accounts that must be there for what it does.
     wants: HashMap<Place, Vec<AccountId>>,
+    /// Where tables were made.
+    homes: HashMap<ObjectId, ObjectId>,
+    /// The sealed columns.
+    sealed: BTreeSet<ColumnTag>,
+    /// What was given until some time is left so much longer, milliseconds.
+    pub slack_ms: u64,
     members: RefCell<HashMap<(usize, Limit), bool>>,
     counting: RefCell<HashMap<(Place, Limit), bool>>,
 }
@@ -113,14 +120,26 @@ impl<'a> Verdicts<'a> {
             root: None,
             boss: BTreeSet::new(),
             wants: HashMap::new(),
+            homes: HashMap::new(),
+            sealed: BTreeSet::new(),
+            slack_ms: 0,
             members: RefCell::default(),
             counting: RefCell::default(),
         };
         for (b, block) in blocks.iter().enumerate() {
             for (t, tx) in block.body().transactions().iter().enumerate() {
                 for change in tx.changes() {
-                    if let Change::Access(change) = change {
-                        all.note((b, t), block.author(), change);
+                    match change {
+                        Change::Access(change) => all.note((b, t), block.author(), change),
+                        Change::Schema(SchemaChange::Put { id, kind, parent, definition, .. }) => {
+                            if *kind == ObjectKind::Table {
+                                all.homes.entry(*id).or_insert(*parent);
+                            }
+                            if matches!(definition.as_deref(), Some(Definition::Column(c)) if c.is_sealed()) {
+                                all.sealed.insert(id.tag());
+                            }
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -217,7 +236,7 @@ impl<'a> Verdicts<'a> {
     /// What is left at a place of what was given.
     fn left(&self, given: &Item<'_>, at: Place, limit: Limit) -> Rights {
         let stamp_ms = self.blocks[at.0].stamp().millis();
-        let over = given.until_ms.is_some_and(|until_ms| stamp_ms > until_ms);
+        let over = given.until_ms.is_some_and(|until_ms| stamp_ms > until_ms + self.slack_ms);
         if over || !self.before(given.at, at) || !self.counts(given.at, limit) {
             return Rights::default();
         }
@@ -278,8 +297,8 @@ impl<'a> Verdicts<'a> {
                     && self.holds(What::Delegation(actor, author), at, limit)))
     }
 
-    /// What the account may do to rows of a table; all other objects that are granted are above it.
-    fn rights(&self, account: AccountId, table: ObjectId, tables: &BTreeSet<ObjectId>, at: Place) -> Rights {
+    /// What the account may do to rows of a table, by what was granted on it, on its database, or on the realm.
+    fn rights(&self, account: AccountId, table: ObjectId, at: Place) -> Rights {
         let mut holders = vec![account];
         for g in &self.given {
             if let What::Role(role, to) = g.what
@@ -291,20 +310,42 @@ impl<'a> Verdicts<'a> {
         }
         let on = |g: &&Item<'_>| {
             matches!(g.what, What::Rights(to, on) if holders.contains(&to)
-                && on.is_none_or(|on| on == table || !tables.contains(&on)))
+                && on.is_none_or(|on| on == table || self.homes.get(&table) == Some(&on)))
         };
         let mut all = Rights::default();
         self.given.iter().filter(on).for_each(|g| all.add(self.left(g, at, None)));
         all
     }
 
+    /// The account may read the column.
+    fn reads(&self, account: AccountId, table: ObjectId, column: ColumnTag, at: Place) -> bool {
+        Some(account) == self.root || self.rights(account, table, at).permits(Privileges::SELECT, &[column])
+    }
+
+    /// The account might read the sealed column of this table on this node, which it had named itself.
+    pub fn might_read(
+        &self,
+        account: AccountId,
+        node: NodeId,
+        (table, column): (ObjectId, ColumnTag),
+        at: Place,
+    ) -> bool {
+        let founder = Some(node) == self.founder();
+        // Root named the founder's node alone.
+        let named = (founder && Some(account) == self.root)
+            || (self.holds(What::Account(account), at, None)
+                && self.holds(What::Delegation(account, node), at, None));
+        let member = founder || self.holds(What::Admission(node), at, None);
+        named && member && self.reads(account, table, column, at)
+    }
+
     /// What the transaction inserts into this table may not overwrite anything.
-    pub fn adds_only(&self, at: Place, table: ObjectId, tables: &BTreeSet<ObjectId>) -> bool {
+    pub fn adds_only(&self, at: Place, table: ObjectId) -> bool {
         let actor = self.actor(at);
         if Some(actor) == self.root {
             return false;
         }
-        let rights = self.rights(actor, table, tables, at);
+        let rights = self.rights(actor, table, at);
         let body = self.blocks[at.0].body();
         body.transactions()[at.1].changes().iter().any(|change| {
             let Change::Row(row @ RowChange::Insert { .. }) = change else { return false };
@@ -314,13 +355,24 @@ impl<'a> Verdicts<'a> {
     }
 
     /// The transaction counts.
-    pub fn accepted(&self, at: Place, tables: &BTreeSet<ObjectId>) -> bool {
+    pub fn accepted(&self, at: Place) -> bool {
         let block = &self.blocks[at.0];
         let tx = &block.body().transactions()[at.1];
         let actor = self.actor(at);
         if matches!(tx.changes(), [Change::Access(AccessChange::DealIds { .. })]) {
             // What it gives is another matter.
             return self.acts(at, None);
+        }
+        let key_of = |c: &Change| match c {
+            Change::Access(AccessChange::ColumnKey { table, column, .. }) => Some((*table, *column)),
+            _ => None,
+        };
+        if let Some(keys) = tx.changes().iter().map(key_of).collect::<Option<Vec<_>>>()
+            && !keys.is_empty()
+        {
+            // Who may read a column may give keys of it.
+            let may = |(table, column): (ObjectId, ColumnTag)| self.reads(actor, table, column, at);
+            return self.acts(at, None) && keys.into_iter().all(may);
         }
         if tx.changes().iter().any(|c| matches!(c, Change::Access(_))) {
             let takes = self.taken.iter().any(|t| t.at == at);
@@ -333,7 +385,13 @@ impl<'a> Verdicts<'a> {
         let allowed = |change: &Change| {
             let Change::Row(row) = change else { return false };
             let layout = &layouts[row.layout()];
-            let rights = self.rights(actor, layout.table(), tables, at);
+            let rights = self.rights(actor, layout.table(), at);
+            let sealed: Vec<ColumnTag> =
+                layout.columns().iter().filter(|c| self.sealed.contains(c)).copied().collect();
+            let gives = matches!(row, RowChange::Insert { .. } | RowChange::Update { .. });
+            if gives && !sealed.is_empty() && !rights.permits(Privileges::SELECT, &sealed) {
+                return false;
+            }
             match row {
                 RowChange::Insert { .. } => rights.permits(Privileges::INSERT, layout.columns()),
                 RowChange::Delete { .. } => rights.permits(Privileges::DELETE, &[]),
