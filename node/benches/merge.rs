@@ -11,12 +11,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use engines::{Local, key, open, realm, run, session};
+use engines::{Local, admit, feed, invite, key, open, realm, run, session};
 use figures::Figures;
-use p2pdb_block::{BodyBuilder, Draft, SigningKey, node_id, seal};
-use p2pdb_engine::{Admission, create_joiner};
+use p2pdb_block::{BodyBuilder, Draft, SigningKey, seal};
+use p2pdb_engine::create_joiner;
 use p2pdb_model::change::{Layout, Role, RowChange};
-use p2pdb_model::ids::PublicKey;
 use p2pdb_model::{AccountId, Change, Cid, RULES, RealmId, Stamp, Value};
 use p2pdb_sync::{BlockSource, Received};
 
@@ -54,7 +53,7 @@ impl Pair {
     fn new(schema: &[&str]) -> Result<Pair> {
         let a = realm(1)?;
         let ticket = key(3);
-        invite(&a, &ticket, 1)?;
+        invite(&a, &ticket, Role::Writer, 1)?;
         admit(&a, &ticket, &key(2))?;
         let dir = tempfile::tempdir()?;
         create_joiner(dir.path(), a.engine.realm())?;
@@ -81,45 +80,6 @@ impl Pair {
         }
         Ok(())
     }
-}
-
-fn invite(a: &Local, ticket: &SigningKey, uses: u32) -> Result<()> {
-    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), Role::Writer, None, uses)?)
-}
-
-fn admit(a: &Local, ticket: &SigningKey, node: &SigningKey) -> Result<()> {
-    let node = node_id(node);
-    let signature = p2pdb_access::admission_signature(ticket, &a.engine.realm(), &node);
-    let ticket = PublicKey(ticket.verifying_key().to_bytes());
-    Ok(a.engine.admit(Admission { node, ticket, signature, name: "w".to_owned() })?)
-}
-
-/// Gives `b` what it lacks of `a`, as catch-up does; says how long the merge took, in seconds.
-fn feed(a: &Local, b: &Local) -> Result<f64> {
-    let (from, to) = (a.engine.log_view()?, b.engine.log_view()?);
-    let cover = from.cover(&to.frontier()?)?;
-    let mut at = from.first_uncovered(&cover)?;
-    let mut seconds = 0.0;
-    while let Some(no) = at {
-        let scan = from.scan(&cover, no, 512 << 10, 4_096)?;
-        at = scan.next;
-        let batch: Result<Vec<Received>> = scan
-            .blocks
-            .into_iter()
-            .map(|w| {
-                let block = p2pdb_block::RawBlock(w.0.into_vec()).decode()?;
-                Ok(Received { block, bodies: w.1.into_iter().map(|b| b.into_vec()).collect() })
-            })
-            .collect();
-        let batch = batch?;
-        let start = Instant::now();
-        let arrived = b.engine.ingest(batch).block();
-        seconds += start.elapsed().as_secs_f64();
-        if let Some(fault) = arrived.fault {
-            bail!("{fault}");
-        }
-    }
-    Ok(seconds)
 }
 
 // ---- constraints
@@ -270,7 +230,7 @@ fn authors(figures: &mut Figures, rows: u64) -> Result<()> {
             Pair::new(&["CREATE TABLE b.k (id INT PRIMARY KEY, k INT NOT NULL, c CHAR(40) NOT NULL)"])?;
         let ticket = key(4);
         let keys: Vec<SigningKey> = (0..count).map(author).collect();
-        invite(&pair.a, &ticket, count as u32)?;
+        invite(&pair.a, &ticket, Role::Writer, count as u32)?;
         for key in &keys {
             admit(&pair.a, &ticket, key)?;
         }

@@ -4,16 +4,20 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
-use p2pdb_block::SigningKey;
+use anyhow::{Result, bail};
+use p2pdb_block::{SigningKey, node_id};
 use p2pdb_engine::{
-    Clock, Engine, EngineConfig, Entropy, NewRealm, Progress, Session, SessionOptions, Sink, create_realm,
+    Admission, Clock, Engine, EngineConfig, Entropy, NewRealm, Progress, Session, SessionOptions, Sink,
+    create_realm,
 };
 use p2pdb_model::ValueRef;
+use p2pdb_model::change::Role;
+use p2pdb_model::ids::PublicKey;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
+use p2pdb_sync::{BlockSource, Received};
 
 /// The node's own, so that what is measured is what it does.
 #[global_allocator]
@@ -121,4 +125,45 @@ pub fn session(engine: &Engine) -> Result<Session> {
         attributes: Vec::new(),
     };
     Ok(engine.session(&options)?)
+}
+
+/// Lets somebody in by a ticket.
+pub fn invite(a: &Local, ticket: &SigningKey, role: Role, uses: u32) -> Result<()> {
+    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), role, None, uses)?)
+}
+
+/// A node comes with a ticket.
+pub fn admit(a: &Local, ticket: &SigningKey, node: &SigningKey) -> Result<()> {
+    let node = node_id(node);
+    let signature = p2pdb_access::admission_signature(ticket, &a.engine.realm(), &node);
+    let ticket = PublicKey(ticket.verifying_key().to_bytes());
+    Ok(a.engine.admit(Admission { node, ticket, signature, name: "w".to_owned() })?)
+}
+
+/// Gives `b` what it lacks of `a`, as catch-up does; says how long the merge took, in seconds.
+pub fn feed(a: &Local, b: &Local) -> Result<f64> {
+    let (from, to) = (a.engine.log_view()?, b.engine.log_view()?);
+    let cover = from.cover(&to.frontier()?)?;
+    let mut at = from.first_uncovered(&cover)?;
+    let mut seconds = 0.0;
+    while let Some(no) = at {
+        let scan = from.scan(&cover, no, 512 << 10, 4_096)?;
+        at = scan.next;
+        let batch: Result<Vec<Received>> = scan
+            .blocks
+            .into_iter()
+            .map(|w| {
+                let block = p2pdb_block::RawBlock(w.0.into_vec()).decode()?;
+                Ok(Received { block, bodies: w.1.into_iter().map(|b| b.into_vec()).collect() })
+            })
+            .collect();
+        let batch = batch?;
+        let start = Instant::now();
+        let arrived = b.engine.ingest(batch).block();
+        seconds += start.elapsed().as_secs_f64();
+        if let Some(fault) = arrived.fault {
+            bail!("{fault}");
+        }
+    }
+    Ok(seconds)
 }
