@@ -124,13 +124,33 @@ impl virtuals::Environment for Environment<'_> {
     }
 
     fn history(&self, database: &str, table: &str, key: &[String]) -> Result<Vec<Vec<Value>>, SqlError> {
-        let found = self.catalog.table(database, table);
-        let table = found.ok_or_else(|| SqlError::no_table(database, table))?;
-        let key = words::key(table, key)?;
-        self.versions(table, &key).map_err(|e| {
+        let failed = |e: p2pdb_store::StoreError| {
             tracing::error!(error = %e, "the history of a row cannot be read");
             store_to_sql(&e)
-        })
+        };
+        let published = self.inner.published.load_full();
+        let ancestry = Ancestry::new(published.dag(), self.connection);
+        let ask = |a, b| ancestry.ask(a, b);
+        let loaded = Merger::load(self.connection, &ask, crate::functions::meaning());
+        let mut merger = loaded.map_err(failed)?;
+        // Those that are gone first: what they hold is older.
+        let mut tables = merger.dropped_named(&ask, database, table).map_err(failed)?;
+        tables.extend(self.catalog.table(database, table).cloned());
+        let (mut rows, mut wrong, mut known) = (Vec::new(), None, false);
+        for t in &tables {
+            match words::key(t, key) {
+                Ok(key) => {
+                    known = true;
+                    self.versions(&mut merger, &ask, t, &key, &mut rows).map_err(failed)?;
+                }
+                Err(e) => wrong = wrong.or(Some(e)),
+            }
+        }
+        match wrong {
+            _ if tables.is_empty() => Err(SqlError::no_table(database, table)),
+            Some(e) if !known => Err(e),
+            _ => Ok(rows),
+        }
     }
 
     fn table_size(&self, table: ObjectId) -> (u64, u64) {
@@ -201,16 +221,22 @@ fn account_names(access: &p2pdb_access::Access) -> HashMap<AccountId, String> {
 }
 
 /// What a version does, and the values or edits that it gives to columns, as JSON.
-fn version(table: &Table, v: &Version) -> (&'static str, Option<String>) {
+fn version(table: &Table, ghost: Option<&Table>, v: &Version) -> (&'static str, Option<String>) {
+    let column = |tag: p2pdb_model::ColumnTag| {
+        table.column_by_tag(tag).or_else(|| ghost.and_then(|g| g.column_by_tag(tag)))
+    };
     let cells = |of: Vec<serde_json::Value>| {
-        let name = |tag: &p2pdb_model::ColumnTag| {
-            table.column_by_tag(*tag).map_or_else(|| tag.to_string(), |c| c.name.clone())
-        };
-        let names = v.layout.columns().iter().map(name);
-        Some(serde_json::Value::Object(names.zip(of).collect()).to_string())
+        let mut named = serde_json::Map::new();
+        for (tag, value) in v.layout.columns().iter().zip(of) {
+            let name = column(*tag).map_or_else(|| tag.to_string(), |c| c.name.clone());
+            // Two columns may have had one name.
+            let name = if named.contains_key(&name) { format!("{name}#{tag}") } else { name };
+            named.insert(name, value);
+        }
+        Some(serde_json::Value::Object(named).to_string())
     };
     let shown = |values: &[Value]| {
-        let columns = v.layout.columns().iter().map(|t| table.column_by_tag(*t));
+        let columns = v.layout.columns().iter().map(|t| column(*t));
         let one = |(value, column): (&Value, Option<&Column>)| match (value, column) {
             (Value::Null, _) => serde_json::Value::Null,
             (_, Some(c)) if c.is_sealed() => SEALED.into(),
@@ -238,6 +264,30 @@ fn edited(edit: &CellEdit) -> serde_json::Value {
     }
 }
 
+/// Where the names of tables and columns are that conflicts tell of.
+struct Names<'a> {
+    catalog: &'a Catalog,
+    /// With tables whose CREATE is void.
+    void: Option<&'a Catalog>,
+    /// Tables that are gone, or have lost columns.
+    gone: &'a HashMap<ObjectId, Arc<Table>>,
+}
+
+impl Names<'_> {
+    fn all(&self, table: ObjectId) -> impl Iterator<Item = &Table> {
+        let of = [Some(self.catalog), self.void].map(|c| c.and_then(|c| c.table_by_id(table)));
+        of.into_iter().chain([self.gone.get(&table)]).flatten().map(|t| &**t)
+    }
+
+    fn table(&self, table: ObjectId) -> Option<&Table> {
+        self.all(table).next()
+    }
+
+    fn column(&self, table: ObjectId, tag: p2pdb_model::ColumnTag) -> Option<&Column> {
+        self.all(table).find_map(|t| t.column_by_tag(tag))
+    }
+}
+
 impl Environment<'_> {
     fn conflicts(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
         let published = self.inner.published.load_full();
@@ -246,6 +296,8 @@ impl Environment<'_> {
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
         let accounts = account_names(&published.access);
         let void = merger.catalog_with_void(&ask)?;
+        let gone = merger.ghosts(self.connection, &ask)?;
+        let names = Names { catalog: self.catalog, void: void.as_deref(), gone: &gone };
         let mut rows = Vec::new();
         crate::functions::by_rules(|| {
             merger.conflicts(self.connection, &ask, None, &mut |c| {
@@ -253,7 +305,7 @@ impl Environment<'_> {
                     warn_of_more("p2pdb.conflicts");
                     return Ok(STOP);
                 }
-                rows.push(self.conflict(c, &accounts, void.as_deref()));
+                rows.push(self.conflict(c, &accounts, &names));
                 Ok(NEXT)
             })
         })?;
@@ -273,16 +325,9 @@ impl Environment<'_> {
         opened.map_or_else(|| SEALED.to_owned(), |v| words::shown(&v, &column.def.ty))
     }
 
-    /// `void`: the catalog with tables whose CREATE is void.
-    fn conflict(
-        &self,
-        c: &Conflict,
-        accounts: &HashMap<AccountId, String>,
-        void: Option<&p2pdb_model::Catalog>,
-    ) -> Vec<Value> {
-        let of_void = || void.and_then(|v| v.table_by_id(c.table));
-        let table = self.catalog.table_by_id(c.table).or_else(of_void);
-        let column = |tag| table.and_then(|t| t.column_by_tag(tag));
+    fn conflict(&self, c: &Conflict, accounts: &HashMap<AccountId, String>, names: &Names<'_>) -> Vec<Value> {
+        let table = names.table(c.table);
+        let column = |tag| names.column(c.table, tag);
         let one = match c.columns.as_slice() {
             [tag] => column(*tag),
             _ => None,
@@ -335,23 +380,27 @@ impl Environment<'_> {
         row
     }
 
-    fn versions(&self, table: &Table, key: &[Value]) -> p2pdb_store::Result<Vec<Vec<Value>>> {
-        let published = self.inner.published.load_full();
-        let ancestry = Ancestry::new(published.dag(), self.connection);
-        let ask = |a, b| ancestry.ask(a, b);
-        let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
-        let accounts = account_names(&published.access);
-        let mut rows = Vec::new();
-        for key in merger.identities(self.connection, &ask, table.id, key)? {
+    fn versions(
+        &self,
+        merger: &mut Merger,
+        ask: p2pdb_store::IsAncestor<'_>,
+        table: &Table,
+        key: &[Value],
+        rows: &mut Vec<Vec<Value>>,
+    ) -> p2pdb_store::Result<()> {
+        let accounts = account_names(&self.inner.published.load().access);
+        // Versions may name columns that are gone.
+        let ghost = merger.ghost(ask, table.id)?;
+        for key in merger.identities(self.connection, ask, table.id, key)? {
             let shown: Vec<String> = key.0.iter().map(words::plain).collect();
             for v in merger.history(self.connection, table.id, &key)? {
                 if rows.len() >= LISTED_MAX {
                     warn_of_more("the history");
-                    return Ok(rows);
+                    return Ok(());
                 }
                 let account = accounts.get(&v.by.account);
                 let reason = u8::try_from(v.verdict.0).ok().and_then(Verdict::from_code);
-                let (change, values) = version(table, &v);
+                let (change, values) = version(table, ghost.as_deref(), &v);
                 rows.push(vec![
                     uint(rows.len() as u64 + 1),
                     text(shown.join(",")),
@@ -369,7 +418,7 @@ impl Environment<'_> {
                 ]);
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     fn members(&self) -> Vec<Vec<Value>> {

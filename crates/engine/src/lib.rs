@@ -13,6 +13,7 @@ mod car;
 mod check;
 mod constraints;
 mod core;
+mod decide;
 mod engine;
 mod environment;
 mod error;

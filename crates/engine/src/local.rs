@@ -26,7 +26,7 @@ use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
 use crate::words;
-use crate::{powers, taken};
+use crate::{decide, powers, taken};
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
@@ -759,18 +759,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
 
 fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlError> {
     if let Some(r) = &plan.resolve {
-        let catalog = core.catalog(&w.base());
-        let table = catalog.table_by_id(r.table).ok_or_else(|| SqlError::no_table("", ""))?;
-        let key = words::key(table, &r.key)?;
-        let how = if r.keep { Decision::Keep } else { Decision::Discard };
-        return match w.resolve(r.table, &key, how).map_err(|e| e.to_sql())? {
-            true => Ok(Outcome { affected: 1, ..Outcome::default() }),
-            false => {
-                let message =
-                    format!("Can't find record in '{}' (a conflict of this row to decide)", table.name);
-                Err(SqlError::new(1032, "HY000", message))
-            }
-        };
+        return decide::resolve(w, core, r);
     }
     if plan.keep_ids {
         return crate::recount::keep(w, core);

@@ -11,6 +11,7 @@ use p2pdb_store::{
 
 use crate::engine::Inner;
 use crate::error::EngineError;
+use crate::logged::Ancestry;
 use crate::writer::Writer;
 
 /// See the module.
@@ -64,6 +65,9 @@ pub(crate) trait Tables {
 
     /// The writer; none where only temporary tables are.
     fn writer(&mut self) -> Option<&mut Writer>;
+
+    /// The tables of this name that are gone, as far as drops are.
+    fn dropped_named(&self, database: &str, name: &str) -> Result<Vec<Arc<Table>>, EngineError>;
 
     /// Carries a decision about a conflict out; false where there is nothing to decide.
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError>;
@@ -157,6 +161,11 @@ impl Tables for Writer {
 
     fn writer(&mut self) -> Option<&mut Writer> {
         Some(self)
+    }
+
+    fn dropped_named(&self, database: &str, name: &str) -> Result<Vec<Arc<Table>>, EngineError> {
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        Ok(self.merger.dropped_named(&|a, b| ancestry.ask(a, b), database, name)?)
     }
 
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError> {
@@ -257,6 +266,10 @@ impl Tables for OwnTables<'_> {
 
     fn writer(&mut self) -> Option<&mut Writer> {
         None
+    }
+
+    fn dropped_named(&self, _: &str, _: &str) -> Result<Vec<Arc<Table>>, EngineError> {
+        Ok(Vec::new())
     }
 
     fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<bool, EngineError> {

@@ -160,7 +160,26 @@ impl Writer {
             ids_lost: false,
         };
         writer.reload()?;
+        if writer.db.meta(store::meta::DROPS_INDEXED)?.is_none() {
+            writer.index_drops()?;
+        }
         Ok(writer)
+    }
+
+    /// A store of before has no index of what was written beside drops.
+    fn index_drops(&mut self) -> Result<(), EngineError> {
+        self.db.begin()?;
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let indexed = self.merger.index_drops(&self.db, &|a, b| ancestry.ask(a, b));
+        let indexed = indexed.and_then(|()| self.db.put_meta(store::meta::DROPS_INDEXED, store::meta::SET));
+        drop(ancestry);
+        match indexed {
+            Ok(()) => Ok(self.db.commit().map(drop)?),
+            Err(e) => {
+                self.db.rollback()?;
+                Err(e.into())
+            }
+        }
     }
 
     /// Reads DAG, access state and catalog from what is committed.

@@ -195,3 +195,63 @@ fn a_lost_value_is_shown_as_it_was_written_where_the_present_type_does_not_tell(
     converge(&[&a, &b]);
     both(&a, &b, ALL, &all);
 }
+
+/// Rows and values that somebody wrote beside a drop, without having heard of it.
+#[test]
+fn what_was_written_beside_a_drop_is_seen_found_again_and_decided_over_sql() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.d (id INT PRIMARY KEY, v INT, w VARCHAR(9)); INSERT INTO shop.d VALUES (1, 1, 'x')");
+    b.fetch(&a);
+    a.session().run("DROP TABLE shop.d; ALTER TABLE shop.item DROP COLUMN v");
+    b.session().run(
+        "INSERT INTO shop.d VALUES (2, 2, 'y'); UPDATE shop.d SET w = 'z' WHERE id = 1; \
+         UPDATE shop.item SET v = 'beside' WHERE id = 2; INSERT INTO shop.item VALUES (3, 30, 'new'), (4, 40, NULL)",
+    );
+    converge(&[&a, &b]);
+    let all = [
+        r#"d|1|NULL|dropped table|NULL|{"id":"1","v":"1","w":"z"}"#,
+        r#"d|2|NULL|dropped table|NULL|{"id":"2","v":"2","w":"y"}"#,
+        "item|2|v|dropped column|NULL|beside",
+        "item|3|v|dropped column|NULL|new",
+    ];
+    both(&a, &b, ALL, &all);
+    both(&a, &b, "SELECT DISTINCT `database` FROM p2pdb.conflicts", &["shop"]);
+    let sides =
+        "SELECT COUNT(*) FROM p2pdb.conflicts WHERE kept_author <> lost_author AND kept_account = 'root@%'";
+    both(&a, &b, sides, &["4"]);
+    let versions = |n: &Node, call: &str| {
+        let rows = n.session().rows(call);
+        rows.iter().map(|r| r.split('|').skip(2).take(2).collect::<Vec<_>>().join("|")).collect::<Vec<_>>()
+    };
+    let of_1 = [r#"insert|{"id":"1","v":"1","w":"x"}"#, r#"update|{"w":"z"}"#];
+    let of_item = [r#"insert|{"a":"20","id":"2","v":"y"}"#, r#"update|{"v":"beside"}"#];
+    for n in [&a, &b] {
+        assert_eq!(versions(n, "CALL p2pdb.history('shop.d', 1)"), of_1);
+        assert_eq!(versions(n, "CALL p2pdb.history('shop.item', 2)"), of_item);
+        assert_eq!(n.session().error("CALL p2pdb.history('shop.never', 1)"), 1146);
+        assert_eq!(n.session().error("CALL p2pdb.resolve('shop.never', 'discard', 1)"), 1146);
+    }
+    // Another table of that name has rows of its own, and is asked first.
+    b.session().run("CREATE TABLE shop.d (id INT PRIMARY KEY, q INT); INSERT INTO shop.d VALUES (2, 7)");
+    assert_eq!(versions(&b, "CALL p2pdb.history('shop.d', 2)").len(), 2);
+    both(&a, &b, ALL, &all);
+    // Who may not delete there discards nothing.
+    b.session().run("CREATE USER ann IDENTIFIED BY 'x'; GRANT SELECT ON *.* TO ann");
+    assert_eq!(
+        b.session_as("ann").expect("a session").error("CALL p2pdb.resolve('shop.d', 'discard', 2)"),
+        1142
+    );
+    b.session().run("CALL p2pdb.resolve('shop.d', 'discard', 2)");
+    assert_eq!(b.session().error("CALL p2pdb.resolve('shop.d', 'discard', 2)"), 1032);
+    b.session().run("CALL p2pdb.resolve('shop.item', 'keep', 3); UPDATE shop.item SET a = 21 WHERE id = 2");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &all[..1]);
+    both(&a, &b, "SELECT * FROM shop.d", &["2|7"]);
+    a.session().run("CALL p2pdb.resolve('shop.d', 'discard', 1)");
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    for n in [&a, &b] {
+        let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}

@@ -222,7 +222,7 @@ fn every_changed_value_in_every_table_and_column_is_found_and_named() {
         }
     }
     assert!(tried > 500 && refused * 3 < tried, "{tried} tried, {refused} refused");
-    assert!(empty.len() < 4, "nothing was tried on {empty:?}");
+    assert!(empty.len() < 5, "nothing was tried on {empty:?}");
 }
 
 /// Where the cells of a page lie, from what its head says; all of a page that is no B-tree's.

@@ -58,6 +58,7 @@ faults! {
     IdsDrawnOn, "ids-drawn-on", "a restored node draws AUTO_INCREMENT values that it may have drawn before";
     ReadersKept, "readers-kept", "values are sealed on with a key that somebody has who may read no more";
     LooksForgotten, "looks-forgotten", "sealed cells whose key comes late are not found by their values";
+    BesideForgotten, "beside-forgotten", "what is written beside the drop of a table or column is kept nowhere";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }
 

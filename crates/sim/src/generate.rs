@@ -146,6 +146,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     if plan.accounts && more.percent(50) {
         crate::generate_sealed::add(&mut plan);
     }
+    if Random::named(seed, "goes").percent(25) {
+        access::add_drops(&mut plan);
+    }
     plan
 }
 

@@ -234,3 +234,33 @@ pub fn add_keys(plan: &mut Plan) {
     }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
+
+/// Lets a table go, and a column, while others write there; both may be made anew.
+pub fn add_drops(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "drops");
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    for table in ["gone", "less"] {
+        plan.rows.push(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT, note VARCHAR(60))"));
+        plan.rows.push(format!("INSERT INTO {table} VALUES (1, 0, 'd{table}1e'), (2, 0, 'd{table}2e')"));
+    }
+    let dropped_ms = r.between(FIRST_MS, end_ms);
+    for n in 3..r.between(10, 24) {
+        let table = *r.pick(&["gone", "less"]);
+        let (note, id) = (format!("d{table}{n}e"), r.between(1, 6));
+        let statement = match r.below(10) {
+            0 => format!("DROP TABLE {}", if table == "less" { "IF EXISTS gone" } else { table }),
+            1 => "ALTER TABLE less DROP COLUMN note".to_owned(),
+            2 => format!("CREATE TABLE IF NOT EXISTS {table} (id INT PRIMARY KEY, v INT, note VARCHAR(60))"),
+            3 => format!("DELETE FROM {table} WHERE id = {id}"),
+            4 => format!("UPDATE {table} SET v = {n} WHERE id = {id}"),
+            5 | 6 => format!("UPDATE {table} SET note = '{note}' WHERE id = {id}"),
+            _ => format!("INSERT INTO {table} VALUES ({id}, {n}, '{note}')"),
+        };
+        // Mostly about when the others do, so that nobody has seen it.
+        let at_ms = if r.percent(70) { dropped_ms + r.below(60) } else { r.between(FIRST_MS, end_ms) };
+        let transaction = Transaction { id: 0, statements: vec![statement], rollback: false, account: None };
+        let node = r.below(plan.nodes.len() as u64) as usize;
+        plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+    }
+    plan.steps.sort_by_key(|t| t.at_ms);
+}

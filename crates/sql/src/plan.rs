@@ -445,8 +445,10 @@ pub struct Ddl {
 /// `CALL p2pdb.resolve('db.table', 'keep' | 'discard', key …)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
-    /// The table.
-    pub table: ObjectId,
+    /// The table's database.
+    pub database: String,
+    /// The table, there or gone.
+    pub table: String,
     /// What is shown is right; else the displaced row goes.
     pub keep: bool,
     /// The row's primary key as text, column by column.

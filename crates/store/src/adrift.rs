@@ -30,7 +30,7 @@ const CHUNK: i64 = 500;
 impl Schema {
     /// The schema as it would be if nothing were void that puts something there, and the tables that are in it and not in this
     /// one, because their CREATE, or that of their database, does not count. `None` where there is no such table.
-    fn with_void(&self, is_ancestor: IsAncestor<'_>) -> Result<Option<(Schema, Vec<ObjectId>)>> {
+    pub(crate) fn with_void(&self, is_ancestor: IsAncestor<'_>) -> Result<Option<(Schema, Vec<ObjectId>)>> {
         let is_put = |h: &Held| matches!(&*h.change, SchemaChange::Put { .. });
         if !self.held.iter().any(|h| !h.accepted && is_put(h)) {
             return Ok(None);
@@ -155,7 +155,7 @@ impl Run<'_> {
         self.hanging(plan, ident, accepted)
     }
 
-    fn hanging(
+    pub(crate) fn hanging(
         &mut self,
         plan: &TablePlan,
         ident: &Ident,

@@ -22,6 +22,7 @@ use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::{Body, Catalog, Change, Value, ValueRef};
 
+use crate::beside::gives;
 use crate::connection::Connection;
 use crate::displaced::{MISFIT, Run, WEAK};
 use crate::error::{Result, StoreError};
@@ -60,6 +61,8 @@ pub(crate) struct LayoutPlan {
     pub places: Vec<Option<usize>>,
     /// UPDATE for the columns that the table has, by rowid; made when first needed.
     pub update: Option<String>,
+    /// The table is gone, or columns are that the layout names: what is written goes into the index of that.
+    beside: Option<Vec<ColumnTag>>,
 }
 
 impl LayoutPlan {
@@ -79,7 +82,19 @@ impl LayoutPlan {
         let places = plan.iter().flat_map(|p| &p.columns);
         let place = |tag| layout.columns().iter().rposition(|t| *t == tag);
         let places = places.map(|c| if c.stored { place(c.tag) } else { None }).collect();
-        Ok(Self { no, plan, places, update: None })
+        let dropped = run.plans.schema.dropped.get(&layout.table());
+        let beside = dropped.and_then(|d| {
+            let gone = layout.columns().iter().copied().filter(|tag| d.columns.contains_key(tag));
+            let gone: Vec<ColumnTag> = gone.collect();
+            (!d.table.is_empty() || !gone.is_empty()).then_some(gone)
+        });
+        Ok(Self { no, plan, places, update: None, beside })
+    }
+
+    /// The change writes to something that was dropped.
+    fn is_beside(&self, layout: &Layout, change: &RowChange) -> bool {
+        let Some(gone) = &self.beside else { return false };
+        gone.is_empty() || gone.iter().any(|tag| gives(change, layout, *tag))
     }
 }
 
@@ -225,7 +240,9 @@ impl Merger {
         if let Some(schema) = schema {
             // Rows of now are older than a column that comes with this.
             let next = TxNo(db.last_tx()?.0 + 1).max(newest);
-            run.reshape(Arc::new(schema), next)?;
+            let (old, schema) = (run.plans.schema.clone(), Arc::new(schema));
+            run.index_drops(&old, &schema, None)?;
+            run.reshape(schema, next)?;
         }
         for (table, ident) in rows {
             if let Some(plan) = run.plans.plan(db, table)? {
@@ -266,11 +283,13 @@ impl Run<'_> {
     pub(crate) fn change_schema(&mut self, changes: Vec<Held>, tx: TxNo) -> Result<()> {
         let counts = changes.iter().any(|c| c.accepted);
         let next = self.plans.schema.with(changes, self.is_ancestor)?;
+        let (old, next) = (self.plans.schema.clone(), Arc::new(next));
+        self.index_drops(&old, &next, Some(tx))?;
         if counts {
             // Rows that this transaction has written before are older than a column that it adds.
-            self.reshape(Arc::new(next), TxNo(tx.0 + 1))
+            self.reshape(next, TxNo(tx.0 + 1))
         } else {
-            self.plans.set_schema(Arc::new(next));
+            self.plans.set_schema(next);
             Ok(())
         }
     }
@@ -293,6 +312,9 @@ impl Run<'_> {
             && (self.db.is_beyond(layout_plan.no, &ident)?
                 || !self.db.has_changes(layout_plan.no, &ident, TxNo(i64::MAX as u64))?);
         self.db.index_change(layout_plan.no, &ident, at)?;
+        if layout_plan.is_beside(layout, change) && !fault::on(Fault::BesideForgotten) {
+            self.db.put_beside(layout_plan.no, &ident)?;
+        }
         if !accepted {
             return Ok(());
         }

@@ -242,6 +242,16 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
     let Some(item) = catalog.table("d", "item") else { return Vec::new() };
     let mut ddl = Ddl::new(&catalog);
     let drop = |id| vec![SchemaChange::Drop { id }];
+    if s.node / 16 % 4 == 3 {
+        // A table goes, or comes anew.
+        if let Some(span) = catalog.table("d", "span") {
+            return drop(span.id);
+        }
+        let Some(database) = catalog.database("d") else { return Vec::new() };
+        let columns = [("id", int()), ("lo", int()), ("hi", int())];
+        ddl.table(database.id, "span", &columns, &["id"], &[]);
+        return ddl.changes;
+    }
     match s.x % 8 {
         5 => {
             // More, or less, is asked of the rows of `span`.
@@ -530,7 +540,7 @@ fn turns(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
 #[test]
 fn worlds_are_not_empty() {
     // The laws would hold of worlds in which nothing happens.
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 14] = [
         "visible",
         "Unique",
         "Reference",
@@ -544,6 +554,8 @@ fn worlds_are_not_empty() {
         " -2 ",
         "rule: Reference, winner: None, loser: Some(Side { value: Some",
         "bent",
+        "DroppedTable",
+        "DroppedColumn",
     ];
     let mut g = Gen::from_size_and_seed(60, 1);
     let mut missing: BTreeSet<&str> = WORDS.into();

@@ -177,6 +177,11 @@ impl Node {
         }
     }
 
+    /// A new node in the same world.
+    pub(crate) fn another(&self, n: u8) -> Node {
+        Node::new(n, &self.world)
+    }
+
     fn heads(&self) -> Vec<usize> {
         let world = self.world.borrow();
         let inner: HashSet<usize> = self.held.iter().flat_map(|h| &world.past[*h]).copied().collect();

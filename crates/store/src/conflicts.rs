@@ -46,6 +46,10 @@ pub enum Rule {
     VoidInsert,
     /// A row of a table whose CREATE is void.
     VoidTable,
+    /// A row of a table that is gone, written beside its drop.
+    DroppedTable,
+    /// A value that was written to a column beside its drop.
+    DroppedColumn,
 }
 
 impl Rule {
@@ -62,6 +66,8 @@ impl Rule {
             Rule::Check => "check",
             Rule::VoidInsert => "void insert",
             Rule::VoidTable => "void table",
+            Rule::DroppedTable => "dropped table",
+            Rule::DroppedColumn => "dropped column",
         }
     }
 }
@@ -141,13 +147,19 @@ impl Merger {
                 || run.bent_conflicts(&plan, each)?.is_break()
                 || run.row_conflicts(&plan, each)?.is_break()
                 || run.void_row_conflicts(&plan, void.get(&plan.table.id).unwrap_or(&none), each)?.is_break()
+                || run.column_conflicts((plan.table.id, plan.no), each)?.is_break()
             {
                 return Ok(());
             }
         }
         match table {
             Some(_) => Ok(()),
-            None => self.void_tables(db, is_ancestor, each).map(drop),
+            None if self.void_tables(db, is_ancestor, each)?.is_break() => Ok(()),
+            None => {
+                let void =
+                    self.cache.schema.with_void(is_ancestor)?.map(|(_, void)| void).unwrap_or_default();
+                self.dropped_tables(db, is_ancestor, &void, each).map(drop)
+            }
         }
     }
 

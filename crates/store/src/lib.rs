@@ -27,6 +27,7 @@ mod apply_tests;
 mod backup;
 #[cfg(test)]
 mod backup_tests;
+mod beside;
 mod capture;
 #[cfg(test)]
 mod capture_tests;
@@ -39,6 +40,9 @@ mod connection_writer;
 mod disk;
 mod displaced;
 mod displaced_settle;
+mod dropped;
+#[cfg(test)]
+mod dropped_tests;
 mod effects;
 #[cfg(test)]
 mod effects_tests;
@@ -121,5 +125,12 @@ pub use sync::LogSync;
 pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 
 /// Tables that every store has, in the order in which they are made: each module that owns tables lists its own.
-pub(crate) const SCHEMAS: &[&str] =
-    &[meta::SCHEMA, log::SCHEMA, log::ADDS_SCHEMA, index::SCHEMA, index::BENT_SCHEMA, fingerprint::SCHEMA];
+pub(crate) const SCHEMAS: &[&str] = &[
+    meta::SCHEMA,
+    log::SCHEMA,
+    log::ADDS_SCHEMA,
+    index::SCHEMA,
+    index::BENT_SCHEMA,
+    beside::SCHEMA,
+    fingerprint::SCHEMA,
+];

@@ -21,6 +21,9 @@ pub const REALM: &str = "realm";
 /// CID of the first block of the chain that this node extends; absent before its first block.
 pub const CHAIN: &str = "chain";
 
+/// Present when what was written beside drops is indexed ([`crate::Merger::index_drops`]): a store of before has no such index.
+pub const DROPS_INDEXED: &str = "drops-indexed";
+
 /// Present when the node was stopped properly: [`SET`], or which file it was then ([`crate::Options::place`]).
 pub const CLEAN: &str = "clean";
 

@@ -16,6 +16,7 @@ use p2pdb_model::schema::{ColumnDef, Definition};
 use p2pdb_model::sealed;
 use p2pdb_model::types::SqlType;
 
+use crate::beside::{Dropped, dropped};
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE, saw};
@@ -53,6 +54,8 @@ pub(crate) struct Schema {
     pub rekeyed: HashSet<ObjectId>,
     /// The live objects, for the fingerprint.
     pub live: Vec<ObjectState>,
+    /// What is gone by drops that count, by table.
+    pub dropped: Arc<HashMap<ObjectId, Dropped>>,
 }
 
 /// What an object change is indexed under.
@@ -118,6 +121,7 @@ impl Schema {
         let epoch = self.catalog.epoch + 1;
         self.catalog = Arc::new(Catalog::build(epoch, shown, freed));
         self.rekeyed = rekeyed.into_iter().filter(|r| r.1).map(|r| r.0).collect();
+        self.dropped = Arc::new(dropped(&self.held, &live));
         self.live = live;
         Ok(self)
     }

@@ -176,6 +176,7 @@ impl Writer {
         settle_log(&connection);
         connection.execute_batch(crate::log::ADDS_SCHEMA)?;
         connection.execute_batch(crate::index::BENT_SCHEMA)?;
+        connection.execute_batch(crate::beside::SCHEMA)?;
         finish(options, lock, connection)
     }
 }
@@ -319,6 +320,7 @@ fn make(connection: &Connection) -> Result<()> {
     }
     set(connection, "application_id", APPLICATION_ID)?;
     set(connection, "user_version", FORMAT)?;
+    meta::put(connection, meta::DROPS_INDEXED, meta::SET)?;
     meta::put(connection, meta::FORMAT, &FORMAT.to_be_bytes())
 }
 

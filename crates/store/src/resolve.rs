@@ -37,7 +37,9 @@ impl Merger {
         key: &[Value],
     ) -> Result<Vec<RowKey>> {
         let run = Run::new(db, is_ancestor, &mut self.cache);
-        let Some(plan) = run.plans.plan(db, table)? else { return Ok(Vec::new()) };
+        let Some(plan) = run.plans.plan(db, table)? else {
+            return self.dropped_identities(db, is_ancestor, table, key);
+        };
         let mut found = Vec::new();
         // The columns of the primary key, also where it takes prefixes of them.
         let tags: Vec<ColumnTag> = plan.table.primary_columns().iter().map(|c| c.tag).collect();
@@ -73,6 +75,11 @@ impl Merger {
         key: &[Value],
         decision: Decision,
     ) -> Result<Option<(Layout, RowChange)>> {
+        if decision == Decision::Discard
+            && let Some(delete) = self.discard_dropped(db, is_ancestor, table, key)?
+        {
+            return Ok(Some(delete));
+        }
         for key in self.identities(db, is_ancestor, table, key)? {
             let ident = Ident::of(&key.0);
             let mut run = Run::new(db, is_ancestor, &mut self.cache);
@@ -107,10 +114,10 @@ impl Run<'_> {
             }
         }
         if columns.is_empty() {
-            if siblings.is_empty() {
+            if siblings.is_empty() && !self.has_dropped_cells((plan.table.id, plan.no), ident)? {
                 return Ok(None);
             }
-            // A delete that lost: any write of the row says that the row is wanted, best one that moves nothing.
+            // A delete that lost, or what was written to a column that is gone: any write of the row says that the row is wanted, best one that moves nothing.
             let plain = |i: &usize| plan.columns[*i].stored && plan.columns[*i].kind == CellKind::Register;
             let all = (0..plan.columns.len()).filter(plain);
             columns.extend(all.min_by_key(|i| plan.constrained[*i]));

@@ -11,7 +11,7 @@
 //! | constraints | visible rows keep what `docs/merge.md` promises ([`PROMISED`]) |
 //! | counters | a counter is the sum of what visible transactions have added |
 //! | verdicts | what is visible is what the log says, without what members and accounts wrote that they may not, or not any more; all void transactions, and no others, are in `p2pdb.voided` |
-//! | lost value | each value that counts is visible, overwritten or deleted by who had seen it, or in `p2pdb.conflicts` |
+//! | lost value | each value that counts is visible, overwritten, deleted or dropped by who had seen it, or in `p2pdb.conflicts` |
 //! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
 //! | errors | no statement ends with an error of the engine's own, unless the disk failed |

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use p2pdb_block::FullBlock;
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
-use p2pdb_model::ids::ColumnTag;
+use p2pdb_model::ids::{ColumnTag, ObjectKind};
 use p2pdb_model::value::RowKey;
 use p2pdb_model::{CellEdit, Change, ObjectId, Value};
 
@@ -27,6 +27,8 @@ struct Deed {
     generated: bool,
     /// Makes a row, and may not overwrite another one.
     weak: bool,
+    /// Says something of the row: more than that it is needed, or that it goes.
+    says: bool,
     /// The value of `note`.
     note: Option<String>,
     /// What went into its sets and maps, and what the author took out.
@@ -86,9 +88,10 @@ impl Deed {
     fn of(at: At, void: bool, row: &RowChange, layout: &Layout, watched: &Watched) -> Deed {
         let inserts = matches!(row, RowChange::Insert { .. });
         let generated = matches!(row, RowChange::Insert { generated: true, .. });
-        let mut deed = Deed { at, void, inserts, generated, ..Deed::default() };
+        let says = inserts || !layout.columns().is_empty();
+        let mut deed = Deed { at, void, inserts, generated, says, ..Deed::default() };
         match row {
-            RowChange::Delete { .. } => deed.deletes = true,
+            RowChange::Delete { .. } => (deed.deletes, deed.says) = (true, false),
             RowChange::Insert { values, .. } | RowChange::Update { values, .. } => {
                 for (tag, value) in layout.columns().iter().zip(values) {
                     match value {
@@ -114,6 +117,48 @@ impl Deed {
 /// Written once in the whole world: `"n17e…z"`.
 fn is_own(value: &str) -> bool {
     value.starts_with("\"n") && value.ends_with("z\"")
+}
+
+/// What drops that count have taken, wherever something was: who has seen a value and drops what it is in has decided.
+#[derive(Default)]
+struct Drops {
+    /// Of a table, and of the database that it was made in.
+    tables: BTreeMap<ObjectId, Vec<At>>,
+    /// Of the column `note` of a table.
+    notes: BTreeMap<ObjectId, Vec<At>>,
+}
+
+impl Drops {
+    fn read(blocks: &[FullBlock], log: &Log<'_>) -> Drops {
+        let (mut drops, mut notes) = (Drops::default(), BTreeMap::new());
+        let mut databases: BTreeMap<ObjectId, Vec<ObjectId>> = BTreeMap::new();
+        for (b, block) in blocks.iter().enumerate() {
+            let numbered = block.body().transactions().iter().enumerate();
+            let all = numbered.flat_map(|(t, tx)| tx.changes().iter().map(move |c| (t, c)));
+            for (c, (t, change)) in all.enumerate() {
+                match change {
+                    Change::Schema(SchemaChange::Put { id, parent, kind, name, .. }) => match kind {
+                        ObjectKind::Table => databases.entry(*parent).or_default().push(*id),
+                        ObjectKind::Column if name.as_deref() == Some("note") => {
+                            notes.insert(*id, *parent);
+                        }
+                        _ => {}
+                    },
+                    Change::Schema(SchemaChange::Drop { id }) if !log.is_void((b, t)) => {
+                        let of_database = databases.get(id).into_iter().flatten();
+                        for table in of_database.chain([id]) {
+                            drops.tables.entry(*table).or_default().push((b, c));
+                        }
+                        if let Some(table) = notes.get(id) {
+                            drops.notes.entry(*table).or_default().push((b, c));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        drops
+    }
 }
 
 fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec<Deed>> {
@@ -155,6 +200,7 @@ fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec
 /// The first that is lost, or came back.
 pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Judged {
     let rows = read(blocks, log);
+    let drops = Drops::read(blocks, log);
     let texts = |rows: &'_ super::Rows| rows.iter().flatten().flatten().cloned().collect::<Vec<String>>();
     let shown: Vec<String> = picture.tables.values().flat_map(|(_, rows)| texts(rows)).collect();
     let visible: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
@@ -189,7 +235,17 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
                 Failure::new("lost value", what)
             };
             if let Some(note) = &deed.note {
+                let seen_by = |of: &BTreeMap<ObjectId, Vec<At>>, after: &Deed| {
+                    of.get(table).is_some_and(|all| all.iter().any(|d| log.saw(*d, after.at)))
+                };
+                // Who has seen the value and a drop of its column, and changes the row, has decided.
+                let settles = |d: &Deed| {
+                    d.says && drops.notes.get(table).is_some_and(|all| all.iter().any(|x| log.saw(d.at, *x)))
+                };
                 let there = nowhere
+                    || seen_by(&drops.tables, deed)
+                    || seen_by(&drops.notes, deed)
+                    || counting().filter(saw_it).any(settles)
                     || visible.contains(note.as_str())
                     || counting().filter(saw_it).any(|d| d.deletes || d.note.is_some())
                     || waits(note);

@@ -531,7 +531,7 @@ impl<'a> Check<'a> {
                 }),
                 meta::CLEAN => value == meta::SET || value.len() == size_of::<u64>(),
                 meta::LOOKS => value.len() == meta::LOOKS_BYTES,
-                meta::IDS_LOST => value == meta::SET,
+                meta::IDS_LOST | meta::DROPS_INDEXED => value == meta::SET,
                 meta::RESTORED => value == meta::SET || value == meta::RESTORED_WITH_IDS,
                 name if name.strip_prefix(meta::EMPTIED).and_then(ObjectId::from_hex).is_some() => {
                     value.len() == size_of::<u64>()
