@@ -241,7 +241,7 @@ fn version(table: &Table, ghost: Option<&Table>, v: &Version) -> (&'static str, 
             (Value::Null, _) => serde_json::Value::Null,
             (_, Some(c)) if c.is_sealed() => SEALED.into(),
             // Of another type than it has now: as it was written.
-            (value, Some(c)) if c.def.ty.holds(value) => words::shown(value, &c.def.ty).into(),
+            (value, Some(c)) if c.def.ty.holds(value) => words::whole(value, &c.def.ty).into(),
             (value, _) => words::plain(value).into(),
         };
         values.iter().zip(columns).map(one).collect()
@@ -314,15 +314,15 @@ impl Environment<'_> {
 
     /// A value as text; of a sealed column only for who reads it here.
     fn cell(&self, table: ObjectId, column: &Column, value: &Value) -> String {
-        let Value::Blob(cell) = value else { return words::shown(value, &column.def.ty) };
+        let Value::Blob(cell) = value else { return words::whole(value, &column.def.ty) };
         if !column.is_sealed() {
-            return words::shown(value, &column.def.ty);
+            return words::whole(value, &column.def.ty);
         }
         let now = Stamp::from_millis(self.inner.clock.now_ms());
         let access = &self.inner.published.load().access;
         let reads = access.is_reader(self.account, self.inner.node, table, column.tag, now);
         let opened = reads.then(|| self.inner.keyring.open(table, column.tag, cell)).flatten();
-        opened.map_or_else(|| SEALED.to_owned(), |v| words::shown(&v, &column.def.ty))
+        opened.map_or_else(|| SEALED.to_owned(), |v| words::whole(&v, &column.def.ty))
     }
 
     fn conflict(&self, c: &Conflict, accounts: &HashMap<AccountId, String>, names: &Names<'_>) -> Vec<Value> {
@@ -365,13 +365,12 @@ impl Environment<'_> {
             };
             serde_json::Value::Object(cells.iter().map(named).collect()).to_string()
         };
-        let key: Vec<String> = c.key.0.iter().map(words::plain).collect();
         let names: Vec<&str> =
             c.columns.iter().filter_map(|tag| column(*tag).map(|c| c.name.as_str())).collect();
         let mut row = vec![
             table.map_or(Value::Null, |t| text(&t.database)),
             table.map_or(Value::Null, |t| text(&t.name)),
-            text(key.join(",")),
+            text(words::row_key(table, &c.key.0)),
             if names.is_empty() { Value::Null } else { text(names.join(",")) },
             text(c.rule.name()),
         ];
@@ -392,7 +391,7 @@ impl Environment<'_> {
         // Versions may name columns that are gone.
         let ghost = merger.ghost(ask, table.id)?;
         for key in merger.identities(self.connection, ask, table.id, key)? {
-            let shown: Vec<String> = key.0.iter().map(words::plain).collect();
+            let shown = words::row_key(Some(table), &key.0);
             for v in merger.history(self.connection, table.id, &key)? {
                 if rows.len() >= LISTED_MAX {
                     warn_of_more("the history");
@@ -403,7 +402,7 @@ impl Environment<'_> {
                 let (change, values) = version(table, ghost.as_deref(), &v);
                 rows.push(vec![
                     uint(rows.len() as u64 + 1),
-                    text(shown.join(",")),
+                    text(&shown),
                     text(change),
                     values.map_or(Value::Null, Value::Text),
                     text(v.by.author),

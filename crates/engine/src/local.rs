@@ -25,11 +25,17 @@ use crate::row_notes::RowNotes;
 use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
+use crate::taken::Ids;
 use crate::words;
-use crate::{decide, powers, taken};
+use crate::{decide, powers};
 
 /// Rows that an INSERT … SELECT or a multi-table statement may collect before it writes, bytes.
 const COLLECT_BYTES_MAX: usize = 256 << 20;
+
+/// Rows that one statement of SQLite writes, where that makes no difference.
+const ROWS_AT_ONCE: usize = 16;
+/// Parameters of a row, beyond which rows are written one by one.
+const WIDTH_AT_ONCE_MAX: usize = 128;
 
 /// What a row may violate under IGNORE: it is skipped then (MySQL 8.0 Reference Manual, The Effect of IGNORE on
 /// Statement Execution).
@@ -204,6 +210,7 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
     let last_id = LastId::Value(0);
     let left_out = w.left_out(table).map_err(|e| e.to_sql())?;
     let (skipped, given_back, rows) = (0, 0, 0);
+    let many = Many::of(plan, table, lends);
     let at = |tag: ColumnTag| plan.columns.iter().position(|c| *c == tag);
     let sealed = table.columns.iter().filter(|c| c.is_sealed());
     let sealed = sealed.filter_map(|c| Some((at(c.tag)?, c.tag))).collect();
@@ -220,16 +227,16 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
         given_back,
         rows,
         last_id,
+        ids: Ids::of(w, table),
+        many,
     };
     match &plan.rows {
         InsertRows::Values(rows) => {
             for row in rows {
                 execute::context::set_row(run.rows + 1);
-                let values = {
+                let values: Result<Vec<Value>, SqlError> = {
                     let args = args(w, core, bound, execute::nth_random(seed, run.rows));
-                    let values: Result<Vec<Value>, SqlError> =
-                        row.iter().map(|slot| strictly(execute::bind_slot(slot, &args))).collect();
-                    values?
+                    row.iter().map(|slot| strictly(execute::bind_slot(slot, &args))).collect()
                 };
                 run.row(w, core, values)?;
             }
@@ -248,15 +255,16 @@ fn insert(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Insert) -> 
                         None => Err(SqlError::value_count(1)),
                     })
                     .collect();
-                run.row(w, core, coerced?)?;
+                run.row(w, core, coerced)?;
             }
         }
     }
+    run.write_held(w, core)?;
     let last_id = run.last_id(w, core)?;
     // A row that was there, as it was to be, was found.
     run.outcome.found += run.outcome.affected;
     if plan.sets_id {
-        taken::written(w, core, table)?;
+        run.ids.written(w, core)?;
     }
     let row_checks = run.row_checks;
     let mut outcome = run.outcome;
@@ -303,6 +311,38 @@ struct InsertRun<'a> {
     given_back: u64,
     rows: u64,
     last_id: LastId,
+    ids: Ids<'a>,
+    /// None where each row is written for itself.
+    many: Option<Many>,
+}
+
+/// Rows that wait to be written together: those of which nothing is asked but that they can be written.
+struct Many {
+    sql: String,
+    /// The parameters of one row.
+    width: usize,
+    /// The parameters of the rows that wait.
+    held: Vec<Value>,
+    /// What was drawn for each of them.
+    drawn: Vec<Option<u64>>,
+}
+
+impl Many {
+    fn of(plan: &Insert, table: &Table, lends: bool) -> Option<Self> {
+        let rows = match &plan.rows {
+            InsertRows::Values(rows) => rows.len(),
+            InsertRows::Select { .. } => usize::MAX,
+        };
+        let plain = plan.mode == InsertMode::Plain && !plan.upsert && table.triggers.is_empty() && !lends;
+        let width = plan.columns.len() + 1 + usize::from(plan.needs_key);
+        if !plain || rows < ROWS_AT_ONCE || width > WIDTH_AT_ONCE_MAX {
+            return None;
+        }
+        let (head, _) = plan.sql.rsplit_once(" VALUES ")?;
+        let row = format!(",({})", vec!["?"; width].join(","));
+        let sql = format!("{head} VALUES {}", &row.repeat(ROWS_AT_ONCE)[1..]);
+        Some(Many { sql, width, held: Vec::with_capacity(width * ROWS_AT_ONCE), drawn: Vec::new() })
+    }
 }
 
 /// The AUTO_INCREMENT value of the last row that was written.
@@ -314,14 +354,75 @@ enum LastId {
 }
 
 impl InsertRun<'_> {
-    fn row(&mut self, w: &mut dyn Tables, core: &mut Core, mut values: Vec<Value>) -> Result<(), SqlError> {
+    /// Writes a row, or holds it to be written with others; what fails about it is told after what fails about those before it.
+    fn row(
+        &mut self,
+        w: &mut dyn Tables,
+        core: &mut Core,
+        values: Result<Vec<Value>, SqlError>,
+    ) -> Result<(), SqlError> {
+        let ready = values.and_then(|values| self.ready(w, core, values));
+        let (mut values, drawn) = match ready {
+            Ok(ready) => ready,
+            Err(e) => return self.write_held(w, core).and(Err(e)),
+        };
+        let Some(many) = &mut self.many else { return self.write(w, core, values, drawn) };
+        many.held.append(&mut values);
+        many.drawn.push(drawn);
+        if many.drawn.len() == ROWS_AT_ONCE { self.write_held(w, core) } else { Ok(()) }
+    }
+
+    /// Writes the rows that wait.
+    fn write_held(&mut self, w: &mut dyn Tables, core: &mut Core) -> Result<(), SqlError> {
+        let Some(many) = self.many.as_mut().filter(|many| !many.drawn.is_empty()) else { return Ok(()) };
+        let (held, drawn) = (std::mem::take(&mut many.held), std::mem::take(&mut many.drawn));
+        let width = many.width;
+        if drawn.len() == ROWS_AT_ONCE {
+            match w.execute(&many.sql, &held) {
+                Ok(_) => {
+                    for (row, drawn) in held.chunks(width).zip(drawn) {
+                        self.inserted(w, row, drawn);
+                    }
+                    return Ok(());
+                }
+                // SQLite has taken all of them back; which of them it is shows one by one.
+                Err(StoreError::Constraint(_)) => {}
+                Err(e) => return Err(run::failed(&e, core)),
+            }
+        }
+        let mut held = held.into_iter();
+        drawn.into_iter().try_for_each(|drawn| {
+            let row = held.by_ref().take(width).collect();
+            self.write(w, core, row, drawn)
+        })
+    }
+
+    /// A row is in the table that was not there.
+    fn inserted(&mut self, w: &mut dyn Tables, values: &[Value], drawn: Option<u64>) {
+        self.outcome.affected += 1;
+        if let Some(id) = drawn {
+            w.note_generated(self.table.id, id);
+            if self.outcome.last_insert_id == 0 {
+                self.outcome.last_insert_id = id;
+            }
+        }
+        if let Some(i) = self.plan.auto_increment {
+            self.last_id = LastId::Value(values[i].as_u64().unwrap_or(0));
+        }
+    }
+
+    /// The parameters of a row's statement, and the AUTO_INCREMENT value that was drawn for it.
+    fn ready(
+        &mut self,
+        w: &mut dyn Tables,
+        core: &mut Core,
+        mut values: Vec<Value>,
+    ) -> Result<(Vec<Value>, Option<u64>), SqlError> {
         let table = self.table;
         if !table.triggers.is_empty() {
             triggers::before_insert(w, core, table, &mut values, self.plan.auto_increment)?;
         }
-        let others = (self.plan.upsert && triggers::fires(table, TriggerEvent::Update))
-            || (self.plan.mode == InsertMode::Replace && triggers::fires(table, TriggerEvent::Delete));
-        let generated = match self.plan.auto_increment {
+        let drawn = match self.plan.auto_increment {
             Some(i) => self.draw_id(w, core, &mut values[i])?,
             None => None,
         };
@@ -329,13 +430,26 @@ impl InsertRun<'_> {
         self.holds_what_is_left_out(core, &values)?;
         self.seal(w, core, &mut values)?;
         let version = w.version().map_err(|e| e.to_sql())?;
-        let written = values.len();
         values.push(Value::Int(version.0 as i64));
         if self.plan.needs_key {
             values.push(Value::Blob(w.random().to_vec()));
         }
         values.extend(self.extra.iter().cloned());
         self.rows += 1;
+        Ok((values, drawn))
+    }
+
+    fn write(
+        &mut self,
+        w: &mut dyn Tables,
+        core: &mut Core,
+        mut values: Vec<Value>,
+        drawn: Option<u64>,
+    ) -> Result<(), SqlError> {
+        let table = self.table;
+        let others = (self.plan.upsert && triggers::fires(table, TriggerEvent::Update))
+            || (self.plan.mode == InsertMode::Replace && triggers::fires(table, TriggerEvent::Delete));
+        let written = self.plan.columns.len();
         let plan = self.plan;
         let lends = self.lends;
         let once = |w: &mut dyn Tables, core: &mut Core| {
@@ -375,14 +489,14 @@ impl InsertRun<'_> {
         let (effect, rowid) = if self.plan.mode == InsertMode::Ignore {
             let Some(effect) = or_skip(w, core, &self.row_checks, write)? else {
                 self.skipped += 1;
-                self.given_back += u64::from(generated.is_some());
+                self.given_back += u64::from(drawn.is_some());
                 return Ok(());
             };
             effect
         } else {
             write(w, core)?
         };
-        match (generated, &effect) {
+        match (drawn, &effect) {
             (Some(_), Effect::None | Effect::Updated) => self.given_back += 1,
             (Some(id), _) => w.note_generated(self.table.id, id),
             (None, _) => {}
@@ -418,7 +532,7 @@ impl InsertRun<'_> {
             Effect::Updated => self.outcome.affected += 2,
             Effect::Replaced(old) => self.outcome.affected += 1 + old,
         }
-        if let Some(id) = generated
+        if let Some(id) = drawn
             && !matches!(effect, Effect::None | Effect::Updated)
             && self.outcome.last_insert_id == 0
         {
@@ -486,13 +600,13 @@ impl InsertRun<'_> {
     ) -> Result<Option<u64>, SqlError> {
         let zero_draws = !core.state.sql_mode.has(p2pdb_sql::session::SqlMode::NO_AUTO_VALUE_ON_ZERO);
         let draws = value.is_null() || (zero_draws && matches!(value, Value::Int(0)));
-        let share = taken::share(w, core, self.table)?;
+        let share = self.ids.share(w, core)?;
         if !draws {
             if let (Some(id), Some((floor, high))) = (value.as_u64(), share)
                 && id > floor
                 && id <= high
             {
-                taken::raise(w, core, self.table.id, id);
+                self.ids.raise(w, core, id);
                 self.given_back = 0;
             }
             return Ok(None);
@@ -516,7 +630,7 @@ impl InsertRun<'_> {
                 Some((floor, _)) => (floor + 1 - self.given_back, floor + 1),
             },
         };
-        taken::raise(w, core, self.table.id, taken);
+        self.ids.raise(w, core, taken);
         *value = Value::from_u64(id);
         Ok(Some(id))
     }
@@ -735,7 +849,7 @@ fn modify(w: &mut dyn Tables, core: &mut Core, bound: &Bound, plan: &Modify) -> 
     if plan.update {
         for step in plan.steps.iter().filter(|s| s.sets_id) {
             let table = catalog.table_by_id(step.table).ok_or_else(|| gone("table"))?;
-            taken::written(w, core, table)?;
+            Ids::of(w, table).written(w, core)?;
         }
         outcome.info = format!(
             "Rows matched: {}  Changed: {changed}  Warnings: {}",

@@ -1,5 +1,7 @@
 //! Which AUTO_INCREMENT values of a table are taken, wherever the table is: temporary ones count for their session alone.
 
+use std::collections::BTreeMap;
+
 use p2pdb_model::ObjectId;
 use p2pdb_model::catalog::Table;
 use p2pdb_sql::error::SqlError;
@@ -9,42 +11,68 @@ use crate::error::store_to_sql;
 use crate::logged;
 use crate::tables::Tables;
 
-fn is_temporary(w: &dyn Tables, table: ObjectId) -> bool {
-    w.base().table_by_id(table).is_none()
+/// The values of one table.
+pub(crate) struct Ids<'a> {
+    table: &'a Table,
+    temporary: bool,
 }
 
-/// The greatest value that is taken, and the greatest possible; `None` where this node has none to give.
-pub(crate) fn share(
-    w: &mut dyn Tables,
-    core: &mut Core,
-    table: &Table,
-) -> Result<Option<(u64, u64)>, SqlError> {
-    let share = match is_temporary(w, table.id) {
-        true => core.temporary.id_share(w.db(), table).map(Some),
-        false => w.id_share(table),
-    };
-    share.map_err(|e| store_to_sql(&e))
-}
+impl<'a> Ids<'a> {
+    pub(crate) fn of(w: &dyn Tables, table: &'a Table) -> Self {
+        Ids { table, temporary: w.base().table_by_id(table.id).is_none() }
+    }
 
-/// A value was given out or written.
-pub(crate) fn raise(w: &mut dyn Tables, core: &mut Core, table: ObjectId, id: u64) {
-    match is_temporary(w, table) {
-        true => core.temporary.raise_id_floor(table, id),
-        false => w.raise_id_floor(table, id),
+    /// The greatest value that is taken, and the greatest possible; `None` where this node has none to give.
+    pub(crate) fn share(&self, w: &mut dyn Tables, core: &mut Core) -> Result<Option<(u64, u64)>, SqlError> {
+        let share = match self.temporary {
+            true => core.temporary.id_share(w.db(), self.table).map(Some),
+            false => w.id_share(self.table),
+        };
+        share.map_err(|e| store_to_sql(&e))
+    }
+
+    /// A value was given out or written.
+    pub(crate) fn raise(&self, w: &mut dyn Tables, core: &mut Core, id: u64) {
+        match self.temporary {
+            true => core.temporary.raise_id_floor(self.table.id, id),
+            false => w.raise_id_floor(self.table.id, id),
+        }
+    }
+
+    /// An UPDATE wrote to the column: AUTO_INCREMENT goes on after it (MySQL 8.0 manual, "InnoDB AUTO_INCREMENT Counter
+    /// Initialization").
+    ///
+    /// # Errors
+    /// Those of reading the table.
+    pub(crate) fn written(&self, w: &mut dyn Tables, core: &mut Core) -> Result<(), SqlError> {
+        let Some((floor, high)) = self.share(w, core)? else { return Ok(()) };
+        let names = match self.temporary {
+            true => vec![self.table.physical()],
+            false => logged::rows_of(self.table).to_vec(),
+        };
+        let id =
+            logged::greatest_id(w.db(), self.table, &names, floor, high).map_err(|e| store_to_sql(&e))?;
+        self.raise(w, core, id);
+        Ok(())
     }
 }
 
-/// An UPDATE wrote to the column: AUTO_INCREMENT goes on after it (MySQL 8.0 manual, "InnoDB AUTO_INCREMENT Counter Initialization").
-///
-/// # Errors
-/// Those of reading the table.
-pub(crate) fn written(w: &mut dyn Tables, core: &mut Core, table: &Table) -> Result<(), SqlError> {
-    let Some((floor, high)) = share(w, core, table)? else { return Ok(()) };
-    let names = match is_temporary(w, table.id) {
-        true => vec![table.physical()],
-        false => logged::rows_of(table).to_vec(),
-    };
-    let id = logged::greatest_id(w.db(), table, &names, floor, high).map_err(|e| store_to_sql(&e))?;
-    raise(w, core, table.id, id);
-    Ok(())
+/// AUTO_INCREMENT values that a transaction drew: runs of them, by where they begin.
+#[derive(Default)]
+pub(crate) struct Drawn(BTreeMap<(ObjectId, u64), u64>);
+
+impl Drawn {
+    pub(crate) fn note(&mut self, table: ObjectId, id: u64) {
+        match self.0.range_mut((table, 0)..=(table, id)).next_back() {
+            Some((_, last)) if *last >= id => {}
+            Some((_, last)) if *last + 1 == id => *last = id,
+            _ => {
+                self.0.insert((table, id), id);
+            }
+        }
+    }
+
+    pub(crate) fn has(&self, table: ObjectId, id: u64) -> bool {
+        self.0.range((table, 0)..=(table, id)).next_back().is_some_and(|(_, last)| *last >= id)
+    }
 }

@@ -36,8 +36,41 @@ pub fn text(ty: &FieldType, value: ValueRef<'_>) -> String {
     }
 }
 
-/// The stored form of a primary key that was given as text, column by column; of a table without one the hidden id, as
-/// `p2pdb.conflicts` shows it.
+/// A value as `p2pdb.conflicts` and the history show it, so that nothing of it is lost: bytes as a literal of SQL, `0x…`.
+pub(crate) fn whole(value: &Value, ty: &SqlType) -> String {
+    match (value, present::cell(&FieldType::of_column(ty), value.into(), Zone::default())) {
+        (Value::Null, _) => "NULL".to_owned(),
+        (_, Cell::Bytes(b)) if !b.is_empty() => format!("0x{}", p2pdb_model::ids::hex(&b).to_uppercase()),
+        _ => shown(value, ty),
+    }
+}
+
+/// Who a row is: its primary key at birth, column by column; of a table without one the hidden id.
+pub(crate) fn row_key(table: Option<&Table>, key: &[Value]) -> String {
+    let columns = table.map(Table::primary_columns).unwrap_or_default();
+    let part = |(n, value): (usize, &Value)| match columns.get(n) {
+        Some(c) if c.def.ty.holds(value) => whole(value, &c.def.ty),
+        _ => plain(value),
+    };
+    key.iter().enumerate().map(part).collect::<Vec<_>>().join(",")
+}
+
+/// The bytes that a key of bytes has, where it is given as `0x…`.
+fn key_bytes(ty: &SqlType, text: &str) -> Option<Value> {
+    let mut bytes = p2pdb_model::ids::unhex(text.strip_prefix("0x")?)?;
+    match ty {
+        SqlType::Binary { bytes: n } => bytes.resize((*n as usize).max(bytes.len()), 0),
+        SqlType::VarBinary { .. } | SqlType::Blob { .. } => {}
+        SqlType::Bit { .. } if bytes.len() <= 8 => {
+            return Some(Value::Int(bytes.iter().fold(0, |n, b| n << 8 | i64::from(*b))));
+        }
+        _ => return None,
+    }
+    Some(Value::Blob(bytes))
+}
+
+/// The stored form of a primary key that was given as text, column by column, bytes as `0x…`; of a table without one the hidden
+/// id, as `p2pdb.conflicts` shows it.
 pub(crate) fn key(table: &Table, texts: &[String]) -> Result<Vec<Value>, SqlError> {
     let columns = table.primary_columns();
     let wrong = || {
@@ -55,6 +88,9 @@ pub(crate) fn key(table: &Table, texts: &[String]) -> Result<Vec<Value>, SqlErro
     }
     let stored = crate::functions::meaning().default;
     let one = |(c, t): (&&Column, &String)| {
+        if let Some(bytes) = key_bytes(&c.def.ty, t) {
+            return if c.def.ty.holds(&bytes) { Ok(bytes) } else { Err(wrong()) };
+        }
         let default = Some(DefaultValue::Literal(t.clone()));
         let value = stored(&ColumnDef { default, nullable: true, ..c.def.clone() }, Default::default());
         if value.is_null() { Err(wrong()) } else { Ok(value) }

@@ -5,7 +5,7 @@
 //! behind it, so that a block's causal past is exactly the state that its transactions ran on. After a failure the state
 //! in memory is read anew from what is committed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use p2pdb_access::{Access, Site};
@@ -34,6 +34,7 @@ use crate::judging::access_positions;
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
 use crate::sealing::{Keyring, NewKeys, Sealing};
+use crate::taken::Drawn;
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
 const BLOCK_BYTES_FULL: usize = 512 << 10;
@@ -62,7 +63,7 @@ struct Leased {
     account: AccountId,
     named: Vec<(String, Savepoint)>,
     /// Ids drawn from AUTO_INCREMENT.
-    generated: HashSet<(ObjectId, u64)>,
+    drawn: Drawn,
     /// As its last statement had it.
     foreign_key_checks: bool,
     /// Up to this mark the changes take so many bytes of a block.
@@ -404,7 +405,7 @@ impl Writer {
             mark,
             account,
             named: Vec::new(),
-            generated: HashSet::new(),
+            drawn: Drawn::default(),
             foreign_key_checks: true,
             measured: (mark, 0),
             keys: NewKeys::new(),
@@ -457,9 +458,8 @@ impl Writer {
                 cid: Cid::default(),
                 position: site.position,
             };
-            let generated = |table: ObjectId, key: &Value| {
-                key.as_u64().is_some_and(|id| leased.generated.contains(&(table, id)))
-            };
+            let generated =
+                |table: ObjectId, key: &Value| key.as_u64().is_some_and(|id| leased.drawn.has(table, id));
             let foreign_key_checks = leased.foreign_key_checks;
             let (access, account) = (self.access.clone(), leased.account);
             let now = Site::now(self.node, site.stamp);
@@ -930,7 +930,7 @@ impl Writer {
     /// The transaction that is entered drew this id from AUTO_INCREMENT.
     pub(crate) fn note_generated(&mut self, table: ObjectId, id: u64) {
         if let Some(leased) = &mut self.leased {
-            leased.generated.insert((table, id));
+            leased.drawn.note(table, id);
         }
     }
 

@@ -278,3 +278,65 @@ fn statements_are_counted_by_kind_for_the_session_and_for_all() {
         assert!(other.rows(&format!("SHOW STATUS LIKE '{name}'")).is_empty(), "{name}");
     }
 }
+
+/// Rows of one statement are written several at a time; what is said about them is what is said of each.
+#[test]
+fn many_rows_in_one_statement_answer_as_one_by_one() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, k INT UNIQUE, v TINYINT)");
+    let rows = |from: u32, to: u32, but: &dyn Fn(u32) -> String| {
+        let values: Vec<String> = (from..to).map(but).collect();
+        format!("INSERT INTO t (k, v) VALUES {}", values.join(","))
+    };
+    let plain = |n: u32| format!("({n}, 1)");
+    let outcome = s.run(&rows(0, 100, &plain));
+    assert_eq!((outcome.affected, outcome.last_insert_id), (100, 1));
+    assert_eq!(outcome.info, "Records: 100  Duplicates: 0  Warnings: 0");
+    assert_eq!(s.rows("SELECT COUNT(*), MIN(id), MAX(id), SUM(id = k + 1) FROM t"), ["100|1|100|100"]);
+    // The row that fails is named, whatever comes after it, and nothing of the statement stays.
+    let mut other = node.session();
+    other.run("USE d");
+    let mut failing = |sql: &str| match other.try_run(sql) {
+        Ok(_) => String::new(),
+        Err(e) => format!("{} {}", e.code, e.message),
+    };
+    for bad in [100, 101, 115, 116, 117, 130] {
+        let of = |n: u32| if n == bad { "(7, 1)".to_owned() } else { plain(n) };
+        assert_eq!(failing(&rows(100, 131, &of)), "1062 Duplicate entry '7' for key 't.k'", "{bad}");
+        let of = |n: u32| match n.cmp(&bad) {
+            std::cmp::Ordering::Equal => "(7, 1)".to_owned(),
+            std::cmp::Ordering::Greater => format!("({n}, 300)"),
+            std::cmp::Ordering::Less => plain(n),
+        };
+        assert_eq!(failing(&rows(100, 132, &of)), "1062 Duplicate entry '7' for key 't.k'", "{bad}");
+        let of = |n: u32| if n == bad { format!("({n}, 300)") } else { plain(n) };
+        let row = bad - 99;
+        assert_eq!(
+            failing(&rows(100, 132, &of)),
+            format!("1264 Out of range value for column 'v' at row {row}"),
+            "{bad}"
+        );
+    }
+    let twice = |n: u32| format!("({}, 1)", if n == 120 { 119 } else { n });
+    assert_eq!(failing(&rows(100, 132, &twice)), "1062 Duplicate entry '119' for key 't.k'");
+    assert_eq!(s.rows("SELECT COUNT(*), MAX(k) FROM t"), ["100|99"]);
+    // Ids that are given and drawn, in one statement.
+    let given = |n: u32| if n == 110 { "(5000, 110, 1)".to_owned() } else { format!("(NULL, {n}, 1)") };
+    let values: Vec<String> = (100..140).map(given).collect();
+    s.run("TRUNCATE TABLE t");
+    let outcome = s.run(&format!("INSERT INTO t VALUES {}", values.join(",")));
+    assert_eq!((outcome.affected, outcome.last_insert_id), (40, 1));
+    let of = |k: u32| format!("SELECT id FROM t WHERE k = {k}");
+    assert_eq!(
+        (s.rows(&of(109)), s.rows(&of(110)), s.rows(&of(111))),
+        (vec!["10".to_owned()], vec!["5000".to_owned()], vec!["5001".to_owned()])
+    );
+    let outcome = s.run("CREATE TABLE u LIKE t; INSERT INTO u SELECT * FROM t ORDER BY id");
+    assert_eq!(outcome.affected, 40);
+    assert_eq!(s.rows("SELECT COUNT(*), SUM(t.id = u.id AND t.k = u.k) FROM t JOIN u USING (id)"), ["40|40"]);
+    assert_eq!(
+        s.error("INSERT INTO u (k, v) SELECT k + 1000 - 1000 * (k = 120), v FROM t ORDER BY id"),
+        1062
+    );
+}

@@ -45,6 +45,32 @@ fn increments_from_every_side_add_up() {
 }
 
 #[test]
+fn counting_from_nothing_adds_to_what_was_inserted_elsewhere() {
+    for first in ["a", "b"] {
+        let (a, b) = two();
+        a.session().run("ALTER TABLE shop.stock ADD fives INT DEFAULT 5 COMMENT '[counter]'");
+        converge(&[&a, &b]);
+        let insert = "INSERT INTO shop.stock (id, pieces, worth, fives) VALUES (2, 100, 1.00, 100)";
+        let count = "INSERT INTO shop.stock (id, pieces, worth, fives) VALUES (2, 1, 0.25, 1) \
+                     ON DUPLICATE KEY UPDATE pieces = pieces + 1, worth = worth + 0.25, fives = fives + 1";
+        let (early, late) = if first == "a" { (insert, count) } else { (count, insert) };
+        a.session().run(early);
+        assert_eq!(a.session().rows("SELECT COUNT(*) FROM shop.stock WHERE id = 2"), ["1"]);
+        b.clock.advance_ms(1_000);
+        b.session().run(late);
+        converge(&[&a, &b]);
+        let fives = if first == "a" { "1" } else { "101" };
+        let all = both(&a, &b, "SELECT pieces, worth, fives FROM shop.stock WHERE id = 2");
+        assert_eq!(all, [format!("101|1.25|{fives}")], "{first}");
+        // A default that is another number than 0 has to be assigned away.
+        let lost =
+            if first == "a" { "2|fives|concurrent write|1|100" } else { "2|fives|concurrent write|101|0" };
+        assert_eq!(conflicts(&a, &b), [lost], "{first}");
+        support::verified(&[&a, &b]);
+    }
+}
+
+#[test]
 fn several_statements_of_a_transaction_are_one_increment() {
     let (a, b) = two();
     let mut s = a.session();

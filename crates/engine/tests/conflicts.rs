@@ -104,6 +104,39 @@ fn a_displaced_row_comes_back_when_the_obstacle_goes_or_is_discarded() {
 }
 
 #[test]
+fn the_key_of_a_row_that_waits_is_taken() {
+    let (a, b) = two();
+    a.session().run("INSERT INTO shop.item VALUES (3, 30, 'a')");
+    b.clock.advance_ms(1_000);
+    b.session().run("INSERT INTO shop.item VALUES (4, 30, 'b')");
+    a.session().run("DELETE FROM shop.item WHERE id = 2");
+    b.session().run("INSERT INTO shop.line VALUES (2, 1, '2026-02-03')");
+    converge(&[&a, &b]);
+    let waiting = ["4|unique", "2,1|reference"];
+    both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts ORDER BY `table`", &waiting);
+    let mut s = b.session();
+    s.run("SET foreign_key_checks = 0");
+    for sql in [
+        "INSERT INTO shop.item VALUES (4, 41, 'new')",
+        "REPLACE INTO shop.item VALUES (4, 41, 'new')",
+        "INSERT INTO shop.item VALUES (4, 41, 'new') ON DUPLICATE KEY UPDATE v = 'newer'",
+        "INSERT INTO shop.item SELECT 4, 41, 'new'",
+        "INSERT INTO shop.line VALUES (2, 1, NULL)",
+    ] {
+        assert_eq!(s.error(sql), 1062, "{sql}");
+    }
+    s.run("INSERT IGNORE INTO shop.item VALUES (4, 41, 'new'), (5, 51, 'c')");
+    drop(s);
+    both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts ORDER BY `table`", &waiting);
+    a.session().run("UPDATE shop.item SET a = 33 WHERE id = 3");
+    converge(&[&a, &b]);
+    b.session().run("UPDATE shop.item SET a = 77 WHERE id = 4");
+    converge(&[&a, &b]);
+    let rows = ["1|10|x", "3|33|a", "4|77|b", "5|51|c"];
+    both(&a, &b, "SELECT * FROM shop.item ORDER BY id", &rows);
+}
+
+#[test]
 fn orphans_and_nulled_references_are_decided_like_the_rest() {
     let (a, b) = two();
     a.session().run("DELETE FROM shop.item WHERE id = 1");
@@ -254,4 +287,48 @@ fn what_was_written_beside_a_drop_is_seen_found_again_and_decided_over_sql() {
         let report = n.engine.verify(&mut |_| std::ops::ControlFlow::Continue(())).expect("a report");
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
+}
+
+#[test]
+fn bytes_are_whole_and_rows_of_any_key_are_reached() {
+    let (a, b) = two();
+    a.session().run(
+        "CREATE TABLE shop.file (id BINARY(4), day DATE, price DECIMAL(5,2), big BIGINT UNSIGNED, kind ENUM('x','y'), \
+             b BLOB, bits BIT(9), name VARCHAR(5) UNIQUE, PRIMARY KEY (id, day, price, big, kind))",
+    );
+    converge(&[&a, &b]);
+    let key = "0x01FF02FE,2026-02-03,1.50,18446744073709551615,y";
+    let named = "X'01FF02FE', '2026-02-03', 1.50, 18446744073709551615, 'y'";
+    a.session().run(&format!("INSERT INTO shop.file VALUES ({named}, 'abc', 1, 'n')"));
+    converge(&[&a, &b]);
+    a.session().run("UPDATE shop.file SET b = 0xFFFE, bits = b'111111111'");
+    b.clock.advance_ms(1_000);
+    b.session().run("UPDATE shop.file SET b = 0x00FF80C3, bits = 5");
+    converge(&[&a, &b]);
+    let cells = [
+        format!("file|{key}|b|concurrent write|0x00FF80C3|0xFFFE"),
+        format!("file|{key}|bits|concurrent write|0x0005|0x01FF"),
+    ];
+    both(&a, &b, ALL, &[&cells[0], &cells[1]]);
+    a.session().run(&format!("CALL p2pdb.resolve('shop.file', 'keep', {named})"));
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    // A displaced row: all of it can be read off and put in again.
+    let other = named.replace("FE'", "FF'");
+    a.session()
+        .run(&format!("INSERT INTO shop.file VALUES ({}, 0x0102, 1, 'm')", named.replace("FE'", "00'")));
+    b.clock.advance_ms(1_000);
+    b.session().run(&format!("INSERT INTO shop.file VALUES ({other}, 0xC3280001, 256, 'm')"));
+    converge(&[&a, &b]);
+    let row = "SELECT row_key, rule, lost_value->>'$.b', lost_value->>'$.id', lost_value->>'$.bits' FROM p2pdb.conflicts";
+    let other_key = key.replace("FE,", "FF,");
+    both(&a, &b, row, &[&format!("{other_key}|unique|0xC3280001|0x01FF02FF|0x0100")]);
+    let history = a.session().rows(&format!("CALL p2pdb.history('shop.file', {other})"));
+    assert!(history.len() == 1 && history[0].contains(r#""b":"0xC3280001""#), "{history:?}");
+    // As conflicts shows the key, too.
+    let shown: Vec<String> = other_key.split(',').map(|part| format!("'{part}'")).collect();
+    a.session().run(&format!("CALL p2pdb.resolve('shop.file', 'discard', {})", shown.join(",")));
+    converge(&[&a, &b]);
+    both(&a, &b, ALL, &[]);
+    assert_eq!(a.session().error("CALL p2pdb.history('shop.file', 0x01FF02FE00, 1, 1, 1, 'y')"), 1210);
 }

@@ -7,7 +7,7 @@
 //! * An update or delete *aims* at the row that its author could see: the visible unit of its causal past.
 //! * A delete removes what its author had seen of the row it aims at, and the older incarnations which that row had
 //!   superseded. A founder lives while some change that aims at it was removed by no delete: a concurrent edit keeps
-//!   the row, with all its cells.
+//!   the row, with all its cells. An update that is the effect of another row's change keeps none.
 //! * Live user-given founders are one unit and merge cell by cell; each live founder with a generated key is a unit.
 //!   A live founder that a younger live founder had seen is superseded: kept, shown as a conflict, never visible.
 //! * Of several units the one founded first is visible.
@@ -52,7 +52,7 @@ pub struct RowWrite {
     /// The columns that it writes; a value's place in the change is its place here. An update of none refers to the row:
     /// it keeps it, as any edit does, and settles nothing.
     pub columns: Vec<ColumnTag>,
-    /// An effect of a change of another row: its values never beat a concurrent write.
+    /// An effect of a change of another row: its values never beat a concurrent write, and it keeps no row.
     pub effect: bool,
     /// An insert whose author may add and not overwrite: its values never beat another write of its row.
     pub weak: bool,
@@ -343,7 +343,7 @@ impl<E> Merge<'_, E> {
                 own = own
                     || (self.aims[x].contains(&s)
                         && !self.aims[x].iter().any(|f| shown.contains(f))
-                        && self.changes[x].kind != WriteKind::Delete
+                        && self.keeps(x)
                         && !self.removed(x, s, all)?);
             }
             if !own {
@@ -380,7 +380,7 @@ impl<E> Merge<'_, E> {
                 continue;
             }
             for &x in past {
-                let aims = self.changes[x].kind != WriteKind::Delete && self.aims[x].contains(&i);
+                let aims = self.keeps(x) && self.aims[x].contains(&i);
                 if aims && !self.removed(x, i, past)? {
                     alive.push(i);
                     break;
@@ -417,6 +417,15 @@ impl<E> Merge<'_, E> {
         // Weak ones stand behind all others.
         units.sort_by_cached_key(|u| (u.iter().all(|i| self.changes[*i].weak), u.clone()));
         Ok(View { units, superseded })
+    }
+
+    /// A row lives by this change: by every one but deletes, and effects, which are nobody's wish for the row.
+    fn keeps(&self, c: usize) -> bool {
+        match self.changes[c].kind {
+            WriteKind::Insert { .. } | WriteKind::Edit => true,
+            WriteKind::Update => !self.changes[c].effect,
+            WriteKind::Delete => false,
+        }
     }
 
     /// The row went along with another.

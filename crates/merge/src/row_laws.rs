@@ -103,8 +103,11 @@ quickcheck! {
     fn no_write_is_lost_without_trace(world: World) -> bool {
         let merged = world.merge();
         (0..world.changes.len()).all(|w| {
-            let deleted = (0..world.changes.len())
-                .any(|d| world.changes[d].kind == WriteKind::Delete && world.past[d].contains(&w));
+            // An effect keeps no row from a delete that has not seen it.
+            let deleted = (0..world.changes.len()).any(|d| {
+                world.changes[d].kind == WriteKind::Delete
+                    && (world.past[d].contains(&w) || world.changes[w].effect)
+            });
             world.changes[w].columns.iter().all(|column| {
                 let overwritten = (0..world.changes.len()).any(|x| {
                     world.past[x].contains(&w) && world.changes[x].columns.contains(column)
@@ -221,6 +224,25 @@ fn an_effect_loses_to_a_write_that_it_has_not_seen() {
     let later = w.add(WriteKind::Update, &[1], &[own, effect]);
     w.changes[later].effect = true;
     assert_eq!(cell(&w.merge().units[0], 1), later);
+}
+
+#[test]
+fn an_effect_keeps_no_row_and_an_edit_on_top_of_it_does() {
+    let mut w = World::new();
+    let insert = w.add(WriteKind::Insert { generated: false }, &COLUMNS, &[]);
+    let effect = w.add(WriteKind::Update, &[1], &[insert]);
+    w.changes[effect].effect = true;
+    let delete = w.add(WriteKind::Delete, &[], &[insert]);
+    let merged = w.merge();
+    assert!(merged.units.is_empty() && merged.outvoted.is_empty());
+    let edit = w.add(WriteKind::Update, &[2], &[effect]);
+    let merged = w.merge();
+    assert_eq!((merged.units.len(), merged.outvoted), (1, vec![delete]));
+    assert!(merged.units[0].cells.iter().any(|c| c.change == effect));
+    assert!(
+        w.merge_of(&[insert, delete]).units.is_empty()
+            && w.merge_of(&[insert, effect, edit]).units.len() == 1
+    );
 }
 
 #[test]

@@ -205,7 +205,8 @@ fn tasks(
         let (old, new) = (columns(plan, &c.old), columns(plan, &c.new));
         let changed = |of: &[usize]| c.op != CaptureOp::Update || of.iter().any(|i| old[*i] != new[*i]);
         if *claims && c.op != CaptureOp::Delete && plan.uniques.iter().any(|u| changed(&u.sources)) {
-            let ident = identity(plan, if c.op == CaptureOp::Insert { &c.new } else { &c.old });
+            // A new row is nobody who waits, also where its key is the one that a waiting row was born with.
+            let ident = if c.op == CaptureOp::Insert { None } else { identity(plan, &c.old) };
             for (n, unique) in plan.uniques.iter().enumerate() {
                 if unique.generated {
                     tasks.push((plan.clone(), Task::ClaimAt(n, c.new_rowid, ident.clone())));

@@ -178,7 +178,7 @@ impl Merger {
         let mut gone: BTreeMap<(ObjectId, Ident), (Image, usize)> = BTreeMap::new();
         let causes: Vec<Option<usize>> = lives.iter().map(|l| l.cause).collect();
         // Where the change of a life is, as far as others are its effects.
-        let mut places: HashMap<usize, u32> = HashMap::new();
+        let mut places: Vec<Option<u32>> = vec![None; lives.len()];
         for (n, life) in lives.iter().enumerate().filter(|(_, l)| l.new.is_none()) {
             let (Some(plan), Some(old)) = (run.plans.plan(db, life.table)?, &life.old) else { continue };
             let image = plan.captured(old)?;
@@ -250,7 +250,7 @@ impl Merger {
                 (_, None) => {}
             }
             if f.out.changes.len() > before {
-                places.insert(n, f.out.changes.len() as u32 - 1);
+                places[n] = Some(f.out.changes.len() as u32 - 1);
             }
             f.late[late..].iter_mut().for_each(|l| l.life = n);
         }
@@ -264,9 +264,9 @@ impl Merger {
         for (_, table, old, n) in gone {
             if let Some(plan) = run.plans.plan(db, table)? {
                 let image = old.clone();
-                let cause = causes[n].and_then(|c| places.get(&c)).copied();
+                let cause = causes[n].and_then(|c| places[c]);
                 f.row(&mut run, &plan, Net::Delete(old, cause), image, Written::default())?;
-                places.insert(n, f.out.changes.len() as u32 - 1);
+                places[n] = Some(f.out.changes.len() as u32 - 1);
             }
         }
         f.push_effects(&mut run, &mut places)?;
@@ -699,8 +699,9 @@ impl Finalize<'_> {
         Some(CellEdit::Add(delta(&by)))
     }
 
-    /// Counters of a new row that a statement counts up from nothing (INSERT … ON DUPLICATE KEY UPDATE n = n + …): the row
-    /// begins with zero, and what they hold is an increment.
+    /// Counters of a new row that a statement counts up from nothing (INSERT … ON DUPLICATE KEY UPDATE n = n + …): what they
+    /// hold is an increment. Where the column begins with zero by itself nothing is assigned to it, so that nothing which is
+    /// assigned elsewhere is lost; else the zero is.
     fn counted_from_zero(
         &self,
         plan: &TablePlan,
@@ -712,6 +713,10 @@ impl Finalize<'_> {
             let ty = &plan.columns[i].ty;
             let zero = number_as(ty, &Decimal::ZERO);
             if let (Some(n), Some(zero)) = (number_in(ty, &image.values[i]), zero) {
+                let column = &plan.columns[i];
+                if column.history.is_none() && (column.unwritten.is_null() || column.unwritten == zero) {
+                    image.writers[i] = TxNo(0);
+                }
                 image.values[i] = zero;
                 edits.push((i, CellEdit::Add(delta(&n))));
             }
@@ -860,7 +865,7 @@ impl Finalize<'_> {
     }
 
     /// Logs the updates through foreign keys, each after its cause.
-    fn push_effects(&mut self, run: &mut Run<'_>, places: &mut HashMap<usize, u32>) -> Result<()> {
+    fn push_effects(&mut self, run: &mut Run<'_>, places: &mut [Option<u32>]) -> Result<()> {
         let mut open = std::mem::take(&mut self.late);
         while !open.is_empty() {
             let waits = |l: &Late| open.iter().any(|o| o.life == l.cause && o.life != l.life);
@@ -868,13 +873,13 @@ impl Finalize<'_> {
             let next = open.iter().position(|l| !waits(l)).unwrap_or_default();
             let Late { table, image, columns, cause, life } = open.remove(next);
             let Some(plan) = run.plans.plan(run.db, table)? else { continue };
-            let cause = places.get(&cause).copied();
+            let cause = places[cause];
             if cause.is_none() {
                 // What caused it came to nothing (a parent that REPLACE put back): a change like any other.
                 self.out.recompute.push((table, image.ident.clone()));
             }
             self.push_update(&plan, image, &columns, cause)?;
-            places.insert(life, self.out.changes.len() as u32 - 1);
+            places[life] = Some(self.out.changes.len() as u32 - 1);
         }
         Ok(())
     }

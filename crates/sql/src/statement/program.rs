@@ -122,7 +122,7 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
     }
 }
 
-/// A literal as text.
+/// A literal as text; bytes as `0x…`.
 fn literal(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
     if let Some(text) = c.eat_string() {
         return Ok(text);
@@ -132,6 +132,10 @@ fn literal(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
         Token::Number(digits, _) => {
             c.skip();
             Ok(format!("{}{digits}", if minus { "-" } else { "" }))
+        }
+        Token::HexStringLiteral(digits) if !minus => {
+            c.skip();
+            Ok(format!("0x{digits}"))
         }
         _ => Err(SqlError::unsupported("arguments of the procedures of p2pdb that are no literals")),
     }
