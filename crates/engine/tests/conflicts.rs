@@ -137,6 +137,25 @@ fn the_key_of_a_row_that_waits_is_taken() {
 }
 
 #[test]
+fn a_unique_value_does_not_change_hands_by_an_update_of_another_column() {
+    let (a, b) = two();
+    a.session().run("CREATE TABLE shop.t (id INT PRIMARY KEY, a INT UNIQUE, k INT, n INT, CHECK (a <= k + 5), CHECK (id < 100 OR n > 0))");
+    converge(&[&a, &b]);
+    a.session().run("INSERT INTO shop.t VALUES (1, 1, 0, 0)");
+    b.clock.advance_ms(1_000);
+    b.session().run("INSERT INTO shop.t VALUES (2, 1, 0, 0)");
+    converge(&[&a, &b]);
+    // Here, and beside an insert elsewhere.
+    a.session().run("UPDATE shop.t SET k = k + 1, n = 7 WHERE id = 1");
+    b.session().run("INSERT INTO shop.t VALUES (3, 3, 3, 3)");
+    a.clock.advance_ms(5_000);
+    a.session().run("UPDATE shop.t SET k = k + 1 WHERE id = 1");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT * FROM shop.t ORDER BY id", &["1|1|2|7", "3|3|3|3"]);
+    both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts", &["2|unique"]);
+}
+
+#[test]
 fn orphans_and_nulled_references_are_decided_like_the_rest() {
     let (a, b) = two();
     a.session().run("DELETE FROM shop.item WHERE id = 1");

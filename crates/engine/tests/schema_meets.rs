@@ -155,3 +155,77 @@ fn changes_of_the_schema_write_no_row_to_the_log() {
     assert_eq!(rows_written(&a, &b), 1, "and a row is one");
     verified(&[&a, &b]);
 }
+
+#[test]
+fn constraints_of_one_name_that_ask_different_things_all_stand() {
+    let (a, b) = till();
+    a.session().run(
+        "CREATE TABLE shop.p (id INT PRIMARY KEY); INSERT INTO shop.p VALUES (1), (2), (-1); \
+         CREATE TABLE shop.q (id INT PRIMARY KEY); INSERT INTO shop.q VALUES (1), (3), (-1); \
+         CREATE TABLE shop.t (id INT PRIMARY KEY, a INT, b INT, s VARCHAR(9))",
+    );
+    converge(&[&a, &b]);
+    let same = "ALTER TABLE shop.t ADD CONSTRAINT fits CHECK (a < 100), ADD UNIQUE one (s)";
+    for n in [&a, &b] {
+        n.session().run(same);
+    }
+    a.session().run(
+        "ALTER TABLE shop.t ADD CHECK (a > 0), ADD UNIQUE (a), ADD FOREIGN KEY (a) REFERENCES shop.p (id), \
+         ADD UNIQUE word ((LOWER(s)))",
+    );
+    b.session().run(
+        "ALTER TABLE shop.t ADD CHECK (b > 0), ADD UNIQUE a (a, b), ADD FOREIGN KEY (b) REFERENCES shop.q (id), \
+         ADD UNIQUE word ((CONCAT(s, a)))",
+    );
+    converge(&[&a, &b]);
+    let named = "SELECT CONSTRAINT_TYPE, SUBSTRING_INDEX(CONSTRAINT_NAME, '#', 1), COUNT(*) \
+                 FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_NAME = 't' GROUP BY 1, 2 ORDER BY 1, 2";
+    let all = [
+        "CHECK|fits|1",
+        "CHECK|t_chk_1|2",
+        "FOREIGN KEY|t_ibfk_1|2",
+        "PRIMARY KEY|PRIMARY|1",
+        "UNIQUE|a|2",
+        "UNIQUE|one|1",
+        "UNIQUE|word|2",
+    ];
+    assert_eq!(both(&a, &b, named), all);
+    for n in [&a, &b] {
+        let mut s = n.session();
+        s.run("SET autocommit = 0; INSERT INTO shop.t VALUES (1, 1, 1, 'X')");
+        for (row, code) in [
+            ("(2, -1, 1, 'y')", 3819),
+            ("(2, 2, -1, 'y')", 3819),
+            ("(2, 1, 3, 'y')", 1062),
+            ("(2, 3, 3, 'y')", 1452),
+            ("(2, 2, 2, 'y')", 1452),
+            ("(2, 2, 1, 'x')", 1062),
+        ] {
+            assert_eq!(s.error(&format!("INSERT INTO shop.t VALUES {row}")), code, "{row}");
+        }
+        s.run("ROLLBACK");
+        // What SHOW CREATE TABLE says makes the table again.
+        let made = s.rows("SHOW CREATE TABLE shop.t").remove(0);
+        let (_, sql) = made.split_once('|').expect("two columns");
+        s.run(&format!(
+            "CREATE DATABASE again; USE again; {}",
+            sql.replace("`t`", "`t2`").replace("REFERENCES `", "REFERENCES `shop`.`")
+        ));
+        s.run("DROP DATABASE again");
+    }
+}
+
+#[test]
+fn a_tag_and_a_key_that_meet_leave_a_table_that_can_be_altered() {
+    let (a, b) = till();
+    a.session().run("ALTER TABLE shop.till MODIFY stock INT COMMENT '[counter]'");
+    b.session().run("ALTER TABLE shop.till ADD UNIQUE (stock)");
+    converge(&[&a, &b]);
+    a.session().run("ALTER TABLE shop.till ADD z INT; UPDATE shop.till SET stock = stock + 3 WHERE id = 1");
+    b.session().run("UPDATE shop.till SET stock = stock + 4 WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT stock FROM shop.till ORDER BY id"), ["17", "20"]);
+    assert_eq!(a.session().error("ALTER TABLE shop.till ADD UNIQUE twice (stock, z)"), 1063);
+    assert_eq!(a.session().error("ALTER TABLE shop.till MODIFY stock INT COMMENT '[max]'"), 1063);
+    verified(&[&a, &b]);
+}

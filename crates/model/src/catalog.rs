@@ -593,13 +593,13 @@ impl Catalog {
 
     /// A change as the log has it: one that makes an object says what its id was derived after.
     pub fn show_home(&self, mut change: SchemaChange) -> SchemaChange {
-        let SchemaChange::Put { id, kind, parent, name: Some(name), definition: Some(_), after, .. } =
+        let SchemaChange::Put { id, kind, parent, name: Some(name), definition: Some(made), after, .. } =
             &mut change
         else {
             return change;
         };
+        let mut next = self.derived_after(*kind, *parent, name, Some(made));
         let name = if kind.ignores_case() { name.to_lowercase() } else { name.clone() };
-        let mut next = self.freed.get(&(*parent, name.clone())).cloned();
         // An id that was taken is hashed on.
         for _ in 0..HASHED_ON_MAX {
             let derived = ObjectId::derive(*kind, *parent, &name, next.as_deref());
@@ -614,9 +614,42 @@ impl Catalog {
 
     /// The id for a new object of this name: another one than any dropped or renamed before it.
     pub fn new_id(&self, kind: ObjectKind, parent: ObjectId, name: &str) -> ObjectId {
+        self.new_id_of(kind, parent, name, None)
+    }
+
+    /// The same for a part of a table with this definition: of one name, constraints that ask different things are different
+    /// objects.
+    pub fn new_id_of(
+        &self,
+        kind: ObjectKind,
+        parent: ObjectId,
+        name: &str,
+        made: Option<&Definition>,
+    ) -> ObjectId {
+        let after = self.derived_after(kind, parent, name, made);
         let name = if kind.ignores_case() { name.to_lowercase() } else { name.to_owned() };
-        let freed = self.freed.get(&(parent, name.clone()));
-        ObjectId::derive(kind, parent, &name, freed.map(Vec::as_slice))
+        ObjectId::derive(kind, parent, &name, after.as_deref())
+    }
+
+    /// What the id of a new object is derived after: what freed its name, and what it asks if it is a constraint.
+    fn derived_after(
+        &self,
+        kind: ObjectKind,
+        parent: ObjectId,
+        name: &str,
+        made: Option<&Definition>,
+    ) -> Option<Vec<u8>> {
+        let is_told_apart = match kind {
+            ObjectKind::Index => !same_name(name, "PRIMARY"),
+            ObjectKind::Column => is_hidden(name),
+            _ => true,
+        };
+        let name = if kind.ignores_case() { name.to_lowercase() } else { name.to_owned() };
+        let freed = self.freed.get(&(parent, name)).cloned();
+        match made.filter(|_| is_told_apart).and_then(Definition::promise) {
+            None => freed,
+            Some(promise) => Some([freed.unwrap_or_default(), promise].concat()),
+        }
     }
 }
 
@@ -637,6 +670,7 @@ impl Table {
         let mut table = Table::empty(id, database, name, def);
         let mut column_names = Names::default();
         let mut index_names = Names::default();
+        let (mut key_names, mut check_names) = (Names::default(), Names::default());
         let mut tags = HashSet::new();
         for o in parts {
             let ObjectState { id, name, definition, position, named, .. } = o;
@@ -651,9 +685,13 @@ impl Table {
                     table.indexes.push(Index { id, name, def });
                 }
                 Definition::ForeignKey(def) => {
+                    let name = key_names.claim(name, id, true);
                     table.foreign_keys.push(ForeignKey { id, name, def, parent: None });
                 }
-                Definition::Check(def) => table.checks.push(Check { id, name, def }),
+                Definition::Check(def) => {
+                    let name = check_names.claim(name, id, true);
+                    table.checks.push(Check { id, name, def });
+                }
                 Definition::Trigger(def) => {
                     let name = trigger_names.claim(name, id, false);
                     let created_ms = named.stamp.millis();

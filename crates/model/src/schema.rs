@@ -4,6 +4,7 @@
 //! (columns) its place. References between objects are by id; names are resolved in [`crate::catalog`].
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ids::{ColumnTag, ObjectId, ObjectKind};
 use crate::types::{Collation, SqlType};
@@ -46,6 +47,41 @@ impl Definition {
             Definition::Routine(_) => ObjectKind::Function,
             Definition::Trigger(_) => ObjectKind::Trigger,
         }
+    }
+
+    /// What a constraint asks of rows, hashed; `None` of what asks nothing. Two of one name that ask the same are one, as when one
+    /// migration ran on two sides; two that ask different things are two, and none of them is lost.
+    pub(crate) fn promise(&self) -> Option<Vec<u8>> {
+        let mut h = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            h.update((bytes.len() as u64).to_be_bytes());
+            h.update(bytes);
+        };
+        match self {
+            Definition::Index(key) => {
+                part(&[u8::from(key.unique), u8::from(key.fulltext)]);
+                for p in &key.parts {
+                    part(&p.column.0.to_be_bytes());
+                    part(&p.prefix.unwrap_or_default().to_be_bytes());
+                }
+            }
+            Definition::ForeignKey(key) => {
+                for tags in [&key.columns, &key.parent_columns] {
+                    part(&tags.iter().flat_map(|t| t.0.to_be_bytes()).collect::<Vec<_>>());
+                }
+                part(&key.parent.map_or([0; 16], |p| p.0));
+                if let Some((database, table, columns)) = &key.parent_names {
+                    part(database.as_bytes());
+                    part(table.as_bytes());
+                    columns.iter().for_each(|c| part(c.as_bytes()));
+                }
+            }
+            Definition::Check(check) => part(check.expression.as_bytes()),
+            // One that stands for an expression in a key.
+            Definition::Column(column) => part(column.generated.as_ref()?.expression.as_bytes()),
+            _ => return None,
+        }
+        Some(h.finalize().to_vec())
     }
 }
 

@@ -422,7 +422,8 @@ impl TablePlan {
                 }
             })
             .collect();
-        let joined = joined(&columns, &checks);
+        let unique: Vec<usize> = uniques.iter().flat_map(|u| u.sources.iter().copied()).collect();
+        let joined = joined(&columns, &checks, &unique);
         let mut constrained = vec![false; columns.len()];
         for (_, expression) in generated.expressions() {
             for (i, c) in columns.iter().enumerate() {
@@ -631,15 +632,17 @@ fn is_circular(catalog: &Catalog, table: ObjectId) -> bool {
     false
 }
 
-/// Per column, the plain registers that CHECKs join it to.
-fn joined(columns: &[PlanColumn], checks: &[PlanCheck]) -> Vec<Vec<usize>> {
+/// Per column, the plain registers that CHECKs join it to. None of a unique key: when that was written decides which of two
+/// rows has a value, and it would change hands by an update of another column.
+fn joined(columns: &[PlanColumn], checks: &[PlanCheck], unique: &[usize]) -> Vec<Vec<usize>> {
     let mut group: Vec<usize> = (0..columns.len()).collect();
     for check in checks {
         let Some(first) = check.columns.iter().map(|c| group[*c]).min() else { continue };
         let met: Vec<usize> = check.columns.iter().map(|c| group[*c]).collect();
         group.iter_mut().filter(|g| met.contains(g)).for_each(|g| *g = first);
     }
-    let plain = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register;
+    let plain =
+        |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register && !unique.contains(i);
     let of = |c: usize| (0..columns.len()).filter(|i| group[*i] == group[c]).filter(plain).collect();
     (0..columns.len()).map(of).collect()
 }

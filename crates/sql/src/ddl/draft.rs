@@ -139,8 +139,9 @@ impl<'a> Draft<'a> {
 
     /// An id for a new part. One that a part of the table has (after a rename or a drop in the same statement) is
     /// hashed on, and so is a column's whose tag is taken.
-    pub fn new_id(&self, kind: ObjectKind, name: &str) -> ObjectId {
-        let mut id = self.catalog.new_id(kind, self.id, name);
+    pub fn new_id(&self, name: &str, made: &Definition) -> ObjectId {
+        let kind = made.kind();
+        let mut id = self.catalog.new_id_of(kind, self.id, name, Some(made));
         let mut used: HashSet<ObjectId> = self.columns.iter().map(|c| c.id).collect();
         used.extend(self.indexes.iter().map(|i| i.id));
         used.extend(self.foreign_keys.iter().map(|k| k.id));
@@ -180,7 +181,7 @@ impl<'a> Draft<'a> {
         if self.column(name).is_some() {
             return Err(SqlError::duplicate_column(name));
         }
-        let id = self.new_id(ObjectKind::Column, name);
+        let id = self.new_id(name, &Definition::Column(def.clone()));
         let at = at.unwrap_or(self.columns.len()).min(self.columns.len());
         self.columns.insert(at, Part { id, name: name.to_owned(), def, position: 0 });
         self.place(at);
@@ -430,7 +431,8 @@ impl<'a> Draft<'a> {
         // A dropped index of this name comes back as the same object with another definition.
         let old = self.old.and_then(|t| t.index(&name)).map(|i| i.id);
         let taken = old.is_some_and(|id| self.indexes.iter().any(|i| i.id == id));
-        let id = old.filter(|_| !taken).unwrap_or_else(|| self.new_id(ObjectKind::Index, &name));
+        let id =
+            old.filter(|_| !taken).unwrap_or_else(|| self.new_id(&name, &Definition::Index(def.clone())));
         // The index that a named foreign key made for itself goes when another one serves it, as in MySQL.
         let spare: Vec<ObjectId> = self
             .foreign_keys
@@ -588,8 +590,18 @@ impl<'a> Draft<'a> {
         let Some(kind) = kinds.next() else { return Ok(()) };
         let tag = kind.tag().unwrap_or_default();
         let is_key = |parts: &[IndexPart]| parts.iter().any(|p| p.column == c.id.tag());
-        let in_key = self.indexes.iter().any(|i| i.def.unique && is_key(&i.def.parts))
-            || self.foreign_keys.iter().any(|k| k.def.columns.contains(&c.id.tag()));
+        // One side gave the tag while the other made the key: such a table can still be altered.
+        let before = self.old.filter(|t| {
+            let of_old = t.column_by_tag(c.id.tag()).map(|o| o.def.comment.as_str()).unwrap_or_default();
+            CellKind::tags_in(of_old).next() == Some(kind)
+        });
+        let was_key =
+            |id| before.is_some_and(|t| t.indexes.iter().any(|o| o.id == id && is_key(&o.def.parts)));
+        let refers = |k: &ForeignKeyDef| k.columns.contains(&c.id.tag());
+        let referred =
+            |id| before.is_some_and(|t| t.foreign_keys.iter().any(|o| o.id == id && refers(&o.def)));
+        let in_key = self.indexes.iter().any(|i| i.def.unique && is_key(&i.def.parts) && !was_key(i.id))
+            || self.foreign_keys.iter().any(|k| refers(&k.def) && !referred(k.id));
         let why = if kinds.next().is_some() {
             "has two tags"
         } else if !kind.allows(&c.def.ty) {

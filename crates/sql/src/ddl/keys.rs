@@ -250,7 +250,7 @@ impl Draft<'_> {
             }
         }
         let def = CheckDef { expression: canonical::expression(&spec.expr), enforced: spec.enforced };
-        let id = self.new_id(ObjectKind::Check, &name);
+        let id = self.new_id(&name, &Definition::Check(def.clone()));
         self.checks.push(Part { id, name, def, position: 0 });
         Ok(())
     }
@@ -384,7 +384,7 @@ impl Draft<'_> {
             let parts: Vec<_> = spec.columns.iter().map(|c| KeyPart::of(c)).collect();
             self.add_index(wanted, false, false, &parts, String::new(), false)?;
         }
-        let id = self.new_id(ObjectKind::ForeignKey, &name);
+        let id = self.new_id(&name, &Definition::ForeignKey(def.clone()));
         self.foreign_keys.push(Part { id, name, def, position: 0 });
         Ok(())
     }

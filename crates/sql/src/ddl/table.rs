@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the parts of it that ALTER TABLE shares.
 
 use p2pdb_model::catalog::Table;
-use p2pdb_model::ids::{ColumnTag, ObjectKind};
+use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, SqlType};
 use sqlparser::tokenizer::Token;
@@ -473,12 +473,12 @@ fn copy<'a>(mut draft: Draft<'a>, source: &Table) -> Draft<'a> {
     for i in &source.indexes {
         let mut def = i.def.clone();
         def.parts.iter_mut().for_each(|p| p.column = tag(p.column));
-        let id = draft.new_id(ObjectKind::Index, &i.name);
+        let id = draft.new_id(&i.name, &Definition::Index(def.clone()));
         draft.indexes.push(super::draft::Part { id, name: i.name.clone(), def, position: 0 });
     }
     for (n, k) in source.checks.iter().enumerate() {
         let name = format!("{}_chk_{}", draft.name, n + 1);
-        let id = draft.new_id(ObjectKind::Check, &name);
+        let id = draft.new_id(&name, &Definition::Check(k.def.clone()));
         draft.checks.push(super::draft::Part { id, name, def: k.def.clone(), position: 0 });
     }
     draft
