@@ -14,6 +14,13 @@ pub struct P2pdbDialect;
 
 const MYSQL: MySqlDialect = MySqlDialect {};
 
+/// How tightly a sign, `~`, `!` and BINARY bind; see [`P2pdbDialect::prec_value`] for the rest.
+const SIGN: u8 = 48;
+/// `||` where it joins texts.
+const CONCAT: u8 = 46;
+/// `<<` and `>>`.
+const SHIFT: u8 = 25;
+
 macro_rules! delegate {
     ($($name:ident),* $(,)?) => {
         $(fn $name(&self) -> bool { MYSQL.$name() })*
@@ -48,6 +55,7 @@ impl Dialect for P2pdbDialect {
         precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
         super::forms::sounds_like(parser, expr, precedence)
+            .or_else(|| super::forms::infix(parser, expr))
             .or_else(|| MYSQL.parse_infix(parser, expr, precedence))
     }
 
@@ -56,15 +64,41 @@ impl Dialect for P2pdbDialect {
     }
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
-        super::forms::prefix(parser, self.prec_value(Precedence::MulDivModOp))
+        super::forms::prefix(parser, SIGN)
+    }
+
+    /// MySQL 8.0 Reference Manual, Operator Precedence; its grammar (`expr`, `bool_pri`, `predicate`, `bit_expr`, `simple_expr`)
+    /// says that IN, LIKE and their like bind tighter than comparisons.
+    fn prec_value(&self, prec: Precedence) -> u8 {
+        match prec {
+            Precedence::Period => 100,
+            Precedence::DoubleColon => 60,
+            Precedence::AtTz => 55,
+            Precedence::Caret => 45,
+            Precedence::MulDivModOp => 40,
+            Precedence::PlusMinus => 30,
+            Precedence::Ampersand => 23,
+            Precedence::Pipe | Precedence::Colon | Precedence::PgOther => 21,
+            Precedence::Between | Precedence::Like => 20,
+            Precedence::Eq | Precedence::Is => 17,
+            Precedence::UnaryNot => 15,
+            Precedence::And => 10,
+            Precedence::Xor => 7,
+            Precedence::Or => 5,
+        }
     }
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
-        // `column->path` is one operand (MySQL 8.0 grammar, simple_expr).
-        if matches!(parser.peek_token_ref().token, Token::Arrow | Token::LongArrow) {
-            return Some(Ok(self.prec_value(Precedence::Period)));
-        }
-        super::forms::is_sounds_like(parser).then(|| Ok(self.prec_value(Precedence::Like)))
+        let known = match &parser.peek_token_ref().token {
+            // `column->path` is one operand (simple_expr), and so is what `@v :=` begins.
+            Token::Arrow | Token::LongArrow | Token::Assignment => self.prec_value(Precedence::Period),
+            Token::ShiftLeft | Token::ShiftRight => SHIFT,
+            Token::StringConcat => CONCAT,
+            Token::Overlap => self.prec_value(Precedence::And),
+            _ if super::forms::is_sounds_like(parser) => self.prec_value(Precedence::Like),
+            _ => return None,
+        };
+        Some(Ok(known))
     }
 
     fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Result<Statement, ParserError>> {

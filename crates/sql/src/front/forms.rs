@@ -1,7 +1,7 @@
 //! Forms of expressions that MySQL has and `sqlparser` does not read; each is read into the tree of an equal one.
 
 use sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, SearchModifier, UnaryOperator,
 };
 use sqlparser::dialect::{Dialect, Precedence};
@@ -13,19 +13,63 @@ use super::dialect::P2pdbDialect;
 
 type Parsed = Result<Expr, ParserError>;
 
+/// An operator whose right side is not what follows from how tightly it binds.
+pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr) -> Option<Parsed> {
+    if parser.consume_token(&Token::Assignment) {
+        // As far to the right as it goes.
+        return Some(parser.parse_expr().map(|right| Expr::BinaryOp {
+            left: Box::new(left.clone()),
+            op: BinaryOperator::Assignment,
+            right: Box::new(right),
+        }));
+    }
+    let keyword = |n: usize| match &parser.peek_nth_token_ref(n).token {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let negated = keyword(0) == Keyword::NOT;
+    let what = keyword(usize::from(negated));
+    if !matches!(what, Keyword::IN | Keyword::BETWEEN) {
+        return None;
+    }
+    (0..=usize::from(negated)).for_each(|_| parser.advance_token());
+    let expr = Box::new(left.clone());
+    Some(if what == Keyword::IN { is_in(parser, expr, negated) } else { between(parser, expr, negated) })
+}
+
+/// The right side of IN: a query, or a list that may begin with one in parentheses.
+fn is_in(parser: &mut Parser<'_>, expr: Box<Expr>, negated: bool) -> Parsed {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.maybe_parse(|p| {
+        let query = p.parse_query()?;
+        p.expect_token(&Token::RParen)?;
+        Ok(query)
+    })?;
+    if let Some(subquery) = query {
+        return Ok(Expr::InSubquery { expr, subquery, negated });
+    }
+    let list = parser.parse_comma_separated(Parser::parse_expr)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::InList { expr, list, negated })
+}
+
+/// `low AND high`: the one without predicates, the other up to the next comparison.
+fn between(parser: &mut Parser<'_>, expr: Box<Expr>, negated: bool) -> Parsed {
+    let low = Box::new(parser.parse_subexpr(P2pdbDialect.prec_value(Precedence::Between))?);
+    parser.expect_keyword(Keyword::AND)?;
+    let high = Box::new(parser.parse_subexpr(P2pdbDialect.prec_value(Precedence::Eq))?);
+    Ok(Expr::Between { expr, negated, low, high })
+}
+
 /// Reads one of the forms, or nothing. `sign` is how tightly a sign binds.
 pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
     let (first, second) = (&parser.peek_token_ref().token, &parser.peek_nth_token_ref(1).token);
     let paren = *second == Token::LParen;
     let keyword = match first {
-        Token::ExclamationMark => {
-            parser.advance_token();
-            return Some(
-                parser
-                    .parse_subexpr(sign)
-                    .map(|e| Expr::UnaryOp { op: UnaryOperator::BangNot, expr: Box::new(e) }),
-            );
-        }
+        Token::ExclamationMark => return Some(signed(parser, UnaryOperator::BangNot, sign)),
+        Token::Minus => return Some(signed(parser, UnaryOperator::Minus, sign)),
+        Token::Plus => return Some(signed(parser, UnaryOperator::Plus, sign)),
+        Token::Tilde => return Some(signed(parser, UnaryOperator::BitwiseNot, sign)),
         Token::LParen if paren && is_query_in_parentheses(parser) => {
             parser.advance_token();
             return Some(parser.parse_query().and_then(|q| {
@@ -49,6 +93,12 @@ pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
         Keyword::CONVERT if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::NoKeyword)).transpose(),
         _ => None,
     }
+}
+
+fn signed(parser: &mut Parser<'_>, op: UnaryOperator, sign: u8) -> Parsed {
+    parser.advance_token();
+    let expr = Box::new(parser.parse_subexpr(sign)?);
+    Ok(Expr::UnaryOp { op, expr })
 }
 
 /// `((SELECT …) UNION …)`: a query whose first part is in parentheses, too, and something of the query follows that.
@@ -140,7 +190,7 @@ pub(super) fn sounds_like(parser: &mut Parser<'_>, left: &Expr, precedence: u8) 
     let soundex = |e: Expr| call("SOUNDEX", vec![e]);
     Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp {
         left: Box::new(soundex(left.clone())),
-        op: sqlparser::ast::BinaryOperator::Eq,
+        op: BinaryOperator::Eq,
         right: Box::new(soundex(right)),
     }))
 }

@@ -53,10 +53,29 @@ pub struct Tokens {
 pub fn ends_operand(t: &RawToken, text: &str) -> bool {
     match t.kind {
         Raw::Op => &text[t.start..t.end] == ")",
-        Raw::Word => !is_reserved(&text[t.start..t.end]),
+        Raw::Word => !is_reserved(&text[t.start..t.end]) || is_value(&text[t.start..t.end]),
         Raw::Semicolon | Raw::Bad => false,
         _ => true,
     }
+}
+
+/// A reserved word that is a value by itself.
+fn is_value(word: &str) -> bool {
+    const VALUES: [&str; 12] = [
+        "TRUE",
+        "FALSE",
+        "NULL",
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_USER",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "UTC_DATE",
+        "UTC_TIME",
+        "UTC_TIMESTAMP",
+    ];
+    VALUES.iter().any(|v| v.eq_ignore_ascii_case(word))
 }
 
 /// The literal of one raw token (of text: its first piece), or `None` for other tokens.
