@@ -261,7 +261,24 @@ fn violated_index<'t>(table: &'t Table, constraint: &p2pdb_store::ConstraintErro
     })
 }
 
-/// The unique index on which these values meet another row.
+/// 1062 of a row that was to be inserted: it names the first key that it meets, in MySQL's order.
+pub(crate) fn duplicate_inserted(
+    w: &dyn Tables,
+    table: &Table,
+    constraint: &p2pdb_store::ConstraintError,
+    columns: &[ColumnTag],
+    values: &[Value],
+) -> SqlError {
+    match clashing(w, table, columns, values) {
+        Some(index) => {
+            let (columns, values) = with_generated(w.db(), table, columns, values);
+            words::duplicate(table, index, &columns, &values)
+        }
+        None => duplicate(w.db(), table, constraint, columns, values),
+    }
+}
+
+/// The unique index on which these values meet another row, the first in MySQL's order.
 pub(crate) fn clashing<'t>(
     w: &dyn Tables,
     table: &'t Table,
@@ -271,7 +288,7 @@ pub(crate) fn clashing<'t>(
     let (columns, values) = with_generated(w.db(), table, columns, values);
     // Only generated columns want it: this is asked for each row that IGNORE skips.
     let shared = std::cell::OnceCell::new();
-    table.indexes.iter().filter(|i| i.def.unique).find(|index| {
+    p2pdb_sql::schema_text::sorted_indexes(table).into_iter().filter(|i| i.def.unique).find(|index| {
         let mut sql = format!("SELECT 1 FROM {} WHERE ", table.physical());
         let mut params = Vec::new();
         for part in &index.def.parts {

@@ -338,7 +338,7 @@ impl Environment<'_> {
             None => Value::Text(words::plain(v)),
         };
         let told = |v: &Value, s: &Side| match &s.ty {
-            Some(ty) => Value::Text(words::shown(v, ty)),
+            Some(ty) => Value::Text(words::whole(v, ty)),
             None => value(v),
         };
         let side = |s: Option<&Side>, whole: Option<String>| match s {

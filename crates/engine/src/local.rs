@@ -16,7 +16,8 @@ use p2pdb_store::{CaptureOp, Captured, Decision, NEXT, StoreError};
 
 use crate::api::Outcome;
 use crate::constraints::{
-    BoundCheck, bind_checks, check, clashing, duplicate, duplicate_seen, gone, of_index, with_generated,
+    BoundCheck, bind_checks, check, clashing, duplicate, duplicate_inserted, duplicate_seen, gone, of_index,
+    with_generated,
 };
 use crate::core::Core;
 use crate::error::{EngineError, store_to_sql};
@@ -464,7 +465,7 @@ impl InsertRun<'_> {
                 }
                 Err(StoreError::Constraint(c)) if plan.upsert => Err(duplicate_seen(w.db(), table, &c)),
                 Err(StoreError::Constraint(c)) => {
-                    Err(duplicate(w.db(), table, &c, &plan.columns, &values[..written]))
+                    Err(duplicate_inserted(w, table, &c, &plan.columns, &values[..written]))
                 }
                 Err(e) => Err(run::failed(&e, core)),
             }

@@ -223,20 +223,22 @@ fn is_not_null_unique(table: &Table, i: &Index) -> bool {
 }
 
 /// The indexes in MySQL's order: primary, unique without NULL, unique, the rest, full-text; among equals those over
-/// columns that are computed when read come last.
+/// columns that are computed when read come last, and of unique ones those over prefixes after them.
 pub fn sorted_indexes(table: &Table) -> Vec<&Index> {
     let mut all: Vec<&Index> = table.indexes.iter().collect();
     let virtual_column =
         |t| table.column_by_tag(t).and_then(|c| c.def.generated.as_ref()).is_some_and(|g| !g.stored);
+    let not_null = |t| table.column_by_tag(t).is_some_and(|c| !c.def.nullable);
     all.sort_by_key(|i| {
+        let prefix = i.def.unique && i.def.parts.iter().any(|p| p.prefix.is_some());
         let rank = match () {
             () if i.name == "PRIMARY" => 0,
-            () if is_not_null_unique(table, i) => 1,
+            () if i.def.unique && i.def.parts.iter().all(|p| not_null(p.column)) => 1,
             () if i.def.unique => 2,
             () if i.def.fulltext => 4,
             () => 3,
         };
-        (rank, i.def.parts.iter().any(|p| virtual_column(p.column)))
+        (rank, i.def.parts.iter().any(|p| virtual_column(p.column)), prefix)
     });
     all
 }

@@ -119,11 +119,10 @@ impl Binder<'_> {
                     x
                 };
                 let sql = self.sql(&x);
-                let f = name.to_lowercase();
-                let mut b = Bound::new(
-                    format!("{f}({sql}{}){over}", collate_clause(&x.ty)),
-                    x.ty.clone().of_expression(),
-                );
+                let json = if x.class() == Class::Json { "p_json_" } else { "" };
+                let f = format!("{json}{}", name.to_lowercase());
+                let collation = if json.is_empty() { collate_clause(&x.ty) } else { String::new() };
+                let mut b = Bound::new(format!("{f}({sql}{collation}){over}"), x.ty.clone().of_expression());
                 b.coercibility = x.coercibility;
                 b
             }

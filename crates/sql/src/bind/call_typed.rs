@@ -27,7 +27,7 @@ impl Binder<'_> {
         Ok(Some(match name {
             "IF" => {
                 count(3)?;
-                let c = self.truth(&args[0]);
+                let c = self.truth_of_number(&args[0]);
                 self.choice(&[c], &args[1..], true)?
             }
             "IFNULL" | "COALESCE" => {

@@ -418,16 +418,40 @@ impl Binder<'_> {
         let parts = [self.expr(e, s)?, self.expr(low, s)?, self.expr(high, s)?];
         let [x, lo, hi] = &parts;
         let not = if negated { "NOT " } else { "" };
-        let json = parts.iter().any(|p| p.class() == Class::Json);
-        let (a, b) = (self.align(x, lo, false, "between")?, self.align(x, hi, false, "between")?);
-        let sql = if !json && a.left == b.left && a.collation == b.collation {
-            format!("({} {not}BETWEEN {} AND {})", a.collated_left(), a.right, b.right)
-        } else {
-            let from = self.compare(x.clone(), &BinaryOperator::GtEq, lo.clone())?;
-            let to = self.compare(x.clone(), &BinaryOperator::LtEq, hi.clone())?;
-            format!("({not}({} AND {}))", self.sql(&from), self.sql(&to))
-        };
         let not_null = parts.iter().all(|p| p.not_null);
+        let is_text = |p: &Bound| p.class().is_text() || p.class() == Class::Bytes;
+        let numbers = [lo, hi].into_iter().filter(|p| p.class().is_number()).count();
+        if is_text(x) && numbers == 1 && [lo, hi].into_iter().any(is_text) {
+            // All three are numbers then, as their common type is (MySQL 8.0 Reference Manual, BETWEEN).
+            let [x, lo, hi] = parts.each_ref().map(|p| {
+                let number = self.to(p, &FieldType::double());
+                self.sql(&number)
+            });
+            let sql = format!("({x} {not}BETWEEN {lo} AND {hi})");
+            return Ok(self.truth_value(sql, &parts, not_null));
+        }
+        let one_by_one = |b: &mut Self| -> Result<String, SqlError> {
+            let from = b.compare(x.clone(), &BinaryOperator::GtEq, lo.clone())?;
+            let to = b.compare(x.clone(), &BinaryOperator::LtEq, hi.clone())?;
+            Ok(format!("({not}({} AND {}))", b.sql(&from), b.sql(&to)))
+        };
+        if parts.iter().any(|p| p.class() == Class::Json) {
+            let sql = one_by_one(self)?;
+            return Ok(self.truth_value(sql, &parts, not_null));
+        }
+        let (a, b) = (self.align(x, lo, false, "between")?, self.align(x, hi, false, "between")?);
+        let sql = if a.left == b.left && a.collation == b.collation {
+            format!("({} {not}BETWEEN {} AND {})", a.collated_left(), a.right, b.right)
+        } else if parts.iter().all(|p| p.class().is_text()) && a.collation != b.collation {
+            let collation = self.common_collation(&[x, lo, hi], "between")?.name();
+            let [x, lo, hi] = parts.each_ref().map(|p| {
+                let text = self.text_of(p);
+                self.sql(&text)
+            });
+            format!("({x} COLLATE {collation} {not}BETWEEN {lo} AND {hi})")
+        } else {
+            one_by_one(self)?
+        };
         Ok(self.truth_value(sql, &parts, not_null))
     }
 

@@ -406,12 +406,26 @@ impl Binder<'_> {
                 let sql = self.sql(b);
                 format!("({sql}<>0)")
             }
+            // Everything but the number 0, also `false` and the null of JSON. Only a number begins like this.
+            Class::Json => {
+                let sql = self.sql(b);
+                format!("({sql} NOT GLOB '[-0]*' OR CAST({sql} AS REAL)<>0.0)")
+            }
             _ => {
                 let r = self.to(b, &FieldType::double());
                 let sql = self.sql(&r);
                 format!("({sql}<>0.0)")
             }
         }
+    }
+
+    /// The same for IF and CASE, which take JSON for a number.
+    pub(crate) fn truth_of_number(&mut self, b: &Bound) -> String {
+        if b.class() != Class::Json {
+            return self.truth(b);
+        }
+        let number = self.to(b, &FieldType::double());
+        self.truth(&number)
     }
 
     fn boolean(&self, sql: String, parts: &[&Bound]) -> Bound {
@@ -660,7 +674,7 @@ impl Binder<'_> {
                 },
                 None => c,
             };
-            conditions.push(self.truth(&c));
+            conditions.push(self.truth_of_number(&c));
             parts.push(c);
             results.push(self.expr(&w.result, s)?);
         }

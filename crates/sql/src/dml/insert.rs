@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, same_name};
+use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, physical_column, same_name};
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{ColumnTag, Privileges, Value};
 use sqlparser::ast::{
@@ -28,6 +28,7 @@ use crate::field::{Field, FieldType};
 use crate::plan::{
     self, Coerce, Insert, InsertMode, InsertRows, Note, NoteLevel, Plan, PlanKind, ReadSet, Slot,
 };
+use crate::schema_text::sorted_indexes;
 use crate::statement::{Context, Cursor};
 use crate::types::Class;
 
@@ -211,7 +212,7 @@ fn insert_into(
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
         b.reserve(n);
         of_duplicates = duplicate(&mut b, cx, &written, &targets, all, alias, ignore, &mut notes)?;
-        sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {}", of_duplicates.set));
+        sql.push_str(&on_conflict(&table, &of_duplicates.set));
         let done = b.finish();
         extra = used(&sql, done.slots).into_iter().skip(n).collect();
         merge(&mut reads, done.reads);
@@ -235,6 +236,26 @@ fn insert_into(
         row_checks: written.row_checks(cx)?,
     };
     Ok(Plan { calls, ..with_notes(PlanKind::Insert(insert), notes) })
+}
+
+/// What is done about a duplicate, for each key in MySQL's order: a row that meets several others changes the one that the
+/// first key names (MySQL 8.0 Reference Manual, INSERT ... ON DUPLICATE KEY UPDATE). SQLite takes its clauses one by one.
+fn on_conflict(table: &Table, set: &str) -> String {
+    let mut sql = String::new();
+    let keys: Vec<_> = sorted_indexes(table).into_iter().filter(|i| i.def.unique).collect();
+    let is_generated = |tag| table.column_by_tag(tag).is_some_and(|c| c.def.generated.is_some());
+    // Of those with generated columns any comes first, after the others.
+    let named = keys.iter().take_while(|i| !i.def.parts.iter().any(|p| is_generated(p.column)));
+    let named: Vec<_> = if keys.len() > 1 { named.collect() } else { Vec::new() };
+    for key in &named {
+        let parts = key.def.parts.iter().map(|p| table.part_sql(p, &physical_column(p.column)));
+        let parts: Vec<String> = parts.collect();
+        sql.push_str(&format!(" ON CONFLICT ({}) DO UPDATE SET {set}", parts.join(", ")));
+    }
+    if named.is_empty() || named.len() < keys.len() {
+        sql.push_str(&format!(" ON CONFLICT DO UPDATE SET {set}"));
+    }
+    sql
 }
 
 /// A value for a generated column: 3105, as MySQL. The dumps of MariaDB hold them, and are loaded under a sql_mode that is

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use p2pdb_model::decimal::Decimal;
-use p2pdb_model::temporal::{Date, DateRules, DateTime, Time};
+use p2pdb_model::temporal::{Date, DateRules, DateTime, TIME_US_MAX, Time};
 use p2pdb_model::{Value, ValueRef};
 
 use super::context;
@@ -234,6 +234,16 @@ pub fn to_wide(v: ValueRef<'_>, from: TypeCode) -> Converted<i128> {
             n
         }
         (ValueRef::Text(t), _) => text_to_wide(t),
+        // A fraction that rounds up may end the minute, and the year.
+        (ValueRef::Int(packed), Class::DateTime | Class::Timestamp) if from.decimals > 0 => {
+            let t = if from.class == Class::Timestamp { local(packed) } else { DateTime::unpack(packed) };
+            let whole = ValueRef::Int(t.rounded(0).unwrap_or_else(|| t.truncated(0)).pack());
+            return to_wide(whole, TypeCode { class: Class::DateTime, decimals: 0, ..from });
+        }
+        (ValueRef::Int(us), Class::Time) if from.decimals > 0 => {
+            let whole = ValueRef::Int(Time(us.clamp(-TIME_US_MAX, TIME_US_MAX)).rounded(0).0);
+            return to_wide(whole, TypeCode { decimals: 0, ..from });
+        }
         (ValueRef::Blob(b), Class::Bytes | Class::Text | Class::Null) => text_to_wide(&utf8(b)),
         (ValueRef::Real(r), _) => r.round_ties_even() as i128,
         _ => match to_decimal(v, from)? {
@@ -550,7 +560,7 @@ pub fn datetime_in_time(t: &str) -> Option<p2pdb_model::temporal::Parsed> {
 pub fn number_to_time(d: &Decimal) -> Result<Time, Option<Time>> {
     const WITHOUT_DATE_MAX: u64 = 10_000_000_000;
     const GREATEST: u64 = 8_385_959;
-    let max = p2pdb_model::temporal::TIME_US_MAX;
+    let max = TIME_US_MAX;
     let end = Some(Time(if d.signum() < 0 { -max } else { max }));
     let whole = d.truncated(0);
     let Some(n) = whole.to_i128().and_then(|n| i64::try_from(n).ok()) else { return Err(end) };
@@ -598,7 +608,7 @@ pub fn to_time(v: ValueRef<'_>, from: TypeCode) -> Converted<Time> {
                 let whole = t.split('.').next().is_some_and(|t| Time::parse(t).is_ok());
                 let huge = whole || hours.parse::<u64>().is_ok_and(|h| h > 838);
                 truncated("time", t);
-                let max = p2pdb_model::temporal::TIME_US_MAX;
+                let max = TIME_US_MAX;
                 huge.then_some(Time(if t.trim().starts_with('-') { -max } else { max }))
             }
             Err(_) => None,

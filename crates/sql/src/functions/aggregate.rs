@@ -57,6 +57,8 @@ pub fn aggregates() -> &'static [AggregateFunction] {
         f("p_stddev_samp", 1, || Box::new(Variance { sample: true, root: true, ..Variance::default() })),
         f("p_gc", 1, || Box::new(Pieces::default())),
         f("p_json_arrayagg", 1, || Box::new(JsonArray::default())),
+        f("p_json_min", 1, || Box::new(JsonExtreme { greatest: false, ..JsonExtreme::default() })),
+        f("p_json_max", 1, || Box::new(JsonExtreme { greatest: true, ..JsonExtreme::default() })),
         f("p_json_objectagg", 2, || Box::new(JsonObject::default())),
         f("p_count_rows", -1, || Box::new(DistinctRows::default())),
         f("p_rows", -1, || Box::new(Rows::default())),
@@ -351,6 +353,46 @@ impl Accumulator for JsonArray {
         }
         let all: Vec<&str> = self.items.iter().map(String::as_str).collect();
         Ok(Value::Text(format!("[{}]", all.join(", "))))
+    }
+}
+
+/// MIN and MAX of JSON, in the order in which JSON is compared.
+#[derive(Default)]
+struct JsonExtreme {
+    greatest: bool,
+    /// Rows taken in, and out again.
+    rows: (u64, u64),
+    /// What may still become the result, each with its row's number and what it is ordered by: the result stands first.
+    candidates: std::collections::VecDeque<(u64, Vec<u8>, String)>,
+}
+
+impl Accumulator for JsonExtreme {
+    fn step(&mut self, args: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        let row = self.rows.0;
+        self.rows.0 += 1;
+        if matches!(args[0], ValueRef::Null) {
+            return Ok(());
+        }
+        let key = super::json::order_of(&args[0])?;
+        let beaten = |old: &Vec<u8>| if self.greatest { *old < key } else { *old > key };
+        while self.candidates.back().is_some_and(|(_, old, _)| beaten(old)) {
+            self.candidates.pop_back();
+        }
+        self.candidates.push_back((row, key, str_of(&args[0]).to_owned()));
+        Ok(())
+    }
+
+    fn inverse(&mut self, _: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        let gone = self.rows.1;
+        self.rows.1 += 1;
+        if self.candidates.front().is_some_and(|(row, ..)| *row == gone) {
+            self.candidates.pop_front();
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> Answer {
+        Ok(self.candidates.front().map_or(Value::Null, |(_, _, json)| Value::Text(json.clone())))
     }
 }
 

@@ -175,6 +175,8 @@ pub fn from_sql(v: ValueRef<'_>, from: TypeCode) -> Result<String, SqlError> {
             let r = convert::to_real(v, from)?.unwrap_or(0.0);
             number(r)
         }
+        // Of four digits as text, but no number of JSON has zeros before it.
+        (ValueRef::Int(year), Class::Year) => year.to_string(),
         (_, c) if c.is_number() && c != Class::Bit => {
             convert::to_text(v, TypeCode { zerofill: false, ..from })?
                 .map(|t| t.into_owned())

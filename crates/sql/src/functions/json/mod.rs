@@ -401,6 +401,11 @@ pub(crate) fn check_path(text: &str) -> Result<(), SqlError> {
     Path::parse(text).map(|_| ())
 }
 
+/// What JSON is ordered by.
+pub(super) fn order_of(v: &ValueRef<'_>) -> Result<Vec<u8>, SqlError> {
+    Ok(sort_key(&doc(v)?))
+}
+
 fn doc(v: &ValueRef<'_>) -> Result<Json, SqlError> {
     let t = str_of(v);
     serde_json::from_str(t).map_err(|_| bad_text("json", t))

@@ -18,6 +18,7 @@ use interval::{add, amount_us, difference, extract, extract_time};
 pub use unit::Unit;
 
 use super::{Answer, Row, any_null, int_of, str_of, text};
+use crate::error::SqlError;
 use crate::execute::{context, convert};
 use crate::types::{Class, TypeCode};
 use crate::zone::Zone;
@@ -214,10 +215,18 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         None => Ok(Value::Null),
     }),
     ("p_period_add", 2, |a| {
-        if any_null(a) { Ok(Value::Null) } else { int(period(months_of(int_of(&a[0])) + int_of(&a[1]))) }
+        if any_null(a) {
+            return Ok(Value::Null);
+        }
+        let months = months_of(int_of(&a[0]), "period_add")?.wrapping_add(int_of(&a[1]) as u64);
+        int(period(months) as i64)
     }),
     ("p_period_diff", 2, |a| {
-        if any_null(a) { Ok(Value::Null) } else { int(months_of(int_of(&a[0])) - months_of(int_of(&a[1]))) }
+        if any_null(a) {
+            return Ok(Value::Null);
+        }
+        let of = |v: &ValueRef<'_>| months_of(int_of(v), "period_diff");
+        int(of(&a[0])?.wrapping_sub(of(&a[1])?) as i64)
     }),
     (
         "p_convert_tz",
@@ -456,29 +465,30 @@ fn clamped_time(us: i64) -> i64 {
     us.clamp(-TIME_US_MAX, TIME_US_MAX)
 }
 
-fn months_of(period: i64) -> i64 {
-    if period == 0 {
-        return 0;
+/// The months of a period `YYMM` or `YYYYMM` (MySQL 8.0 Reference Manual, PERIOD_ADD); MySQL counts modulo 2^64.
+///
+/// # Errors
+/// 1210.
+fn months_of(period: i64, function: &str) -> Result<u64, SqlError> {
+    let (year, month) = (period / 100, period % 100);
+    if period < 0 || !(1..=12).contains(&month) {
+        return Err(SqlError::new(1210, "HY000", format!("Incorrect arguments to {function}")));
     }
-    let y = period / 100;
-    let y = if y < 70 {
-        y + 2000
-    } else if y < 100 {
-        y + 1900
-    } else {
-        y
-    };
-    y * 12 + period % 100 - 1
+    Ok(full_year(year as u64) * 12 + month as u64 - 1)
 }
 
-fn period(months: i64) -> i64 {
-    let y = months.div_euclid(12);
-    let y = if y < 70 {
-        y + 2000
-    } else if y < 100 {
-        y + 1900
-    } else {
-        y
-    };
-    y * 100 + months.rem_euclid(12) + 1
+fn period(months: u64) -> u64 {
+    if months == 0 {
+        return 0;
+    }
+    full_year(months / 12).wrapping_mul(100).wrapping_add(months % 12 + 1)
+}
+
+/// Of two digits.
+fn full_year(year: u64) -> u64 {
+    match year {
+        0..70 => year + 2000,
+        70..100 => year + 1900,
+        _ => year,
+    }
 }
