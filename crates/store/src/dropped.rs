@@ -118,6 +118,7 @@ impl DropAt {
             write: RowWrite {
                 kind: WriteKind::Delete,
                 columns: Vec::new(),
+                key_columns: Vec::new(),
                 effect: false,
                 weak: false,
                 orphan: false,
