@@ -212,6 +212,8 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
     for ((table, key), deeds) in &rows {
         let counting = || deeds.iter().filter(|d| !d.void);
         let simple = !deeds.iter().any(|d| d.deletes || d.generated);
+        // Rows that share a generated key are apart: what is assigned to the one takes nothing out of the other.
+        let alone = deeds.iter().filter(|d| d.inserts).count() < 2 || !deeds.iter().any(|d| d.generated);
         if simple && counting().any(|d| d.inserts && !d.weak && d.note.is_some()) {
             let shown = |d: &&Deed| d.weak && d.note.as_deref().is_some_and(|n| visible.contains(n));
             if let Some(note) = counting().find(shown).and_then(|d| d.note.as_ref()) {
@@ -264,7 +266,7 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
                     }
                     if there {
                         let here = |d: &Deed| !d.inserts && d.takes(*column, slot);
-                        let taken = counting().filter(saw_it).any(here);
+                        let taken = alone && counting().filter(saw_it).any(here);
                         *stands.entry(value.clone()).or_default() |= !taken || nowhere;
                     }
                 }
