@@ -121,7 +121,7 @@ pub struct Index {
     pub id: ObjectId,
     /// Its name; `PRIMARY` for the primary key.
     pub name: String,
-    /// Its definition; parts whose column is gone are left out, and there is no unique index without one of its columns.
+    /// Its definition; parts whose column is gone are left out.
     pub def: IndexDef,
 }
 
@@ -705,8 +705,6 @@ impl Table {
             tags.remove(&c.tag);
         }
         table.triggers.sort_by_key(|t| (t.position, t.id));
-        // Nobody asked for a key of fewer columns.
-        table.indexes.retain(|i| !i.def.unique || i.def.parts.iter().all(|p| tags.contains(&p.column)));
         for i in &mut table.indexes {
             i.def.parts.retain(|p| tags.contains(&p.column));
         }
@@ -714,7 +712,6 @@ impl Table {
         table.indexes.sort_by_key(|i| i.name != "PRIMARY");
         let stands = |k: &ForeignKeyDef| !k.columns.is_empty() && k.columns.iter().all(|t| tags.contains(t));
         table.foreign_keys.retain(|k| stands(&k.def));
-        table.fit();
         table
     }
 }

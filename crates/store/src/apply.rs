@@ -128,7 +128,7 @@ pub(crate) fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
 impl Merger {
     /// Reads the schema from the log. `meaning` says what must be known of MySQL.
     pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, meaning: Meaning) -> Result<Self> {
-        let schema = Arc::new(Schema::load(db, is_ancestor, &meaning)?);
+        let schema = Arc::new(Schema::load(db, is_ancestor)?);
         Ok(Self { cache: PlanCache::new(schema.clone(), meaning), committed: schema, unsealed: Vec::new() })
     }
 

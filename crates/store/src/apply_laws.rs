@@ -4,8 +4,6 @@
 //!   whatever order the blocks came.
 //! * A node's own transactions, left in place, are what replaying its log into an empty store gives, bit by bit.
 //! * Voiding blocks gives the state without them, un-voiding the state with them.
-//! * The merged definition of every table is one that could be created: keys are of columns that are there and may have them,
-//!   expressions name columns of the table.
 //! * Visible rows keep the unique keys and references of the schema, and are those that the specification's function of all live
 //!   rows says (`p2pdb_merge::visible`).
 
@@ -201,32 +199,6 @@ fn owned(s: Step) -> Vec<String> {
     }]
 }
 
-/// Statements on `seat`, which nodes have made with different primary keys.
-fn seats(node: &Node, s: Step) -> Vec<String> {
-    let (id, a, v) = (s.x / 4 % 4, s.y / 16 % 4, s.y);
-    let catalog = node.merger.catalog();
-    let Some(seat) = catalog.table("d", "seat") else { return Vec::new() };
-    let key = seat.primary_columns().first().map_or("id", |c| if c.name == "a" { "a" } else { "id" });
-    vec![match s.action % 6 {
-        0..3 => {
-            format!(
-                "INSERT INTO {{seat}} ({{seat.id}}, {{seat.a}}, {{seat.v}}, _v) VALUES ({id}, {a}, {v}, ?v)"
-            )
-        }
-        3 | 4 => format!("UPDATE {{seat}} SET {{seat.v}} = {v} WHERE {{seat.{key}}} = {id}"),
-        _ => format!("DELETE FROM {{seat}} WHERE {{seat.{key}}} = {id}"),
-    }]
-}
-
-/// `seat`, whose key this node takes to be of this column.
-fn seat(node: &Node, key: &str) -> Vec<SchemaChange> {
-    let catalog = node.merger.catalog().clone();
-    let Some(database) = catalog.database("d").map(|d| d.id) else { return Vec::new() };
-    let mut ddl = Ddl::new(&catalog);
-    ddl.table(database, "seat", &[("id", int()), ("a", int()), ("v", int())], &[key], &[]);
-    ddl.changes
-}
-
 /// Statements on `span`, which do not violate what is asked of its rows where they run.
 fn spans(node: &Node, s: Step) -> Vec<String> {
     let (id, n) = (s.x % 2, i32::from(s.y / 4) - 32);
@@ -263,44 +235,6 @@ fn retyped(table: ObjectId, c: &Column, ty: SqlType) -> Vec<SchemaChange> {
         position: None,
         after: None,
     }]
-}
-
-/// What is built on columns of `item`, and what takes them away: checks, generated columns, keys of two columns, new names, drops.
-fn built(catalog: &p2pdb_model::Catalog, item: &p2pdb_model::catalog::Table, s: Step) -> Vec<SchemaChange> {
-    let mut ddl = Ddl::new(catalog);
-    let drop = |id| vec![SchemaChange::Drop { id }];
-    let Some(v) = item.column("v").or(item.column("w")) else { return Vec::new() };
-    // A statement drops what it sees to be built on a column first.
-    let free = item.checks.is_empty() && item.column("h").is_none() && item.index("uh").is_none();
-    match s.y % 8 {
-        0 | 1 if free => return drop(v.id),
-        2 | 3 if free => {
-            let name = Some(if v.name == "v" { "w" } else { "v" }.to_owned());
-            let (id, kind, parent) = (v.id, ObjectKind::Column, item.id);
-            let (definition, position, after) = (None, None, None);
-            return vec![SchemaChange::Put { id, kind, parent, name, definition, position, after }];
-        }
-        0..=3 => {
-            let checks = item.checks.iter().map(|c| c.id);
-            let hung = item.index("uh").into_iter().map(|i| i.id).chain(item.column("h").map(|c| c.id));
-            return checks.chain(hung).map(|id| SchemaChange::Drop { id }).collect();
-        }
-        4 | 5 => {
-            // Holds of every row.
-            let expression = format!("{{a}} IS {{a}} AND {{{0}}} IS {{{0}}}", v.name);
-            ddl.put(item.id, "whole", Definition::Check(CheckDef { expression, enforced: true }), 0);
-        }
-        6 if item.column("h").is_none() => {
-            let expression = format!("length({{{}}})", v.name);
-            let generated = Some(Generated { expression, stored: false });
-            ddl.put(item.id, "h", Definition::Column(ColumnDef { generated, ..ColumnDef::new(int()) }), 7);
-        }
-        _ => {
-            let columns = if item.column("h").is_some() { ["a", "h"] } else { ["a", v.name.as_str()] };
-            ddl.index(item.id, "uh", &columns, true);
-        }
-    }
-    ddl.changes
 }
 
 fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
@@ -372,7 +306,7 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
             }
         }
         1 => return item.index("uv").map(|i| drop(i.id)).unwrap_or_default(),
-        2 => return built(&catalog, item, s),
+        2 => return item.column("v").map(|c| drop(c.id)).unwrap_or_default(),
         n @ (3 | 6) => {
             // A column takes the other type.
             let Some(c) = item.column(if n == 3 { "v" } else { "a" }) else { return Vec::new() };
@@ -406,12 +340,6 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
     for node in &mut nodes[1..] {
         assert!(node.receive(first));
     }
-    if with_schema {
-        for (node, key) in nodes.iter_mut().zip(["id", "a", "id"]) {
-            let seat = seat(node, key);
-            node.ddl(seat);
-        }
-    }
     for (clock, s) in steps.iter().enumerate() {
         let n = usize::from(s.node) % NODES;
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
@@ -422,7 +350,6 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
                     1 => cells(&nodes[n], *s),
                     2 | 3 => families(*s),
                     4 => twins(*s),
-                    _ if s.x.is_multiple_of(4) => seats(&nodes[n], *s),
                     _ if s.x.is_multiple_of(2) => owned(*s),
                     _ => spans(&nodes[n], *s),
                 };
@@ -478,35 +405,9 @@ fn assert_equal(a: &BTreeSet<String>, b: &BTreeSet<String>, what: &str) {
     assert!(a == b, "{what}: {}", difference(a, b));
 }
 
-/// Each table's definition is one that a statement could give.
-fn assert_creatable(catalog: &p2pdb_model::Catalog) {
-    for t in catalog.tables() {
-        let expressions = t.checks.iter().map(|c| &c.def.expression);
-        let generated = t.columns.iter().filter_map(|c| c.def.generated.as_ref()).map(|g| &g.expression);
-        for text in expressions.chain(generated) {
-            (meaning().renamed)(text, &mut |name| {
-                assert!(t.column(name).is_some(), "{}: {text} has no {name}", t.name);
-                None
-            });
-        }
-        for index in &t.indexes {
-            for part in &index.def.parts {
-                let column = t.column_by_tag(part.column).expect("a key is of columns of its table");
-                assert!(column.def.ty != SqlType::Json, "{}: {} over JSON", t.name, index.name);
-            }
-        }
-        assert!(t.primary_columns().iter().all(|c| !c.def.nullable), "{}: NULL in the primary key", t.name);
-        for fk in t.foreign_keys.iter().filter_map(|fk| fk.parent.as_ref()) {
-            let parent = catalog.table_by_id(fk.0).expect("a parent");
-            assert!(parent.indexes.iter().any(|i| i.def.leads(&fk.1)), "{}: no key for a reference", t.name);
-        }
-    }
-}
-
 /// The promises of the schema, asked in plain SQL.
 fn assert_constraints(node: &Node) {
     let catalog = node.merger.catalog();
-    assert_creatable(catalog);
     let mut report = crate::verify::Report::default();
     crate::search::verify(&node.writer, &mut report).expect("indexes that can be read");
     assert!(report.is_clean(), "{report:?}");

@@ -116,9 +116,7 @@ pub use log::{
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
 pub use looks::{Refill, UNOPENED};
-pub use meaning::{
-    CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning, RenamedIn,
-};
+pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

@@ -334,7 +334,6 @@ pub fn create(
     }
     let then = if as_select { Some(select(c, cx, &mut draft, verb)?) } else { None };
     keys.add(&mut draft, cx)?;
-    draft.from_dump = !cx.session.foreign_key_checks;
     draft.validate()?;
     Ok(made(draft.changes(), then))
 }
