@@ -261,31 +261,24 @@ fn violated_index<'t>(table: &'t Table, constraint: &p2pdb_store::ConstraintErro
     })
 }
 
-/// 1062 of a row that was to be inserted: it names the first key that it meets, in MySQL's order.
-pub(crate) fn duplicate_inserted(
+/// 1062 of a row that was to be inserted: it names the first key that it meets, in MySQL's order. `None` where it meets none.
+pub(crate) fn clash(
     w: &dyn Tables,
     table: &Table,
-    constraint: &p2pdb_store::ConstraintError,
     columns: &[ColumnTag],
     values: &[Value],
-) -> SqlError {
-    match clashing(w, table, columns, values) {
-        Some(index) => {
-            let (columns, values) = with_generated(w.db(), table, columns, values);
-            words::duplicate(table, index, &columns, &values)
-        }
-        None => duplicate(w.db(), table, constraint, columns, values),
-    }
+) -> Option<SqlError> {
+    let (columns, values) = with_generated(w.db(), table, columns, values);
+    clashing(w, table, &columns, &values).map(|index| words::duplicate(table, index, &columns, &values))
 }
 
-/// The unique index on which these values meet another row, the first in MySQL's order.
-pub(crate) fn clashing<'t>(
+/// The unique index on which these values, those of generated columns included, meet another row: the first in MySQL's order.
+fn clashing<'t>(
     w: &dyn Tables,
     table: &'t Table,
     columns: &[p2pdb_model::ColumnTag],
     values: &[Value],
 ) -> Option<&'t Index> {
-    let (columns, values) = with_generated(w.db(), table, columns, values);
     // Only generated columns want it: this is asked for each row that IGNORE skips.
     let shared = std::cell::OnceCell::new();
     p2pdb_sql::schema_text::sorted_indexes(table).into_iter().filter(|i| i.def.unique).find(|index| {

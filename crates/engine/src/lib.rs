@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod forks;
 mod functions;
+mod insert;
 mod job;
 mod judging;
 mod local;

@@ -1,6 +1,6 @@
 //! Which AUTO_INCREMENT values of a table are taken, wherever the table is: temporary ones count for their session alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use p2pdb_model::ObjectId;
 use p2pdb_model::catalog::Table;
@@ -54,6 +54,58 @@ impl<'a> Ids<'a> {
             logged::greatest_id(w.db(), self.table, &names, floor, high).map_err(|e| store_to_sql(&e))?;
         self.raise(w, core, id);
         Ok(())
+    }
+}
+
+/// Per table, the greatest AUTO_INCREMENT value of this node's share that is taken, as far as somebody asked.
+#[derive(Default)]
+pub(crate) struct Floors(HashMap<ObjectId, Floor>);
+
+struct Floor {
+    greatest: u64,
+    /// Rows came from elsewhere, or the schema changed: greater ones may be there.
+    stale: bool,
+}
+
+impl Floors {
+    /// Of a table with this share; `read` gives the greatest value in the table that is greater than the given one, or that.
+    pub(crate) fn of<E>(
+        &mut self,
+        table: ObjectId,
+        (low, high): (u64, u64),
+        read: impl FnOnce(u64) -> Result<u64, E>,
+    ) -> Result<u64, E> {
+        let known = self.0.get(&table);
+        if let Some(Floor { greatest, stale: false }) = known {
+            return Ok(*greatest);
+        }
+        // Never back: what was given out is not given again because its row is gone.
+        let greatest = read(known.map_or(low, |k| k.greatest.clamp(low, high)))?;
+        self.0.insert(table, Floor { greatest, stale: false });
+        Ok(greatest)
+    }
+
+    /// A value was given out or written.
+    pub(crate) fn raise(&mut self, table: ObjectId, id: u64) {
+        if let Some(known) = self.0.get_mut(&table) {
+            known.greatest = known.greatest.max(id);
+        }
+    }
+
+    /// Rows of the table came from elsewhere.
+    pub(crate) fn read_again(&mut self, table: ObjectId) {
+        if let Some(known) = self.0.get_mut(&table) {
+            known.stale = true;
+        }
+    }
+
+    pub(crate) fn read_all_again(&mut self) {
+        self.0.values_mut().for_each(|known| known.stale = true);
+    }
+
+    /// The table's values begin anew.
+    pub(crate) fn forget(&mut self, table: ObjectId) {
+        self.0.remove(&table);
     }
 }
 

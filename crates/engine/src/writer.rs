@@ -34,7 +34,7 @@ use crate::judging::access_positions;
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
 use crate::sealing::{Keyring, NewKeys, Sealing};
-use crate::taken::Drawn;
+use crate::taken::{Drawn, Floors};
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
 const BLOCK_BYTES_FULL: usize = 512 << 10;
@@ -100,7 +100,7 @@ pub(crate) struct Writer {
     dirty: bool,
     epoch: u64,
     /// Greatest AUTO_INCREMENT value in use of this node's share, per table.
-    ids: HashMap<ObjectId, IdFloor>,
+    ids: Floors,
     /// This node's share, once somebody asked.
     id_class: Option<Option<IdClass>>,
     /// This node may have drawn values of its share that it does not know of: see `recount`.
@@ -156,7 +156,7 @@ impl Writer {
             broken: false,
             dirty: false,
             epoch: 0,
-            ids: HashMap::new(),
+            ids: Floors::default(),
             id_class: None,
             ids_lost: false,
         };
@@ -191,7 +191,7 @@ impl Writer {
         self.leased = None;
         self.broken = false;
         self.made.clear();
-        self.ids.values_mut().for_each(|known| known.stale = true);
+        self.ids.read_all_again();
         self.id_class = None;
         self.ids_lost = self.db.meta(store::meta::IDS_LOST)?.is_some();
         self.kept = self.db.kept()?;
@@ -747,7 +747,7 @@ impl Writer {
             for table in tables {
                 self.touch(table, open.first_tx);
             }
-            self.ids.values_mut().for_each(|known| known.stale = true);
+            self.ids.read_all_again();
         } else {
             let ancestry = Ancestry::new(&self.dag, &self.db);
             let ask = |a, b| ancestry.ask(a, b);
@@ -916,15 +916,9 @@ impl Writer {
         let Some((low, high)) = self.id_class()?.and_then(|c| c.interval(logged::id_max(table))) else {
             return Ok(None);
         };
-        let known = self.ids.get(&table.id);
-        if let Some(IdFloor { floor, stale: false }) = known {
-            return Ok(Some((*floor, high)));
-        }
-        // Never back: what was given out is not given again because its row is gone.
-        let low = known.map_or(low, |k| k.floor.clamp(low, high));
-        let floor = logged::greatest_id(&self.db, table, &logged::rows_of(table), low, high)?;
-        self.ids.insert(table.id, IdFloor { floor, stale: false });
-        Ok(Some((floor, high)))
+        let db = &self.db;
+        let taken = |known| logged::greatest_id(db, table, &logged::rows_of(table), known, high);
+        Ok(Some((self.ids.of(table.id, (low, high), taken)?, high)))
     }
 
     /// The transaction that is entered drew this id from AUTO_INCREMENT.
@@ -943,35 +937,24 @@ impl Writer {
 
     /// An id was given out or written.
     pub(crate) fn raise_id_floor(&mut self, table: ObjectId, id: u64) {
-        if let Some(known) = self.ids.get_mut(&table) {
-            known.floor = known.floor.max(id);
-        }
+        self.ids.raise(table, id);
     }
 
     /// The shares of AUTO_INCREMENT values may be others.
     pub(crate) fn forget_shares(&mut self) {
-        self.ids.clear();
+        self.ids = Floors::default();
         self.id_class = None;
     }
 
     /// Rows came from elsewhere: what was known of a table's ids is to be read again.
     pub(crate) fn read_ids_again(&mut self, table: ObjectId) {
-        if let Some(known) = self.ids.get_mut(&table) {
-            known.stale = true;
-        }
+        self.ids.read_again(table);
     }
 
     /// A table's ids begin anew.
     pub(crate) fn forget_ids(&mut self, table: ObjectId) {
-        self.ids.remove(&table);
+        self.ids.forget(table);
     }
-}
-
-/// The greatest AUTO_INCREMENT value of a table that is taken.
-struct IdFloor {
-    floor: u64,
-    /// Rows came from elsewhere, or the schema changed: greater ones may be there.
-    stale: bool,
 }
 
 /// The causal past of an applied block.

@@ -15,6 +15,12 @@ pub const CELL_VERSION: u8 = 1;
 pub const NONCE_BYTES: usize = 24;
 /// Where its ciphertext begins.
 pub const CELL_HEAD_BYTES: usize = 1 + EpochId::LEN + NONCE_BYTES;
+/// What an index on a sealed column has of a cell begins with this where it can be opened, and with [`LOOK_UNOPENED`] where not:
+/// the latter are greater than all others.
+pub const LOOK_OPENED: u8 = 0;
+/// See [`LOOK_OPENED`].
+pub const LOOK_UNOPENED: u8 = 1;
+
 /// The least that follows: the tag of XChaCha20-Poly1305 over one byte.
 const CIPHERTEXT_BYTES_MIN: usize = 17;
 

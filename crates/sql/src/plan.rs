@@ -302,6 +302,8 @@ pub struct Insert {
     /// Which columns are given (in the order of the values): every column of the table that is stored, defaults
     /// filled in.
     pub columns: Vec<ColumnTag>,
+    /// `sql` up to VALUES.
+    pub into: String,
     /// `INSERT [OR IGNORE|OR REPLACE] INTO t (columns…, _v[, _k]) VALUES (?1, …, ?n, ?n+1[, ?n+2]) [ON CONFLICT …]`: one
     /// parameter per column, then the version, then (only when `needs_key`) the hidden row key; then `extra`.
     pub sql: String,

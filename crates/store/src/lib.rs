@@ -37,6 +37,7 @@ mod conflicts;
 mod connection;
 mod connection_reader;
 mod connection_writer;
+mod derived;
 mod disk;
 mod displaced;
 mod displaced_settle;
@@ -115,7 +116,7 @@ pub use log::{
     Unseen, Verdict,
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
-pub use looks::{Refill, UNOPENED};
+pub use looks::Refill;
 pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};

@@ -8,21 +8,18 @@
 //!
 //! It is this node's own: in no log, comparison, fingerprint or backup. [`crate::Writer::fill_looks`] makes it anew.
 
-use p2pdb_model::ValueRef;
 use p2pdb_model::catalog::{Index, Table, physical_column, physical_look};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
+use p2pdb_model::sealed::LOOK_UNOPENED;
 
 use crate::connection::Connection;
 use crate::connection_writer::Writer;
+use crate::derived;
 use crate::error::Result;
 use crate::meaning::Meaning;
-use crate::query::NEXT;
 
 /// What the names of all that belongs to these indexes begin with.
 pub(crate) const PREFIX: &str = "n_";
-
-/// The looks of cells that cannot be opened are greater than this, all others less.
-pub const UNOPENED: u8 = 1;
 
 /// What SQLite has to keep of an index.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,10 +50,8 @@ impl Looks {
              CREATE VIEW {name}_rows AS {rows};
              INSERT INTO {name} (row, look) SELECT doc, look FROM {name}_rows WHERE look IS NOT NULL;
              CREATE INDEX {name}_look ON {name} (look);
-             CREATE TRIGGER {name}_insert AFTER INSERT ON {table} BEGIN {put} END;
-             CREATE TRIGGER {name}_delete BEFORE DELETE ON {table} BEGIN {take} END;
-             CREATE TRIGGER {name}_before BEFORE UPDATE ON {table} WHEN {changed} BEGIN {take} END;
-             CREATE TRIGGER {name}_after AFTER UPDATE ON {table} WHEN {changed} BEGIN {put} END;"
+             {}",
+            derived::triggers(name, table, &changed, &take, &put)
         ))
     }
 }
@@ -69,45 +64,25 @@ pub(crate) fn name(index: &Index) -> String {
 /// Takes an index away.
 pub(crate) fn drop(db: &Connection, name: &str) -> Result<()> {
     db.execute_batch(&format!(
-        "DROP TRIGGER IF EXISTS {name}_insert; DROP TRIGGER IF EXISTS {name}_delete;
-         DROP TRIGGER IF EXISTS {name}_before; DROP TRIGGER IF EXISTS {name}_after;
-         DROP VIEW IF EXISTS {name}_rows; DROP TABLE IF EXISTS {name};"
+        "{} DROP VIEW IF EXISTS {name}_rows; DROP TABLE IF EXISTS {name};",
+        derived::drop_triggers(name)
     ))
 }
 
 /// Takes all indexes of a visible table away, before the table itself.
 pub(crate) fn drop_all(db: &Connection, table: &str) -> Result<()> {
-    of_table(db, table)?.iter().try_for_each(|name| drop(db, name))
+    derived::of_table(db, PREFIX, table)?.iter().try_for_each(|name| drop(db, name))
 }
 
 /// Empties all of them, so that nothing of what was in them can be found in the file.
 pub(crate) fn wipe(db: &Connection) -> Result<()> {
     db.execute_batch("PRAGMA secure_delete = ON")?;
-    all(db)?.iter().try_for_each(|name| db.execute_batch(&format!("DELETE FROM {name}")))
+    derived::all(db, PREFIX)?.iter().try_for_each(|name| db.execute_batch(&format!("DELETE FROM {name}")))
 }
 
 /// There are some.
 pub(crate) fn any(db: &Connection) -> Result<bool> {
-    Ok(!all(db)?.is_empty())
-}
-
-fn named(db: &Connection, sql: &str, params: &[ValueRef<'_>]) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    db.query(sql, params, |r| {
-        names.extend(r.text(0)?.strip_suffix("_insert").map(str::to_owned));
-        Ok(NEXT)
-    })?;
-    Ok(names)
-}
-
-fn of_table(db: &Connection, table: &str) -> Result<Vec<String>> {
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND name LIKE 'n\\_%\\_insert' ESCAPE '\\'";
-    named(db, sql, &[ValueRef::Text(table)])
-}
-
-fn all(db: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'n\\_%\\_insert' ESCAPE '\\' ORDER BY name";
-    named(db, sql, &[])
+    Ok(!derived::all(db, PREFIX)?.is_empty())
 }
 
 /// What is to be looked at again.
@@ -125,7 +100,7 @@ impl Writer {
     /// # Errors
     /// SQLite's.
     pub fn fill_looks(&self, table: ObjectId, what: Refill) -> Result<()> {
-        let names = of_table(self, &p2pdb_model::catalog::physical_table(table))?;
+        let names = derived::of_table(self, PREFIX, &p2pdb_model::catalog::physical_table(table))?;
         names.iter().try_for_each(|name| fill(self, name, what))
     }
 
@@ -142,7 +117,7 @@ impl Writer {
     /// # Errors
     /// SQLite's.
     pub fn fill_all_looks(&self) -> Result<()> {
-        all(self)?.iter().try_for_each(|name| fill(self, name, Refill::All))
+        derived::all(self, PREFIX)?.iter().try_for_each(|name| fill(self, name, Refill::All))
     }
 }
 
@@ -154,7 +129,7 @@ fn fill(db: &Connection, name: &str, what: Refill) -> Result<()> {
         ),
         Refill::Unopened => format!(
             "INSERT OR REPLACE INTO {name} (row, look) SELECT doc, look FROM {name}_rows
-             WHERE doc IN (SELECT row FROM {name} WHERE look >= x'{UNOPENED:02x}') AND look IS NOT NULL;"
+             WHERE doc IN (SELECT row FROM {name} WHERE look >= x'{LOOK_UNOPENED:02x}') AND look IS NOT NULL;"
         ),
     })
 }

@@ -11,9 +11,10 @@
 //! not compared by it; [`verify`] compares each index with the rows of its own store. Not here: what a query means (`sql`).
 
 use p2pdb_model::catalog::{Index, Table, physical_column, physical_search};
-use p2pdb_model::{ValueRef, ids::ColumnTag};
+use p2pdb_model::ids::ColumnTag;
 
 use crate::connection::Connection;
+use crate::derived;
 use crate::error::Result;
 use crate::meaning::Meaning;
 use crate::query::NEXT;
@@ -61,10 +62,8 @@ impl Search {
              CREATE VIRTUAL TABLE {name} USING fts5({list}, content='{name}_rows', content_rowid='doc', columnsize=0, tokenize='ascii');
              CREATE VIRTUAL TABLE {name}_words USING fts5vocab({name}, 'instance');
              INSERT INTO {name} ({name}) VALUES ('rebuild');
-             CREATE TRIGGER {name}_insert AFTER INSERT ON {table} BEGIN {put} END;
-             CREATE TRIGGER {name}_delete BEFORE DELETE ON {table} BEGIN {take} END;
-             CREATE TRIGGER {name}_before BEFORE UPDATE ON {table} WHEN {changed} BEGIN {take} END;
-             CREATE TRIGGER {name}_after AFTER UPDATE ON {table} WHEN {changed} BEGIN {put} END;"
+             {}",
+            derived::triggers(name, table, &changed, &take, &put)
         ))
     }
 }
@@ -77,32 +76,19 @@ pub(crate) fn name(index: &Index) -> String {
 /// Takes an index away.
 pub(crate) fn drop(db: &Connection, name: &str) -> Result<()> {
     db.execute_batch(&format!(
-        "DROP TRIGGER IF EXISTS {name}_insert; DROP TRIGGER IF EXISTS {name}_delete;
-         DROP TRIGGER IF EXISTS {name}_before; DROP TRIGGER IF EXISTS {name}_after;
-         DROP TABLE IF EXISTS {name}_words; DROP TABLE IF EXISTS {name}; DROP VIEW IF EXISTS {name}_rows;"
+        "{} DROP TABLE IF EXISTS {name}_words; DROP TABLE IF EXISTS {name}; DROP VIEW IF EXISTS {name}_rows;",
+        derived::drop_triggers(name)
     ))
 }
 
 /// Takes all indexes of a visible table away, before the table itself.
 pub(crate) fn drop_all(db: &Connection, table: &str) -> Result<()> {
-    let mut names = Vec::new();
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND name LIKE 'm\\_%\\_insert' ESCAPE '\\'";
-    db.query(sql, [ValueRef::Text(table)], |r| {
-        names.extend(r.text(0)?.strip_suffix("_insert").map(str::to_owned));
-        Ok(NEXT)
-    })?;
-    names.iter().try_for_each(|name| drop(db, name))
+    derived::of_table(db, PREFIX, table)?.iter().try_for_each(|name| drop(db, name))
 }
 
 /// Compares every index with the rows that it is over.
 pub(crate) fn verify(db: &Connection, report: &mut Report) -> Result<()> {
-    let mut names: Vec<String> = Vec::new();
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'view' AND name LIKE 'm\\_%\\_rows' ESCAPE '\\' ORDER BY name";
-    db.query(sql, (), |r| {
-        names.extend(r.text(0)?.strip_suffix("_rows").map(str::to_owned));
-        Ok(NEXT)
-    })?;
-    for name in names {
+    for name in derived::all(db, PREFIX)? {
         let mut columns = Vec::new();
         let sql =
             format!("SELECT name FROM pragma_table_xinfo('{name}_rows') WHERE name <> 'doc' ORDER BY cid");

@@ -430,27 +430,28 @@ impl Binder<'_> {
             let sql = format!("({x} {not}BETWEEN {lo} AND {hi})");
             return Ok(self.truth_value(sql, &parts, not_null));
         }
-        let one_by_one = |b: &mut Self| -> Result<String, SqlError> {
-            let from = b.compare(x.clone(), &BinaryOperator::GtEq, lo.clone())?;
-            let to = b.compare(x.clone(), &BinaryOperator::LtEq, hi.clone())?;
-            Ok(format!("({not}({} AND {}))", b.sql(&from), b.sql(&to)))
+        let json = parts.iter().any(|p| p.class() == Class::Json);
+        let pair = match json {
+            true => None,
+            false => Some((self.align(x, lo, false, "between")?, self.align(x, hi, false, "between")?)),
         };
-        if parts.iter().any(|p| p.class() == Class::Json) {
-            let sql = one_by_one(self)?;
-            return Ok(self.truth_value(sql, &parts, not_null));
-        }
-        let (a, b) = (self.align(x, lo, false, "between")?, self.align(x, hi, false, "between")?);
-        let sql = if a.left == b.left && a.collation == b.collation {
-            format!("({} {not}BETWEEN {} AND {})", a.collated_left(), a.right, b.right)
-        } else if parts.iter().all(|p| p.class().is_text()) && a.collation != b.collation {
-            let collation = self.common_collation(&[x, lo, hi], "between")?.name();
-            let [x, lo, hi] = parts.each_ref().map(|p| {
-                let text = self.text_of(p);
-                self.sql(&text)
-            });
-            format!("({x} COLLATE {collation} {not}BETWEEN {lo} AND {hi})")
-        } else {
-            one_by_one(self)?
+        let sql = match pair {
+            Some((a, b)) if a.left == b.left && a.collation == b.collation => {
+                format!("({} {not}BETWEEN {} AND {})", a.collated_left(), a.right, b.right)
+            }
+            Some((a, b)) if parts.iter().all(|p| p.class().is_text()) && a.collation != b.collation => {
+                let collation = self.common_collation(&[x, lo, hi], "between")?.name();
+                let [x, lo, hi] = parts.each_ref().map(|p| {
+                    let text = self.text_of(p);
+                    self.sql(&text)
+                });
+                format!("({x} COLLATE {collation} {not}BETWEEN {lo} AND {hi})")
+            }
+            _ => {
+                let from = self.compare(x.clone(), &BinaryOperator::GtEq, lo.clone())?;
+                let to = self.compare(x.clone(), &BinaryOperator::LtEq, hi.clone())?;
+                format!("({not}({} AND {}))", self.sql(&from), self.sql(&to))
+            }
         };
         Ok(self.truth_value(sql, &parts, not_null))
     }

@@ -204,7 +204,8 @@ fn insert_into(
         InsertMode::Replace => " OR REPLACE",
     };
     let physical = table.physical();
-    let mut sql = format!("INSERT{or} INTO {physical} ({}) VALUES ({})", heads.join(","), places.join(","));
+    let into = format!("INSERT{or} INTO {physical} ({})", heads.join(","));
+    let mut sql = format!("{into} VALUES ({})", places.join(","));
     let mut extra = Vec::new();
     let is_upsert = upsert.is_some();
     let mut of_duplicates = Duplicate::default();
@@ -221,6 +222,7 @@ fn insert_into(
     let insert = Insert {
         table: table.id,
         columns: table.columns.iter().map(|c| c.tag).collect(),
+        into,
         sql,
         extra,
         needs_key,

@@ -8,6 +8,7 @@
 //! statement warns, or fails, as it does without an index.
 
 use p2pdb_model::catalog::{Column, Table, physical_look};
+use p2pdb_model::sealed::{LOOK_OPENED, LOOK_UNOPENED};
 use p2pdb_model::types::Collation;
 use p2pdb_model::{ColumnTag, ObjectId, Value, ValueRef, sealed};
 
@@ -15,11 +16,6 @@ use super::Sealer;
 use super::sealed::not_opened;
 use crate::collate;
 use crate::functions::{Answer, bytes_of, int_of};
-
-/// The first byte of the look of a cell that can be opened.
-const OPENED: u8 = 0;
-/// The same of one that cannot. The looks of these are greater than all others.
-const UNOPENED: u8 = 1;
 
 /// Of a cell, for the index: `p_look(cell, table, column, collation)`.
 pub const OF_CELL: &str = "p_look";
@@ -48,7 +44,7 @@ pub(crate) fn among(table: &Table, alias: &str, column: ColumnTag, values: &[&st
     };
     Some(format!(
         "{alias}.rowid IN (SELECT row FROM {looks} WHERE look{asked} \
-         UNION ALL SELECT * FROM (SELECT row FROM {looks} WHERE look>=x'{UNOPENED:02x}' LIMIT 1))"
+         UNION ALL SELECT * FROM (SELECT row FROM {looks} WHERE look>=x'{LOOK_UNOPENED:02x}' LIMIT 1))"
     ))
 }
 
@@ -89,7 +85,7 @@ impl Asked {
     }
 
     fn look(&self, sealer: &dyn Sealer, value: &ValueRef<'_>) -> Value {
-        let mut out = vec![OPENED];
+        let mut out = vec![LOOK_OPENED];
         out.extend_from_slice(&sealer.look(self.table, self.column, &normal(value, self.collation)));
         Value::Blob(out)
     }
@@ -106,7 +102,7 @@ pub fn cell(sealer: Option<&dyn Sealer>, a: &[ValueRef<'_>]) -> Answer {
     if let Some(value) = sealer.open(asked.table, asked.column, cell) {
         return Ok(asked.look(sealer, &ValueRef::from(&value)));
     }
-    let mut out = vec![UNOPENED];
+    let mut out = vec![LOOK_UNOPENED];
     out.extend(sealed::epoch_of(cell).iter().flat_map(|e| e.0));
     Ok(Value::Blob(out))
 }
