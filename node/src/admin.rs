@@ -163,6 +163,9 @@ pub struct InviteRequest {
     pub expires_s: Option<u64>,
     /// How many nodes it admits.
     pub uses: u32,
+    /// The key of the only node that it admits, hexadecimal.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Addresses to put into it; empty: where the node listens.
     pub addresses: Vec<String>,
 }
@@ -178,6 +181,8 @@ pub struct InviteReport {
     pub expires_ms: Option<u64>,
     /// How many nodes it admits.
     pub uses: u32,
+    /// The key of the only node that it admits, hexadecimal.
+    pub node: Option<String>,
     /// Addresses in it.
     pub addresses: Vec<String>,
 }

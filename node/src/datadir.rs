@@ -301,8 +301,30 @@ impl DataDir {
     pub fn read_node_key(&self) -> Result<SigningKey, DataDirError> {
         let text = self.read_text("node.key")?.ok_or_else(|| DataDirError::Empty(self.root.clone()))?;
         self.make_private("node.key");
-        key_from_text(&text).ok_or_else(|| DataDirError::Damaged {
-            path: self.node_key_path(),
+        self.key_of("node.key", &text)
+    }
+
+    /// Writes the key that a node shows before it joins.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_joining_key(&self, key: &SigningKey) -> Result<(), DataDirError> {
+        self.write_secret(JOINING_KEY, key_text(key).as_bytes())
+    }
+
+    /// Reads the key that a node showed before it joined, if it did.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`]; [`DataDirError::Damaged`] when it is not a key.
+    pub fn read_joining_key(&self) -> Result<Option<SigningKey>, DataDirError> {
+        let Some(text) = self.read_text(JOINING_KEY)? else { return Ok(None) };
+        self.make_private(JOINING_KEY);
+        self.key_of(JOINING_KEY, &text).map(Some)
+    }
+
+    fn key_of(&self, name: &str, text: &str) -> Result<SigningKey, DataDirError> {
+        key_from_text(text).ok_or_else(|| DataDirError::Damaged {
+            path: self.path(name),
             reason: "it does not hold the 64 hexadecimal digits of an ed25519 key".into(),
         })
     }
@@ -357,6 +379,8 @@ impl DataDir {
 }
 
 const ACCOUNTS_FILE: &str = "accounts.json";
+/// The key that a node showed before it joined.
+pub const JOINING_KEY: &str = "joining.key";
 
 fn key_text(key: &SigningKey) -> String {
     p2pdb_model::ids::hex(&key.to_bytes())

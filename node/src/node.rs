@@ -25,7 +25,7 @@ use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED, is_removed};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
-use crate::datadir::{DataDir, DataDirError};
+use crate::datadir::{DataDir, DataDirError, JOINING_KEY};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
 use crate::network_key;
@@ -86,13 +86,33 @@ pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::R
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
     remove_unfinished(dir)?;
-    let node_key = SigningKey::from_bytes(&rand::random());
+    let node_key = dir.read_joining_key()?.unwrap_or_else(|| SigningKey::from_bytes(&rand::random()));
     create_joiner(dir.root(), ticket.realm)
         .with_context(|| format!("cannot make a store in {}", dir.root().display()))?;
     dir.write_secret(TICKET_FILE, ticket.encode().as_bytes())?;
     write_login(dir, config)?;
     dir.write_node_key(&node_key)?;
+    dir.remove(JOINING_KEY);
     Ok(())
+}
+
+/// The node that will join from this directory: its key is made, and kept until it does.
+///
+/// # Errors
+/// When there is a node already, or the key cannot be written.
+pub fn joiner(dir: &DataDir) -> anyhow::Result<NodeId> {
+    if dir.is_initialised() {
+        bail!(DataDirError::Occupied(dir.root().to_owned()));
+    }
+    let key = match dir.read_joining_key()? {
+        Some(key) => key,
+        None => {
+            let key = SigningKey::from_bytes(&rand::random());
+            dir.write_joining_key(&key)?;
+            key
+        }
+    };
+    Ok(node_id(&key))
 }
 
 /// A directory without a node key whose making broke off: its store is of no use to anybody.

@@ -95,6 +95,16 @@ pub fn invite(
     if request.uses == 0 {
         bail!("a ticket that admits nobody is of no use: --uses must be at least 1");
     }
+    let node = request.node.as_deref().map(|text| {
+        let bytes = unhex(text.trim()).and_then(|b| b.try_into().ok());
+        bytes.map(NodeId).filter(|n| crate::net::peer_of(n).is_some()).with_context(|| {
+            format!("--node: '{text}' is not a node's key: 64 hexadecimal digits, as `p2pdb-node join --show-key` prints them")
+        })
+    });
+    let node = node.transpose()?;
+    if node.is_some() && request.uses != 1 {
+        bail!("a ticket for one node admits one: leave --uses away");
+    }
     // Only an account's key can delegate; without one the node that joins would be a writer that may write for nobody.
     if role.writes() && engine.role() == Some(Role::Owner) && dir.read_account_key(ROOT)?.is_none() {
         bail!(
@@ -115,13 +125,14 @@ pub fn invite(
     let expires_ms = request.expires_s.map(|s| SystemClock.wall_ms().saturating_add(s.saturating_mul(1000)));
     let key = SigningKey::from_bytes(&rand::random());
     let public = PublicKey(key.verifying_key().to_bytes());
-    engine.invite(public, role, expires_ms, request.uses)?;
+    engine.invite(public, role, expires_ms, request.uses, node)?;
     let ticket = Ticket { realm: engine.realm(), role, key, addresses };
     Ok(InviteReport {
         ticket: ticket.encode(),
         role: role.name().to_owned(),
         expires_ms,
         uses: request.uses,
+        node: node.map(|n| n.to_hex()),
         addresses: ticket.addresses.iter().map(ToString::to_string).collect(),
     })
 }

@@ -60,6 +60,33 @@ fn a_ticket_admits_as_many_nodes_as_it_says() {
 }
 
 #[test]
+fn a_ticket_for_one_node_is_of_no_use_to_another() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let b = temp.path().join("b");
+    let shown = run_ok(&b, &["join", "--show-key"]);
+    let key = shown.trim();
+    assert_eq!((key.len(), run_ok(&b, &["join", "--show-key"])), (64, shown.clone()), "it stays the same");
+    let error = run_err(a.dir.root(), &["invite", "--node", &key[1..]]);
+    assert!(error.contains("is not a node's key"), "{error}");
+    let error = run_err(a.dir.root(), &["invite", "--node", key, "--uses", "2"]);
+    assert!(error.contains("a ticket for one node admits one"), "{error}");
+    let ticket = run_ok(a.dir.root(), &["invite", "--node", key]);
+    let tickets = a.query("SELECT uses, used, node FROM p2pdb.tickets").expect("rows");
+    assert_eq!(tickets, [["1", "0", key]]);
+
+    let thief = Node::spawn(&temp.path().join("c"), &["join", ticket.trim(), "--no-run"], &[]);
+    assert!(!thief.wait_end().success());
+    let log = std::fs::read_to_string(temp.path().join("c.log")).expect("a log");
+    assert!(log.contains("not admitted: the ticket is for another node"), "{log}");
+    let b = Node::join(&b, ticket.trim(), &[]);
+    assert_eq!(b.status().node, key);
+    assert!(!b.dir.path("joining.key").exists());
+    b.query("CREATE DATABASE d").expect("it may write");
+    wait_equal(&[&a, &b]);
+}
+
+#[test]
 fn join_no_run_catches_up_and_leaves_a_node_that_runs_later() {
     let temp = tempfile::tempdir().expect("a directory");
     let a = Node::start(&temp.path().join("a"), &[]);

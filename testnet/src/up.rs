@@ -132,6 +132,7 @@ fn make(state: &mut State) -> anyhow::Result<()> {
         role: "writer".into(),
         expires_s: Some(3600),
         uses: count - 1,
+        node: None,
         addresses: Vec::new(),
     };
     let invite: InviteReport = state.admin(1)?.post("invite", &request)?;

@@ -41,6 +41,14 @@ pub(crate) struct Membership {
     pub admissions: Vec<Ref>,
 }
 
+/// What a ticket's enrolment says of it.
+pub(crate) struct Enrolled {
+    pub role: Role,
+    pub expires_ms: Option<u64>,
+    pub uses: u32,
+    pub node: Option<NodeId>,
+}
+
 impl Access {
     pub(crate) fn item(&self, r: Ref) -> (&Tx, &Item) {
         let tx = &self.txs[r.tx];
@@ -376,11 +384,14 @@ impl Access {
         item: &Item,
         at: &At<'_>,
     ) -> Result<(), Reason> {
-        let (given, expires_ms, uses) = self.ticket_at(key, at).ok_or(Reason::UnknownTicket)?;
-        if role != given {
+        let ticket = self.ticket_at(key, at).ok_or(Reason::UnknownTicket)?;
+        if role != ticket.role {
             return Err(Reason::TicketRole);
         }
-        if expires_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
+        if ticket.node.is_some_and(|named| named != node) {
+            return Err(Reason::TicketOfAnother);
+        }
+        if ticket.expires_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
             return Err(Reason::TicketExpired);
         }
         if item.signer.is_none() {
@@ -396,13 +407,15 @@ impl Access {
         }
         let mut others = self.admitted_with(key, at);
         others.remove(&node);
-        if others.len() >= uses as usize { Err(Reason::TicketUsedUp) } else { Ok(()) }
+        if others.len() >= ticket.uses as usize { Err(Reason::TicketUsedUp) } else { Ok(()) }
     }
 
-    /// (role, end, uses) of the ticket's first enrolment that holds.
-    pub(crate) fn ticket_at(&self, key: &PublicKey, at: &At<'_>) -> Option<(Role, Option<u64>, u32)> {
-        match &self.item(self.enrolment(key, at)?).1.change {
-            AccessChange::Ticket { role, expires_ms, uses, .. } => Some((*role, *expires_ms, *uses)),
+    /// The ticket by its first enrolment that holds.
+    pub(crate) fn ticket_at(&self, key: &PublicKey, at: &At<'_>) -> Option<Enrolled> {
+        match self.item(self.enrolment(key, at)?).1.change {
+            AccessChange::Ticket { role, expires_ms, uses, node, .. } => {
+                Some(Enrolled { role, expires_ms, uses, node })
+            }
             _ => None,
         }
     }

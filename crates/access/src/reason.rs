@@ -127,6 +127,8 @@ reasons! {
     MixedAccess = 32, "changes of access must be alone in their transaction";
     /// Who gives or takes a privilege has it, with GRANT OPTION.
     NotGrantable = 31, "the account may not give this privilege, or take it";
+    /// The ticket names another node.
+    TicketOfAnother = 33, "the ticket is for another node";
 }
 
 impl fmt::Display for Reason {

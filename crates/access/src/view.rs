@@ -10,7 +10,7 @@ use p2pdb_model::{AccountId, Privileges, Stamp};
 use crate::fold::{Access, Site};
 use crate::ids::{Deal, IdState, Shares};
 use crate::index::{Ref, listed};
-use crate::judge::At;
+use crate::judge::{At, Enrolled};
 use crate::needs::{Columns, Need};
 
 /// How an account is shown whose name another one has.
@@ -101,8 +101,12 @@ pub struct TicketView {
     pub role: Role,
     /// Not after, milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
-    /// How many nodes it may still admit.
-    pub uses_left: u32,
+    /// How many nodes it may admit.
+    pub uses: u32,
+    /// How many it has admitted.
+    pub used: u32,
+    /// The only node that it admits, if it names one.
+    pub node: Option<NodeId>,
 }
 
 impl Access {
@@ -362,10 +366,9 @@ impl Access {
                 .tickets
                 .keys()
                 .filter_map(|key| {
-                    let (role, expires_ms, uses) = self.ticket_at(key, at)?;
+                    let Enrolled { role, expires_ms, uses, node } = self.ticket_at(key, at)?;
                     let used = self.admitted_with(key, at).len() as u32;
-                    let uses_left = uses.saturating_sub(used);
-                    (uses_left > 0).then_some(TicketView { key: *key, role, expires_ms, uses_left })
+                    (used < uses).then_some(TicketView { key: *key, role, expires_ms, uses, used, node })
                 })
                 .collect();
             tickets.sort_by_key(|t| t.key);

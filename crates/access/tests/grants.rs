@@ -474,7 +474,7 @@ fn what_a_revoked_granter_gave_stands_as_far_as_the_revoker_had_seen() {
 fn an_old_delegation_or_admission_does_not_bring_back_what_was_taken_back_since() {
     let (mut w, last) = clinic();
     let ticket_of_one =
-        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1 };
+        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1, node: None };
     let admit = w.admit(3, Role::Writer, Some(0));
     let delegate = w.delegate(0, Delegate::Ticket(ticket(0)), None);
     let t = w.write(0, &[last], 0, access(&[ticket_of_one, delegate, grant(account(1), till(), whole(DML))]));

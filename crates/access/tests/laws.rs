@@ -130,7 +130,7 @@ fn told(steps: &[Step], deals: Deals) -> Told {
         w.delegate(0, Delegate::Node(node(1)), None),
         w.admit(2, Role::Writer, None),
         w.delegate(0, Delegate::Node(node(2)), None),
-        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1 },
+        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1, node: None },
         w.delegate(0, Delegate::Ticket(ticket(0)), None),
         new_account(1, false),
         w.delegate(1, Delegate::Node(node(1)), None),
@@ -195,6 +195,8 @@ fn told(steps: &[Step], deals: Deals) -> Told {
                 role: member_role(*r),
                 expires_ms: None,
                 uses: 1 + *t as u32,
+                // Some of them are for one node alone.
+                node: (*r % 3 == 1).then(|| node(*t)),
             }]),
             Act::Remove { who } => {
                 access(&[AccessChange::Remove { node: node(*who), seen: w.seen(*who, &view) }])

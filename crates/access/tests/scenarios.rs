@@ -8,7 +8,7 @@ use p2pdb_model::change::{AccessChange, Delegate, IdClass, Rights, Role};
 use p2pdb_model::{Change, Privileges, Stamp};
 
 fn enrol(n: usize, role: Role, uses: u32, expires_ms: Option<u64>) -> AccessChange {
-    AccessChange::Ticket { key: ticket(n), role, expires_ms, uses }
+    AccessChange::Ticket { key: ticket(n), role, expires_ms, uses, node: None }
 }
 
 /// Account 1, which may write everywhere.
@@ -326,6 +326,27 @@ fn a_ticket_admits_as_many_as_it_may_and_the_first_in_write_order() {
 }
 
 #[test]
+fn a_ticket_for_one_node_admits_no_other() {
+    let mut w = World::new();
+    let m = with_member(&mut w, 1, Role::Writer);
+    let bound = AccessChange::Ticket {
+        key: ticket(0),
+        role: Role::Writer,
+        expires_ms: None,
+        uses: 1,
+        node: Some(node(3)),
+    };
+    let t = w.write(0, &[m], 0, access(&[bound]));
+    let other = w.admit(2, Role::Writer, Some(0));
+    let other = w.write(1, &[t], 0, access(&[other]));
+    let named = w.admit(3, Role::Writer, Some(0));
+    let named = w.write(1, &[], 0, access(&[named]));
+    expect(&w, &[(other, void(Reason::TicketOfAnother)), (named, OK)]);
+    let o = Observer::run(&w, 5);
+    assert!(o.access.tickets().is_empty(), "used up by the node that it names, by no other");
+}
+
+#[test]
 fn an_undelegation_cuts_the_account_and_leaves_the_member() {
     let mut w = World::new();
     let m = with_member(&mut w, 1, Role::Writer);
@@ -522,7 +543,8 @@ fn the_views_show_the_realm() {
     let accounts = o.access.accounts();
     assert_eq!((accounts.len(), accounts[0].name.as_str(), accounts[0].owner), (1, "root", true));
     assert_eq!(accounts[0].delegates, [Delegate::Node(node(0)), Delegate::Node(node(1))]);
-    assert_eq!(o.access.tickets()[0].uses_left, 1);
+    let left = &o.access.tickets()[0];
+    assert_eq!(left.uses - left.used, 1);
     assert_eq!(o.access.rules(), 1);
     assert!(!o.access.is_member(node(7)));
     let site = p2pdb_access::Site::now(node(1), Stamp::from_millis(9_999));

@@ -128,7 +128,8 @@ fn readers_are_accounts_on_nodes_that_they_named_themselves() {
     let r = role("nurse");
     let given = AccessChange::GrantRole { role: r, to: account(1), admin: false, until_ms: None };
     let ticket_of = w.delegate(0, Delegate::Ticket(ticket(0)), None);
-    let enrolled = AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1 };
+    let enrolled =
+        AccessChange::Ticket { key: ticket(0), role: Role::Writer, expires_ms: None, uses: 1, node: None };
     w.write(0, &[last], 0, access(&[new_role("nurse"), enrolled, ticket_of]));
     let more = [grant(r, till(), of_a(Privileges::SELECT)), given, w.admit(3, Role::Writer, Some(0))];
     let g = w.write(0, &[], 0, access(&more));

@@ -535,8 +535,9 @@ impl Environment<'_> {
                 text(t.key),
                 text(t.role.name()),
                 t.expires_ms.map_or(Value::Null, text),
-                uint(u64::from(t.uses_left)),
-                Value::Int(0),
+                uint(u64::from(t.uses)),
+                uint(u64::from(t.used)),
+                t.node.map_or(Value::Null, text),
             ]
         };
         tickets.iter().map(row).collect()

@@ -63,8 +63,8 @@ impl Engine {
         self.inner.published.load().access.role(self.inner.node)
     }
 
-    /// Enrols a ticket. Whoever holds its private key may be admitted, and may then act for every account whose key this
-    /// node holds.
+    /// Enrols a ticket. Whoever holds its private key may be admitted, or `node` alone if it names one, and may then act for
+    /// every account whose key this node holds.
     ///
     /// # Errors
     /// When this node is not an owner.
@@ -74,10 +74,11 @@ impl Engine {
         role: Role,
         expires_ms: Option<u64>,
         uses: u32,
+        node: Option<NodeId>,
     ) -> Result<(), EngineError> {
         let keys = self.inner.account_keys.clone();
         self.command(move |w, account| {
-            let mut changes = vec![AccessChange::Ticket { key: ticket, role, expires_ms, uses }];
+            let mut changes = vec![AccessChange::Ticket { key: ticket, role, expires_ms, uses, node }];
             if role.writes() {
                 for key in &keys {
                     let public = public_key(key);
@@ -114,9 +115,12 @@ impl Engine {
                 return Err(EngineError::Refused(why.to_owned()));
             }
             let ticket = w.access.tickets().into_iter().find(|t| t.key == request.ticket);
-            let role = ticket
-                .map(|t| t.role)
-                .ok_or_else(|| EngineError::Refused("the ticket is unknown here, or used up".to_owned()))?;
+            let refused = |why: &str| EngineError::Refused(why.to_owned());
+            let ticket = ticket.ok_or_else(|| refused("the ticket is unknown here, or used up"))?;
+            if ticket.node.is_some_and(|node| node != request.node) {
+                return Err(refused("the ticket is for another node"));
+            }
+            let role = ticket.role;
             // Without any it is a member all the same, and is dealt some later.
             let deal = if role.writes() { w.next_deal()? } else { None };
             w.access(

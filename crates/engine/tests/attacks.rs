@@ -6,7 +6,7 @@
 
 mod support;
 
-use p2pdb_access::delegation;
+use p2pdb_access::{admission_signature, delegation};
 use p2pdb_block::sign::{node_id, public_key};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, RawBlock, SigningKey, seal};
 use p2pdb_model::change::{AccessChange, Delegate, Layout, Rights, Role, RowChange, SchemaChange};
@@ -42,6 +42,8 @@ struct World {
     root: AccountId,
     lab: AccountId,
     lab_key: SigningKey,
+    /// Of a ticket that admits one node alone, which has not come yet.
+    ticket: SigningKey,
     db: ObjectId,
     /// What the clinic held when all this was granted: its stamp and heads.
     granted: (Stamp, Vec<Cid>),
@@ -94,12 +96,15 @@ impl World {
             unreachable!("a delegation")
         };
         a.engine.delegate(lab, m.engine.node(), None, signature).expect("delegated");
+        let ticket = SigningKey::from_bytes(&[43; 32]);
+        let awaited = Some(NodeId([7; 32]));
+        a.engine.invite(public_key(&ticket), Role::Writer, None, 1, awaited).expect("a ticket");
         let at = a.engine.status();
         a.session().run("INSERT INTO clinic.result VALUES (2, 2, 80, 'A2', 0)");
         converge(&[&a, &b, &m]);
         let db = ObjectId::derive(ObjectKind::Database, ObjectId::ROOT, "clinic", None);
         let key = m.node_key();
-        World { a, b, key, root, lab, lab_key, db, granted: (at.stamp, at.heads) }
+        World { a, b, key, root, lab, lab_key, ticket, db, granted: (at.stamp, at.heads) }
     }
 
     fn table(&self, name: &str) -> ObjectId {
@@ -336,11 +341,16 @@ const ATTACKS: &[(&str, Outcome, Attack)] = &[
     }),
     ("a ticket for her friends", Void("only an owner"), |w| {
         let (key, role) = (PublicKey([9; 32]), Role::Writer);
-        w.access(w.lab, AccessChange::Ticket { key, role, expires_ms: None, uses: 100 })
+        w.access(w.lab, AccessChange::Ticket { key, role, expires_ms: None, uses: 100, node: None })
     }),
     ("a friend without a ticket", Void("only an owner"), |w| w.access(w.lab, admit(NodeId([8; 32]), None))),
     ("a friend with a ticket that she has made up", Void("ticket"), |w| {
         w.access(w.lab, admit(NodeId([8; 32]), Some((PublicKey([9; 32]), vec![1; 64]))))
+    }),
+    ("a friend with a ticket that is for somebody else", Void("for another node"), |w| {
+        let friend = NodeId([8; 32]);
+        let signature = admission_signature(&w.ticket, &w.a.engine.realm(), &friend);
+        w.access(w.lab, admit(friend, Some((public_key(&w.ticket), signature))))
     }),
     ("the clinic's removal", Void("only an owner"), |w| {
         w.access(w.lab, AccessChange::Remove { node: w.a.engine.node(), seen: Vec::new() })

@@ -135,7 +135,7 @@ pub enum AccessChange {
         /// 16 random bytes, so that two realms are never one.
         nonce: [u8; 16],
     },
-    /// A ticket is enrolled: whoever holds its private key may be admitted.
+    /// A ticket is enrolled: whoever holds its private key may be admitted, or one node alone.
     Ticket {
         /// The ticket's public key.
         key: PublicKey,
@@ -145,6 +145,8 @@ pub enum AccessChange {
         expires_ms: Option<u64>,
         /// How many nodes it may admit.
         uses: u32,
+        /// The only node that it admits; none: whichever comes.
+        node: Option<NodeId>,
     },
     /// A node becomes a member.
     Admit {
@@ -336,8 +338,11 @@ impl Serialize for AccessChange {
             AccessChange::Genesis { name, nonce } => {
                 seq!(s; op::GENESIS, name, serde_bytes::Bytes::new(nonce))
             }
-            AccessChange::Ticket { key, role, expires_ms, uses } => {
+            AccessChange::Ticket { key, role, expires_ms, uses, node: None } => {
                 seq!(s; op::TICKET, key, *role as u8, expires_ms, uses)
+            }
+            AccessChange::Ticket { key, role, expires_ms, uses, node: Some(node) } => {
+                seq!(s; op::TICKET_FOR, key, *role as u8, expires_ms, uses, node)
             }
             AccessChange::Admit { node, role, ticket, ids, dealer_ids, name } => {
                 let ticket = ticket.as_ref().map(|(k, s)| (k, serde_bytes::Bytes::new(s)));
@@ -458,11 +463,12 @@ pub(crate) fn read<'de, A: SeqAccess<'de>>(op: u8, a: &mut A) -> Result<AccessCh
                 nonce.as_slice().try_into().map_err(|_| de::Error::custom("a nonce that is not 16 bytes"))?;
             AccessChange::Genesis { name, nonce }
         }
-        op::TICKET => AccessChange::Ticket {
+        op::TICKET | op::TICKET_FOR => AccessChange::Ticket {
             key: need(a)?,
             role: role(need(a)?)?,
             expires_ms: need(a)?,
             uses: need(a)?,
+            node: if op == op::TICKET_FOR { Some(need(a)?) } else { None },
         },
         op::ADMIT => {
             let (node, r) = (need(a)?, role(need(a)?)?);

@@ -317,6 +317,8 @@ pub mod op {
     pub const DEFAULT_ROLES: u8 = 50;
     /// The key of a sealed column.
     pub const COLUMN_KEY: u8 = 51;
+    /// Ticket enrolled for one node.
+    pub const TICKET_FOR: u8 = 52;
 }
 
 // Every change is an array that begins with its op; elements follow in the order of the fields.

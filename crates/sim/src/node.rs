@@ -765,7 +765,7 @@ impl Up {
 /// # Errors
 /// When the founder cannot write.
 pub fn invite(founder: &Engine, ticket: PublicKey, owner: bool) -> Result<(), EngineError> {
-    founder.invite(ticket, if owner { Role::Owner } else { Role::Writer }, None, 1)
+    founder.invite(ticket, if owner { Role::Owner } else { Role::Writer }, None, 1, None)
 }
 
 /// Keeps no passwords and no keys: sessions here ask for none.

@@ -129,7 +129,7 @@ pub fn session(engine: &Engine) -> Result<Session> {
 
 /// Lets somebody in by a ticket.
 pub fn invite(a: &Local, ticket: &SigningKey, role: Role, uses: u32) -> Result<()> {
-    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), role, None, uses)?)
+    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), role, None, uses, None)?)
 }
 
 /// A node comes with a ticket.

@@ -20,6 +20,9 @@ pub(super) struct Invite {
     /// How many nodes the ticket admits
     #[arg(long, default_value_t = 1)]
     uses: u32,
+    /// Admit the node with this key alone, as `p2pdb-node join --show-key` prints it there
+    #[arg(long, value_name = "KEY")]
+    node: Option<String>,
     /// How long the ticket holds, such as 30m, 8h or 7d; `never` for no end
     #[arg(long, default_value = "1d")]
     expires: String,
@@ -67,6 +70,7 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
         role: args.role.clone(),
         expires_s,
         uses: args.uses,
+        node: args.node.clone(),
         addresses: args.address.clone(),
     };
     let report: InviteReport = match Access::open(&c.dir, &c.config)? {
@@ -90,19 +94,21 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
     let until = report.expires_ms.map_or_else(|| "never".to_owned(), |ms| format!("{} UTC", show_utc(ms)));
     // The ticket alone on standard output, so that a script can take it.
     print_out(&format!("{}\n", report.ticket))?;
-    eprintln!(
-        "  role     {}\n  admits   {}\n  expires  {until}",
-        report.role,
-        counted(u64::from(report.uses), "node")
-    );
+    let admits = match &report.node {
+        Some(node) => format!("the node {node}"),
+        None => counted(u64::from(report.uses), "node"),
+    };
+    eprintln!("  role     {}\n  admits   {admits}\n  expires  {until}", report.role);
     if report.addresses.is_empty() {
         eprintln!(
             "  WARNING  no address is in it: start the node before you invite, or add --address, or `join … --peer` there"
         );
     }
-    eprintln!(
-        "  next     p2pdb-node join TICKET   (on the other machine; who has the ticket can join: send it like a password)"
-    );
+    let whose = match &report.node {
+        Some(_) => "on the machine with that key; nobody else can use the ticket",
+        None => "on the other machine; who has the ticket can join: send it like a password",
+    };
+    eprintln!("  next     p2pdb-node join TICKET   ({whose})");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::Context_;
+use super::{Context_, print_out};
 use crate::node::{self, TICKET_FILE, Until};
 use crate::ticket::Ticket;
 
@@ -11,7 +11,11 @@ use crate::ticket::Ticket;
 #[derive(Debug, Args)]
 pub(super) struct Join {
     /// The ticket that `p2pdb-node invite` printed
-    ticket: String,
+    #[arg(required_unless_present = "show_key")]
+    ticket: Option<String>,
+    /// Make the node's key, print it and leave: for a ticket that admits this node alone (`p2pdb-node invite --node KEY`)
+    #[arg(long, conflicts_with_all = ["ticket", "peer", "no_run"])]
+    show_key: bool,
     /// Address of a member, beside those in the ticket (may be repeated)
     #[arg(long, value_name = "MULTIADDR")]
     peer: Vec<String>,
@@ -39,11 +43,15 @@ pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
 }
 
 pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
-    let ticket = Ticket::decode(&args.ticket)?;
+    let Some(text) = &args.ticket else {
+        let lock = c.dir.lock()?;
+        return print_out(&format!("{}\n", c.dir.make(&lock, || node::joiner(&c.dir))?.to_hex()));
+    };
+    let ticket = Ticket::decode(text)?;
     let mut config = c.config.clone();
-    for text in &args.peer {
-        let address = text.parse().with_context(|| {
-            format!("--peer: '{text}' is not a peer address, such as /ip4/192.0.2.7/tcp/7306")
+    for peer in &args.peer {
+        let address = peer.parse().with_context(|| {
+            format!("--peer: '{peer}' is not a peer address, such as /ip4/192.0.2.7/tcp/7306")
         })?;
         config.bootstrap.push(address);
     }
@@ -54,7 +62,7 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
     }
     let lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
-    let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == args.ticket.trim());
+    let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == text.trim());
     if !(c.dir.is_initialised() && same) {
         c.dir.make(&lock, || node::init_joiner(&c.dir, &config, &ticket))?;
     }

@@ -195,7 +195,13 @@ impl Node {
 
     /// A ticket for one writer.
     pub fn ticket(&self, role: &str, uses: u32) -> String {
-        let request = InviteRequest { role: role.into(), expires_s: Some(600), uses, addresses: Vec::new() };
+        let request = InviteRequest {
+            role: role.into(),
+            expires_s: Some(600),
+            uses,
+            node: None,
+            addresses: Vec::new(),
+        };
         let report: InviteReport = self.admin().post("invite", &request).expect("a ticket");
         report.ticket
     }

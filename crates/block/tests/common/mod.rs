@@ -272,8 +272,9 @@ pub fn every_change() -> Vec<Change> {
             role: Role::Writer,
             expires_ms: Some(1_800_000_000_000),
             uses: 3,
+            node: None,
         },
-        AccessChange::Ticket { key: public(5), role: Role::Relay, expires_ms: None, uses: 1 },
+        AccessChange::Ticket { key: public(5), role: Role::Relay, expires_ms: None, uses: 1, node: None },
         AccessChange::Admit {
             node,
             role: Role::Writer,
@@ -363,6 +364,17 @@ pub fn grants() -> Vec<Change> {
 }
 
 /// A column key that begins, and one given on.
+/// A ticket that admits one node alone.
+pub fn bound() -> Vec<Change> {
+    vec![Change::Access(AccessChange::Ticket {
+        key: public(4),
+        role: Role::Reader,
+        expires_ms: Some(1_800_000_000_000),
+        uses: 1,
+        node: Some(NodeId(public(3).0)),
+    })]
+}
+
 pub fn sealed() -> Vec<Change> {
     let column = ObjectId::derive(ObjectKind::Column, table(), "who", None).tag();
     let wrap = |n| KeyWrap { account: account(), node: NodeId(public(n).0), wrapped: [n; WRAPPED_BYTES] };

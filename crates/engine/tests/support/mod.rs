@@ -217,7 +217,7 @@ impl Node {
         let realm = self.engine.realm();
         create_joiner(&dir.0, realm).expect("an empty store");
         let ticket_public = PublicKey(ticket.verifying_key().to_bytes());
-        self.engine.invite(ticket_public, role, None, 1).expect("a ticket");
+        self.engine.invite(ticket_public, role, None, 1, None).expect("a ticket");
         let node = p2pdb_block::sign::node_id(&node_key);
         let signature = p2pdb_access::admission_signature(&ticket, &realm, &node);
         let name = format!("node{seed}");

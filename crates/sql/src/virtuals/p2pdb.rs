@@ -75,6 +75,7 @@ const TICKETS: &[Col] = &[
     ("expires", Text(32), false),
     ("uses", UInt, true),
     ("used", UInt, true),
+    ("node", Text(64), false),
 ];
 
 /// The tables.
