@@ -234,3 +234,21 @@ fn a_logged_null_that_a_column_takes_no_more_displaces_its_row() {
     assert_eq!(both(&a, &b, LINE_ITEMS), ["1|NULL"]);
     verified(&[&a, &b]);
 }
+
+#[test]
+fn a_row_that_replace_sets_behind_its_parent_keeps_its_reference() {
+    for action in ["SET NULL", "CASCADE", "RESTRICT"] {
+        let (a, b) = two(&format!(
+            "CREATE TABLE part (id INT PRIMARY KEY, up INT, n INT, \
+                 FOREIGN KEY (up) REFERENCES part (id) ON DELETE {action}); \
+             INSERT INTO part VALUES (1, NULL, 0), (3, NULL, 0)"
+        ));
+        // Part 3 goes and comes again before part 12 refers to it, and before it refers to itself.
+        a.session().run("REPLACE INTO shop.part VALUES (3, NULL, 1), (12, 3, 1)");
+        a.session().run("REPLACE INTO shop.part VALUES (1, 1, 2)");
+        converge(&[&a, &b]);
+        let parts = both(&a, &b, "SELECT id, up, n FROM shop.part ORDER BY id");
+        assert_eq!(parts, ["1|1|2", "3|NULL|1", "12|3|1"], "{action}");
+        verified(&[&a, &b]);
+    }
+}

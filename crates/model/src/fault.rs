@@ -59,6 +59,8 @@ faults! {
     ReadersKept, "readers-kept", "values are sealed on with a key that somebody has who may read no more";
     LooksForgotten, "looks-forgotten", "sealed cells whose key comes late are not found by their values";
     BesideForgotten, "beside-forgotten", "what is written beside the drop of a table or column is kept nowhere";
+    WaitingKeyTaken, "waiting-key-taken", "a new row may take the key of one that waits, and waits behind it from its COMMIT on";
+    UniqueWrittenAlong, "unique-written-along", "a CHECK has unique columns written along, so that another row gets their values";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";
 }
 

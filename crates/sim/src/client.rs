@@ -13,9 +13,12 @@ use p2pdb_sql::field::Field;
 
 use crate::node::{DATABASE, session_as};
 use crate::plan::Transaction;
+use crate::said::{self, View, Witness};
 
 /// ER_UNKNOWN_ERROR: what the engine says of its own faults.
 const INTERNAL: u16 = 1105;
+/// A statement fails so and its transaction goes on: NULL, a value, a key, a reference, a CHECK, or what is not known.
+const REFUSED: [u16; 13] = [1048, 1054, 1062, 1146, 1264, 1292, 1364, 1366, 1406, 1451, 1452, 3140, 3819];
 
 /// What a client has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub enum Report {
     Ran(String),
     /// A statement ended with an error that is no answer to it, but a fault of the node.
     Broken(String),
+    /// What a statement said was held against what is shown.
+    Held,
+    /// And is not so.
+    Wrong(String),
     /// COMMIT is sent: from now on it may be visible. It must have seen these, and has added so much to rows of `tally`.
     Committing(u64, BTreeSet<u64>, Vec<(u64, i64)>),
     /// COMMIT was answered with OK.
@@ -61,6 +68,8 @@ struct Running {
     added: Vec<(u64, i64)>,
     /// COMMIT was sent.
     committing: bool,
+    /// What its session shows, while it holds the writer and somebody is to look.
+    showed: Option<View>,
 }
 
 /// See the module.
@@ -91,6 +100,16 @@ impl Client {
         self.running.is_some() || !self.queue.is_empty()
     }
 
+    /// It waits for something from the writer.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// And that is a statement without a transaction.
+    pub fn waits_without_transaction(&self) -> bool {
+        self.waiting.is_some() && self.running.as_ref().is_none_or(|r| r.id == 0)
+    }
+
     /// The connection is gone.
     pub fn hang_up(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
@@ -112,8 +131,8 @@ impl Client {
         }
     }
 
-    /// Does one thing, if there is one to do.
-    pub fn advance(&mut self, engine: &Engine, reports: &mut Vec<Report>) {
+    /// Does one thing, if there is one to do; `witness` looks at what comes of it, if somebody is to.
+    pub fn advance(&mut self, engine: &Engine, witness: Option<&Witness>, reports: &mut Vec<Report>) {
         if let Some((text, wait, mut rows)) = self.waiting.take() {
             if !wait.is_ready() {
                 self.waiting = Some((text, wait, rows));
@@ -121,7 +140,7 @@ impl Client {
             }
             let Some((_, session)) = &mut self.session else { return };
             let progress = session.resume(&mut rows);
-            return self.progressed(text, progress, rows, reports);
+            return self.progressed(text, progress, rows, witness, reports);
         }
         let next = self.running.is_none().then(|| self.queue.front()).flatten().map(|t| t.account.clone());
         if next.as_ref().is_some_and(|account| self.session.as_ref().is_some_and(|(with, _)| with != account))
@@ -160,6 +179,7 @@ impl Client {
                 seen: BTreeSet::new(),
                 added: Vec::new(),
                 committing: false,
+                showed: None,
             });
         }
         let Some(running) = &mut self.running else { return };
@@ -177,13 +197,63 @@ impl Client {
             Ok(statement) => session.start(&statement, Vec::new(), &mut rows),
             Err(e) => Progress::Done(Err(e)),
         };
-        self.progressed(text, progress, rows, reports);
+        self.progressed(text, progress, rows, witness, reports);
     }
 
-    fn progressed(&mut self, text: String, progress: Progress, rows: Collected, reports: &mut Vec<Report>) {
+    fn progressed(
+        &mut self,
+        text: String,
+        progress: Progress,
+        rows: Collected,
+        witness: Option<&Witness>,
+        reports: &mut Vec<Report>,
+    ) {
         match progress {
             Progress::Waiting(wait) => self.waiting = Some((text, wait, rows)),
-            Progress::Done(result) => self.done(&text, result, rows.0, reports),
+            Progress::Done(result) => {
+                match witness {
+                    Some(witness) => reports.extend(self.look(witness, &text, &result)),
+                    None => self.running.iter_mut().for_each(|r| r.showed = None),
+                }
+                self.done(&text, result, rows.0, reports);
+            }
+        }
+    }
+
+    /// Holds what the statement said against what is shown.
+    fn look(&mut self, witness: &Witness, text: &str, result: &Result<Outcome, SqlError>) -> Option<Report> {
+        let ((_, session), running) = (self.session.as_mut()?, self.running.as_mut()?);
+        let held = match result {
+            Ok(o) if running.id == 0 => witness.autocommitted(text, o.affected, o.gtid.as_deref()),
+            Ok(o) if text == "COMMIT" => witness.committed(&running.showed.take()?, o.gtid.as_deref()),
+            // From here on nobody else writes.
+            Ok(_) if text.starts_with("INSERT INTO w_a") => {
+                running.showed = peek(session, None);
+                return None;
+            }
+            Ok(_) if text.starts_with("SELECT") || text.starts_with("INSERT INTO w_b") => return None,
+            Ok(o) => {
+                let before = running.showed.take()?;
+                let after = running.showed.insert(peek(session, Some(&before))?);
+                said::in_session(text, o.affected, &before, after)
+            }
+            // What a procedure did before it failed stays, as in MySQL.
+            Err(e) if running.id != 0 && REFUSED.contains(&e.code) && !text.starts_with("CALL") => {
+                let before = running.showed.take()?;
+                let after = running.showed.insert(peek(session, Some(&before))?);
+                said::nothing(text, &before, after).map(|()| true)
+            }
+            Err(e) => {
+                let lives = running.id != 0 && text.starts_with("CALL") && REFUSED.contains(&e.code);
+                running.showed =
+                    running.showed.take().filter(|_| lives).and_then(|before| peek(session, Some(&before)));
+                return None;
+            }
+        };
+        match held {
+            Ok(true) => Some(Report::Held),
+            Ok(false) => None,
+            Err(what) => Some(Report::Wrong(format!("{}.{} {what}", self.node, self.number))),
         }
     }
 
@@ -226,6 +296,22 @@ impl Client {
             // A statement failed, the transaction goes on: as a careless client does it.
             Err(_) => {}
         }
+    }
+}
+
+/// What a session shows in the middle of its transaction, which holds the writer.
+fn peek(session: &mut Session, before: Option<&View>) -> Option<View> {
+    let ask = |sql: &str| {
+        let mut rows = Collected::default();
+        let statement = session.prepare(sql).ok()?;
+        match session.start(&statement, Vec::new(), &mut rows) {
+            Progress::Done(Ok(_)) => Some(rows.0),
+            _ => None,
+        }
+    };
+    match before {
+        Some(view) => view.again(ask),
+        None => View::take(ask),
     }
 }
 

@@ -125,6 +125,7 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
         newer,
         accounts,
         sealed: false,
+        watched: true,
         rows,
         tables,
         steps,
@@ -148,6 +149,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     }
     if Random::named(seed, "goes").percent(25) {
         access::add_drops(&mut plan);
+    }
+    if Random::named(seed, "wider").percent(50) {
+        crate::generate_wide::add(&mut plan);
     }
     plan
 }

@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<()> {
     };
     let start = Instant::now();
     let (mut worlds, mut failed) = (0u64, 0u64);
-    let (mut events, mut blocks, mut acknowledged, mut conflicts, mut void) = (0, 0, 0, 0, 0);
+    let (mut events, mut blocks, mut acknowledged, mut held, mut conflicts, mut void) = (0, 0, 0, 0, 0, 0);
     for plan in plans {
         if a.seconds.is_some_and(|s| start.elapsed() > Duration::from_secs(s)) {
             break;
@@ -98,6 +98,7 @@ fn main() -> anyhow::Result<()> {
                 events += c.events;
                 blocks += c.blocks;
                 acknowledged += c.acknowledged;
+                held += c.held;
                 conflicts += c.conflicts;
                 void += c.void;
             }
@@ -127,7 +128,7 @@ fn main() -> anyhow::Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     println!(
         "{worlds} worlds in {seconds:.1} s ({:.0} a minute), {failed} failed; {events} events, {blocks} blocks, \
-         {acknowledged} transactions acknowledged, {conflicts} conflicts, {void} void",
+         {acknowledged} transactions acknowledged, {held} statements held against what is shown, {conflicts} conflicts, {void} void",
         worlds as f64 * 60.0 / seconds.max(0.001)
     );
     if failed > 0 {

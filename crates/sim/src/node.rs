@@ -27,6 +27,7 @@ use serde_bytes::ByteBuf;
 use crate::client::{Client, Report};
 use crate::disk::Disk;
 use crate::random::Random;
+use crate::said::Witness;
 use crate::time::{NodeClock, NodeEntropy, TrueTime};
 
 /// The database that everything happens in.
@@ -95,6 +96,7 @@ pub struct Node {
     time: TrueTime,
     random: Random,
     clients: usize,
+    watched: bool,
     starts: u64,
 }
 
@@ -127,6 +129,7 @@ pub struct Up {
     last_made: Option<Arc<FullBlock>>,
     /// Turns since the last sync.
     unsynced: u64,
+    witness: Witness,
     /// Since when readers are known to lack keys that it has.
     lacking_since: Option<u64>,
     /// Its store is not as it left it.
@@ -156,6 +159,8 @@ pub struct Begin {
     pub wrong_by_ms: i64,
     /// How many clients it has.
     pub clients: usize,
+    /// What clients are told is held against what is shown.
+    pub watched: bool,
     /// The newest rules number that its program knows.
     pub rules: u32,
 }
@@ -191,7 +196,7 @@ impl Node {
     }
 
     fn new(begin: Begin, clock: Arc<NodeClock>, realm: RealmId, account_key: Option<SigningKey>) -> Node {
-        let Begin { seed, index, directory, time, clients, .. } = begin;
+        let Begin { seed, index, directory, time, clients, watched, .. } = begin;
         let key_ = key(seed, index, 1);
         Node {
             index,
@@ -210,6 +215,7 @@ impl Node {
             time,
             random: Random::named(seed ^ index as u64, "node"),
             clients,
+            watched,
             starts: 0,
         }
     }
@@ -285,6 +291,7 @@ impl Node {
             request,
             last_made: None,
             unsynced: 0,
+            witness: Witness::default(),
             lacking_since: None,
             restored: self.restored,
             engine,
@@ -459,7 +466,8 @@ impl Node {
         let time_us = self.time.us();
         let Some(now) = self.now() else { return false };
         let Some(up) = &mut self.up else { return false };
-        up.pump(now, time_us, reports)
+        let looks = self.watched && !self.disk.is_off() && !self.disk.is_failing() && !self.disk.has_failed();
+        up.pump(now, time_us, looks, reports)
     }
 
     /// A frame with the last block that was made here, under a wrong signature; and its name.
@@ -686,10 +694,22 @@ impl Up {
         }
     }
 
-    fn pump(&mut self, now: Now, time_us: u64, reports: &mut Vec<Report>) -> bool {
+    fn pump(&mut self, now: Now, time_us: u64, looks: bool, reports: &mut Vec<Report>) -> bool {
         let mut more = false;
+        if !looks {
+            self.witness.forget();
+        }
         for _ in 0..self.random.between(1, WRITER_STEPS_MAX) {
-            match self.engine.step_writer() {
+            let looks = looks && self.clients.iter().any(Client::is_waiting);
+            let alone = self.clients.iter().filter(|c| c.waits_without_transaction()).count() < 2;
+            if looks {
+                self.witness.before(&self.engine);
+            }
+            let stepped = self.engine.step_writer();
+            if looks {
+                self.witness.after(&self.engine, alone);
+            }
+            match stepped {
                 Step::Did => more = true,
                 Step::Idle(_) | Step::Stopped => {
                     more = false;
@@ -718,7 +738,7 @@ impl Up {
         for i in 0..self.clients.len() {
             if self.random.percent(60) {
                 let client = &mut self.clients[i];
-                client.advance(&self.engine, reports);
+                client.advance(&self.engine, looks.then_some(&self.witness), reports);
             }
             more |= self.clients[i].is_busy();
         }

@@ -315,6 +315,9 @@ pub struct Plan {
     /// There is a sealed column (`generate_sealed`); there are accounts then.
     #[serde(default)]
     pub sealed: bool,
+    /// What clients are told is held against what their sessions and nodes show (`said`).
+    #[serde(default)]
+    pub watched: bool,
     /// Statements that fill them; one that fails is left out.
     pub rows: Vec<String>,
     /// What happens, in order of time.

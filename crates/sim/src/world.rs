@@ -68,13 +68,15 @@ pub struct World {
     /// Nodes that have sent forged blocks, and those.
     forgers: BTreeSet<usize>,
     forged: BTreeSet<Cid>,
-    /// Somebody was to be removed.
-    removals: bool,
+    /// Those who were to be removed.
+    to_go: BTreeSet<usize>,
     ending: bool,
     random: Random,
     oracle: Oracle,
     /// An error that should not have been.
-    broken: Option<String>,
+    broken: Option<Failure>,
+    /// Statements that were held against what is shown.
+    held: u64,
     /// What happened.
     pub trace: Trace,
     /// Tables compared by digest: frontier digest to fingerprint and who showed it.
@@ -91,6 +93,8 @@ pub struct Counts {
     pub blocks: u64,
     /// Transactions acknowledged.
     pub acknowledged: u64,
+    /// Statements and commits that were held against what is shown.
+    pub held: u64,
     /// Rows of `p2pdb.conflicts`.
     pub conflicts: u64,
     /// Void transactions in the end.
@@ -131,11 +135,12 @@ impl World {
             careless: false,
             forgers: BTreeSet::new(),
             forged: BTreeSet::new(),
-            removals: false,
+            to_go: BTreeSet::new(),
             ending: false,
             random: Random::named(plan.seed, "world"),
             oracle: Oracle::default(),
             broken: None,
+            held: 0,
             trace,
             proofs: BTreeMap::new(),
             folder: folder.map_err(fails)?,
@@ -152,7 +157,8 @@ impl World {
         let wrong_by_ms = self.plan.nodes[index].wrong_by_ms;
         let (seed, time, clients) = (self.plan.seed, self.time.clone(), self.plan.clients);
         let rules = if self.plan.nodes[index].older { RULES } else { self.newest_rules() };
-        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients, rules })
+        let watched = self.plan.watched;
+        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients, watched, rules })
     }
 
     fn newest_rules(&self) -> u32 {
@@ -253,8 +259,8 @@ impl World {
             let ((at, _), what) = self.queue.pop_first().ok_or_else(|| fails("the queue is empty"))?;
             self.time.set_us(at.max(self.time.us()));
             self.happen(what)?;
-            if let Some(what) = self.broken.take() {
-                return Err(Failure::new("errors", what));
+            if let Some(failure) = self.broken.take() {
+                return Err(failure);
             }
             if self.trace.count() > EVENTS_MAX {
                 return Err(Failure::new("livelock", format!("more than {EVENTS_MAX} events")));
@@ -343,10 +349,19 @@ impl World {
 
     fn heard(&mut self, n: usize, reports: Vec<Report>) {
         for report in reports {
-            if let Report::Broken(what) = &report
+            let failure = match &report {
+                Report::Broken(what) => Some(("errors", what)),
+                Report::Wrong(what) => Some(("said", what)),
+                Report::Held => {
+                    self.held += 1;
+                    continue;
+                }
+                _ => None,
+            };
+            if let Some((oracle, what)) = failure
                 && self.nodes.get(&n).is_some_and(|n| !n.disk.is_off() && !n.disk.has_failed())
             {
-                self.broken.get_or_insert(format!("n{n}: {what}"));
+                self.broken.get_or_insert(Failure::new(oracle, format!("n{n}: {what}")));
             }
             self.oracle.hear(n, &report);
             self.note(format_args!("n{n} {report:?}"));
@@ -407,7 +422,7 @@ impl World {
                     // to a program that does not know them.
                     // So does one of whom a node does not hear any more, as its disk has failed.
                     let deaf = self.nodes[&n].disk.has_failed();
-                    let stranger = (self.removals || self.plan.newer || deaf)
+                    let stranger = (!self.to_go.is_empty() || self.plan.newer || deaf)
                         && self.engine(n).is_some_and(|e| !e.is_member(&peer));
                     let earned = stranger || self.forgers.contains(&to);
                     if !earned && w.loss_percent == 0 && w.duplicate_percent == 0 && !w.reorder {
@@ -422,7 +437,7 @@ impl World {
                 Out::Refused(cid, reason) => {
                     self.note(format_args!("n{n} refuses {cid:?}: {reason}"));
                     // An older program cannot tell what who was removed wrote under newer rules.
-                    let unread = self.removals && reason.contains("its author is no member");
+                    let unread = !self.to_go.is_empty() && reason.contains("its author is no member");
                     if !unread && !cid.is_some_and(|c| self.forged.contains(&c)) {
                         let what = format!("n{n} refuses block {cid:?} of a correct node: {reason}");
                         return Err(Failure::new("correct peers", what));
@@ -584,7 +599,7 @@ impl World {
             Step::Slow { node, by_ms } => self.network.slow(node, by_ms),
             Step::Remove { node, by } => {
                 let Some(gone) = self.nodes.get(&node).map(|n| n.id) else { return Ok(()) };
-                self.removals = true;
+                self.to_go.insert(node);
                 self.owner(by, |e| e.remove_member(gone))?;
                 // What an older store had had, and only this node still shows, nobody fetches any more.
                 let elsewhere = self.shown_elsewhere(node);
@@ -630,7 +645,7 @@ impl World {
     /// What removals did to what this node shows; `all`: every transaction that counts is known. `None`: it holds a block that it cannot
     /// serve, as the one that vouches for it waits.
     fn removed(&self, n: usize, engine: &Engine, all: bool) -> Result<Option<Removed>, Failure> {
-        if !self.removals && !self.plan.accounts && !all {
+        if self.to_go.is_empty() && !self.plan.accounts && !all {
             return Ok(Some(Removed::default()));
         }
         // What is visible may not have been synced yet.
@@ -655,10 +670,12 @@ impl World {
         Ok(Some(Removed { void, all_void: log.void(), nodes, counts }))
     }
 
-    /// What members other than this node show.
+    /// What members other than this node show. Who was to be removed may be one as far as those know who are up, and serve nobody
+    /// once the others are.
     fn shown_elsewhere(&mut self, n: usize) -> BTreeSet<u64> {
         let mut elsewhere = BTreeSet::new();
-        for other in self.members().into_iter().filter(|other| *other != n) {
+        let stays = |other: &usize| *other != n && !self.to_go.contains(other);
+        for other in self.members().into_iter().filter(stays).collect::<Vec<_>>() {
             let Some(engine) = self.engine(other) else { continue };
             let Ok(Some(removed)) = self.removed(other, &engine, false) else { continue };
             if let Ok(seen) = self.oracle.observe(other, &engine, false, &removed) {
@@ -690,7 +707,8 @@ impl World {
     /// Looks at a node in the middle of things.
     fn observe(&mut self, n: usize) -> Judged {
         let Some(engine) = self.engine(n).filter(|e| e.role().is_some()) else { return Ok(()) };
-        if !self.has_tables(&engine) {
+        // A look would meet the fault that is to come.
+        if self.disk_failed(n) || !self.has_tables(&engine) {
             return Ok(());
         }
         let removed = self.removed(n, &engine, false);
@@ -899,6 +917,7 @@ impl World {
             events: self.trace.count(),
             blocks: blocks.len() as u64,
             acknowledged: self.oracle.acknowledged() as u64,
+            held: self.held,
             conflicts: picture.conflicts.len() as u64,
             void: picture.voided.len() as u64,
             parents: blocks.iter().map(|b| b.header().all_parents().count()).max().unwrap_or(0),
@@ -950,6 +969,7 @@ impl World {
                 time: self.time.clone(),
                 wrong_by_ms: self.nodes[&0].clock.wrong_by_ms(),
                 clients: 0,
+                watched: false,
                 rules: self.newest_rules(),
             },
             live.realm(),

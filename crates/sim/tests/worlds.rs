@@ -43,7 +43,7 @@ fn more_heads_than_a_block_may_name_are_tied() {
     crowd.nodes = vec![Member { joins_ms: 0, wrong_by_ms: 0, older: false, owner: false }; nodes];
     crowd.network = Network { latency_ms: (600, 900), loss_percent: 0, duplicate_percent: 0, reorder: false };
     (crowd.clients, crowd.accounts, crowd.newer, crowd.counted) = (1, false, false, false);
-    crowd.sealed = false;
+    (crowd.sealed, crowd.watched) = (false, false);
     crowd.programs.clear();
     crowd.rows.clear();
     crowd.tables = vec![Table {
@@ -76,6 +76,38 @@ fn more_heads_than_a_block_may_name_are_tied() {
         Ok(counts) => assert_eq!(counts.parents, PARENTS_MAX + 1),
         Err(failure) => panic!("{failure}\n{}", outcome.lines.join("\n")),
     }
+}
+
+/// One statement among many is wrong, here by a deliberate fault that only it meets: it is what is left.
+#[cfg(debug_assertions)]
+#[test]
+fn a_failing_plan_shrinks_to_the_step_that_fails() {
+    use p2pdb_model::fault::{Fault, switch};
+    let mut large = plan(5, &Size { nodes: (2, 3), transactions: (12, 12), faults: (3, 3) });
+    large.steps.retain(|t| match &t.step {
+        Step::Work { transaction, .. } => {
+            transaction.statements.iter().all(|s| !s.starts_with("DELETE") && !s.starts_with("CALL"))
+        }
+        _ => true,
+    });
+    let bad = Transaction::lone(vec!["DELETE FROM w.tally WHERE id = 2".to_owned()]);
+    let at_ms = large.steps[large.steps.len() / 2].at_ms;
+    let node = 0;
+    large.steps.insert(
+        large.steps.len() / 2,
+        Timed { at_ms, step: Step::Work { node, client: 0, transaction: bad.clone() } },
+    );
+    let (steps, statements) = (large.steps.len(), large.statements());
+    assert!(steps > 12 && statements > 12, "{steps} steps with {statements} statements");
+    switch(Some(Fault::DeleteNotLogged));
+    let failure = run(&large, false).result.expect_err("the fault is met");
+    let (small, runs) = p2pdb_sim::shrink::shrink(&large, failure.oracle);
+    let again = run(&small, false).result;
+    switch(None);
+    assert_eq!(again.expect_err("it still fails").oracle, failure.oracle);
+    let left: Vec<&Step> = small.steps.iter().map(|t| &t.step).collect();
+    assert_eq!(left, [&Step::Work { node, client: 0, transaction: bad }], "after {runs} runs");
+    assert!(run(&small, false).result.is_ok(), "without the fault it does not fail");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{physical_column, physical_table};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{Value, ValueRef};
@@ -71,8 +72,9 @@ enum Task {
     /// The same of a key with generated columns: of the row with this rowid.
     ClaimAt(usize, i64, Option<Ident>),
     Child(usize, Vec<Value>),
-    /// The parent's old values, and the new ones if it is there still; which captured change that was.
-    Parent(usize, Vec<Value>, Option<Vec<Value>>, usize),
+    /// The parent's old values, and the new ones if it is there still; which captured change that was; and the children, by rowid,
+    /// that the statement has set to the old values after it.
+    Parent(usize, Vec<Value>, Option<Vec<Value>>, usize, Vec<i64>),
 }
 
 /// What a table asks of each of its visible rows by CHECKs, the same as when the row is merged.
@@ -140,9 +142,9 @@ impl Merger {
                         children.push((plan, reference, key));
                         None
                     }
-                    Task::Parent(dependent, old, new, cause) => {
+                    Task::Parent(dependent, old, new, cause, later) => {
                         let mark = capture.mark();
-                        let refused = parent(db, &plan.dependents[dependent], old, new)?;
+                        let refused = parent(db, &plan.dependents[dependent], old, new, &later)?;
                         capture.effects(mark, cause);
                         refused
                     }
@@ -206,7 +208,11 @@ fn tasks(
         let changed = |of: &[usize]| c.op != CaptureOp::Update || of.iter().any(|i| old[*i] != new[*i]);
         if *claims && c.op != CaptureOp::Delete && plan.uniques.iter().any(|u| changed(&u.sources)) {
             // A new row is nobody who waits, also where its key is the one that a waiting row was born with.
-            let ident = if c.op == CaptureOp::Insert { None } else { identity(plan, &c.old) };
+            let ident = match c.op {
+                CaptureOp::Insert if fault::on(Fault::WaitingKeyTaken) => identity(plan, &c.new),
+                CaptureOp::Insert => None,
+                _ => identity(plan, &c.old),
+            };
             for (n, unique) in plan.uniques.iter().enumerate() {
                 if unique.generated {
                     tasks.push((plan.clone(), Task::ClaimAt(n, c.new_rowid, ident.clone())));
@@ -225,7 +231,8 @@ fn tasks(
                 {
                     let after = (c.op == CaptureOp::Update)
                         .then(|| dependent.columns.iter().map(|i| new[*i].clone()).collect());
-                    tasks.push((plan.clone(), Task::Parent(n, before, after, from + place)));
+                    let later = set_later(dependent, &before, &list[place + 1..], plans);
+                    tasks.push((plan.clone(), Task::Parent(n, before, after, from + place, later)));
                 }
             }
         }
@@ -240,6 +247,25 @@ fn tasks(
         }
     }
     tasks
+}
+
+/// Children, by rowid, that were set to these values of a parent: behind what became of it, as REPLACE of several rows does, and so
+/// nothing of it reaches them.
+fn set_later(
+    dependent: &Dependent,
+    values: &[Value],
+    list: &[Captured],
+    plans: &HashMap<Arc<str>, (Arc<TablePlan>, bool)>,
+) -> Vec<i64> {
+    let of = |c: &Captured| {
+        let (plan, _) = plans.get(&c.table).filter(|(p, _)| p.table.id == dependent.child)?;
+        let reference = plan.references.iter().find(|r| r.number == dependent.number)?;
+        let at = |row: &[Value]| key(&columns(plan, row), &reference.columns);
+        let was = if c.op == CaptureOp::Insert { None } else { at(&c.old) };
+        (c.op != CaptureOp::Delete && was.as_deref() != Some(values) && at(&c.new).as_deref() == Some(values))
+            .then_some(c.new_rowid)
+    };
+    list.iter().filter_map(of).collect()
 }
 
 /// The plan's columns out of a captured row; empty for an empty row.
@@ -273,6 +299,7 @@ fn parent(
     dependent: &Dependent,
     old: Vec<Value>,
     new: Option<Vec<Value>>,
+    later: &[i64],
 ) -> Result<Option<Violation>> {
     let action = if new.is_some() { dependent.on_update } else { dependent.on_delete };
     let child = physical_table(dependent.child);
@@ -280,7 +307,11 @@ fn parent(
         let one = |(n, t): (usize, &ColumnTag)| format!("{} = {}", physical_column(*t), value(from + n));
         dependent.child_columns.iter().enumerate().map(one).collect::<Vec<_>>()
     };
-    let same = set(1, &|n| format!("?{n}")).join(" AND ");
+    let mut same = set(1, &|n| format!("?{n}")).join(" AND ");
+    if !later.is_empty() {
+        let rows: Vec<String> = later.iter().map(i64::to_string).collect();
+        same = format!("{same} AND rowid NOT IN ({})", rows.join(", "));
+    }
     // A NULL that the children cannot take over (of a unique key, mostly), or be set to (one side made the key, another took
     // NULL away), is as if the key were restricted.
     let takes = |new: &Vec<Value>| {
@@ -293,7 +324,13 @@ fn parent(
     };
     match (action, new) {
         (ReferentialAction::NoAction | ReferentialAction::Restrict, _) => {
-            let found = db.query_one(&dependent.find_visible, &old[..], |_| Ok(()))?;
+            let found = match later.is_empty() {
+                true => db.query_one(&dependent.find_visible, &old[..], |_| Ok(()))?,
+                false => {
+                    let sql = format!("SELECT 1 FROM {child} WHERE {same} LIMIT 1");
+                    db.query_one(&sql, &old[..], |_| Ok(()))?
+                }
+            };
             let (table, foreign_key) = (dependent.child, dependent.number);
             return Ok(found.map(|()| Violation::HasChildren { table, foreign_key, values: old }));
         }

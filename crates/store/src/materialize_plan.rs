@@ -8,6 +8,7 @@ use p2pdb_model::catalog::{
     COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
     sqlite_collation,
 };
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
 use p2pdb_model::schema::{IndexPart, ReferentialAction};
 use p2pdb_model::types::SqlType;
@@ -641,8 +642,8 @@ fn joined(columns: &[PlanColumn], checks: &[PlanCheck], unique: &[usize]) -> Vec
         let met: Vec<usize> = check.columns.iter().map(|c| group[*c]).collect();
         group.iter_mut().filter(|g| met.contains(g)).for_each(|g| *g = first);
     }
-    let plain =
-        |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register && !unique.contains(i);
+    let along = |i: &usize| !unique.contains(i) || fault::on(Fault::UniqueWrittenAlong);
+    let plain = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register && along(i);
     let of = |c: usize| (0..columns.len()).filter(|i| group[*i] == group[c]).filter(plain).collect();
     (0..columns.len()).map(of).collect()
 }

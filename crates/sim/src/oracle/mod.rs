@@ -14,6 +14,7 @@
 //! | lost value | each value that counts is visible, overwritten, deleted or dropped by who had seen it, or in `p2pdb.conflicts` |
 //! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
+//! | said | what a statement was answered with OK its own session shows, and its node after the COMMIT; one that failed has changed nothing (`said`) |
 //! | errors | no statement ends with an error of the engine's own, unless the disk failed |
 //! | sealed | values of a sealed column are nowhere in the open, sealed for who might read them as far as their author knew, and shown to who has their key |
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
@@ -75,8 +76,12 @@ pub struct Picture {
     pub conflicts: Rows,
     /// `p2pdb.voided`.
     pub voided: Rows,
-    /// Foreign keys: table, column, and what they refer to.
-    pub references: BTreeSet<(String, String, String, String)>,
+    /// Foreign keys: table, columns, and what they refer to.
+    pub references: BTreeSet<(String, Vec<String>, String, Vec<String>)>,
+    /// What columns hold that is compared as bytes are shown: not at all.
+    pub opaque: BTreeSet<(String, String)>,
+    /// And what is not told apart by case.
+    pub caseless: BTreeSet<(String, String)>,
     /// UNIQUE keys: table and columns.
     pub uniques: BTreeSet<(String, Vec<String>)>,
     /// NOT NULL: table and column.
@@ -109,6 +114,12 @@ impl Picture {
             picture.not_null.extend(required.map(|r| (name.clone(), cell(r, 0))));
             let created = ask(engine, &mut s, &format!("SHOW CREATE TABLE `{name}`"))?;
             let created = created.first().map(|r| cell(r, 1)).unwrap_or_default();
+            let bytes =
+                columns.iter().filter(|r| cell(r, 1).contains("binary") || cell(r, 1).contains("blob"));
+            picture.opaque.extend(bytes.map(|r| (name.clone(), cell(r, 0))));
+            let caseless = created.lines().filter(|l| l.contains(" varchar(") && !l.contains("utf8mb4_bin"));
+            let names = caseless.filter_map(|l| l.trim().strip_prefix('`')?.split_once('`'));
+            picture.caseless.extend(names.map(|(c, _)| (name.clone(), c.to_owned())));
             picture.references.extend(references(&created).map(|(c, t, of)| (name.clone(), c, t, of)));
             picture.checks.extend(checks(&created).map(|(l, r)| (name.clone(), l, r)));
             let columns = columns.iter().map(|r| cell(r, 0)).collect();
@@ -182,14 +193,15 @@ fn checks(create: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The foreign keys in a CREATE TABLE, all of one column: the column, and what it refers to.
-fn references(create: &str) -> impl Iterator<Item = (String, String, String)> {
-    create.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("FOREIGN KEY (`")?;
-        let (column, rest) = rest.split_once("`) REFERENCES `")?;
-        let (table, rest) = rest.split_once("` (`")?;
-        let (of, _) = rest.split_once("`)")?;
-        Some((column.to_owned(), table.to_owned(), of.to_owned()))
+/// The foreign keys in a CREATE TABLE: the columns, and what they refer to.
+fn references(create: &str) -> impl Iterator<Item = (Vec<String>, String, Vec<String>)> {
+    let names = |list: &str| list.split(", ").map(|n| n.trim_matches('`').to_owned()).collect();
+    create.lines().filter_map(move |line| {
+        let (_, rest) = line.split_once("FOREIGN KEY (")?;
+        let (columns, rest) = rest.split_once(") REFERENCES `")?;
+        let (table, rest) = rest.split_once("` (")?;
+        let (of, _) = rest.split_once(')')?;
+        Some((names(columns), table.to_owned(), names(of)))
     })
 }
 
@@ -230,7 +242,7 @@ impl Oracle {
     /// A client speaks.
     pub fn hear(&mut self, node: usize, report: &Report) {
         match report {
-            Report::Ran(_) | Report::Broken(_) => {}
+            Report::Ran(_) | Report::Broken(_) | Report::Held | Report::Wrong(_) => {}
             Report::Committing(id, seen, added) => {
                 self.seen.insert(*id, seen.clone());
                 self.added.insert(*id, added.clone());

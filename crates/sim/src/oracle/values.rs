@@ -1,7 +1,7 @@
 //! No lost value, and nothing that comes back: read from the log's bytes and from what SQL shows, with an ancestry of
 //! this crate's own.
 //!
-//! Values that are written once in the whole world are looked for: those of `note`, and of sets and maps those elements and
+//! Values that are written once in the whole world are looked for: those of `note` and `mark`, whatever becomes of these columns, and of sets and maps those elements and
 //! members that carry a note.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,10 @@ struct Deed {
     weak: bool,
     /// Says something of the row: more than that it is needed, or that it goes.
     says: bool,
-    /// The value of `note`.
-    note: Option<String>,
+    /// The values of `note` and `mark`, as text.
+    notes: Vec<(ColumnTag, String)>,
+    /// Columns among them that it writes, to NULL too.
+    wrote: Vec<ColumnTag>,
     /// What went into its sets and maps, and what the author took out.
     cells: Vec<(ColumnTag, Cell)>,
 }
@@ -49,7 +51,7 @@ struct Cell {
 /// What to look for in a table.
 #[derive(Default)]
 struct Watched {
-    note: Option<ColumnTag>,
+    notes: BTreeSet<ColumnTag>,
     cells: BTreeSet<ColumnTag>,
 }
 
@@ -94,8 +96,16 @@ impl Deed {
             RowChange::Delete { .. } => (deed.deletes, deed.says) = (true, false),
             RowChange::Insert { values, .. } | RowChange::Update { values, .. } => {
                 for (tag, value) in layout.columns().iter().zip(values) {
+                    if watched.notes.contains(tag) {
+                        deed.wrote.push(*tag);
+                    }
                     match value {
-                        Value::Text(text) if watched.note == Some(*tag) => deed.note = Some(text.clone()),
+                        Value::Text(text) if watched.notes.contains(tag) => {
+                            deed.notes.push((*tag, number(text).to_owned()));
+                        }
+                        Value::Int(n) if watched.notes.contains(tag) => {
+                            deed.notes.push((*tag, n.to_string()))
+                        }
                         value if watched.cells.contains(tag) => deed.cells.push((*tag, Cell::whole(value))),
                         _ => {}
                     }
@@ -114,6 +124,19 @@ impl Deed {
     }
 }
 
+/// Columns whose values are written once in the whole world.
+fn is_watched(column: &str) -> bool {
+    matches!(column, "note" | "mark")
+}
+
+/// A whole number as such, also of a column with digits behind the point.
+fn number(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, rest)) if rest.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
 /// Written once in the whole world: `"n17e…z"`.
 fn is_own(value: &str) -> bool {
     value.starts_with("\"n") && value.ends_with("z\"")
@@ -124,8 +147,8 @@ fn is_own(value: &str) -> bool {
 struct Drops {
     /// Of a table, and of the database that it was made in.
     tables: BTreeMap<ObjectId, Vec<At>>,
-    /// Of the column `note` of a table.
-    notes: BTreeMap<ObjectId, Vec<At>>,
+    /// Of a column `note` or `mark`, and the table that it is of.
+    notes: BTreeMap<(ObjectId, ColumnTag), Vec<At>>,
 }
 
 impl Drops {
@@ -139,7 +162,7 @@ impl Drops {
                 match change {
                     Change::Schema(SchemaChange::Put { id, parent, kind, name, .. }) => match kind {
                         ObjectKind::Table => databases.entry(*parent).or_default().push(*id),
-                        ObjectKind::Column if name.as_deref() == Some("note") => {
+                        ObjectKind::Column if name.as_deref().is_some_and(is_watched) => {
                             notes.insert(*id, *parent);
                         }
                         _ => {}
@@ -150,7 +173,7 @@ impl Drops {
                             drops.tables.entry(*table).or_default().push((b, c));
                         }
                         if let Some(table) = notes.get(id) {
-                            drops.notes.entry(*table).or_default().push((b, c));
+                            drops.notes.entry((*table, id.tag())).or_default().push((b, c));
                         }
                     }
                     _ => {}
@@ -173,7 +196,7 @@ fn read(blocks: &[FullBlock], log: &Log<'_>) -> BTreeMap<(ObjectId, RowKey), Vec
                 Change::Schema(SchemaChange::Put { id, parent, name: Some(name), .. }) => {
                     let table = watched.entry(*parent).or_default();
                     match name.as_str() {
-                        "note" => table.note = Some(id.tag()),
+                        name if is_watched(name) => drop(table.notes.insert(id.tag())),
                         "s0" | "m0" => drop(table.cells.insert(id.tag())),
                         _ => {}
                     }
@@ -203,7 +226,7 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
     let drops = Drops::read(blocks, log);
     let texts = |rows: &'_ super::Rows| rows.iter().flatten().flatten().cloned().collect::<Vec<String>>();
     let shown: Vec<String> = picture.tables.values().flat_map(|(_, rows)| texts(rows)).collect();
-    let visible: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
+    let visible: BTreeSet<&str> = shown.iter().map(|v| number(v)).collect();
     let json: Vec<&str> = shown.iter().map(String::as_str).filter(|v| v.starts_with(['[', '{'])).collect();
     let conflicts = texts(&picture.conflicts);
     let waits = |value: &str| conflicts.iter().any(|c| c.contains(value));
@@ -214,9 +237,9 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
         let simple = !deeds.iter().any(|d| d.deletes || d.generated);
         // Rows that share a generated key are apart: what is assigned to the one takes nothing out of the other.
         let alone = deeds.iter().filter(|d| d.inserts).count() < 2 || !deeds.iter().any(|d| d.generated);
-        if simple && counting().any(|d| d.inserts && !d.weak && d.note.is_some()) {
-            let shown = |d: &&Deed| d.weak && d.note.as_deref().is_some_and(|n| visible.contains(n));
-            if let Some(note) = counting().find(shown).and_then(|d| d.note.as_ref()) {
+        if simple && counting().any(|d| d.inserts && !d.weak && !d.notes.is_empty()) {
+            let all = counting().filter(|d| d.weak).flat_map(|d| &d.notes);
+            if let Some((_, note)) = all.clone().find(|(_, n)| visible.contains(n.as_str())) {
                 let what = format!(
                     "'{note}' is shown in row {key:?} of {table}, which its author might not overwrite"
                 );
@@ -236,20 +259,20 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
                 );
                 Failure::new("lost value", what)
             };
-            if let Some(note) = &deed.note {
-                let seen_by = |of: &BTreeMap<ObjectId, Vec<At>>, after: &Deed| {
-                    of.get(table).is_some_and(|all| all.iter().any(|d| log.saw(*d, after.at)))
+            for (column, note) in &deed.notes {
+                let of_column = drops.notes.get(&(*table, *column));
+                let seen_by = |of: Option<&Vec<At>>, after: &Deed| {
+                    of.is_some_and(|all| all.iter().any(|d| log.saw(*d, after.at)))
                 };
                 // Who has seen the value and a drop of its column, and changes the row, has decided.
-                let settles = |d: &Deed| {
-                    d.says && drops.notes.get(table).is_some_and(|all| all.iter().any(|x| log.saw(d.at, *x)))
-                };
+                let settles =
+                    |d: &Deed| d.says && of_column.is_some_and(|all| all.iter().any(|x| log.saw(d.at, *x)));
                 let there = nowhere
-                    || seen_by(&drops.tables, deed)
-                    || seen_by(&drops.notes, deed)
+                    || seen_by(drops.tables.get(table), deed)
+                    || seen_by(of_column, deed)
                     || counting().filter(saw_it).any(settles)
                     || visible.contains(note.as_str())
-                    || counting().filter(saw_it).any(|d| d.deletes || d.note.is_some())
+                    || counting().filter(saw_it).any(|d| d.deletes || d.wrote.contains(column))
                     || waits(note);
                 if !there {
                     return Err(lost(&format!("'{note}'")));
