@@ -139,9 +139,13 @@ fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {
     ] {
         one.query(sql).expect(sql);
     }
-    let two = Node::join(&temp.path().join("two"), &one.ticket("writer", 1), &[]);
+    let tap = Tap::before(&one);
+    let two = Node::join(&temp.path().join("two"), &one.ticket_by("writer", tap.address()), &[]);
     two.wait_ready();
-    wait_equal(&[&one, &two]);
+    // A data centre's, which is to store everything and read nothing.
+    let relay = Node::join(&temp.path().join("relay"), &one.ticket_by("relay", tap.address()), &[]);
+    relay.wait_ready();
+    wait_equal(&[&one, &two, &relay]);
     // The first that makes doc's second node known; from here on nobody says or writes anything.
     two.query("ALTER USER doc IDENTIFIED BY 'anders'").expect("set");
     let mut doc = login(&two, "doc", "anders").expect("a login");
@@ -154,15 +158,36 @@ fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {
     assert!(one.log().contains("gave keys of sealed columns"), "{}", one.log());
     assert!(!two.log().contains("gave keys of sealed columns"));
     // Nothing is lacking now, and nothing more is written.
-    wait_equal(&[&one, &two]);
+    wait_equal(&[&one, &two, &relay]);
     let before = one.status().frontier_digest;
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!((one.status().frontier_digest, two.status().frontier_digest), (before.clone(), before));
     assert_eq!(one.log().matches("gave keys of sealed columns").count(), 1);
-    // Neither node has the names anywhere: not in its store, not in its log, not in what it keeps beside them.
+    // The relay has it all, serves it, and cannot read it, whoever asks.
+    assert_eq!(
+        relay.query("SELECT COUNT(*), MAX(note) FROM shop.patient").expect("in the open"),
+        [["2", "in-the-open"]]
+    );
+    let denied = relay.query("SELECT name FROM shop.patient").expect_err("sealed");
+    assert_eq!(denied.code, 1143, "{denied:?}");
+    let denied = relay.query("UPDATE shop.patient SET name = 'x'").expect_err("sealed");
+    assert!(denied.code == 1143 || denied.code == 1290, "{denied:?}");
+    // No node has the names anywhere: not in its store, not in its log, not in what it keeps beside them, and tells nobody.
     let mut seen_open = 0;
-    for (node, dir) in [(&one, temp.path().join("one")), (&two, temp.path().join("two"))] {
+    for (node, dir) in ["one", "two", "relay"]
+        .map(|n| temp.path().join(n))
+        .into_iter()
+        .zip([&one, &two, &relay])
+        .map(|(d, n)| (n, d))
+    {
         assert!(!node.log().contains("Zwetschge"));
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            let (_, told) = http_get(node, path, None);
+            assert!(!told.contains("Zwetschge") && !told.is_empty(), "{told}");
+        }
+        for told in [&["status", "--json"][..], &["log"], &["members"]] {
+            assert!(!run_ok(node.dir.root(), told).contains("Zwetschge"));
+        }
         let mut dirs = vec![dir];
         while let Some(dir) = dirs.pop() {
             for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
@@ -177,5 +202,8 @@ fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {
             }
         }
     }
-    assert!(seen_open >= 2, "what is in the open is found");
+    assert!(seen_open >= 3, "what is in the open is found");
+    let wire = tap.seen();
+    assert!(wire.len() > 10_000, "{} bytes have passed", wire.len());
+    assert!(!wire.windows(9).any(|w| w == b"Zwetschge"));
 }

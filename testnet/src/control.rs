@@ -8,6 +8,7 @@ use p2pdb_node::app::BLOCKED_FILE;
 use p2pdb_node::units::counted;
 
 use crate::groups;
+use crate::say::say;
 use crate::state::State;
 
 pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
@@ -24,10 +25,10 @@ pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
             .collect::<anyhow::Result<_>>()?;
         for number in group {
             block(&state, *number, &keys)?;
-            println!("node {number}: cut off from {}", list(&others));
+            say!("node {number}: cut off from {}", list(&others));
         }
     }
-    println!("no path is left between the groups; `p2pdb-testnet heal` undoes it");
+    say!("no path is left between the groups; `p2pdb-testnet heal` undoes it");
     Ok(())
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn heal(dir: &Path) -> anyhow::Result<()> {
     for node in &state.nodes {
         block(&state, node.number, &[])?;
     }
-    println!("all nodes may reach each other again");
+    say!("all nodes may reach each other again");
     Ok(())
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn kill(dir: &Path, number: u32, graceful: bool) -> anyhow::Result<()
     if !state.stop(number, !graceful)? {
         bail!("node {number} does not run");
     }
-    println!("node {number}: {}", if graceful { "stopped" } else { "killed" });
+    say!("node {number}: {}", if graceful { "stopped" } else { "killed" });
     Ok(())
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn restart(dir: &Path, number: u32) -> anyhow::Result<()> {
     state.node(number)?;
     state.start(number, None)?;
     let status = state.wait(number, "ready", |s| s.ready)?;
-    println!("node {number}: runs again (pid {}), holds {}", status.pid, counted(status.blocks, "block"));
+    say!("node {number}: runs again (pid {}), holds {}", status.pid, counted(status.blocks, "block"));
     Ok(())
 }
 
@@ -78,17 +79,17 @@ pub(crate) fn down(dir: &Path, remove: bool) -> anyhow::Result<()> {
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
     for number in &numbers {
         if state.stop(*number, false)? {
-            println!("node {number}: stopped");
+            say!("node {number}: stopped");
         }
     }
     let left: Vec<u32> = numbers.iter().filter_map(|n| state.running(*n)).collect();
     if !left.is_empty() {
         bail!("these processes are still there: {}", list(&left));
     }
-    println!("no node is running");
+    say!("no node is running");
     if remove {
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-        println!("removed {}", dir.display());
+        say!("removed {}", dir.display());
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use p2pdb_node::mysql_client::MysqlClient;
 use p2pdb_node::units::parse_duration;
 
+use crate::say::say;
 use crate::state::State;
 
 /// Between two attempts to connect.
@@ -70,7 +71,7 @@ pub(crate) fn load(dir: &Path, args: &Load) -> anyhow::Result<()> {
         }
     }
     let threads = nodes.len() as u32 * args.clients.max(1);
-    println!("writing to testnet.events on {} nodes with {threads} clients for {}", nodes.len(), args.time);
+    say!("writing to testnet.events on {} nodes with {threads} clients for {}", nodes.len(), args.time);
     let pause = (args.rate > 0).then(|| Duration::from_secs_f64(f64::from(threads) / f64::from(args.rate)));
     let counts = Arc::new(Counts::default());
     let begun = Instant::now();
@@ -85,7 +86,7 @@ pub(crate) fn load(dir: &Path, args: &Load) -> anyhow::Result<()> {
     while begun.elapsed() < time {
         std::thread::sleep(Duration::from_secs(1).min(time.saturating_sub(begun.elapsed())));
         let rows = counts.rows.load(Ordering::Relaxed);
-        println!("{:4.0} s  {:6} rows/s  {rows} rows", begun.elapsed().as_secs_f64(), rows - before);
+        say!("{:4.0} s  {:6} rows/s  {rows} rows", begun.elapsed().as_secs_f64(), rows - before);
         before = rows;
     }
     counts.stop.store(true, Ordering::Relaxed);
@@ -146,7 +147,7 @@ fn report(counts: &Counts, took: Duration) {
         latencies.get(((latencies.len() as f64 * p) as usize).min(latencies.len().saturating_sub(1)))
     };
     let ms = |p| at(p).map_or(0.0, |us| f64::from(*us) / 1000.0);
-    println!(
+    say!(
         "{rows} rows in {:.1} s: {:.0} rows/s; latency p50 {:.2} ms, p99 {:.2} ms, greatest {:.2} ms",
         took.as_secs_f64(),
         rows as f64 / took.as_secs_f64(),
@@ -156,9 +157,9 @@ fn report(counts: &Counts, took: Duration) {
     );
     let errors = counts.errors.lock().expect("no panic under this lock");
     if errors.is_empty() {
-        println!("no errors");
+        say!("no errors");
     }
     for (what, n) in errors.iter() {
-        println!("{n} × {what}");
+        say!("{n} × {what}");
     }
 }

@@ -7,6 +7,7 @@ mod control;
 mod groups;
 mod load;
 mod process;
+mod say;
 mod state;
 mod status;
 mod up;

@@ -11,6 +11,7 @@ use p2pdb_node::admin::StatusReport;
 use p2pdb_node::datadir::private_dir;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::say::Interrupt;
 use crate::state::State;
 
 /// A node that is not ready by then has failed to start.
@@ -85,6 +86,7 @@ impl State {
         let deadline = Instant::now() + START_TIMEOUT;
         let mut last = String::new();
         while Instant::now() < deadline {
+            self.not_interrupted()?;
             if self.running(number).is_none() {
                 bail!("node {number} has ended\n{}", self.log_tail(number));
             }
@@ -103,6 +105,12 @@ impl State {
         }
         let seconds = START_TIMEOUT.as_secs();
         bail!("node {number} is not {what} after {seconds} s: {last}\n{}", self.log_tail(number))
+    }
+
+    /// # Errors
+    /// When Ctrl-C or SIGTERM came.
+    pub(crate) fn not_interrupted(&self) -> anyhow::Result<()> {
+        self.interrupt.as_ref().map_or(Ok(()), Interrupt::check)
     }
 
     fn log_tail(&self, number: u32) -> String {

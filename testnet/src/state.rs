@@ -9,6 +9,8 @@ use p2pdb_node::client_file::ClientFile;
 use p2pdb_node::datadir::DataDir;
 use serde::{Deserialize, Serialize};
 
+use crate::say::Interrupt;
+
 const FILE: &str = "testnet.json";
 /// Ports tried first, for node 1; the next nodes take the next ones.
 const MYSQL_PORT: u16 = 13306;
@@ -49,6 +51,9 @@ pub(crate) struct State {
     pub(crate) made: bool,
     #[serde(skip)]
     dir: PathBuf,
+    /// What ends a long wait before its time.
+    #[serde(skip)]
+    pub(crate) interrupt: Option<Interrupt>,
 }
 
 /// What a state was that does not say so.
@@ -58,7 +63,7 @@ fn made() -> bool {
 
 impl State {
     pub(crate) fn new(dir: &Path, binary: PathBuf) -> Self {
-        Self { binary, nodes: Vec::new(), made: false, dir: dir.to_owned() }
+        Self { binary, nodes: Vec::new(), made: false, dir: dir.to_owned(), interrupt: None }
     }
 
     pub(crate) fn load(dir: &Path) -> anyhow::Result<Option<Self>> {

@@ -63,7 +63,9 @@ pub(crate) fn status(dir: &Path, json: bool) -> anyhow::Result<()> {
     for row in &mut rows {
         row.differs = row.status.as_ref().map(|s| Some(&s.frontier_digest) != fullest.as_ref());
         row.blocks_behind = row.status.as_ref().map(|s| most - s.blocks);
-        row.ms_behind = row.status.as_ref().map(|s| newest - s.newest_ms);
+        // One without a block is not old.
+        let dated = row.status.as_ref().filter(|s| s.newest_ms > 0);
+        row.ms_behind = dated.map(|s| newest - s.newest_ms);
     }
     if json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
@@ -108,10 +110,11 @@ fn table(rows: &[Row]) -> Table {
                     (true, false) => "cut off",
                     (false, _) => "not ready",
                 };
-                let lag = match (r.blocks_behind.unwrap_or(0), r.ms_behind.unwrap_or(0)) {
+                let lag = match (r.blocks_behind.unwrap_or(0), r.ms_behind) {
                     (0, _) if r.differs == Some(true) => "other blocks".to_owned(),
                     (0, _) => "-".to_owned(),
-                    (blocks, ms) => {
+                    (blocks, None) => counted(blocks, "block"),
+                    (blocks, Some(ms)) => {
                         format!(
                             "{}, {}",
                             counted(blocks, "block"),

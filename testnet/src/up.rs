@@ -9,6 +9,7 @@ use p2pdb_node::datadir::private_dir;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
 use p2pdb_node::units::counted;
 
+use crate::say::{Interrupt, say};
 use crate::state::State;
 use crate::status;
 
@@ -20,6 +21,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
     };
+    let interrupt = Interrupt::awaited()?;
     let mut state = match unfinished_removed(dir)? {
         Some(mut state) => {
             let numbers = state.nodes.iter().map(|n| n.number);
@@ -30,8 +32,9 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
                     dir.display()
                 );
             }
-            println!("starting the {} in {} again", counted(state.nodes.len() as u64, "node"), dir.display());
+            say!("starting the {} in {} again", counted(state.nodes.len() as u64, "node"), dir.display());
             state.binary = binary;
+            state.interrupt = Some(interrupt);
             if let Err(e) = start_again(&mut state) {
                 // Those that ran before are none of this command's business.
                 let started = state.nodes.iter().map(|n| n.number).filter(|n| !live.contains(n)).collect();
@@ -40,9 +43,10 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             state
         }
         None => {
-            println!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
+            say!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
             private_dir(dir)?;
             let mut state = State::new(dir, binary);
+            state.interrupt = Some(interrupt);
             for _ in 0..nodes {
                 state.add()?;
             }
@@ -60,12 +64,12 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         }
     };
     let outcome = wait_equal(&mut state);
-    println!();
+    say!("");
     status::status(dir, false)?;
-    println!();
+    say!("");
     for node in &state.nodes {
         let file = state.data_dir(node.number).client_cnf_path();
-        println!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
+        say!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
     }
     outcome
 }
@@ -73,7 +77,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
 /// The testnet that is there. One whose making was interrupted is taken away first: its nodes know nothing of each other.
 fn unfinished_removed(dir: &Path) -> anyhow::Result<Option<State>> {
     let Some(mut state) = State::load(dir)?.filter(|s| !s.made) else { return State::load(dir) };
-    println!("the testnet in {} was never finished", dir.display());
+    say!("the testnet in {} was never finished", dir.display());
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
     for number in numbers {
         state.stop(number, false)?;
@@ -121,13 +125,13 @@ fn beside_this() -> anyhow::Result<PathBuf> {
 
 fn make(state: &mut State) -> anyhow::Result<()> {
     let count = state.nodes.len() as u32;
-    println!("node 1: starting, with a realm of its own");
+    say!("node 1: starting, with a realm of its own");
     state.start(1, None)?;
     state.wait(1, "ready", |s| s.ready && !s.listening.is_empty())?;
     if count == 1 {
         return Ok(());
     }
-    println!("node 1: inviting {}", counted(u64::from(count - 1), "writer"));
+    say!("node 1: inviting {}", counted(u64::from(count - 1), "writer"));
     let request = InviteRequest {
         role: "writer".into(),
         expires_s: Some(3600),
@@ -137,7 +141,7 @@ fn make(state: &mut State) -> anyhow::Result<()> {
     };
     let invite: InviteReport = state.admin(1)?.post("invite", &request)?;
     for number in 2..=count {
-        println!("node {number}: joining");
+        say!("node {number}: joining");
         state.start(number, Some(&invite.ticket))?;
         state.wait(number, "a member", |s| s.ready)?;
     }
@@ -148,7 +152,7 @@ fn start_again(state: &mut State) -> anyhow::Result<()> {
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
     for number in numbers {
         if state.running(number).is_none() {
-            println!("node {number}: starting");
+            say!("node {number}: starting");
             state.start(number, None)?;
         }
     }
@@ -170,6 +174,9 @@ fn wait_equal(state: &mut State) -> anyhow::Result<()> {
         for number in &numbers {
             seen.push((*number, state.admin(*number)?.get("status")?));
         }
+        if let Err(e) = state.not_interrupted() {
+            bail!("{e}; the nodes run on: `p2pdb-testnet down` stops them");
+        }
         let missing = missing_links(&seen);
         let cut: Vec<(u32, u32)> = missing.iter().copied().filter(|p| !way(&seen, *p)).collect();
         let blocked = seen.iter().any(|(_, s)| !s.blocked.is_empty());
@@ -182,12 +189,12 @@ fn wait_equal(state: &mut State) -> anyhow::Result<()> {
         if linked && (equal || blocked) {
             let all = counted(numbers.len() as u64, "node");
             let same = if equal { ", and hold the same" } else { "" };
-            println!("all {all} are ready and linked{same}");
+            say!("all {all} are ready and linked{same}");
             if mesh && !missing.is_empty() {
-                println!("there is no direct link between {}: others are between them", pairs(&missing));
+                say!("there is no direct link between {}: others are between them", pairs(&missing));
             }
             if blocked {
-                println!("some are still partitioned (`p2pdb-testnet heal` undoes it)");
+                say!("some are still partitioned (`p2pdb-testnet heal` undoes it)");
             }
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! One testnet for all of it: starting nodes is what costs time. Needs the `mariadb` client and the program p2pdb-node
 //! beside p2pdb-testnet, where `cargo test --workspace` puts it.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -176,6 +177,37 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     one_whose_making_was_interrupted_is_made_anew(&net);
     net.ok(&["down", "--remove"]);
     assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
+}
+
+#[test]
+fn a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_running() {
+    let net = Testnet::new();
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdb-testnet"));
+        command.args(["up", "2", "--dir"]).arg(&net.dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
+    };
+    let mut up = start();
+    let mut said = BufReader::new(up.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("node 1: starting") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).expect("readable"), 0, "it ended");
+    }
+    let killed = Command::new("kill").args(["-INT", &up.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = up.wait_with_output().expect("it ends");
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && error.contains("interrupted"), "{error}");
+    assert!(error.contains("is stopped again: node 1"), "{error}");
+    assert!(net.status().iter().all(|r| r["pid"].is_null()));
+
+    let mut up = start();
+    drop(up.stdout.take());
+    let output = up.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!((1..=2).all(|n| lives(net.pid(n).expect("it runs"))));
+    net.ok(&["down", "--remove"]);
 }
 
 fn one_whose_making_was_interrupted_is_made_anew(net: &Testnet) {

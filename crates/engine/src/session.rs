@@ -299,7 +299,7 @@ impl Session {
             PlanKind::Insert(_) | PlanKind::Modify(_) => {
                 writes_here && (self.runs_programs(&plan) || self.inner.was_long(&plan))
             }
-            PlanKind::Ddl(d) => d.then.is_some() || !d.temporary.is_empty(),
+            PlanKind::Ddl(d) => !d.then.is_empty() || !d.temporary.is_empty(),
             PlanKind::Session(commands) => {
                 let executed = |c: &SessionCommand| match c {
                     SessionCommand::Execute { name, .. } => self.named.get(name).is_some_and(|s| {

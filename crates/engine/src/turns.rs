@@ -7,7 +7,7 @@ use p2pdb_block::FullBlock;
 use p2pdb_model::AccountId;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::plan::PlanKind;
+use p2pdb_sql::plan::{Ddl, PlanKind};
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -129,20 +129,36 @@ impl Inner {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }
         if let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
-            && let Some(then) = &d.then
+            && !d.then.is_empty()
         {
-            return self.then(writer, core, then);
+            return self.then(writer, core, d);
         }
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(outcome)
     }
 
-    /// The INSERT behind CREATE TABLE … AS SELECT. It is alone in its group: when it fails, the table goes as well.
-    fn then(&self, writer: &mut Writer, core: &mut Core, text: &str) -> Result<Outcome, SqlError> {
-        let catalog = writer.catalog.clone();
-        let statement = self.compile(text.into(), &core.state, &catalog, None)?;
-        let bound = Bound { statement, params: Arc::default() };
-        writer.transaction(core.account, |w| crate::local::statement(w, core, &bound))
+    /// What comes behind a schema statement, which is alone in its group: when it fails, the schema is as it was.
+    fn then(&self, writer: &mut Writer, core: &mut Core, ddl: &Ddl) -> Result<Outcome, SqlError> {
+        let mut outcome = Outcome::default();
+        for text in &ddl.then {
+            let catalog = writer.catalog.clone();
+            let statement = self.compile(text.as_str().into(), &core.state, &catalog, None)?;
+            let bound = Bound { statement, params: Arc::default() };
+            let schema = matches!(&bound.statement.compiled().plan.kind, PlanKind::Ddl(_));
+            if schema {
+                writer.seal_open().map_err(|e| e.to_sql())?;
+            }
+            let made = writer.transaction(core.account, |w| crate::local::statement(w, core, &bound))?;
+            if schema {
+                writer.seal_open().map_err(|e| e.to_sql())?;
+            } else {
+                outcome = made;
+            }
+        }
+        if ddl.counts {
+            outcome.info = format!("Records: {}  Duplicates: 0  Warnings: 0", outcome.affected);
+        }
+        Ok(outcome)
     }
 
     /// The statement, compiled against the newest schema.

@@ -251,8 +251,7 @@ fn what_makes_no_sense_on_it_is_refused() {
         assert_eq!(s.error(&format!("CREATE TABLE t ({column})")), code, "{column}");
     }
     for (sql, code) in [
-        ("ALTER TABLE patient MODIFY name VARCHAR(40)", 1235),
-        ("ALTER TABLE patient MODIFY phone VARCHAR(20) COMMENT '[sealed]'", 1235),
+        ("ALTER TABLE patient MODIFY phone VARCHAR(20) NOT NULL COMMENT '[sealed]'", 1235),
         ("ALTER TABLE patient MODIFY name VARCHAR(80) COMMENT '[sealed]'", 1235),
         ("ALTER TABLE patient ADD x INT NOT NULL COMMENT '[sealed]'", 1235),
         ("ALTER TABLE patient ADD KEY (name, phone)", 1063),
@@ -263,12 +262,98 @@ fn what_makes_no_sense_on_it_is_refused() {
     ] {
         assert_eq!(s.error(sql), code, "{sql}");
     }
-    // The way that is open.
-    s.run("ALTER TABLE patient ADD number VARCHAR(20) COMMENT '[sealed]'; UPDATE patient SET number = phone");
-    s.run("ALTER TABLE patient DROP phone; ALTER TABLE patient RENAME COLUMN number TO phone");
-    assert_eq!(s.rows("SELECT phone FROM patient ORDER BY id"), ["11", "22"]);
+}
+
+/// Every value of the phone numbers, as these see them.
+fn phones(nodes: &[&Node], account: &str) -> Vec<Vec<String>> {
+    nodes.iter().map(|n| as_(n, account).rows("SELECT id, phone FROM patient ORDER BY id")).collect()
+}
+
+#[test]
+fn a_column_is_sealed_by_alter_and_opened_again() {
+    let (a, b, _) = clinic();
+    let mut s = as_(&a, "root");
+    s.run("ALTER TABLE patient ADD KEY k (phone), ADD t TIMESTAMP NULL ON UPDATE CURRENT_TIMESTAMP");
+    converge(&[&a, &b]);
+    let before = phones(&[&a], "root");
+    let seals = "ALTER TABLE patient MODIFY phone VARCHAR(30) COMMENT 'by call [sealed]'";
+    s.run(seals);
+    // On the other side somebody writes to the column that was.
+    as_(&b, "root").run(
+        "UPDATE patient SET phone = '99' WHERE id = 2; INSERT INTO patient (id, phone) VALUES (7, '77')",
+    );
+    assert_eq!(phones(&[&a], "root"), before);
+    assert_eq!(s.rows("SELECT id FROM patient WHERE t IS NOT NULL"), [""; 0], "nobody has changed anything");
+    converge(&[&a, &b]);
     let shown = s.rows("SHOW CREATE TABLE patient").concat();
-    assert!(shown.contains("COMMENT 'of the patient [sealed]'"), "{shown}");
+    assert!(shown.contains("`phone` varchar(30) DEFAULT NULL COMMENT 'by call [sealed]'"), "{shown}");
+    assert!(shown.contains("KEY `k` (`phone`)") && !shown.contains("in the open"), "{shown}");
+    assert_eq!(s.rows("SELECT id FROM patient WHERE phone = '11'"), ["1"]);
+    // Those that did not know are told what became of it; their values are not lost.
+    assert_eq!(s.rows("SELECT phone FROM patient WHERE id = 7"), ["NULL"]);
+    let lost = s.rows(
+        "SELECT row_key, `column`, lost_value FROM p2pdb.conflicts WHERE rule = 'dropped column' ORDER BY 1",
+    );
+    assert!(lost.concat().contains("99") && lost.concat().contains("77"), "{lost:?}");
+    // In the log from now on there is ciphertext.
+    s.run(&format!("UPDATE patient SET phone = '{CANARY}-9' WHERE id = 1"));
+    converge(&[&a, &b]);
+    assert!(as_(&a, "root").rows("SELECT phone FROM patient WHERE id = 1").concat().contains(CANARY));
+
+    // Who may not write all rows does not do it.
+    let opens = "ALTER TABLE patient MODIFY phone VARCHAR(30)";
+    s.run(
+        "CREATE USER eve; GRANT ALTER, CREATE, INSERT ON shop.* TO eve; GRANT SELECT (id) ON patient TO eve",
+    );
+    assert_eq!(as_(&a, "eve").error(opens), 1143);
+    s.run("CREATE TABLE open (id INT PRIMARY KEY, v INT); INSERT INTO open VALUES (1, 1)");
+    let eve_seals = "ALTER TABLE open MODIFY v INT COMMENT '[sealed]'";
+    assert_eq!(as_(&a, "eve").error(eve_seals), 1142);
+    s.run("GRANT SELECT ON open TO eve");
+    assert_eq!(as_(&a, "eve").error(eve_seals), 1142);
+    let sealed = phones(&[&a], "root");
+    s.run(opens);
+    assert_eq!(phones(&[&a], "root"), sealed);
+    let shown = s.rows("SHOW CREATE TABLE patient").concat();
+    assert!(
+        shown.contains("`phone` varchar(30) DEFAULT NULL,") && shown.contains("KEY `k` (`phone`)"),
+        "{shown}"
+    );
+    converge(&[&a, &b]);
+    assert_eq!(phones(&[&b], "root"), sealed, "everybody reads what is in the open");
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn what_cannot_be_opened_is_not_lost_by_alter() {
+    let (a, b, c) = clinic();
+    a.session().run("CREATE USER new IDENTIFIED BY 'n'");
+    b.fetch(&a);
+    b.session().run("ALTER USER new IDENTIFIED BY 'n'");
+    a.fetch(&b);
+    a.session().run(
+        "GRANT ALTER, CREATE, DROP, INSERT, UPDATE ON shop.* TO new; GRANT SELECT ON shop.patient TO new WITHOUT HISTORY",
+    );
+    converge(&[&a, &b, &c]);
+    let mut new = as_(&b, "new");
+    assert_eq!(new.rows(ALL), ["1|NULL", "2|NULL"]);
+    let failed = new.error("ALTER TABLE patient MODIFY name VARCHAR(40)");
+    assert_eq!(failed, 3185);
+    assert_eq!(
+        new.rows("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_NAME = 'patient'").len(),
+        3
+    );
+    converge(&[&a, &b, &c]);
+    assert_eq!(a.session().rows(ALL), ["1|Ann", "2|NULL"]);
+    // Who has the keys opens it for everybody.
+    let mut root = as_(&a, "root");
+    assert_eq!(root.error("ALTER TABLE patient CHANGE name called VARCHAR(40) NOT NULL FIRST"), 1048);
+    assert_eq!(root.rows(ALL), ["1|Ann", "2|NULL"]);
+    let done = root.run("ALTER TABLE patient CHANGE name called VARCHAR(40) FIRST, ADD n INT DEFAULT 5");
+    assert_eq!(done.info, "Records: 1  Duplicates: 0  Warnings: 0");
+    converge(&[&a, &b, &c]);
+    assert_eq!(as_(&c, "root").rows("SELECT * FROM patient ORDER BY id"), ["Ann|1|11|5", "NULL|2|22|5"]);
+    verified(&[&a, &b, &c]);
 }
 
 #[test]

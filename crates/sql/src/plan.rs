@@ -424,8 +424,9 @@ pub struct Ddl {
     /// Queries that must return no row on the present data, each with the error to give if one does. `{0}`, `{1}` in
     /// the message stand for the row's columns.
     pub checks: Vec<(String, SqlError)>,
-    /// CREATE TABLE … AS SELECT: the INSERT to run after the changes; compiled against the new catalog by text.
-    pub then: Option<String>,
+    /// Statements to run after the changes, each compiled by its text against the catalog that is then: the INSERT of CREATE TABLE …
+    /// AS SELECT; what moves the values of a column that ALTER TABLE seals.
+    pub then: Vec<String>,
     /// Changes of the session's temporary tables: not for the log.
     pub temporary: Vec<SchemaChange>,
     /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.

@@ -1,10 +1,12 @@
 //! Real nodes as processes on loopback, for the tests beside this directory. A node is ended when it is dropped.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use p2pdb_mysql::ServerError;
@@ -206,6 +208,14 @@ impl Node {
         report.ticket
     }
 
+    /// A ticket with this address in it, `/ip4/…/tcp/…`, in place of where the node listens.
+    pub fn ticket_by(&self, role: &str, address: String) -> String {
+        let (role, addresses) = (role.into(), vec![address]);
+        let request = InviteRequest { role, expires_s: Some(600), uses: 1, node: None, addresses };
+        let report: InviteReport = self.admin().post("invite", &request).expect("a ticket");
+        report.ticket
+    }
+
     pub fn client_file(&self) -> ClientFile {
         ClientFile::read(&self.dir).expect("readable").expect("a client file")
     }
@@ -292,4 +302,58 @@ pub fn http_get_with(node: &Node, path: &str, headers: &str) -> (u16, String) {
     socket.read_to_string(&mut answer).expect("an answer");
     let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
     (status, answer)
+}
+
+/// A way between nodes that keeps every byte that passes.
+pub struct Tap {
+    port: u16,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Tap {
+    /// In front of this node's peer port.
+    pub fn before(node: &Node) -> Tap {
+        let listening = node.status().listening;
+        let to = listening
+            .iter()
+            .find_map(|a| a.strip_prefix("/ip4/127.0.0.1/tcp/")?.split('/').next()?.parse().ok());
+        let to: u16 = to.unwrap_or_else(|| panic!("{listening:?}"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = seen.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { continue };
+                    let seen = kept.clone();
+                    std::thread::spawn(move || pass(from, to, &seen));
+                }
+            }
+        });
+        Tap { port, seen }
+    }
+
+    /// Its address for a ticket.
+    pub fn address(&self) -> String {
+        format!("/ip4/127.0.0.1/tcp/{}", self.port)
+    }
+
+    /// What has passed so far.
+    pub fn seen(&self) -> Vec<u8> {
+        self.seen.lock().expect("nobody panics with it").clone()
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, seen: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(n @ 1..) = from.read(&mut bytes) {
+        seen.lock().expect("nobody panics with it").extend_from_slice(&bytes[..n]);
+        if to.write_all(&bytes[..n]).is_err() {
+            break;
+        }
+    }
+    // The other direction ends with this one.
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }

@@ -240,7 +240,7 @@ impl Session {
         own.put(tables);
         own.made |= made && open;
         own.dropped |= dropped && open;
-        let Some(text) = &ddl.then else { return Ok(Outcome::default()) };
+        let [text] = ddl.then.as_slice() else { return Ok(Outcome::default()) };
         let filled = self.fill_own(text);
         if filled.is_err() {
             // CREATE TABLE … AS SELECT makes the table with its rows, or not at all.

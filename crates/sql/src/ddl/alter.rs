@@ -14,6 +14,7 @@ use super::column::{self, CheckSpec, ColumnSpec, Under};
 use super::conversion;
 use super::draft::Draft;
 use super::keys::{ForeignKeySpec, IndexSpec};
+use super::reseal::{self, Resealed};
 use super::table::{self, Element, Options};
 use crate::error::SqlError;
 use crate::plan::{ColumnTarget, Ddl, Note};
@@ -309,6 +310,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let mut foreign_keys: Vec<ForeignKeySpec> = Vec::new();
     let mut new_checks: Vec<CheckSpec> = Vec::new();
     let mut rename = None;
+    let mut resealed = Vec::new();
     let counts = !matches!(actions.as_slice(), [Action::Rename(..)]);
     let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
         use Action::*;
@@ -347,7 +349,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
             Action::Add(Element::ForeignKey(spec), _) => foreign_keys.push(spec),
             Action::Add(Element::Check(spec), _) => new_checks.push(spec),
             Action::Change(old, new, spec, place) => {
-                change(cx, &mut draft, t, &old, &new, &spec, &mut checks)?;
+                change(cx, &mut draft, t, &old, &new, &spec, (&mut checks, &mut resealed))?;
                 if let Some(place) = place {
                     move_column(&mut draft, &new, &place)?;
                 }
@@ -432,7 +434,8 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
-    Ok(Ddl { changes, temporary, checks, counts, copied, ..Ddl::default() })
+    let then = reseal::then(&draft, &resealed);
+    Ok(Ddl { changes, temporary, checks, counts, copied, then, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.
@@ -546,7 +549,7 @@ fn change(
     old: &str,
     new: &str,
     spec: &ColumnSpec,
-    checks: &mut Vec<(String, SqlError)>,
+    (checks, resealed): (&mut Vec<(String, SqlError)>, &mut Vec<Resealed>),
 ) -> Result<(), SqlError> {
     rename_column(draft, old, new)?;
     let Some(at) = draft.column(new) else { return Ok(()) };
@@ -554,6 +557,10 @@ fn change(
     let def = spec.def.clone();
     let was = t.columns.iter().find(|c| c.id == id);
     super::generated::stays(was, new, &def)?;
+    if let Some(was) = was.filter(|was| was.is_sealed() != def.is_sealed()) {
+        resealed.push(reseal::replace(cx, draft, t, was, at, def)?);
+        return Ok(());
+    }
     if let Some(was) = was.filter(|w| w.def.generated.is_none() && def.generated.is_none()) {
         if let Some((value, query)) = convert(cx, t, was, new, &def.ty)? {
             // Fails by itself.
@@ -569,14 +576,8 @@ fn change(
     if was.is_some_and(|was| (was.cell_kind() == CellKind::Owner) != owns) {
         return Err(SqlError::unsupported("[owner] for, or no more for, a column that is there"));
     }
-    // By its first definition, for good: what is there cannot be written anew under another one.
-    if let Some(was) = was.filter(|w| w.is_sealed() || def.is_sealed()) {
-        if was.is_sealed() != def.is_sealed() {
-            return Err(SqlError::unsupported("[sealed] for, or no more for, a column that is there"));
-        }
-        if was.def.ty != def.ty {
-            return Err(SqlError::unsupported("another type for a sealed column"));
-        }
+    if was.is_some_and(|was| was.is_sealed() && was.def.ty != def.ty) {
+        return Err(SqlError::unsupported("another type for a sealed column"));
     }
     if let Some(was) = was {
         let converted = draft.converted.iter().rev().find(|(tag, _)| *tag == id.tag());

@@ -24,6 +24,7 @@ pub mod draft;
 pub mod generated;
 pub mod keys;
 mod rename;
+mod reseal;
 pub mod routine;
 pub mod table;
 pub mod types;

@@ -256,7 +256,7 @@ pub fn create(
             c.skip();
         }
         notes.push(note(SqlError::table_exists(&name)));
-        return Ok(made(Vec::new(), None));
+        return Ok(made(Vec::new(), Vec::new()));
     }
     if exists {
         return Err(SqlError::table_exists(&name));
@@ -282,7 +282,7 @@ pub fn create(
             return Err(super::draft::temporary_fulltext());
         }
         let draft = copy(empty(cx, db, &name, source.def.clone(), temporary), source);
-        return Ok(made(draft.changes(), None));
+        return Ok(made(draft.changes(), Vec::new()));
     }
     let def = TableDef {
         collation: db.def.collation,
@@ -332,7 +332,7 @@ pub fn create(
     if !parenthesized && !as_select && !c.at_end() {
         return Err(c.error());
     }
-    let then = if as_select { Some(select(c, cx, &mut draft, verb)?) } else { None };
+    let then = if as_select { vec![select(c, cx, &mut draft, verb)?] } else { Vec::new() };
     keys.add(&mut draft, cx)?;
     draft.validate()?;
     Ok(made(draft.changes(), then))

@@ -1,0 +1,105 @@
+//! ALTER TABLE of a column that becomes `[sealed]`, or is it no more.
+//!
+//! What is sealed is so by its column's first definition (`docs/security.md`, section 7), so a new column takes the place,
+//! the name and the keys of the one that was; the values are written to it by an UPDATE, as by anybody, and the old column is dropped.
+//! All of it in one group: readers of this node see it whole, or nothing of it when a step fails.
+
+use p2pdb_model::Privileges;
+use p2pdb_model::catalog::{Column, Table};
+use p2pdb_model::schema::{ColumnDef, Definition};
+
+use super::draft::{Draft, Part};
+use crate::error::SqlError;
+use crate::schema_text::quote;
+use crate::statement::Context;
+
+/// Longest name of a column, in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A column that another takes the place of.
+pub(super) struct Resealed {
+    /// What it is called until it goes.
+    old: String,
+    new: String,
+    nullable: bool,
+}
+
+/// Puts a column with this definition into the place of the one at `at`.
+///
+/// # Errors
+/// 1063 where foreign keys of other tables refer to it; 1235 for NOT NULL.
+pub(super) fn replace(
+    cx: &Context<'_>,
+    draft: &mut Draft<'_>,
+    t: &Table,
+    was: &Column,
+    at: usize,
+    def: ColumnDef,
+) -> Result<Resealed, SqlError> {
+    if def.is_sealed() && !def.nullable {
+        return Err(SqlError::unsupported(
+            "[sealed] and NOT NULL for a column that is there: MODIFY it twice",
+        ));
+    }
+    if draft.parents_of_others().any(|tags| tags.contains(&was.tag)) {
+        let message = format!(
+            "Incorrect column specifier for column '{}': [sealed], but the column is part of a foreign key",
+            was.name
+        );
+        return Err(SqlError::new(1063, "42000", message));
+    }
+    // The UPDATE is not asked again.
+    cx.source.needs.writes(t, Privileges::SELECT);
+    cx.source.needs.writes(t, Privileges::UPDATE);
+    cx.source.needs.seals(t, [was.tag]);
+    let new = draft.columns[at].name.clone();
+    let old = spare_name(draft, &new, was.is_sealed());
+    old.clone_into(&mut draft.columns[at].name);
+    let nullable = def.nullable;
+    let id = draft.new_id(&new, &Definition::Column(def.clone()));
+    draft.columns.insert(at, Part { id, name: new.clone(), def, position: 0 });
+    draft.place(at);
+    for part in draft.indexes.iter_mut().flat_map(|i| &mut i.def.parts).filter(|p| p.column == was.tag) {
+        part.column = id.tag();
+    }
+    for tag in draft.foreign_keys.iter_mut().flat_map(|k| &mut k.def.columns).filter(|c| **c == was.tag) {
+        *tag = id.tag();
+    }
+    Ok(Resealed { old, new, nullable })
+}
+
+/// A name that tells what the column was, for `p2pdb.conflicts`: somebody may write to it while it goes.
+fn spare_name(draft: &Draft<'_>, name: &str, sealed: bool) -> String {
+    let what = if sealed { "sealed" } else { "in the open" };
+    let names = (1..).map(|n: u32| {
+        let suffix = if n == 1 { format!(" ({what})") } else { format!(" ({what} {n})") };
+        let kept = NAME_CHARS_MAX - suffix.chars().count();
+        format!("{}{suffix}", name.chars().take(kept).collect::<String>())
+    });
+    names.into_iter().find(|n| draft.column(n).is_none()).unwrap_or_default()
+}
+
+/// The statements that move the values and drop the columns that were.
+pub(super) fn then(draft: &Draft<'_>, resealed: &[Resealed]) -> Vec<String> {
+    if resealed.is_empty() {
+        return Vec::new();
+    }
+    let table = format!("{}.{}", quote(&draft.database.1), quote(&draft.name));
+    let mut set: Vec<String> =
+        resealed.iter().map(|r| format!("{}={}", quote(&r.new), quote(&r.old))).collect();
+    // Nobody has changed anything.
+    let stamped = draft.columns.iter().filter(|c| c.def.on_update_now);
+    set.extend(stamped.filter(|c| !resealed.iter().any(|r| r.new == c.name)).map(|c| {
+        let name = quote(&c.name);
+        format!("{name}={name}")
+    }));
+    let some: Vec<String> = match resealed.iter().all(|r| r.nullable) {
+        true => resealed.iter().map(|r| format!("{} IS NOT NULL", quote(&r.old))).collect(),
+        false => vec!["TRUE".to_owned()],
+    };
+    let drops: Vec<String> = resealed.iter().map(|r| format!("DROP COLUMN {}", quote(&r.old))).collect();
+    vec![
+        format!("UPDATE {table} SET {} WHERE {}", set.join(","), some.join(" OR ")),
+        format!("ALTER TABLE {table} {}", drops.join(",")),
+    ]
+}
