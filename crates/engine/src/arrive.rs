@@ -336,6 +336,15 @@ pub(crate) enum ApplyError {
     Fault(EngineError),
 }
 
+impl std::fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ApplyError::Refused(why) => f.write_str(why),
+            ApplyError::Fault(e) => e.fmt(f),
+        }
+    }
+}
+
 impl<E: Into<EngineError>> From<E> for ApplyError {
     fn from(e: E) -> Self {
         ApplyError::Fault(e.into())
@@ -364,7 +373,7 @@ impl Writer {
             Err(e) => return Err(ApplyError::Refused(e.to_string())),
         };
         // The DAG has it now: if anything fails from here on, only a rollback of the group mends that.
-        log(self, &placed).inspect_err(|_| self.set_broken())
+        log(self, &placed).inspect_err(|e| self.set_broken(e))
     }
 
     fn apply_placed(&mut self, block: &FullBlock, placed: &Placed) -> Result<(), ApplyError> {

@@ -107,7 +107,7 @@ impl Asked {
         let checks = w.checks(catalog, &name).map_err(|e| run::failed(&e, core))?;
         let table = checks.as_ref().and_then(|c| catalog.table_by_id(c.table)).cloned();
         let values = match &table {
-            Some(t) => p2pdb_sql::bind::generated::errors_of(t, &name)?,
+            Some(t) => p2pdb_sql::bind::generated::errors_of(t, &name),
             None => Vec::new(),
         };
         let values =

@@ -28,6 +28,9 @@ pub enum EngineError {
     /// The disk is full, as another statement of the group found; the words for a client.
     #[error("{0}")]
     Full(String),
+    /// A fault took back a group of transactions, or a block that others sent; the words of the fault.
+    #[error("what was to be committed together was rolled back: {0}")]
+    RolledBack(String),
     /// The engine is stopping.
     #[error("the node is shutting down")]
     Stopping,
@@ -41,7 +44,9 @@ impl EngineError {
             EngineError::Full(text) => SqlError::new(DISK_FULL, "HY000", text.clone()),
             EngineError::Stopping => SqlError::new(1053, "08S01", "Server shutdown in progress"),
             EngineError::Block(Refusal::TooLarge { .. }) => transaction_too_large(),
-            EngineError::Block(_) | EngineError::State(_) => SqlError::new(1105, "HY000", self.to_string()),
+            EngineError::Block(_) | EngineError::State(_) | EngineError::RolledBack(_) => {
+                SqlError::new(1105, "HY000", self.to_string())
+            }
             EngineError::Denied(_) => SqlError::new(1142, "42000", format!("Command denied: {self}")),
             EngineError::Refused(why) => SqlError::new(1290, "HY000", why.clone()),
         }

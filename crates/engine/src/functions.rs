@@ -103,6 +103,7 @@ pub(crate) fn meaning() -> store::Meaning {
         generated: Arc::new(p2pdb_sql::bind::generated::indexed),
         words: Arc::new(p2pdb_sql::bind::search::words),
         look: Arc::new(looks::of_cell),
+        renamed: Arc::new(p2pdb_sql::ddl::renamed),
     }
 }
 

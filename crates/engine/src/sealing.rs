@@ -356,15 +356,11 @@ impl Writer {
         if changes.is_empty() {
             return Ok(());
         }
-        let pushed = self.push(account, &[], changes, None);
-        if pushed.is_err() {
-            // The values that are sealed with them are in the block already.
-            self.set_broken();
-        } else {
-            let begun = keys.iter().filter_map(|(at, changes)| Some((*at, begun(changes)?)));
-            self.sealing.pushed.extend(begun);
-        }
-        pushed
+        // The values that are sealed with them are in the block already.
+        self.push(account, &[], changes, None).inspect_err(|e| self.set_broken(e))?;
+        let begun = keys.iter().filter_map(|(at, changes)| Some((*at, begun(changes)?)));
+        self.sealing.pushed.extend(begun);
+        Ok(())
     }
 
     /// After who may read what has changed: gives keys on, and with `rotate` makes a fresh one where somebody has the newest who

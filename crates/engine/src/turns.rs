@@ -69,16 +69,13 @@ impl Inner {
             }
             job = self.queue.next_of_group(self.clock.now_us());
         }
-        let committed = if writer.is_broken() {
+        let committed = if let Some(why) = writer.why_broken() {
             writer.rollback();
             // They fell with the one that met the fault, which is everybody's.
             let fault = done.iter().find_map(|(_, (_, r))| r.as_ref().err().filter(|e| e.code == DISK_FULL));
             match fault {
                 Some(e) => Err(EngineError::Full(e.message.clone())),
-                None => Err(EngineError::State(
-                    "the statements that were to be committed together were rolled back; try again"
-                        .to_owned(),
-                )),
+                None => Err(EngineError::RolledBack(why)),
             }
         } else {
             writer.commit_unsynced()

@@ -95,7 +95,8 @@ pub(crate) struct Writer {
     /// Forks that came to light since the last commit.
     forked: Vec<Forked>,
     touched: HashMap<ObjectId, u64>,
-    broken: bool,
+    /// Why the group can only be rolled back.
+    broken: Option<String>,
     /// DAG, access or schema have changed since the last commit.
     dirty: bool,
     epoch: u64,
@@ -153,7 +154,7 @@ impl Writer {
             voided: Vec::new(),
             forked: Vec::new(),
             touched: HashMap::new(),
-            broken: false,
+            broken: None,
             dirty: false,
             epoch: 0,
             ids: Floors::default(),
@@ -161,21 +162,35 @@ impl Writer {
             ids_lost: false,
         };
         writer.reload()?;
-        if writer.db.meta(store::meta::DROPS_INDEXED)?.is_none() {
-            writer.index_drops()?;
+        if writer.db.meta(store::meta::MERGED)?.as_deref() != Some(store::MERGE.to_be_bytes().as_slice()) {
+            writer.merge_anew()?;
         }
         Ok(writer)
     }
 
-    /// A store of before has no index of what was written beside drops.
-    fn index_drops(&mut self) -> Result<(), EngineError> {
+    /// The tables of a store that an earlier version merged by other rules.
+    fn merge_anew(&mut self) -> Result<(), EngineError> {
+        if !self.dag.is_empty() {
+            tracing::info!(
+                "the tables are made anew from the log, by the rules of this version; this is done once"
+            );
+        }
         self.db.begin()?;
         let ancestry = Ancestry::new(&self.dag, &self.db);
-        let indexed = self.merger.index_drops(&self.db, &|a, b| ancestry.ask(a, b));
-        let indexed = indexed.and_then(|()| self.db.put_meta(store::meta::DROPS_INDEXED, store::meta::SET));
+        let ask = |a, b| ancestry.ask(a, b);
+        let merged = by_rules(|| self.merger.merge_anew(&self.db, &ask));
         drop(ancestry);
-        match indexed {
-            Ok(()) => Ok(self.db.commit().map(drop)?),
+        let noted = merged.and_then(|()| {
+            // Sealed values are looked at again when their keys are there.
+            self.db.remove_meta(store::meta::LOOKS)?;
+            self.db.put_meta(store::meta::DROPS_INDEXED, store::meta::SET)?;
+            self.db.put_meta(store::meta::MERGED, &store::MERGE.to_be_bytes())
+        });
+        match noted {
+            Ok(()) => {
+                self.db.commit()?;
+                self.reload()
+            }
             Err(e) => {
                 self.db.rollback()?;
                 Err(e.into())
@@ -189,7 +204,7 @@ impl Writer {
         self.sealing.state += 1;
         self.open = None;
         self.leased = None;
-        self.broken = false;
+        self.broken = None;
         self.made.clear();
         self.ids.read_all_again();
         self.id_class = None;
@@ -332,7 +347,7 @@ impl Writer {
             self.sealing.closed();
             self.open = None;
             self.leased = None;
-            self.broken = false;
+            self.broken = None;
             return;
         }
         if let Err(e) = self.reload() {
@@ -709,13 +724,17 @@ impl Writer {
         }
         let sealed = self.seal(open);
         // Log and memory may disagree now: only a rollback of the group mends that.
-        self.broken |= sealed.is_err();
-        sealed
+        sealed.inspect_err(|e| self.set_broken(e))
     }
 
     /// The group can only be rolled back.
     pub(crate) fn is_broken(&self) -> bool {
-        self.broken || self.db.check().is_err()
+        self.why_broken().is_some()
+    }
+
+    /// Why the group can only be rolled back, if it is so.
+    pub(crate) fn why_broken(&self) -> Option<String> {
+        self.broken.clone().or_else(|| self.db.check().err().map(|e| e.to_string()))
     }
 
     fn own_tip(&self) -> Option<(u64, Cid)> {
@@ -815,8 +834,9 @@ impl Writer {
         self.dirty = true;
     }
 
-    pub(crate) fn set_broken(&mut self) {
-        self.broken = true;
+    /// The group can only be rolled back. What was the first to say so is the cause of what follows.
+    pub(crate) fn set_broken(&mut self, why: &impl std::fmt::Display) {
+        self.broken.get_or_insert_with(|| why.to_string());
     }
 
     /// Merges a block that is in the log into the tables.

@@ -3,6 +3,7 @@
 //! * [`row`]: which incarnation of a row lives and what its cells hold (DESIGN §6 steps 1 and 3).
 //! * [`cell`]: counters, sets, maps, greatest and least values (step 3).
 //! * [`object`]: which schema objects live and what their registers hold.
+//! * [`meant`]: what they are built on, and which columns their expressions mean.
 //! * [`claim`]: who owns a unique value (step 5).
 //! * [`visible`]: which of all live rows are visible (steps 4 to 6).
 //!
@@ -16,6 +17,7 @@
 
 pub mod cell;
 pub mod claim;
+pub mod meant;
 pub mod object;
 pub mod row;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! * A drop removes what its author had seen. An object lives while some put of it was removed by no drop. A table,
 //!   its columns, indexes and constraints are one unit: a put of a part that a drop of the table had not seen keeps the
 //!   whole table. A drop of a database drops its tables and views one by one, as far as its author had seen them.
+//! * What a drop had not seen and is built on the object keeps it like a change of it: `meant`.
 //! * A part also needs its table, a table its database: dropping them hides it, and it is there again if they revive.
 //! * A name that a drop or a rename gave up is *freed*; the next object of that name is another object. `freed` names
 //!   the greatest such change. It is a function of the changes held, which on the node that writes the next block is
@@ -17,6 +18,22 @@ use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::{ObjectId, ObjectKind};
 use p2pdb_model::schema::Definition;
 
+use crate::meant::{Built, Meant, Parts};
+
+/// A schema change of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// When.
+    pub order: WriteOrder,
+    /// What.
+    pub change: &'a SchemaChange,
+    /// It counts. One that does not tells at most what a name meant.
+    pub accepted: bool,
+}
+
+/// The columns that an expression names.
+pub type NamesIn<'a> = &'a dyn Fn(&str) -> Vec<String>;
+
 /// The merged schema.
 #[derive(Clone, Debug, Default)]
 pub struct MergedSchema {
@@ -28,25 +45,28 @@ pub struct MergedSchema {
     pub births: HashMap<ObjectId, (WriteOrder, Definition)>,
     /// Per table, whether its primary key was ever anything but what it was made with.
     pub rekeyed: HashMap<ObjectId, bool>,
+    /// Per check and generated column the columns that its expression means, where that may not be those of the names.
+    pub meant: HashMap<ObjectId, Meant>,
 }
 
-#[derive(Default)]
-struct History {
-    puts: Vec<usize>,
-    drops: Vec<usize>,
+#[derive(Clone, Default)]
+pub(crate) struct History {
+    pub puts: Vec<usize>,
+    pub drops: Vec<usize>,
 }
 
-/// Merges the accepted schema changes, given in ascending write order.
+/// Merges the schema changes, given in ascending write order.
 ///
-/// `saw(a, b)` is asked only with `a > b`, and only about drops and renames.
+/// `saw(a, b)` is asked only with `a > b`, and only where something was dropped or renamed.
 pub fn merge_schema<E>(
-    changes: &[(WriteOrder, &SchemaChange)],
+    changes: &[Said<'_>],
+    names: NamesIn<'_>,
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedSchema, E> {
     let mut objects: BTreeMap<ObjectId, History> = BTreeMap::new();
     let mut kinds: HashMap<ObjectId, ObjectKind> = HashMap::new();
-    for (i, (_, change)) in changes.iter().enumerate() {
-        match change {
+    for (i, said) in changes.iter().enumerate().filter(|(_, said)| said.accepted) {
+        match said.change {
             SchemaChange::Put { id, kind, .. } => {
                 // An id is made from its kind, so a put of another kind under the same id is nobody's honest work.
                 if *kinds.entry(*id).or_insert(*kind) == *kind {
@@ -56,33 +76,53 @@ pub fn merge_schema<E>(
             SchemaChange::Drop { id } => objects.entry(*id).or_default().drops.push(i),
         }
     }
-    let mut m = Merge { changes, saw, objects, kinds, states: HashMap::new(), parts: HashMap::new() };
+    let mut m = Merge {
+        changes,
+        names,
+        saw,
+        objects,
+        kinds,
+        states: HashMap::new(),
+        parts: HashMap::new(),
+        of_tables: Parts::default(),
+        built_on: HashMap::new(),
+    };
     m.registers();
+    m.sort_parts();
+    m.built_on = m.built_on()?;
     let mut out = MergedSchema { freed: m.freed()?, ..MergedSchema::default() };
     m.births(&mut out);
     let ids: Vec<ObjectId> = m.objects.keys().copied().collect();
     let mut known = HashMap::new();
+    let mut live = Vec::new();
     for id in ids {
         if m.lives(id, &mut known)?
             && let Some(state) = m.states.get(&id)
         {
             out.live.push(state.clone());
+            live.push(id);
         }
     }
+    out.meant = m.meant(&live)?;
     Ok(out)
 }
 
-struct Merge<'a, E> {
-    changes: &'a [(WriteOrder, &'a SchemaChange)],
-    saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
-    objects: BTreeMap<ObjectId, History>,
+pub(crate) struct Merge<'a, E> {
+    pub changes: &'a [Said<'a>],
+    pub names: NamesIn<'a>,
+    pub saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
+    /// Of changes that count.
+    pub objects: BTreeMap<ObjectId, History>,
     kinds: HashMap<ObjectId, ObjectKind>,
-    states: HashMap<ObjectId, ObjectState>,
+    pub states: HashMap<ObjectId, ObjectState>,
     /// Objects by the parent that their registers hold.
     parts: HashMap<ObjectId, Vec<ObjectId>>,
+    pub of_tables: Parts,
+    /// Changes that are built on dropped objects.
+    built_on: HashMap<ObjectId, Vec<Built>>,
 }
 
-fn is_part(kind: ObjectKind) -> bool {
+pub(crate) fn is_part(kind: ObjectKind) -> bool {
     matches!(
         kind,
         ObjectKind::Column
@@ -104,13 +144,13 @@ fn may_stand_in(kind: ObjectKind, parent: Option<ObjectKind>) -> bool {
 }
 
 /// A name as it is compared.
-fn name_key(kind: ObjectKind, name: &str) -> String {
+pub(crate) fn name_key(kind: ObjectKind, name: &str) -> String {
     if kind.ignores_case() { name.to_lowercase() } else { name.to_owned() }
 }
 
 impl<E> Merge<'_, E> {
     fn put(&self, i: usize) -> (&ObjectId, Option<&String>, Option<&Definition>, Option<u64>) {
-        match self.changes[i].1 {
+        match self.changes[i].change {
             SchemaChange::Put { parent, name, definition, position, .. } => {
                 (parent, name.as_ref(), definition.as_deref(), *position)
             }
@@ -127,7 +167,7 @@ impl<E> Merge<'_, E> {
                     // The same name written again leaves its first writing in force.
                     let same = matches!(&place, Some((p, n, _)) if p == parent && n == name);
                     if !same {
-                        place = Some((*parent, name.clone(), self.changes[i].0));
+                        place = Some((*parent, name.clone(), self.changes[i].order));
                     }
                 }
                 definition = def.or(definition);
@@ -145,7 +185,7 @@ impl<E> Merge<'_, E> {
 
     fn births(&self, out: &mut MergedSchema) {
         for (id, history) in &self.objects {
-            let first = history.puts.iter().find_map(|i| self.put(*i).2.map(|d| (self.changes[*i].0, d)));
+            let first = history.puts.iter().find_map(|i| self.put(*i).2.map(|d| (self.changes[*i].order, d)));
             let (Some((at, definition)), Some(state)) = (first, self.states.get(id)) else { continue };
             match definition {
                 Definition::Column(_) => {
@@ -190,7 +230,7 @@ impl<E> Merge<'_, E> {
                     }
                     let gives_up = becomes.as_ref().is_none_or(|b| (b.0, &b.1) != (*parent, name));
                     if gives_up {
-                        let order = self.changes[end].0;
+                        let order = self.changes[end].order;
                         let slot = freed.entry((*parent, name.clone()));
                         let held = slot.or_insert_with(|| (order, change_bytes(&order)));
                         if held.0 < order {
@@ -223,7 +263,7 @@ impl<E> Merge<'_, E> {
         Ok(self.kept(id, kind, parent)? && (parent == ObjectId::ROOT || self.lives(parent, known)?))
     }
 
-    /// Some put of the object, or of what is below it, was removed by no drop that reaches it.
+    /// Some put of the object, or of what is below it or built on it, was removed by no drop that reaches it.
     fn kept(&mut self, id: ObjectId, kind: ObjectKind, parent: ObjectId) -> Result<bool, E> {
         let mut drops = self.objects[&id].drops.clone();
         let in_database = !is_part(kind) && kind != ObjectKind::Database;
@@ -247,6 +287,15 @@ impl<E> Merge<'_, E> {
                 let mut removed = false;
                 for &drop in drops.iter().filter(|d| **d > put) {
                     removed = removed || (self.saw)(drop, put)?;
+                }
+                if !removed {
+                    return Ok(true);
+                }
+            }
+            for built in self.built_on.get(&object).cloned().unwrap_or_default() {
+                let mut removed = false;
+                for &drop in &drops {
+                    removed = removed || self.overrules(drop, &built)?;
                 }
                 if !removed {
                     return Ok(true);

@@ -8,7 +8,8 @@
 //! * A delete removes what its author had seen of the row it aims at, and the older incarnations which that row had
 //!   superseded. A founder lives while some change that aims at it was removed by no delete: a concurrent edit keeps
 //!   the row, with all its cells. An update that is the effect of another row's change keeps none.
-//! * Live user-given founders are one unit and merge cell by cell; each live founder with a generated key is a unit.
+//! * Live user-given founders are one unit and merge cell by cell, where their keys are of the same columns; each live founder
+//!   with a generated key is a unit.
 //!   A live founder that a younger live founder had seen is superseded: kept, shown as a conflict, never visible.
 //! * Of several units the one founded first is visible.
 //! * A *weak* insert adds and never overwrites. It supersedes nothing, its unit stands behind all others, and in a unit with an
@@ -52,6 +53,9 @@ pub struct RowWrite {
     /// The columns that it writes; a value's place in the change is its place here. An update of none refers to the row:
     /// it keeps it, as any edit does, and settles nothing.
     pub columns: Vec<ColumnTag>,
+    /// Of an insert: the columns that its key is of, if it is of columns. Two keys that look the same mean two rows where they
+    /// are of different columns.
+    pub key_columns: Vec<ColumnTag>,
     /// An effect of a change of another row: its values never beat a concurrent write, and it keeps no row.
     pub effect: bool,
     /// An insert whose author may add and not overwrite: its values never beat another write of its row.
@@ -65,7 +69,7 @@ pub struct RowWrite {
 pub enum Standing {
     /// The row of this key.
     Primary,
-    /// Another row with the same generated key was founded before it.
+    /// Another row with the same generated key was founded before it, or one whose key is of other columns.
     Generated,
     /// The row was deleted and its key inserted again by someone who had not seen a concurrent edit of it.
     Superseded,
@@ -151,7 +155,11 @@ fn settled_prefix<E>(
     let deletes = (0..changes.len()).rev().filter(settles);
     'next: for d in deletes.take(TRIES_MAX) {
         // A delete aims at one of several rows with the same generated key, so it may not have removed all. There
-        // is only one row when the generated insert came first and every other insert had seen it.
+        // is only one row when the generated insert came first and every other insert had seen it. The same of keys that are
+        // of different columns.
+        if !same_key_columns(&changes[..d]) {
+            continue;
+        }
         for (j, change) in changes[..d].iter().enumerate() {
             let alone = match change.kind {
                 WriteKind::Insert { generated: true } => j == 0,
@@ -187,6 +195,13 @@ fn settled_prefix<E>(
     Ok(0)
 }
 
+/// All inserts among these have keys of the same columns.
+fn same_key_columns(changes: &[RowWrite]) -> bool {
+    let mut inserts = changes.iter().filter(|c| matches!(c.kind, WriteKind::Insert { .. }));
+    let first = inserts.next();
+    inserts.all(|c| first.is_some_and(|f| f.key_columns == c.key_columns))
+}
+
 struct Merge<'a, E> {
     changes: &'a [RowWrite],
     start: usize,
@@ -215,7 +230,7 @@ impl<E> Merge<'_, E> {
                 WriteKind::Insert { generated: false } | WriteKind::Update | WriteKind::Edit
             )
         });
-        if simple && short_cuts {
+        if simple && short_cuts && same_key_columns(&self.changes[self.start..]) {
             return self.run_simple(&all);
         }
         for &c in &all {
@@ -262,7 +277,7 @@ impl<E> Merge<'_, E> {
         self.conclude(&all)
     }
 
-    /// No deletes, no generated keys: one unit with every change that had seen an insert.
+    /// No deletes, no generated keys, keys of the same columns: one unit with every change that had seen an insert.
     fn run_simple(&mut self, all: &[usize]) -> Result<MergedRow, E> {
         let is_insert = |c: usize| matches!(self.changes[c].kind, WriteKind::Insert { .. });
         let inserts: Vec<usize> = all.iter().copied().filter(|c| is_insert(*c)).collect();
@@ -402,9 +417,12 @@ impl<E> Merge<'_, E> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for &i in &live {
             let given = |x: usize| self.changes[x].kind == WriteKind::Insert { generated: false };
+            let same = |x: usize| self.changes[x].key_columns == self.changes[i].key_columns;
             let linked = |u: &Vec<usize>| {
                 u.iter().any(|o| {
-                    (given(*o) && given(i)) || self.aims[i].contains(o) || self.aims[*o].contains(&i)
+                    (given(*o) && given(i) && same(*o))
+                        || self.aims[i].contains(o)
+                        || self.aims[*o].contains(&i)
                 })
             };
             let (together, apart): (Vec<_>, Vec<_>) = units.into_iter().partition(linked);

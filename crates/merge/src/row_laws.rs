@@ -46,6 +46,7 @@ impl World {
         self.changes.push(RowWrite {
             kind,
             columns: columns.iter().map(|c| ColumnTag(*c)).collect(),
+            key_columns: Vec::new(),
             effect: false,
             weak: false,
             orphan: false,
@@ -84,6 +85,9 @@ impl Arbitrary for World {
                 (true, _) => (WriteKind::Update, vec![*g.choose(&COLUMNS).unwrap_or(&1)]),
             };
             let change = world.add(kind, &columns, &views[node].clone());
+            if matches!(kind, WriteKind::Insert { .. }) && u8::arbitrary(g) % 4 == 0 {
+                world.changes[change].key_columns = vec![ColumnTag(2)];
+            }
             let effect = matches!(kind, WriteKind::Update | WriteKind::Delete);
             world.changes[change].effect = effect && bool::arbitrary(g);
             world.changes[change].weak = !effect && bool::arbitrary(g);
@@ -129,6 +133,7 @@ quickcheck! {
         // A delete by somebody who had seen everything leaves no user-given row.
         let mut world = world;
         world.changes.iter_mut().for_each(|c| {
+            c.key_columns.clear();
             if let WriteKind::Insert { generated } = &mut c.kind {
                 *generated = false;
             }

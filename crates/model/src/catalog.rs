@@ -121,7 +121,7 @@ pub struct Index {
     pub id: ObjectId,
     /// Its name; `PRIMARY` for the primary key.
     pub name: String,
-    /// Its definition; parts whose column is gone are left out.
+    /// Its definition; parts whose column is gone are left out, and there is no unique index without one of its columns.
     pub def: IndexDef,
 }
 
@@ -250,6 +250,11 @@ pub fn physical_column(tag: ColumnTag) -> String {
 /// A table's name in SQLite.
 pub fn physical_table(id: ObjectId) -> String {
     format!("t_{}", hex(&id.0))
+}
+
+/// The table whose rows, or displaced rows, lie in SQLite under this name.
+pub fn table_of_physical(name: &str) -> Option<ObjectId> {
+    ObjectId::from_hex(name.strip_prefix("t_").or(name.strip_prefix("x_"))?)
 }
 
 /// The SQLite name of the table that holds a table's displaced rows.
@@ -705,6 +710,8 @@ impl Table {
             tags.remove(&c.tag);
         }
         table.triggers.sort_by_key(|t| (t.position, t.id));
+        // Nobody asked for a key of fewer columns.
+        table.indexes.retain(|i| !i.def.unique || i.def.parts.iter().all(|p| tags.contains(&p.column)));
         for i in &mut table.indexes {
             i.def.parts.retain(|p| tags.contains(&p.column));
         }
@@ -712,6 +719,7 @@ impl Table {
         table.indexes.sort_by_key(|i| i.name != "PRIMARY");
         let stands = |k: &ForeignKeyDef| !k.columns.is_empty() && k.columns.iter().all(|t| tags.contains(t));
         table.foreign_keys.retain(|k| stands(&k.def));
+        table.fit();
         table
     }
 }

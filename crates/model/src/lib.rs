@@ -10,6 +10,7 @@ pub mod cell;
 pub mod change;
 pub mod decimal;
 pub mod fault;
+pub mod fit;
 pub mod gtid;
 pub mod id_class;
 pub mod ids;

@@ -192,6 +192,15 @@ pub struct IndexDef {
     pub fulltext: bool,
 }
 
+impl IndexDef {
+    /// It begins with these columns, whole, in this order.
+    pub fn leads(&self, columns: &[ColumnTag]) -> bool {
+        !self.fulltext
+            && self.parts.len() >= columns.len()
+            && self.parts.iter().zip(columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
+    }
+}
+
 /// One part of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexPart {

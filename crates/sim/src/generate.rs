@@ -153,6 +153,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     if Random::named(seed, "wider").percent(50) {
         crate::generate_wide::add(&mut plan);
     }
+    if Random::named(seed, "built").percent(30) {
+        crate::generate_builds::add(&mut plan);
+    }
     plan
 }
 

@@ -19,6 +19,7 @@ pub mod client;
 pub mod disk;
 pub mod generate;
 mod generate_access;
+mod generate_builds;
 pub mod generate_sealed;
 mod generate_wide;
 pub mod light;

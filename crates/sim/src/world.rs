@@ -18,7 +18,9 @@ use crate::generate_access;
 use crate::generate_sealed;
 use crate::network::Network;
 use crate::node::{self, Begin, DATABASE, Node, Out};
-use crate::oracle::{Failure, Judged, Log, Oracle, Picture, Removed, Sealed, drawn_once, files, lost_values};
+use crate::oracle::{
+    Failure, Judged, Log, Oracle, Picture, Removed, Sealed, drawn_once, files, loads, lost_values,
+};
 use crate::plan::{Plan, Step};
 use crate::random::Random;
 use crate::time::TrueTime;
@@ -999,7 +1001,7 @@ impl World {
             return Err(Failure::new("replay", "the log in another order gives other tables (fingerprint)"));
         }
         match picture.differs(&Picture::take(&engine)?) {
-            None => Ok(()),
+            None => loads(&engine),
             Some(what) => {
                 Err(Failure::new("replay", format!("the log in another order gives other tables: {what}")))
             }

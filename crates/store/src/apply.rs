@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use p2pdb_block::ChangeIndex;
 use p2pdb_merge::assigned;
+use p2pdb_model::catalog::table_of_physical;
 use p2pdb_model::change::{Layout, RowChange, SchemaChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
@@ -34,6 +35,12 @@ use crate::materialize::PlanCache;
 use crate::materialize_plan::TablePlan;
 use crate::meaning::Meaning;
 use crate::objects::{Held, Schema, object_ident};
+use crate::query::NEXT;
+
+/// Number of the code that makes tables of a log. A store whose tables stand by another one makes them anew when it is opened
+/// ([`Merger::merge_anew`]), so it is raised with each change of a rule of merging. (On which rules members agree is another number,
+/// in the log.)
+pub const MERGE: u32 = 2;
 
 /// Keeps the merged tables. See the module.
 pub struct Merger {
@@ -128,7 +135,7 @@ pub(crate) fn ident_of(change: &RowChange, layout: &Layout) -> Option<Ident> {
 impl Merger {
     /// Reads the schema from the log. `meaning` says what must be known of MySQL.
     pub fn load(db: &Connection, is_ancestor: IsAncestor<'_>, meaning: Meaning) -> Result<Self> {
-        let schema = Arc::new(Schema::load(db, is_ancestor)?);
+        let schema = Arc::new(Schema::load(db, is_ancestor, &meaning)?);
         Ok(Self { cache: PlanCache::new(schema.clone(), meaning), committed: schema, unsealed: Vec::new() })
     }
 
@@ -252,6 +259,28 @@ impl Merger {
         run.settle()?;
         let adrift = run.finish()?;
         Ok(Applied { adrift, schema_changed: self.catalog().epoch != epoch })
+    }
+
+    /// Makes all tables anew, block by block as they came: those of this store stand as other code merged them ([`MERGE`]).
+    pub fn merge_anew(&mut self, db: &Connection, is_ancestor: IsAncestor<'_>) -> Result<()> {
+        let mut tables = BTreeSet::new();
+        db.query("SELECT name FROM sqlite_schema WHERE type = 'table'", (), |r| {
+            tables.extend(table_of_physical(r.text(0)?));
+            Ok(NEXT)
+        })?;
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        tables.into_iter().try_for_each(|id| run.drop_table(id))?;
+        for derived in ["chg", "sibling", "bent", "fingerprint", "beside", "col"] {
+            db.execute(&format!("DELETE FROM {derived}"), ())?;
+        }
+        db.greatest.take();
+        let expressions = self.cache.schema.expressions.clone();
+        self.cache.set_schema(Arc::new(Schema { expressions, ..Schema::default() }));
+        for no in 1..=db.last_block()?.0 {
+            let stored = db.body(BlockNo(no))?;
+            self.apply(db, is_ancestor, BlockNo(no), &stored.body, &stored.index)?;
+        }
+        Ok(())
     }
 
     /// What each column of a table holds where no change ever wrote it.

@@ -4,6 +4,8 @@
 //!   whatever order the blocks came.
 //! * A node's own transactions, left in place, are what replaying its log into an empty store gives, bit by bit.
 //! * Voiding blocks gives the state without them, un-voiding the state with them.
+//! * The merged definition of every table is one that could be created: keys are of columns that are there and may have them,
+//!   expressions name columns of the table.
 //! * Visible rows keep the unique keys and references of the schema, and are those that the specification's function of all live
 //!   rows says (`p2pdb_merge::visible`).
 
@@ -199,6 +201,32 @@ fn owned(s: Step) -> Vec<String> {
     }]
 }
 
+/// Statements on `seat`, which nodes have made with different primary keys.
+fn seats(node: &Node, s: Step) -> Vec<String> {
+    let (id, a, v) = (s.x / 4 % 4, s.y / 16 % 4, s.y);
+    let catalog = node.merger.catalog();
+    let Some(seat) = catalog.table("d", "seat") else { return Vec::new() };
+    let key = seat.primary_columns().first().map_or("id", |c| if c.name == "a" { "a" } else { "id" });
+    vec![match s.action % 6 {
+        0..3 => {
+            format!(
+                "INSERT INTO {{seat}} ({{seat.id}}, {{seat.a}}, {{seat.v}}, _v) VALUES ({id}, {a}, {v}, ?v)"
+            )
+        }
+        3 | 4 => format!("UPDATE {{seat}} SET {{seat.v}} = {v} WHERE {{seat.{key}}} = {id}"),
+        _ => format!("DELETE FROM {{seat}} WHERE {{seat.{key}}} = {id}"),
+    }]
+}
+
+/// `seat`, whose key this node takes to be of this column.
+fn seat(node: &Node, key: &str) -> Vec<SchemaChange> {
+    let catalog = node.merger.catalog().clone();
+    let Some(database) = catalog.database("d").map(|d| d.id) else { return Vec::new() };
+    let mut ddl = Ddl::new(&catalog);
+    ddl.table(database, "seat", &[("id", int()), ("a", int()), ("v", int())], &[key], &[]);
+    ddl.changes
+}
+
 /// Statements on `span`, which do not violate what is asked of its rows where they run.
 fn spans(node: &Node, s: Step) -> Vec<String> {
     let (id, n) = (s.x % 2, i32::from(s.y / 4) - 32);
@@ -235,6 +263,125 @@ fn retyped(table: ObjectId, c: &Column, ty: SqlType) -> Vec<SchemaChange> {
         position: None,
         after: None,
     }]
+}
+
+/// What is built on columns of `item`, and what takes them away: checks, generated columns, keys of two columns, new names, drops.
+fn built(catalog: &p2pdb_model::Catalog, item: &p2pdb_model::catalog::Table, s: Step) -> Vec<SchemaChange> {
+    let mut ddl = Ddl::new(catalog);
+    let drop = |id| vec![SchemaChange::Drop { id }];
+    let Some(v) = item.column("v").or(item.column("w")) else { return Vec::new() };
+    // A statement drops what it sees to be built on a column first.
+    let free = item.checks.is_empty() && item.column("h").is_none() && item.index("uh").is_none();
+    match s.y % 8 {
+        0 | 1 if free => return drop(v.id),
+        2 | 3 if free => {
+            let name = Some(if v.name == "v" { "w" } else { "v" }.to_owned());
+            let (id, kind, parent) = (v.id, ObjectKind::Column, item.id);
+            let (definition, position, after) = (None, None, None);
+            return vec![SchemaChange::Put { id, kind, parent, name, definition, position, after }];
+        }
+        0..=3 => {
+            let checks = item.checks.iter().map(|c| c.id);
+            let hung = item.index("uh").into_iter().map(|i| i.id).chain(item.column("h").map(|c| c.id));
+            return checks.chain(hung).map(|id| SchemaChange::Drop { id }).collect();
+        }
+        4 | 5 => {
+            // Holds of every row.
+            let expression = format!("{{a}} IS {{a}} AND {{{0}}} IS {{{0}}}", v.name);
+            ddl.put(item.id, "whole", Definition::Check(CheckDef { expression, enforced: true }), 0);
+        }
+        6 if item.column("h").is_none() => {
+            let expression = format!("length({{{}}})", v.name);
+            let generated = Some(Generated { expression, stored: false });
+            ddl.put(item.id, "h", Definition::Column(ColumnDef { generated, ..ColumnDef::new(int()) }), 7);
+        }
+        _ => {
+            let columns = if item.column("h").is_some() { ["a", "h"] } else { ["a", v.name.as_str()] };
+            ddl.index(item.id, "uh", &columns, true);
+        }
+    }
+    ddl.changes
+}
+
+/// Statements on tables that go while others build on them.
+fn homes(node: &Node, s: Step) -> Vec<String> {
+    let (id, of, w) = (s.x / 4 % 3, s.y % 4, s.y / 4 % 6);
+    let v = number(node, "house", "v", i32::from(w));
+    vec![match s.action % 10 {
+        0..3 => format!("INSERT INTO {{house}} ({{house.id}}, {{house.v}}, _v) VALUES ({id}, {v}, ?v)"),
+        3 => format!("UPDATE {{house}} SET {{house.v}} = {v} WHERE {{house.id}} = {id}"),
+        4 => format!("UPDATE {{house}} SET {{house.id}} = {} WHERE {{house.id}} = {id}", 3 + id),
+        5 => format!("DELETE FROM {{house}} WHERE {{house.id}} = {id}"),
+        6 | 7 => format!(
+            "INSERT INTO {{room}} ({{room.id}}, {{room.house}}, {{room.w}}, _v) VALUES ({id}, {of}, {w}, ?v)"
+        ),
+        8 => format!("UPDATE {{room}} SET {{room.house}} = {of} WHERE {{room.id}} = {id}"),
+        _ => format!("INSERT INTO {{bed}} ({{bed.id}}, {{bed.room}}, _v) VALUES ({id}, {of}, ?v)"),
+    }]
+}
+
+/// A house goes with what is in it, children first, or is built on, or changes.
+fn homes_change(node: &Node, s: Step) -> Vec<SchemaChange> {
+    let catalog = node.merger.catalog().clone();
+    let Some(database) = catalog.database("d").map(|d| d.id) else { return Vec::new() };
+    let mut ddl = Ddl::new(&catalog);
+    let drop = |id| vec![SchemaChange::Drop { id }];
+    let [bed, room, house] = ["bed", "room", "house"].map(|name| catalog.table("d", name));
+    let there = || [bed, room, house].into_iter().flatten();
+    let all = [
+        ReferentialAction::NoAction,
+        ReferentialAction::Restrict,
+        ReferentialAction::Cascade,
+        ReferentialAction::SetNull,
+    ];
+    let (on_delete, on_update) = (all[usize::from(s.x) % 4], all[usize::from(s.x / 4) % 4]);
+    // What a key refers to has one.
+    let to_v = house.is_some_and(|house| {
+        let leads = |v: &Column| house.indexes.iter().any(|i| i.def.leads(&[v.tag]));
+        house.column("v").is_some_and(leads)
+    });
+    match (s.y % 8, house, room, bed) {
+        (0 | 1, ..) => return there().map(|t| SchemaChange::Drop { id: t.id }).collect(),
+        (2, ..) => return there().take(1).map(|t| SchemaChange::Drop { id: t.id }).collect(),
+        (_, None, ..) => {
+            let table = ddl.table(database, "house", &[("id", int()), ("v", int())], &["id"], &[&["v"]]);
+            if s.x.is_multiple_of(2) {
+                ddl.put(table, "n", Definition::Column(ColumnDef::new(int())), 5);
+            }
+        }
+        (3..=5, Some(house), None, _) => {
+            let columns = [("id", int()), ("house", int()), ("w", int())];
+            let room = ddl.table(database, "room", &columns, &["id"], &[]);
+            let to = if to_v && s.y.is_multiple_of(3) { "v" } else { "id" };
+            ddl.reference((room, "house"), (house.id, to), on_delete, on_update);
+        }
+        (3..=5, _, Some(room), None) => {
+            let bed = ddl.table(database, "bed", &[("id", int()), ("room", int())], &["id"], &[]);
+            ddl.reference((bed, "room"), (room.id, "id"), on_delete, on_update);
+        }
+        (3 | 4, Some(house), Some(room), _) if room.foreign_keys.len() < 2 && to_v => {
+            ddl.reference((room.id, "w"), (house.id, "v"), on_delete, on_update);
+        }
+        (5, _, Some(room), _) => return room.foreign_keys.first().map(|k| drop(k.id)).unwrap_or_default(),
+        (_, Some(house), ..) => {
+            let Some(v) = house.column("v") else {
+                ddl.put(house.id, "v", Definition::Column(ColumnDef::new(int())), 2);
+                return ddl.changes;
+            };
+            // No statement drops a column that a key refers to.
+            let needed = catalog.referenced_by(house.id).iter().any(|(child, n)| {
+                let key = catalog.table_by_id(*child).and_then(|t| t.foreign_keys.get(*n));
+                key.is_some_and(|k| k.def.parent_columns.contains(&v.tag))
+            });
+            match s.x % 3 {
+                0 if needed => return Vec::new(),
+                0 => return drop(v.id),
+                1 => return retyped(house.id, v, if v.def.ty == int() { text() } else { int() }),
+                _ => ddl.index(house.id, "vn", &["v", "id"], true),
+            };
+        }
+    }
+    ddl.changes
 }
 
 fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
@@ -306,7 +453,7 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
             }
         }
         1 => return item.index("uv").map(|i| drop(i.id)).unwrap_or_default(),
-        2 => return item.column("v").map(|c| drop(c.id)).unwrap_or_default(),
+        2 => return built(&catalog, item, s),
         n @ (3 | 6) => {
             // A column takes the other type.
             let Some(c) = item.column(if n == 3 { "v" } else { "a" }) else { return Vec::new() };
@@ -331,25 +478,54 @@ fn schema_changes(node: &Node, s: Step) -> Vec<SchemaChange> {
     ddl.changes
 }
 
-/// Runs the steps, with schema changes among them or not; the nodes are left apart.
-fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<World>>, Vec<Node>) {
+/// What happens in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Rows are written.
+    Rows,
+    /// The schema changes, too.
+    Schema,
+    /// Tables go while others build on them.
+    Drops,
+}
+
+/// Runs the steps; the nodes are left apart.
+fn play(steps: &[Step], what: What) -> (std::rc::Rc<std::cell::RefCell<World>>, Vec<Node>) {
     let world = world();
     let mut nodes: Vec<Node> = (0..NODES).map(|n| Node::new(n as u8 + 1, &world)).collect();
     let shop = shop(nodes[0].merger.catalog());
-    let first = nodes[0].ddl(shop);
+    let mut first = vec![nodes[0].ddl(shop)];
+    if what == What::Drops {
+        let house = homes_change(&nodes[0], Step { node: 0, action: 0, x: 1, y: 3 });
+        first.push(nodes[0].ddl(house));
+    }
     for node in &mut nodes[1..] {
-        assert!(node.receive(first));
+        first.iter().for_each(|block| assert!(node.receive(*block)));
+    }
+    if what == What::Schema {
+        for (node, key) in nodes.iter_mut().zip(["id", "a", "id"]) {
+            let seat = seat(node, key);
+            node.ddl(seat);
+        }
     }
     for (clock, s) in steps.iter().enumerate() {
         let n = usize::from(s.node) % NODES;
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
         match s.action % 20 {
+            10..16 if what == What::Drops => {
+                let changes = homes_change(&nodes[n], *s);
+                if !changes.is_empty() {
+                    nodes[n].ddl(changes);
+                }
+            }
             0..16 => {
                 let all = match s.node / 3 % 6 {
+                    _ if what == What::Drops => homes(&nodes[n], *s),
                     0 => statements(&nodes[n], *s),
                     1 => cells(&nodes[n], *s),
                     2 | 3 => families(*s),
                     4 => twins(*s),
+                    _ if s.x.is_multiple_of(4) => seats(&nodes[n], *s),
                     _ if s.x.is_multiple_of(2) => owned(*s),
                     _ => spans(&nodes[n], *s),
                 };
@@ -360,7 +536,7 @@ fn play(steps: &[Step], with_schema: bool) -> (std::rc::Rc<std::cell::RefCell<Wo
                 nodes[n].leaves_out = s.node / 32 % 2 == 0;
                 nodes[n].run_at(&[&sql], s.x % 3 != 0, clock);
             }
-            16 if with_schema => {
+            16 if what == What::Schema => {
                 let changes = schema_changes(&nodes[n], *s);
                 if !changes.is_empty() {
                     nodes[n].ddl(changes);
@@ -405,9 +581,35 @@ fn assert_equal(a: &BTreeSet<String>, b: &BTreeSet<String>, what: &str) {
     assert!(a == b, "{what}: {}", difference(a, b));
 }
 
+/// Each table's definition is one that a statement could give.
+fn assert_creatable(catalog: &p2pdb_model::Catalog) {
+    for t in catalog.tables() {
+        let expressions = t.checks.iter().map(|c| &c.def.expression);
+        let generated = t.columns.iter().filter_map(|c| c.def.generated.as_ref()).map(|g| &g.expression);
+        for text in expressions.chain(generated) {
+            (meaning().renamed)(text, &mut |name| {
+                assert!(t.column(name).is_some(), "{}: {text} has no {name}", t.name);
+                None
+            });
+        }
+        for index in &t.indexes {
+            for part in &index.def.parts {
+                let column = t.column_by_tag(part.column).expect("a key is of columns of its table");
+                assert!(column.def.ty != SqlType::Json, "{}: {} over JSON", t.name, index.name);
+            }
+        }
+        assert!(t.primary_columns().iter().all(|c| !c.def.nullable), "{}: NULL in the primary key", t.name);
+        for fk in t.foreign_keys.iter().filter_map(|fk| fk.parent.as_ref()) {
+            let parent = catalog.table_by_id(fk.0).expect("a parent");
+            assert!(parent.indexes.iter().any(|i| i.def.leads(&fk.1)), "{}: no key for a reference", t.name);
+        }
+    }
+}
+
 /// The promises of the schema, asked in plain SQL.
 fn assert_constraints(node: &Node) {
     let catalog = node.merger.catalog();
+    assert_creatable(catalog);
     let mut report = crate::verify::Report::default();
     crate::search::verify(&node.writer, &mut report).expect("indexes that can be read");
     assert!(report.is_clean(), "{report:?}");
@@ -436,8 +638,8 @@ fn assert_constraints(node: &Node) {
     }
 }
 
-fn converges(steps: Vec<Step>, seeds: (u64, u64), with_schema: bool) -> bool {
-    let (world, mut nodes) = play(&steps, with_schema);
+fn converges(steps: Vec<Step>, seeds: (u64, u64), what: What) -> bool {
+    let (world, mut nodes) = play(&steps, what);
     // What each node wrote in place is what replaying its log gives.
     for node in &mut nodes {
         let mut replay = Node::new(98, &world);
@@ -479,21 +681,31 @@ fn law<A: quickcheck::Testable>(law: A) {
 
 #[test]
 fn equal_blocks_give_equal_tables_in_any_order() {
-    law((|steps, a, b| converges(steps, (a, b), false)) as fn(Vec<Step>, u64, u64) -> bool);
+    law((|steps, a, b| converges(steps, (a, b), What::Rows)) as fn(Vec<Step>, u64, u64) -> bool);
 }
 
 #[test]
 fn equal_blocks_give_equal_tables_when_the_schema_changes_too() {
-    law((|steps, a, b| converges(steps, (a, b), true)) as fn(Vec<Step>, u64, u64) -> bool);
+    law((|steps, a, b| converges(steps, (a, b), What::Schema)) as fn(Vec<Step>, u64, u64) -> bool);
+}
+
+#[test]
+fn equal_blocks_give_equal_tables_where_tables_go_while_others_build_on_them() {
+    law((|steps, a, b| converges(steps, (a, b), What::Drops)) as fn(Vec<Step>, u64, u64) -> bool);
 }
 
 #[test]
 fn voiding_gives_the_state_without_and_unvoiding_the_state_with() {
-    law(voids as fn(Vec<Step>, Vec<u8>, u64) -> bool);
+    law((|s, picks, seed| voids(s, picks, seed, What::Schema)) as fn(Vec<Step>, Vec<u8>, u64) -> bool);
 }
 
-fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
-    let (world, _) = play(&steps, true);
+#[test]
+fn voiding_drops_and_what_is_built_gives_the_state_without_and_unvoiding_the_state_with() {
+    law((|s, picks, seed| voids(s, picks, seed, What::Drops)) as fn(Vec<Step>, Vec<u8>, u64) -> bool);
+}
+
+fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64, what: What) -> bool {
+    let (world, _) = play(&steps, what);
     let blocks = world.borrow().blocks.len();
     let void: BTreeSet<usize> = match blocks {
         0 | 1 => BTreeSet::new(),
@@ -517,7 +729,7 @@ fn taking_away_the_right_to_overwrite_gives_the_state_without_and_giving_it_back
 }
 
 fn turns(steps: Vec<Step>, picks: Vec<u8>, seed: u64) -> bool {
-    let (world, _) = play(&steps, true);
+    let (world, _) = play(&steps, What::Schema);
     let blocks = world.borrow().blocks.len();
     let picked: BTreeSet<usize> = match blocks {
         0 | 1 => BTreeSet::new(),
@@ -561,7 +773,7 @@ fn worlds_are_not_empty() {
     let mut missing: BTreeSet<&str> = WORDS.into();
     for _ in 0..200 {
         let steps: Vec<Step> = (0..60).map(|_| Step::arbitrary(&mut g)).collect();
-        let (world, _) = play(&steps, true);
+        let (world, _) = play(&steps, What::Schema);
         let state = deliver(&world, 1, &BTreeSet::new()).state();
         missing.retain(|word| !state.iter().any(|line| line.contains(word)));
         if missing.is_empty() {
@@ -576,5 +788,5 @@ fn worlds_are_not_empty() {
 fn an_index_of_words_holds_numbers_below_zero() {
     let steps = [(235, 240, 114, 255), (119, 136, 19, 114), (1, 97, 32, 187), (247, 236, 11, 231)];
     let steps = steps.map(|(node, action, x, y)| Step { node, action, x, y });
-    assert!(converges(steps.into(), (0, 0), true));
+    assert!(converges(steps.into(), (0, 0), What::Schema));
 }

@@ -145,7 +145,23 @@ pub(crate) fn meaning() -> Meaning {
         index.def.fulltext.then(|| columns.collect())
     });
     let look = Arc::new(|_: &_, column: &p2pdb_model::catalog::Column| column.physical());
-    Meaning { default, conversion, check, generated, words, look }
+    let renamed: RenamedIn = Arc::new(|text, name| {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            out += before;
+            rest = behind;
+            match behind.split_once('}') {
+                Some((column, after)) if column.chars().all(char::is_alphanumeric) => {
+                    out += &format!("{{{}}}", name(column).unwrap_or_else(|| column.to_owned()));
+                    rest = after;
+                }
+                _ => out.push('{'),
+            }
+        }
+        out + rest
+    });
+    Meaning { default, conversion, check, generated, words, look, renamed }
 }
 
 pub(crate) fn world() -> Rc<RefCell<World>> {
@@ -695,6 +711,8 @@ pub(crate) fn shop(catalog: &Catalog) -> Vec<SchemaChange> {
         &["id"],
         &[&["a"], &["b"]],
     );
+    // The second is there where both are text.
+    ddl.search(item, "word", &["b"]);
     ddl.search(item, "words", &["b", "v"]);
     let part =
         ddl.table(d, "part", &[("k", text()), ("item", int()), ("up", text()), ("v", int())], &["k"], &[]);

@@ -36,6 +36,8 @@ pub enum Rule {
     Reference,
     /// Two rows with one generated key: the first keeps it.
     GeneratedKey,
+    /// Two rows of one key that is of other columns in each: the first keeps it.
+    PrimaryKey,
     /// A value that the table cannot hold.
     Type,
     /// NULL in a column that takes none.
@@ -61,6 +63,7 @@ impl Rule {
             Rule::Unique => "unique",
             Rule::Reference => "reference",
             Rule::GeneratedKey => "generated key",
+            Rule::PrimaryKey => "primary key",
             Rule::Type => "type",
             Rule::NotNull => "not null",
             Rule::Check => "check",
@@ -343,7 +346,7 @@ impl Run<'_> {
     }
 
     fn displaced_conflict(&mut self, plan: &TablePlan, stored: Stored) -> Result<Option<Conflict>> {
-        let Place::Displaced { reason, .. } = stored.place else { return Ok(None) };
+        let Place::Displaced { reason, unit } = stored.place else { return Ok(None) };
         let image = &stored.image;
         let tags = |columns: &[usize]| columns.iter().map(|c| plan.columns[*c].tag).collect::<Vec<_>>();
         let (mut columns, mut winner) = (Vec::new(), None);
@@ -381,7 +384,11 @@ impl Run<'_> {
             }
             Reason::Generated | Reason::Superseded => {
                 winner = self.row_of(plan, &image.ident, TxNo(0))?;
-                if reason == Reason::Generated { Rule::GeneratedKey } else { Rule::ConcurrentDelete }
+                match reason {
+                    Reason::Generated if self.has_other_key(plan, &image.ident, unit)? => Rule::PrimaryKey,
+                    Reason::Generated => Rule::GeneratedKey,
+                    _ => Rule::ConcurrentDelete,
+                }
             }
             Reason::Type => {
                 let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.holds(v);
@@ -418,6 +425,15 @@ impl Run<'_> {
             row: Some(whole_row(plan, image)),
             kept_row,
         }))
+    }
+
+    /// The key of the row that this transaction founded was given, and is of other columns than another row's that looks the same.
+    fn has_other_key(&self, plan: &TablePlan, ident: &Ident, founder: TxNo) -> Result<bool> {
+        let mut inserts = self.db.load_changes(plan.no, ident, self.is_ancestor)?;
+        inserts.retain(|l| matches!(l.write.kind, WriteKind::Insert { .. }));
+        let Some(own) = inserts.iter().find(|l| l.at.tx == founder) else { return Ok(false) };
+        let given = own.write.kind == WriteKind::Insert { generated: false };
+        Ok(given && inserts.iter().any(|l| l.write.key_columns != own.write.key_columns))
     }
 
     /// The live row of this identity and incarnation, wherever it lies.

@@ -34,7 +34,7 @@ pub enum Reason {
     Unique = 1,
     /// A row that it refers to is not visible.
     Reference = 2,
-    /// Another row with the same generated key was there first.
+    /// Another row with the same generated key was there first, or one whose key is of other columns.
     Generated = 3,
     /// Its key was deleted and inserted again by someone who had not seen a concurrent edit of it.
     Superseded = 4,

@@ -77,7 +77,8 @@ impl Schema {
         };
         let held = self.held.iter().filter(|h| of_table(h)).cloned();
         let held: Vec<Held> = held.map(|h| Held { accepted: true, ..h }).collect();
-        let schema = Schema { held, ..Schema::default() }.merged(is_ancestor)?;
+        let expressions = self.expressions.clone();
+        let schema = Schema { held, expressions, ..Schema::default() }.merged(is_ancestor)?;
         let Some(found) = schema.catalog.table_by_id(table).cloned() else { return Ok(None) };
         let mut columns = BTreeMap::new();
         for column in &found.columns {
@@ -118,6 +119,7 @@ impl DropAt {
             write: RowWrite {
                 kind: WriteKind::Delete,
                 columns: Vec::new(),
+                key_columns: Vec::new(),
                 effect: false,
                 weak: false,
                 orphan: false,

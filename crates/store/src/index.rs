@@ -363,6 +363,8 @@ impl Connection {
             Some(n) => self.cause(&origin, n)?,
             None => None,
         };
+        // Its leading values are its key.
+        let of_columns = matches!(change, RowChange::Insert { key: None, .. });
         let (kind, values, edits) = match change {
             RowChange::Insert { generated, values, .. } => {
                 (WriteKind::Insert { generated }, values, Vec::new())
@@ -372,8 +374,11 @@ impl Connection {
             RowChange::Delete { .. } => (WriteKind::Delete, Vec::new(), Vec::new()),
         };
         let table = layout.table();
+        let key_columns = layout.columns().get(..layout.key_columns()).map(<[_]>::to_vec);
+        let key_columns = key_columns.filter(|_| of_columns).unwrap_or_default();
         let columns = if kind == WriteKind::Delete { Vec::new() } else { layout.2 };
-        let write = RowWrite { kind, columns, effect: cause.is_some(), weak: false, orphan: false };
+        let effect = cause.is_some();
+        let write = RowWrite { kind, columns, key_columns, effect, weak: false, orphan: false };
         Ok(Loaded { at, table, owner, origin, write, values, edits, cause })
     }
 

@@ -90,7 +90,7 @@ mod verify_tests;
 #[cfg(test)]
 mod visible_testing;
 
-pub use apply::{Applied, Merger};
+pub use apply::{Applied, MERGE, Merger};
 pub use backup::{Ids, backup, restore, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
@@ -117,7 +117,9 @@ pub use log::{
 };
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
 pub use looks::Refill;
-pub use meaning::{CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning};
+pub use meaning::{
+    CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning, RenamedIn,
+};
 pub use newer::Newer;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};

@@ -274,6 +274,16 @@ impl Shape {
     }
 }
 
+/// A table on its way from one shape to another.
+struct Reshaped {
+    table: Arc<Table>,
+    /// `None`: the table is new here.
+    before: Option<Shape>,
+    after: Shape,
+    /// It is empty; its rows are written again from the change index.
+    anew: bool,
+}
+
 /// A value as a SQLite literal.
 fn literal(v: &Value) -> String {
     match v {
@@ -294,6 +304,9 @@ fn column_sql(tag: ColumnTag, c: &ColumnShape) -> String {
 impl Run<'_> {
     /// Goes over to another schema: reshapes every table whose shape differs. Rows that are there have versions below
     /// `newer`.
+    ///
+    /// First every table takes its columns, since what becomes of a row may depend on rows of any other table; then rows are
+    /// put aside and written again.
     pub(crate) fn reshape(&mut self, next: Arc<Schema>, newer: TxNo) -> Result<()> {
         // Open decisions name keys of the old schema by number.
         self.settle()?;
@@ -305,37 +318,34 @@ impl Run<'_> {
             }
         }
         self.plans.set_schema(next.clone());
-        let (mut shaped, mut rewritten) = (Vec::new(), Vec::new());
+        let mut reshaped = Vec::new();
         let mut tables: Vec<_> = next.catalog.tables().collect();
         tables.sort_by_key(|t| t.id);
         for table in tables {
-            let shape = Shape::of(&next, &meaning, table)?;
-            match old.catalog.table_by_id(table.id) {
+            let after = Shape::of(&next, &meaning, table)?;
+            let before = match old.catalog.table_by_id(table.id) {
                 // Most tables are the very same.
-                Some(before) => {
-                    let before = Shape::of(&old, &meaning, before)?;
-                    if before != shape {
-                        if self.alter(table, &before, &shape, &old, newer)? {
-                            rewritten.push(table.id);
-                        }
-                        shaped.push((table.id, Some(before), shape));
-                    }
-                }
-                None => {
-                    self.create(table, &shape)?;
-                    let no = self.db.table_no(table.id)?;
-                    if self.has_any_change(no)? {
-                        self.rewrite(table.id)?;
-                    }
-                    shaped.push((table.id, None, shape));
-                }
-            }
+                Some(before) => match Shape::of(&old, &meaning, before)? {
+                    before if before == after => continue,
+                    before => Some(before),
+                },
+                None => None,
+            };
+            let mut r = Reshaped { table: table.clone(), before, after, anew: true };
+            self.take_columns(&mut r, &old, newer)?;
+            reshaped.push(r);
         }
-        for (id, before, shape) in shaped {
-            self.look_again(id, before.as_ref(), &shape)?;
+        for r in &mut reshaped {
+            self.take_indexes(r)?;
         }
-        for id in rewritten {
-            self.look_at_children(id)?;
+        for r in reshaped.iter().filter(|r| r.anew) {
+            self.rewrite(r.table.id)?;
+        }
+        for r in &reshaped {
+            self.look_again(r.table.id, r.before.as_ref(), &r.after)?;
+        }
+        for r in reshaped.iter().filter(|r| r.anew && r.before.is_some()) {
+            self.look_at_children(r.table.id)?;
         }
         Ok(())
     }
@@ -358,12 +368,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn has_any_change(&self, table: i64) -> Result<bool> {
-        let sql = "SELECT 1 FROM chg WHERE tbl = ?1 LIMIT 1";
-        Ok(self.db.query_one(sql, [ValueRef::Int(table)], |_| Ok(()))?.is_some())
-    }
-
-    fn drop_table(&mut self, id: ObjectId) -> Result<()> {
+    pub(crate) fn drop_table(&mut self, id: ObjectId) -> Result<()> {
         let no = self.db.table_no(id)?;
         let db = self.db;
         search::drop_all(db, &physical_table(id))?;
@@ -417,21 +422,16 @@ impl Run<'_> {
         shape.looks.iter().try_for_each(|(name, looks)| looks.create(self.db, &t, name))
     }
 
-    /// True when all rows were written again.
-    fn alter(
-        &mut self,
-        table: &Table,
-        before: &Shape,
-        after: &Shape,
-        old: &Schema,
-        newer: TxNo,
-    ) -> Result<bool> {
+    /// Gives a table its columns, and takes away what is on them and goes. One that is new, or whose rows are to be written again,
+    /// is empty then, and has its indexes.
+    fn take_columns(&mut self, r: &mut Reshaped, old: &Schema, newer: TxNo) -> Result<()> {
+        let (table, after) = (&r.table, &r.after);
+        let Some(before) = &r.before else { return self.create(table, after) };
         if before.needs_rewrite(after, old) || self.strays(table.id, before, after)? {
             self.drop_table(table.id)?;
-            self.create(table, after)?;
-            self.rewrite(table.id)?;
-            return Ok(true);
+            return self.create(table, after);
         }
+        r.anew = false;
         let db = self.db;
         let no = db.table_no(table.id)?;
         let (t, x) = (table.physical(), table.physical_displaced());
@@ -454,9 +454,7 @@ impl Run<'_> {
                 looks::drop(db, name)?;
             }
         }
-        let mut dropped = false;
         for tag in before.columns.keys().filter(|t| !after.columns.contains_key(t)) {
-            dropped = true;
             let c = physical_column(*tag);
             db.execute_batch(&format!("ALTER TABLE {t} DROP COLUMN {c}; ALTER TABLE {x} DROP COLUMN {c};"))?;
             let of_column = [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0))];
@@ -473,7 +471,14 @@ impl Run<'_> {
                 [ValueRef::Int(no), ValueRef::Int(i64::from(tag.0)), tx_sql(newer)],
             )?;
         }
-        self.plans.forget(table.id);
+        Ok(())
+    }
+
+    /// Gives a table with rows the indexes that it has not.
+    fn take_indexes(&mut self, r: &mut Reshaped) -> Result<()> {
+        let (table, after) = (&r.table, &r.after);
+        let Some(before) = r.before.as_ref().filter(|_| !r.anew) else { return Ok(()) };
+        let (db, t) = (self.db, table.physical());
         if before.generated != after.generated
             && let Some(plan) = self.plans.plan(db, table.id)?
         {
@@ -481,12 +486,12 @@ impl Run<'_> {
                 // Rows without values are found one by one.
                 self.drop_table(table.id)?;
                 self.create(table, after)?;
-                self.rewrite(table.id)?;
-                return Ok(true);
+                r.anew = true;
+                return Ok(());
             }
             self.refill(&plan)?;
         }
-        if dropped {
+        if before.columns.keys().any(|t| !after.columns.contains_key(t)) {
             self.recount(table.id)?;
         }
         for (name, index) in &after.indexes {
@@ -511,7 +516,7 @@ impl Run<'_> {
                 looks.create(db, &t, name)?;
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// A new column had values before it was there, so that they are only in the log. Nobody's statement gives such a

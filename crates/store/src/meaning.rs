@@ -64,6 +64,9 @@ pub type WordsOf = Arc<dyn Fn(&Table, &Index) -> Option<Vec<String>> + Send + Sy
 
 /// The look of a cell of a sealed column, as SQLite text over the columns of the physical table: see [`crate::looks`].
 pub type LookOf = Arc<dyn Fn(&Table, &Column) -> String + Send + Sync>;
+/// An expression of the schema with other names for its columns: what is given a name that it uses says the new one, if there is
+/// one. Where there is none the text stays as it is.
+pub type RenamedIn = Arc<dyn Fn(&str, &mut dyn FnMut(&str) -> Option<String>) -> String + Send + Sync>;
 
 /// See the module. All of it must be the same on every node.
 #[derive(Clone)]
@@ -80,6 +83,8 @@ pub struct Meaning {
     pub words: WordsOf,
     /// Indexes on sealed columns. (What the function gives is this node's own; that it is asked is not.)
     pub look: LookOf,
+    /// Names in expressions.
+    pub renamed: RenamedIn,
 }
 
 /// What becomes of a counter.

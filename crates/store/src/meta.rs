@@ -24,6 +24,9 @@ pub const CHAIN: &str = "chain";
 /// Present when what was written beside drops is indexed ([`crate::Merger::index_drops`]): a store of before has no such index.
 pub const DROPS_INDEXED: &str = "drops-indexed";
 
+/// By which number of the merge's code the tables stand ([`crate::MERGE`], 4 bytes big-endian); absent in a store of before there was one.
+pub const MERGED: &str = "merged";
+
 /// Present when the node was stopped properly: [`SET`], or which file it was then ([`crate::Options::place`]).
 pub const CLEAN: &str = "clean";
 

@@ -7,9 +7,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use p2pdb_merge::object::{MergedSchema, merge_schema};
+use p2pdb_merge::meant::Meant;
+use p2pdb_merge::object::{MergedSchema, Said, merge_schema};
 use p2pdb_model::Catalog;
-use p2pdb_model::catalog::ObjectState;
+use p2pdb_model::catalog::{ObjectState, same_name};
 use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::{ColumnDef, Definition};
@@ -21,6 +22,7 @@ use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, Origin, SCHEMA_TABLE, saw};
 use crate::index_ident::Ident;
+use crate::meaning::{Meaning, RenamedIn};
 
 /// A schema change of the log.
 #[derive(Clone, Debug)]
@@ -56,6 +58,41 @@ pub(crate) struct Schema {
     pub live: Vec<ObjectState>,
     /// What is gone by drops that count, by table.
     pub dropped: Arc<HashMap<ObjectId, Dropped>>,
+    pub expressions: Expressions,
+}
+
+/// What reads the names in expressions; none are in those of an empty schema.
+#[derive(Clone, Default)]
+pub(crate) struct Expressions(Option<RenamedIn>);
+
+impl std::fmt::Debug for Expressions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Expressions")
+    }
+}
+
+impl Expressions {
+    fn renamed(&self, text: &str, name: &mut dyn FnMut(&str) -> Option<String>) -> String {
+        self.0.as_ref().map_or_else(|| text.to_owned(), |renamed| renamed(text, name))
+    }
+
+    fn names(&self, text: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        self.renamed(text, &mut |name| {
+            names.push(name.to_owned());
+            None
+        });
+        names
+    }
+}
+
+/// The expression in a definition.
+fn expression(definition: &mut Definition) -> Option<&mut String> {
+    match definition {
+        Definition::Check(check) => Some(&mut check.expression),
+        Definition::Column(column) => column.generated.as_mut().map(|g| &mut g.expression),
+        _ => None,
+    }
 }
 
 /// What an object change is indexed under.
@@ -66,7 +103,7 @@ pub(crate) fn object_ident(change: &SchemaChange) -> Ident {
 
 impl Schema {
     /// Reads the schema changes of the log and merges them.
-    pub(crate) fn load(db: &Connection, is_ancestor: IsAncestor<'_>) -> Result<Self> {
+    pub(crate) fn load(db: &Connection, is_ancestor: IsAncestor<'_>, meaning: &Meaning) -> Result<Self> {
         let mut held = Vec::new();
         let mut after = None;
         loop {
@@ -81,7 +118,8 @@ impl Schema {
             }
             after = Some(last.clone());
         }
-        Schema { held, ..Schema::default() }.merged(is_ancestor)
+        let expressions = Expressions(Some(meaning.renamed.clone()));
+        Schema { held, expressions, ..Schema::default() }.merged(is_ancestor)
     }
 
     /// The schema with more changes.
@@ -105,25 +143,81 @@ impl Schema {
 
     pub(crate) fn merged(mut self, is_ancestor: IsAncestor<'_>) -> Result<Self> {
         self.held.sort_by_key(|h| h.origin.order(h.at.offset));
-        let accepted: Vec<&Held> = self.held.iter().filter(|h| h.accepted).collect();
-        let changes: Vec<(WriteOrder, &SchemaChange)> =
-            accepted.iter().map(|h| (h.origin.order(h.at.offset), &*h.change)).collect();
+        let said: Vec<Said<'_>> = self
+            .held
+            .iter()
+            .map(|h| Said { order: h.origin.order(h.at.offset), change: &h.change, accepted: h.accepted })
+            .collect();
+        let held = &self.held;
         let mut ask = |a: usize, b: usize| {
-            let (later, earlier) = (accepted[a], accepted[b]);
+            let (later, earlier) = (&held[a], &held[b]);
             saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
         };
-        let merged: Result<MergedSchema, StoreError> = merge_schema(&changes, &mut ask);
-        let MergedSchema { live, freed, births, rekeyed } = merged?;
+        let names = |text: &str| self.expressions.names(text);
+        let merged: Result<MergedSchema, StoreError> = merge_schema(&said, &names, &mut ask);
+        let MergedSchema { live, freed, births, rekeyed, meant } = merged?;
+        let accepted: Vec<&Held> = self.held.iter().filter(|h| h.accepted).collect();
         self.types = types(&accepted, is_ancestor)?;
         self.births = births;
         let mut shown = live.clone();
         shown.iter_mut().for_each(|o| self.as_sealed_as_at_birth(o));
         let epoch = self.catalog.epoch + 1;
-        self.catalog = Arc::new(Catalog::build(epoch, shown, freed));
+        let mut catalog = Catalog::build(epoch, shown.clone(), freed.clone());
+        if self.say_as_now(&mut shown, &meant, &catalog) {
+            catalog = Catalog::build(epoch, shown, freed);
+        }
+        self.catalog = Arc::new(catalog);
         self.rekeyed = rekeyed.into_iter().filter(|r| r.1).map(|r| r.0).collect();
         self.dropped = Arc::new(dropped(&self.held, &live));
         self.live = live;
         Ok(self)
+    }
+
+    /// Has the expressions name the columns that they mean by the names that these have now. What names one that is not there is
+    /// not there either, until it is. True when something was changed.
+    fn say_as_now(
+        &self,
+        shown: &mut Vec<ObjectState>,
+        meant: &HashMap<ObjectId, Meant>,
+        catalog: &Catalog,
+    ) -> bool {
+        if meant.is_empty() {
+            return false;
+        }
+        let mut names: HashMap<ObjectId, String> = HashMap::new();
+        for table in catalog.tables() {
+            names.extend(table.columns.iter().map(|c| (c.id, c.name.clone())));
+        }
+        let mut changed = false;
+        // A generated column may be what another one is made of.
+        loop {
+            let before = shown.len();
+            shown.retain(|o| {
+                let stands = |m: &Meant| m.iter().all(|(_, id)| id.is_some_and(|id| names.contains_key(&id)));
+                let stands = meant.get(&o.id).is_none_or(stands);
+                if !stands {
+                    names.remove(&o.id);
+                }
+                stands
+            });
+            if shown.len() == before {
+                break;
+            }
+            changed = true;
+        }
+        for object in shown.iter_mut() {
+            let Some(meant) = meant.get(&object.id) else { continue };
+            let mut now = |name: &str| {
+                let (_, id) = meant.iter().find(|(n, _)| same_name(n, name))?;
+                names.get(id.as_ref()?).filter(|now| !same_name(now, name)).cloned()
+            };
+            if let Some(text) = expression(&mut object.definition) {
+                let said = self.expressions.renamed(text, &mut now);
+                changed |= said != *text;
+                *text = said;
+            }
+        }
+        changed
     }
 
     /// A column is sealed, or not, by its first definition, and keeps its type if it is; whatever later ones say

@@ -321,6 +321,7 @@ fn make(connection: &Connection) -> Result<()> {
     set(connection, "application_id", APPLICATION_ID)?;
     set(connection, "user_version", FORMAT)?;
     meta::put(connection, meta::DROPS_INDEXED, meta::SET)?;
+    meta::put(connection, meta::MERGED, &crate::MERGE.to_be_bytes())?;
     meta::put(connection, meta::FORMAT, &FORMAT.to_be_bytes())
 }
 

@@ -360,6 +360,40 @@ pub fn both(a: &Node, b: &Node, query: &str) -> Vec<String> {
     rows
 }
 
+/// What SHOW CREATE TABLE says of every table of `shop`, which both nodes say, makes the same tables in an empty database, and
+/// takes a row where the table stands.
+pub fn loads(a: &Node, b: &Node) -> Vec<String> {
+    let tables = both(
+        a,
+        b,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop' AND table_type = 'BASE TABLE' \
+         ORDER BY 1",
+    );
+    let shown = |s: &mut TestSession, table: &str| {
+        let shown = s.rows(&format!("SHOW CREATE TABLE shop.`{table}`")).concat();
+        let created = shown.split_once('|').expect("a name and a text").1;
+        let number = |rest: &str| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        match created.split_once(" AUTO_INCREMENT=") {
+            Some((before, rest)) => format!("{before}{}", &rest[number(rest)..]),
+            None => created.to_owned(),
+        }
+    };
+    let texts = |node: &Node| -> Vec<String> {
+        let mut s = node.session();
+        tables.iter().map(|t| shown(&mut s, t)).collect()
+    };
+    let said = texts(a);
+    assert_eq!(said, texts(b));
+    let empty = Node::begin(77);
+    let mut s = empty.session();
+    s.run("CREATE DATABASE shop; USE shop; SET foreign_key_checks = 0");
+    for text in &said {
+        s.try_run(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    }
+    assert_eq!(texts(&empty), said);
+    said
+}
+
 /// `verify` finds nothing.
 pub fn verified(nodes: &[&Node]) {
     for n in nodes {

@@ -15,12 +15,14 @@
 //! | came back | what was taken out of a set or map by who had seen it is not there |
 //! | replay | the log into an empty store, in another order, gives the same |
 //! | said | what a statement was answered with OK its own session shows, and its node after the COMMIT; one that failed has changed nothing (`said`) |
+//! | loads | what SHOW CREATE TABLE says makes the same tables in an empty database |
 //! | errors | no statement ends with an error of the engine's own, unless the disk failed |
 //! | sealed | values of a sealed column are nowhere in the open, sealed for who might read them as far as their author knew, and shown to who has their key |
 //! | correct peers | no correct node is banned, no block of one is refused, no fork without a restore, nobody panics |
 
 mod constraints;
 mod ids;
+mod loads;
 mod log;
 mod sealed;
 mod values;
@@ -36,6 +38,7 @@ use crate::plan::Table;
 
 pub use constraints::PROMISED;
 pub use ids::drawn_once;
+pub use loads::loads;
 pub use log::Log;
 pub use sealed::{Sealed, files};
 pub use values::lost_values;

@@ -87,18 +87,15 @@ pub(crate) fn sources(table: &Table, index: &Index) -> Vec<ColumnTag> {
     out
 }
 
-/// SQL that fails as an assignment to the generated columns of a row would, one text for each; `row` is what SQLite
-/// calls the table.
-///
-/// # Errors
-/// Those of binding.
-pub fn errors_of(table: &Arc<Table>, row: &str) -> Result<Vec<String>, SqlError> {
+/// SQL that fails as an assignment to the generated columns of a row would, one text for each that has a value; `row` is what
+/// SQLite calls the table.
+pub fn errors_of(table: &Arc<Table>, row: &str) -> Vec<String> {
     if table.columns.iter().all(|c| c.def.generated.is_none()) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let relation = Relation::of_table(table, &table.name, row);
     let generated = table.columns.iter().enumerate().filter(|(_, c)| c.def.generated.is_some());
-    generated.map(|(n, c)| value(table, n, &relation.columns, &column_target(c))).collect()
+    generated.filter_map(|(n, c)| value(table, n, &relation.columns, &column_target(c)).ok()).collect()
 }
 
 /// A query that gives the generated columns of a row whose other columns, in their order, are its parameters; `None`

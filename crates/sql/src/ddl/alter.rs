@@ -763,8 +763,7 @@ fn still_indexed(draft: &Draft<'_>, t: &Table) -> Result<(), SqlError> {
         if draft.indexes.iter().any(|kept| kept.id == i.id && kept.def.parts == i.def.parts) {
             continue;
         }
-        let needs =
-            |tags: &[p2pdb_model::ColumnTag]| super::draft::leads(&i.def, tags) && !draft.has_index_for(tags);
+        let needs = |tags: &[p2pdb_model::ColumnTag]| i.def.leads(tags) && !draft.has_index_for(tags);
         let own = draft.foreign_keys.iter().any(|k| needs(&k.def.columns));
         if own || draft.referencing().any(|tags| needs(&tags)) {
             let message = format!("Cannot drop index '{}': needed in a foreign key constraint", i.name);

@@ -193,6 +193,26 @@ pub fn columns_of(e: &Expr) -> Vec<String> {
     all
 }
 
+/// Gives the columns that an expression names other names, where there is one; true when there was any.
+pub fn rename_columns(e: &mut Expr, name: &mut dyn FnMut(&str) -> Option<String>) -> bool {
+    let mut changed = false;
+    let mut rename = |i: &mut Ident| {
+        if let Some(new) = name(&i.value) {
+            *i = Ident::with_quote('`', new);
+            changed = true;
+        }
+    };
+    let _ = visit_expressions_mut(e, |e| {
+        match e {
+            Expr::Identifier(i) if !i.value.starts_with('@') => rename(i),
+            Expr::CompoundIdentifier(parts) => parts.last_mut().into_iter().for_each(&mut rename),
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    changed
+}
+
 /// What a CHECK or DEFAULT must not hold: subqueries, variables, parameters; gives its name.
 pub fn forbidden(e: &Expr) -> Option<&'static str> {
     let mut found = None;

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use p2pdb_model::catalog::{COLUMNS_MAX, HIDDEN_PREFIX, Table, is_hidden, same_name};
 use p2pdb_model::change::SchemaChange;
+use p2pdb_model::fit::{KEY_BYTES_MAX, key_bytes};
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::*;
 use p2pdb_model::sealed;
@@ -14,7 +15,6 @@ use p2pdb_model::types::SqlType;
 use p2pdb_model::{Catalog, CellKind};
 use sqlparser::ast::Expr;
 
-use super::types::VARCHAR_CHARS_MAX;
 use crate::error::SqlError;
 use crate::schema_text::is_lob;
 
@@ -23,12 +23,8 @@ const POSITION_STEP: u64 = 1 << 20;
 /// Greatest number of indexes of a table, and of parts of an index.
 const INDEXES_MAX: usize = 64;
 const KEY_PARTS_MAX: usize = 16;
-/// Greatest length of an index entry in bytes.
-const KEY_BYTES_MAX: u64 = 3072;
 /// Greatest length of a row in bytes, BLOB and TEXT not counted.
 const ROW_BYTES_MAX: u64 = 65_535;
-/// Bytes of a character of utf8mb4.
-const CHAR_BYTES_MAX: u64 = 4;
 /// Greatest length of a comment of a table, column or index in characters.
 const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 const COMMENT_CHARS_MAX: usize = 1024;
@@ -92,6 +88,8 @@ pub struct Draft<'a> {
     pub foreign_keys: Vec<Part<ForeignKeyDef>>,
     /// Its checks.
     pub checks: Vec<Part<CheckDef>>,
+    /// A dump of a table may say that a foreign key sets to NULL what takes none (see [`Draft::set_null_can`]).
+    pub from_dump: bool,
     /// Columns whose present values are converted, with the SQL of the new ones.
     pub converted: Vec<(ColumnTag, String)>,
 }
@@ -115,6 +113,7 @@ impl<'a> Draft<'a> {
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             checks: Vec::new(),
+            from_dump: false,
             converted: Vec::new(),
         }
     }
@@ -133,6 +132,7 @@ impl<'a> Draft<'a> {
             indexes: t.indexes.iter().map(|i| part(i.id, &i.name, &i.def, 0)).collect(),
             foreign_keys: t.foreign_keys.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
             checks: t.checks.iter().map(|k| part(k.id, &k.name, &k.def, 0)).collect(),
+            from_dump: false,
             converted: Vec::new(),
         }
     }
@@ -437,11 +437,11 @@ impl<'a> Draft<'a> {
         let spare: Vec<ObjectId> = self
             .foreign_keys
             .iter()
-            .filter(|k| leads(&def, &k.def.columns))
+            .filter(|k| def.leads(&k.def.columns))
             .filter_map(|k| {
                 let at = self.index(&k.name)?;
                 let own = &self.indexes[at];
-                let same = own.def.parts.len() == k.def.columns.len() && leads(&own.def, &k.def.columns);
+                let same = own.def.parts.len() == k.def.columns.len() && own.def.leads(&k.def.columns);
                 (same && !own.def.unique && own.def.comment.is_empty()).then_some(own.id)
             })
             .collect();
@@ -468,7 +468,7 @@ impl<'a> Draft<'a> {
 
     /// True when an index begins with these columns in this order.
     pub fn has_index_for(&self, columns: &[ColumnTag]) -> bool {
-        self.indexes.iter().any(|i| leads(&i.def, columns))
+        self.indexes.iter().any(|i| i.def.leads(columns))
     }
 
     /// Checks the table as a whole.
@@ -761,13 +761,6 @@ fn put(
     }
 }
 
-/// True when the index begins with these columns, whole, in this order.
-pub fn leads(def: &IndexDef, columns: &[ColumnTag]) -> bool {
-    !def.fulltext
-        && def.parts.len() >= columns.len()
-        && def.parts.iter().zip(columns).all(|(p, c)| p.column == *c && p.prefix.is_none())
-}
-
 /// 1796.
 pub(super) fn temporary_fulltext() -> SqlError {
     SqlError::new(1796, "HY000", "Cannot create FULLTEXT index on temporary InnoDB table")
@@ -819,22 +812,5 @@ fn key_prefix(c: &Part<ColumnDef>, prefix: Option<u64>) -> Result<Option<u32>, S
         Some(n) if n > length => Err(wrong()),
         Some(n) if n == length => Ok(None),
         Some(n) => Ok(Some(n as u32)),
-    }
-}
-
-/// Bytes that a column takes in an index entry.
-fn key_bytes(ty: &SqlType, prefix: Option<u32>) -> u64 {
-    let n = |n: u32| u64::from(n);
-    match (ty, prefix) {
-        (SqlType::Char { .. } | SqlType::VarChar { .. } | SqlType::Text { .. }, Some(p)) => {
-            n(p) * CHAR_BYTES_MAX
-        }
-        (_, Some(p)) => n(p),
-        (SqlType::Char { chars, .. } | SqlType::VarChar { chars, .. }, None) => n(*chars) * CHAR_BYTES_MAX,
-        (SqlType::Binary { bytes } | SqlType::VarBinary { bytes }, None) => n(*bytes),
-        (SqlType::Text { .. }, None) => VARCHAR_CHARS_MAX * CHAR_BYTES_MAX,
-        (SqlType::Decimal { precision, .. }, None) => n(u32::from(*precision)) / 2 + 1,
-        (SqlType::Enum { .. }, None) => 2,
-        _ => 8,
     }
 }

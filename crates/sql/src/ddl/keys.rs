@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Token;
 
 use super::canonical::{self, Unfit};
 use super::column::CheckSpec;
-use super::draft::{Draft, KeyPart, Part, leads};
+use super::draft::{Draft, KeyPart, Part};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::schema_text::quote;
@@ -365,7 +365,7 @@ impl Draft<'_> {
             }
             let tags: Vec<_> = parents.iter().map(|(t, _)| *t).collect();
             let indexed = match parent {
-                Some(p) => p.indexes.iter().any(|i| leads(&i.def, &tags)),
+                Some(p) => p.indexes.iter().any(|i| i.def.leads(&tags)),
                 None => self.has_index_for(&tags),
             };
             if !indexed && checked {
@@ -390,11 +390,14 @@ impl Draft<'_> {
     }
 
     /// What SET NULL of a foreign key may set holds NULL. A table that has come to be otherwise, as one side made the key
-    /// while the other took NULL away, can still be altered.
+    /// while the other took NULL away, can still be altered, and made again from its dump, with `foreign_key_checks = 0`.
     ///
     /// # Errors
     /// 1830.
     pub(super) fn set_null_can(&self) -> Result<(), SqlError> {
+        if self.from_dump {
+            return Ok(());
+        }
         let was_so = |k: &Part<ForeignKeyDef>, column: ColumnTag| {
             self.old.is_some_and(|t| {
                 t.foreign_keys.iter().any(|o| o.id == k.id)

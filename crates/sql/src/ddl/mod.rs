@@ -327,6 +327,15 @@ pub fn check_columns(expression: &str) -> Vec<String> {
     }
 }
 
+/// An expression of the schema in which columns have other names: what `name` gives for the name of one, if it gives something.
+pub fn renamed(expression: &str, name: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    let renamed = crate::statement::expression_text(expression).ok().and_then(|mut e| {
+        let changed = canonical::rename_columns(&mut e, name);
+        changed.then(|| canonical::expression(&e))
+    });
+    renamed.unwrap_or_else(|| expression.to_owned())
+}
+
 /// An expression as MySQL writes it, without the tables of its columns.
 pub(crate) fn canonical_text(e: &sqlparser::ast::Expr) -> String {
     canonical::expression(e)

@@ -334,6 +334,7 @@ pub fn create(
     }
     let then = if as_select { vec![select(c, cx, &mut draft, verb)?] } else { Vec::new() };
     keys.add(&mut draft, cx)?;
+    draft.from_dump = !cx.session.foreign_key_checks;
     draft.validate()?;
     Ok(made(draft.changes(), then))
 }

@@ -531,6 +531,7 @@ impl<'a> Check<'a> {
                 }),
                 meta::CLEAN => value == meta::SET || value.len() == size_of::<u64>(),
                 meta::LOOKS => value.len() == meta::LOOKS_BYTES,
+                meta::MERGED => value.as_slice() == crate::MERGE.to_be_bytes(),
                 meta::IDS_LOST | meta::DROPS_INDEXED => value == meta::SET,
                 meta::RESTORED => value == meta::SET || value == meta::RESTORED_WITH_IDS,
                 name if name.strip_prefix(meta::EMPTIED).and_then(ObjectId::from_hex).is_some() => {
