@@ -53,7 +53,7 @@ impl Job {
     /// Shares its group with nobody: CREATE TABLE … AS SELECT, which is taken back as a whole when its rows fail.
     pub(crate) fn is_alone(&self) -> bool {
         matches!(self, Job::Statement(j)
-            if matches!(&j.bound.statement.compiled().plan.kind, PlanKind::Ddl(d) if !d.then.is_empty()))
+            if matches!(&j.bound.statement.compiled().plan.kind, PlanKind::Ddl(d) if d.is_alone()))
     }
 
     pub(crate) fn deadline_us(&self) -> u64 {

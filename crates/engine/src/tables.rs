@@ -14,6 +14,19 @@ use crate::error::EngineError;
 use crate::logged::Ancestry;
 use crate::writer::Writer;
 
+/// What columns are to hold.
+pub(crate) type Cells = [(p2pdb_model::ColumnTag, Value)];
+
+/// What came of giving a row that waits other values.
+pub(crate) enum Mended {
+    /// No row that waits has the key.
+    Nothing,
+    /// The row is visible anyway.
+    Visible,
+    /// It is written, and is there or not.
+    Written(p2pdb_store::Standing),
+}
+
 /// See the module.
 pub(crate) trait Tables {
     fn db(&self) -> &Connection;
@@ -71,6 +84,15 @@ pub(crate) trait Tables {
 
     /// Carries a decision about a conflict out; false where there is nothing to decide.
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError>;
+
+    /// Gives the displaced row of this key other values, and says where it is then.
+    fn mend(
+        &mut self,
+        table: ObjectId,
+        key: &[Value],
+        cells: &Cells,
+        checks: bool,
+    ) -> Result<Mended, EngineError>;
 }
 
 impl Tables for Writer {
@@ -171,6 +193,16 @@ impl Tables for Writer {
     fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError> {
         Writer::resolve(self, table, key, how)
     }
+
+    fn mend(
+        &mut self,
+        table: ObjectId,
+        key: &[Value],
+        cells: &Cells,
+        checks: bool,
+    ) -> Result<Mended, EngineError> {
+        Writer::mend(self, table, key, cells, checks)
+    }
 }
 
 /// A session's temporary tables, on its reader.
@@ -270,6 +302,10 @@ impl Tables for OwnTables<'_> {
 
     fn dropped_named(&self, _: &str, _: &str) -> Result<Vec<Arc<Table>>, EngineError> {
         Ok(Vec::new())
+    }
+
+    fn mend(&mut self, _: ObjectId, _: &[Value], _: &Cells, _: bool) -> Result<Mended, EngineError> {
+        Ok(Mended::Nothing)
     }
 
     fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<bool, EngineError> {

@@ -34,6 +34,7 @@ use crate::judging::access_positions;
 use crate::logged::{self, Ancestry, Logged};
 use crate::read_set::{Blind, Reads, Seen};
 use crate::sealing::{Keyring, NewKeys, Sealing};
+use crate::tables::{Cells, Mended};
 use crate::taken::{Drawn, Floors};
 
 /// A block is sealed when its body has grown to this, bytes; the next transaction goes into another one.
@@ -710,6 +711,40 @@ impl Writer {
         }
         self.db.set_capture(capture);
         Ok(found)
+    }
+
+    /// Gives the displaced row of this key other values, as a transaction of its own, and says where it is then. When the caller
+    /// is not content, it takes the whole group back.
+    pub(crate) fn mend(
+        &mut self,
+        table: ObjectId,
+        key: &[Value],
+        cells: &Cells,
+        foreign_key_checks: bool,
+    ) -> Result<Mended, EngineError> {
+        let account = self.leased.as_ref().map(|l| l.account).expect("invariant: a transaction is entered");
+        let capture = self.db.set_capture(false);
+        self.seal_open()?;
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let ask = |a, b| ancestry.ask(a, b);
+        let mending = by_rules(|| self.merger.mend(&self.db, &ask, table, key, cells, foreign_key_checks))?;
+        drop(ancestry);
+        let mended = match mending {
+            store::Mending::Nothing => Mended::Nothing,
+            store::Mending::Visible => Mended::Visible,
+            store::Mending::Changes(key, layouts, changes) => {
+                self.push(account, &layouts, changes.into_iter().map(Change::Row).collect(), None)?;
+                if let Some(open) = &mut self.open {
+                    open.merges = true;
+                }
+                self.seal_open()?;
+                let ancestry = Ancestry::new(&self.dag, &self.db);
+                let ask = |a, b| ancestry.ask(a, b);
+                Mended::Written(by_rules(|| self.merger.standing(&self.db, &ask, table, &key))?)
+            }
+        };
+        self.db.set_capture(capture);
+        Ok(mended)
     }
 
     // ---- sealing

@@ -417,3 +417,16 @@ fn a_counter_born_on_two_sides_goes_on_counting() {
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
 }
+
+#[test]
+fn a_tag_that_looks_mistyped_is_warned_of() {
+    let a = Node::begin(1);
+    let mut s = a.session();
+    s.run("CREATE DATABASE shop");
+    let made = s.run("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT COMMENT 'pieces [couner]', m INT COMMENT 'width [mm]')");
+    assert_eq!(made.warnings, 1);
+    let said = "Warning|1105|[couner] in the comment of column 'n' is no tag and has no effect on how it merges; [counter] was perhaps meant";
+    assert_eq!(s.rows("SHOW WARNINGS"), [said]);
+    assert_eq!(s.run("ALTER TABLE shop.t MODIFY n INT COMMENT 'pieces [counter]'").warnings, 0);
+    assert_eq!(s.run("ALTER TABLE shop.t ADD o INT COMMENT '[maps]'").warnings, 1);
+}

@@ -351,3 +351,149 @@ fn bytes_are_whole_and_rows_of_any_key_are_reached() {
     both(&a, &b, ALL, &[]);
     assert_eq!(a.session().error("CALL p2pdb.history('shop.file', 0x01FF02FE00, 1, 1, 1, 'y')"), 1210);
 }
+
+/// What waits, by which rule and over which columns.
+const WAITS: &str = "SELECT `table`, row_key, rule, `column` FROM p2pdb.conflicts ORDER BY 1, 2, 3, 4";
+
+/// Two nodes with this table; each runs its statements while it is alone.
+fn apart(table: &str, on_a: &str, on_b: &str) -> (Node, Node) {
+    let a = Node::begin(1);
+    a.session().run(&format!("CREATE DATABASE shop; USE shop; {table}"));
+    let b = a.join(2);
+    a.session().run(&format!("USE shop; {on_a}"));
+    b.clock.advance_ms(1_000);
+    b.session().run(&format!("USE shop; {on_b}"));
+    converge(&[&a, &b]);
+    (a, b)
+}
+
+#[test]
+fn a_row_that_waits_is_given_values_that_fit() {
+    // By a CHECK, over a counter that both sides took from.
+    let (a, b) = apart(
+        "CREATE TABLE stock (id INT PRIMARY KEY, n INT COMMENT '[counter]', v VARCHAR(9), CHECK (n >= 0)); \
+         INSERT INTO stock VALUES (1, 10, 'x')",
+        "UPDATE stock SET n = n - 8",
+        "UPDATE stock SET n = n - 7",
+    );
+    both(&a, &b, WAITS, &["stock|1|check|n"]);
+    let set = |s: &str| format!("CALL p2pdb.resolve('shop.stock', 'set', 1, {s})");
+    assert_eq!(a.session().error(&set("'n', -1")), 3819);
+    both(&a, &b, WAITS, &["stock|1|check|n"]);
+    b.session().run(&set("'n', 2, 'v', 'y'"));
+    // A counter was assigned: what others add to it meanwhile counts on.
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &[]);
+    both(&a, &b, "SELECT * FROM shop.stock", &["1|2|y"]);
+    assert_eq!(a.session().error(&set("'n', 3")), 1032);
+    let refused = a.session().try_run(&set("'n', 3")).err().expect("the row is visible");
+    assert!(refused.message.contains("UPDATE"), "{}", refused.message);
+
+    // By NOT NULL.
+    let (a, b) = apart(
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT)",
+        "ALTER TABLE t MODIFY v INT NOT NULL",
+        "INSERT INTO t VALUES (1, NULL)",
+    );
+    both(&a, &b, WAITS, &["t|1|not null|v"]);
+    let set = |v: &str| format!("CALL p2pdb.resolve('shop.t', 'set', 1, 'v', {v})");
+    assert_eq!(a.session().error(&set("NULL")), 1048);
+    a.session().run(&set("'7'"));
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &[]);
+    both(&a, &b, "SELECT * FROM shop.t", &["1|7"]);
+
+    // By a narrower type.
+    let (a, b) = apart(
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT)",
+        "ALTER TABLE t MODIFY v TINYINT",
+        "INSERT INTO t VALUES (1, 4000)",
+    );
+    both(&a, &b, WAITS, &["t|1|type|v"]);
+    assert_eq!(a.session().error(&set("300")), 1264);
+    assert_eq!(a.session().error(&set("'many'")), 1366);
+    a.session().run(&set("40"));
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &[]);
+    both(&a, &b, "SELECT * FROM shop.t", &["1|40"]);
+}
+
+#[test]
+fn a_row_that_waits_gets_another_unique_value_or_another_parent() {
+    let (a, b) = two();
+    a.session().run("INSERT INTO shop.item VALUES (3, 30, 'a')");
+    a.session().run("DELETE FROM shop.item WHERE id = 2");
+    b.clock.advance_ms(1_000);
+    b.session().run("INSERT INTO shop.item VALUES (4, 30, 'b'); INSERT INTO shop.line VALUES (2, 1, NULL)");
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &["item|4|unique|a", "line|2,1|reference|item"]);
+    let set = |s: &str| format!("CALL p2pdb.resolve('shop.item', 'set', 4, {s})");
+    assert_eq!(a.session().error(&set("'a', 10")), 1062);
+    assert_eq!(a.session().error(&set("'v', 'c'")), 1062);
+    assert_eq!(a.session().error(&set("'nobody', 10")), 1054);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'set', 3, 'a', 31)"), 1032);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'set', 9, 'a', 31)"), 1032);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'set', 4, 'a')"), 1318);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.line', 'set', 2, 1, 'item', 8)"), 1452);
+    a.session().run(&set("'a', 31, 'v', NULL"));
+    b.session().run("CALL p2pdb.resolve('shop.line', 'set', 2, 1, 'item', 3)");
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &[]);
+    both(&a, &b, "SELECT * FROM shop.item ORDER BY id", &["1|10|x", "3|30|a", "4|31|NULL"]);
+    both(&a, &b, "SELECT item, n FROM shop.line", &["3|1"]);
+    // What was refused is nowhere: the row has two versions, and none of the tries.
+    assert_eq!(a.session().rows("CALL p2pdb.history('shop.item', 4)").len(), 2);
+}
+
+#[test]
+fn a_parent_that_a_waiting_row_is_given_is_kept() {
+    let (a, b) = apart(
+        "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id)); \
+         INSERT INTO p VALUES (1), (2)",
+        "SET foreign_key_checks = 0; INSERT INTO c VALUES (1, 9)",
+        "SELECT 1",
+    );
+    both(&a, &b, WAITS, &["c|1|reference|p"]);
+    a.session().run("CALL p2pdb.resolve('shop.c', 'set', 1, 'p', 2)");
+    b.session().run("DELETE FROM shop.p WHERE id = 2");
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT * FROM shop.c", &["1|2"]);
+    both(&a, &b, WAITS, &["p|2|concurrent delete|NULL"]);
+}
+
+#[test]
+fn setting_values_of_a_waiting_row_needs_update_on_the_columns() {
+    let (a, b) = apart(
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT AS (v + 1)); \
+         CREATE USER ann IDENTIFIED BY 'x'; GRANT SELECT, INSERT, DELETE ON *.* TO ann; \
+         CREATE USER ben IDENTIFIED BY 'x'; GRANT SELECT ON *.* TO ben; GRANT UPDATE (id) ON shop.t TO ben",
+        "ALTER TABLE t MODIFY v INT NOT NULL",
+        "INSERT INTO t (id, v) VALUES (1, NULL)",
+    );
+    let set = "CALL p2pdb.resolve('shop.t', 'set', 1, 'v', 1)";
+    assert_eq!(a.session_as("ann").expect("ann").error(set), 1142);
+    assert_eq!(a.session_as("ben").expect("ben").error(set), 1143);
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.t', 'set', 1, 'w', 1)"), 3105);
+    a.session().run("GRANT UPDATE (v) ON shop.t TO ben");
+    a.session_as("ben").expect("ben").run(set);
+    converge(&[&a, &b]);
+    both(&a, &b, "SELECT * FROM shop.t", &["1|1|2"]);
+}
+
+#[test]
+fn all_that_a_row_meets_is_named() {
+    let (a, b) = apart(
+        "CREATE TABLE p (id INT PRIMARY KEY); \
+         CREATE TABLE t (id INT PRIMARY KEY, a INT UNIQUE, b INT UNIQUE, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO p VALUES (1)",
+        "INSERT INTO t VALUES (2, 1, 5, NULL), (3, 6, 1, NULL); DELETE FROM p",
+        "INSERT INTO t VALUES (1, 1, 1, 1)",
+    );
+    both(&a, &b, WAITS, &["t|1|reference|p", "t|1|unique|a", "t|1|unique|b"]);
+    a.session().run("UPDATE shop.t SET a = 7 WHERE id = 2");
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &["t|1|reference|p", "t|1|unique|b"]);
+    a.session().run("CALL p2pdb.resolve('shop.t', 'set', 1, 'b', 8, 'p', NULL)");
+    converge(&[&a, &b]);
+    both(&a, &b, WAITS, &[]);
+}

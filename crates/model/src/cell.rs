@@ -62,6 +62,36 @@ impl CellKind {
         CellKind::TAGGED.into_iter().filter(move |k| k.tag().is_some_and(|t| comment.contains(t)))
     }
 
+    /// A word in brackets, at the beginning or the end of a comment, that is no tag and looks like one that was mistyped; and that tag.
+    /// A unit (`[m]`, `[kg]`) or a remark is none.
+    pub fn mistyped(comment: &str) -> Option<(&str, &'static str)> {
+        let comment = comment.trim();
+        let first = comment.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(word, _)| word);
+        let last = comment.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')).map(|(_, word)| word);
+        let known = || CellKind::TAGGED.iter().filter_map(|k| k.tag()).chain(["[sealed]"]);
+        for word in [first, last].into_iter().flatten() {
+            let lower = word.to_ascii_lowercase();
+            if lower.len() < 3 || !lower.bytes().all(|b| b.is_ascii_alphabetic()) {
+                continue;
+            }
+            if known().any(|tag| tag[1..tag.len() - 1] == lower) {
+                continue;
+            }
+            // One letter is wrong; of a short one only one too much, as too many words are near it.
+            let looks_like = |tag: &&str| {
+                let name = &tag[1..tag.len() - 1];
+                match name.len() {
+                    3 => lower.len() == 4 && edits(&lower, name) == 1,
+                    _ => edits(&lower, name) == 1,
+                }
+            };
+            if let Some(tag) = known().find(looks_like) {
+                return Some((word, tag));
+            }
+        }
+        None
+    }
+
     /// The kind of a column of this type with this comment: that of the first of its tags that the type allows.
     pub fn of(ty: &SqlType, comment: &str) -> CellKind {
         if !comment.contains('[') {
@@ -275,9 +305,67 @@ pub fn delta_in(by: &Value) -> Option<Decimal> {
     }
 }
 
+/// Letters to put in, take out, replace or exchange with their neighbour, to get from one word to the other.
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut least = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_looks_like_a_tag_is_told_from_prose() {
+        let found = |comment| CellKind::mistyped(comment).map(|(_, tag)| tag);
+        for (comment, tag) in [
+            ("[couner]", "[counter]"),
+            ("pieces in stock [conuter]", "[counter]"),
+            ("[Counters] of visits", "[counter]"),
+            ("[sett]", "[set]"),
+            ("[maps]", "[map]"),
+            ("[seald]", "[sealed]"),
+            ("[owners]", "[owner]"),
+        ] {
+            assert_eq!(found(comment), Some(tag), "{comment}");
+        }
+        for comment in [
+            "[counter]",
+            "[COUNTER] pieces",
+            "width [mm]",
+            "[kg]",
+            "[ms]",
+            "[mbp]",
+            "see [1]",
+            "[not a counter]",
+            "a [couner] inside",
+            "couner",
+            "[]",
+            "[centre]",
+            "[country]",
+            "[other]",
+            "[deprecated]",
+            "[€]",
+            "[min",
+            "[sealed]",
+        ] {
+            assert_eq!(found(comment), None, "{comment}");
+        }
+    }
+
     use crate::types::IntSize;
 
     fn int(size: IntSize, unsigned: bool) -> SqlType {

@@ -313,7 +313,11 @@ impl Writer {
         };
         let r = &mut self.random;
         if kit == Kit::Waits && r.percent(70) {
-            return format!("CALL p2pdb.resolve('w.wu', 'discard', {})", r.between(1, 9));
+            let key = r.between(1, 9);
+            return match r.percent(50) {
+                true => format!("CALL p2pdb.resolve('w.wu', 'set', {key}, 'a', {})", r.between(1, 300)),
+                false => format!("CALL p2pdb.resolve('w.wu', 'discard', {key})"),
+            };
         }
         match r.below(14) {
             0 => format!("TRUNCATE TABLE {table}"),

@@ -445,17 +445,36 @@ pub struct Ddl {
     pub account: Option<Box<AccountStatement>>,
 }
 
-/// `CALL p2pdb.resolve('db.table', 'keep' | 'discard', key …)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Ddl {
+    /// What it does is taken back as a whole where it fails at its end.
+    pub fn is_alone(&self) -> bool {
+        let sets = |r: &Resolve| matches!(r.decision, Decide::Set(_));
+        !self.then.is_empty() || self.resolve.as_ref().is_some_and(sets)
+    }
+}
+
+/// `CALL p2pdb.resolve('db.table', 'keep' | 'discard' | 'set', key …)`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolve {
     /// The table's database.
     pub database: String,
     /// The table, there or gone.
     pub table: String,
-    /// What is shown is right; else the displaced row goes.
-    pub keep: bool,
+    /// What is to become of it.
+    pub decision: Decide,
     /// The row's primary key as text, column by column.
     pub key: Vec<String>,
+}
+
+/// What a person decides about a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decide {
+    /// What is shown is right.
+    Keep,
+    /// The displaced row goes.
+    Discard,
+    /// The displaced row gets these values.
+    Set(Vec<(ColumnTag, Slot)>),
 }
 
 /// Commands on the session.

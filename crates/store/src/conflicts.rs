@@ -14,12 +14,13 @@ use p2pdb_model::{AccountId, CellKind, RowKey, SqlType, Stamp, Value, ValueRef};
 use crate::adrift::void_inserts;
 use crate::apply::Merger;
 use crate::connection::Connection;
-use crate::displaced::{Image, Place, Reason, Run, Stored};
+use crate::displaced::{Image, Place, Run, Stored};
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE, Loaded, OUTVOTED};
 use crate::index_ident::Ident;
 use crate::log::{TxNo, Verdict};
-use crate::materialize_plan::{PlanColumn, TablePlan};
+use crate::materialize_plan::TablePlan;
+use crate::obstacles::Obstacle;
 use crate::query::{Flow, NEXT};
 
 /// By which rule something lost.
@@ -337,98 +338,40 @@ impl Run<'_> {
         each: &mut dyn FnMut(&Conflict) -> Result<Flow>,
     ) -> Result<Flow> {
         for stored in self.displaced_where(plan, &plan.sql.all_displaced, &[])? {
-            let Some(conflict) = self.displaced_conflict(plan, stored)? else { continue };
-            if each(&conflict)?.is_break() {
-                return Ok(crate::query::STOP);
+            for obstacle in self.obstacles(plan, &stored)? {
+                let conflict = self.displaced_conflict(plan, &stored, obstacle)?;
+                if each(&conflict)?.is_break() {
+                    return Ok(crate::query::STOP);
+                }
             }
         }
         Ok(NEXT)
     }
 
-    fn displaced_conflict(&mut self, plan: &TablePlan, stored: Stored) -> Result<Option<Conflict>> {
-        let Place::Displaced { reason, unit } = stored.place else { return Ok(None) };
-        let image = &stored.image;
-        let tags = |columns: &[usize]| columns.iter().map(|c| plan.columns[*c].tag).collect::<Vec<_>>();
-        let (mut columns, mut winner) = (Vec::new(), None);
-        let rule = match reason {
-            Reason::Pending => return Ok(None),
-            Reason::Unique => {
-                let mine = self.priority(plan, image)?;
-                for unique in &plan.uniques {
-                    let Some(key) = plan.key_of(&unique.columns, image) else { continue };
-                    let mut owner = None;
-                    for other in self.contenders(plan, unique, &key)? {
-                        let priority = self.priority(plan, &other.image)?;
-                        if priority < mine && owner.as_ref().is_none_or(|(p, _)| priority < *p) {
-                            owner = Some((priority, other.image));
-                        }
-                    }
-                    if let Some((_, owner)) = owner {
-                        columns = tags(&unique.columns);
-                        winner = Some(owner);
-                        break;
-                    }
-                }
-                Rule::Unique
-            }
-            Reason::Reference => {
-                for reference in &plan.references {
-                    if let Some(key) = plan.key_of(&reference.columns, image)
-                        && self.db.query_one(&reference.parent_exists, key, |_| Ok(()))?.is_none()
-                    {
-                        columns = tags(&reference.columns);
-                        break;
-                    }
-                }
-                Rule::Reference
-            }
-            Reason::Generated | Reason::Superseded => {
-                winner = self.row_of(plan, &image.ident, TxNo(0))?;
-                match reason {
-                    Reason::Generated if self.has_other_key(plan, &image.ident, unit)? => Rule::PrimaryKey,
-                    Reason::Generated => Rule::GeneratedKey,
-                    _ => Rule::ConcurrentDelete,
-                }
-            }
-            Reason::Type => {
-                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.holds(v);
-                columns = plan.columns.iter().zip(&image.values).filter(wrong).map(|(c, _)| c.tag).collect();
-                Rule::Type
-            }
-            Reason::Null => {
-                let wrong = |(c, v): &(&PlanColumn, &Value)| c.stored && !c.nullable && v.is_null();
-                columns = plan.columns.iter().zip(&image.values).filter(wrong).map(|(c, _)| c.tag).collect();
-                Rule::NotNull
-            }
-            Reason::Check => {
-                if let Some(check) = self.violated(plan, &stored)? {
-                    columns = tags(&check.columns);
-                }
-                Rule::Check
-            }
-        };
-        let writer_of = |run: &Self, image: &Image| -> Result<Option<Side>> {
-            run.last_writer(image)?.map(|tx| side(run.db, tx, None)).transpose()
+    fn displaced_conflict(
+        &self,
+        plan: &TablePlan,
+        stored: &Stored,
+        Obstacle { rule, columns, winner, .. }: Obstacle,
+    ) -> Result<Conflict> {
+        let writer_of = |image: &Image| -> Result<Option<Side>> {
+            self.last_writer(image)?.map(|tx| side(self.db, tx, None)).transpose()
         };
         let kept_row = winner.as_ref().map(|w| whole_row(plan, w));
-        let winner = match winner {
-            Some(winner) => writer_of(self, &winner)?,
-            None => None,
-        };
-        Ok(Some(Conflict {
+        Ok(Conflict {
             table: plan.table.id,
-            key: image.ident.to_key()?,
+            key: stored.image.ident.to_key()?,
             columns,
             rule,
-            winner,
-            loser: writer_of(self, image)?,
-            row: Some(whole_row(plan, image)),
+            winner: winner.as_ref().map(writer_of).transpose()?.flatten(),
+            loser: writer_of(&stored.image)?,
+            row: Some(whole_row(plan, &stored.image)),
             kept_row,
-        }))
+        })
     }
 
     /// The key of the row that this transaction founded was given, and is of other columns than another row's that looks the same.
-    fn has_other_key(&self, plan: &TablePlan, ident: &Ident, founder: TxNo) -> Result<bool> {
+    pub(crate) fn has_other_key(&self, plan: &TablePlan, ident: &Ident, founder: TxNo) -> Result<bool> {
         let mut inserts = self.db.load_changes(plan.no, ident, self.is_ancestor)?;
         inserts.retain(|l| matches!(l.write.kind, WriteKind::Insert { .. }));
         let Some(own) = inserts.iter().find(|l| l.at.tx == founder) else { return Ok(false) };
@@ -437,7 +380,7 @@ impl Run<'_> {
     }
 
     /// The live row of this identity and incarnation, wherever it lies.
-    fn row_of(&self, plan: &TablePlan, ident: &Ident, unit: TxNo) -> Result<Option<Image>> {
+    pub(crate) fn row_of(&self, plan: &TablePlan, ident: &Ident, unit: TxNo) -> Result<Option<Image>> {
         if unit == TxNo(0)
             && let Some(visible) = self.visible_of(plan, ident)?
         {

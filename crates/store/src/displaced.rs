@@ -608,16 +608,8 @@ impl<'a> Run<'a> {
     /// The first CHECK that the row violates.
     pub(crate) fn violated<'p>(&self, plan: &'p TablePlan, stored: &Stored) -> Result<Option<&'p PlanCheck>> {
         for check in &plan.checks {
-            let sql = match stored.place {
-                Place::Visible => &check.violated_visible,
-                Place::Displaced { .. } => &check.violated_displaced,
-            };
-            match self.db.query_one(sql, [ValueRef::Int(stored.rowid)], |_| Ok(())) {
-                Ok(None) => {}
-                Ok(Some(())) => return Ok(Some(check)),
-                // A function that fails on these values: no statement would have got past it.
-                Err(e) if e.is_of_function() => return Ok(Some(check)),
-                Err(e) => return Err(e),
+            if self.is_violated(check, stored)? {
+                return Ok(Some(check));
             }
         }
         Ok(None)

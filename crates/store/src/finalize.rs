@@ -35,7 +35,7 @@ use crate::log::TxNo;
 use crate::materialize_plan::{Slot, TablePlan};
 
 /// Rows up a chain of references that a new reference keeps.
-const REFERRED_LEVELS_MAX: usize = 15;
+pub(crate) const REFERRED_LEVELS_MAX: usize = 15;
 
 /// Length of what tells apart two rows of one key that are not the same row, bytes.
 const DISTINGUISHER_BYTES: usize = 8;

@@ -68,9 +68,11 @@ mod materialize;
 mod materialize_plan;
 mod meaning;
 mod measure;
+mod mend;
 pub mod meta;
 mod newer;
 mod objects;
+mod obstacles;
 mod open;
 #[cfg(test)]
 mod open_testing;
@@ -120,7 +122,9 @@ pub use looks::Refill;
 pub use meaning::{
     CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning, RenamedIn,
 };
+pub use mend::{Mending, Standing};
 pub use newer::Newer;
+pub use obstacles::Obstacle;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
 pub use resolve::Decision;

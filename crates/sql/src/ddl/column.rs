@@ -2,14 +2,14 @@
 
 use p2pdb_model::schema::{ColumnDef, DefaultValue};
 use p2pdb_model::types::{Collation, SqlType};
-use p2pdb_model::{Value, decimal::Decimal};
+use p2pdb_model::{CellKind, Value, decimal::Decimal};
 use sqlparser::ast::Expr;
 use sqlparser::tokenizer::Token;
 
 use super::{canonical, defaults, types};
 use crate::error::SqlError;
 use crate::front::{Literal, LiteralKind};
-use crate::plan::Note;
+use crate::plan::{Note, NoteLevel};
 use crate::session::SqlMode;
 use crate::statement::Cursor;
 
@@ -71,6 +71,12 @@ pub fn read(
     }
     while attribute(c, name, under.mode, &mut spec, &mut null_given)? {}
     super::generated::plain(&spec)?;
+    if let Some((word, tag)) = CellKind::mistyped(&spec.def.comment) {
+        let message = format!(
+            "[{word}] in the comment of column '{name}' is no tag and has no effect on how it merges; {tag} was perhaps meant"
+        );
+        notes.push(Note { level: NoteLevel::Warning, code: 1105, message });
+    }
     let def = &mut spec.def;
     if def.auto_increment || spec.primary {
         if null_given == Some(true) && spec.primary {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::Value;
+use p2pdb_model::catalog::Table;
 use p2pdb_model::ids::ObjectKind;
+use p2pdb_model::{CellKind, ColumnTag, Privileges, Value};
 use sqlparser::ast::{Expr, Value as AstValue};
 use sqlparser::tokenizer::Token;
 
@@ -11,7 +12,8 @@ use super::{Context, Cursor};
 use crate::error::SqlError;
 use crate::front::source::Source as Text;
 use crate::plan::{
-    Coerce, Ddl, EarlierWarnings, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot, Source,
+    Coerce, Ddl, Decide, EarlierWarnings, OutTarget, Plan, PlanKind, ProgramCall, Resolve, Scalar, Slot,
+    Source,
 };
 use crate::routine::{self, Kind, Mode, Program};
 use crate::virtuals::{self, show::Show};
@@ -77,6 +79,10 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
         args = c.list(literal)?;
         c.expect_token(&Token::RParen)?;
     }
+    // NULL is a value that a column may be given, and nothing else.
+    let given = args;
+    let args: Vec<String> = given.iter().map(text).collect();
+    let is_null = |from: usize, to: usize| given[from..to].contains(&Value::Null);
     let wrong = |expected: &str| {
         let message = format!(
             "Incorrect number of arguments for PROCEDURE p2pdb.{}; expected {expected}, got {}",
@@ -94,24 +100,51 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
         Ok::<_, SqlError>((cx.database(database)?, table.to_owned()))
     };
     match (name.to_lowercase().as_str(), args.as_slice()) {
-        ("history", [of, key @ ..]) if !key.is_empty() => {
+        ("history", [of, key @ ..]) if !key.is_empty() && !is_null(0, given.len()) => {
             let (database, table) = table(of)?;
             let mut all = vec![database.as_str(), &table];
             all.extend(key.iter().map(String::as_str));
             super::show::direct(cx, Show::new("history", &all))
         }
         ("resolve", [of, how, key @ ..]) if !key.is_empty() => {
-            let keep = match how.to_lowercase().as_str() {
-                "keep" => true,
-                "discard" => false,
+            let (database, table) = table(of)?;
+            let mut key = key.to_vec();
+            let decision = match how.to_lowercase().as_str() {
+                "keep" => Decide::Keep,
+                "discard" => Decide::Discard,
+                "set" => {
+                    let Some(there) = cx.catalog.table(&database, &table) else {
+                        return Err(SqlError::no_table(&database, &table));
+                    };
+                    let parts = there.primary_columns().len().max(1);
+                    if key.len() < parts + 2 || !(key.len() - parts).is_multiple_of(2) {
+                        return Err(wrong(&format!("{} or more, columns and values in turn", parts + 4)));
+                    }
+                    key.truncate(parts);
+                    let cells =
+                        args[2 + parts..].iter().step_by(2).zip(given[2 + parts..].iter().skip(1).step_by(2));
+                    Decide::Set(
+                        cells
+                            .map(|(name, value)| given_value(cx, there, name, value))
+                            .collect::<Result<_, _>>()?,
+                    )
+                }
                 _ => {
-                    let message =
-                        format!("Incorrect arguments to p2pdb.resolve: '{how}' is neither keep nor discard");
+                    let message = format!(
+                        "Incorrect arguments to p2pdb.resolve: '{how}' is none of keep, discard and set"
+                    );
                     return Err(SqlError::new(1210, "HY000", message));
                 }
             };
-            let (database, table) = table(of)?;
-            let resolve = Resolve { database, table, keep, key: key.to_vec() };
+            let names = if matches!(decision, Decide::Set(_)) { 2 + key.len() } else { given.len() };
+            if is_null(0, names) {
+                return Err(SqlError::new(
+                    1210,
+                    "HY000",
+                    "Incorrect arguments to p2pdb.resolve: NULL is no key",
+                ));
+            }
+            let resolve = Resolve { database, table, decision, key };
             Ok(Plan::new(PlanKind::Ddl(Ddl { resolve: Some(resolve), ..Ddl::default() })))
         }
         ("keep_ids", []) => Ok(Plan::new(PlanKind::Ddl(Ddl { keep_ids: true, ..Ddl::default() }))),
@@ -122,20 +155,61 @@ fn built_in(c: &mut Cursor<'_, '_>, cx: &Context<'_>, name: &str) -> Result<Plan
     }
 }
 
+/// A value for a column of a row that waits, as UPDATE would take it.
+fn given_value(
+    cx: &Context<'_>,
+    table: &Table,
+    name: &str,
+    value: &Value,
+) -> Result<(ColumnTag, Slot), SqlError> {
+    let Some(column) = table.column(name) else {
+        return Err(SqlError::unknown_column(name, "field list"));
+    };
+    if column.def.generated.is_some() {
+        return Err(SqlError::generated_value(&column.name, &table.name));
+    }
+    if column.is_sealed() {
+        return Err(SqlError::unsupported(
+            "p2pdb.resolve with a value for a sealed column: discard the row, and INSERT it again",
+        ));
+    }
+    if column.cell_kind() == CellKind::Owner {
+        // It is part of who the row is.
+        return Err(SqlError::new(1348, "HY000", format!("Column '{}' is not updatable", column.name)));
+    }
+    cx.source.needs.writes_columns(table, Privileges::UPDATE, [column.tag]);
+    let target = crate::bind::column_target(column);
+    Ok((column.tag, Slot { source: Source::Const(value.clone()), coerce: Coerce::Column(target) }))
+}
+
 /// A literal as text; bytes as `0x…`.
-fn literal(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
+fn text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => format!("0x{}", p2pdb_model::ids::hex(bytes)),
+        _ => String::new(),
+    }
+}
+
+/// A literal: text, bytes, or NULL.
+fn literal(c: &mut Cursor<'_, '_>) -> Result<Value, SqlError> {
     if let Some(text) = c.eat_string() {
-        return Ok(text);
+        return Ok(Value::Text(text));
     }
     let minus = c.eat_token(&Token::Minus);
     match c.token(0).clone() {
         Token::Number(digits, _) => {
             c.skip();
-            Ok(format!("{}{digits}", if minus { "-" } else { "" }))
+            Ok(Value::Text(format!("{}{digits}", if minus { "-" } else { "" })))
         }
         Token::HexStringLiteral(digits) if !minus => {
             c.skip();
-            Ok(format!("0x{digits}"))
+            let bytes = p2pdb_model::ids::unhex(&digits);
+            bytes.map(Value::Blob).ok_or_else(|| SqlError::unsupported("bytes of half a digit"))
+        }
+        Token::Word(w) if !minus && w.quote_style.is_none() && w.value.eq_ignore_ascii_case("null") => {
+            c.skip();
+            Ok(Value::Null)
         }
         _ => Err(SqlError::unsupported("arguments of the procedures of p2pdb that are no literals")),
     }

@@ -1,0 +1,149 @@
+//! A row that waits is given other values: what an UPDATE of it would log, which no statement reaches.
+//!
+//! Written by the row's identity, as [`Merger::mend`] gives it, and merged like an arriving change; [`Merger::standing`] says
+//! afterwards whether the row is where it belongs, or what it still meets. Not here: who may do that, and what to answer.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::ids::{ColumnTag, ObjectId};
+use p2pdb_model::schema::ReferentialAction;
+use p2pdb_model::{RowKey, Value};
+
+use crate::apply::Merger;
+use crate::connection::Connection;
+use crate::displaced::{Image, Place, Run};
+use crate::error::Result;
+use crate::finalize::REFERRED_LEVELS_MAX;
+use crate::index::IsAncestor;
+use crate::index_ident::Ident;
+use crate::log::TxNo;
+use crate::materialize_plan::TablePlan;
+use crate::obstacles::Obstacle;
+
+/// What there is to be given other values.
+pub enum Mending {
+    /// No row that waits has this key.
+    Nothing,
+    /// The row of this key is visible.
+    Visible,
+    /// These changes do it, to the row with this identity.
+    Changes(RowKey, Vec<Layout>, Vec<RowChange>),
+}
+
+/// Where a row is.
+pub enum Standing {
+    /// In its table.
+    Visible,
+    /// It waits, for these.
+    Waits(Vec<Obstacle>),
+}
+
+impl Merger {
+    /// The changes that give the displaced row of this key these values, with the references that they write.
+    pub fn mend(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: ObjectId,
+        key: &[Value],
+        cells: &[(ColumnTag, Value)],
+        foreign_key_checks: bool,
+    ) -> Result<Mending> {
+        let mut visible = false;
+        for key in self.identities(db, is_ancestor, table, key)? {
+            let ident = Ident::of(&key.0);
+            let mut run = Run::new(db, is_ancestor, &mut self.cache);
+            let Some(plan) = run.plans.plan(db, table)? else { break };
+            visible |= run.visible_of(&plan, &ident)?.is_some();
+            let own = |p: Place| matches!(p, Place::Displaced { unit, .. } if unit == TxNo(0));
+            let Some(stored) = run.displaced_of(&plan, &ident)?.into_iter().find(|s| own(s.place)) else {
+                continue;
+            };
+            let (layouts, changes) = run.mended(&plan, stored.image, &key, cells, foreign_key_checks)?;
+            return Ok(Mending::Changes(key, layouts, changes));
+        }
+        Ok(if visible { Mending::Visible } else { Mending::Nothing })
+    }
+
+    /// Where the row of this identity is now, and why.
+    pub fn standing(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: ObjectId,
+        key: &RowKey,
+    ) -> Result<Standing> {
+        let ident = Ident::of(&key.0);
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let Some(plan) = run.plans.plan(db, table)? else { return Ok(Standing::Waits(Vec::new())) };
+        if run.visible_of(&plan, &ident)?.is_some() {
+            return Ok(Standing::Visible);
+        }
+        let own = |p: Place| matches!(p, Place::Displaced { unit, .. } if unit == TxNo(0));
+        match run.displaced_of(&plan, &ident)?.into_iter().find(|s| own(s.place)) {
+            Some(stored) => Ok(Standing::Waits(run.obstacles(&plan, &stored)?)),
+            None => Ok(Standing::Waits(Vec::new())),
+        }
+    }
+}
+
+impl Run<'_> {
+    fn mended(
+        &mut self,
+        plan: &TablePlan,
+        mut image: Image,
+        key: &RowKey,
+        cells: &[(ColumnTag, Value)],
+        foreign_key_checks: bool,
+    ) -> Result<(Vec<Layout>, Vec<RowChange>)> {
+        let mut written: Vec<usize> = Vec::new();
+        for (tag, value) in cells {
+            let Some(i) = plan.column(*tag) else { continue };
+            image.values[i] = value.clone();
+            written.push(i);
+        }
+        // What a CHECK joins is written together.
+        let mut columns: Vec<usize> =
+            written.iter().flat_map(|c| plan.joined[*c].iter().copied().chain([*c])).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let tags = columns.iter().map(|c| plan.columns[*c].tag).collect();
+        let values = columns.iter().map(|c| image.values[*c].clone()).collect();
+        let mut layouts = vec![Layout(plan.table.id, 0, tags)];
+        let mut changes = vec![RowChange::Update { layout: 0, key: key.clone(), values, cause: None }];
+        if !foreign_key_checks {
+            return Ok((layouts, changes));
+        }
+        // Who writes a reference keeps the parent, and what that refers to.
+        let mut open: VecDeque<(Arc<TablePlan>, Image, usize)> = VecDeque::new();
+        for reference in plan.references.iter().filter(|r| r.holds_on()) {
+            if reference.columns.iter().any(|c| written.contains(c))
+                && let Some(key) = plan.key_of(&reference.columns, &image)
+            {
+                let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
+                open.extend(self.parent(reference, &key)?.map(|(plan, image)| (plan, image, 1)));
+            }
+        }
+        let mut known: HashSet<(ObjectId, Ident)> = HashSet::from([(plan.table.id, image.ident.clone())]);
+        while let Some((plan, image, level)) = open.pop_front() {
+            if !known.insert((plan.table.id, image.ident.clone())) {
+                continue;
+            }
+            let layout = layouts.len() as u32;
+            layouts.push(Layout(plan.table.id, 0, Vec::new()));
+            let key = image.ident.to_key()?;
+            changes.push(RowChange::Update { layout, key, values: Vec::new(), cause: None });
+            for reference in plan.references.iter().filter(|_| level < REFERRED_LEVELS_MAX) {
+                if reference.on_delete != ReferentialAction::SetNull
+                    && let Some(key) = plan.key_of(&reference.columns, &image)
+                {
+                    let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
+                    open.extend(self.parent(reference, &key)?.map(|(plan, image)| (plan, image, level + 1)));
+                }
+            }
+        }
+        Ok((layouts, changes))
+    }
+}
