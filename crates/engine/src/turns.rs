@@ -46,7 +46,8 @@ impl Inner {
                         _ => self.may_write(&writer, core.account),
                     };
                     may_write = result.is_ok().then_some(core.account);
-                    let result = result.and_then(|()| self.autocommit(&mut writer, &mut core, bound));
+                    let result =
+                        result.and_then(|()| self.autocommit(&mut writer, &mut core, (bound, alone)));
                     if alone && result.is_err() {
                         // Its first half may be sealed already.
                         writer.rollback();
@@ -108,11 +109,24 @@ impl Inner {
     }
 
     /// An autocommit statement inside the group.
-    fn autocommit(&self, writer: &mut Writer, core: &mut Core, bound: Bound) -> Result<Outcome, SqlError> {
+    fn autocommit(
+        &self,
+        writer: &mut Writer,
+        core: &mut Core,
+        (bound, alone): (Bound, bool),
+    ) -> Result<Outcome, SqlError> {
         if core.handle.take_kill() {
             return Err(SqlError::new(1317, "70100", "Query execution was interrupted"));
         }
         let bound = self.refresh(bound, core, writer)?;
+        if !alone
+            && let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
+            && !d.then.is_empty()
+        {
+            // The schema has changed since it took its place here: in a group with others it could not be taken back.
+            let message = "Table definition has changed, please retry transaction";
+            return Err(SqlError::new(1412, "HY000", message));
+        }
         let ddl = matches!(&bound.statement.compiled().plan.kind, PlanKind::Ddl(_));
         if ddl {
             writer.seal_open().map_err(|e| e.to_sql())?;

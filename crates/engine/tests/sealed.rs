@@ -347,12 +347,24 @@ fn what_cannot_be_opened_is_not_lost_by_alter() {
     assert_eq!(a.session().rows(ALL), ["1|Ann", "2|NULL"]);
     // Who has the keys opens it for everybody.
     let mut root = as_(&a, "root");
-    assert_eq!(root.error("ALTER TABLE patient CHANGE name called VARCHAR(40) NOT NULL FIRST"), 1048);
+    assert_eq!(root.error("ALTER TABLE patient CHANGE name called VARCHAR(40) NOT NULL FIRST"), 1138);
     assert_eq!(root.rows(ALL), ["1|Ann", "2|NULL"]);
-    let done = root.run("ALTER TABLE patient CHANGE name called VARCHAR(40) FIRST, ADD n INT DEFAULT 5");
-    assert_eq!(done.info, "Records: 1  Duplicates: 0  Warnings: 0");
+    for refused in [
+        "ALTER TABLE patient CHANGE name called VARCHAR(40) FIRST, ADD n INT DEFAULT 5",
+        "ALTER TABLE patient DROP PRIMARY KEY, MODIFY name VARCHAR(40) PRIMARY KEY",
+        "ALTER TABLE patient MODIFY name VARCHAR(40) UNIQUE",
+        "ALTER TABLE patient MODIFY name INT AUTO_INCREMENT",
+        "ALTER TABLE patient MODIFY name INT COMMENT '[counter]'",
+        "ALTER TABLE patient MODIFY phone VARCHAR(20) COMMENT '[sealed]', ADD KEY (phone)",
+    ] {
+        assert_eq!(root.error(refused), 1235, "{refused}");
+    }
+    assert_eq!(root.rows(ALL), ["1|Ann", "2|NULL"]);
+    // What is NULL stays so, whatever new rows get.
+    let done = root.run("ALTER TABLE patient CHANGE name called VARCHAR(40) DEFAULT 'nobody' FIRST");
+    assert_eq!(done.info, "Records: 2  Duplicates: 0  Warnings: 0");
     converge(&[&a, &b, &c]);
-    assert_eq!(as_(&c, "root").rows("SELECT * FROM patient ORDER BY id"), ["Ann|1|11|5", "NULL|2|22|5"]);
+    assert_eq!(as_(&c, "root").rows("SELECT * FROM patient ORDER BY id"), ["Ann|1|11", "NULL|2|22"]);
     verified(&[&a, &b, &c]);
 }
 

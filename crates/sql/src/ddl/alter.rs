@@ -312,6 +312,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let mut rename = None;
     let mut resealed = Vec::new();
     let counts = !matches!(actions.as_slice(), [Action::Rename(..)]);
+    let alone = actions.len() == 1;
     let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
         use Action::*;
         matches!(
@@ -352,6 +353,10 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 change(cx, &mut draft, t, &old, &new, &spec, (&mut checks, &mut resealed))?;
                 if let Some(place) = place {
                     move_column(&mut draft, &new, &place)?;
+                }
+                if !resealed.is_empty() && (spec.primary || spec.unique || !spec.checks.is_empty()) {
+                    let what = "ALTER TABLE that seals or opens a column, and gives it a key or a CHECK";
+                    return Err(SqlError::unsupported(what));
                 }
                 for primary in [true, false] {
                     if (primary && spec.primary) || (!primary && spec.unique) {
@@ -434,6 +439,11 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
+    if !resealed.is_empty() && !alone {
+        return Err(SqlError::unsupported(
+            "ALTER TABLE that seals or opens a column, and does something else",
+        ));
+    }
     let then = reseal::then(&draft, &resealed);
     Ok(Ddl { changes, temporary, checks, counts, copied, then, ..Ddl::default() })
 }
@@ -558,7 +568,7 @@ fn change(
     let was = t.columns.iter().find(|c| c.id == id);
     super::generated::stays(was, new, &def)?;
     if let Some(was) = was.filter(|was| was.is_sealed() != def.is_sealed()) {
-        resealed.push(reseal::replace(cx, draft, t, was, at, def)?);
+        resealed.push(reseal::replace(cx, draft, t, (was, at), def, checks)?);
         return Ok(());
     }
     if let Some(was) = was.filter(|w| w.def.generated.is_none() && def.generated.is_none()) {

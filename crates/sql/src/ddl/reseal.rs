@@ -4,9 +4,9 @@
 //! the name and the keys of the one that was; the values are written to it by an UPDATE, as by anybody, and the old column is dropped.
 //! All of it in one group: readers of this node see it whole, or nothing of it when a step fails.
 
-use p2pdb_model::Privileges;
 use p2pdb_model::catalog::{Column, Table};
-use p2pdb_model::schema::{ColumnDef, Definition};
+use p2pdb_model::schema::{ColumnDef, DefaultValue, Definition};
+use p2pdb_model::{CellKind, Privileges};
 
 use super::draft::{Draft, Part};
 use crate::error::SqlError;
@@ -21,25 +21,38 @@ pub(super) struct Resealed {
     /// What it is called until it goes.
     old: String,
     new: String,
-    nullable: bool,
+    /// Rows that are there hold NULL in the new column.
+    holds_null: bool,
 }
 
 /// Puts a column with this definition into the place of the one at `at`.
 ///
 /// # Errors
-/// 1063 where foreign keys of other tables refer to it; 1235 for NOT NULL.
+/// 1063 where foreign keys of other tables refer to it; 1235 for NOT NULL and sealed, AUTO_INCREMENT, and other tags.
 pub(super) fn replace(
     cx: &Context<'_>,
     draft: &mut Draft<'_>,
     t: &Table,
-    was: &Column,
-    at: usize,
+    (was, at): (&Column, usize),
     def: ColumnDef,
+    checks: &mut Vec<(String, SqlError)>,
 ) -> Result<Resealed, SqlError> {
     if def.is_sealed() && !def.nullable {
         return Err(SqlError::unsupported(
             "[sealed] and NOT NULL for a column that is there: MODIFY it twice",
         ));
+    }
+    // An UPDATE assigns: what was counted, put together or owned is another thing then.
+    if [&was.def, &def].iter().any(|d| CellKind::tags_in(&d.comment).next().is_some()) {
+        let what = "[sealed] for, or no more for, a column with another tag: take or give that by a statement of its own";
+        return Err(SqlError::unsupported(what));
+    }
+    if def.auto_increment {
+        return Err(SqlError::unsupported("AUTO_INCREMENT for a column that was sealed: MODIFY it twice"));
+    }
+    if !def.nullable {
+        let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", t.physical(), was.physical());
+        checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
     }
     if draft.parents_of_others().any(|tags| tags.contains(&was.tag)) {
         let message = format!(
@@ -55,7 +68,8 @@ pub(super) fn replace(
     let new = draft.columns[at].name.clone();
     let old = spare_name(draft, &new, was.is_sealed());
     old.clone_into(&mut draft.columns[at].name);
-    let nullable = def.nullable;
+    let no_default = matches!(def.default, None | Some(DefaultValue::Null | DefaultValue::Nothing));
+    let holds_null = def.nullable && no_default;
     let id = draft.new_id(&new, &Definition::Column(def.clone()));
     draft.columns.insert(at, Part { id, name: new.clone(), def, position: 0 });
     draft.place(at);
@@ -65,7 +79,7 @@ pub(super) fn replace(
     for tag in draft.foreign_keys.iter_mut().flat_map(|k| &mut k.def.columns).filter(|c| **c == was.tag) {
         *tag = id.tag();
     }
-    Ok(Resealed { old, new, nullable })
+    Ok(Resealed { old, new, holds_null })
 }
 
 /// A name that tells what the column was, for `p2pdb.conflicts`: somebody may write to it while it goes.
@@ -93,7 +107,7 @@ pub(super) fn then(draft: &Draft<'_>, resealed: &[Resealed]) -> Vec<String> {
         let name = quote(&c.name);
         format!("{name}={name}")
     }));
-    let some: Vec<String> = match resealed.iter().all(|r| r.nullable) {
+    let some: Vec<String> = match resealed.iter().all(|r| r.holds_null) {
         true => resealed.iter().map(|r| format!("{} IS NOT NULL", quote(&r.old))).collect(),
         false => vec!["TRUE".to_owned()],
     };
