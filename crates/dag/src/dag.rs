@@ -268,17 +268,6 @@ impl Dag {
         store.find(cid)
     }
 
-    /// The block is applied. What goes on from a head or from the end of a branch is not, or these would not be that:
-    /// so the store is not asked about what comes in order.
-    fn knows<S: DagStore>(&self, block: &Block, store: &S) -> Result<bool, S::Error> {
-        let header = block.header();
-        let on_tip = header.prev.is_some_and(|prev| self.tips.contains_key(&prev));
-        if on_tip || header.parents.iter().any(|p| self.heads.contains_key(p)) {
-            return Ok(false);
-        }
-        Ok(self.find(&block.cid(), store)?.is_some())
-    }
-
     /// The causal past of an applied block.
     pub fn past<S: DagStore>(&self, place: Place, store: &S) -> Result<Past, S::Error> {
         Ok(Past::new(place, self.unseen(place.no, store)?))
@@ -325,7 +314,7 @@ impl Dag {
         now_ms: u64,
         store: &S,
     ) -> Result<Waits, Error<S::Error>> {
-        if self.knows(block, store).map_err(Error::Fault)? {
+        if self.find(&block.cid(), store).map_err(Error::Fault)?.is_some() {
             return Err(Error::Known(block.cid()));
         }
         if block.header().is_root() && block.cid() != self.realm.0 {
@@ -354,7 +343,7 @@ impl Dag {
     ) -> Result<Placed, Error<S::Error>> {
         let cid = block.cid();
         let header = block.header();
-        if self.knows(block, store).map_err(Error::Fault)? {
+        if self.find(&cid, store).map_err(Error::Fault)?.is_some() {
             return Err(Error::Known(cid));
         }
         if header.is_root() && cid != self.realm.0 {

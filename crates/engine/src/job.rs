@@ -50,7 +50,7 @@ impl Job {
         matches!(self, Job::Lease(_))
     }
 
-    /// Shares its group with nobody: CREATE TABLE … AS SELECT, which is taken back as a whole when its rows fail.
+    /// Shares its group with nobody: it is taken back as a whole where it fails at its end ([`p2pdb_sql::plan::Ddl::is_alone`]).
     pub(crate) fn is_alone(&self) -> bool {
         matches!(self, Job::Statement(j)
             if matches!(&j.bound.statement.compiled().plan.kind, PlanKind::Ddl(d) if d.is_alone()))

@@ -121,7 +121,7 @@ impl Inner {
         let bound = self.refresh(bound, core, writer)?;
         if !alone
             && let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
-            && !d.then.is_empty()
+            && d.is_alone()
         {
             // The schema has changed since it took its place here: in a group with others it could not be taken back.
             let message = "Table definition has changed, please retry transaction";

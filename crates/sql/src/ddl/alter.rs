@@ -310,7 +310,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     let mut foreign_keys: Vec<ForeignKeySpec> = Vec::new();
     let mut new_checks: Vec<CheckSpec> = Vec::new();
     let mut rename = None;
-    let mut resealed = Vec::new();
+    let mut resealed = None;
     let counts = !matches!(actions.as_slice(), [Action::Rename(..)]);
     let alone = actions.len() == 1;
     let (drops, rest): (Vec<_>, Vec<_>) = actions.into_iter().partition(|a| {
@@ -354,8 +354,8 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 if let Some(place) = place {
                     move_column(&mut draft, &new, &place)?;
                 }
-                if !resealed.is_empty() && (spec.primary || spec.unique || !spec.checks.is_empty()) {
-                    let what = "ALTER TABLE that seals or opens a column, and gives it a key or a CHECK";
+                if resealed.is_some() && (!alone || spec.primary || spec.unique || !spec.checks.is_empty()) {
+                    let what = "ALTER TABLE that seals or opens a column, and does something else";
                     return Err(SqlError::unsupported(what));
                 }
                 for primary in [true, false] {
@@ -439,12 +439,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
-    if !resealed.is_empty() && !alone {
-        return Err(SqlError::unsupported(
-            "ALTER TABLE that seals or opens a column, and does something else",
-        ));
-    }
-    let then = reseal::then(&draft, &resealed);
+    let then = resealed.map_or_else(Vec::new, |resealed| reseal::then(&draft, &resealed));
     Ok(Ddl { changes, temporary, checks, counts, copied, then, ..Ddl::default() })
 }
 
@@ -559,7 +554,7 @@ fn change(
     old: &str,
     new: &str,
     spec: &ColumnSpec,
-    (checks, resealed): (&mut Vec<(String, SqlError)>, &mut Vec<Resealed>),
+    (checks, resealed): (&mut Vec<(String, SqlError)>, &mut Option<Resealed>),
 ) -> Result<(), SqlError> {
     rename_column(draft, old, new)?;
     let Some(at) = draft.column(new) else { return Ok(()) };
@@ -568,7 +563,7 @@ fn change(
     let was = t.columns.iter().find(|c| c.id == id);
     super::generated::stays(was, new, &def)?;
     if let Some(was) = was.filter(|was| was.is_sealed() != def.is_sealed()) {
-        resealed.push(reseal::replace(cx, draft, t, (was, at), def, checks)?);
+        *resealed = Some(reseal::replace(cx, draft, t, (was, at), def, checks)?);
         return Ok(());
     }
     if let Some(was) = was.filter(|w| w.def.generated.is_none() && def.generated.is_none()) {

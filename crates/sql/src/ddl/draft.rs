@@ -94,6 +94,13 @@ pub struct Draft<'a> {
     pub converted: Vec<(ColumnTag, String)>,
 }
 
+/// 1063 for a column that cannot be sealed.
+pub(super) fn sealed_but(column: &str, why: &str) -> SqlError {
+    let message =
+        format!("Incorrect column specifier for column '{column}': {}, but the column {why}", sealed::TAG);
+    SqlError::new(1063, "42000", message)
+}
+
 fn part<D: Clone>(id: ObjectId, name: &str, def: &D, position: u64) -> Part<D> {
     Part { id, name: name.to_owned(), def: def.clone(), position }
 }
@@ -659,12 +666,7 @@ impl<'a> Draft<'a> {
         } else {
             return Ok(());
         };
-        let message = format!(
-            "Incorrect column specifier for column '{}': {}, but the column {why}",
-            c.name,
-            sealed::TAG
-        );
-        Err(SqlError::new(1063, "42000", message))
+        Err(sealed_but(&c.name, why))
     }
 
     fn primary_is_not_null(&mut self) -> Result<(), SqlError> {

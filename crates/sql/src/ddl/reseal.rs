@@ -8,13 +8,11 @@ use p2pdb_model::catalog::{Column, Table};
 use p2pdb_model::schema::{ColumnDef, DefaultValue, Definition};
 use p2pdb_model::{CellKind, Privileges};
 
-use super::draft::{Draft, Part};
+use super::draft::{Draft, Part, sealed_but};
 use crate::error::SqlError;
 use crate::schema_text::quote;
 use crate::statement::Context;
-
-/// Longest name of a column, in characters.
-const NAME_CHARS_MAX: usize = 64;
+use crate::statement::cursor::NAME_CHARS_MAX;
 
 /// A column that another takes the place of.
 pub(super) struct Resealed {
@@ -55,11 +53,7 @@ pub(super) fn replace(
         checks.push((sql, SqlError::new(1138, "22004", "Invalid use of NULL value")));
     }
     if draft.parents_of_others().any(|tags| tags.contains(&was.tag)) {
-        let message = format!(
-            "Incorrect column specifier for column '{}': [sealed], but the column is part of a foreign key",
-            was.name
-        );
-        return Err(SqlError::new(1063, "42000", message));
+        return Err(sealed_but(&was.name, "is part of a foreign key"));
     }
     // The UPDATE is not asked again.
     cx.source.needs.writes(t, Privileges::SELECT);
@@ -93,27 +87,17 @@ fn spare_name(draft: &Draft<'_>, name: &str, sealed: bool) -> String {
     names.into_iter().find(|n| draft.column(n).is_none()).unwrap_or_default()
 }
 
-/// The statements that move the values and drop the columns that were.
-pub(super) fn then(draft: &Draft<'_>, resealed: &[Resealed]) -> Vec<String> {
-    if resealed.is_empty() {
-        return Vec::new();
-    }
+/// The statements that move the values and drop the column that was.
+pub(super) fn then(draft: &Draft<'_>, Resealed { old, new, holds_null }: &Resealed) -> Vec<String> {
     let table = format!("{}.{}", quote(&draft.database.1), quote(&draft.name));
-    let mut set: Vec<String> =
-        resealed.iter().map(|r| format!("{}={}", quote(&r.new), quote(&r.old))).collect();
+    let old = quote(old);
+    let mut set = vec![format!("{}={old}", quote(new))];
     // Nobody has changed anything.
-    let stamped = draft.columns.iter().filter(|c| c.def.on_update_now);
-    set.extend(stamped.filter(|c| !resealed.iter().any(|r| r.new == c.name)).map(|c| {
-        let name = quote(&c.name);
-        format!("{name}={name}")
-    }));
-    let some: Vec<String> = match resealed.iter().all(|r| r.holds_null) {
-        true => resealed.iter().map(|r| format!("{} IS NOT NULL", quote(&r.old))).collect(),
-        false => vec!["TRUE".to_owned()],
-    };
-    let drops: Vec<String> = resealed.iter().map(|r| format!("DROP COLUMN {}", quote(&r.old))).collect();
+    let stamped = draft.columns.iter().filter(|c| c.def.on_update_now && c.name != *new);
+    set.extend(stamped.map(|c| format!("{0}={0}", quote(&c.name))));
+    let some = if *holds_null { format!("{old} IS NOT NULL") } else { "TRUE".to_owned() };
     vec![
-        format!("UPDATE {table} SET {} WHERE {}", set.join(","), some.join(" OR ")),
-        format!("ALTER TABLE {table} {}", drops.join(",")),
+        format!("UPDATE {table} SET {} WHERE {some}", set.join(",")),
+        format!("ALTER TABLE {table} DROP COLUMN {old}"),
     ]
 }
