@@ -151,6 +151,7 @@ impl Merger {
         self.unsealed.retain(|o| o.tx.0 < tx && (o.tx.0 + position >= tx || stale));
         self.unsealed.push(local.origin);
         self.unsealed.iter().for_each(|o| run.know(o));
+        let sealed = sealed_values(&mut run, &lives)?;
         let mut f = Finalize {
             local,
             out: LocalChanges { tx: local.origin.tx, ..LocalChanges::default() },
@@ -158,6 +159,7 @@ impl Merger {
             shape: None,
             moved: HashMap::new(),
             inserts: HashMap::new(),
+            sealed,
             away: HashSet::new(),
             late: Vec::new(),
             referring: BTreeMap::new(),
@@ -425,11 +427,44 @@ fn with_joined(plan: &TablePlan, changed: Vec<usize>) -> Vec<usize> {
     all
 }
 
-/// How rows are inserted into a table: weakly, and without which columns. A key is always named.
-fn how(plan: &TablePlan, local: &Local<'_>, owner: Option<AccountId>) -> (bool, Vec<usize>) {
+/// The sealed columns, by table and place, that some new row of the transaction has a value in.
+fn sealed_values(run: &mut Run<'_>, lives: &[Life]) -> Result<HashSet<(i64, usize)>> {
+    let mut out = HashSet::new();
+    // The table of the rows before, and where its sealed columns stand in a captured row.
+    let mut table: Option<(ObjectId, i64)> = None;
+    let mut slots: Vec<(usize, usize)> = Vec::new();
+    for life in lives.iter().filter(|l| l.old.is_none()) {
+        let Some(new) = &life.new else { continue };
+        if table.is_none_or(|(id, _)| id != life.table) {
+            let Some(plan) = run.plans.plan(run.db, life.table)? else { continue };
+            table = Some((life.table, plan.no));
+            slots.clear();
+            slots.extend(plan.slots.iter().enumerate().filter_map(|(at, slot)| match slot {
+                Slot::Column(i) if plan.columns[*i].sealed => Some((at, *i)),
+                _ => None,
+            }));
+        }
+        let Some((_, no)) = table else { continue };
+        let given = slots.iter().filter(|(at, _)| new.get(*at).is_some_and(|v| !v.is_null()));
+        out.extend(given.map(|(_, i)| (no, *i)));
+    }
+    Ok(out)
+}
+
+/// How rows are inserted into a table: weakly, and without which columns. A key is always named, a sealed column where one of
+/// the transaction's rows has a value in it: of the others nobody needs to read it, and no revocation of that reaches them.
+fn how(
+    plan: &TablePlan,
+    local: &Local<'_>,
+    owner: Option<AccountId>,
+    sealed: &HashSet<(i64, usize)>,
+) -> (bool, Vec<usize>) {
     let key = plan.table.primary().map(|p| p.def.parts.as_slice()).unwrap_or_default();
     let stored: Vec<ColumnTag> = plan.columns.iter().filter(|c| c.stored).map(|c| c.tag).collect();
     let mut left_out = (local.not_insertable)(plan.table.id, &stored, owner);
+    let empty = plan.columns.iter().enumerate().filter(|(i, c)| c.sealed && !sealed.contains(&(plan.no, *i)));
+    let empty: Vec<ColumnTag> = empty.map(|(_, c)| c.tag).filter(|c| !left_out.contains(c)).collect();
+    left_out.extend(empty);
     left_out.retain(|tag| key.iter().all(|p| p.column != *tag));
     let named: Vec<ColumnTag> = stored.into_iter().filter(|tag| !left_out.contains(tag)).collect();
     let left_out = left_out.into_iter().filter_map(|tag| plan.column(tag)).collect();
@@ -458,6 +493,8 @@ struct Finalize<'a> {
     moved: HashMap<i64, bool>,
     /// How rows are inserted into tables, as far as somebody asked: weakly, and without which columns.
     inserts: HashMap<(i64, Option<AccountId>), (bool, Vec<usize>)>,
+    /// See [`sealed_values`].
+    sealed: HashSet<(i64, usize)>,
     /// Rows that this transaction has put under another key than they were born with: `_k` may not say so yet.
     away: HashSet<(ObjectId, Ident)>,
     /// Updates through foreign keys, to be logged after what caused them.
@@ -568,7 +605,7 @@ impl Finalize<'_> {
                 let local = self.local;
                 let owner = owner_in(plan, &image.values)?;
                 let known = self.inserts.entry((plan.no, owner));
-                let (weak, left_out) = known.or_insert_with(|| how(plan, local, owner));
+                let (weak, left_out) = known.or_insert_with(|| how(plan, local, owner, &self.sealed));
                 image.flags |= if *weak { WEAK } else { 0 };
                 let as_made =
                     |i: &&usize| Some(**i) == plan.owner || image.values[**i] == plan.columns[**i].unwritten;
