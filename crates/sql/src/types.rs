@@ -203,6 +203,11 @@ impl FieldType {
         FieldType { decimals, ..self }
     }
 
+    /// The same without ZEROFILL, as what chooses between values has it.
+    pub fn without_zerofill(self) -> Self {
+        FieldType { zerofill: false, ..self }
+    }
+
     /// The type of NULL.
     pub fn null() -> Self {
         Self::new(FieldKind::Null, false, 0, 0)

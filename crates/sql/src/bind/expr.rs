@@ -693,7 +693,7 @@ impl Binder<'_> {
         results: &[Bound],
         has_else: bool,
     ) -> Result<Bound, SqlError> {
-        let ty = self.type_of_one(results)?;
+        let ty = self.type_of_one(results)?.without_zerofill();
         let mut sql = String::from("(CASE");
         for (c, r) in conditions.iter().zip(results) {
             let r = self.to(r, &ty);

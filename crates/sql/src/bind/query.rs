@@ -312,7 +312,7 @@ impl Binder<'_> {
             let mut both = [a.column(i, &name), b.column(i, &name)];
             self.beside_texts(&mut both);
             let [l, r] = both;
-            let mut ty = types::unify(&l.ty, &r.ty);
+            let mut ty = types::unify(&l.ty, &r.ty).without_zerofill();
             if ty.class() == Class::Text {
                 ty.collation = self.common_collation(&[&l, &r], "UNION").map_err(|e| match e.code {
                     1267 => SqlError::new(1271, "HY000", "Illegal mix of collations for operation 'UNION'"),
