@@ -4,12 +4,27 @@ use p2pdb_model::Value;
 use p2pdb_model::decimal::Decimal;
 
 use super::call::wrong_count;
-use super::{Binder, Bound};
+use super::{Binder, Bound, coercibility};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::types::Class;
 
 impl Binder<'_> {
+    /// GREATEST and LEAST of dates and others, which are read as dates. The answer is a text.
+    pub(super) fn extreme_date(&mut self, greatest: bool, args: &[Bound], ty: FieldType) -> Bound {
+        let date = !args.iter().any(|a| a.class().is_temporal() && a.class() != Class::Date);
+        let fsp = args.iter().map(|a| self.fsp_of(a)).max().unwrap_or(0);
+        let mut sqls = vec![u8::from(greatest).to_string(), u8::from(date).to_string(), fsp.to_string()];
+        for a in args {
+            let a =
+                if a.class().is_temporal() { self.to(a, &FieldType::datetime(6)) } else { self.text_of(a) };
+            sqls.push(self.sql(&a));
+        }
+        let mut b = Bound::new(format!("p_extreme_date({})", sqls.join(",")), ty);
+        b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(coercibility::NUMERIC);
+        b
+    }
+
     pub(super) fn temporal_call(&mut self, name: &str, args: &[Bound]) -> Result<Option<Bound>, SqlError> {
         let count = |n: usize| if args.len() == n { Ok(()) } else { Err(wrong_count(name)) };
         Ok(Some(match name {

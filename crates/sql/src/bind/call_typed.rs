@@ -58,7 +58,7 @@ impl Binder<'_> {
                     repr: Repr::Sql(format!("(CASE WHEN {c} THEN NULL ELSE {x} END)")),
                     not_null: false,
                     field: None,
-                    ty: args[0].ty.clone().of_expression(),
+                    ty: args[0].ty.clone().of_expression().without_zerofill(),
                     ..args[0].clone()
                 }
             }
@@ -74,6 +74,9 @@ impl Binder<'_> {
                     return Err(wrong_count(name));
                 }
                 let ty = self.common_type(args)?;
+                if ty.class() == Class::Text && args.iter().any(|a| a.class().has_date()) {
+                    return Ok(Some(self.extreme_date(name == "GREATEST", args, ty)));
+                }
                 let f = if name == "GREATEST" { "max" } else { "min" };
                 let mut sqls = Vec::new();
                 for a in args {

@@ -236,12 +236,10 @@ impl Binder<'_> {
                 _ => self.aligned_to(a, b, &FieldType::datetime(6)),
             },
             (x, y) if x.is_temporal() && (y.is_text() || y == Class::Bytes) => {
-                let ty = if x == Class::Time { FieldType::time(6) } else { FieldType::datetime(6) };
-                self.aligned_to(a, b, &ty)
+                self.date_and_text(a, b, equality, name)?
             }
             (x, y) if y.is_temporal() && (x.is_text() || x == Class::Bytes) => {
-                let ty = if y == Class::Time { FieldType::time(6) } else { FieldType::datetime(6) };
-                self.aligned_to(a, b, &ty)
+                self.date_and_text(b, a, equality, name)?.turned()
             }
             (x, y) if x.is_temporal() && (y.is_integer() || y == Class::Decimal) => {
                 self.aligned_to(a, b, &FieldType::decimal(65, 6))
@@ -251,6 +249,34 @@ impl Binder<'_> {
             }
             _ => self.aligned_to(a, b, &FieldType::double()),
         })
+    }
+
+    /// A date or time beside a text: a text that is no date is the zero date, beside DATE one with a time is its
+    /// date, and beside TIME texts compare as texts, where they are not the same for all rows.
+    fn date_and_text(
+        &mut self,
+        date: &Bound,
+        text: &Bound,
+        equality: bool,
+        name: &str,
+    ) -> Result<Aligned, SqlError> {
+        let varies = !text.free.is_empty();
+        if date.class() == Class::Time {
+            if varies {
+                let time = self.text_of(date);
+                return self.align(&time, text, equality, name);
+            }
+            return Ok(self.aligned_to(date, text, &FieldType::time(6)));
+        }
+        let as_date = varies && date.class() == Class::Date && name != "between";
+        let (d, t) = (self.to(date, &FieldType::datetime(6)), self.text_of_bytes(text));
+        let right = format!("p_date_beside({},{})", self.sql(&t), u8::from(as_date));
+        Ok(Aligned { left: self.sql(&d), right, collation: None })
+    }
+
+    /// A text, or bytes as they are.
+    fn text_of_bytes(&mut self, b: &Bound) -> Bound {
+        if b.class() == Class::Bytes { b.clone() } else { self.text_of(b) }
     }
 
     /// `a op b` of bound operands.

@@ -41,11 +41,76 @@ macro_rules! time {
     };
 }
 
+/// A text or bytes that are compared with a date: what is none is the zero date.
+fn date_beside(a: &[ValueRef<'_>]) -> Answer {
+    if any_null(a) {
+        return Ok(Value::Null);
+    }
+    let (text, as_date) = (text_or_bytes(&a[0]), int_of(&a[1]) == 1);
+    let found = convert::parse_datetime(&text).filter(|t| t.is_valid(convert::date_rules()));
+    match (found, as_date) {
+        (None, true) => context::warn(1292, format!("Truncated incorrect date value: '{text}'")),
+        (None, false) => convert::incorrect("datetime", &text),
+        (Some(_), as_date) if convert::has_junk(&text) => {
+            let kind = if as_date { "date" } else { "datetime" };
+            context::warn(1292, format!("Truncated incorrect {kind} value: '{text}'"));
+        }
+        _ => {}
+    }
+    Ok(Value::Int(found.map_or(0, |t| if as_date { t.date().midnight().pack() } else { t.pack() })))
+}
+
+/// GREATEST and LEAST of dates and texts: `p_extreme_date(greatest, date, fsp, …)`, dates as DATETIME(6). The answer is a
+/// text; `date`: without a time. A text that is no date counts for nothing.
+fn extreme_date(a: &[ValueRef<'_>]) -> Answer {
+    let [greatest, date, fsp, values @ ..] = a else { return Ok(Value::Null) };
+    if any_null(values) {
+        return Ok(Value::Null);
+    }
+    let (greatest, date) = (int_of(greatest) == 1, int_of(date) == 1);
+    let mut found: Option<DateTime> = None;
+    for v in values {
+        let t = match v {
+            ValueRef::Int(packed) => Some(DateTime::unpack(*packed)),
+            v => {
+                let text = text_or_bytes(v);
+                let t = convert::parse_datetime(&text).filter(|t| t.is_valid(convert::date_rules()));
+                if t.is_none() {
+                    let kind = if date { "Truncated incorrect date" } else { "Incorrect datetime" };
+                    context::warn(1292, format!("{kind} value: '{text}'"));
+                }
+                t
+            }
+        };
+        let Some(t) = t.map(|t| if date { t.date().midnight() } else { t }) else { continue };
+        let better = |f: &DateTime| if greatest { t.pack() >= f.pack() } else { t.pack() < f.pack() };
+        if found.as_ref().is_none_or(better) {
+            found = Some(t);
+        }
+    }
+    let Some(t) = found else { return Ok(Value::Null) };
+    if date {
+        return text(t.date().to_string());
+    }
+    let mut out = String::new();
+    let _ = t.format(int_of(fsp).clamp(0, 6) as u8, &mut out);
+    text(out)
+}
+
+fn text_or_bytes<'a>(v: &ValueRef<'a>) -> std::borrow::Cow<'a, str> {
+    match v {
+        ValueRef::Blob(b) => String::from_utf8_lossy(b),
+        v => str_of(v).into(),
+    }
+}
+
 fn int(n: impl Into<i64>) -> Answer {
     Ok(Value::Int(n.into()))
 }
 
 pub(crate) const FUNCTIONS: &[Row] = &[
+    ("p_date_beside", 2, date_beside),
+    ("p_extreme_date", -1, extreme_date),
     ("p_date", 1, date!(|t: DateTime, _: &[_]| int(t.date().pack()))),
     ("p_year", 1, date!(|t: DateTime, _: &[_]| int(t.year))),
     ("p_month", 1, date!(|t: DateTime, _: &[_]| int(t.month))),
