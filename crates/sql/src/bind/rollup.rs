@@ -32,6 +32,8 @@ pub(super) struct Levels<'q> {
     /// The scope of the select list, without groups.
     pub(super) base: Scope,
     pub(super) groups: &'q [Bound],
+    /// The same as they were parsed; those that name one of the select list are that one.
+    pub(super) asts: &'q [&'q Expr],
     /// The groups as GROUP BY names them.
     pub(super) group_by: &'q [String],
     pub(super) expressions: Vec<String>,
@@ -56,7 +58,15 @@ impl Binder<'_> {
                 rolled: Some(rolled),
             };
             let scope = Rc::new(Scope { group: Some(Rc::new(group)), ..l.base.clone() });
-            let items = self.items(l.q, &scope, l.top)?;
+            let mut items = self.items(l.q, &scope, l.top)?;
+            // Constants and subqueries are no part of the scope's groups: they are known by their place.
+            for item in &mut items {
+                let is_rolled = |e: &Expr| l.asts[rolled..].iter().any(|g| std::ptr::eq(*g, e));
+                if item.expr.is_some_and(is_rolled) {
+                    item.bound.repr = Repr::Sql("NULL".to_owned());
+                    item.bound.not_null = false;
+                }
+            }
             let names = Rc::new(items.iter().map(|i| (i.name.clone(), i.bound.clone())).collect::<Vec<_>>());
             let having_scope = having_scope(&scope, &names, l.groups);
             let having = l.q.having.as_ref().map(|e| self.expr(e, &having_scope)).transpose()?;

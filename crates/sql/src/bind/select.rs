@@ -29,7 +29,7 @@ const COLUMNS_MAX: usize = 2000;
 pub(super) struct Item<'e> {
     pub(super) name: String,
     pub(super) bound: Bound,
-    expr: Option<&'e Expr>,
+    pub(super) expr: Option<&'e Expr>,
     pub(super) alias: bool,
 }
 
@@ -118,6 +118,7 @@ impl Binder<'_> {
                     conditions: &conditions,
                     base: fields_scope,
                     groups: &groups,
+                    asts: &group_asts,
                     group_by: &group_by,
                     expressions,
                     determined,
