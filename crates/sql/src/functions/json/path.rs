@@ -132,7 +132,17 @@ impl Path {
 
     /// The values it names, in order.
     pub(super) fn find<'j>(&self, d: &'j Json, out: &mut Vec<&'j Json>) {
+        let before = out.len();
         find(&self.legs, d, out);
+        if self.legs.contains(&Leg::Deep) {
+            // What it meets on several ways is there once.
+            let mut seen = std::collections::HashSet::new();
+            let mut place = 0;
+            out.retain(|j| {
+                place += 1;
+                place <= before || seen.insert(std::ptr::from_ref(*j))
+            });
+        }
     }
 
     /// The value it names.
@@ -156,9 +166,7 @@ impl Path {
 
 fn find<'j>(legs: &[Leg], d: &'j Json, out: &mut Vec<&'j Json>) {
     let Some((leg, rest)) = legs.split_first() else {
-        if !out.iter().any(|o| std::ptr::eq(*o, d)) {
-            out.push(d);
-        }
+        out.push(d);
         return;
     };
     match (leg, d) {
