@@ -288,6 +288,9 @@ impl Binder<'_> {
                 .collect(),
             false => args,
         };
+        if matches!(name, "CONV" | "OCT" | "BIN") && args.first().is_some_and(|a| a.class() == Class::Bytes) {
+            return self.converted_bytes(name, args);
+        }
         if let Some(b) = self.generic(name, &args)? {
             return Ok(b.with_parts(&args));
         }
@@ -476,6 +479,24 @@ impl Binder<'_> {
             }
         }
         Ok(b.with_parts(&args))
+    }
+
+    /// CONV, OCT and BIN of bytes: literals such as `x'ff'` are numbers whatever base is named, others are digits.
+    fn converted_bytes(&mut self, name: &str, mut args: Vec<Bound>) -> Result<Bound, SqlError> {
+        let number = args[0].hex;
+        args[0] = match number {
+            true => self.to(&args[0], &FieldType::uint()),
+            false => {
+                let digits = self.bytes_as_text(&args[0]);
+                let ty = FieldType::text(digits.ty.length, self.session.collation);
+                Bound { ty, ..digits }
+            }
+        };
+        if number && name == "CONV" && args.len() == 3 {
+            let digits = vec![args[0].clone(), self.small(10), args[1].clone()];
+            args[0] = self.call(name, digits)?;
+        }
+        self.call(name, args)
     }
 
     /// An argument converted as a letter of the table says.

@@ -13,6 +13,14 @@ use crate::field::{FieldKind, FieldType};
 use crate::session::SqlMode;
 use crate::types::Class;
 
+/// What becomes of a double beyond the range of BIGINT when it is cast to an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beyond {
+    Cut,
+    Warned,
+    Refused,
+}
+
 impl Binder<'_> {
     pub(crate) fn cast(&mut self, e: &Expr, ty: &DataType, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let b = self.expr(e, s)?;
@@ -183,8 +191,15 @@ impl Binder<'_> {
             return Bound { ty, field: None, ..b.clone() };
         }
         let x = if b.hex { self.to(b, &FieldType::uint()) } else { b.clone() };
+        // A number beyond 64 bits is cut to them where a column or a literal says it, and 1690 where it was computed.
+        let beyond = match (x.is_slot(), &x.field) {
+            (true, _) => Beyond::Cut,
+            (false, Some(_)) => Beyond::Warned,
+            (false, None) => Beyond::Refused,
+        };
         let sql = self.sql(&x);
-        let sql = format!("p_cast_int({sql},{},{})", x.ty.code().pack(), u8::from(!signed));
+        let code = x.ty.code().pack();
+        let sql = format!("p_cast_int({sql},{code},{},{})", u8::from(!signed), beyond as u8);
         Bound::new(sql, ty)
     }
 

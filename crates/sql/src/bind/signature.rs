@@ -107,8 +107,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["ASCII"] "p_ascii" 1..1 "s" Int(4), total;
     ["ORD"] "p_ord" 1..1 "s" Int(21), total;
     ["UNHEX"] "p_unhex" 1..1 "t" Bytes(65_535);
-    ["BIN"] "p_bin" 1..1 "i" Text(65);
-    ["OCT"] "p_oct" 1..1 "i" Text(65);
+    ["BIN"] "p_bin" 1..1 "u" Text(65);
+    ["OCT"] "p_oct" 1..1 "u" Text(65);
     ["CONV"] "p_conv" 3..3 "tii" Text(65);
     ["SPACE"] "p_space" 1..1 "i" Text(65_535);
     ["STRCMP"] "p_strcmp" 2..2 "ww" Int(2), collated, total;

@@ -318,7 +318,7 @@ fn reals(a: &[ValueRef<'_>], op: &str, f: fn(f64, f64) -> f64) -> Answer {
     }
     let (x, y) = (real_of(&a[0]), real_of(&a[1]));
     let r = f(x, y);
-    if r.is_infinite() {
+    if r.is_infinite() || r.is_nan() {
         let (x, y) = (convert::real_text(x), convert::real_text(y));
         let shown = if op == "pow" { format!("pow({x},{y})") } else { format!("({x} {op} {y})") };
         return Err(convert::out_of_range("DOUBLE", &shown));

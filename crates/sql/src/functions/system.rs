@@ -56,7 +56,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         let b = &b[b.len().saturating_sub(8)..];
         Ok(Value::from_u64(b.iter().fold(0, |n, b| n << 8 | u64::from(*b))))
     }),
-    ("p_cast_int", 3, cast_int),
+    ("p_cast_int", 4, cast_int),
     ("p_depth", 1, |a| {
         let depth = int_of(&a[0]) + 1;
         let max = context::read(|c| c.cte_depth_max);
@@ -136,6 +136,9 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     let from = TypeCode::unpack(int_of(&a[1]));
     let unsigned = int_of(&a[2]) == 1;
     let Some(n) = convert::to_wide(a[0], from)? else { return Ok(Value::Null) };
+    if matches!(from.class, Class::Real | Class::Float) {
+        return cast_double(n, unsigned, || convert::shown(a[0], from), int_of(&a[3]));
+    }
     // Text and integers wrap around; other numbers are cut to the range.
     let wraps = matches!(
         from.class,
@@ -154,11 +157,23 @@ fn cast_int(a: &[ValueRef<'_>]) -> Answer {
     if cut != n {
         let shown = convert::shown(a[0], from);
         let kind = if from.class == Class::Decimal { "DECIMAL" } else { "INTEGER" };
-        if !matches!(from.class, Class::Real | Class::Float) {
-            context::warn(1292, format!("Truncated incorrect {kind} value: '{shown}'"));
-        }
+        context::warn(1292, format!("Truncated incorrect {kind} value: '{shown}'"));
     }
     Ok(if unsigned { Value::from_u64(cut as u64) } else { Value::Int(cut as i64) })
+}
+
+/// A rounded double as an integer: also UNSIGNED ones hold the range of signed ones, below zero from the other end.
+/// `beyond` says what becomes of others, as `Beyond` in `bind/cast.rs` counts.
+fn cast_double(n: i128, unsigned: bool, shown: impl Fn() -> String, beyond: i64) -> Answer {
+    let cut = n.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+    if i128::from(cut) != n {
+        match beyond {
+            0 => {}
+            1 => context::warn(1292, format!("Truncated incorrect INTEGER value: '{}'", shown())),
+            _ => return Err(convert::out_of_range("BIGINT", &shown())),
+        }
+    }
+    Ok(if unsigned { Value::from_u64(cut as u64) } else { Value::Int(cut) })
 }
 
 thread_local! {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use p2pdb_model::{Value, ValueRef};
 
-use super::{Answer, Row, any_null, bytes_of, int_of, locale, str_of, text, truth};
+use super::{Answer, Row, any_null, bytes_of, int_of, locale, number, str_of, text, truth};
 use crate::collate;
 use crate::execute::{context, convert};
 
@@ -248,8 +248,16 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             Ok(p2pdb_model::ids::unhex(&t).map_or(Value::Null, Value::Blob))
         }),
     ),
-    ("p_bin", 1, strict!(|a: &[ValueRef<'_>]| text(format!("{:b}", int_of(&a[0]))))),
-    ("p_oct", 1, strict!(|a: &[ValueRef<'_>]| text(format!("{:o}", int_of(&a[0]))))),
+    (
+        "p_bin",
+        1,
+        strict!(|a: &[ValueRef<'_>]| text(format!("{:b}", number::wide(&a[0]).unwrap_or(0) as u64))),
+    ),
+    (
+        "p_oct",
+        1,
+        strict!(|a: &[ValueRef<'_>]| text(format!("{:o}", number::wide(&a[0]).unwrap_or(0) as u64))),
+    ),
     ("p_conv", 3, strict!(conv)),
     (
         "p_space",
@@ -489,9 +497,15 @@ fn conv(a: &[ValueRef<'_>]) -> Answer {
         None => (false, s.strip_prefix('+').unwrap_or(s)),
     };
     let mut n: u64 = 0;
+    let mut beyond = !digits.starts_with(|c: char| c.is_digit(f));
     for c in digits.chars() {
         let Some(d) = c.to_digit(f) else { break };
-        n = n.saturating_mul(u64::from(f)).saturating_add(u64::from(d));
+        let next = n.checked_mul(u64::from(f)).and_then(|n| n.checked_add(u64::from(d)));
+        beyond |= next.is_none();
+        n = next.unwrap_or(u64::MAX);
+    }
+    if beyond {
+        context::warn(1292, format!("Truncated incorrect DECIMAL value: '{}'", str_of(&a[0])));
     }
     let n = if negative { n.wrapping_neg() } else { n };
     let (sign, mut n) = if to < 0 && (n as i64) < 0 { ("-", (n as i64).unsigned_abs()) } else { ("", n) };
