@@ -26,6 +26,15 @@ impl Held {
     }
 }
 
+/// How something was granted.
+#[derive(Clone, Copy)]
+pub(crate) struct Given {
+    pub grant: Ref,
+    pub until_ms: Option<u64>,
+    /// Of sealed columns with what was written before.
+    pub history: bool,
+}
+
 /// Splits rights into what a revocation takes and what it leaves.
 pub(crate) fn split(rights: &Rights, taken: &Rights) -> (Rights, Rights) {
     let whole = rights.whole & taken.whole;
@@ -127,13 +136,13 @@ impl Access {
         self.held_with(holder, on, at, |_, _| {})
     }
 
-    /// The same; each grant is given to `each` with its end.
+    /// The same; each grant is given to `each`, with what is left of it.
     pub(crate) fn held_with(
         &self,
         holder: AccountId,
         on: Option<ObjectId>,
         at: &At<'_>,
-        mut each: impl FnMut(Option<u64>, &Rights),
+        mut each: impl FnMut(Given, &Rights),
     ) -> Held {
         let mut held = Held::default();
         let revokes = listed(&self.by.revokes, &(holder, on));
@@ -142,10 +151,12 @@ impl Access {
             if !self.holds(g, at) {
                 continue;
             }
-            let (mut rights, until_ms) = match &self.item(g).1.change {
-                AccessChange::Grant { rights, until_ms, .. } => (rights.clone(), *until_ms),
+            let (mut rights, until_ms, history) = match &self.item(g).1.change {
+                AccessChange::Grant { rights, until_ms, history, .. } => {
+                    (rights.clone(), *until_ms, *history)
+                }
                 // The account began with all.
-                _ => (Rights::whole(Privileges::EVERY), None),
+                _ => (Rights::whole(Privileges::EVERY), None, true),
             };
             if until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
                 held.lose(Reason::GrantExpired, rights);
@@ -165,14 +176,14 @@ impl Access {
                 held.lose(cut.of_grant(), gone);
                 rights = left;
             }
-            each(until_ms, &rights);
+            each(Given { grant: g, until_ms, history }, &rights);
             held.rights.add(&rights);
         }
         held
     }
 
     /// The objects on which a grant covers this one: itself, what it was made in, the realm.
-    fn scopes(&self, on: Option<ObjectId>, at: &At<'_>) -> Vec<Option<ObjectId>> {
+    pub(crate) fn scopes(&self, on: Option<ObjectId>, at: &At<'_>) -> Vec<Option<ObjectId>> {
         let mut out = vec![on];
         let mut id = on;
         while let Some(home) = id.and_then(|id| self.homes.known(id, &at.site.past)) {

@@ -38,6 +38,8 @@ pub(crate) struct Indexes {
     pub undelegations: Index<AccountId>,
     /// Grants by who has them and where they stand. An account that began with all privileges has one on the realm.
     pub grants: BTreeMap<(AccountId, Option<ObjectId>), Vec<Ref>>,
+    /// Those of them that give no history of sealed columns.
+    pub grants_from_now_on: Vec<Ref>,
     pub revokes: Index<(AccountId, Option<ObjectId>)>,
     /// Grants of a role by who has it.
     pub roles: Index<AccountId>,
@@ -98,8 +100,11 @@ impl Indexes {
             AccessChange::DropKey { account, key, .. } => f(of(&mut self.dropped_keys, (*account, *key))),
             AccessChange::Delegate { account, .. } => f(of(&mut self.delegations, *account)),
             AccessChange::Undelegate { account, .. } => f(of(&mut self.undelegations, *account)),
-            AccessChange::Grant { to, on, .. } => {
+            AccessChange::Grant { to, on, history, .. } => {
                 f(self.grants.entry((*to, *on)).or_default());
+                if !history {
+                    f(&mut self.grants_from_now_on);
+                }
                 f(of(&mut self.gifts, *to));
             }
             AccessChange::Revoke { from, on, .. } => f(of(&mut self.revokes, (*from, *on))),

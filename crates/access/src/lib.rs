@@ -61,4 +61,4 @@ pub use needs::{Columns, definer};
 pub use reason::{Reason, Verdict};
 pub use seal::{ColumnKey, SealedColumn};
 pub use sealed::{Epoch, Epochs};
-pub use view::{AccountView, Asker, GrantsView, MemberView, RoleView, TicketView};
+pub use view::{AccountView, Asker, Ending, GrantsView, MemberView, RoleView, TicketView};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use p2pdb_model::change::{AccessChange, Delegate};
 use p2pdb_model::ids::{ColumnTag, EpochId, NodeId, ObjectId};
 use p2pdb_model::sealed::KeyWrap;
-use p2pdb_model::{AccountId, Stamp};
+use p2pdb_model::{AccountId, Privileges, Stamp};
 
 use crate::fold::Access;
 use crate::index::Ref;
@@ -124,6 +124,63 @@ impl Access {
             epochs.newest.dedup();
             epochs
         })
+    }
+
+    /// Of readers who were granted it without the history, the keys that they are to be given: those that were begun knowing of
+    /// their grant. (The newest they are given besides.)
+    pub fn from_now_on(
+        &self,
+        table: ObjectId,
+        column: ColumnTag,
+        readers: &BTreeSet<(AccountId, NodeId)>,
+        now: Stamp,
+    ) -> BTreeMap<AccountId, BTreeSet<EpochId>> {
+        let mut out = BTreeMap::new();
+        if self.by.grants_from_now_on.is_empty() {
+            return out;
+        }
+        let listed = self.by.column_keys.get(&(table, column)).map(Vec::as_slice).unwrap_or_default();
+        let begun = |r: &Ref| match &self.item(*r).1.change {
+            AccessChange::ColumnKey { epoch, begins: true, .. } => Some((*epoch, *r)),
+            _ => None,
+        };
+        let begun: Vec<(EpochId, Ref)> = listed.iter().filter_map(begun).collect();
+        self.with_now(now, |at| {
+            let accounts: BTreeSet<AccountId> = readers.iter().map(|r| r.0).collect();
+            for account in accounts {
+                if let Some(grants) = self.grants_without_history(account, table, column, at) {
+                    let known = |r: Ref| grants.iter().any(|g| self.before(*g, r));
+                    let later = begun.iter().filter(|(_, r)| self.holds(*r, at) && known(*r)).map(|b| b.0);
+                    out.insert(account, later.collect());
+                }
+            }
+        });
+        out
+    }
+
+    /// The grants by which the account may read the column, where none of them gives the history.
+    fn grants_without_history(
+        &self,
+        account: AccountId,
+        table: ObjectId,
+        column: ColumnTag,
+        at: &At<'_>,
+    ) -> Option<Vec<Ref>> {
+        let (mut history, mut grants) = (false, Vec::new());
+        let scopes = self.scopes(Some(table), at);
+        for (holder, _) in self.holders(account, at).into_iter().filter(|(_, lost)| lost.is_none()) {
+            for on in &scopes {
+                self.held_with(holder, *on, at, |given, rights| {
+                    let of_column =
+                        if *on == Some(table) { rights.on_column(column) } else { Privileges::NONE };
+                    if (rights.whole | of_column).contains(Privileges::SELECT) {
+                        history |= given.history;
+                        grants.push(given.grant);
+                    }
+                });
+            }
+        }
+        (!history).then_some(grants)
     }
 
     /// The sealed columns that have keys.

@@ -62,12 +62,27 @@ pub struct GrantsView {
     pub on: BTreeMap<Option<ObjectId>, Rights>,
     /// That of it which was granted without an end.
     pub for_good: BTreeMap<Option<ObjectId>, Rights>,
-    /// What was granted until some time (milliseconds since the Unix epoch), beyond what is granted for good.
-    pub until: Vec<(Option<ObjectId>, u64, Rights)>,
+    /// That of it which opens of sealed columns only what is written later.
+    pub from_now_on: BTreeMap<Option<ObjectId>, Rights>,
+    /// What was granted until some time, beyond what is granted for good.
+    pub until: Vec<Ending>,
     /// Its roles, in the order of their ids.
     pub roles: Vec<RoleView>,
     /// The roles that its sessions begin with; `None`: all.
     pub default_roles: Option<Vec<AccountId>>,
+}
+
+/// Rights that end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// On what; `None`: on the realm.
+    pub on: Option<ObjectId>,
+    /// Until when, milliseconds since the Unix epoch.
+    pub until_ms: u64,
+    /// Of sealed columns with what was written before.
+    pub history: bool,
+    /// What.
+    pub rights: Rights,
 }
 
 /// A role that somebody has.
@@ -310,18 +325,31 @@ impl Access {
             let mut view = GrantsView { default_roles: Some(Vec::new()), ..GrantsView::default() };
             for ((_, on), _) in self.by.grants.range((holder, None)..).take_while(|((h, _), _)| *h == holder)
             {
-                let (mut for_good, mut ending) = (Rights::default(), BTreeMap::<u64, Rights>::new());
-                let rights = self.held_with(holder, *on, at, |until_ms, rights| match until_ms {
-                    None => for_good.add(rights),
-                    Some(ms) => ending.entry(ms).or_default().add(rights),
+                let (mut for_good, mut later) = (Rights::default(), Rights::default());
+                let mut ending = BTreeMap::<(u64, bool), Rights>::new();
+                let rights = self.held_with(holder, *on, at, |given, rights| match given.until_ms {
+                    None if given.history => for_good.add(rights),
+                    None => {
+                        later.add(&rights.reading());
+                        for_good.add(&rights.without(&rights.reading()));
+                    }
+                    Some(ms) => ending.entry((ms, given.history)).or_default().add(rights),
                 });
                 if rights.rights != Rights::default() {
                     view.on.insert(*on, rights.rights);
-                    for (ms, rights) in ending {
-                        let left = crate::grants::split(&rights, &for_good).1;
-                        if left != Rights::default() {
-                            view.until.push((*on, ms, left));
+                    let later = later.without(&for_good);
+                    let with_history = for_good.clone();
+                    for_good.add(&later);
+                    for ((until_ms, history), rights) in ending {
+                        let known = if history { &with_history } else { &for_good };
+                        let rights = rights.without(known);
+                        if rights != Rights::default() {
+                            let history = history || rights.reading() == Rights::default();
+                            view.until.push(Ending { on: *on, until_ms, history, rights });
                         }
+                    }
+                    if later != Rights::default() {
+                        view.from_now_on.insert(*on, later);
                     }
                     view.for_good.insert(*on, for_good);
                 }

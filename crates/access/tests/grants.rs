@@ -167,7 +167,7 @@ fn grants_and_roles_end_when_they_say() {
     let until_ms = Some(w.blocks[last].stamp().millis() + 2);
     let nurse = role("nurse");
     let g = [
-        AccessChange::Grant { to: account(1), on: till(), rights: whole(DML), until_ms },
+        AccessChange::Grant { to: account(1), on: till(), rights: whole(DML), until_ms, history: true },
         new_role("nurse"),
         grant(nurse, till(), whole(DML)),
         AccessChange::GrantRole { role: nurse, to: account(2), admin: false, until_ms },

@@ -66,6 +66,7 @@ fn vectors() -> Vec<(&'static str, &'static str, FullBlock)> {
         ("edits", "edits of a counter, a set and a map", second(&[(root, vec![layout()], edits())])),
         ("grants", "keys, roles, grants and revocations", second(&[(root, vec![], grants())])),
         ("bound", "a ticket for one node", second(&[(root, vec![], bound())])),
+        ("later", "a grant without what was written before", second(&[(root, vec![], later())])),
         ("sealed", "keys of a sealed column", second(&[(root, vec![], sealed())])),
     ]
 }
@@ -127,9 +128,10 @@ fn every_kind_of_change_is_among_the_vectors() {
         .chain(&grants())
         .chain(&sealed())
         .chain(&bound())
+        .chain(&later())
         .map(|c| serde_ipld_dagcbor::to_vec(c).unwrap())
         .map(|bytes| if bytes[1] == 0x18 { bytes[2] } else { bytes[1] })
         .collect();
-    let all: std::collections::BTreeSet<u8> = [0..=4, 16..=17, 32..=52].into_iter().flatten().collect();
+    let all: std::collections::BTreeSet<u8> = [0..=4, 16..=17, 32..=53].into_iter().flatten().collect();
     assert_eq!(ops, all);
 }

@@ -388,8 +388,14 @@ impl Accounts<'_> {
         if rights == Rights::default() {
             return Ok(());
         }
-        let grant =
-            |to: &AccountId| AccessChange::Grant { to: *to, on: id, rights: rights.clone(), until_ms };
+        let history = history || rights.reading() == Rights::default();
+        let grant = |to: &AccountId| AccessChange::Grant {
+            to: *to,
+            on: id,
+            rights: rights.clone(),
+            until_ms,
+            history,
+        };
         let mut changes: Vec<AccessChange> = to.iter().map(grant).collect();
         if !history {
             let catalog = self.w.catalog.clone();

@@ -207,8 +207,9 @@ fn granted(access: &p2pdb_access::Access, now: p2pdb_model::Stamp) -> Vec<Grante
             None => roles.iter().map(|(name, _)| name.clone()).collect(),
         };
         let name = names.get(&id).cloned();
-        let (on, for_good, until) = (view.on, view.for_good, view.until);
-        Granted { name, is_role, on, for_good, until, roles, role_ends, default_roles }
+        let (on, for_good, from_now_on) = (view.on, view.for_good, view.from_now_on);
+        let until = view.until.into_iter().map(|e| (e.on, e.until_ms, e.history, e.rights)).collect();
+        Granted { name, is_role, on, for_good, from_now_on, until, roles, role_ends, default_roles }
     };
     let everybody = accounts.iter().map(|a| of(a.id, a.is_role));
     let owner = of(AccountId::ROW_OWNER, true);

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use p2pdb_access::{Access, ColumnKey, Epochs, LOOK_BYTES, LookKey, SealedColumn};
+use p2pdb_access::{Access, Asker, ColumnKey, Columns, Epochs, LOOK_BYTES, LookKey, SealedColumn};
 use p2pdb_block::{SigningKey, node_id};
 use p2pdb_model::catalog::Table;
 use p2pdb_model::change::AccessChange;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::EpochId;
 use p2pdb_model::sealed::{self, KeyWrap};
-use p2pdb_model::{AccountId, Change, ColumnTag, NodeId, ObjectId, RealmId, Stamp, Value};
+use p2pdb_model::{AccountId, Change, ColumnTag, NodeId, ObjectId, Privileges, RealmId, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Sealer};
 use p2pdb_store::{self as store, Refill};
@@ -166,30 +166,33 @@ impl Keyring {
         AccessChange::ColumnKey { table, column, epoch: key.epoch(), begins, wraps: wraps.collect() }
     }
 
-    /// What readers lack: one that has some keys already the newest; a new node of a reader those that the reader has elsewhere; a
-    /// new reader all that are here.
+    /// What readers lack: all that is here; of who was granted it without the history only what was begun later, what is newest,
+    /// and what that account has on another node.
     fn lacking<'a>(
         &self,
         epochs: &'a Epochs,
         readers: &'a Readers,
+        later: &'a BTreeMap<AccountId, BTreeSet<EpochId>>,
     ) -> impl Iterator<Item = (Arc<ColumnKey>, Vec<&'a (AccountId, NodeId)>)> {
-        let has: HashSet<AccountId> = epochs.all.values().flat_map(|e| &e.readers).map(|r| r.0).collect();
         epochs.all.iter().filter_map(move |(epoch, given)| {
             let newest = epochs.newest.contains(epoch);
-            let holders: HashSet<AccountId> = given.readers.iter().map(|r| r.0).collect();
-            let lacks = |r: &&(AccountId, NodeId)| {
-                !given.readers.contains(*r) && (newest || !has.contains(&r.0) || holders.contains(&r.0))
+            let has = |account| {
+                given.readers.range((account, NodeId([0; 32]))..).next().is_some_and(|r| r.0 == account)
             };
-            let lacking: Vec<_> = readers.iter().filter(lacks).collect();
+            let may =
+                |account| later.get(&account).is_none_or(|l| newest || l.contains(epoch) || has(account));
+            let lacking: Vec<_> =
+                readers.iter().filter(|r| !given.readers.contains(*r) && may(r.0)).collect();
             if lacking.is_empty() { None } else { Some((self.get(*epoch)?, lacking)) }
         })
     }
 
-    fn gifts(&self, at: At, epochs: &Epochs, readers: &Readers) -> Vec<AccessChange> {
+    fn gifts(&self, access: &Access, at: At, readers: &Readers, now: Stamp) -> (Epochs, Vec<AccessChange>) {
+        let (epochs, later) = (access.epochs(at.0, at.1), access.from_now_on(at.0, at.1, readers, now));
         let wrap = |(key, to): (Arc<ColumnKey>, Vec<_>)| self.wrap(at, &key, false, to.into_iter());
-        let mut out: Vec<AccessChange> = self.lacking(epochs, readers).map(wrap).collect();
+        let mut out: Vec<AccessChange> = self.lacking(&epochs, readers, &later).map(wrap).collect();
         out.retain(|c| !matches!(c, AccessChange::ColumnKey { wraps, .. } if wraps.is_empty()));
-        out
+        (epochs, out)
     }
 
     /// The one newest key, if it is here and was given to nobody but present readers.
@@ -330,8 +333,7 @@ impl Writer {
 
     fn choose(&mut self, at: At, account: AccountId, stamp: Stamp, now_ms: u64) -> EpochId {
         let readers = self.access.readers(at.0, at.1, stamp);
-        let epochs = self.access.epochs(at.0, at.1);
-        let mut changes = self.keyring.gifts(at, &epochs, &readers);
+        let (epochs, mut changes) = self.keyring.gifts(&self.access, at, &readers, stamp);
         let epoch = match self.keyring.usable(&epochs, &readers) {
             Some(epoch) => {
                 self.sealing.chosen.insert((at, account), (epoch, now_ms, self.sealing.state));
@@ -377,8 +379,8 @@ impl Writer {
                 continue;
             }
             let readers = self.access.readers(at.0, at.1, stamp);
-            let epochs = self.access.epochs(at.0, at.1);
-            changes.extend(self.keyring.gifts(at, &epochs, &readers));
+            let (epochs, gifts) = self.keyring.gifts(&self.access, at, &readers, stamp);
+            changes.extend(gifts);
             let here = epochs.newest.iter().any(|e| self.keyring.get(*e).is_some());
             if rotate && here && self.keyring.usable(&epochs, &readers).is_none() {
                 changes.push(self.keyring.mint(at, &readers));
@@ -405,10 +407,12 @@ impl Writer {
         let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
         let mut fresh = Vec::new();
         for at in self.access.sealed_columns().filter(|at| grants(*at)) {
-            let readers = self.access.readers_with(at.0, at.1, stamp, to);
-            if readers == self.access.readers(at.0, at.1, stamp) {
+            let asker = Asker { account: to, roles: &[], now: stamp };
+            // Who may read it has had the choice.
+            if self.access.allows(&asker, Some(at.0), Privileges::SELECT, Columns::Each(vec![at.1])) {
                 continue;
             }
+            let readers = self.access.readers_with(at.0, at.1, stamp, to);
             if !self.access.is_reader(account, self.node(), at.0, at.1, stamp) {
                 return Err(at);
             }
@@ -454,12 +458,10 @@ impl Engine {
             let readers = access.readers(at.0, at.1, stamp);
             // Whose node's key is no point on the curve cannot be given any.
             let can = |to: &&(AccountId, NodeId)| ColumnKey::can_be_given_to(to.1);
-            readers.iter().any(|r| r.1 == self.inner.node)
-                && self
-                    .inner
-                    .keyring
-                    .lacking(&access.epochs(at.0, at.1), &readers)
-                    .any(|(_, to)| to.iter().any(can))
+            let later = access.from_now_on(at.0, at.1, &readers, stamp);
+            let epochs = access.epochs(at.0, at.1);
+            let mut lacking = self.inner.keyring.lacking(&epochs, &readers, &later);
+            readers.iter().any(|r| r.1 == self.inner.node) && lacking.any(|(_, to)| to.iter().any(can))
         });
         *known = Some((Arc::downgrade(access), has));
         has

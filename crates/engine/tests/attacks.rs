@@ -312,11 +312,14 @@ const ATTACKS: &[(&str, Outcome, Attack)] = &[
     }),
     ("a grant to herself", Void("may not give"), |w| {
         let (to, rights) = (w.lab, Rights::whole(Privileges::UPDATE));
-        w.access(w.lab, AccessChange::Grant { to, on: Some(w.table("result")), rights, until_ms: None })
+        w.access(
+            w.lab,
+            AccessChange::Grant { to, on: Some(w.table("result")), rights, until_ms: None, history: true },
+        )
     }),
     ("everything, to herself", Void("may not give"), |w| {
         let (to, rights) = (w.lab, Rights::whole(Privileges::EVERY));
-        w.access(w.lab, AccessChange::Grant { to, on: None, rights, until_ms: None })
+        w.access(w.lab, AccessChange::Grant { to, on: None, rights, until_ms: None, history: true })
     }),
     ("a revocation of root's rights", Void("may not give"), |w| {
         let rights = Rights::whole(Privileges::EVERY);

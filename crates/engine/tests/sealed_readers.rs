@@ -21,7 +21,7 @@ fn shop() -> (Node, Node) {
 
 fn as_(node: &Node, user: &str) -> TestSession {
     let mut session = node.session_as(user).expect("a session");
-    session.run("USE shop");
+    session.run("USE shop; SET ROLE ALL");
     session
 }
 
@@ -82,4 +82,85 @@ fn weak_inserts_are_weak_by_what_they_name_everywhere() {
     // She wrote last, and may overwrite what she named in the first and the third.
     assert_eq!(a.session().rows(ALL), ["1|r|1", "2|r|-2", "3|r|3", "4|r|-4", "5|r|-5"]);
     verified(&[&a, &b]);
+}
+
+fn grants(node: &Node, user: &str) -> Vec<String> {
+    let mut lines = node.session().rows(&format!("SHOW GRANTS FOR {user}"));
+    lines.retain(|l| !l.contains("USAGE"));
+    lines
+}
+
+#[test]
+fn the_history_is_given_later_when_somebody_says_so() {
+    let (a, b) = shop();
+    let mut root = as_(&a, "root");
+    root.run("REVOKE SELECT ON t FROM ann; INSERT INTO t VALUES (1, 'Ann', 1)");
+    root.run("GRANT SELECT ON t TO ann WITHOUT HISTORY; INSERT INTO t VALUES (2, 'Bob', 2)");
+    converge(&[&a, &b]);
+    assert!(!a.engine.has_keys_to_share() && !b.engine.has_keys_to_share());
+    assert_eq!(as_(&b, "ann").rows(ALL), ["1|NULL|1", "2|Bob|2"]);
+    let line = "GRANT SELECT, INSERT, UPDATE, DELETE ON `shop`.`t` TO `ann`@`%`";
+    assert_eq!(grants(&a, "ann"), [format!("{line} WITHOUT HISTORY")]);
+    root.run("GRANT SELECT ON t TO ann");
+    assert_eq!(grants(&a, "ann"), [line]);
+    converge(&[&a, &b]);
+    assert_eq!(as_(&b, "ann").rows(ALL), ["1|Ann|1", "2|Bob|2"]);
+    // Who has had it all does so for good, and who was away in between has missed nothing.
+    root.run("REVOKE SELECT ON t FROM ann; INSERT INTO t VALUES (3, 'Cem', 3); GRANT SELECT ON t TO ann");
+    converge(&[&a, &b]);
+    assert_eq!(as_(&b, "ann").rows(ALL), ["1|Ann|1", "2|Bob|2", "3|Cem|3"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_new_grant_without_the_history_leaves_out_what_came_while_there_was_none() {
+    let (a, b) = shop();
+    let mut root = as_(&a, "root");
+    root.run(
+        "INSERT INTO t VALUES (1, 'Ann', 1); REVOKE SELECT ON t FROM ann; INSERT INTO t VALUES (2, 'Bob', 2)",
+    );
+    root.run("GRANT SELECT ON t TO ann WITHOUT HISTORY; INSERT INTO t VALUES (3, 'Cem', 3)");
+    converge(&[&a, &b]);
+    assert_eq!(as_(&b, "ann").rows(ALL), ["1|Ann|1", "2|NULL|2", "3|Cem|3"]);
+    verified(&[&a, &b]);
+}
+
+/// Whoever comes to it by a role, or on a node of theirs, later reads from the grant on, and not what was there before.
+#[test]
+fn a_grant_without_the_history_to_a_role_counts_for_those_who_get_the_role_later() {
+    let (a, b) = shop();
+    let mut root = as_(&a, "root");
+    root.run("REVOKE SELECT ON t FROM ann; INSERT INTO t VALUES (1, 'Ann', 1); CREATE ROLE staff");
+    root.run("GRANT SELECT ON shop.* TO staff WITHOUT HISTORY; INSERT INTO t VALUES (2, 'Bob', 2)");
+    // Another key begins, and she is to have the one before as well.
+    root.run("CREATE USER x IDENTIFIED BY 'x'; GRANT SELECT ON t TO x; INSERT INTO t VALUES (3, 'Cem', 3)");
+    root.run("REVOKE SELECT ON t FROM x; INSERT INTO t VALUES (4, 'Dan', 4); GRANT staff TO ann");
+    converge(&[&a, &b]);
+    assert_eq!(as_(&b, "ann").rows(ALL), ["1|NULL|1", "2|Bob|2", "3|Cem|3", "4|Dan|4"]);
+    assert_eq!(grants(&a, "staff"), ["GRANT SELECT ON `shop`.* TO `staff`@`%` WITHOUT HISTORY"]);
+    root.run("GRANT SELECT ON t TO staff");
+    converge(&[&a, &b]);
+    assert_eq!(as_(&b, "ann").rows(ALL)[0], "1|Ann|1");
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn what_show_grants_says_of_the_history_can_be_said() {
+    let (a, _) = shop();
+    let mut root = as_(&a, "root");
+    root.run("CREATE USER x IDENTIFIED BY 'x', y IDENTIFIED BY 'y'");
+    root.run("GRANT SELECT (id, n), INSERT ON t TO x; GRANT SELECT (name) ON t TO x WITHOUT HISTORY");
+    root.run("GRANT SELECT ON t TO x UNTIL '2099-01-01 00:00:00' WITHOUT HISTORY; GRANT UPDATE ON t TO x WITHOUT HISTORY");
+    let x = grants(&a, "x");
+    assert_eq!(
+        x,
+        [
+            "GRANT SELECT (`id`, `n`), INSERT, UPDATE ON `shop`.`t` TO `x`@`%`",
+            "GRANT SELECT (`name`) ON `shop`.`t` TO `x`@`%` WITHOUT HISTORY",
+            "GRANT SELECT ON `shop`.`t` TO `x`@`%` UNTIL '2099-01-01 00:00:00' WITHOUT HISTORY",
+        ]
+    );
+    x.iter().for_each(|line| drop(root.run(&line.replace("`x`@", "`y`@"))));
+    let as_y: Vec<String> = x.iter().map(|l| l.replace("`x`@", "`y`@")).collect();
+    assert_eq!(grants(&a, "y"), as_y);
 }

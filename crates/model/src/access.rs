@@ -106,6 +106,19 @@ impl Rights {
         found.map_or(Privileges::NONE, |i| self.columns[i].1)
     }
 
+    /// What is left of these when others are taken away: rights on the whole object from its columns, too.
+    pub fn without(&self, taken: &Rights) -> Rights {
+        let left = self.columns.iter().map(|(tag, p)| (*tag, *p & !(taken.whole | taken.on_column(*tag))));
+        Rights { whole: self.whole & !taken.whole, columns: left.filter(|(_, p)| !p.is_empty()).collect() }
+    }
+
+    /// Of these rights SELECT alone.
+    pub fn reading(&self) -> Rights {
+        let of = |p: Privileges| p & Privileges::SELECT;
+        let columns = self.columns.iter().map(|(tag, p)| (*tag, of(*p))).filter(|(_, p)| !p.is_empty());
+        Rights { whole: of(self.whole), columns: columns.collect() }
+    }
+
     /// Written as it must be.
     fn check(self, on: Option<ObjectId>) -> Result<Self, &'static str> {
         if self.whole.is_empty() && self.columns.is_empty() {
@@ -269,6 +282,8 @@ pub enum AccessChange {
         rights: Rights,
         /// Not after, milliseconds since the Unix epoch (judged by the stamp of what uses it).
         until_ms: Option<u64>,
+        /// Of sealed columns it opens what was written before, too. Judges nothing: readers with keys heed it when they give some.
+        history: bool,
     },
     /// REVOKE of privileges: what needs them beyond the horizon is void.
     Revoke {
@@ -372,8 +387,9 @@ impl Serialize for AccessChange {
             AccessChange::RenameAccount { account, name, host } => {
                 seq!(s; op::RENAME_ACCOUNT, account, name, host)
             }
-            AccessChange::Grant { to, on, rights, until_ms } => {
-                seq!(s; op::GRANT, to, on, rights.whole.0, columns(rights), until_ms)
+            AccessChange::Grant { to, on, rights, until_ms, history } => {
+                let op = if *history { op::GRANT } else { op::GRANT_FROM_NOW_ON };
+                seq!(s; op, to, on, rights.whole.0, columns(rights), until_ms)
             }
             AccessChange::Revoke { from, on, rights, keep } => {
                 seq!(s; op::REVOKE, from, on, rights.whole.0, columns(rights), kept(keep))
@@ -524,9 +540,10 @@ pub(crate) fn read<'de, A: SeqAccess<'de>>(op: u8, a: &mut A) -> Result<AccessCh
         op::RENAME_ACCOUNT => {
             AccessChange::RenameAccount { account: need(a)?, name: need(a)?, host: need(a)? }
         }
-        op::GRANT => {
+        op::GRANT | op::GRANT_FROM_NOW_ON => {
             let (to, on) = (need(a)?, need(a)?);
-            AccessChange::Grant { to, on, rights: rights(a, on)?, until_ms: need(a)? }
+            let (rights, until_ms) = (rights(a, on)?, need(a)?);
+            AccessChange::Grant { to, on, rights, until_ms, history: op == op::GRANT }
         }
         op::REVOKE => {
             let (from, on) = (need(a)?, need(a)?);

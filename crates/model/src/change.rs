@@ -319,6 +319,8 @@ pub mod op {
     pub const COLUMN_KEY: u8 = 51;
     /// Ticket enrolled for one node.
     pub const TICKET_FOR: u8 = 52;
+    /// Privileges granted, of sealed columns without what was written before.
+    pub const GRANT_FROM_NOW_ON: u8 = 53;
 }
 
 // Every change is an array that begins with its op; elements follow in the order of the fields.

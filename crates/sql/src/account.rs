@@ -219,8 +219,10 @@ pub struct Granted {
     pub on: std::collections::BTreeMap<Option<p2pdb_model::ObjectId>, p2pdb_model::change::Rights>,
     /// That of it which has no end.
     pub for_good: std::collections::BTreeMap<Option<p2pdb_model::ObjectId>, p2pdb_model::change::Rights>,
-    /// The rest, with its end, milliseconds since the Unix epoch.
-    pub until: Vec<(Option<p2pdb_model::ObjectId>, u64, p2pdb_model::change::Rights)>,
+    /// That of it which was granted WITHOUT HISTORY.
+    pub from_now_on: std::collections::BTreeMap<Option<p2pdb_model::ObjectId>, p2pdb_model::change::Rights>,
+    /// The rest, with its end, milliseconds since the Unix epoch, and whether with the history of sealed columns.
+    pub until: Vec<(Option<p2pdb_model::ObjectId>, u64, bool, p2pdb_model::change::Rights)>,
     /// Its roles, and whether WITH ADMIN OPTION.
     pub roles: Vec<(AccountName, bool)>,
     /// When those of them end that are not for good, milliseconds since the Unix epoch.

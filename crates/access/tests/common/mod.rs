@@ -132,7 +132,7 @@ pub fn new_role(name: &str) -> AccessChange {
 }
 
 pub fn grant(to: AccountId, on: Option<ObjectId>, rights: Rights) -> AccessChange {
-    AccessChange::Grant { to, on, rights, until_ms: None }
+    AccessChange::Grant { to, on, rights, until_ms: None, history: true }
 }
 
 pub fn revoke(from: AccountId, on: Option<ObjectId>, rights: Rights) -> AccessChange {

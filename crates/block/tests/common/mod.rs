@@ -329,18 +329,20 @@ pub fn grants() -> Vec<Change> {
         AccessChange::AddKey { account: to, key: public(7) },
         AccessChange::DropKey { account: to, key: public(7), keep: tips.clone() },
         AccessChange::NewRole { id: role, name: "nurse".into(), host: "%".into() },
-        AccessChange::Grant { to, on: None, rights: all.clone(), until_ms: None },
+        AccessChange::Grant { to, on: None, rights: all.clone(), until_ms: None, history: true },
         AccessChange::Grant {
             to: role,
             on: Some(table()),
             rights: columns.clone(),
             until_ms: Some(1_900_000_000_000),
+            history: true,
         },
         AccessChange::Grant {
             to: AccountId::ROW_OWNER,
             on: Some(table()),
             rights: columns.clone(),
             until_ms: None,
+            history: true,
         },
         AccessChange::Revoke { from: role, on: Some(table()), rights: columns, keep: None },
         AccessChange::Revoke { from: to, on: None, rights: all, keep: tips.clone() },
@@ -363,7 +365,20 @@ pub fn grants() -> Vec<Change> {
     access.map(Change::Access).into_iter().chain([Change::Schema(again)]).collect()
 }
 
-/// A column key that begins, and one given on.
+/// A grant without what was written before.
+pub fn later() -> Vec<Change> {
+    let column = ObjectId::derive(ObjectKind::Column, table(), "who", None).tag();
+    let rights = Rights::columns([(column, Privileges::SELECT)]);
+    let (to, on) = (account(), Some(table()));
+    vec![Change::Access(AccessChange::Grant {
+        to,
+        on,
+        rights,
+        until_ms: Some(1_800_000_000_000),
+        history: false,
+    })]
+}
+
 /// A ticket that admits one node alone.
 pub fn bound() -> Vec<Change> {
     vec![Change::Access(AccessChange::Ticket {
@@ -375,6 +390,7 @@ pub fn bound() -> Vec<Change> {
     })]
 }
 
+/// A column key that begins, and one given on.
 pub fn sealed() -> Vec<Change> {
     let column = ObjectId::derive(ObjectKind::Column, table(), "who", None).tag();
     let wrap = |n| KeyWrap { account: account(), node: NodeId(public(n).0), wrapped: [n; WRAPPED_BYTES] };

@@ -186,7 +186,7 @@ impl<'a> Verdicts<'a> {
             AccessChange::Undelegate { account, from: Delegate::Node(node), seen } => {
                 takes(What::Delegation(*account, *node), every, Some(seen));
             }
-            AccessChange::Grant { to, on, rights, until_ms } => {
+            AccessChange::Grant { to, on, rights, until_ms, .. } => {
                 let given = item(What::Rights(*to, *on), rights.whole);
                 self.given.push(Item { columns: &rights.columns, until_ms: *until_ms, ..given });
             }

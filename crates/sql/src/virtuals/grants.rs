@@ -1,5 +1,7 @@
 //! SHOW GRANTS and the privilege tables of `information_schema`.
 
+use std::collections::BTreeSet;
+
 use p2pdb_model::change::Rights;
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::privileges::Level;
@@ -94,7 +96,7 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         return Err(SqlError::database_denied(&cx.session.account, "mysql"));
     }
     let own = called(whose).ok_or_else(undefined)?;
-    let mut together = own.for_good.clone();
+    let mut shown: Vec<&Granted> = vec![own];
     let mut ending = own.until.clone();
     for role in using {
         let has = called(role).filter(|r| own.roles.iter().any(|(n, _)| Some(n) == r.name.as_ref()));
@@ -104,19 +106,28 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
                 format!("{}@{} is not granted to {}@{}", quote(r), quote(h), quote(user), quote(host));
             return Err(SqlError::new(3530, "HY000", message));
         };
-        for (on, rights) in &role.for_good {
-            together.entry(*on).or_default().add(rights);
-        }
+        shown.push(role);
         ending.extend(role.until.iter().cloned());
     }
     let to = own.name.as_ref().map(named).unwrap_or_default();
-    let mut lines = vec![line(cx.catalog, &Place::Realm, together.get(&None), &to)];
-    for (on, rights) in &together {
-        if on.is_some()
-            && *rights != Rights::default()
-            && let Some(place) = Place::of(cx.catalog, *on)
-        {
-            lines.push(line(cx.catalog, &place, Some(rights), &to));
+    let mut objects: BTreeSet<Option<ObjectId>> =
+        shown.iter().flat_map(|g| g.for_good.keys().copied()).collect();
+    objects.insert(None);
+    let mut lines = Vec::new();
+    for on in objects {
+        let Some(place) = Place::of(cx.catalog, on) else { continue };
+        let (mut rights, mut later) = together(&shown, on);
+        let mut without = "";
+        // What is not read is the same with the history and without it.
+        if later != Rights::default() && rights.reading() == Rights::default() {
+            rights.add(&std::mem::take(&mut later));
+            without = WITHOUT_HISTORY;
+        }
+        if on.is_none() || rights != Rights::default() {
+            lines.push(format!("{}{without}", line(cx.catalog, &place, Some(&rights), &to)));
+        }
+        if later != Rights::default() {
+            lines.push(format!("{}{WITHOUT_HISTORY}", line(cx.catalog, &place, Some(&later), &to)));
         }
     }
     let end = |ms: u64| {
@@ -125,9 +136,10 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         let _ = cx.session.time_zone.zone.to_local(utc).format(0, &mut end);
         format!(" UNTIL '{end}'")
     };
-    for (on, ms, rights) in &ending {
+    for (on, ms, history, rights) in &ending {
         if let Some(place) = Place::of(cx.catalog, *on) {
-            lines.push(format!("{}{}", line(cx.catalog, &place, Some(rights), &to), end(*ms)));
+            let without = if *history { "" } else { WITHOUT_HISTORY };
+            lines.push(format!("{}{}{without}", line(cx.catalog, &place, Some(rights), &to), end(*ms)));
         }
     }
     let ends = |role: &AccountName| own.role_ends.iter().find(|(n, _)| n == role).map(|(_, ms)| *ms);
@@ -143,6 +155,21 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         }
     }
     Ok(lines.into_iter().map(|l| vec![text(l)]).collect())
+}
+
+const WITHOUT_HISTORY: &str = " WITHOUT HISTORY";
+
+/// What these have on an object together: what opens all of sealed columns, or is not about reading, and what opens of them only
+/// what is written later.
+fn together(all: &[&Granted], on: Option<ObjectId>) -> (Rights, Rights) {
+    let (mut rights, mut later) = (Rights::default(), Rights::default());
+    for g in all {
+        let own = g.from_now_on.get(&on).cloned().unwrap_or_default();
+        rights.add(&g.for_good.get(&on).cloned().unwrap_or_default().without(&own));
+        later.add(&own);
+    }
+    let later = later.without(&rights);
+    (rights, later)
 }
 
 fn line(catalog: &Catalog, place: &Place, rights: Option<&Rights>, to: &str) -> String {
