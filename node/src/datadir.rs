@@ -115,7 +115,7 @@ impl DataDir {
 
     /// The node key.
     pub fn node_key_path(&self) -> PathBuf {
-        self.path("node.key")
+        self.path(NODE_KEY)
     }
 
     /// The option file for MySQL clients.
@@ -291,7 +291,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::File`].
     pub fn write_node_key(&self, key: &SigningKey) -> Result<(), DataDirError> {
-        self.write_secret("node.key", key_text(key).as_bytes())
+        self.write_secret(NODE_KEY, key_text(key).as_bytes())
     }
 
     /// Reads the node key.
@@ -299,9 +299,9 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::Empty`] when there is none; [`DataDirError::Damaged`] when it is not a key.
     pub fn read_node_key(&self) -> Result<SigningKey, DataDirError> {
-        let text = self.read_text("node.key")?.ok_or_else(|| DataDirError::Empty(self.root.clone()))?;
-        self.make_private("node.key");
-        self.key_of("node.key", &text)
+        let text = self.read_text(NODE_KEY)?.ok_or_else(|| DataDirError::Empty(self.root.clone()))?;
+        self.make_private(NODE_KEY);
+        self.key_of(NODE_KEY, &text)
     }
 
     /// Writes the key that a node shows before it joins.
@@ -381,6 +381,8 @@ impl DataDir {
 const ACCOUNTS_FILE: &str = "accounts.json";
 /// The key that a node showed before it joined.
 pub const JOINING_KEY: &str = "joining.key";
+/// File with the node's key.
+pub const NODE_KEY: &str = "node.key";
 
 fn key_text(key: &SigningKey) -> String {
     p2pdb_model::ids::hex(&key.to_bytes())
@@ -432,8 +434,8 @@ mod tests {
         fail(&dir);
         assert_eq!(dir.names(), Some(HashSet::from(["p2pdb.toml".into()])));
         let lock = dir.lock().expect("lock");
-        dir.make(&lock, || dir.write_secret("node.key", b"k")).expect("it works");
-        assert!(dir.path("node.key").exists() && dir.path("LOCK").exists());
+        dir.make(&lock, || dir.write_secret(NODE_KEY, b"k")).expect("it works");
+        assert!(dir.path(NODE_KEY).exists() && dir.path("LOCK").exists());
         assert!(temp.path().exists());
     }
 
@@ -449,7 +451,7 @@ mod tests {
         assert_eq!(dir.read_node_key().expect("read").to_bytes(), key.to_bytes());
         assert!(dir.read_account_key("root").expect("read").is_some());
         assert!(dir.read_account_key("toor").expect("read").is_none());
-        for name in ["node.key", ACCOUNTS_FILE, "LOCK"] {
+        for name in [NODE_KEY, ACCOUNTS_FILE, "LOCK"] {
             let mode = fs::metadata(dir.path(name)).expect("metadata").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }

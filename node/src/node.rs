@@ -25,7 +25,7 @@ use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED, is_removed};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
-use crate::datadir::{DataDir, DataDirError, JOINING_KEY};
+use crate::datadir::{DataDir, DataDirError, JOINING_KEY, NODE_KEY};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
 use crate::network_key;
@@ -99,10 +99,11 @@ pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::R
 /// The node that will join from this directory: its key is made, and kept until it does.
 ///
 /// # Errors
-/// When there is a node already, or the key cannot be written.
-pub fn joiner(dir: &DataDir) -> anyhow::Result<NodeId> {
+/// When there is a node already that has joined, or the key cannot be written.
+pub fn joiner(dir: &DataDir, config: &Config) -> anyhow::Result<NodeId> {
     if dir.is_initialised() {
-        bail!(DataDirError::Occupied(dir.root().to_owned()));
+        must_not_have_joined(dir, config)?;
+        return Ok(node_id(&dir.read_node_key()?));
     }
     let key = match dir.read_joining_key()? {
         Some(key) => key,
@@ -115,11 +116,40 @@ pub fn joiner(dir: &DataDir) -> anyhow::Result<NodeId> {
     Ok(node_id(&key))
 }
 
-/// A directory without a node key whose making broke off: its store is of no use to anybody.
+/// The node here has asked with a ticket, and nothing of a realm has come to it.
+fn must_not_have_joined(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
+    let asked = dir.read_text(TICKET_FILE)?.is_some();
+    let holds = || open_engine(dir, config, None).map(|engine| engine.status().blocks > 0);
+    if !asked || (dir.path(p2pdb_engine::realm::FILE).exists() && holds()?) {
+        bail!(DataDirError::Occupied(dir.root().to_owned()));
+    }
+    Ok(())
+}
+
+/// After a join that was refused, or never answered: nothing is left but the node's key, which a ticket may name.
+///
+/// # Errors
+/// When the node has joined, or a file cannot be written.
+pub fn back_to_key(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
+    must_not_have_joined(dir, config)?;
+    dir.write_joining_key(&dir.read_node_key()?)?;
+    // From here on it is a directory whose making broke off.
+    for name in [NODE_KEY, TICKET_FILE, ADMISSION_FILE, PEERS_FILE] {
+        dir.remove(name);
+    }
+    Ok(())
+}
+
+/// A directory without a node key whose making broke off: its store is of no use to anybody. Where a key waits for a ticket, there
+/// was no other key.
 fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
+    let waits = dir.read_joining_key()?.is_some();
     for suffix in ["", "-wal", "-shm", ".lock"] {
-        let path = dir.path(&format!("{}{suffix}", p2pdb_engine::realm::FILE));
-        if path.exists() {
+        let name = format!("{}{suffix}", p2pdb_engine::realm::FILE);
+        let path = dir.path(&name);
+        if waits {
+            dir.remove(&name);
+        } else if path.exists() {
             bail!(
                 "{} exists, but there is no node.key: an earlier start broke off, or the key was lost\n  hint: put node.key back from a backup, or move the directory away to begin anew",
                 path.display()
@@ -609,6 +639,19 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password:
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// A signal came.
+fn stopped(until: Until, app: &App) -> anyhow::Result<()> {
+    if until == Until::Stopped {
+        return Ok(());
+    }
+    let why = match (&*app.join.borrow(), app.engine.role()) {
+        (Join::Refused(why), _) => format!("not admitted: {why}"),
+        (_, Some(_)) | (Join::Admitted, _) => "it was admitted, and has not caught up".to_owned(),
+        _ => "no member has answered the ticket".to_owned(),
+    };
+    bail!("stopped before it had joined: {why}\n  hint: the same command again goes on");
+}
+
 /// Waits for a signal, the join's end, or the writer's.
 async fn wait_for_end(
     until: Until,
@@ -622,12 +665,12 @@ async fn wait_for_end(
     let mut progress = crate::progress::Progress::new();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return stopped(until, app),
+            _ = interrupt.recv() => return stopped(until, app),
             Ok(()) = join.changed() => {
                 let join = join.borrow().clone();
                 if let (Until::Joined, Join::Refused(why)) = (until, join) {
-                    bail!("not admitted: {why}\n  hint: ask for a fresh ticket (`p2pdb-node invite`); remove {} before you use it", dir.root().display());
+                    bail!("not admitted: {why}\n  hint: ask for a fresh ticket (`p2pdb-node invite`) and join with it here; the node's key stays the same");
                 }
             }
             _ = look.tick() => {

@@ -97,13 +97,22 @@ pub fn invite(
     }
     let node = request.node.as_deref().map(|text| {
         let bytes = unhex(text.trim()).and_then(|b| b.try_into().ok());
-        bytes.map(NodeId).filter(|n| crate::net::peer_of(n).is_some()).with_context(|| {
+        bytes.map(NodeId).filter(crate::net::can_be_held).with_context(|| {
             format!("--node: '{text}' is not a node's key: 64 hexadecimal digits, as `p2pdb-node join --show-key` prints them")
         })
     });
     let node = node.transpose()?;
     if node.is_some() && request.uses != 1 {
         bail!("a ticket for one node admits one: leave --uses away");
+    }
+    if let Some(m) = node.and_then(|node| engine.members().into_iter().find(|m| m.node == node)) {
+        match m.removed {
+            true => bail!(
+                "--node: {} was removed from the realm, and its key does not come back\n  hint: let it join as a new node, in a new directory",
+                m.name
+            ),
+            false => bail!("--node: this is {}, a member already", m.name),
+        }
     }
     // Only an account's key can delegate; without one the node that joins would be a writer that may write for nobody.
     if role.writes() && engine.role() == Some(Role::Owner) && dir.read_account_key(ROOT)?.is_none() {

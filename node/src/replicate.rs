@@ -179,7 +179,8 @@ pub fn gate(engine: Engine, shared: Arc<Shared>) -> Arc<dyn net::Gate> {
         if engine.is_member(node) {
             Access::Member
         } else if shared.removed.read().contains(node) {
-            Access::Refused
+            // It may ask, and is told; it is never taken for a member by what it shows.
+            Access::Stranger
         } else if shared.trusts(node) {
             Access::Member
         } else if shared.admitted.load(Ordering::Acquire) && !engine.is_member(&engine.node()) {

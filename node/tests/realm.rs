@@ -86,6 +86,89 @@ fn a_ticket_for_one_node_is_of_no_use_to_another() {
     wait_equal(&[&a, &b]);
 }
 
+/// A join that was refused leaves the key that a ticket names, and another ticket goes on with it.
+#[test]
+fn a_refused_join_can_be_tried_again_with_the_same_key() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let b = temp.path().join("b");
+    let shown = run_ok(&b, &["join", "--show-key"]);
+    let other = run_ok(&temp.path().join("c"), &["join", "--show-key"]);
+    let wrong = run_ok(a.dir.root(), &["invite", "--node", other.trim()]);
+    let refused = Node::spawn(&b, &["join", wrong.trim(), "--no-run"], &[]);
+    assert!(!refused.wait_end().success());
+    let log = std::fs::read_to_string(temp.path().join("b.log")).expect("a log");
+    assert!(
+        log.contains("not admitted: the ticket is for another node") && log.contains("the node's key stays"),
+        "{log}"
+    );
+    assert_eq!(run_ok(&b, &["join", "--show-key"]), shown);
+    // The ticket does not show among the processes.
+    let right = run_ok(a.dir.root(), &["invite", "--node", shown.trim()]);
+    let mut join = vec!["join", "-", "--no-run"];
+    join.extend(QUIET);
+    assert!(run_err_with(&b, &join, " ").contains("there is no ticket on standard input"));
+    let said = run_ok_with(&b, &join, &right);
+    assert!(said.contains("joined realm"), "{said}");
+    // Now it has, and stays what it is.
+    for again in [vec!["join", "--show-key"], vec!["join", wrong.trim()]] {
+        let error = run_err(&b, &again);
+        assert!(error.contains("already holds a node"), "{error}");
+    }
+    let b = Node::start(&b, &["--bootstrap", &a.status().listening[0]]);
+    assert_eq!(b.status().node, shown.trim());
+    wait_equal(&[&a, &b]);
+}
+
+#[test]
+fn a_join_that_is_stopped_has_not_joined() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let ticket = a.ticket("writer", 1);
+    assert!(a.stop());
+    let b = Node::spawn(&temp.path().join("b"), &["join", &ticket, "--no-run"], &[]);
+    eventually("it runs", || b.dir.path("run.json").exists().then_some(()));
+    let log = temp.path().join("b.log");
+    b.signal("TERM");
+    assert!(!b.wait_end().success());
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("stopped before it had joined: no member has answered the ticket"), "{log}");
+    assert!(!log.contains("joined realm"), "{log}");
+}
+
+#[test]
+fn who_was_removed_is_told_when_it_joins_again_and_no_ticket_names_who_cannot_come() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let b = temp.path().join("b");
+    let key = run_ok(&b, &["join", "--show-key"]);
+    let secret = std::fs::read(b.join("joining.key")).expect("a key");
+    let ticket = run_ok(a.dir.root(), &["invite", "--node", key.trim()]);
+    let b = Node::join(&b, ticket.trim(), &["--node-name", "leaver"]);
+    let invite = |key: &str| run_err(a.dir.root(), &["invite", "--node", key]);
+    assert!(invite(key.trim()).contains("this is leaver, a member already"));
+    for nobodys in ["0".repeat(64), "f".repeat(64)] {
+        assert!(invite(&nobodys).contains("is not a node's key"));
+    }
+    run_ok(a.dir.root(), &["members", "remove", "leaver"]);
+    let removed = invite(key.trim());
+    assert!(
+        removed.contains("leaver was removed from the realm, and its key does not come back"),
+        "{removed}"
+    );
+    drop(b);
+    // Its directory as it was before it joined.
+    let copy = temp.path().join("copy");
+    std::fs::create_dir(&copy).expect("a directory");
+    std::fs::write(copy.join("joining.key"), secret).expect("a key");
+    let b = Node::spawn(&copy, &["join", ticket.trim(), "--no-run"], &[]);
+    assert!(!b.wait_end().success());
+    let log = std::fs::read_to_string(temp.path().join("copy.log")).expect("a log");
+    assert!(log.contains("not admitted: this node was removed from the realm"), "{log}");
+    let members: Vec<MemberReport> = a.admin().get("members").expect("members");
+    assert!(members.iter().any(|m| m.name == "leaver" && m.removed), "{members:?}");
+}
+
 #[test]
 fn join_no_run_catches_up_and_leaves_a_node_that_runs_later() {
     let temp = tempfile::tempdir().expect("a directory");

@@ -111,7 +111,8 @@ impl Engine {
             }
             if w.access.has_used(&request.ticket, request.node) {
                 // It was a member by this ticket, and is none any more. Mostly it has used the ticket up.
-                let why = "this node was removed from the realm; it needs a new ticket";
+                let why =
+                    "this node was removed from the realm, and a ticket of before does not bring it back";
                 return Err(EngineError::Refused(why.to_owned()));
             }
             let ticket = w.access.tickets().into_iter().find(|t| t.key == request.ticket);

@@ -1,5 +1,7 @@
 //! `run`, `init` and `join`.
 
+use std::io::Read;
+
 use anyhow::{Context, bail};
 use clap::Args;
 
@@ -10,7 +12,7 @@ use crate::ticket::Ticket;
 /// `join`.
 #[derive(Debug, Args)]
 pub(super) struct Join {
-    /// The ticket that `p2pdb-node invite` printed
+    /// The ticket that `p2pdb-node invite` printed; `-`: read from standard input, so that no list of processes shows it
     #[arg(required_unless_present = "show_key")]
     ticket: Option<String>,
     /// Make the node's key, print it and leave: for a ticket that admits this node alone (`p2pdb-node invite --node KEY`)
@@ -45,8 +47,10 @@ pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
 pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
     let Some(text) = &args.ticket else {
         let lock = c.dir.lock()?;
-        return print_out(&format!("{}\n", c.dir.make(&lock, || node::joiner(&c.dir))?.to_hex()));
+        return print_out(&format!("{}\n", c.dir.make(&lock, || node::joiner(&c.dir, &c.config))?.to_hex()));
     };
+    let piped = if text == "-" { Some(piped_ticket()?) } else { None };
+    let text = piped.as_ref().unwrap_or(text);
     let ticket = Ticket::decode(text)?;
     let mut config = c.config.clone();
     for peer in &args.peer {
@@ -60,10 +64,16 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
             "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"
         );
     }
-    let lock = c.dir.lock()?;
+    let mut lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
     let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == text.trim());
     if !(c.dir.is_initialised() && same) {
+        if c.dir.is_initialised() {
+            node::back_to_key(&c.dir, &config)?;
+            // The key is of what was there, whatever comes of the rest.
+            drop(lock);
+            lock = c.dir.lock()?;
+        }
         c.dir.make(&lock, || node::init_joiner(&c.dir, &config, &ticket))?;
     }
     let until = if args.no_run { Until::Joined } else { Until::Stopped };
@@ -77,4 +87,17 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Longest ticket that is read, bytes.
+const TICKET_BYTES_MAX: u64 = 64 << 10;
+
+fn piped_ticket() -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(TICKET_BYTES_MAX).read_to_string(&mut text);
+    read.context("cannot read the ticket from standard input")?;
+    match text.trim() {
+        "" => bail!("there is no ticket on standard input"),
+        text => Ok(text.to_owned()),
+    }
 }

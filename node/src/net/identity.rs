@@ -13,6 +13,16 @@ pub fn peer_of(node: &NodeId) -> Option<PeerId> {
     Some(PeerId::from_public_key(&PublicKey::from(key)))
 }
 
+/// Somebody may hold the private part of this key: the bytes are a point of the curve, written in the one right way, and none of
+/// the eight points of small order.
+pub fn can_be_held(node: &NodeId) -> bool {
+    // 2^255 - 19, above which the same point is written a second time.
+    let (low, high) = (node.0[0], node.0[31] & 0x7f);
+    let is_reduced = low < 0xed || high != 0x7f || node.0[1..31].iter().any(|b| *b != 0xff);
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&node.0);
+    is_reduced && key.is_ok_and(|key| !key.is_weak())
+}
+
 /// The node of a peer id; `None` when its key is not ed25519.
 pub fn node_of(peer: &PeerId) -> Option<NodeId> {
     let hash = peer.as_ref();
@@ -34,6 +44,17 @@ mod tests {
         let peer = Keypair::generate_ed25519().public().to_peer_id();
         let node = node_of(&peer).expect("ed25519");
         assert_eq!(peer_of(&node), Some(peer));
+    }
+
+    #[test]
+    fn what_nobody_can_hold_is_no_key() {
+        let node = node_of(&Keypair::generate_ed25519().public().to_peer_id()).expect("ed25519");
+        assert!(can_be_held(&node));
+        let mut one = [0; 32];
+        one[0] = 1;
+        for bytes in [[0; 32], [0xff; 32], [2; 32], one] {
+            assert!(!can_be_held(&NodeId(bytes)), "{bytes:?}");
+        }
     }
 
     #[test]

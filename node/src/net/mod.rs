@@ -44,7 +44,7 @@ pub use libp2p::Multiaddr;
 use p2pdb_model::ids::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
-pub use identity::{node_of, peer_of};
+pub use identity::{can_be_held, node_of, peer_of};
 use session::Outboxes;
 pub use session::{Frame, SendError};
 

@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const LOG_BYTES_MAX: u64 = 16 << 20;
 
 /// Every port is a free one, nothing leaves this machine.
-const QUIET: [&str; 12] = [
+pub const QUIET: [&str; 12] = [
     "--mysql-listen",
     "127.0.0.1:0",
     "--http-listen",
