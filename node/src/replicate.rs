@@ -399,9 +399,17 @@ impl Glue {
             tokio::select! {
                 input = inputs.recv() => match input {
                     None | Some(Input::Stop) => return,
-                    Some(Input::Members) => self.look_at_members().await,
-                    Some(Input::Applied) if self.members_seen.elapsed() >= ENGINE_TICK => self.look_at_members().await,
-                    Some(Input::Applied) => self.members_due = true,
+                    Some(Input::Members) => {
+                        self.look_at_members().await;
+                        self.share_keys();
+                    }
+                    Some(Input::Applied) => {
+                        match self.members_seen.elapsed() >= ENGINE_TICK {
+                            true => self.look_at_members().await,
+                            false => self.members_due = true,
+                        }
+                        self.share_keys();
+                    }
                     Some(Input::Notice(notice)) => self.on_notice(*notice).await,
                 },
                 _ = engine_tick.tick() => self.on_tick().await,
@@ -441,8 +449,8 @@ impl Glue {
         }
         if self.asking_tips.is_none() {
             self.recount.look(&self.engine);
-            self.sharing.look(&self.engine);
         }
+        self.share_keys();
         if self.recheck_at.is_some_and(|at| at <= Instant::now()) {
             self.recheck_at = None;
             let _ = self.net.recheck().await;
@@ -454,6 +462,12 @@ impl Glue {
                 "no peer has answered what it holds of this node; taking writes (if this is an older copy of the node's directory, stop it and start it again with the others in reach)"
             );
             self.stop_asking_tips();
+        }
+    }
+
+    fn share_keys(&self) {
+        if self.asking_tips.is_none() {
+            self.sharing.look(&self.engine, &self.link);
         }
     }
 

@@ -207,3 +207,43 @@ fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {
     assert!(wire.len() > 10_000, "{} bytes have passed", wire.len());
     assert!(!wire.windows(9).any(|w| w == b"Zwetschge"));
 }
+
+/// The node that alone has the keys gives them as soon as it hears of a reader, whichever others stand before it by their ids.
+#[test]
+fn a_new_reader_reads_within_moments() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let one = Node::start(&temp.path().join("one"), &[]);
+    for sql in [
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.patient (id INT PRIMARY KEY, name VARCHAR(20) COMMENT '[sealed]')",
+        "INSERT INTO shop.patient VALUES (1, 'Ann')",
+        "CREATE USER doc IDENTIFIED BY 'd'",
+        "GRANT SELECT ON shop.patient TO doc",
+    ] {
+        one.query(sql).expect(sql);
+    }
+    // Two with lesser ids, which have no keys to give.
+    let own = one.status().node;
+    let id = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
+    let hex = |bytes: [u8; 32]| p2pdb_model::ids::hex(&bytes);
+    let mut lesser = (0..=u8::MAX).filter(|seed| hex(id(*seed)) < own);
+    let mut join = |name: &str| {
+        let dir = temp.path().join(name);
+        std::fs::create_dir(&dir).expect("a directory");
+        if let Some(seed) = lesser.next() {
+            std::fs::write(dir.join("joining.key"), hex([seed; 32])).expect("a key");
+        }
+        Node::join(&dir, &one.ticket("writer", 1), &[])
+    };
+    let (two, three) = (join("two"), join("three"));
+    wait_equal(&[&one, &two, &three]);
+    let began = std::time::Instant::now();
+    three.query("ALTER USER doc IDENTIFIED BY 'd'").expect("set here");
+    let mut doc = login(&three, "doc", "d").expect("a login");
+    eventually("doc reads", || {
+        (query(&mut doc, "SELECT name FROM shop.patient").expect("granted") == [["Ann"]]).then_some(())
+    });
+    let took = began.elapsed();
+    assert!(took.as_millis() < 3_000, "{took:?}");
+    drop(two);
+}

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use p2pdb_access::{Access, Asker, ColumnKey, Columns, Epochs, LOOK_BYTES, LookKey, SealedColumn};
 use p2pdb_block::{SigningKey, node_id};
 use p2pdb_model::catalog::Table;
-use p2pdb_model::change::AccessChange;
+use p2pdb_model::change::{AccessChange, Role};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::EpochId;
 use p2pdb_model::sealed::{self, KeyWrap};
@@ -35,6 +35,8 @@ const LOOKS_VERSION: u8 = 1;
 
 /// A sealed column, by table.
 type At = (ObjectId, ColumnTag);
+/// See [`Engine::givers_of_keys`].
+type Givers = Option<Arc<[NodeId]>>;
 /// Accounts on nodes of theirs.
 type Readers = BTreeSet<(AccountId, NodeId)>;
 
@@ -52,8 +54,8 @@ pub(crate) struct Keyring {
     arrived: Mutex<BTreeMap<At, Refill>>,
     /// What was not needed yet.
     wrapped: Mutex<HashMap<EpochId, Vec<(SealedColumn, KeyWrap)>>>,
-    /// Whether readers lack keys that are here, and in which state of access.
-    shared: Mutex<Option<(Weak<Access>, bool)>>,
+    /// See [`Engine::givers_of_keys`], and in which state of access.
+    shared: Mutex<Option<(Weak<Access>, Givers)>>,
     /// What values are sealed with in the transaction that runs.
     current: RwLock<HashMap<At, EpochId>>,
 }
@@ -443,27 +445,44 @@ impl Engine {
         Ok(true)
     }
 
-    /// A reader lacks a key that is here. As long as access stays as it is, so does the answer: nobody becomes a reader by time.
+    /// A reader lacks a key that is here.
     pub fn has_keys_to_share(&self) -> bool {
+        self.givers_of_keys().is_some()
+    }
+
+    /// Where a reader lacks a key that is here: the nodes before this one, in the order of their ids, that have been given such a
+    /// key too and may write. As long as access stays as it is, so does the answer: nobody becomes a reader by time.
+    pub fn givers_of_keys(&self) -> Option<Arc<[NodeId]>> {
         let published = self.inner.published.load();
         let access = &published.access;
         let mut known = self.inner.keyring.shared.lock();
-        if let Some((of, has)) = &*known
+        if let Some((of, givers)) = &*known
             && std::ptr::eq(of.as_ptr(), Arc::as_ptr(access))
         {
-            return *has;
+            return givers.clone();
         }
-        let stamp = Stamp::from_millis(self.inner.clock.now_ms());
-        let has = access.sealed_columns().any(|at| {
+        let (stamp, own) = (Stamp::from_millis(self.inner.clock.now_ms()), self.inner.node);
+        let mut lacks = false;
+        let mut before = BTreeSet::new();
+        for at in access.sealed_columns() {
             let readers = access.readers(at.0, at.1, stamp);
-            // Whose node's key is no point on the curve cannot be given any.
-            let can = |to: &&(AccountId, NodeId)| ColumnKey::can_be_given_to(to.1);
-            let later = access.from_now_on(at.0, at.1, &readers, stamp);
-            let epochs = access.epochs(at.0, at.1);
-            let mut lacking = self.inner.keyring.lacking(&epochs, &readers, &later);
-            readers.iter().any(|r| r.1 == self.inner.node) && lacking.any(|(_, to)| to.iter().any(can))
-        });
-        *known = Some((Arc::downgrade(access), has));
-        has
+            if !readers.iter().any(|r| r.1 == own) {
+                continue;
+            }
+            let (epochs, later) =
+                (access.epochs(at.0, at.1), access.from_now_on(at.0, at.1, &readers, stamp));
+            for (key, to) in self.inner.keyring.lacking(&epochs, &readers, &later) {
+                // Whose node's key is no point on the curve cannot be given any.
+                if to.iter().any(|to| ColumnKey::can_be_given_to(to.1)) {
+                    lacks = true;
+                    let given = epochs.all.get(&key.epoch()).into_iter().flat_map(|e| &e.readers);
+                    before.extend(given.filter(|r| r.1 < own && readers.contains(*r)).map(|r| r.1));
+                }
+            }
+        }
+        before.retain(|node| access.role(*node).is_some_and(Role::writes));
+        let givers: Givers = lacks.then(|| before.into_iter().collect());
+        *known = Some((Arc::downgrade(access), givers.clone()));
+        givers
     }
 }
