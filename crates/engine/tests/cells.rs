@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Node, both, converge};
+use support::{Node, both, converge, verified};
 
 const STOCK: &str = "CREATE DATABASE shop; USE shop; CREATE TABLE stock (\
      id INT PRIMARY KEY, \
@@ -429,4 +429,29 @@ fn a_tag_that_looks_mistyped_is_warned_of() {
     assert_eq!(s.rows("SHOW WARNINGS"), [said]);
     assert_eq!(s.run("ALTER TABLE shop.t MODIFY n INT COMMENT 'pieces [counter]'").warnings, 0);
     assert_eq!(s.run("ALTER TABLE shop.t ADD o INT COMMENT '[maps]'").warnings, 1);
+}
+
+/// What a row keeps of a column's history goes with the column, whoever wrote the row and whenever.
+#[test]
+fn a_column_that_was_counted_and_is_gone_leaves_nothing_behind() {
+    let gone = "ALTER TABLE s.t ADD b INT; UPDATE s.t SET b = a; ALTER TABLE s.t DROP a";
+    let turned = "ALTER TABLE s.t MODIFY a INT, ADD b INT; UPDATE s.t SET b = a; ALTER TABLE s.t DROP a";
+    let again = "ALTER TABLE s.t ADD c INT COMMENT '[counter]'; UPDATE s.t SET c = b; ALTER TABLE s.t DROP b";
+    for way in [gone, turned] {
+        let a = Node::begin(1);
+        let mut s = a.session();
+        s.run("CREATE DATABASE s; CREATE TABLE s.t (id INT PRIMARY KEY, a INT COMMENT '[counter]')");
+        s.run("INSERT INTO s.t VALUES (1, 5), (2, 6), (3, 7); UPDATE s.t SET a = a + 1 WHERE id < 3");
+        let b = a.join(2);
+        s.run(way);
+        s.run("UPDATE s.t SET b = b + 1 WHERE id = 2");
+        converge(&[&a, &b]);
+        verified(&[&a, &b]);
+        s.run(again);
+        b.session().run("UPDATE s.t SET b = 0 WHERE id = 1");
+        s.run("UPDATE s.t SET c = c + 1");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT id, c FROM s.t"), ["1|7", "2|9", "3|8"], "{way}");
+        verified(&[&a, &b]);
+    }
 }

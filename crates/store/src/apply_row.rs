@@ -286,8 +286,10 @@ impl Run<'_> {
         // Without deletes every increment can be merged in place, with one insert every update, too.
         let mut simple = !deleted && merged.adrift.is_empty() && (births <= 1 || merged.units.len() == 1);
         simple &= not_counting.is_empty() && !loaded.iter().any(|l| l.cause.is_some());
-        // A column that is a plain register now and has edits in its history.
-        let turned = |cells: &Vec<Cell>| cells.first().is_some_and(|c| !joint(c.column));
+        // A column that is a plain register now and has edits in its history. One that is gone is in nobody's way.
+        let turned = |cells: &Vec<Cell>| {
+            cells.first().is_some_and(|c| plan.column(c.column).is_some() && !joint(c.column))
+        };
         simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
         let mut now = Vec::with_capacity(merged.outvoted.len());
         let is_delete = |l: &&Loaded| l.write.kind == p2pdb_merge::WriteKind::Delete;

@@ -265,11 +265,11 @@ impl Shape {
             // A column that was there before: rows may hold values for it in the log.
             None => old.holds(&c.id) || matches!(&c.unwritten, Value::Text(t) if t.contains('\0')),
         };
-        // Rows may be displaced for a value of a column that goes.
+        // Rows may be displaced for a value of a column that goes, or keep a history for its sake.
         let mut gone = self.columns.iter().filter(|(tag, _)| !next.columns.contains_key(tag));
         self.rowid != next.rowid
             || self.key != next.key
-            || gone.any(|(_, c)| !c.types.is_empty())
+            || gone.any(|(_, c)| !c.types.is_empty() || (!c.kind.is_edited() && old.was_edited(&c.id)))
             || next.columns.iter().any(moved)
     }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use p2pdb_merge::meant::Meant;
 use p2pdb_merge::object::{MergedSchema, Said, merge_schema};
-use p2pdb_model::Catalog;
 use p2pdb_model::catalog::{ObjectState, same_name};
 use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::{ColumnDef, Definition};
 use p2pdb_model::sealed;
 use p2pdb_model::types::SqlType;
+use p2pdb_model::{Catalog, CellKind};
 
 use crate::beside::{Dropped, dropped};
 use crate::connection::Connection;
@@ -235,6 +235,17 @@ impl Schema {
             let at = def.comment.to_ascii_lowercase().find(sealed::TAG).unwrap_or_default();
             def.comment.replace_range(at..at + sealed::TAG.len(), "(not sealed)");
         }
+    }
+
+    /// True when any definition of this column, void ones too, made it one that is edited rather than assigned.
+    pub(crate) fn was_edited(&self, id: &ObjectId) -> bool {
+        self.held.iter().any(|h| match &*h.change {
+            SchemaChange::Put { id: i, definition: Some(definition), .. } if i == id => match &**definition {
+                Definition::Column(def) => CellKind::of(&def.ty, &def.comment).is_edited(),
+                _ => false,
+            },
+            _ => false,
+        })
     }
 
     /// True when any change held, void ones too, puts something of this kind under this parent.
