@@ -70,6 +70,9 @@ pub struct StatusReport {
     pub refuses_writes: Option<String>,
     /// A fingerprint differed, and where.
     pub alarm: Option<String>,
+    /// When something, of clients or of peers, could not be committed last (Unix milliseconds), and why.
+    #[serde(default)]
+    pub failed: Option<(u64, String)>,
     /// MySQL clients.
     pub clients: usize,
     /// Statements run since the start.

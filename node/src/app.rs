@@ -178,6 +178,7 @@ impl App {
             kept_blocks: status.kept_blocks,
             refuses_writes: status.refuses_writes,
             alarm: status.alarm,
+            failed: status.failed,
             clients: self.door.connected(),
             statements: self.door.stats().statements(),
             peers: peers.collect(),

@@ -153,8 +153,10 @@ pub struct Status {
     pub forks: u64,
     /// Writes are refused, and why.
     pub refuses_writes: Option<String>,
-    /// A fingerprint differed from a peer's at an equal frontier, and where.
+    /// A fingerprint differed from a peer's at an equal frontier, and where; or the tables cannot be read.
     pub alarm: Option<String>,
+    /// Unix milliseconds at which something, of clients or of peers, could not be committed last, and why.
+    pub failed: Option<(u64, String)>,
 }
 
 /// A member of the realm.

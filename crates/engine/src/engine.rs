@@ -186,10 +186,12 @@ pub(crate) struct Inner {
 }
 
 /// Why writes are refused, and what alarms are raised.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Health {
     pub(crate) refuses_writes: Option<String>,
     pub(crate) alarm: Option<String>,
+    /// Unix milliseconds at which a group could not be committed last, and why.
+    pub(crate) failed: Option<(u64, String)>,
 }
 
 /// Counts since the start.
@@ -197,6 +199,8 @@ pub(crate) struct Health {
 pub struct Counters {
     /// Groups committed.
     pub groups: AtomicU64,
+    /// Groups that could not be committed: nothing of them was.
+    pub groups_failed: AtomicU64,
     /// Local transactions committed.
     pub transactions: AtomicU64,
     /// Blocks made here.

@@ -86,6 +86,7 @@ impl virtuals::Environment for Environment<'_> {
             count("P2pdb_blocks_pending", published.pending),
             count("P2pdb_blocks_refused", load(&c.blocks_refused)),
             count("P2pdb_groups", load(&c.groups)),
+            count("P2pdb_groups_failed", load(&c.groups_failed)),
             count("P2pdb_transactions", load(&c.transactions)),
         ];
         let tally = self.inner.tally((!global).then_some(session));

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use p2pdb_access::Access;
 use p2pdb_block::Header;
@@ -18,10 +19,18 @@ use p2pdb_store::{
 use p2pdb_sync::StateProof;
 
 use crate::api::{LogEntry, LogTransaction, Status};
-use crate::engine::{Engine, Inner};
+use crate::engine::{Engine, Health, Inner, Published};
 use crate::error::EngineError;
 use crate::logged::Ancestry;
 use crate::rules::Keeps;
+
+/// A snapshot and what is published for it are looked for so often: a commit is published moments after it, and they
+/// seldom come that fast.
+const SNAPSHOT_TRIES_MAX: u32 = 1_000;
+/// So often without a pause.
+const SNAPSHOT_TRIES_AT_ONCE: u32 = 100;
+/// Then with one.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the tables are at a frontier.
 #[derive(Clone, Debug, Default)]
@@ -57,19 +66,35 @@ impl Inner {
         ))
     }
 
+    /// Begins a snapshot; gives what was published with the commit that it shows.
+    fn with_snapshot(&self, reader: &mut PooledReader) -> Result<Arc<Published>, EngineError> {
+        // A commit may come between the two looks; then once more, with the newer one.
+        for tried in 0..SNAPSHOT_TRIES_MAX {
+            let shown = self.published.load().blocks;
+            reader.begin()?;
+            let published = self.published.load_full();
+            let held = reader.last_block()?.0;
+            if held == published.blocks {
+                return Ok(published);
+            }
+            reader.end()?;
+            if held < shown {
+                return Err(EngineError::State(format!(
+                    "block {shown} is shown to readers, and the store ends with block {held}"
+                )));
+            }
+            match tried < SNAPSHOT_TRIES_AT_ONCE {
+                true => std::thread::yield_now(),
+                false => std::thread::sleep(SNAPSHOT_PAUSE),
+            }
+        }
+        Err(EngineError::State("what is committed is not shown to readers".to_owned()))
+    }
+
     /// The fingerprint of the tables with the frontier that it belongs to, of one and the same commit.
     pub(crate) fn state(&self) -> Result<State, EngineError> {
         let mut reader = self.reader()?;
-        // A commit may come between the two looks; then once more, with the newer one.
-        let published = loop {
-            reader.begin()?;
-            let published = self.published.load_full();
-            if reader.last_block()?.0 == published.blocks {
-                break published;
-            }
-            reader.end()?;
-            std::thread::yield_now();
-        };
+        let published = self.with_snapshot(&mut reader)?;
         let mut reckoner = self.reckoner.lock();
         let epoch = published.catalog.epoch;
         if reckoner.as_ref().is_none_or(|(e, _)| *e != epoch) {
@@ -186,11 +211,15 @@ impl Engine {
     /// Frontier, heads, fingerprint, health.
     pub fn status(&self) -> Status {
         let inner = &self.inner;
-        let state = inner.state().unwrap_or_else(|e| {
-            tracing::error!(error = %e, "the fingerprints cannot be read");
-            State::default()
-        });
+        let (state, unreadable) = match inner.state() {
+            Ok(state) => (state, None),
+            Err(e) => {
+                tracing::error!(error = %e, "the fingerprints cannot be read");
+                (State::default(), Some(format!("the tables cannot be read: {e}")))
+            }
+        };
         let published = inner.published.load();
+        let Health { alarm, failed, .. } = inner.health.lock().clone();
         Status {
             realm: inner.realm,
             node: inner.node,
@@ -206,8 +235,16 @@ impl Engine {
             kept_blocks: published.kept.map_or(0, |k| k.blocks),
             forks: published.dag().forks().iter().map(|f| f.branches.len() as u64 - 1).sum(),
             refuses_writes: inner.refuses_writes(published.kept),
-            alarm: inner.health.lock().alarm.clone(),
+            alarm: alarm.or(unreadable),
+            failed,
         }
+    }
+
+    /// Readers are shown no block that the store has not; true also where nothing can be read.
+    pub fn holds_what_it_shows(&self) -> bool {
+        let shown = self.inner.published.load().blocks;
+        let held = self.inner.reader().and_then(|reader| Ok(reader.last_block()?));
+        held.map_or(true, |held| held.0 >= shown)
     }
 
     /// A message about SQLite's tables (`t_…`, `x_…`) with the names that people know them by.

@@ -103,9 +103,15 @@ impl Inner {
             Err(e) => {
                 drop(writer);
                 tracing::error!(error = %e, "a group could not be committed; nothing of it was");
+                self.commit_failed(&e);
                 tell(Err(&e));
             }
         }
+    }
+
+    fn commit_failed(&self, e: &EngineError) {
+        self.counters.groups_failed.fetch_add(1, Ordering::Relaxed);
+        self.health.lock().failed = Some((self.clock.now_ms(), e.to_string()));
     }
 
     /// An autocommit statement inside the group.
@@ -265,6 +271,7 @@ impl Inner {
             Err(e) => {
                 drop(writer);
                 tracing::error!(error = %e, "a transaction could not be committed; nothing of it was");
+                self.commit_failed(&e);
                 end.giver.give(Err(e.to_sql()));
             }
         }

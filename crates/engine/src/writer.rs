@@ -304,6 +304,14 @@ impl Writer {
 
     pub(crate) fn begin(&mut self) -> Result<(), EngineError> {
         self.db.begin()?;
+        // When the last group was taken back, what is committed could not be read.
+        if self.dirty
+            && !fault::on(Fault::StaleState)
+            && let Err(e) = self.reload()
+        {
+            self.db.rollback()?;
+            return Err(e);
+        }
         Ok(())
     }
 
@@ -352,7 +360,7 @@ impl Writer {
             return;
         }
         if let Err(e) = self.reload() {
-            // Nothing is applied on a state that is not known: every later use fails the same way.
+            // Nothing is applied on a state that is not known: who begins next reads it, or fails the same way.
             tracing::error!(error = %e, "the committed state cannot be read");
         }
     }

@@ -1,6 +1,7 @@
 //! `p2pdb-sim`: runs worlds of seeds, shows what happens in one, makes failing ones smaller.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use p2pdb_sim::light::scenario::{SCENARIOS, play};
 use p2pdb_sim::plan::Plan;
 use p2pdb_sim::run::run;
 use p2pdb_sim::shrink::shrink;
+use parking_lot::Mutex;
 
 /// Runs seeded worlds of several nodes and says what is wrong with them.
 #[derive(Parser)]
@@ -33,6 +35,9 @@ struct Arguments {
     /// Prints the plan and runs nothing.
     #[arg(long)]
     print: bool,
+    /// A world that has not ended after so many seconds is given up, and with it the run: something in it waits for ever.
+    #[arg(long, default_value_t = 300)]
+    patience: u64,
     /// Runs each world twice and compares.
     #[arg(long)]
     twice: bool,
@@ -45,6 +50,9 @@ struct Arguments {
     /// Only the fault of this name.
     #[arg(long)]
     only: Option<String>,
+    /// With this deliberate fault (not in release builds).
+    #[arg(long)]
+    fault: Option<String>,
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -67,6 +75,9 @@ fn main() -> anyhow::Result<()> {
     if let Some(nodes) = a.light {
         return light(usize::try_from(nodes)?, &a);
     }
+    if let Some(name) = &a.fault {
+        switch_on(name)?;
+    }
     // A panic of an engine is a finding, and told as one.
     std::panic::set_hook(Box::new(|_| ()));
     let plans: Box<dyn Iterator<Item = Plan>> = match &a.plan {
@@ -77,6 +88,8 @@ fn main() -> anyhow::Result<()> {
         None => Box::new((a.seed..a.seed + a.worlds).map(|s| generate::plan(s, &Size::default()))),
     };
     let start = Instant::now();
+    let running = Arc::new(Mutex::new((0, start)));
+    give_up_on(running.clone(), Duration::from_secs(a.patience));
     let (mut worlds, mut failed) = (0u64, 0u64);
     let (mut events, mut blocks, mut acknowledged, mut held, mut conflicts, mut void) = (0, 0, 0, 0, 0, 0);
     for plan in plans {
@@ -87,6 +100,7 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&plan)?);
             continue;
         }
+        *running.lock() = (plan.seed, Instant::now());
         let outcome = run(&plan, a.show);
         worlds += 1;
         if a.twice {
@@ -106,6 +120,7 @@ fn main() -> anyhow::Result<()> {
                 failed += 1;
                 println!("seed {} fails: {failure}", plan.seed);
                 if let Some(path) = a.shrink.as_ref().filter(|_| failed == 1) {
+                    *running.lock() = (plan.seed, Instant::now() + SHRINKING);
                     let (small, runs) = shrink(&plan, failure.oracle);
                     std::fs::write(path, serde_json::to_string_pretty(&small)? + "\n")?;
                     println!(
@@ -135,6 +150,24 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// Shrinking takes many worlds.
+const SHRINKING: Duration = Duration::from_secs(24 * 3_600);
+
+/// Ends the program when the world of this seed has not ended in this time: an engine that waits for ever has no event
+/// by which the world could tell.
+fn give_up_on(running: Arc<Mutex<(u64, Instant)>>, patience: Duration) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let (seed, since) = *running.lock();
+            if since.elapsed() > patience {
+                println!("seed {seed} fails: livelock: it has not ended after {} s", patience.as_secs());
+                std::process::exit(1);
+            }
+        }
+    });
 }
 
 /// Plays scenarios with light nodes and prints their figures.
@@ -174,6 +207,21 @@ fn light(nodes: usize, a: &Arguments) -> anyhow::Result<()> {
     }
     anyhow::ensure!(failed == 0, "{failed} scenarios failed");
     Ok(())
+}
+
+/// Switches a deliberate fault on.
+#[cfg(debug_assertions)]
+fn switch_on(name: &str) -> anyhow::Result<()> {
+    use p2pdb_model::fault::{Fault, switch};
+    let known = Fault::ALL.iter().find(|f| f.1 == name);
+    switch(Some(known.with_context(|| format!("there is no fault {name}"))?.0));
+    Ok(())
+}
+
+/// Refuses.
+#[cfg(not(debug_assertions))]
+fn switch_on(_: &str) -> anyhow::Result<()> {
+    anyhow::bail!("a release build has no deliberate faults")
 }
 
 /// Prints the table of faults.

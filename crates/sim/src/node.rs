@@ -717,6 +717,10 @@ impl Up {
                 }
             }
         }
+        if !self.engine.holds_what_it_shows() {
+            self.out
+                .push(Out::Wrong("durable", "readers are shown a block that is not in the store".to_owned()));
+        }
         // Whether the sync comes before the next group is a matter of luck.
         self.unsynced += 1;
         if self.random.percent(60) || self.unsynced > UNSYNCED_TURNS_MAX {

@@ -36,8 +36,9 @@ const LAST_WORK_US: u64 = 12_000_000;
 const CONVERGE_US: u64 = 300_000_000;
 /// The founder's first statements take so long each, microseconds.
 const SETUP_US: u64 = 2_000;
-/// Events in a world, at most: a bound on livelocks.
+/// Events in a world, at most, and turns of its queue, of which most are no event: bounds on livelocks.
 const EVENTS_MAX: u64 = 3_000_000;
+const TURNS_MAX: u64 = 30_000_000;
 
 enum Happening {
     Frame { from: usize, to: usize, lane: Lane, bytes: Vec<u8>, epoch: u64 },
@@ -264,8 +265,9 @@ impl World {
             if let Some(failure) = self.broken.take() {
                 return Err(failure);
             }
-            if self.trace.count() > EVENTS_MAX {
-                return Err(Failure::new("livelock", format!("more than {EVENTS_MAX} events")));
+            if self.trace.count() > EVENTS_MAX || self.number > TURNS_MAX {
+                let what = format!("more than {EVENTS_MAX} events or {TURNS_MAX} turns");
+                return Err(Failure::new("livelock", what));
             }
         }
         Ok(())

@@ -83,7 +83,7 @@ fn status_text(s: &StatusReport) -> String {
     let state = if s.ready { "ready".to_owned() } else { format!("NOT READY: {}", s.reasons.join("; ")) };
     let uptime = show_duration(std::time::Duration::from_secs(s.uptime_s));
     let heads: Vec<String> = s.heads.iter().map(|h| short_cid(h)).collect();
-    let mut text = aligned(&[
+    let mut lines = vec![
         ("state", format!("{state} (pid {}, up {uptime}, version {})", s.pid, s.version)),
         ("node", format!("{} · {}", s.name, s.node)),
         ("realm", s.realm.clone()),
@@ -106,7 +106,9 @@ fn status_text(s: &StatusReport) -> String {
         ("heads", heads.join(" ")),
         ("frontier", short(&s.frontier_digest)),
         ("fingerprint", short(&s.fingerprint)),
-    ]);
+    ];
+    lines.extend(s.failed.iter().map(|(at, why)| ("failed", format!("a commit, {}: {why}", ops::ago(*at)))));
+    let mut text = aligned(&lines);
     if s.peers.is_empty() {
         text += "\nno peer is connected\n";
         return text;

@@ -25,7 +25,7 @@ struct Reading {
     bytes: (u64, u64),
     net: (u64, u64),
     kinds: Vec<(&'static str, Vec<u64>, u64, u64)>,
-    engine: [(&'static str, &'static str, u64); 7],
+    engine: [(&'static str, &'static str, u64); 8],
     peers: usize,
     replicated: [(&'static str, &'static str, u64); 2],
 }
@@ -50,6 +50,11 @@ pub(super) fn render(app: &App) -> Result<String, Error> {
             .collect(),
         engine: [
             ("commit_groups", "Group commits", c.groups.load(Relaxed)),
+            (
+                "commit_groups_failed",
+                "Group commits, of clients or of peers, that failed",
+                c.groups_failed.load(Relaxed),
+            ),
             ("transactions", "Local transactions committed", c.transactions.load(Relaxed)),
             ("blocks_made", "Blocks made here", c.blocks_made.load(Relaxed)),
             ("blocks_applied", "Blocks of others applied", c.blocks_applied.load(Relaxed)),

@@ -123,6 +123,14 @@ fn inside() {
     assert!(count(&a, "b") < 40);
     assert_eq!(count(&a, "a"), acknowledged);
     assert_eq!(a.status().alarm, None);
+    assert!(a.status().failed.is_some_and(|(_, why)| why.contains("full")), "{:?}", a.status().failed);
+    let failed = |n: &Node| {
+        let (_, metrics) = http_get(n, "/metrics", None);
+        let line = metrics.lines().find_map(|l| l.strip_prefix("p2pdb_commit_groups_failed_total "));
+        line.and_then(|n| n.parse::<u64>().ok()).expect("the metric")
+    };
+    assert!(failed(&a) > 0 && failed(&b) == 0);
+    assert_eq!(b.status().failed, None);
 
     // Killed and started on the full disk, it starts, or it says what is wrong.
     a.kill();
