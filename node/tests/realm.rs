@@ -74,6 +74,14 @@ fn a_ticket_for_one_node_is_of_no_use_to_another() {
     let ticket = run_ok(a.dir.root(), &["invite", "--node", key]);
     let tickets = a.query("SELECT uses, used, node FROM p2pdb.tickets").expect("rows");
     assert_eq!(tickets, [["1", "0", key]]);
+    let soon = a.query(
+        "SELECT expires BETWEEN NOW() + INTERVAL 23 HOUR AND NOW() + INTERVAL 1 DAY FROM p2pdb.tickets",
+    );
+    assert_eq!(soon.expect("a row"), [["1"]]);
+    run_ok(a.dir.root(), &["invite", "--expires", "1s"]);
+    let valid = || a.query("SELECT COUNT(*) FROM p2pdb.tickets").expect("a row") == [["1"]];
+    assert!(!valid());
+    eventually("one has expired", || valid().then_some(()));
 
     let thief = Node::spawn(&temp.path().join("c"), &["join", ticket.trim(), "--no-run"], &[]);
     assert!(!thief.wait_end().success());

@@ -1,6 +1,6 @@
 //! The state as of everything held: for `p2pdb.members`, login, invitations, and to decide who is served.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use p2pdb_dag::Place;
 use p2pdb_model::change::{AccessChange, Delegate, Rights, Role};
@@ -231,6 +231,43 @@ impl Access {
             }
             out
         })
+    }
+
+    /// What every account and role that ever began is called, `name@host`: those that are gone as they were called last, with a part
+    /// of the id where somebody else has the name now.
+    pub fn account_names(&self) -> HashMap<AccountId, String> {
+        let mut names: HashMap<AccountId, String> = HashMap::new();
+        let mut taken: HashSet<String> = HashSet::new();
+        for account in self.accounts() {
+            let name = format!("{}@{}", account.name, account.host);
+            taken.insert(name.clone());
+            names.insert(account.id, name);
+        }
+        self.with_now(Stamp(0), |at| {
+            let mut gone: Vec<_> = Vec::new();
+            for (id, begun) in self.by.accounts.iter().filter(|(id, _)| !names.contains_key(id)) {
+                // What began nothing at least says its name, if the id is that of the name.
+                let said = |r: &&Ref| match &self.item(**r).1.change {
+                    AccessChange::Account { name, host, key, .. } => {
+                        AccountId::derive(name, host, key) == *id
+                    }
+                    AccessChange::NewRole { name, host, .. } => AccountId::derive_role(name, host) == *id,
+                    _ => false,
+                };
+                let key = |r: &Ref| (self.txs[r.tx].order, r.item);
+                let first = self.first_of(begun, at);
+                let first = first.or_else(|| begun.iter().filter(said).copied().min_by_key(key));
+                gone.extend(first.map(|first| (key(&first), *id, first)));
+            }
+            gone.sort_unstable_by_key(|(order, id, _)| (*order, *id));
+            for (_, id, first) in gone {
+                let (name, host) = self.name_of(id, first, at);
+                let plain = format!("{name}@{host}");
+                let free = taken.insert(plain.clone());
+                names.insert(id, if free { plain } else { format!("{}@{host}", also_called(&name, id)) });
+            }
+        });
+        names
     }
 
     fn first_of(&self, refs: &[Ref], at: &At<'_>) -> Option<Ref> {

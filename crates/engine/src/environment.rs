@@ -8,6 +8,7 @@ use p2pdb_access::Verdict;
 use p2pdb_dag::ChainFrontier;
 use p2pdb_model::catalog::{Column, Table};
 use p2pdb_model::change::RowChange;
+use p2pdb_model::temporal::DateTime;
 use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Stamp, Value};
 use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
@@ -217,11 +218,6 @@ fn granted(access: &p2pdb_access::Access, now: p2pdb_model::Stamp) -> Vec<Grante
     everybody.chain((!owner.on.is_empty()).then_some(owner)).collect()
 }
 
-/// What people call the accounts.
-fn account_names(access: &p2pdb_access::Access) -> HashMap<AccountId, String> {
-    access.accounts().into_iter().map(|a| (a.id, format!("{}@{}", a.name, a.host))).collect()
-}
-
 /// What a version does, and the values or edits that it gives to columns, as JSON.
 fn version(table: &Table, ghost: Option<&Table>, v: &Version) -> (&'static str, Option<String>) {
     let column = |tag: p2pdb_model::ColumnTag| {
@@ -296,7 +292,7 @@ impl Environment<'_> {
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);
         let mut merger = Merger::load(self.connection, &ask, crate::functions::meaning())?;
-        let accounts = account_names(&published.access);
+        let accounts = published.access.account_names();
         let void = merger.catalog_with_void(&ask)?;
         let gone = merger.ghosts(self.connection, &ask)?;
         let names = Names { catalog: self.catalog, void: void.as_deref(), gone: &gone };
@@ -389,7 +385,7 @@ impl Environment<'_> {
         key: &[Value],
         rows: &mut Vec<Vec<Value>>,
     ) -> p2pdb_store::Result<()> {
-        let accounts = account_names(&self.inner.published.load().access);
+        let accounts = self.inner.published.load().access.account_names();
         // Versions may name columns that are gone.
         let ghost = merger.ghost(ask, table.id)?;
         for key in merger.identities(self.connection, ask, table.id, key)? {
@@ -513,17 +509,16 @@ impl Environment<'_> {
             found.push((no, verdict));
             Ok(NEXT)
         })?;
-        let accounts = self.inner.published.load().access.accounts();
+        let accounts = self.inner.published.load().access.account_names();
         let mut rows = Vec::new();
         for (no, verdict) in found {
             let Some(tx) = self.connection.tx(no)? else { continue };
-            let account = accounts.iter().find(|a| a.id == tx.account);
             let reason = u8::try_from(verdict.0).ok().and_then(Verdict::from_code);
             rows.push(vec![
                 text(tx.cid),
                 uint(u64::from(tx.position)),
                 text(tx.author),
-                account.map_or_else(|| text(tx.account), |a| text(format!("{}@{}", a.name, a.host))),
+                accounts.get(&tx.account).map_or_else(|| text(tx.account), text),
                 reason.map_or(Value::Null, text),
             ]);
         }
@@ -531,12 +526,16 @@ impl Environment<'_> {
     }
 
     fn tickets(&self) -> Vec<Vec<Value>> {
-        let tickets = self.inner.published.load().access.tickets();
+        let now_ms = self.inner.clock.now_ms();
+        let mut tickets = self.inner.published.load().access.tickets();
+        tickets.retain(|t| t.expires_ms.is_none_or(|ms| now_ms <= ms));
+        let when =
+            |ms: u64| Value::Int(DateTime::from_unix_us(ms.saturating_mul(1_000) as i64).truncated(0).pack());
         let row = |t: &p2pdb_access::TicketView| {
             vec![
                 text(t.key),
                 text(t.role.name()),
-                t.expires_ms.map_or(Value::Null, text),
+                t.expires_ms.map_or(Value::Null, when),
                 uint(u64::from(t.uses)),
                 uint(u64::from(t.used)),
                 t.node.map_or(Value::Null, text),

@@ -28,8 +28,10 @@ use crate::read_set::{Reads, Seen};
 use crate::statement::{Bound, Statement};
 use crate::wait::{Taker, Wait};
 use crate::words;
+use locked::Locked;
 
 mod commands;
+mod locked;
 mod reading;
 mod temporary;
 mod writing;
@@ -143,7 +145,7 @@ pub struct Session {
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
-    tables_locked: bool,
+    locked: Locked,
     /// Per savepoint, how much was written to temporary tables before it.
     own_savepoints: Vec<(String, usize)>,
     /// Stored procedures that are running, each called by the one before.
@@ -170,7 +172,7 @@ impl Session {
             seen: Seen::default(),
             waiting: None,
             named: HashMap::new(),
-            tables_locked: false,
+            locked: Locked::default(),
             own_savepoints: Vec::new(),
             machines: Vec::new(),
             call_params: None,
@@ -513,10 +515,11 @@ impl Session {
 
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
-        if let Err(e) = self.may(&statement.compiled().plan.needs) {
+        let plan = &statement.compiled().plan;
+        if let Err(e) = self.may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
             return self.finish(Err(e));
         }
-        match &statement.compiled().plan.kind {
+        match &plan.kind {
             PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
@@ -646,7 +649,7 @@ impl Session {
         self.forget_own();
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
-        self.tables_locked = false;
+        self.locked.unlock();
         self.next = (None, None);
     }
 

@@ -473,3 +473,22 @@ fn a_foreign_key_needs_references_on_its_parent() {
     converge(&[&a, &b]);
     assert_eq!(both(&a, &b, "SELECT COUNT(*) FROM lab.sample"), ["0"]);
 }
+
+/// Who is gone is named as it was called last, where somebody else has the name now with a part of its id.
+#[test]
+fn what_is_void_names_accounts_that_are_gone() {
+    let (a, b) = two("CREATE DATABASE d; USE d; CREATE TABLE t (id INT PRIMARY KEY)");
+    a.session()
+        .run("CREATE USER ann IDENTIFIED BY 'a', ben IDENTIFIED BY 'b'; GRANT INSERT ON d.t TO ann, ben");
+    b.fetch(&a);
+    b.session().run("ALTER USER ann IDENTIFIED BY 'a', ben IDENTIFIED BY 'b'");
+    converge(&[&a, &b]);
+    a.session().run("RENAME USER ben TO bea; DROP USER ann, bea; CREATE USER ann IDENTIFIED BY 'x'");
+    b.session_as("ann").expect("a session").run("INSERT INTO d.t VALUES (1)");
+    b.session_as("ben").expect("a session").run("INSERT INTO d.t VALUES (2)");
+    converge(&[&a, &b]);
+    let named = both(&a, &b, "SELECT account FROM p2pdb.voided ORDER BY 1");
+    let [ann, bea] = named.as_slice() else { panic!("{named:?}") };
+    assert!(ann.starts_with("ann~") && ann.ends_with("@%") && ann.len() == "ann~12345678@%".len(), "{ann}");
+    assert_eq!(bea, "bea@%");
+}

@@ -164,3 +164,17 @@ fn what_show_grants_says_of_the_history_can_be_said() {
     let as_y: Vec<String> = x.iter().map(|l| l.replace("`x`@", "`y`@")).collect();
     assert_eq!(grants(&a, "y"), as_y);
 }
+
+#[test]
+fn rights_on_a_column_that_was_sealed_are_gone_and_not_shown() {
+    let (a, _) = shop();
+    let mut root = as_(&a, "root");
+    root.run("CREATE TABLE p (id INT PRIMARY KEY, phone VARCHAR(20), o VARCHAR(64) COMMENT '[owner]')");
+    root.run(
+        "GRANT UPDATE (phone) ON p TO p2pdb_owner; GRANT SELECT (id, phone), UPDATE (phone) ON p TO ann",
+    );
+    root.run("ALTER TABLE p MODIFY phone VARCHAR(20) COMMENT '[sealed]'");
+    assert_eq!(root.rows("SHOW GRANTS FOR p2pdb_owner"), ["GRANT USAGE ON *.* TO `p2pdb_owner`@`%`"]);
+    let of_ann = root.rows("SHOW GRANTS FOR ann");
+    assert!(of_ann.contains(&"GRANT SELECT (`id`) ON `shop`.`p` TO `ann`@`%`".to_owned()), "{of_ann:?}");
+}

@@ -563,6 +563,8 @@ pub enum SessionCommand {
     LockTables {
         /// Any of them WRITE.
         write: bool,
+        /// Those READ under their own names.
+        read: Vec<(ObjectId, String)>,
     },
     /// FLUSH TABLES WITH READ LOCK, behind the beginning of a snapshot.
     ReadLock,

@@ -47,7 +47,7 @@ impl Session {
                         commands.push_front(SessionCommand::Begin { read_only, snapshot });
                         return self.commit(Then::Commands(commands, bound), sink);
                     }
-                    self.tables_locked = false;
+                    self.locked.unlock();
                     let mut fresh = self.fresh_snapshot(true);
                     fresh.read_only = read_only.unwrap_or(fresh.read_only);
                     self.transaction = Transaction::Reading(fresh);
@@ -63,11 +63,14 @@ impl Session {
                     }
                 }
                 // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
-                SessionCommand::UnlockTables if !self.tables_locked => {}
+                SessionCommand::UnlockTables if !self.locked.in_force() => {}
                 SessionCommand::LockTables { .. } | SessionCommand::UnlockTables
                     if !matches!(self.transaction, Transaction::None) =>
                 {
-                    self.tables_locked = matches!(command, SessionCommand::LockTables { .. });
+                    match command {
+                        SessionCommand::LockTables { read, .. } => self.locked.lock(read),
+                        _ => self.locked.unlock(),
+                    }
                     return self.commit(
                         if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) },
                         sink,
@@ -275,8 +278,9 @@ impl Session {
                     return Err(SqlError::new(1243, "HY000", message));
                 }
             }
-            SessionCommand::LockTables { .. } | SessionCommand::ReadLock => self.tables_locked = true,
-            SessionCommand::UnlockTables => self.tables_locked = false,
+            SessionCommand::LockTables { read, .. } => self.locked.lock(read),
+            SessionCommand::ReadLock => self.locked.lock(Vec::new()),
+            SessionCommand::UnlockTables => self.locked.unlock(),
             SessionCommand::FlushStatus => self.handle.counted.begin_anew(),
             SessionCommand::Nothing => {}
             SessionCommand::Fail(error) => return Err(error),

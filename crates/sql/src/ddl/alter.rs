@@ -22,6 +22,8 @@ use crate::schema_text::column_type;
 use crate::statement::{Context, Cursor};
 use crate::zone::Zone;
 
+mod once;
+
 #[derive(Debug)]
 enum Place {
     First,
@@ -304,6 +306,7 @@ fn alter_part(c: &mut Cursor<'_, '_>, t: &Table, under: Under) -> Result<Action,
 
 fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlError> {
     let db = table::database(cx, &t.database)?;
+    once::each_once(t, &actions)?;
     let mut draft = Draft::of(cx.catalog, db.id, t);
     let mut checks = Vec::new();
     let mut indexes: Vec<IndexSpec> = Vec::new();

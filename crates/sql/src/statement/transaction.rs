@@ -128,20 +128,23 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     if !c.eat("tables") {
         c.expect("table")?;
     }
-    let mut write = false;
+    let (mut write, mut read) = (false, Vec::new());
     c.list(|c| {
         let (db, name) = c.table_name()?;
         let db = cx.database(db)?;
-        let known = cx.catalog.table(&db, &name).is_some() || cx.catalog.view(&db, &name).is_some();
+        let table = cx.catalog.table(&db, &name);
+        let known = table.is_some() || cx.catalog.view(&db, &name).is_some();
         if !known && crate::virtuals::describe(&db, &name).is_none() {
             return Err(SqlError::no_table(db, name));
         }
         let read_or_write = |c: &Cursor<'_, '_>| c.is("read") || c.is("write") || c.is("low_priority");
-        if c.eat("as") || !read_or_write(c) {
+        let aliased = c.eat("as") || !read_or_write(c);
+        if aliased {
             c.name()?;
         }
         if c.eat("read") {
             c.eat("local");
+            read.extend(table.filter(|_| !aliased).map(|t| (t.id, name)));
         } else {
             c.eat("low_priority");
             c.expect("write")?;
@@ -149,7 +152,7 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
         }
         Ok(())
     })?;
-    Ok(SessionCommand::LockTables { write })
+    Ok(SessionCommand::LockTables { write, read })
 }
 
 /// FLUSH: nothing to do, but for FLUSH STATUS, and FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until

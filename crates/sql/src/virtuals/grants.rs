@@ -123,6 +123,9 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
             rights.add(&std::mem::take(&mut later));
             without = WITHOUT_HISTORY;
         }
+        // Rights on columns that are gone are none.
+        rights = of_what_is_there(cx.catalog, &place, rights);
+        later = of_what_is_there(cx.catalog, &place, later);
         if on.is_none() || rights != Rights::default() {
             lines.push(format!("{}{without}", line(cx.catalog, &place, Some(&rights), &to)));
         }
@@ -137,9 +140,11 @@ pub(super) fn show(cx: &Cx<'_>, whose: &str, using: &[String]) -> Result<Vec<Row
         format!(" UNTIL '{end}'")
     };
     for (on, ms, history, rights) in &ending {
-        if let Some(place) = Place::of(cx.catalog, *on) {
+        let Some(place) = Place::of(cx.catalog, *on) else { continue };
+        let rights = of_what_is_there(cx.catalog, &place, rights.clone());
+        if rights != Rights::default() {
             let without = if *history { "" } else { WITHOUT_HISTORY };
-            lines.push(format!("{}{}{without}", line(cx.catalog, &place, Some(rights), &to), end(*ms)));
+            lines.push(format!("{}{}{without}", line(cx.catalog, &place, Some(&rights), &to), end(*ms)));
         }
     }
     let ends = |role: &AccountName| own.role_ends.iter().find(|(n, _)| n == role).map(|(_, ms)| *ms);
@@ -170,6 +175,12 @@ fn together(all: &[&Granted], on: Option<ObjectId>) -> (Rights, Rights) {
     }
     let later = later.without(&rights);
     (rights, later)
+}
+
+fn of_what_is_there(catalog: &Catalog, place: &Place, mut rights: Rights) -> Rights {
+    let table = if let Place::Table(db, name) = place { catalog.table(db, name) } else { None };
+    rights.columns.retain(|(tag, _)| table.is_some_and(|t| t.column_by_tag(*tag).is_some()));
+    rights
 }
 
 fn line(catalog: &Catalog, place: &Place, rights: Option<&Rights>, to: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Col, Def, Ty};
 
-use Ty::{Int, Long, Text, UInt};
+use Ty::{Int, Long, Stamp, Text, UInt};
 
 macro_rules! table {
     ($name:literal, $columns:expr) => {
@@ -72,7 +72,7 @@ const VOIDED: &[Col] = &[
 const TICKETS: &[Col] = &[
     ("ticket", Text(64), true),
     ("role", Text(16), true),
-    ("expires", Text(32), false),
+    ("expires", Stamp, false),
     ("uses", UInt, true),
     ("used", UInt, true),
     ("node", Text(64), false),
