@@ -253,6 +253,7 @@ impl InsertRun<'_> {
         mut values: Vec<Value>,
     ) -> Result<(Vec<Value>, Option<u64>), SqlError> {
         let table = self.table;
+        let besides = values.split_off(values.len().min(self.plan.columns.len()));
         if !table.triggers.is_empty() {
             triggers::before_insert(w, core, table, &mut values, self.plan.auto_increment)?;
         }
@@ -268,6 +269,7 @@ impl InsertRun<'_> {
         if self.plan.needs_key {
             values.push(Value::Blob(w.random().to_vec()));
         }
+        values.extend(besides);
         values.extend(self.extra.iter().cloned());
         self.rows += 1;
         Ok((values, drawn))
@@ -347,7 +349,8 @@ impl InsertRun<'_> {
             Effect::Inserted => {}
             Effect::Updated => {
                 self.outcome.affected += 2;
-                if let Some(i) = plan.auto_increment {
+                let values = !matches!(plan.rows, InsertRows::Select { values: false, .. });
+                if let (Some(i), true) = (plan.auto_increment, values) {
                     self.last_id = LastId::OfRow(i, rowid.unwrap_or(0));
                 }
             }

@@ -16,6 +16,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Token;
 
+use super::sources::Sources;
 use super::{
     Assignment, Filled, Given, Target, Written, assignments, bind_assignments, column_not_updatable,
     fill_fired, filled_sql, given, not_insertable, set_list, target, used, with_notes,
@@ -33,7 +34,7 @@ use crate::statement::{Context, Cursor};
 use crate::types::Class;
 
 /// What `VALUES(column)` is called while it is bound; no name of MySQL begins like this.
-const VALUES_ALIAS: &str = "\u{1}values";
+pub(super) const VALUES_ALIAS: &str = "\u{1}values";
 
 /// Where rows come from.
 enum Rows {
@@ -106,6 +107,8 @@ fn insert_into(
             c.expect("row")?;
             row(c)
         })?)
+    } else if let Some(table) = table_before_on(c) {
+        Rows::Query(Box::new(table?))
     } else {
         Rows::Query(Box::new(c.query()?))
     };
@@ -116,7 +119,11 @@ fn insert_into(
     } else {
         None
     };
-    let upsert = if !replace && c.eat("on duplicate key update") { Some(assignments(c)?) } else { None };
+    let mut upsert = if !replace && c.eat("on duplicate key update") { Some(assignments(c)?) } else { None };
+    let mut sources = match (&mut rows, &mut upsert) {
+        (Rows::Query(q), Some(all)) => Sources::take(cx, q, (&table, written.name()), all)?,
+        _ => Sources::default(),
+    };
     let targets = match &written.view {
         None => targets(&table, listed, &columns)?,
         Some(view) => view_targets(cx, &table, view, listed, &columns)?,
@@ -152,9 +159,10 @@ fn insert_into(
                 b.insert_into = Some(table.clone());
                 b
             })?;
-            if bound.columns.len() != targets.len() {
+            if bound.columns.len() != targets.len() + sources.len() {
                 return Err(SqlError::value_count(1));
             }
+            sources.bound(&bound.columns[targets.len()..]);
             let alias = b.alias('q');
             b.per_row = true;
             let mut list = Vec::new();
@@ -185,6 +193,11 @@ fn insert_into(
                 list.push(sql);
                 made.push((ty, coerce));
             }
+            for i in targets.len()..bound.columns.len() {
+                let value = bound.column(i, &format!("{alias}.c{i}"));
+                list.push(b.sql(&value));
+                made.push((value.ty.clone(), Coerce::None));
+            }
             let sql = format!("SELECT {} FROM ({}) {alias}", list.join(","), bound.sql);
             select(b, sql, made, &mut notes, false)
         }
@@ -211,11 +224,13 @@ fn insert_into(
     let mut of_duplicates = Duplicate::default();
     if let Some(all) = upsert {
         let mut b = Binder::new(cx.catalog, cx.session, cx.source);
-        b.reserve(n);
-        of_duplicates = duplicate(&mut b, cx, &written, &targets, all, alias, ignore, &mut notes)?;
+        let reserved = n + sources.len();
+        b.reserve(reserved);
+        let sources = (sources.len() > 0).then(|| sources.relation(n + 1));
+        of_duplicates = duplicate(&mut b, cx, &written, &targets, all, (alias, sources), ignore, &mut notes)?;
         sql.push_str(&on_conflict(&table, &of_duplicates.set));
         let done = b.finish();
-        extra = used(&sql, done.slots).into_iter().skip(n).collect();
+        extra = used(&sql, done.slots).into_iter().skip(reserved).collect();
         merge(&mut reads, done.reads);
         notes.extend(done.notes);
     }
@@ -280,6 +295,12 @@ fn generated_given(
         notes.push(note);
     }
     Ok(())
+}
+
+/// `TABLE t ON DUPLICATE KEY UPDATE`: the parser takes ON for a part of the name.
+fn table_before_on(c: &mut Cursor<'_, '_>) -> Option<Result<Query, SqlError>> {
+    let length = if c.token(2) == &Token::Period { 4 } else { 2 };
+    (c.is("table") && c.is_at(length, "on")).then(|| c.query_of(length))
 }
 
 /// A column's name in the list of INSERT: the table may stand before it.
@@ -601,7 +622,7 @@ fn duplicate(
     written: &Written,
     targets: &[&Column],
     mut all: Vec<Assignment>,
-    alias: Option<(String, Vec<String>)>,
+    (alias, sources): (Option<(String, Vec<String>)>, Option<Relation>),
     ignore: bool,
     notes: &mut Vec<Note>,
 ) -> Result<Duplicate, SqlError> {
@@ -636,6 +657,7 @@ fn duplicate(
         }
         relations.push(new);
     }
+    relations.extend(sources);
     let mut scope = Scope::clone(&Scope::of(relations, "field list"));
     for (r, relation) in scope.relations.iter().enumerate().skip(1) {
         for (c, column) in relation.columns.iter().enumerate() {
@@ -653,7 +675,7 @@ fn duplicate(
 }
 
 /// Turns `VALUES(column)` into a column of the new row.
-fn values_calls(e: &mut Expr) {
+pub(super) fn values_calls(e: &mut Expr) {
     let _ = visit_expressions_mut(e, |e| {
         if let Expr::Function(f) = e
             && f.name.to_string().eq_ignore_ascii_case("values")

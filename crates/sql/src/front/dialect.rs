@@ -106,7 +106,7 @@ impl Dialect for P2pdbDialect {
     }
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
-        *kw != Keyword::FOR && MYSQL.is_column_alias(kw, parser)
+        !matches!(kw, Keyword::FOR | Keyword::ON) && MYSQL.is_column_alias(kw, parser)
     }
 
     fn is_table_factor_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser<'_>) -> bool {

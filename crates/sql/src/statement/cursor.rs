@@ -8,6 +8,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::SqlError;
+use crate::front::dialect::P2pdbDialect;
 use crate::statement::reserved::is_reserved;
 
 /// Bytes of an identifier in characters (1059 beyond).
@@ -256,6 +257,17 @@ impl<'c, 'p> Cursor<'c, 'p> {
     pub fn query(&mut self) -> Result<Query, SqlError> {
         let result = self.parser.parse_query();
         result.map(|q| *q).map_err(|e| self.parser_error(&e))
+    }
+
+    /// A query of so many tokens.
+    pub fn query_of(&mut self, tokens: usize) -> Result<Query, SqlError> {
+        let mut all: Vec<_> = (0..tokens).map(|n| self.parser.peek_nth_token(n)).collect();
+        all.push(TokenWithSpan::wrap(Token::EOF));
+        let mut parser = Parser::new(&P2pdbDialect).with_tokens_with_locations(all);
+        let result = parser.parse_query();
+        let query = result.map(|q| *q).map_err(|e| self.parser_error(&e))?;
+        (0..tokens).for_each(|_| self.skip());
+        Ok(query)
     }
 
     /// `item, item, …`.
