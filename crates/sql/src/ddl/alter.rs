@@ -19,6 +19,7 @@ use super::table::{self, Element, Options};
 use crate::error::SqlError;
 use crate::plan::{ColumnTarget, Ddl, Note};
 use crate::schema_text::column_type;
+use crate::session::SqlMode;
 use crate::statement::{Context, Cursor};
 use crate::zone::Zone;
 
@@ -346,7 +347,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 if spec.def.is_sealed() && !spec.def.nullable {
                     return Err(SqlError::unsupported("ALTER TABLE: a new column [sealed] and NOT NULL"));
                 }
-                not_filled(t, &name, &spec, &mut checks);
+                not_filled(cx, t, &name, &spec, &mut checks);
                 table::add_column(&mut draft, name, *spec, at, &mut indexes, &mut new_checks)?;
             }
             Action::Add(Element::Index(spec), _) => indexes.push(spec),
@@ -447,7 +448,28 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
 }
 
 /// Rows that are there would need a value that only a statement can make.
-fn not_filled(t: &Table, name: &str, spec: &ColumnSpec, checks: &mut Vec<(String, SqlError)>) {
+fn not_filled(
+    cx: &Context<'_>,
+    t: &Table,
+    name: &str,
+    spec: &ColumnSpec,
+    checks: &mut Vec<(String, SqlError)>,
+) {
+    let any_row = format!("SELECT 1 FROM {} LIMIT 1", t.physical());
+    let mode = cx.session.sql_mode;
+    let zero = match &spec.def.ty {
+        SqlType::Date => Some(("date", "0000-00-00")),
+        SqlType::DateTime { .. } => Some(("datetime", "0000-00-00 00:00:00")),
+        _ => None,
+    };
+    let implicit = matches!(spec.def.default, None | Some(DefaultValue::Nothing))
+        && !spec.def.nullable
+        && spec.def.generated.is_none();
+    if let (Some((kind, value)), true) = (zero, implicit && mode.strict() && mode.has(SqlMode::NO_ZERO_DATE))
+    {
+        let message = format!("Incorrect {kind} value: '{value}' for column '{name}' at row 1");
+        checks.push((any_row.clone(), SqlError::new(1292, "22007", message)));
+    }
     let varies = match &spec.def.default {
         Some(default @ DefaultValue::Expression(_)) => super::defaults::literal_of(default).is_none(),
         _ => false,
@@ -455,7 +477,7 @@ fn not_filled(t: &Table, name: &str, spec: &ColumnSpec, checks: &mut Vec<(String
     if varies || spec.def.auto_increment {
         let what = if varies { "a default that is not constant" } else { "AUTO_INCREMENT" };
         let what = format!("ADD COLUMN {name} with {what} in a table that has rows");
-        checks.push((format!("SELECT 1 FROM {} LIMIT 1", t.physical()), SqlError::unsupported(what)));
+        checks.push((any_row, SqlError::unsupported(what)));
     }
 }
 

@@ -202,16 +202,22 @@ impl Draft<'_> {
         self.value_of(tag, false)
     }
 
-    /// The queries that fail where a row that is there has no value for a generated column of a key, if the key is new or
-    /// any column changes.
+    /// The queries that fail where a row that is there has no value for a generated column: for one of a key, if the key is
+    /// new or any column changes, and for a STORED one, if it is new or changes itself.
     pub(super) fn without_values(&self, old: &Table) -> Vec<(String, SqlError)> {
         let again = self.recomputed(old);
         let asked = |tag: ColumnTag| {
             let mut keys = self.indexes.iter().filter(|i| i.def.parts.iter().any(|p| p.column == tag));
             keys.any(|i| again || old.indexes.iter().all(|o| o.id != i.id))
         };
+        let stored = |c: &Part<ColumnDef>| {
+            let was = old.column_by_tag(c.id.tag());
+            let same = was.is_some_and(|w| w.def.ty == c.def.ty && w.def.generated == c.def.generated);
+            c.def.generated.as_ref().is_some_and(|g| g.stored) && !same
+        };
+        let is_generated = |c: &&Part<ColumnDef>| c.def.generated.is_some();
         let mut checks = Vec::new();
-        for c in self.columns.iter().filter(|c| c.def.generated.is_some() && asked(c.id.tag())) {
+        for c in self.columns.iter().filter(is_generated).filter(|c| stored(c) || asked(c.id.tag())) {
             let Some(sql) = self.value_of(c.id.tag(), true) else { continue };
             let query = format!(
                 "SELECT count({sql}) FROM (SELECT *,row_number() OVER (ORDER BY rowid) AS n FROM {}) \
@@ -246,7 +252,9 @@ impl Draft<'_> {
             column.sql = match (&c.def.generated, converted) {
                 (Some(g), _) => {
                     let assigned = assigned && own == tag;
-                    let target = Arc::new(ColumnTarget { quiet: !assigned, ..target(&c.name, &c.def) });
+                    let nullable = !assigned || c.def.nullable;
+                    let target = ColumnTarget { quiet: !assigned, nullable, ..target(&c.name, &c.def) };
+                    let target = Arc::new(target);
                     let sql = generated::bound(&g.expression, &self.name, columns.clone(), &target).ok()?;
                     format!("({})", if assigned { sql } else { crate::functions::by_rules(&sql) })
                 }
