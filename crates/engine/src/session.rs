@@ -520,6 +520,9 @@ impl Session {
             return self.finish(Err(e));
         }
         match &plan.kind {
+            PlanKind::Query(_) if plan.commits && self.in_transaction() => {
+                self.commit(Then::Run(bound), sink)
+            }
             PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),

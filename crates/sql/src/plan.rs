@@ -35,6 +35,8 @@ pub struct Plan {
     pub functions: bool,
     /// What the session's account needs to be granted for it.
     pub needs: Vec<Need>,
+    /// It commits what is open before it answers rows (ANALYZE TABLE and its like).
+    pub commits: bool,
 }
 
 /// What a statement does with the warnings of the one before it.
@@ -61,6 +63,7 @@ impl Plan {
             earlier_warnings: EarlierWarnings::default(),
             functions: false,
             needs: Vec::new(),
+            commits: false,
         }
     }
 }
@@ -305,7 +308,8 @@ pub struct Insert {
     /// `sql` up to VALUES.
     pub into: String,
     /// `INSERT [OR IGNORE|OR REPLACE] INTO t (columns…, _v[, _k]) VALUES (?1, …, ?n, ?n+1[, ?n+2]) [ON CONFLICT …]`: one
-    /// parameter per column, then the version, then (only when `needs_key`) the hidden row key; then `extra`.
+    /// parameter per column, then the version, then (only when `needs_key`) the hidden row key, then what the query gives
+    /// besides `columns` (for ON DUPLICATE KEY UPDATE); then `extra`.
     pub sql: String,
     /// Slots after those: used by ON DUPLICATE KEY UPDATE.
     pub extra: Vec<Slot>,

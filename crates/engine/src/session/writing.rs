@@ -314,17 +314,18 @@ impl Session {
             Then::Done(outcome) => self.finish(Ok(Outcome { gtid, ..outcome })),
             Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
             Then::Fail(e) => self.finish(Err(e)),
-            Then::Run(bound) => self.run_committed(bound),
+            Then::Run(bound) => self.run_committed(bound, sink),
             Then::Commands(commands, bound) => self.commands(commands, bound, sink),
         }
     }
 
     /// What commits before it runs.
-    fn run_committed(&mut self, bound: Bound) -> Flow {
+    fn run_committed(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let plan = bound.statement.compiled().plan.clone();
         // The commit before it was a transaction, too.
         self.next = (None, None);
         match &plan.kind {
+            PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Modify(_) if self.own_use(&plan).is_some() => {
                 let result = self.write_own(&bound, false, true);
                 self.finish(result)

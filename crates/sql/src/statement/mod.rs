@@ -104,7 +104,7 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         }
         "show" => show::show(c, cx),
         "describe" | "desc" | "explain" => explain(c, cx),
-        "check" | "analyze" | "optimize" => show::maintain(c, cx),
+        "check" | "analyze" | "optimize" | "repair" => show::maintain(c, cx),
         "select" | "with" | "values" | "table" => query(c, cx),
         "create" | "alter" | "drop" | "rename" => match ddl::compile(c, cx)? {
             Some(plan) => Ok(plan),

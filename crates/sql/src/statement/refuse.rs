@@ -37,7 +37,6 @@ const REFUSED: &[&str] = &[
     "load index",
     "load xml",
     "purge",
-    "repair",
     "reset",
     "restart",
     "shutdown",

@@ -145,9 +145,9 @@ pub(super) fn describe(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan,
     direct(cx, Show::new("columns", &[&db, &table]).like(pattern))
 }
 
-/// `CHECK | ANALYZE | OPTIMIZE TABLE …`.
+/// `CHECK | ANALYZE | OPTIMIZE | REPAIR TABLE …`, which commits.
 pub(super) fn maintain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, SqlError> {
-    let op = c.eat_one(&["check", "analyze", "optimize"]).ok_or_else(|| c.error())?;
+    let op = c.eat_one(&["check", "analyze", "optimize", "repair"]).ok_or_else(|| c.error())?;
     if op != "check" {
         c.eat_one(&["no_write_to_binlog", "local"]);
     }
@@ -162,10 +162,12 @@ pub(super) fn maintain(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan,
     })?;
     if op == "check" {
         while c.eat_one(&["for upgrade", "quick", "fast", "medium", "extended", "changed"]).is_some() {}
+    } else if op == "repair" {
+        while c.eat_one(&["quick", "extended", "use_frm"]).is_some() {}
     } else if c.is("update histogram") || c.is("drop histogram") {
         return Err(SqlError::unsupported("ANALYZE TABLE … HISTOGRAM"));
     }
-    direct(cx, show)
+    Ok(Plan { commits: true, ..direct(cx, show)? })
 }
 
 /// `FROM | IN [database.]table [FROM | IN database]`.

@@ -155,7 +155,12 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     Ok(SessionCommand::LockTables { write, read })
 }
 
-/// FLUSH: nothing to do, but for FLUSH STATUS, and FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
+/// What statements do that commit what is open.
+fn commit_first() -> SessionCommand {
+    SessionCommand::Commit { chain: false, release: false }
+}
+
+/// FLUSH: it commits. Nothing else to do, but for FLUSH STATUS, and FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
 /// UNLOCK TABLES.
 fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
     if c.eat_one(&["no_write_to_binlog", "local"]).is_some() && c.at_end() {
@@ -176,7 +181,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
                 c.table_name()?;
             }
         }
-        return Ok(vec![SessionCommand::Nothing]);
+        return Ok(vec![commit_first()]);
     }
     const WORDS: [&str; 12] = [
         "privileges",
@@ -192,10 +197,12 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         "user_resources",
         "optimizer_costs",
     ];
-    let mut all = Vec::new();
+    let mut all = vec![commit_first()];
     c.list(|c| {
         let word = c.eat_one(&WORDS).ok_or_else(|| c.error())?;
-        all.push(if word == "status" { SessionCommand::FlushStatus } else { SessionCommand::Nothing });
+        if word == "status" {
+            all.push(SessionCommand::FlushStatus);
+        }
         Ok(())
     })?;
     Ok(all)

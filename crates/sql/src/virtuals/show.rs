@@ -529,6 +529,11 @@ fn admin(cx: &Cx<'_>, s: &Show) -> Vec<Row> {
             all.push(row("status", "Operation failed".to_owned()));
             continue;
         }
+        if op == "repair" {
+            let note = "The storage engine for the table doesn't support repair";
+            all.push(row("note", note.to_owned()));
+            continue;
+        }
         if op == "optimize" {
             let note = "Table does not support optimize, doing recreate + analyze instead";
             all.push(row("note", note.to_owned()));
