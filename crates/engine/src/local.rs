@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::catalog::{COLUMN_KEY, Table};
+use p2pdb_model::catalog::{COLUMN_KEY, Table, physical_column};
 use p2pdb_model::schema::TriggerEvent;
 use p2pdb_model::{Catalog, ColumnTag, Privileges, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Args};
-use p2pdb_sql::plan::{Ddl, InsertMode, Modify, PlanKind, Slot};
+use p2pdb_sql::plan::{Ddl, InsertMode, Modify, Numbering, PlanKind, Slot};
 use p2pdb_store::{CaptureOp, Captured, Decision, NEXT, StoreError};
 
 use crate::api::Outcome;
@@ -418,6 +418,30 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
         false => String::new(),
     };
     Ok(Outcome { affected: plan.affected + rows, info, ..Outcome::default() })
+}
+
+/// Numbers the rows of a table.
+pub(crate) fn number(w: &mut dyn Tables, core: &Core, n: &Numbering) -> Result<(), SqlError> {
+    let catalog = core.catalog(&w.base());
+    let table = catalog.table_by_id(n.table).ok_or_else(|| gone("table"))?;
+    let order = n.order.iter().filter(|tag| table.column_by_tag(**tag).is_some());
+    let order: Vec<String> = order.map(|tag| physical_column(*tag)).chain(["rowid".to_owned()]).collect();
+    let sql = format!("SELECT rowid FROM {} ORDER BY {}", table.physical(), order.join(","));
+    let mut rows = Vec::new();
+    let read = w.db().query(&sql, (), |row| {
+        rows.push(row.int(0)?);
+        Ok(NEXT)
+    });
+    read.map_err(|e| run::failed(&e, core))?;
+    let sql = format!("UPDATE {} SET {}=?1 WHERE rowid=?2", table.physical(), physical_column(n.column));
+    for (id, row) in (n.first..).zip(rows) {
+        if id > n.greatest {
+            let message = "Failed to read auto-increment value from storage engine";
+            return Err(SqlError::new(1467, "HY000", message));
+        }
+        w.execute(&sql, &[Value::from_u64(id), Value::Int(row)]).map_err(|e| run::failed(&e, core))?;
+    }
+    Ok(())
 }
 
 /// The error of a check, with the values of the row that was found.

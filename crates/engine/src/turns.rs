@@ -7,7 +7,7 @@ use p2pdb_block::FullBlock;
 use p2pdb_model::AccountId;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::plan::{Ddl, PlanKind};
+use p2pdb_sql::plan::{Ddl, PlanKind, Then};
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -157,7 +157,16 @@ impl Inner {
     /// What comes behind a schema statement, which is alone in its group: when it fails, the schema is as it was.
     fn then(&self, writer: &mut Writer, core: &mut Core, ddl: &Ddl) -> Result<Outcome, SqlError> {
         let mut outcome = Outcome::default();
-        for text in &ddl.then {
+        for step in &ddl.then {
+            let text = match step {
+                Then::Statement(text) => text,
+                Then::Number(numbering) => {
+                    writer.transaction(core.account, |w| {
+                        crate::local::atomic(w, |w| crate::local::number(w, core, numbering))
+                    })?;
+                    continue;
+                }
+            };
             let catalog = writer.catalog.clone();
             let statement = self.compile(text.as_str().into(), &core.state, &catalog, None)?;
             let bound = Bound { statement, params: Arc::default() };

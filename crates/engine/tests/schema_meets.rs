@@ -229,3 +229,45 @@ fn a_tag_and_a_key_that_meet_leave_a_table_that_can_be_altered() {
     assert_eq!(a.session().error("ALTER TABLE shop.till MODIFY stock INT COMMENT '[max]'"), 1063);
     verified(&[&a, &b]);
 }
+
+#[test]
+fn rows_that_a_new_auto_increment_column_did_not_see_wait() {
+    let (a, b) = two("CREATE TABLE note (x INT); INSERT INTO note VALUES (5), (6), (7)");
+    a.session().run("ALTER TABLE shop.note ADD id INT AUTO_INCREMENT PRIMARY KEY");
+    a.session().run("INSERT INTO shop.note (x) VALUES (8)");
+    b.session().run("INSERT INTO shop.note VALUES (40); UPDATE shop.note SET x = 66 WHERE x = 6");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, x FROM shop.note ORDER BY id"), ["1|5", "2|66", "3|7", "4|8"]);
+    let rules = both(&a, &b, "SELECT DISTINCT rule FROM p2pdb.conflicts ORDER BY rule");
+    assert_eq!(rules, ["not null", "type"]);
+    b.session().run("INSERT INTO shop.note (x) VALUES (9)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT COUNT(DISTINCT id) FROM shop.note"), ["5"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn two_sides_that_number_the_same_rows_alike_come_to_one_table() {
+    let (a, b) = two("CREATE TABLE note (x INT PRIMARY KEY); INSERT INTO note VALUES (5), (6), (7)");
+    for side in [&a, &b] {
+        side.session().run("ALTER TABLE shop.note ADD id INT AUTO_INCREMENT UNIQUE");
+    }
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, x FROM shop.note ORDER BY id"), ["1|5", "2|6", "3|7"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_row_without_a_number_is_given_one() {
+    let (a, b) = two("CREATE TABLE note (x INT PRIMARY KEY); INSERT INTO note VALUES (5)");
+    a.session().run("ALTER TABLE shop.note ADD id INT AUTO_INCREMENT UNIQUE");
+    b.session().run("INSERT INTO shop.note VALUES (40)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, x FROM shop.note"), ["1|5"]);
+    a.session().run("CALL p2pdb.resolve('shop.note', 'set', '40', 'id', 2)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, x FROM shop.note ORDER BY id"), ["1|5", "2|40"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}

@@ -5,6 +5,7 @@
 //! through numbered parameters `?1, ?2, …`, one [`Slot`] each. The engine turns slots into values with
 //! [`crate::execute::bind_slot`] and never looks inside.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -428,9 +429,8 @@ pub struct Ddl {
     /// Queries that must return no row on the present data, each with the error to give if one does. `{0}`, `{1}` in
     /// the message stand for the row's columns.
     pub checks: Vec<(String, SqlError)>,
-    /// Statements to run after the changes, each compiled by its text against the catalog that is then: the INSERT of CREATE TABLE …
-    /// AS SELECT; what moves the values of a column that ALTER TABLE seals.
-    pub then: Vec<String>,
+    /// What to do after the changes.
+    pub then: Vec<Then>,
     /// Changes of the session's temporary tables: not for the log.
     pub temporary: Vec<SchemaChange>,
     /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.
@@ -447,6 +447,40 @@ pub struct Ddl {
     pub keep_ids: bool,
     /// A statement about accounts, in place of all above.
     pub account: Option<Box<AccountStatement>>,
+}
+
+/// A step behind the changes of a schema statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then {
+    /// A statement, compiled by its text against the catalog that is then: the INSERT of CREATE TABLE … AS SELECT; what moves
+    /// the values of a column that ALTER TABLE seals.
+    Statement(String),
+    /// Rows that are there get numbers.
+    Number(Numbering),
+}
+
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Then::Statement(text) => f.write_str(text),
+            Then::Number(n) => write!(f, "number {:?} from {}, by {:?}", n.column, n.first, n.order),
+        }
+    }
+}
+
+/// The numbers of a new AUTO_INCREMENT column, for the rows that are there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbering {
+    /// The table.
+    pub table: ObjectId,
+    /// The column.
+    pub column: ColumnTag,
+    /// In which order the rows are numbered; where these are equal, or none, as they came.
+    pub order: Vec<ColumnTag>,
+    /// The number of the first row.
+    pub first: u64,
+    /// The greatest that the column holds.
+    pub greatest: u64,
 }
 
 impl Ddl {

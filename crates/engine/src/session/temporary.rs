@@ -10,7 +10,7 @@ use std::sync::Arc;
 use p2pdb_model::ObjectId;
 use p2pdb_model::catalog::Table;
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::plan::{InsertRows, Note, NoteLevel, Plan, PlanKind};
+use p2pdb_sql::plan::{InsertRows, Note, NoteLevel, Plan, PlanKind, Then};
 use p2pdb_store::{Captured, Reader, StoreError};
 
 use super::reading::keeps_snapshot;
@@ -240,7 +240,7 @@ impl Session {
         own.put(tables);
         own.made |= made && open;
         own.dropped |= dropped && open;
-        let [text] = ddl.then.as_slice() else { return Ok(Outcome::default()) };
+        let [Then::Statement(text)] = ddl.then.as_slice() else { return Ok(Outcome::default()) };
         let filled = self.fill_own(text);
         if filled.is_err() {
             // CREATE TABLE … AS SELECT makes the table with its rows, or not at all.

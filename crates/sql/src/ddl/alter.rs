@@ -14,6 +14,7 @@ use super::column::{self, CheckSpec, ColumnSpec, Under};
 use super::conversion;
 use super::draft::Draft;
 use super::keys::{ForeignKeySpec, IndexSpec};
+use super::numbered;
 use super::reseal::{self, Resealed};
 use super::table::{self, Element, Options};
 use crate::error::SqlError;
@@ -347,7 +348,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 if spec.def.is_sealed() && !spec.def.nullable {
                     return Err(SqlError::unsupported("ALTER TABLE: a new column [sealed] and NOT NULL"));
                 }
-                not_filled(cx, t, &name, &spec, &mut checks);
+                not_filled(cx, (t, draft.temporary), &name, &spec, &mut checks);
                 table::add_column(&mut draft, name, *spec, at, &mut indexes, &mut new_checks)?;
             }
             Action::Add(Element::Index(spec), _) => indexes.push(spec),
@@ -434,6 +435,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     draft.validate()?;
     still_indexed(&draft, t)?;
     still_comparable(cx, &draft, t)?;
+    let numbered = numbered::part(cx, &mut draft, t)?;
     data_checks(cx, &draft, t, &mut checks)?;
     if let Some((db, name)) = rename {
         super::rename_draft(cx, &mut draft, db, &name)?;
@@ -443,14 +445,15 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         true => (Vec::new(), draft.changes()),
         false => (draft.changes(), Vec::new()),
     };
-    let then = resealed.map_or_else(Vec::new, |resealed| reseal::then(&draft, &resealed));
+    let mut then = resealed.map_or_else(Vec::new, |resealed| reseal::then(&draft, &resealed));
+    then.extend(numbered.into_iter().flat_map(|n| n.then(&draft)));
     Ok(Ddl { changes, temporary, checks, counts, copied, then, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.
 fn not_filled(
     cx: &Context<'_>,
-    t: &Table,
+    (t, temporary): (&Table, bool),
     name: &str,
     spec: &ColumnSpec,
     checks: &mut Vec<(String, SqlError)>,
@@ -474,7 +477,7 @@ fn not_filled(
         Some(default @ DefaultValue::Expression(_)) => super::defaults::literal_of(default).is_none(),
         _ => false,
     };
-    if varies || spec.def.auto_increment {
+    if varies || spec.def.auto_increment && temporary {
         let what = if varies { "a default that is not constant" } else { "AUTO_INCREMENT" };
         let what = format!("ADD COLUMN {name} with {what} in a table that has rows");
         checks.push((any_row, SqlError::unsupported(what)));

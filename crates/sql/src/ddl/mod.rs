@@ -23,6 +23,7 @@ pub mod defaults;
 pub mod draft;
 pub mod generated;
 pub mod keys;
+mod numbered;
 mod rename;
 mod reseal;
 pub mod routine;

@@ -10,6 +10,7 @@ use p2pdb_model::{CellKind, Privileges};
 
 use super::draft::{Draft, Part, sealed_but};
 use crate::error::SqlError;
+use crate::plan::Then;
 use crate::schema_text::quote;
 use crate::statement::Context;
 use crate::statement::cursor::NAME_CHARS_MAX;
@@ -88,7 +89,7 @@ fn spare_name(draft: &Draft<'_>, name: &str, sealed: bool) -> String {
 }
 
 /// The statements that move the values and drop the column that was.
-pub(super) fn then(draft: &Draft<'_>, Resealed { old, new, holds_null }: &Resealed) -> Vec<String> {
+pub(super) fn then(draft: &Draft<'_>, Resealed { old, new, holds_null }: &Resealed) -> Vec<Then> {
     let table = format!("{}.{}", quote(&draft.database.1), quote(&draft.name));
     let old = quote(old);
     let mut set = vec![format!("{}={old}", quote(new))];
@@ -97,7 +98,7 @@ pub(super) fn then(draft: &Draft<'_>, Resealed { old, new, holds_null }: &Reseal
     set.extend(stamped.map(|c| format!("{0}={0}", quote(&c.name))));
     let some = if *holds_null { format!("{old} IS NOT NULL") } else { "TRUE".to_owned() };
     vec![
-        format!("UPDATE {table} SET {} WHERE {some}", set.join(",")),
-        format!("ALTER TABLE {table} DROP COLUMN {old}"),
+        Then::Statement(format!("UPDATE {table} SET {} WHERE {some}", set.join(","))),
+        Then::Statement(format!("ALTER TABLE {table} DROP COLUMN {old}")),
     ]
 }

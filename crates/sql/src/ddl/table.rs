@@ -11,7 +11,7 @@ use super::draft::{Draft, KeyPart};
 use super::keys::{self, ForeignKeySpec, IndexSpec};
 use super::types;
 use crate::error::SqlError;
-use crate::plan::{Ddl, Note, NoteLevel};
+use crate::plan::{Ddl, Note, NoteLevel, Then};
 use crate::schema_text::quote;
 use crate::statement::{Context, Cursor, compile_query, note};
 use crate::virtuals;
@@ -332,7 +332,7 @@ pub fn create(
     if !parenthesized && !as_select && !c.at_end() {
         return Err(c.error());
     }
-    let then = if as_select { vec![select(c, cx, &mut draft, verb)?] } else { Vec::new() };
+    let then = if as_select { vec![Then::Statement(select(c, cx, &mut draft, verb)?)] } else { Vec::new() };
     keys.add(&mut draft, cx)?;
     draft.from_dump = !cx.session.foreign_key_checks;
     draft.validate()?;
