@@ -194,6 +194,24 @@ pub fn verify(engine: &Engine, progress: OnProgress<'_>) -> anyhow::Result<Verif
     })
 }
 
+/// Looks at the file and the log of a store that cannot be opened.
+///
+/// # Errors
+/// When nothing of it can be read.
+pub fn verify_unopened(directory: &Path, progress: OnProgress<'_>) -> anyhow::Result<VerifyReport> {
+    let begun = Instant::now();
+    let report = p2pdb_engine::verify_unopened(directory, &mut |p| {
+        progress(p.step, p.done, p.total);
+        ControlFlow::Continue(())
+    })?;
+    Ok(VerifyReport {
+        clean: report.is_clean(),
+        findings: report.findings.iter().map(ToString::to_string).collect(),
+        more: report.more,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
 /// Writes all blocks to a new CAR file.
 ///
 /// # Errors

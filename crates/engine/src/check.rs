@@ -16,6 +16,27 @@ pub use p2pdb_store::verify::{Finding, Progress, Report};
 /// Blocks replayed per SQLite transaction.
 const REPLAY_BLOCKS: u64 = 512;
 
+/// Looks at a store that cannot be opened: at the file, and at every block, body and record of the log. Without the
+/// schema that the log says there is nothing to compare the tables with.
+///
+/// # Errors
+/// When nothing can be read any more.
+pub fn verify_unopened(
+    directory: &std::path::Path,
+    progress: &mut dyn FnMut(Progress<'_>) -> Flow,
+) -> Result<Report, EngineError> {
+    let mut options = crate::realm::options(directory);
+    options.functions = crate::functions::all();
+    let reader = store::Reader::open(&options)?;
+    let realm = crate::realm::meta_cid(&reader, store::meta::REALM)?
+        .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
+    let mut report = verify::verify_file(&reader, progress)?;
+    if !report.stopped {
+        report.extend(verify::verify_log(&reader, &p2pdb_model::RealmId(realm), progress)?);
+    }
+    Ok(report)
+}
+
 impl Engine {
     /// Looks at everything that was committed when it began; the node goes on meanwhile. `progress` may stop it.
     ///

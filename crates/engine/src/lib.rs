@@ -54,7 +54,7 @@ mod writer;
 pub use accounts::Logins;
 pub use api::*;
 pub use arrive::{Announced, Arrived, Ingest};
-pub use check::{Finding, Progress as VerifyProgress, Report};
+pub use check::{Finding, Progress as VerifyProgress, Report, verify_unopened};
 pub use engine::{CommitHook, Counters, Engine, Step};
 pub use error::EngineError;
 pub use members::{Admission, NODE_NAME_BYTES_MAX};

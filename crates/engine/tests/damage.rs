@@ -301,3 +301,39 @@ fn a_flipped_bit_anywhere_in_the_file_is_found_or_means_nothing() {
     assert!(unnamed.is_empty(), "{unnamed:#?}");
     assert!(found > 200 && meaningless < found, "{found} found, {meaningless} meaningless");
 }
+
+#[test]
+fn a_damaged_schema_change_is_named_by_its_block_though_the_store_does_not_open() {
+    let a = Node::begin(1);
+    a.session().run("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, name VARCHAR(9))");
+    let back = a.restart_after(|path| {
+        let flip = || {
+            let mut w = Writer::open(&options(&path)).expect("the store");
+            let word = |b: &Vec<u8>| b.windows(5).position(|w| &w[1..] == b"able" && w[0] & !1 == b'T');
+            let all = rows(&w, "SELECT no, bytes FROM body ORDER BY no");
+            let found = all.into_iter().find_map(|row| match row.as_slice() {
+                [Value::Int(no), Value::Blob(b)] => word(b).map(|at| (*no, b.clone(), at)),
+                other => panic!("{other:?}"),
+            });
+            let (no, mut bytes, at) = found.expect("a table that is made");
+            bytes[at] ^= 1;
+            w.begin().expect("begun");
+            let params = [ValueRef::Blob(&bytes), ValueRef::Int(no)];
+            w.execute("UPDATE body SET bytes = ?1 WHERE no = ?2", &params[..]).expect("written");
+            w.commit().expect("committed");
+            no / 128
+        };
+        let block = flip();
+        let directory = path.parent().expect("a directory");
+        let report = p2pdb_engine::verify_unopened(directory, &mut |_| NEXT).expect("a report");
+        let named = |f: &p2pdb_store::verify::Finding| f.part == Part::Body && f.subject == block.to_string();
+        assert!(report.findings.iter().any(named), "{:?}", report.findings);
+        let reader = Reader::open(&options(&path)).expect("the store");
+        let told =
+            reader.body(p2pdb_store::BlockNo(block as u64)).map(drop).expect_err("damaged").to_string();
+        assert!(told.contains(&format!("block {block} of the log is damaged")), "{told}");
+        drop(reader);
+        flip();
+    });
+    assert_eq!(back.session().rows("SELECT COUNT(*) FROM d.t"), ["0"]);
+}

@@ -93,6 +93,16 @@ pub enum StoreError {
     /// A stored block or body is refused by its own decoder.
     #[error("a stored block is damaged: {0}")]
     Block(#[from] p2pdb_block::Refusal),
+    /// A block that this store holds is refused by its own decoder.
+    #[error(
+        "block {no} of the log is damaged: {source}; `p2pdb-node verify` says what else is, then restore a backup or join again"
+    )]
+    BlockAt {
+        /// Its number.
+        no: u64,
+        /// What is wrong with it.
+        source: p2pdb_block::Refusal,
+    },
     /// A file operation failed.
     #[error("{action} {path}: {source}")]
     Io {

@@ -128,7 +128,8 @@ impl Connection {
         let sql = records!("WHERE no = ?1");
         self.query_one(sql, [ValueRef::Int(no.0 as i64)], |r| {
             let record = self.record(r)?;
-            Ok(RawBlock(r.blob(8)?.to_vec()).decode_as(&record.cid)?.trusted(record.proof))
+            let block = RawBlock(r.blob(8)?.to_vec()).decode_as(&record.cid);
+            Ok(block.map_err(|source| StoreError::BlockAt { no: no.0, source })?.trusted(record.proof))
         })
     }
 
@@ -288,7 +289,11 @@ impl Connection {
         }
         let mut parts = self.bodies(no)?;
         let bytes = if parts.len() == 1 { parts.remove(0) } else { parts.concat() };
-        let (body, index) = if bytes.is_empty() { Default::default() } else { decode_body(&bytes)? };
+        let (body, index) = if bytes.is_empty() {
+            Default::default()
+        } else {
+            decode_body(&bytes).map_err(|source| StoreError::BlockAt { no: no.0, source })?
+        };
         let body = Arc::new(StoredBody { body, index, bytes, effects: OnceLock::new() });
         if body.bytes.len() <= BODY_CACHED_BYTES_MAX {
             remember(&mut self.log_cache.borrow_mut().bodies, BODIES_CACHED_MAX, no, body.clone());

@@ -59,16 +59,34 @@ fn request(path: &Path) -> anyhow::Result<PathRequest> {
     Ok(PathRequest { path: path.to_str().context("the path is not UTF-8")?.to_owned() })
 }
 
+/// What is found in the files of a node that does not open; `None` where that is nothing.
+fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
+    let _lock = c.dir.lock().ok()?;
+    let mut show = |step: &str, done, total| progress.show(step, done, total);
+    let report = ops::verify_unopened(c.dir.root(), &mut show);
+    let report =
+        report.unwrap_or_else(|_| VerifyReport { clean: true, findings: Vec::new(), more: 0, seconds: 0.0 });
+    (!report.clean || !c.dir.damaged_files().is_empty()).then_some(report)
+}
+
 pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let report: VerifyReport = match Access::open(&c.dir, &c.config)? {
-        Access::Running(client) => {
+    let mut report: VerifyReport = match Access::open(&c.dir, &c.config) {
+        Ok(Access::Running(client)) => {
             progress.waiting("the running node verifies itself", || client.post("verify", &()))?
         }
-        Access::Stopped(node) => {
+        Ok(Access::Stopped(node)) => {
             ops::verify(&node.engine, &mut |step, done, total| progress.show(step, done, total))?
         }
+        // What is damaged may be what it takes to open it.
+        Err(e) => match unopened(c, &mut progress) {
+            Some(report) => report,
+            None => return Err(e),
+        },
     };
+    let damaged = c.dir.damaged_files();
+    report.clean &= damaged.is_empty();
+    report.findings.extend(damaged.iter().map(|d| d.lines().next().unwrap_or_default().to_owned()));
     progress.finish();
     if json {
         print_json(&report)?;
