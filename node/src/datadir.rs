@@ -280,6 +280,52 @@ impl DataDir {
         self.write_secret(name, &bytes)
     }
 
+    /// Reads a JSON file that [`Self::write_checked`] has written, or an earlier version without a checksum.
+    ///
+    /// # Errors
+    /// As [`Self::read_json`]; [`DataDirError::Damaged`] when it is not what was written, to the last bit.
+    pub fn read_checked<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, DataDirError> {
+        let Some(value) = self.read_json::<serde_json::Value>(name)? else {
+            return Ok(None);
+        };
+        let damaged = |reason: String| DataDirError::Damaged { path: self.path(name), reason };
+        let checked = value.get(CHECKSUM).and_then(|c| c.as_str()).zip(value.get(ENTRIES));
+        let entries = match checked {
+            Some((sum, entries)) if entries.is_object() => {
+                if sum != checksum(entries) {
+                    let reason =
+                        "its checksum is not that of what is in it, so the disk or somebody has changed it";
+                    return Err(damaged(reason.to_owned()));
+                }
+                entries
+            }
+            _ => &value,
+        };
+        T::deserialize(entries).map(Some).map_err(|e| damaged(e.to_string()))
+    }
+
+    /// Writes a JSON file (mode 0600) with a checksum of its content.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_checked<T: serde::Serialize>(&self, name: &str, entries: &T) -> Result<(), DataDirError> {
+        let entries = serde_json::to_value(entries).expect("invariant: our own types are JSON");
+        self.write_json(name, &serde_json::json!({ CHECKSUM: checksum(&entries), ENTRIES: entries }))
+    }
+
+    /// What is wrong with the files that have a checksum, a sentence for each that is damaged.
+    pub fn damaged_files(&self) -> Vec<String> {
+        use std::collections::BTreeMap;
+        type Objects = BTreeMap<String, serde_json::Map<String, serde_json::Value>>;
+        let keys = self.read_checked::<BTreeMap<String, String>>(ACCOUNTS_FILE).err();
+        let others = [crate::keystore::FILE, crate::door::LOGINS_FILE];
+        let others = others.into_iter().filter_map(|name| self.read_checked::<Objects>(name).err());
+        keys.into_iter().chain(others).map(|e| e.to_string()).collect()
+    }
+
     /// Removes a file if it is there.
     pub fn remove(&self, name: &str) {
         // Nothing depends on it being gone; the next start overwrites it.
@@ -353,10 +399,10 @@ impl DataDir {
     /// The keystore's key of an account, by user name.
     ///
     /// # Errors
-    /// As [`Self::read_json`].
+    /// As [`Self::read_checked`].
     pub fn read_account_key(&self, user: &str) -> Result<Option<SigningKey>, DataDirError> {
         let keys: std::collections::BTreeMap<String, String> =
-            self.read_json(ACCOUNTS_FILE)?.unwrap_or_default();
+            self.read_checked(ACCOUNTS_FILE)?.unwrap_or_default();
         let Some(text) = keys.get(user) else {
             return Ok(None);
         };
@@ -369,16 +415,26 @@ impl DataDir {
     /// Keeps an account's key in the keystore.
     ///
     /// # Errors
-    /// As [`Self::read_json`] and [`Self::write_json`].
+    /// As [`Self::read_checked`] and [`Self::write_checked`].
     pub fn write_account_key(&self, user: &str, key: &SigningKey) -> Result<(), DataDirError> {
         let mut keys: std::collections::BTreeMap<String, String> =
-            self.read_json(ACCOUNTS_FILE)?.unwrap_or_default();
+            self.read_checked(ACCOUNTS_FILE)?.unwrap_or_default();
         keys.insert(user.to_owned(), key_text(key));
-        self.write_json(ACCOUNTS_FILE, &keys)
+        self.write_checked(ACCOUNTS_FILE, &keys)
     }
 }
 
 const ACCOUNTS_FILE: &str = "accounts.json";
+/// The members of a file with a checksum: SHA-256 of the other one, in hexadecimal digits; and what is kept.
+const CHECKSUM: &str = "checksum";
+const ENTRIES: &str = "entries";
+
+fn checksum(entries: &serde_json::Value) -> String {
+    use sha2::{Digest, Sha256};
+    let bytes = serde_json::to_vec(entries).expect("invariant: a value is JSON");
+    p2pdb_model::ids::hex(&Sha256::digest(bytes))
+}
+
 /// The key that a node showed before it joined.
 pub const JOINING_KEY: &str = "joining.key";
 /// File with the node's key.
@@ -467,6 +523,39 @@ mod tests {
             let error = dir.read_node_key().expect_err("damaged").to_string();
             assert!(error.contains("node.key is damaged") && error.contains("backup"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_checked_file_is_noticed() {
+        let (_temp, dir) = directory();
+        let _lock = dir.lock().expect("lock");
+        let key = SigningKey::from_bytes(&[0xab; 32]);
+        dir.write_account_key("root", &key).expect("write");
+        let good = fs::read(dir.path(ACCOUNTS_FILE)).expect("read");
+        assert_eq!(dir.damaged_files(), Vec::<String>::new());
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            fs::write(dir.path(ACCOUNTS_FILE), &bad).expect("write");
+            let error = dir.read_account_key("root").expect_err("damaged").to_string();
+            assert!(error.contains("accounts.json is damaged"), "bit {bit}: {error}");
+            assert_eq!(dir.write_account_key("ann", &key).expect_err("damaged").to_string(), error);
+            assert_eq!(fs::read(dir.path(ACCOUNTS_FILE)).expect("read"), bad, "it is left as it is");
+            assert_eq!(dir.damaged_files().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_file_of_before_checksums_is_read_and_gets_one() {
+        let (_temp, dir) = directory();
+        let _lock = dir.lock().expect("lock");
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let old = std::collections::BTreeMap::from([("root", key_text(&key))]);
+        dir.write_json(ACCOUNTS_FILE, &old).expect("write");
+        assert_eq!(dir.read_account_key("root").expect("read"), Some(key.clone()));
+        dir.write_account_key("ann", &key).expect("write");
+        assert!(dir.read_text(ACCOUNTS_FILE).expect("read").is_some_and(|t| t.contains(CHECKSUM)));
+        assert_eq!(dir.read_account_key("root").expect("read"), Some(key));
     }
 
     #[test]

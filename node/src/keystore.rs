@@ -75,11 +75,11 @@ impl<'a> Keystore<'a> {
     }
 
     fn read(&self) -> Result<BTreeMap<String, Locked>, KeystoreError> {
-        Ok(self.dir.read_json(FILE)?.unwrap_or_default())
+        Ok(self.dir.read_checked(FILE)?.unwrap_or_default())
     }
 
     fn write(&self, all: &BTreeMap<String, Locked>) -> Result<(), KeystoreError> {
-        Ok(self.dir.write_json(FILE, all)?)
+        Ok(self.dir.write_checked(FILE, all)?)
     }
 
     /// Keeps an account's key, locked with a password, in place of what was kept before.

@@ -362,6 +362,9 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config, Some(mysql_address.port()))?;
     engine.keep_logins(logins.clone());
+    for damage in dir.damaged_files() {
+        tracing::error!("{damage}");
+    }
     if dir.read_account_key(ROOT)?.is_none() && made_realm(&engine) {
         warn!(
             "accounts.json, which this node had when it made the realm, is not in its directory: nobody can be invited as an owner or writer by it; put it back from a backup"

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::datadir::{DataDir, DataDirError};
 use crate::keystore::Keystore;
 
-const FILE: &str = "logins.json";
+pub(crate) const FILE: &str = "logins.json";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
@@ -67,7 +67,7 @@ impl Logins {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn open(dir: &DataDir) -> Result<Self, DataDirError> {
-        let entries: BTreeMap<String, Entry> = dir.read_json(FILE)?.unwrap_or_default();
+        let entries: BTreeMap<String, Entry> = dir.read_checked(FILE)?.unwrap_or_default();
         let mut users = BTreeMap::new();
         for (user, entry) in entries {
             let bytes = |text: &str| unhex(text);
@@ -123,7 +123,7 @@ impl Logins {
                 (user, entry)
             })
             .collect();
-        self.dir.write_json(FILE, &entries)?;
+        self.dir.write_checked(FILE, &entries)?;
         *users = changed;
         Ok(())
     }

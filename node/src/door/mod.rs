@@ -34,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use self::control::{Control, End};
+pub(crate) use login::FILE as LOGINS_FILE;
 pub use login::Logins;
 pub use stats::{Kind, LATENCY_BOUNDS_US, Stats};
 
