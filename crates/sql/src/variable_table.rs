@@ -114,8 +114,10 @@ use Scope::{Both, Global, Session};
 pub const VARIABLES: &[Variable] = &[
     v("activate_all_roles_on_login", Global, false, Bool, Int(0)),
     v("admin_address", Global, true, Kind::Text, Text("")),
-    v("auto_increment_increment", Both, false, Kind::Int { min: 1, max: 65535 }, Int(1)),
-    v("auto_increment_offset", Both, false, Kind::Int { min: 1, max: 65535 }, Int(1)),
+    // The realm deals the values.
+    v("auto_increment_increment", Both, false, Kind::Int { min: 1, max: 1 }, Int(1)),
+    // The realm deals the values.
+    v("auto_increment_offset", Both, false, Kind::Int { min: 1, max: 1 }, Int(1)),
     v("autocommit", Both, false, Bool, Int(1)),
     v("back_log", Global, true, Kind::Int { min: 1, max: 65535 }, Int(151)),
     v("basedir", Global, true, Kind::Text, Text("/usr/")),
