@@ -122,7 +122,7 @@ fn extract_length(unit: Unit) -> u32 {
     }
 }
 
-fn unit(word: &str) -> Result<Unit, SqlError> {
+pub(super) fn unit(word: &str) -> Result<Unit, SqlError> {
     let word = word.trim_matches('`').to_uppercase();
     let stands_for = COMPOUND_UNITS.iter().find(|(_, k)| format!("{k:?}") == word);
     let word = stands_for.map_or(word, |(name, _)| (*name).to_owned());

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use p2pdb_model::Value;
 use p2pdb_model::catalog::same_name;
 use sqlparser::ast::{
-    Expr, NamedWindowExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    Expr, Interval, NamedWindowExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use super::call::Call;
@@ -12,6 +13,7 @@ use super::query::collate_clause;
 use super::{Binder, Bound, Repr, Scope};
 use crate::error::SqlError;
 use crate::field::FieldType;
+use crate::functions::temporal::{Unit, distance_us};
 use crate::types::Class;
 
 const ONLY: [&str; 11] = [
@@ -182,11 +184,19 @@ impl Binder<'_> {
             }
             out.push(format!("PARTITION BY {}", list.join(",")));
         }
-        let (mut numeric, mut text) = (true, w.order_by.len() != 1);
+        let (mut numeric, mut text, mut instants) = (true, w.order_by.len() != 1, false);
+        let by_instants = w.window_frame.as_ref().is_some_and(is_by_intervals);
         if !w.order_by.is_empty() {
             let mut list = Vec::new();
             for o in &w.order_by {
                 let b = self.expr(&o.expr, s)?;
+                if by_instants && w.order_by.len() == 1 && b.class().is_temporal() {
+                    let instant = self.instant(&b);
+                    list.push(self.order_key(&instant, o)?);
+                    (numeric, instants) = (false, true);
+                    parts.push(b);
+                    continue;
+                }
                 numeric &= matches!(b.class(), Class::Int | Class::Real | Class::Float | Class::Year);
                 text |= !(b.class().is_number() || b.class().is_temporal());
                 list.push(self.order_key(&b, o)?);
@@ -195,16 +205,50 @@ impl Binder<'_> {
             out.push(format!("ORDER BY {}", list.join(",")));
         }
         if let Some(f) = &w.window_frame {
-            out.push(self.frame(f, numeric, text, s)?);
+            out.push(self.frame(f, (numeric, text, instants), s)?);
         }
         Ok(out.join(" "))
+    }
+
+    /// A date or time as a number that grows by one with each microsecond.
+    fn instant(&mut self, b: &Bound) -> Bound {
+        let instant = if b.class() == Class::Time {
+            let time = self.to(b, &FieldType::time(6));
+            self.sql(&time)
+        } else {
+            let t = self.to(b, &FieldType::datetime(6));
+            format!("p_instant({})", self.sql(&t))
+        };
+        Bound { repr: Repr::Sql(instant), ty: FieldType::int(), field: None, ..b.clone() }
+    }
+
+    /// How many microseconds a frame reaches: SQLite takes one number for all rows.
+    fn distance_us(&mut self, i: &Interval, s: &Rc<Scope>) -> Result<i64, SqlError> {
+        let Interval { value, leading_field: Some(field), last_field: None, .. } = i else {
+            return Err(SqlError::syntax(&i.to_string(), 1));
+        };
+        let unit = super::interval::unit(&field.to_string())?;
+        if matches!(unit, Unit::Month | Unit::Quarter | Unit::Year | Unit::YearMonth) {
+            return Err(SqlError::unsupported("RANGE frames of months and years"));
+        }
+        let n = self.expr(value, s)?;
+        let value = match self.constant_int(&n) {
+            Some(n) => Some(Value::Int(n)),
+            None => self.constant_text(&n).map(Value::Text),
+        };
+        let value =
+            value.ok_or_else(|| SqlError::unsupported("RANGE frames of intervals that are no literals"))?;
+        distance_us(&value, unit).ok_or_else(|| {
+            let message =
+                "Window '<unnamed window>': frame start or end is negative, NULL or of non-integral type";
+            SqlError::new(3586, "HY000", message)
+        })
     }
 
     fn frame(
         &mut self,
         f: &WindowFrame,
-        numeric: bool,
-        text: bool,
+        (numeric, text, instants): (bool, bool, bool),
         s: &Rc<Scope>,
     ) -> Result<String, SqlError> {
         let units = match f.units {
@@ -225,7 +269,21 @@ impl Binder<'_> {
                                deterministic ORDER BY expression, of numeric or temporal type";
                 return Err(SqlError::new(3587, "HY000", message));
             }
-            if matches!(**e, Expr::Interval(_)) || (range && !numeric) {
+            let is_interval = matches!(**e, Expr::Interval(_));
+            if range && is_interval && numeric {
+                let message = "Window '<unnamed window>' with RANGE frame has ORDER BY expression of numeric type, INTERVAL \
+                               bound value not allowed.";
+                return Err(SqlError::new(3589, "HY000", message));
+            }
+            if range && instants {
+                let Expr::Interval(interval) = &**e else {
+                    let message = "Window '<unnamed window>' with RANGE frame has ORDER BY expression of datetime type. Only \
+                                   INTERVAL bound value allowed.";
+                    return Err(SqlError::new(3588, "HY000", message));
+                };
+                return Ok(format!("{} {word}", self.distance_us(interval, s)?));
+            }
+            if is_interval || (range && !numeric) {
                 return Err(SqlError::unsupported("RANGE frames over anything but integers and doubles"));
             }
             let b = self.expr(e, s)?;
@@ -253,4 +311,13 @@ impl Binder<'_> {
             None => format!("{units} {start}"),
         })
     }
+}
+
+/// RANGE between dates or times.
+fn is_by_intervals(f: &WindowFrame) -> bool {
+    let bounded = |b: &WindowFrameBound| {
+        matches!(b, WindowFrameBound::Preceding(Some(_)) | WindowFrameBound::Following(Some(_)))
+    };
+    matches!(f.units, WindowFrameUnits::Range)
+        && (bounded(&f.start_bound) || f.end_bound.as_ref().is_some_and(bounded))
 }

@@ -1,8 +1,8 @@
 //! Adding intervals, differences, and parts of dates and times.
 
-use p2pdb_model::ValueRef;
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::{DAY_US, DateTime, SECOND_US};
+use p2pdb_model::{Value, ValueRef};
 
 use super::calendar::week;
 use super::unit::Unit;
@@ -32,6 +32,19 @@ pub(super) fn amount_us(v: &ValueRef<'_>, unit: Unit, sign: i64) -> Option<i64> 
     let d = if unit == Unit::Second { d } else { d.rounded(0) };
     let us = d.mul(&Decimal::new(i128::from(size), 0)).to_i128()?;
     i64::try_from(us).ok()?.checked_mul(sign)
+}
+
+/// An interval that reaches forward, in microseconds: an integer, or a text as compound units take it.
+pub(crate) fn distance_us(v: &Value, unit: Unit) -> Option<i64> {
+    let us = match v {
+        Value::Text(t) if !unit.is_compound() => {
+            let n = Decimal::parse_prefix(t.trim()).0;
+            amount_us(&ValueRef::Blob(&n.encode()), unit, 1)
+        }
+        Value::Int(n) if unit.is_compound() => amount_us(&ValueRef::Text(&n.to_string()), unit, 1),
+        v => amount_us(&ValueRef::from(v), unit, 1),
+    };
+    us.filter(|us| *us >= 0)
 }
 
 /// The numbers of a compound interval; missing ones on the left are zero.

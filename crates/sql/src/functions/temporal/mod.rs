@@ -14,6 +14,7 @@ mod unit;
 use calendar::{DAYS, MONTHS, day_of_year, week, weekday, whole};
 use format::{format_date, format_time, str_to_date};
 pub use format::{format_kind, format_length};
+pub(crate) use interval::distance_us;
 use interval::{add, amount_us, difference, extract, extract_time};
 pub use unit::Unit;
 
@@ -111,6 +112,7 @@ fn int(n: impl Into<i64>) -> Answer {
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_date_beside", 2, date_beside),
     ("p_extreme_date", -1, extreme_date),
+    ("p_instant", 1, date!(|t: DateTime, _: &[_]| int(t.unix_us()))),
     ("p_date", 1, date!(|t: DateTime, _: &[_]| int(t.date().pack()))),
     ("p_year", 1, date!(|t: DateTime, _: &[_]| int(t.year))),
     ("p_month", 1, date!(|t: DateTime, _: &[_]| int(t.month))),
