@@ -45,7 +45,7 @@ pub mod search;
 pub mod select;
 pub mod signature;
 pub mod statement;
-mod updatable;
+pub(crate) mod updatable;
 pub mod window;
 
 pub use query::BoundQuery;

@@ -42,7 +42,7 @@ fn both(a: Option<String>, b: Option<String>) -> Option<String> {
 }
 
 /// Something that makes one row of several, or looks at others: aggregates, window functions.
-fn gathers(e: &Expr) -> bool {
+pub(crate) fn gathers(e: &Expr) -> bool {
     /// How deep in subqueries, whose own aggregates do not count.
     struct Search(usize);
     impl Visitor for Search {

@@ -70,6 +70,10 @@ pub(super) fn delete_with(
         common.put_into(&mut order)?;
     }
     safe(cx, selection.as_ref(), limit.as_ref())?;
+    if let Some(view) = super::joined::find(cx, (name.0.as_deref(), &name.1), &alias, "DELETE")? {
+        let message = format!("Can not delete from join view '{}'", view.name);
+        return Err(SqlError::new(1395, "HY000", message));
+    }
     let written = target(cx, name, "DELETE")?;
     let table = written.table.clone();
     not_read_inside(cx, &written, &selection.iter().collect::<Vec<_>>())?;

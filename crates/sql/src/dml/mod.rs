@@ -36,6 +36,7 @@ use crate::virtuals;
 
 mod delete;
 mod insert;
+mod joined;
 mod sources;
 mod update;
 mod with;

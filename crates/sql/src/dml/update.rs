@@ -50,8 +50,16 @@ pub(super) fn update_with(
             let what = if order.is_empty() { "LIMIT" } else { "ORDER BY" };
             return Err(SqlError::new(1221, "HY000", format!("Incorrect usage of UPDATE and {what}")));
         }
-        return several(cx, &refs, all, selection.as_ref(), ignore);
+        return several(cx, &refs, all, selection.as_ref(), (ignore, None));
     };
+    if let Some(view) = super::joined::find(cx, (name.0.as_deref(), &name.1), &alias, "UPDATE")? {
+        if !order.is_empty() || limit.is_some() {
+            let what = if order.is_empty() { "LIMIT" } else { "ORDER BY" };
+            return Err(SqlError::new(1221, "HY000", format!("Incorrect usage of UPDATE and {what}")));
+        }
+        let selection = view.rewrite(&mut all, selection)?;
+        return several(cx, &view.from, all, selection.as_ref(), (ignore, Some(&view.name)));
+    }
     let written = target(cx, name, "UPDATE")?;
     let table = written.table.clone();
     let mut inside: Vec<&Expr> = selection.iter().collect();
@@ -162,7 +170,7 @@ fn several(
     refs: &[TableWithJoins],
     all: Vec<Assignment>,
     selection: Option<&Expr>,
-    ignore: bool,
+    (ignore, view): (bool, Option<&str>),
 ) -> Result<Plan, SqlError> {
     let mut notes = Vec::new();
     let mut names = writing_binder(cx);
@@ -174,6 +182,10 @@ fn several(
             Some((_, group)) => group.push(a),
             None => groups.push((at, vec![a])),
         }
+    }
+    if let (Some(view), true) = (view, groups.len() > 1) {
+        let message = format!("Can not modify more than one base table through a join view '{view}'");
+        return Err(SqlError::new(1393, "HY000", message));
     }
     let mut steps = Vec::new();
     let mut row_checks = Vec::new();
