@@ -161,8 +161,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Of these transactions of an own block, those that are void like any other member's.
+    pub(crate) fn as_others_judge(
+        &self,
+        ungranted: impl Iterator<Item = u32>,
+        first_tx: TxNo,
+        placed: &Placed,
+        full: &FullBlock,
+    ) -> BTreeMap<TxNo, Judgement> {
+        let mut own = BTreeMap::new();
+        let (site, body) = (Site::of(placed), full.body());
+        for n in ungranted {
+            let tx = &body.transactions()[n as usize];
+            let (account, changes) = (body.accounts()[tx.account()], tx.changes());
+            let verdict = self.access.judge(&site, n, account, body.layouts(), changes);
+            if let Verdict::Void(why) = verdict {
+                let void = (store::Verdict(Verdict::Void(why).code().into()), WeakInserts::NONE);
+                own.insert(TxNo(first_tx.0 + u64::from(n)), void);
+            }
+        }
+        own
+    }
+
     /// These transactions' verdicts are others now: what they wrote is merged anew.
-    fn turn(&mut self, turned: &BTreeMap<TxNo, Judgement>) -> Result<(), EngineError> {
+    pub(crate) fn turn(&mut self, turned: &BTreeMap<TxNo, Judgement>) -> Result<(), EngineError> {
         if turned.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,7 @@
 //! behind it, so that a block's causal past is exactly the state that its transactions ran on. After a failure the state
 //! in memory is read anew from what is committed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use p2pdb_access::{Access, Site};
@@ -53,6 +53,8 @@ struct OpenBlock {
     /// Per transaction, what the store keeps of it until the changes have their places in the body.
     finalized: Vec<LocalChanges>,
     access: Vec<(u32, AccountId, Vec<Change>)>,
+    /// What was not granted and is signed all the same (`fault::is_patched`), and why not; of access that is said later.
+    ungranted: BTreeMap<u32, Option<p2pdb_access::Reason>>,
     /// Holds changes whose effects are not in the tables yet: of the schema, and decisions about conflicts.
     merges: bool,
 }
@@ -387,6 +389,7 @@ impl Writer {
                 accounts: Vec::new(),
                 finalized: Vec::new(),
                 access: Vec::new(),
+                ungranted: BTreeMap::new(),
                 merges: false,
             });
         }
@@ -591,15 +594,24 @@ impl Writer {
         let open = self.open_block()?;
         let access = Access::is_access(&changes).then(|| changes.clone());
         let site = Site::now(node, open.stamp);
+        let mut ungranted = (fault::is_patched() && access.is_some()).then_some(None);
         let weak = match access {
             Some(_) => WeakInserts::NONE,
-            None => known.rows_allowed(&site, 0, account, layouts, &changes).map_err(EngineError::Denied)?,
+            None => match known.rows_allowed(&site, 0, account, layouts, &changes) {
+                Ok(weak) => weak,
+                Err(why) if fault::is_patched() => {
+                    ungranted = Some(Some(why));
+                    WeakInserts::NONE
+                }
+                Err(why) => return Err(EngineError::Denied(why)),
+            },
         };
         // Only now: a transaction that is refused must leave those that share the block as they are.
         let merges = changes.iter().any(|c| matches!(c, Change::Schema(_)));
         let n = open.body.push(account, layouts, changes)?;
         open.merges |= merges;
         open.accounts.push((account, weak));
+        open.ungranted.extend(ungranted.map(|why| (n, why)));
         open.finalized.extend(finalized);
         if let Some(changes) = access {
             open.access.push((n, account, changes));
@@ -799,8 +811,12 @@ impl Writer {
         };
         let realm = (!self.dag.is_empty()).then_some(self.realm);
         let full = seal(draft, open.body.finish(), &self.key, realm.as_ref())?;
-        let accepted = |(account, weak)| NewTransaction { account, verdict: Verdict::ACCEPTED, weak };
-        let transactions: Vec<_> = open.accounts.into_iter().map(accepted).collect();
+        let own = |(n, (account, weak))| {
+            let why = open.ungranted.get(&n).copied().flatten();
+            let void = |why| Verdict(p2pdb_access::Verdict::Void(why).code().into());
+            NewTransaction { account, verdict: why.map_or(Verdict::ACCEPTED, void), weak }
+        };
+        let transactions: Vec<_> = (0..).zip(open.accounts).map(own).collect();
         let placed = self.append(&full, &transactions)?;
         if open.merges {
             let tables: Vec<ObjectId> = self.catalog.tables().map(|t| t.id).collect();
@@ -823,8 +839,13 @@ impl Writer {
         for (n, account, changes) in open.access {
             judged.push(self.insert_access(&placed, n, account, &changes)?);
         }
+        let own = match open.ungranted.is_empty() {
+            true => BTreeMap::new(),
+            false => self.as_others_judge(open.ungranted.keys().copied(), open.first_tx, &placed, &full),
+        };
         self.made.push(full);
-        self.follow(judged)
+        self.follow(judged)?;
+        self.turn(&own)
     }
 
     /// Puts a block of our own into DAG and log.

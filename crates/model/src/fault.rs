@@ -84,6 +84,36 @@ thread_local! {
     static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
+/// True while the program at work is one that its owner has patched: its sessions are asked for no permission, and what was not
+/// granted is signed all the same. Not a fault: every node, this one too, is to judge it as void.
+#[cfg(debug_assertions)]
+#[inline]
+pub fn is_patched() -> bool {
+    PATCHED.with(std::cell::Cell::get)
+}
+
+/// Never, in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn is_patched() -> bool {
+    false
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static PATCHED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// What runs on this thread from here on is patched, or not.
+#[cfg(debug_assertions)]
+pub fn patch(is: bool) {
+    PATCHED.with(|patched| patched.set(is));
+}
+
+/// Nothing, in a release build.
+#[cfg(not(debug_assertions))]
+pub fn patch(_: bool) {}
+
 /// Switches a fault on for this thread, and any other off.
 #[cfg(debug_assertions)]
 pub fn switch(fault: Option<Fault>) {

@@ -126,6 +126,7 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
         accounts,
         sealed: false,
         watched: true,
+        patched: None,
         rows,
         tables,
         steps,
@@ -156,7 +157,25 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     if Random::named(seed, "built").percent(30) {
         crate::generate_builds::add(&mut plan);
     }
+    if plan.accounts && !plan.sealed {
+        access::add_patched(&mut plan);
+    }
     plan
+}
+
+/// The world of a seed with accounts, and with a node whose owner has patched it; none where there are sealed columns.
+pub fn patched(seed: u64, size: &Size) -> Option<Plan> {
+    let mut plan = plan(seed, size);
+    if plan.sealed {
+        return None;
+    }
+    if !plan.accounts {
+        access::add(&mut plan);
+    }
+    if plan.patched.is_none() {
+        access::patch(&mut plan);
+    }
+    Some(plan)
 }
 
 /// Faults that show only where somebody writes at that time: where and when. A node that comes from a backup writes before it has heard

@@ -16,6 +16,10 @@ use crate::time::wall;
 const WORK: &str = "SELECT, INSERT, UPDATE, DELETE, EXECUTE";
 /// Accounts that clients work as.
 const WORKERS: [&str; 2] = ["u1", "u2"];
+/// The account of a node's owner who has patched it.
+const MALLORY: &str = "mallory";
+/// Of a hundred worlds with accounts, those with such a node.
+const PATCHED: u64 = 30;
 /// Times that something is given or taken, least and greatest.
 const DEEDS: (u64, u64) = (2, 9);
 
@@ -123,6 +127,65 @@ pub fn add(plan: &mut Plan) {
     }
     plan.steps.append(&mut steps);
     plan.steps.append(&mut withdrawn);
+    plan.steps.sort_by_key(|t| t.at_ms);
+}
+
+/// A node whose owner has patched it: what its clients say as accounts is signed, granted or not.
+pub fn add_patched(plan: &mut Plan) {
+    if Random::named(plan.seed, "some are patched").percent(PATCHED) {
+        patch(plan);
+    }
+}
+
+/// The same in any case.
+pub fn patch(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "patched");
+    let node = r.below(plan.nodes.len() as u64) as usize;
+    plan.patched = Some(node);
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    let begins_ms = FIRST_MS.max(plan.nodes[node].joins_ms + 1_000);
+    for timed in &mut plan.steps {
+        if let Step::Work { node: n, transaction, .. } = &mut timed.step
+            && *n == node
+            && transaction.account.as_deref().is_none_or(|a| WORKERS.contains(&a))
+            && r.percent(60)
+        {
+            transaction.account = Some(MALLORY.to_owned());
+        }
+    }
+    let mut say = |at_ms: u64, account: Option<&str>, statement: String| {
+        let account = account.map(str::to_owned);
+        let transaction = Transaction { id: 0, statements: vec![statement], rollback: false, account };
+        plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+    };
+    // An account like others, which nobody ever grants anything.
+    for later_ms in [0, 2_000, 6_000] {
+        say(begins_ms + later_ms, None, format!("CREATE USER IF NOT EXISTS {MALLORY} IDENTIFIED BY 'm'"));
+    }
+    for _ in 0..r.between(4, 12) {
+        let table = &r.pick(&plan.tables).name.clone();
+        let statement = match r.below(16) {
+            0 => format!("GRANT ALL ON *.* TO {MALLORY} WITH GRANT OPTION"),
+            1 => format!("GRANT {WORK} ON w.* TO {MALLORY}"),
+            2 => "REVOKE ALL PRIVILEGES, GRANT OPTION FROM boss KEEP THROUGH ''".to_owned(),
+            3 => format!("REVOKE {WORK} ON w.* FROM u1 KEEP THROUGH ''"),
+            4 => format!("GRANT crew TO {MALLORY}"),
+            5 => "REVOKE crew FROM u2".to_owned(),
+            6 => "DROP USER u1".to_owned(),
+            7 => "ALTER USER boss IDENTIFIED BY 'mine'".to_owned(),
+            8 => "CREATE USER friend IDENTIFIED BY 'f'".to_owned(),
+            9 => format!("DROP TABLE {table}"),
+            10 => format!("ALTER TABLE {table} ADD COLUMN hers INT NOT NULL DEFAULT 7"),
+            11 => format!("ALTER TABLE {table} DROP COLUMN note"),
+            12 => format!("RENAME TABLE {table} TO {table}_hers"),
+            13 => "CREATE TABLE hers (id INT PRIMARY KEY)".to_owned(),
+            14 => format!("TRUNCATE TABLE {table}"),
+            _ => "DROP DATABASE w".to_owned(),
+        };
+        let account = *r.pick(&[MALLORY, MALLORY, "u1"]);
+        let at_ms = r.between(begins_ms + 200, end_ms.max(begins_ms + 201));
+        say(at_ms, Some(account), statement);
+    }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
 

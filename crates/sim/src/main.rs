@@ -53,6 +53,9 @@ struct Arguments {
     /// With this deliberate fault (not in release builds).
     #[arg(long)]
     fault: Option<String>,
+    /// In every world there is a node whose owner has patched it (nothing else in release builds)
+    #[arg(long)]
+    patched: bool,
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -84,6 +87,10 @@ fn main() -> anyhow::Result<()> {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             Box::new(std::iter::once(serde_json::from_str(&text)?))
+        }
+        None if a.patched => {
+            let plans = (a.seed..).filter_map(|s| generate::patched(s, &Size::default()));
+            Box::new(plans.take(usize::try_from(a.worlds)?))
         }
         None => Box::new((a.seed..a.seed + a.worlds).map(|s| generate::plan(s, &Size::default()))),
     };

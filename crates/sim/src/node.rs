@@ -14,6 +14,7 @@ use p2pdb_engine::{
     Start, Step, create_joiner, create_realm, realm,
 };
 use p2pdb_model::change::Role;
+use p2pdb_model::fault;
 use p2pdb_model::ids::{NodeId, PublicKey};
 use p2pdb_model::{AccountId, Cid, RealmId};
 use p2pdb_sql::account::AccountName;
@@ -97,6 +98,7 @@ pub struct Node {
     random: Random,
     clients: usize,
     watched: bool,
+    patched: bool,
     starts: u64,
 }
 
@@ -161,6 +163,8 @@ pub struct Begin {
     pub clients: usize,
     /// What clients are told is held against what is shown.
     pub watched: bool,
+    /// Its sessions are asked for no permission.
+    pub patched: bool,
     /// The newest rules number that its program knows.
     pub rules: u32,
 }
@@ -196,7 +200,7 @@ impl Node {
     }
 
     fn new(begin: Begin, clock: Arc<NodeClock>, realm: RealmId, account_key: Option<SigningKey>) -> Node {
-        let Begin { seed, index, directory, time, clients, watched, .. } = begin;
+        let Begin { seed, index, directory, time, clients, watched, patched, .. } = begin;
         let key_ = key(seed, index, 1);
         Node {
             index,
@@ -216,6 +220,7 @@ impl Node {
             random: Random::named(seed ^ index as u64, "node"),
             clients,
             watched,
+            patched,
             starts: 0,
         }
     }
@@ -467,7 +472,11 @@ impl Node {
         let Some(now) = self.now() else { return false };
         let Some(up) = &mut self.up else { return false };
         let looks = self.watched && !self.disk.is_off() && !self.disk.is_failing() && !self.disk.has_failed();
-        up.pump(now, time_us, looks, reports)
+        // What it shows of itself is what others say of it, so nothing it is told need hold.
+        fault::patch(self.patched);
+        let more = up.pump(now, time_us, looks && !self.patched, reports);
+        fault::patch(false);
+        more
     }
 
     /// A frame with the last block that was made here, under a wrong signature; and its name.

@@ -318,6 +318,9 @@ pub struct Plan {
     /// What clients are told is held against what their sessions and nodes show (`said`).
     #[serde(default)]
     pub watched: bool,
+    /// This node's owner has patched it: its sessions are asked for no permission (`generate_access`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patched: Option<usize>,
     /// Statements that fill them; one that fails is left out.
     pub rows: Vec<String>,
     /// What happens, in order of time.

@@ -28,6 +28,8 @@ pub fn run_with(fault: p2pdb_model::fault::Fault, plan: &Plan) -> Outcome {
 
 /// Runs a plan; `show` prints every event.
 pub fn run(plan: &Plan, show: bool) -> Outcome {
+    // A world before this one may have ended in the middle of a node's turn.
+    p2pdb_model::fault::patch(false);
     let mut world = None;
     let result = catch_unwind(AssertUnwindSafe(|| {
         let begun = world.insert(World::new(plan, Trace::new(false, show))?);

@@ -160,8 +160,8 @@ impl World {
         let wrong_by_ms = self.plan.nodes[index].wrong_by_ms;
         let (seed, time, clients) = (self.plan.seed, self.time.clone(), self.plan.clients);
         let rules = if self.plan.nodes[index].older { RULES } else { self.newest_rules() };
-        let watched = self.plan.watched;
-        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients, watched, rules })
+        let (watched, patched) = (self.plan.watched, self.plan.patched == Some(index));
+        Ok(Begin { seed, index, directory, time, wrong_by_ms, clients, watched, patched, rules })
     }
 
     fn newest_rules(&self) -> u32 {
@@ -974,6 +974,7 @@ impl World {
                 wrong_by_ms: self.nodes[&0].clock.wrong_by_ms(),
                 clients: 0,
                 watched: false,
+                patched: false,
                 rules: self.newest_rules(),
             },
             live.realm(),

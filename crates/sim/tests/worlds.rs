@@ -35,6 +35,22 @@ fn worlds_of_fixed_seeds_keep_every_promise() {
     }
 }
 
+/// A node whose owner has patched it signs what nobody granted: no other node, nor what it shows of itself, counts it. In debug
+/// builds: others have no such node.
+#[test]
+#[cfg(debug_assertions)]
+fn who_patches_their_own_node_gains_nothing() {
+    let mut void = 0;
+    for plan in (300..330).filter_map(|seed| p2pdb_sim::generate::patched(seed, &Size::default())).take(14) {
+        let outcome = run(&plan, false);
+        match outcome.result {
+            Ok(summary) => void += summary.void,
+            Err(failure) => panic!("seed {} fails: {failure}\n{}", plan.seed, outcome.lines.join("\n")),
+        }
+    }
+    assert!(void > 70, "{void} transactions were void");
+}
+
 /// More nodes write at once than a block may name parents.
 #[test]
 fn more_heads_than_a_block_may_name_are_tied() {
