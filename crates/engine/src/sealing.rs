@@ -35,8 +35,6 @@ const LOOKS_VERSION: u8 = 1;
 
 /// A sealed column, by table.
 type At = (ObjectId, ColumnTag);
-/// See [`Engine::givers_of_keys`].
-type Givers = Option<Arc<[NodeId]>>;
 /// Accounts on nodes of theirs.
 type Readers = BTreeSet<(AccountId, NodeId)>;
 
@@ -54,8 +52,8 @@ pub(crate) struct Keyring {
     arrived: Mutex<BTreeMap<At, Refill>>,
     /// What was not needed yet.
     wrapped: Mutex<HashMap<EpochId, Vec<(SealedColumn, KeyWrap)>>>,
-    /// See [`Engine::givers_of_keys`], and in which state of access.
-    shared: Mutex<Option<(Weak<Access>, Givers)>>,
+    /// The state of access in which no reader lacks a key that is here ([`Engine::givers_of_keys`]).
+    nobody_lacks: Mutex<Weak<Access>>,
     /// What values are sealed with in the transaction that runs.
     current: RwLock<HashMap<At, EpochId>>,
 }
@@ -78,7 +76,7 @@ impl Keyring {
             held: RwLock::default(),
             arrived: Mutex::default(),
             wrapped: Mutex::default(),
-            shared: Mutex::default(),
+            nobody_lacks: Mutex::default(),
             current: RwLock::default(),
         }
     }
@@ -451,15 +449,13 @@ impl Engine {
     }
 
     /// Where a reader lacks a key that is here: the nodes before this one, in the order of their ids, that have been given such a
-    /// key too and may write. As long as access stays as it is, so does the answer: nobody becomes a reader by time.
+    /// key too and may write. Where nobody lacks one, nobody will as long as access stays as it is: a grant ends by time, and none begins by it.
     pub fn givers_of_keys(&self) -> Option<Arc<[NodeId]>> {
         let published = self.inner.published.load();
         let access = &published.access;
-        let mut known = self.inner.keyring.shared.lock();
-        if let Some((of, givers)) = &*known
-            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(access))
-        {
-            return givers.clone();
+        let mut nobody_lacks = self.inner.keyring.nobody_lacks.lock();
+        if std::ptr::eq(nobody_lacks.as_ptr(), Arc::as_ptr(access)) {
+            return None;
         }
         let (stamp, own) = (Stamp::from_millis(self.inner.clock.now_ms()), self.inner.node);
         let mut lacks = false;
@@ -481,8 +477,9 @@ impl Engine {
             }
         }
         before.retain(|node| access.role(*node).is_some_and(Role::writes));
-        let givers: Givers = lacks.then(|| before.into_iter().collect());
-        *known = Some((Arc::downgrade(access), givers.clone()));
-        givers
+        if !lacks {
+            *nobody_lacks = Arc::downgrade(access);
+        }
+        lacks.then(|| before.into_iter().collect())
     }
 }

@@ -13,6 +13,21 @@ use p2pdb_model::{AccountId, Change, ColumnTag, ObjectId, RULES, RowKey, SqlType
 use p2pdb_sync::{BlockSource, Received};
 use support::*;
 
+#[test]
+fn who_reads_until_a_time_is_given_no_key_after_it() {
+    let (a, b, c) = clinic();
+    a.session().run("CREATE ROLE nurse; GRANT SELECT ON shop.patient TO nurse");
+    a.session().run("GRANT nurse TO lab UNTIL '2026-01-02 03:10:00'");
+    converge(&[&a, &b, &c]);
+    c.session().run("ALTER USER lab IDENTIFIED BY 'l'");
+    converge(&[&a, &b, &c]);
+    assert!(a.engine.has_keys_to_share());
+    for n in [&a, &b, &c] {
+        n.clock.advance_ms(10 * 60_000);
+        assert!(!n.engine.has_keys_to_share());
+    }
+}
+
 const CANARY: &str = "canary-zwetschgenkuchen";
 
 /// A clinic, a laboratory and a doctor's node. Root's own node is the first alone; lab logs in on the second, doc on the third.

@@ -856,11 +856,12 @@ impl World {
                     .as_ref()
                     .is_some_and(|up| up.clients.iter().any(crate::client::Client::is_busy));
                 format!(
-                    "n{n}: {} blocks, {} wait, busy {busy}, {:?}, would deal values to {:?}",
+                    "n{n}: {} blocks, {} wait, busy {busy}, {:?}, would deal values to {:?}, has keys to share: {}",
                     s.blocks,
                     s.pending_blocks,
                     s.refuses_writes,
-                    e.without_ids()
+                    e.without_ids(),
+                    e.has_keys_to_share()
                 )
             }
         };
