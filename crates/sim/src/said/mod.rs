@@ -390,6 +390,28 @@ fn matched<'a>(patterns: &[Pattern], rows: &[&'a Row], shown: &Shown) -> Option<
     Some(rows.iter().zip(&owner).filter(|(_, o)| o.is_none()).map(|(r, _)| *r).collect())
 }
 
+/// What rows that replace may be when a later row of the same statement replaces what they refer to.
+fn orphaned_by_later(table: &str, patterns: &[Pattern], shown: &Shown) -> Vec<Pattern> {
+    let mut orphaned = Vec::new();
+    for reference in shown.references.iter().filter(|r| r.parent == table) {
+        let target: Option<Vec<usize>> = reference.target.iter().map(|name| shown.place(name)).collect();
+        let Some(target) = target else { continue };
+        for (n, pattern) in patterns.iter().enumerate() {
+            let is_its_parent = |later: &Pattern| {
+                reference.columns.iter().zip(&target).all(|(c, t)| {
+                    pattern[*c] == later[*t] || pattern[*c] == Want::Any || later[*t] == Want::Any
+                })
+            };
+            if patterns[n + 1..].iter().any(is_its_parent) {
+                let mut without = pattern.clone();
+                reference.columns.iter().for_each(|c| without[*c] = Want::Known(None));
+                orphaned.push(without);
+            }
+        }
+    }
+    orphaned
+}
+
 /// They have the same values in a unique key, as far as is known.
 fn clash(pattern: &Pattern, row: &Row, shown: &Shown) -> bool {
     let same = |i: &usize| match (&pattern[*i], row[*i].as_deref()) {
@@ -497,14 +519,15 @@ fn own_table<'a>(
             }
             change.come.drain(..come);
         }
-        Statement::Insert { verb: Verb::Replace, columns, rows, .. } => {
+        Statement::Insert { verb: Verb::Replace, table, columns, rows, .. } => {
             let patterns: Vec<Pattern> = rows.iter().map(|r| given(then, columns, r)).collect();
             let there = |p: &Pattern| now.rows.iter().any(|r| fits(p, r, then));
             if !patterns.last().is_some_and(there) {
                 return Err(format!("the row that replaces is not there: {:?}", now.rows));
             }
             change.gone.retain(|row| !patterns.iter().any(|p| clash(p, row, then)));
-            change.come.retain(|row| !patterns.iter().any(|p| fits(p, row, then)));
+            let orphaned = orphaned_by_later(table, &patterns, then);
+            change.come.retain(|row| !patterns.iter().chain(&orphaned).any(|p| fits(p, row, then)));
             change.without_effects(then, before, after);
         }
         Statement::Update { sets, which, .. } => {
