@@ -26,4 +26,4 @@ pub mod visible;
 
 pub use cell::{CellRule, MergedCell, Write, assigned, merge_cell};
 pub use claim::Priority;
-pub use row::{Cell, MergedRow, RowWrite, Standing, Unit, WriteKind, merge_row};
+pub use row::{Cell, MergedRow, RowWrite, Standing, Unit, WriteKind, merge_row, settled_prefix};

@@ -143,8 +143,9 @@ pub(crate) fn merge_from<E>(
 }
 
 /// How many leading changes may be left out: all up to a delete that had seen everything before it and that
-/// everything after it had seen.
-fn settled_prefix<E>(
+/// everything after it had seen. Whatever had seen that delete saw them, too: with later changes that had, and no other
+/// ones, they stay settled.
+pub fn settled_prefix<E>(
     changes: &[RowWrite],
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<usize, E> {

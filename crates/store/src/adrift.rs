@@ -202,7 +202,7 @@ impl Run<'_> {
         Ok(row.zip(last).map(|((image, _), last)| (image, last)))
     }
 
-    fn saw_loaded(&self, later: &Loaded, earlier: &Loaded) -> Result<bool> {
+    pub(crate) fn saw_loaded(&self, later: &Loaded, earlier: &Loaded) -> Result<bool> {
         saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), self.is_ancestor)
     }
 

@@ -226,6 +226,7 @@ impl Merger {
     /// Recomputes every row and object that these transactions touched, after their verdicts were changed in the log.
     pub fn rejudge(&mut self, db: &Connection, is_ancestor: IsAncestor<'_>, txs: &[TxNo]) -> Result<Applied> {
         let epoch = self.catalog().epoch;
+        self.cache.settled.clear();
         let mut rows: BTreeSet<(ObjectId, Ident)> = BTreeSet::new();
         let mut newest = TxNo(0);
         for tx in txs {

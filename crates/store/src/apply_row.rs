@@ -276,7 +276,7 @@ impl Run<'_> {
         let outvoted = self.db.outvoted_of(plan.no, ident)?;
         self.db.drop_siblings(plan.no, ident)?;
         self.unbend(plan, ident)?;
-        let (loaded, not_counting) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
+        let (loaded, not_counting) = self.unsettled(plan, ident)?;
         let merged = self.merged(plan, &loaded)?;
         let joint = |tag| plan.is_joint(tag);
         self.adrift += merged.adrift.len() as u64;

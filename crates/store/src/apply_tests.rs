@@ -628,3 +628,34 @@ fn adding_a_column_writes_no_row_on_any_node_and_none_to_the_log() {
         assert_eq!((few.2, many.2), (1, 1), "changes in the block: the column");
     }
 }
+
+#[test]
+fn of_a_row_that_comes_and_goes_only_the_end_is_read_again() {
+    let (_w, mut a, mut b) = pair(&[&item(1, "10", "'x'", 0)]);
+    let table = a.merger.catalog().table("d", "item").expect("a table").id;
+    let row = crate::index_ident::Ident::Int(1);
+    for n in 1..=40 {
+        let insert = item(1, "10", "'x'", n);
+        a.exec(&["DELETE FROM {item} WHERE {item.id} = 1"]).expect("a block");
+        a.exec(&[&insert]).expect("a block");
+        b.pull(&a);
+        let no = b.writer.table_no(table).expect("its number");
+        assert_eq!(b.writer.changes_of(no, &row).expect("changes").len(), 1 + 2 * n as usize);
+        let left = b.merging(|m, w, is_ancestor| {
+            let mut run = crate::displaced::Run::new(w, is_ancestor, &mut m.cache);
+            let plan = run.plans.plan(w, table)?.expect("a live table");
+            Ok(run.unsettled(&plan, &row)?.0.len())
+        });
+        assert!(left <= 5, "{left} changes are read in round {n}");
+    }
+    // Whoever had not seen the last deletes brings all of it back into play.
+    let mut c = a.another(3);
+    c.pull(&a);
+    b.exec(&["DELETE FROM {item} WHERE {item.id} = 1"]).expect("a block");
+    c.exec(&["UPDATE {item} SET {item.v} = 7 WHERE {item.id} = 1"]).expect("a block");
+    meet(&mut b, &mut c);
+    assert_eq!(column(&b, "item", 3), [Value::Int(7)]);
+    let state = b.state();
+    b.merger.cache.settled.clear();
+    assert_eq!(state, c.state());
+}

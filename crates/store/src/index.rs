@@ -22,7 +22,7 @@ use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::index_ident::Ident;
 use crate::log::{BlockNo, TxNo, TxRecord};
-use crate::query::NEXT;
+use crate::query::{NEXT, STOP};
 
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE tbl (no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
@@ -250,12 +250,25 @@ impl Connection {
         if !self.has_changes(table, ident, before)? {
             return Ok(false);
         }
-        for at in self.changes_of(table, ident)? {
-            if at.tx < before && self.verdict(at.tx)?.is_none_or(|v| v.is_accepted()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        // Most often the first.
+        let sql = "SELECT tx FROM chg WHERE tbl = ?1 AND ident = ?2 AND tx < ?3";
+        let mut counts = false;
+        self.query(sql, [ValueRef::Int(table), ident.sql(), tx_sql(before)], |r| {
+            counts = self.verdict(TxNo(r.int(0)? as u64))?.is_none_or(|v| v.is_accepted());
+            Ok(if counts { STOP } else { NEXT })
+        })?;
+        Ok(counts)
+    }
+
+    /// Adds the changes of a row that were applied after this one.
+    pub(crate) fn changes_since(&self, table: i64, ident: &Ident, last: At, to: &mut Vec<At>) -> Result<()> {
+        let sql = "SELECT tx, off FROM chg WHERE tbl = ?1 AND ident = ?2 AND (tx, off) > (?3, ?4)";
+        let after = [tx_sql(last.tx), ValueRef::Int(i64::from(last.offset))];
+        self.query(sql, [ValueRef::Int(table), ident.sql(), after[0], after[1]], |r| {
+            to.push(At { tx: TxNo(r.int(0)? as u64), offset: r.int(1)? as u32 });
+            Ok(NEXT)
+        })?;
+        Ok(())
     }
 
     pub(crate) fn changes_of(&self, table: i64, ident: &Ident) -> Result<Vec<At>> {
@@ -339,20 +352,27 @@ impl Connection {
     fn load_split(&self, table: i64, ident: &Ident) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
         let (mut loaded, mut void_inserts): (Vec<Loaded>, Vec<Loaded>) = (Vec::new(), Vec::new());
         for at in self.changes_of(table, ident)? {
-            let mut change = self.load_change(at)?;
-            let (verdict, weak) = self.judgement(at.tx)?.unwrap_or_default();
-            if verdict.is_accepted() {
-                let inserts = matches!(change.write.kind, WriteKind::Insert { .. });
-                if inserts && !weak.is_empty() {
-                    let own = self.is_own(change.owner, at.tx)?;
-                    change.write.weak = weak.has(change.table, own);
+            match self.load_judged(at)? {
+                (change, true) => loaded.push(change),
+                (change, false) if matches!(change.write.kind, WriteKind::Insert { .. }) => {
+                    void_inserts.push(change);
                 }
-                loaded.push(change);
-            } else if matches!(change.write.kind, WriteKind::Insert { .. }) {
-                void_inserts.push(change);
+                _ => {}
             }
         }
         Ok((loaded, void_inserts))
+    }
+
+    /// A change, and whether it counts; whether one that counts is a weak insert.
+    pub(crate) fn load_judged(&self, at: At) -> Result<(Loaded, bool)> {
+        let mut change = self.load_change(at)?;
+        let (verdict, weak) = self.judgement(at.tx)?.unwrap_or_default();
+        let inserts = matches!(change.write.kind, WriteKind::Insert { .. });
+        if verdict.is_accepted() && inserts && !weak.is_empty() {
+            let own = self.is_own(change.owner, at.tx)?;
+            change.write.weak = weak.has(change.table, own);
+        }
+        Ok((change, verdict.is_accepted()))
     }
 
     pub(crate) fn load_change(&self, at: At) -> Result<Loaded> {

@@ -81,6 +81,7 @@ mod open_tests;
 mod query;
 mod resolve;
 mod search;
+mod settled;
 mod sqlite;
 mod sync;
 mod temporary;

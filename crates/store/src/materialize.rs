@@ -37,6 +37,7 @@ use crate::meaning::{ColumnHistory, Meaning};
 use crate::objects::Schema;
 use crate::query::NEXT;
 use crate::search::{self, Search};
+use crate::settled::SettledRows;
 
 /// The plans of the tables of one schema, made when first asked for.
 pub(crate) struct PlanCache {
@@ -44,12 +45,19 @@ pub(crate) struct PlanCache {
     pub meaning: Meaning,
     plans: HashMap<ObjectId, Arc<TablePlan>>,
     names: HashMap<String, ObjectId>,
+    /// Of rows of this schema.
+    pub settled: SettledRows,
 }
 
 impl PlanCache {
     pub(crate) fn new(schema: Arc<Schema>, meaning: Meaning) -> Self {
-        let mut cache =
-            Self { schema: Arc::default(), meaning, plans: HashMap::new(), names: HashMap::new() };
+        let mut cache = Self {
+            schema: Arc::default(),
+            meaning,
+            plans: HashMap::new(),
+            names: HashMap::new(),
+            settled: SettledRows::default(),
+        };
         cache.set_schema(schema);
         cache
     }
@@ -57,6 +65,7 @@ impl PlanCache {
     pub(crate) fn set_schema(&mut self, schema: Arc<Schema>) {
         self.names = schema.catalog.tables().map(|t| (t.physical(), t.id)).collect();
         self.plans.clear();
+        self.settled.clear();
         self.schema = schema;
     }
 
