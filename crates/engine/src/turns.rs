@@ -187,8 +187,9 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// The statement, compiled against the newest schema.
-    fn refresh(&self, bound: Bound, core: &Core, writer: &Writer) -> Result<Bound, SqlError> {
+    /// The statement, compiled against the newest schema. Where its names may mean something else than when it was asked for, the
+    /// account is asked again.
+    fn refresh(&self, bound: Bound, core: &mut Core, writer: &Writer) -> Result<Bound, SqlError> {
         let catalog = core.catalog(&writer.catalog);
         if bound.statement.epoch() == catalog.epoch {
             return Ok(bound);
@@ -196,6 +197,9 @@ impl Inner {
         let kinds = bound.kinds();
         let text = bound.statement.text().clone();
         let statement = self.compile(text, &core.state, &catalog, kinds.as_deref())?;
+        let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        let needs = &statement.compiled().plan.needs;
+        core.powers.check(&writer.access, core.account, &core.state, now, needs, self.node)?;
         Ok(Bound { statement, params: bound.params })
     }
 

@@ -161,7 +161,12 @@ impl Session {
         let mut bound = bound;
         if bound.statement.epoch() != catalog.epoch {
             let (text, kinds) = (bound.statement.text().clone(), bound.kinds());
-            match self.inner.compile(text, &self.core().state, &catalog, kinds.as_deref()) {
+            let fresh = self.inner.compile(text, &self.core().state, &catalog, kinds.as_deref());
+            let fresh = fresh.and_then(|fresh| {
+                self.may(&fresh.compiled().plan.needs)?;
+                Ok(fresh)
+            });
+            match fresh {
                 Ok(fresh) => bound.statement = fresh,
                 Err(e) => return self.finish(Err(e)),
             }

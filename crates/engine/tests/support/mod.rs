@@ -177,6 +177,7 @@ impl Node {
     pub fn begin_by_hand(seed: u8) -> Node {
         let (dir, clock, key, account_key) = realm(seed);
         let engine = engine(&dir, &clock, &key, vec![account_key.clone()], seed, RULES);
+        engine.keep_logins(Arc::new(NoLogins));
         Node { engine, clock, dir, writer: None, key, account_key: Some(account_key), seed, rules: RULES }
     }
 
