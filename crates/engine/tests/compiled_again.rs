@@ -56,7 +56,7 @@ fn what_a_name_means_by_then_is_what_must_be_granted() {
     for begin in [None, Some("BEGIN")] {
         let mut ann = node.session_as("ann").expect("a session");
         assert_eq!(run(&node, &mut ann, "USE d"), 0);
-        for sql in begin {
+        if let Some(sql) = begin {
             assert_eq!(run(&node, &mut ann, sql), 0);
         }
         let first = start(&mut root, there);
