@@ -321,9 +321,9 @@ fn a_damaged_schema_change_is_named_by_its_block_though_the_store_does_not_open(
             let params = [ValueRef::Blob(&bytes), ValueRef::Int(no)];
             w.execute("UPDATE body SET bytes = ?1 WHERE no = ?2", &params[..]).expect("written");
             w.commit().expect("committed");
-            no / 128
+            (no / 128, at)
         };
-        let block = flip();
+        let (block, at) = flip();
         let directory = path.parent().expect("a directory");
         let report = p2pdb_engine::verify_unopened(directory, &mut |_| NEXT).expect("a report");
         let named = |f: &p2pdb_store::verify::Finding| f.part == Part::Body && f.subject == block.to_string();
@@ -331,6 +331,9 @@ fn a_damaged_schema_change_is_named_by_its_block_though_the_store_does_not_open(
         let reader = Reader::open(&options(&path)).expect("the store");
         let told =
             reader.body(p2pdb_store::BlockNo(block as u64)).map(drop).expect_err("damaged").to_string();
+        assert!(told.contains(&format!("block {block} of the log is damaged")), "{told}");
+        let change = reader.change_at(p2pdb_store::BlockNo(block as u64), at as u32);
+        let told = change.expect_err("damaged").to_string();
         assert!(told.contains(&format!("block {block} of the log is damaged")), "{told}");
         drop(reader);
         flip();

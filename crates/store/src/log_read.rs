@@ -335,14 +335,17 @@ impl Connection {
 
     /// The change that begins at this byte of a block's body, without decoding the others.
     pub fn change_at(&self, no: BlockNo, offset: u32) -> Result<Change> {
+        let decoded = |bytes: &[u8]| {
+            decode_change_at(bytes, offset).map_err(|source| StoreError::BlockAt { no: no.0, source })
+        };
         if let Some(body) = self.cached_body(no) {
-            return Ok(decode_change_at(&body.bytes, offset)?);
+            return decoded(&body.bytes);
         }
         let bytes = self.bodies(no)?.concat();
         if bytes.len() <= offset as usize {
             return Err(StoreError::NotFound(format!("byte {offset} of the body of block {}", no.0)));
         }
-        Ok(decode_change_at(&bytes, offset)?)
+        decoded(&bytes)
     }
 
     /// The transaction with this number.
