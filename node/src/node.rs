@@ -41,6 +41,7 @@ pub const TICKET_FILE: &str = "ticket";
 /// What is left of the ticket by which a node was admitted.
 pub const ADMISSION_FILE: &str = "admission.json";
 const TOKEN_FILE: &str = "admin.token";
+const TOKEN_BYTES: usize = 32;
 /// Where a running node can be reached.
 pub const RUN_FILE: &str = "run.json";
 const PEERS_FILE: &str = "peers.json";
@@ -573,10 +574,19 @@ fn blocked(dir: &DataDir) -> anyhow::Result<Vec<NodeId>> {
 }
 
 fn admin_token(dir: &DataDir) -> anyhow::Result<String> {
-    if let Some(token) = dir.read_text(TOKEN_FILE)? {
-        return Ok(token.trim().to_owned());
+    if let Some(token) = read_admin_token(dir)? {
+        // An empty one would open the door to everybody on this machine.
+        let whole = token.len() == 2 * TOKEN_BYTES && token.bytes().all(|b| b.is_ascii_hexdigit());
+        let path = dir.path(TOKEN_FILE);
+        anyhow::ensure!(
+            whole,
+            "{} is damaged: {} hexadecimal digits are expected; remove it, and the node makes another",
+            path.display(),
+            2 * TOKEN_BYTES
+        );
+        return Ok(token);
     }
-    let token = p2pdb_model::ids::hex(&rand::random::<[u8; 32]>());
+    let token = p2pdb_model::ids::hex(&rand::random::<[u8; TOKEN_BYTES]>());
     dir.write_secret(TOKEN_FILE, token.as_bytes())?;
     Ok(token)
 }

@@ -38,6 +38,24 @@ fn a_first_start_makes_everything_and_a_second_finds_it() {
     assert!(node.wait_end().success(), "SIGINT ends it well");
 }
 
+/// Whoever can reach the port of the admin interface has no token, and none is as good as an empty one.
+#[test]
+fn an_admin_token_that_is_damaged_opens_nothing() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    assert_eq!(http_get(&node, "/admin/status", None).0, 401);
+    assert!(node.stop());
+    let whole = std::fs::read(dir.join("admin.token")).expect("a token");
+    for damaged in [&b""[..], &whole[..whole.len() / 2], b"\n", b"not a token"] {
+        std::fs::write(dir.join("admin.token"), damaged).expect("written");
+        let error = run_err(&dir, &["run"]);
+        assert!(error.contains("admin.token is damaged"), "{error}");
+    }
+    std::fs::remove_file(dir.join("admin.token")).expect("removed");
+    assert_eq!(Node::start(&dir, &[]).query("SELECT 1").expect("it runs"), [["1"]]);
+}
+
 #[test]
 fn a_second_process_on_the_same_directory_is_refused() {
     let temp = tempfile::tempdir().expect("a directory");

@@ -484,6 +484,14 @@ pub fn default_collation(charset: &str) -> Collation {
     }
 }
 
+/// The collation that a definition with this character set has: bytes are no text.
+pub fn collation_of_definition(charset: &str) -> Collation {
+    match charset {
+        "binary" => Collation::Binary,
+        _ => default_collation(charset),
+    }
+}
+
 /// The collation of this name; those of `latin1` and `ascii` stand for their nearest utf8mb4 sisters.
 ///
 /// # Errors

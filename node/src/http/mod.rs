@@ -69,8 +69,8 @@ async fn authorised(
     next: Next,
 ) -> Response {
     let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let token = given.and_then(|v| v.strip_prefix(BEARER)).unwrap_or_default();
-    if same(token.as_bytes(), app.admin_token().as_bytes()) {
+    let token = given.and_then(|v| v.strip_prefix(BEARER));
+    if token.is_some_and(|token| same(token.as_bytes(), app.admin_token().as_bytes())) {
         return next.run(request).await;
     }
     let error = "the admin interface asks for the token in the data directory's admin.token".to_owned();

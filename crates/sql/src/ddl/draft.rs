@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use p2pdb_model::catalog::{COLUMNS_MAX, HIDDEN_PREFIX, Table, is_hidden, same_name};
+use p2pdb_model::catalog::{COLUMNS_MAX, Table, is_hidden, same_name};
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::fit::{KEY_BYTES_MAX, key_bytes};
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
@@ -507,12 +507,6 @@ impl<'a> Draft<'a> {
         comment_fits(&self.def.comment, TABLE_COMMENT_CHARS_MAX, 1628, || format!("table '{}'", self.name))?;
         let mut row_bytes = 0;
         for c in &self.columns {
-            let is_part = |i: &Part<IndexDef>| i.def.parts.iter().any(|p| p.column == c.id.tag());
-            if is_hidden(&c.name) && !self.indexes.iter().any(is_part) {
-                return Err(SqlError::unsupported(format!(
-                    "a column's name that begins with {HIDDEN_PREFIX}"
-                )));
-            }
             comment_fits(&c.def.comment, COMMENT_CHARS_MAX, 1629, || format!("field '{}'", c.name))?;
             if let Some(tag) = TAGS.iter().find(|t| c.def.comment.to_lowercase().contains(*t)) {
                 return Err(SqlError::unsupported(format!("{tag} in the comment of column '{}'", c.name)));

@@ -148,7 +148,7 @@ fn database_options(c: &mut Cursor<'_, '_>) -> Result<Option<p2pdb_model::types:
         if c.eat("character set") || c.eat("charset") || c.eat("char set") {
             c.eat_token(&Token::Eq);
             let set = types::column_charset(&c.word_or_string()?)?;
-            collation = Some(crate::variables::default_collation(set));
+            collation = Some(crate::variables::collation_of_definition(set));
         } else if c.eat("collate") {
             c.eat_token(&Token::Eq);
             collation = Some(crate::variables::collation(&c.word_or_string()?)?);

@@ -1,6 +1,6 @@
 //! CREATE TABLE, and the parts of it that ALTER TABLE shares.
 
-use p2pdb_model::catalog::Table;
+use p2pdb_model::catalog::{HIDDEN_PREFIX, Table, is_hidden};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::schema::*;
 use p2pdb_model::types::{Collation, SqlType};
@@ -146,7 +146,7 @@ pub fn option(
     if c.eat("character set") || c.eat("charset") || c.eat("char set") {
         equals(c);
         let set = types::column_charset(&c.word_or_string()?)?;
-        out.collation = Some(crate::variables::default_collation(set));
+        out.collation = Some(crate::variables::collation_of_definition(set));
         return Ok(true);
     }
     if c.eat("collate") {
@@ -368,10 +368,13 @@ fn element(c: &mut Cursor<'_, '_>, under: Under, notes: &mut Vec<Note>) -> Resul
 /// A name for a column.
 ///
 /// # Errors
-/// 1166.
+/// 1166, 1235.
 pub fn column_name_ok(name: &str) -> Result<(), SqlError> {
     if name.is_empty() || name.ends_with(' ') {
         return Err(SqlError::new(1166, "42000", format!("Incorrect column name '{name}'")));
+    }
+    if is_hidden(name) {
+        return Err(SqlError::unsupported(format!("a column's name that begins with {HIDDEN_PREFIX}")));
     }
     Ok(())
 }
@@ -540,6 +543,7 @@ fn select(
             def.on_update_now = shown.def.on_update_now;
             def.comment.clone_from(&shown.def.comment);
         }
+        column_name_ok(&f.name)?;
         draft.add_column(&f.name, def, None)?;
     }
     let mut sorted = names.clone();

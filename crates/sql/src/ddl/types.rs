@@ -387,8 +387,8 @@ impl Reader<'_, '_, '_> {
             return Err(self.c.error());
         };
         let (collation, given) = collation_clause(self.c)?;
-        let binary = collation == Some(Collation::Binary);
         let collation = collation.unwrap_or(default);
+        let binary = collation == Collation::Binary;
         let ty = match kind {
             // CHARACTER SET binary makes the binary sisters of character types.
             Kind::Char(n) if binary => SqlType::Binary { bytes: n },
@@ -455,7 +455,7 @@ pub fn collation_clause(c: &mut Cursor<'_, '_>) -> Result<(Option<Collation>, bo
         (Some(name), Some(set)) => Some(variables::collation_of_charset(name, set)?),
         (Some(name), None) => Some(variables::collation(name)?),
         (None, Some(set)) if binary && set != "binary" => Some(Collation::Utf8mb4Bin),
-        (None, Some(set)) => Some(variables::default_collation(set)),
+        (None, Some(set)) => Some(variables::collation_of_definition(set)),
         (None, None) => binary.then_some(Collation::Utf8mb4Bin),
     };
     Ok((collation, collation.is_some()))
