@@ -329,7 +329,22 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     }
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());
-    p2pdb_store::restore(&p2pdb_engine::realm::file(backup), &store, ids)
+    let node = p2pdb_model::ids::NodeId(from.read_node_key()?.verifying_key().to_bytes());
+    let check = |db: &p2pdb_store::Connection| {
+        let report = p2pdb_store::verify::verify_file(db, &mut |_| p2pdb_store::NEXT)?;
+        if let Some(finding) = report.findings.first() {
+            return Err(p2pdb_store::StoreError::Corrupt(finding.to_string()));
+        }
+        if !db.knows_node(&node)? {
+            let why = format!(
+                "its log knows nothing of the node whose key is in {}",
+                from.node_key_path().display()
+            );
+            return Err(p2pdb_store::StoreError::Corrupt(why));
+        }
+        Ok(())
+    };
+    p2pdb_store::restore_checked(&p2pdb_engine::realm::file(backup), &store, ids, check)
         .with_context(|| format!("cannot restore {}", backup.display()))?;
     for name in BACKUP_SECRETS.into_iter().rev() {
         // The node key comes last: with it the directory counts as a node's.

@@ -257,6 +257,7 @@ impl Replication {
             strange_to: HashMap::new(),
             start: "",
             asking_tips: None,
+            fault: String::new(),
             recount: Recount::default(),
             sharing: Sharing::default(),
         };
@@ -370,6 +371,8 @@ struct Glue {
     /// Why peers are asked for blocks of our own, and since when.
     start: &'static str,
     asking_tips: Option<Instant>,
+    /// What sync could not read or write last.
+    fault: String,
     recount: Recount,
     sharing: Sharing,
 }
@@ -556,7 +559,12 @@ impl Glue {
             Action::Ban { .. } => {
                 self.shared.bans.fetch_add(1, Ordering::Relaxed);
             }
-            Action::Fault { reason } => error!("{reason}"),
+            // It comes again with every try of a peer.
+            Action::Fault { reason } if reason == self.fault => debug!("{reason}"),
+            Action::Fault { reason } => {
+                error!("{reason}");
+                self.fault = reason;
+            }
             // Carried out by the link already.
             Action::Incompatible { .. }
             | Action::Send { .. }

@@ -97,6 +97,55 @@ fn verify_finds_a_flipped_bit() {
     assert!(!output.status.success());
     let out = text(&output.stdout);
     assert!(out.contains("FOUND"), "{out}\n{}", text(&output.stderr));
+    // Neither an export nor a backup takes the damage along.
+    let target = |name: &str| temp.path().join(name).display().to_string();
+    for command in ["export", "backup"] {
+        let error = run_err(&dir, &[command, &target(command)]);
+        assert!(error.contains("of the log is damaged") && error.contains("block "), "{error}");
+        assert!(!temp.path().join(command).exists());
+    }
+    // A running node says so from the first try on.
+    let node = Node::start(&dir, &[]);
+    run_err(&dir, &["export", &target("export")]);
+    let status = run_ok(&dir, &["status"]);
+    assert!(status.contains("ALARM") && status.contains("of the log is damaged"), "{status}");
+    assert!(node.stop());
+}
+
+#[test]
+fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    node.query("CREATE DATABASE d").expect("a database");
+    node.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
+    node.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    assert!(node.stop());
+    let backup = temp.path().join("backup");
+    run_ok(&dir, &["backup", &backup.display().to_string()]);
+    let restored = temp.path().join("restored");
+    let refused = |why: &str| {
+        let error = run_err(&restored, &["restore", &backup.display().to_string()]);
+        assert!(error.contains(why), "{error}");
+        assert!(!restored.join("realm.db").exists() && !restored.join("node.key").exists());
+    };
+    let key = std::fs::read_to_string(backup.join("node.key")).expect("a key");
+    let other = if key.starts_with('0') { "1" } else { "0" };
+    std::fs::write(backup.join("node.key"), format!("{other}{}", &key[1..])).expect("write");
+    refused("knows nothing of the node");
+    std::fs::write(backup.join("node.key"), key).expect("write");
+    let path = backup.join("realm.db");
+    let whole = std::fs::read(&path).expect("read");
+    let needle = b"a text that is easy to find";
+    let places: Vec<_> =
+        (0..whole.len() - needle.len()).filter(|i| whole[*i..].starts_with(needle)).collect();
+    assert!(places.len() >= 2, "in the log and in the table");
+    let mut bytes = whole.clone();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
+    std::fs::write(&path, bytes).expect("write");
+    refused("of the log is damaged");
+    std::fs::write(&path, whole).expect("write");
+    run_ok(&restored, &["restore", &backup.display().to_string()]);
 }
 
 #[test]

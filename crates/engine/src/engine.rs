@@ -1,6 +1,6 @@
 //! The engine as its embedder holds it: shared state, the writer's loop, sessions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -190,6 +190,8 @@ pub(crate) struct Inner {
 pub(crate) struct Health {
     pub(crate) refuses_writes: Option<String>,
     pub(crate) alarm: Option<String>,
+    /// Numbers of blocks that are damaged on this disk, as far as somebody has asked for them.
+    pub(crate) damaged: BTreeSet<u64>,
     /// Unix milliseconds at which a group could not be committed last, and why.
     pub(crate) failed: Option<(u64, String)>,
 }

@@ -133,7 +133,19 @@ impl BlockSource for LogView {
                 out.next = Some(place.no);
                 return Ok(store::STOP);
             }
-            let bodies = self.reader.bodies(b.record.no)?;
+            // What goes over the wire is hashed: better nothing than damage, for which this node would be banned.
+            let bodies = match self.reader.sound_bodies(b.record.no, &b.record.cid, b.envelope) {
+                Ok(bodies) => bodies,
+                Err(e @ StoreError::BlockAt { .. }) if !found.is_empty() => {
+                    self.engine.inner.tell_damage(&e);
+                    out.next = Some(place.no);
+                    return Ok(store::STOP);
+                }
+                Err(e) => {
+                    self.engine.inner.tell_damage(&e);
+                    return Err(e);
+                }
+            };
             bytes += b.envelope.len() + bodies.iter().map(Vec::len).sum::<usize>();
             found.push((b.record, b.envelope.to_vec(), bodies));
             Ok(store::NEXT)

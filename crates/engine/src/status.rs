@@ -14,7 +14,7 @@ use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::hex;
 use p2pdb_model::{Catalog, Change, Stamp};
 use p2pdb_store::{
-    self as store, BlockRecord, Fingerprint, Merger, NEXT, PooledReader, STOP, StoredBody, TxNo,
+    self as store, BlockRecord, Fingerprint, Merger, NEXT, PooledReader, STOP, StoreError, StoredBody, TxNo,
 };
 use p2pdb_sync::StateProof;
 
@@ -359,14 +359,20 @@ impl Engine {
     ) -> Result<u64, EngineError> {
         let mut reader = self.inner.reader()?;
         reader.begin()?;
+        let whole = |no: store::BlockNo| {
+            let missing = || StoreError::Corrupt(format!("block {} of the log is missing", no.0));
+            let block = reader.block(no)?.ok_or_else(missing)?;
+            let bodies = reader.sound_bodies(no, &block.cid(), block.bytes())?;
+            Ok::<_, StoreError>((block, bodies))
+        };
         let heads: Vec<_> = reader.heads()?.iter().map(|h| h.cid).collect();
         let total = reader.last_block()?.0;
         let mut car = CarWriter::new(out, &heads).map_err(car_error)?;
         for n in 1..=total {
             let no = store::BlockNo(n);
-            let Some(block) = reader.block(no)? else { continue };
+            let (block, bodies) = whole(no).inspect_err(|e| self.inner.tell_damage(e))?;
             car.write(&block.cid(), block.bytes()).map_err(car_error)?;
-            for (body, reference) in reader.bodies(no)?.iter().zip(&block.header().bodies) {
+            for (body, reference) in bodies.iter().zip(&block.header().bodies) {
                 car.write(&reference.cid, body).map_err(car_error)?;
             }
             progress(n, total);
@@ -416,8 +422,20 @@ impl Engine {
     /// A consistent copy of the store, in a new file.
     pub fn backup(&self, target: &Path) -> Result<(), EngineError> {
         let reader = self.inner.reader()?;
-        store::backup(&reader, target)?;
+        store::backup(&reader, target).inspect_err(|e| self.inner.tell_damage(e))?;
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Says that a block on this node's disk is damaged, once for each, and raises the alarm.
+    pub(crate) fn tell_damage(&self, e: &StoreError) {
+        let StoreError::BlockAt { no, .. } = e else { return };
+        let mut health = self.health.lock();
+        if health.damaged.insert(*no) {
+            tracing::error!("{e}; it is given to no peer, no export and no backup");
+            health.alarm.get_or_insert_with(|| e.to_string());
+        }
     }
 }
 

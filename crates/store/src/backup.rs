@@ -17,7 +17,8 @@ use crate::meta::{LOOKS, RESTORED};
 use crate::open::{Options, make_private, sync_directory};
 
 /// Writes one consistent state of the store to `target`, a new file. Works while the store is written to; on an
-/// error nothing is left behind.
+/// error nothing is left behind. A log with a damaged block is one ([`StoreError::BlockAt`]): such a copy would be found out
+/// only when it is needed.
 ///
 /// `from` must not be inside a transaction or snapshot.
 pub fn backup(from: &Connection, target: &Path) -> Result<()> {
@@ -28,7 +29,10 @@ pub fn backup(from: &Connection, target: &Path) -> Result<()> {
     let part = beside(target, ".part");
     remove(&part)?;
     make_private(&part)?;
-    let copied = copy(from, &part).and_then(|()| strip(&part)).and_then(|()| publish(&part, target));
+    let copied = copy(from, &part)
+        .and_then(|()| strip(&part))
+        .and_then(|()| check(&part))
+        .and_then(|()| publish(&part, target));
     if copied.is_err() {
         // The error at hand says more than one about the clean-up would.
         let _ = remove(&part);
@@ -67,6 +71,11 @@ fn strip(part: &Path) -> Result<()> {
     copy.execute_batch("COMMIT")
 }
 
+/// Looks at the hashes of a copy's log.
+fn check(part: &Path) -> Result<()> {
+    Connection::new(rusqlite::Connection::open(part)?, ErrorSlot::default(), None)?.check_blocks()
+}
+
 /// Gives a finished file its name, durably, unless there is one of that name by now.
 fn publish(part: &Path, target: &Path) -> Result<()> {
     let file = File::open(part).map_err(StoreError::io("open", part))?;
@@ -93,8 +102,19 @@ pub enum Ids {
 
 /// Puts a backup where `to` says, as a new store, and marks it as restored. The backup itself is only read.
 ///
-/// [`StoreError::Exists`] when there is a store already; a file that is no backup is refused and nothing is left.
+/// [`StoreError::Exists`] when there is a store already; a file that is no backup, or with a damaged block, is refused and
+/// nothing is left.
 pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
+    restore_checked(backup, to, ids, |_| Ok(()))
+}
+
+/// [`restore`], but only if `check` has nothing against what was copied.
+pub fn restore_checked(
+    backup: &Path,
+    to: &Options,
+    ids: Ids,
+    check: impl FnOnce(&Connection) -> Result<()>,
+) -> Result<()> {
     if to.exists() {
         return Err(StoreError::Exists(to.path.clone()));
     }
@@ -118,6 +138,8 @@ pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
             StoreError::Missing(_) | StoreError::Foreign(_) => StoreError::Foreign(backup.to_owned()),
             e => e,
         })?;
+        writer.check_blocks()?;
+        check(&writer)?;
         writer.begin()?;
         let how = match ids {
             Ids::MayBeLost => crate::meta::SET,

@@ -82,6 +82,9 @@ mod query;
 mod resolve;
 mod search;
 mod settled;
+mod sound;
+#[cfg(test)]
+mod sound_tests;
 mod sqlite;
 mod sync;
 mod temporary;
@@ -94,7 +97,7 @@ mod verify_tests;
 mod visible_testing;
 
 pub use apply::{Applied, MERGE, Merger};
-pub use backup::{Ids, backup, restore, unmoved};
+pub use backup::{Ids, backup, restore, restore_checked, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, Rule, Side, Version};
