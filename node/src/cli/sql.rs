@@ -95,9 +95,12 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
             Ok(line) if splitter.is_empty() && matches!(line.trim(), "\\q" | "quit" | "exit") => break,
             Ok(line) => {
                 for statement in splitter.add(&format!("{line}\n")) {
-                    // Only the words, so that a statement comes back as one line.
-                    let ends = if statement.vertical { "\\G" } else { ";" };
-                    let _ = editor.add_history_entry(format!("{}{ends}", statement.sql.replace('\n', " ")));
+                    if is_remembered(&statement.sql) {
+                        // Only the words, so that a statement comes back as one line.
+                        let ends = if statement.vertical { "\\G" } else { ";" };
+                        let _ =
+                            editor.add_history_entry(format!("{}{ends}", statement.sql.replace('\n', " ")));
+                    }
                     let out = Output { vertical: statement.vertical, ..*out };
                     if let Err(e) = connection.query(&statement.sql, &out)? {
                         eprintln!("{e}");
@@ -119,6 +122,12 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
         eprintln!("the history was not saved: {e}");
     }
     Ok(())
+}
+
+/// False for what may hold a password: the patterns that the mysql client leaves out of its history (`--histignore`).
+fn is_remembered(sql: &str) -> bool {
+    let sql = sql.to_ascii_uppercase();
+    !["IDENTIFIED", "PASSWORD"].iter().any(|word| sql.contains(word))
 }
 
 #[derive(Clone, Copy)]
@@ -286,6 +295,16 @@ mod tests {
             column_type,
             flags: p2pdb_mysql::ColumnFlags::empty(),
             decimals: 0,
+        }
+    }
+
+    #[test]
+    fn statements_with_passwords_are_left_out_of_the_history() {
+        assert!(is_remembered("SELECT 'a' FROM users"));
+        for sql in
+            ["create user u identified by 'x'", "SET Password = 'x'", "ALTER USER u\nIDENTIFIED BY 'x'"]
+        {
+            assert!(!is_remembered(sql), "{sql}");
         }
     }
 
