@@ -201,7 +201,9 @@ fn made_realm(engine: &Engine) -> bool {
 
 /// Settings that clients see as system variables.
 fn variables(dir: &DataDir, config: &Config, node: &NodeId, port: Option<u16>) -> Vec<(&'static str, Value)> {
-    let wait = Value::from_u64(config.wait_timeout.as_secs().max(1));
+    // MySQL counts these in whole seconds.
+    let seconds = |t: std::time::Duration| Value::from_u64(t.as_secs().max(1));
+    let wait = seconds(config.wait_timeout);
     let text = |t: String| Value::Text(t);
     let tls = if config.mysql_tls == TlsMode::Off { "DISABLED" } else { "YES" };
     let root = std::path::absolute(dir.root()).unwrap_or_else(|_| dir.root().to_owned());
@@ -216,6 +218,9 @@ fn variables(dir: &DataDir, config: &Config, node: &NodeId, port: Option<u16>) -
         ("require_secure_transport", Value::Int((config.mysql_tls == TlsMode::Required).into())),
         ("wait_timeout", wait.clone()),
         ("interactive_timeout", wait),
+        ("connect_timeout", seconds(config.connect_timeout)),
+        ("net_write_timeout", seconds(config.write_timeout)),
+        ("max_prepared_stmt_count", Value::from_u64(config.max_prepared_statements as u64)),
         ("max_connections", Value::from_u64(config.max_connections as u64)),
         ("max_allowed_packet", Value::from_u64(config.max_allowed_packet_bytes as u64)),
     ]

@@ -127,8 +127,11 @@ fn a_client_that_does_not_log_in_or_idles_is_cut() {
 
 #[test]
 fn a_session_says_how_long_it_may_idle() {
-    let (_temp, node) = start(&["--wait-timeout", "20m"]);
+    let others = ["--max-prepared-statements", "7", "--connect-timeout", "13s", "--write-timeout", "21s"];
+    let (_temp, node) = start(&[&["--wait-timeout", "20m"], &others[..]].concat());
     let mut short = node.client(None);
+    let settings = "SELECT @@max_prepared_stmt_count, @@connect_timeout, @@net_write_timeout, @@global.net_write_timeout";
+    assert_eq!(query(&mut short, settings).expect("settings"), [["7", "13", "21", "21"]]);
     let mut long = node.client(None);
     assert_eq!(
         query(&mut short, "SELECT @@wait_timeout, @@global.wait_timeout").expect("limits"),
