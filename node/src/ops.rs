@@ -154,7 +154,10 @@ fn with_peer(address: Multiaddr, node: &NodeId) -> Multiaddr {
     }
 }
 
-/// The member that a text names: its name, or the beginning of its key.
+/// Least digits of a key that name a member: fewer are a slip of the finger, and a removal is not taken back.
+const KEY_DIGITS_MIN: usize = 8;
+
+/// The member that a text names: its name, or the beginning of its key, at least [`KEY_DIGITS_MIN`] digits of it.
 ///
 /// # Errors
 /// When none or several fit.
@@ -162,6 +165,11 @@ pub fn find_member(engine: &Engine, text: &str) -> anyhow::Result<NodeId> {
     let members: Vec<_> = engine.members().into_iter().filter(|m| !m.removed).collect();
     let named: Vec<_> = members.iter().filter(|m| m.name == text).collect();
     let found = if named.is_empty() {
+        if text.len() < KEY_DIGITS_MIN {
+            bail!(
+                "no member is called '{text}'; of a key write at least {KEY_DIGITS_MIN} digits; `p2pdb-node members` lists them"
+            )
+        }
         let text = text.to_ascii_lowercase();
         members.iter().filter(|m| m.node.to_hex().starts_with(&text)).collect()
     } else {

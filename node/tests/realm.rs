@@ -158,7 +158,14 @@ fn who_was_removed_is_told_when_it_joins_again_and_no_ticket_names_who_cannot_co
     for nobodys in ["0".repeat(64), "f".repeat(64)] {
         assert!(invite(&nobodys).contains("is not a node's key"));
     }
-    run_ok(a.dir.root(), &["members", "remove", "leaver"]);
+    // A slip of the finger removes nobody: too little of a key names nobody.
+    let node = b.status().node;
+    for part in [&node[..1], &node[..7]] {
+        let error = run_err(a.dir.root(), &["members", "remove", part]);
+        assert!(error.contains("at least 8 digits"), "{error}");
+    }
+    assert!(run_err(a.dir.root(), &["members", "remove", ""]).contains("at least 8 digits"));
+    run_ok(a.dir.root(), &["members", "remove", &node[..8]]);
     let removed = invite(key.trim());
     assert!(
         removed.contains("leaver was removed from the realm, and its key does not come back"),

@@ -48,7 +48,7 @@ pub(super) struct Members {
 enum MembersVerb {
     /// Remove a member; what it writes from now on is void
     Remove {
-        /// Its name, or the beginning of its key
+        /// Its name, or the beginning of its key, at least 8 digits
         member: String,
     },
 }
