@@ -76,11 +76,16 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
 
 /// The testnet that is there. One whose making was interrupted is taken away first: its nodes know nothing of each other.
 fn unfinished_removed(dir: &Path) -> anyhow::Result<Option<State>> {
-    let Some(mut state) = State::load(dir)?.filter(|s| !s.made) else { return State::load(dir) };
+    let Some(state) = State::load(dir)?.filter(|s| !s.made) else { return State::load(dir) };
     say!("the testnet in {} was never finished", dir.display());
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    // Whoever uses these would lose what they wrote.
+    if numbers.iter().any(|n| state.running(*n).is_some()) {
+        bail!(
+            "nodes of it run, and are left alone\n  hint: `p2pdb-testnet status` shows them; `down --remove` stops them and removes what they hold"
+        );
+    }
     for number in numbers {
-        state.stop(number, false)?;
         let data = state.data_dir(number);
         if data.root().exists() {
             std::fs::remove_dir_all(data.root())

@@ -212,13 +212,17 @@ fn a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_ru
 }
 
 fn one_whose_making_was_interrupted_is_made_anew(net: &Testnet) {
-    net.ok(&["down"]);
     let file = net.dir.join("testnet.json");
     let mut state: Value =
         serde_json::from_str(&std::fs::read_to_string(&file).expect("the state")).expect("JSON");
     assert_eq!(state["made"], true);
     state["made"] = false.into();
     std::fs::write(&file, state.to_string()).expect("written");
+    // Not while somebody may be using it.
+    let error = net.err(&["up", "1"]);
+    assert!(error.contains("nodes of it run, and are left alone"), "{error}");
+    assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
+    net.ok(&["down"]);
     let said = net.ok(&["up", "1"]);
     assert!(said.contains("was never finished") && said.contains("making a testnet of 1 node"), "{said}");
     assert_eq!(net.status().len(), 1);
