@@ -429,13 +429,13 @@ impl Catalog {
             };
             let mut names = Names::default();
             let mut routine_names = [Names::default(), Names::default()];
-            let mut trigger_names = Names::default();
+            let mut part_names = PartNames::default();
             for o in children.remove(&db.id).unwrap_or_default() {
                 match o.definition {
                     Definition::Table(def) => {
                         let parts = children.remove(&o.id).unwrap_or_default();
                         let name = names.claim(o.name, o.id, false);
-                        let table = Table::build(o.id, db.name.clone(), name, def, parts, &mut trigger_names);
+                        let table = Table::build(o.id, db.name.clone(), name, def, parts, &mut part_names);
                         let table = Arc::new(Table { created_ms: o.named.stamp.millis(), ..table });
                         catalog.tables.insert(o.id, table.clone());
                         db.tables.insert(table.name.clone(), table);
@@ -670,12 +670,11 @@ impl Table {
         name: String,
         def: TableDef,
         parts: Vec<ObjectState>,
-        trigger_names: &mut Names,
+        names: &mut PartNames,
     ) -> Self {
         let mut table = Table::empty(id, database, name, def);
         let mut column_names = Names::default();
         let mut index_names = Names::default();
-        let (mut key_names, mut check_names) = (Names::default(), Names::default());
         let mut tags = HashSet::new();
         for o in parts {
             let ObjectState { id, name, definition, position, named, .. } = o;
@@ -690,15 +689,15 @@ impl Table {
                     table.indexes.push(Index { id, name, def });
                 }
                 Definition::ForeignKey(def) => {
-                    let name = key_names.claim(name, id, true);
+                    let name = names.foreign_keys.claim(name, id, true);
                     table.foreign_keys.push(ForeignKey { id, name, def, parent: None });
                 }
                 Definition::Check(def) => {
-                    let name = check_names.claim(name, id, true);
+                    let name = names.checks.claim(name, id, true);
                     table.checks.push(Check { id, name, def });
                 }
                 Definition::Trigger(def) => {
-                    let name = trigger_names.claim(name, id, false);
+                    let name = names.triggers.claim(name, id, false);
                     let created_ms = named.stamp.millis();
                     table.triggers.push(Arc::new(Trigger { id, name, def, position, created_ms }));
                 }
@@ -727,6 +726,14 @@ impl Table {
 /// Hands out names, first come first served; see the module's essay.
 #[derive(Default)]
 struct Names(HashSet<String>);
+
+/// The names of parts of tables that no other table of their database has.
+#[derive(Default)]
+struct PartNames {
+    foreign_keys: Names,
+    checks: Names,
+    triggers: Names,
+}
 
 impl Names {
     fn claim(&mut self, name: String, id: ObjectId, ignore_case: bool) -> String {
@@ -796,6 +803,25 @@ mod tests {
             let other = format!("t#{}", hex(&b.id.0[..4]));
             assert_eq!(c.table("d", &other).map(|t| t.id), Some(b.id));
         }
+    }
+
+    #[test]
+    fn of_two_checks_of_one_name_in_one_database_the_first_tables_keeps_it() {
+        let collation = Collation::Utf8mb4_0900AiCi;
+        let db = |name| object(ObjectId::ROOT, name, 1, Definition::Database(DatabaseDef { collation }));
+        let def = TableDef { collation, comment: String::new(), auto_increment: None, options: Vec::new() };
+        let (d, e) = (db("d"), db("e"));
+        let tables = [(&d, "t", 2), (&d, "u", 3), (&e, "t", 4)];
+        let tables = tables.map(|(db, name, n)| object(db.id, name, n, Definition::Table(def.clone())));
+        let check = CheckDef { expression: "1".to_owned(), enforced: true };
+        // The second table's was written first: the table decides.
+        let checks = [7, 6, 5].into_iter().zip(&tables);
+        let checks = checks.map(|(n, t)| object(t.id, "c", n, Definition::Check(check.clone())));
+        let all = [d.clone(), e.clone()].into_iter().chain(tables.clone()).chain(checks.clone()).collect();
+        let catalog = Catalog::build(1, all, HashMap::new());
+        let named = |db, name| catalog.table(db, name).map(|t| t.checks[0].name.clone());
+        assert_eq!((named("d", "t"), named("e", "t")), (Some("c".to_owned()), Some("c".to_owned())));
+        assert!(named("d", "u").is_some_and(|name| name.starts_with("c#")));
     }
 
     #[test]
