@@ -194,12 +194,7 @@ pub fn verify(engine: &Engine, progress: OnProgress<'_>) -> anyhow::Result<Verif
         progress(p.step, p.done, p.total);
         ControlFlow::Continue(())
     })?;
-    Ok(VerifyReport {
-        clean: report.is_clean(),
-        findings: report.findings.iter().map(|f| engine.with_names(&f.to_string())).collect(),
-        more: report.more,
-        seconds: begun.elapsed().as_secs_f64(),
-    })
+    Ok(report_of(&report, begun, |finding| engine.with_names(&finding)))
 }
 
 /// Looks at the file and the log of a store that cannot be opened.
@@ -212,12 +207,20 @@ pub fn verify_unopened(directory: &Path, progress: OnProgress<'_>) -> anyhow::Re
         progress(p.step, p.done, p.total);
         ControlFlow::Continue(())
     })?;
-    Ok(VerifyReport {
+    Ok(report_of(&report, begun, |finding| finding))
+}
+
+fn report_of(
+    report: &p2pdb_engine::Report,
+    begun: Instant,
+    named: impl Fn(String) -> String,
+) -> VerifyReport {
+    VerifyReport {
         clean: report.is_clean(),
-        findings: report.findings.iter().map(ToString::to_string).collect(),
+        findings: report.findings.iter().map(|f| named(f.to_string())).collect(),
         more: report.more,
         seconds: begun.elapsed().as_secs_f64(),
-    })
+    }
 }
 
 /// Writes all blocks to a new CAR file.

@@ -503,7 +503,7 @@ impl Session {
     }
 
     /// The account may do what the statement does.
-    pub(in crate::session) fn may(&mut self, needs: &[p2pdb_sql::needs::Need]) -> Result<(), SqlError> {
+    fn may(&mut self, needs: &[p2pdb_sql::needs::Need]) -> Result<(), SqlError> {
         if needs.is_empty() {
             return Ok(());
         }

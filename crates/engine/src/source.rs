@@ -134,17 +134,14 @@ impl BlockSource for LogView {
                 return Ok(store::STOP);
             }
             // What goes over the wire is hashed: better nothing than damage, for which this node would be banned.
-            let bodies = match self.reader.sound_bodies(b.record.no, &b.record.cid, b.envelope) {
+            let bodies = self.reader.sound_bodies(b.record.no, &b.record.cid, b.envelope);
+            let bodies = match bodies.inspect_err(|e| self.engine.inner.tell_damage(e)) {
                 Ok(bodies) => bodies,
-                Err(e @ StoreError::BlockAt { .. }) if !found.is_empty() => {
-                    self.engine.inner.tell_damage(&e);
+                Err(StoreError::BlockAt { .. }) if !found.is_empty() => {
                     out.next = Some(place.no);
                     return Ok(store::STOP);
                 }
-                Err(e) => {
-                    self.engine.inner.tell_damage(&e);
-                    return Err(e);
-                }
+                Err(e) => return Err(e),
             };
             bytes += b.envelope.len() + bodies.iter().map(Vec::len).sum::<usize>();
             found.push((b.record, b.envelope.to_vec(), bodies));

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use p2pdb_access::Access;
 use p2pdb_block::FullBlock;
-use p2pdb_model::AccountId;
 use p2pdb_model::fault::{self, Fault};
+use p2pdb_model::{AccountId, Catalog, Stamp};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::plan::{Ddl, PlanKind, Then};
 
@@ -124,7 +125,8 @@ impl Inner {
         if core.handle.take_kill() {
             return Err(SqlError::new(1317, "70100", "Query execution was interrupted"));
         }
-        let bound = self.refresh(bound, core, writer)?;
+        let catalog = core.catalog(&writer.catalog);
+        let bound = self.compiled_for(bound, core, &catalog, &writer.access)?;
         if !alone
             && let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
             && d.is_alone()
@@ -187,19 +189,24 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// The statement, compiled against the newest schema. Where its names may mean something else than when it was asked for, the
+    /// The statement, compiled against this schema. Where its names may mean something else than when it was asked for, the
     /// account is asked again.
-    fn refresh(&self, bound: Bound, core: &mut Core, writer: &Writer) -> Result<Bound, SqlError> {
-        let catalog = core.catalog(&writer.catalog);
+    pub(crate) fn compiled_for(
+        &self,
+        bound: Bound,
+        core: &mut Core,
+        catalog: &Catalog,
+        access: &Arc<Access>,
+    ) -> Result<Bound, SqlError> {
         if bound.statement.epoch() == catalog.epoch {
             return Ok(bound);
         }
         let kinds = bound.kinds();
         let text = bound.statement.text().clone();
-        let statement = self.compile(text, &core.state, &catalog, kinds.as_deref())?;
-        let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        let statement = self.compile(text, &core.state, catalog, kinds.as_deref())?;
+        let now = Stamp::from_millis(self.clock.now_ms());
         let needs = &statement.compiled().plan.needs;
-        core.powers.check(&writer.access, core.account, &core.state, now, needs, self.node)?;
+        core.powers.check(access, core.account, &core.state, now, needs, self.node)?;
         Ok(Bound { statement, params: bound.params })
     }
 
@@ -214,7 +221,7 @@ impl Inner {
         if let Some(why) = self.refuses_writes(writer.keeps()) {
             return read_only(&why);
         }
-        let now = p2pdb_model::Stamp::next(writer.dag.stamp_floor(), self.clock.now_ms());
+        let now = Stamp::next(writer.dag.stamp_floor(), self.clock.now_ms());
         match writer.access.role(self.node) {
             None => read_only("this node is not a member of the realm, or was removed from it"),
             Some(role) if !role.writes() => {

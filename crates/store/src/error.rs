@@ -95,13 +95,13 @@ pub enum StoreError {
     Block(#[from] p2pdb_block::Refusal),
     /// A block that this store holds is refused by its own decoder.
     #[error(
-        "block {no} of the log is damaged: {source}; `p2pdb-node verify` says what else is, then restore a backup or join again"
+        "block {no} of the log is damaged: {why}; `p2pdb-node verify` says what else is, then restore a backup or join again"
     )]
     BlockAt {
         /// Its number.
         no: u64,
-        /// What is wrong with it.
-        source: p2pdb_block::Refusal,
+        /// What is wrong with it; said above, so that no chain of causes says it again.
+        why: p2pdb_block::Refusal,
     },
     /// A file operation failed.
     #[error("{action} {path}: {source}")]

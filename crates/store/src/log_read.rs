@@ -129,7 +129,7 @@ impl Connection {
         self.query_one(sql, [ValueRef::Int(no.0 as i64)], |r| {
             let record = self.record(r)?;
             let block = RawBlock(r.blob(8)?.to_vec()).decode_as(&record.cid);
-            Ok(block.map_err(|source| StoreError::BlockAt { no: no.0, source })?.trusted(record.proof))
+            Ok(block.map_err(|why| StoreError::BlockAt { no: no.0, why })?.trusted(record.proof))
         })
     }
 
@@ -292,7 +292,7 @@ impl Connection {
         let (body, index) = if bytes.is_empty() {
             Default::default()
         } else {
-            decode_body(&bytes).map_err(|source| StoreError::BlockAt { no: no.0, source })?
+            decode_body(&bytes).map_err(|why| StoreError::BlockAt { no: no.0, why })?
         };
         let body = Arc::new(StoredBody { body, index, bytes, effects: OnceLock::new() });
         if body.bytes.len() <= BODY_CACHED_BYTES_MAX {
@@ -336,7 +336,7 @@ impl Connection {
     /// The change that begins at this byte of a block's body, without decoding the others.
     pub fn change_at(&self, no: BlockNo, offset: u32) -> Result<Change> {
         let decoded = |bytes: &[u8]| {
-            decode_change_at(bytes, offset).map_err(|source| StoreError::BlockAt { no: no.0, source })
+            decode_change_at(bytes, offset).map_err(|why| StoreError::BlockAt { no: no.0, why })
         };
         if let Some(body) = self.cached_body(no) {
             return decoded(&body.bytes);

@@ -61,8 +61,8 @@ impl Run<'_> {
             self.db.changes_since(plan.no, ident, known.upto, &mut some)?;
             let upto = some.iter().copied().max().unwrap_or(known.upto);
             let delete = known.delete;
-            if let Some(loaded) = self.settled_by(delete, &some)? {
-                self.remember(row, &loaded, upto)?;
+            if let Some((loaded, settled)) = self.settled_by(delete, &some)? {
+                self.remember(row, &loaded, settled, upto);
                 return Ok((loaded, Vec::new()));
             }
             self.plans.settled.0.pop(&row);
@@ -72,14 +72,15 @@ impl Run<'_> {
             let all = self.db.changes_of(plan.no, ident)?;
             let plain = loaded.len() == all.len() && loaded.iter().all(|l| l.cause.is_none());
             if let Some(upto) = all.into_iter().max().filter(|_| plain) {
-                self.remember(row, &loaded, upto)?;
+                let settled = self.settled(&loaded)?;
+                self.remember(row, &loaded, settled, upto);
             }
         }
         Ok((loaded, not_counting))
     }
 
-    /// These changes in write order, if this delete still settles all that is not among them.
-    fn settled_by(&self, delete: At, some: &[At]) -> Result<Option<Vec<Loaded>>> {
+    /// These changes in write order and how many of them are settled, if this delete still settles all that is not among them.
+    fn settled_by(&self, delete: At, some: &[At]) -> Result<Option<(Vec<Loaded>, usize)>> {
         let mut loaded = Vec::with_capacity(some.len());
         for &at in some {
             let (change, accepted) = self.db.load_judged(at)?;
@@ -89,8 +90,11 @@ impl Run<'_> {
             loaded.push(change);
         }
         loaded.sort_by_key(|c| c.origin.order(c.at.offset));
-        let first = loaded.first().is_some_and(|l| l.at == delete);
-        Ok((first && self.settled(&loaded)? > 0).then_some(loaded))
+        if loaded.first().is_none_or(|l| l.at != delete) {
+            return Ok(None);
+        }
+        let settled = self.settled(&loaded)?;
+        Ok((settled > 0).then_some((loaded, settled)))
     }
 
     fn settled(&self, loaded: &[Loaded]) -> Result<usize> {
@@ -98,11 +102,10 @@ impl Run<'_> {
         settled_prefix::<StoreError>(&writes, &mut |a, b| self.saw_loaded(&loaded[a], &loaded[b]))
     }
 
-    fn remember(&mut self, row: (i64, Ident), loaded: &[Loaded], upto: At) -> Result<()> {
-        let Some(last) = self.settled(loaded)?.checked_sub(1) else { return Ok(()) };
+    fn remember(&mut self, row: (i64, Ident), loaded: &[Loaded], settled: usize, upto: At) {
+        let Some(last) = settled.checked_sub(1) else { return };
         let mut later: Vec<At> = loaded[last + 1..].iter().map(|l| l.at).collect();
         later.sort_unstable();
         self.plans.settled.0.put(row, Settled { delete: loaded[last].at, later, upto });
-        Ok(())
     }
 }

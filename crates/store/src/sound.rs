@@ -16,7 +16,7 @@ impl Connection {
     /// # Errors
     /// [`StoreError::BlockAt`] where they are not.
     pub fn sound_bodies(&self, no: BlockNo, cid: &Cid, envelope: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let damaged = |source| StoreError::BlockAt { no: no.0, source };
+        let damaged = |why| StoreError::BlockAt { no: no.0, why };
         let block = RawBlock(envelope.to_vec()).decode_as(cid).map_err(damaged)?;
         let bodies = self.bodies(no)?;
         // How it was verified does not matter for what it holds.

@@ -1,5 +1,5 @@
-//! LOCK TABLES: one writer a realm makes the tables' writers wait for each other anyway, so what is left of it is that it commits, and
-//! that a session does not write what it has locked for reading.
+//! LOCK TABLES: on one node writers wait for each other anyway, and those of other nodes no lock reaches. What is left of it is that it
+//! commits, and that a session does not write what it has locked for reading.
 
 use p2pdb_model::ObjectId;
 use p2pdb_model::change::SchemaChange;
@@ -21,10 +21,13 @@ impl Locked {
         self.0 = None;
     }
 
+    /// LOCK TABLES was said, and UNLOCK TABLES not yet.
     pub fn in_force(&self) -> bool {
         self.0.is_some()
     }
 
+    /// Whether the statement leaves alone what is locked for reading.
+    ///
     /// # Errors
     /// 1099: the statement changes a table that is locked for reading.
     pub fn may_write(&self, statement: &PlanKind) -> Result<(), SqlError> {

@@ -158,19 +158,12 @@ impl Session {
         }
         // The newest schema counts from here on.
         let catalog = self.catalog();
-        let mut bound = bound;
-        if bound.statement.epoch() != catalog.epoch {
-            let (text, kinds) = (bound.statement.text().clone(), bound.kinds());
-            let fresh = self.inner.compile(text, &self.core().state, &catalog, kinds.as_deref());
-            let fresh = fresh.and_then(|fresh| {
-                self.may(&fresh.compiled().plan.needs)?;
-                Ok(fresh)
-            });
-            match fresh {
-                Ok(fresh) => bound.statement = fresh,
-                Err(e) => return self.finish(Err(e)),
-            }
-        }
+        let inner = self.inner.clone();
+        let access = inner.published.load().access.clone();
+        let bound = match inner.compiled_for(bound, self.core_mut(), &catalog, &access) {
+            Ok(bound) => bound,
+            Err(e) => return self.finish(Err(e)),
+        };
         let plan = bound.statement.compiled().plan.clone();
         match &plan.kind {
             PlanKind::Query(q) if !functions::writes(&plan.calls) => self.query(q, bound, sink),

@@ -2,14 +2,15 @@
 //! table (MySQL 8.0 manual, "Updatable and Insertable Views").
 //!
 //! Such a view is merged into the statement: it becomes the table's own relation with the view's columns, and a condition.
-//! Not here: views that join tables, which MySQL writes through one table at a time (1235).
+//! Not here: views that join tables. UPDATE through them is `dml/joined.rs`, INSERT is 1235.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{Table, View, same_name};
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Query, SelectItem, SetExpr, TableFactor, Visit, Visitor, visit_relations,
+    Distinct, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, Visit, Visitor,
+    visit_relations,
 };
 use sqlparser::parser::Parser;
 
@@ -42,7 +43,7 @@ fn both(a: Option<String>, b: Option<String>) -> Option<String> {
 }
 
 /// Something that makes one row of several, or looks at others: aggregates, window functions.
-pub(crate) fn gathers(e: &Expr) -> bool {
+fn gathers(e: &Expr) -> bool {
     /// How deep in subqueries, whose own aggregates do not count.
     struct Search(usize);
     impl Visitor for Search {
@@ -69,6 +70,23 @@ pub(crate) fn gathers(e: &Expr) -> bool {
         }
     }
     e.visit(&mut Search(0)).is_break()
+}
+
+/// The expressions of a SELECT each of whose rows is one of its tables' rows: nothing groups them, cuts them off or looks at others.
+/// `None` for another one, and for `*`, which no stored view has.
+pub(crate) fn rows_of_tables<'a>(query: &Query, select: &'a Select) -> Option<Vec<&'a Expr>> {
+    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let distinct = matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)));
+    if query.with.is_some() || query.limit_clause.is_some() || grouped || distinct || select.having.is_some()
+    {
+        return None;
+    }
+    let expression = |item: &'a SelectItem| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e),
+        _ => None,
+    };
+    let expressions: Vec<&Expr> = select.projection.iter().map(expression).collect::<Option<_>>()?;
+    (!expressions.iter().any(|e| gathers(e))).then_some(expressions)
 }
 
 /// Reads other rows.
@@ -155,27 +173,7 @@ impl Binder<'_> {
         cascaded: bool,
     ) -> Result<Option<Writable>, SqlError> {
         let SetExpr::Select(select) = query.body.as_ref() else { return Ok(None) };
-        let grouped =
-            !matches!(&select.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-        let distinct = matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)));
-        if query.with.is_some()
-            || query.limit_clause.is_some()
-            || grouped
-            || distinct
-            || select.having.is_some()
-        {
-            return Ok(None);
-        }
-        let mut expressions = Vec::new();
-        for item in &select.projection {
-            match item {
-                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => expressions.push(e),
-                _ => return Ok(None),
-            }
-        }
-        if expressions.iter().any(|e| gathers(e)) {
-            return Ok(None);
-        }
+        let Some(expressions) = rows_of_tables(query, select) else { return Ok(None) };
         let [from] = select.from.as_slice() else {
             return if select.from.is_empty() { Ok(None) } else { Err(joins(view)) };
         };

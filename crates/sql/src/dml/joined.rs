@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 
 use p2pdb_model::catalog::{View, same_name};
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, JoinOperator, Query, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    VisitMut, VisitorMut,
+    Expr, JoinOperator, Query, SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
 use sqlparser::parser::Parser;
 
 use super::{Assignment, Given, column_not_updatable, not_updatable};
+use crate::bind::updatable::rows_of_tables;
 use crate::error::SqlError;
 use crate::front::{dialect, tokens};
 use crate::session::SqlMode;
@@ -50,8 +50,6 @@ pub(super) fn find(
     if select.from.len() < 2 && select.from.iter().all(|t| t.joins.is_empty()) {
         return Ok(None);
     }
-    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-    let distinct = matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)));
     let plain_table = |t: &TableFactor| matches!(t, TableFactor::Table { .. });
     let inner = |t: &TableWithJoins| {
         let joined = |o: &JoinOperator| {
@@ -66,20 +64,9 @@ pub(super) fn find(
         plain_table(&t.relation)
             && t.joins.iter().all(|j| plain_table(&j.relation) && joined(&j.join_operator))
     };
-    let columns = columns(view, &select.projection);
-    let (Some(columns), false) = (
-        columns.filter(|all| !all.iter().any(|(_, e)| crate::bind::updatable::gathers(e))),
-        query.with.is_some()
-            || query.limit_clause.is_some()
-            || grouped
-            || distinct
-            || select.having.is_some(),
-    ) else {
-        return Err(not_updatable(name, verb));
-    };
-    if !select.from.iter().all(inner) {
-        return Err(not_updatable(name, verb));
-    }
+    let expressions = rows_of_tables(&query, select).filter(|_| select.from.iter().all(inner));
+    let Some(expressions) = expressions else { return Err(not_updatable(name, verb)) };
+    let columns = columns(view, &select.projection, &expressions);
     if matches!(view.def.check_option.as_str(), "LOCAL" | "CASCADED") {
         let what = format!("writing through a view WITH CHECK OPTION that joins tables: {name}");
         return Err(SqlError::unsupported(what));
@@ -94,23 +81,21 @@ pub(super) fn find(
     }))
 }
 
-/// The names of the view's columns, and what they are; `None` for `*`, which no stored view has.
-fn columns(view: &View, projection: &[SelectItem]) -> Option<Vec<(String, Expr)>> {
-    let named = |(n, item): (usize, &SelectItem)| {
-        let (e, own) = match item {
-            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.value.clone())),
-            SelectItem::UnnamedExpr(e) => (e, None),
-            _ => return None,
+/// The names of the view's columns, and what they are.
+fn columns(view: &View, projection: &[SelectItem], expressions: &[&Expr]) -> Vec<(String, Expr)> {
+    let named = |(n, (item, e)): (usize, (&SelectItem, &&Expr))| {
+        let own = match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
         };
-        let last = match e {
+        let last = || match e {
             Expr::Identifier(i) => i.value.clone(),
-            Expr::CompoundIdentifier(path) => path.last()?.value.clone(),
+            Expr::CompoundIdentifier(path) => path.last().map_or_else(String::new, |i| i.value.clone()),
             e => e.to_string(),
         };
-        let name = view.def.columns.get(n).cloned().or(own).unwrap_or(last);
-        Some((name, e.clone()))
+        (view.def.columns.get(n).cloned().or(own).unwrap_or_else(last), Expr::clone(e))
     };
-    projection.iter().enumerate().map(named).collect()
+    projection.iter().zip(expressions).enumerate().map(named).collect()
 }
 
 impl Joined {
