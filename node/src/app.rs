@@ -112,7 +112,11 @@ impl App {
                 _ if is_removed(&self.engine) => REMOVED.to_owned(),
                 Join::NoTicket => NOT_THE_KEY.to_owned(),
                 Join::Asking => "not a member yet: no member has answered the ticket".to_owned(),
-                Join::Admitted => "admitted; catching up for the first time".to_owned(),
+                Join::Admitted => {
+                    let unserved = self.replication.unserved.any();
+                    let but = unserved.map(|why| format!(", but {why}")).unwrap_or_default();
+                    format!("admitted; catching up for the first time{but}")
+                }
                 Join::Refused(why) => format!("not a member: {why}"),
             });
         }

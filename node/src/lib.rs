@@ -29,3 +29,4 @@ mod sharing;
 pub mod table;
 pub mod ticket;
 pub mod units;
+pub mod unserved;

@@ -33,6 +33,7 @@ use crate::password;
 use crate::ports::{self, bind};
 use crate::replicate::{self, Bearer, Join, Parts, Replication, Shared};
 use crate::ticket::Ticket;
+use crate::unserved::Stall;
 
 /// The first account of a realm.
 pub const ROOT: &str = "root";
@@ -681,6 +682,7 @@ async fn wait_for_end(
     let mut look = tokio::time::interval(Duration::from_millis(100));
     let mut was_member = app.engine.role().is_some();
     let mut progress = crate::progress::Progress::new();
+    let mut stall = Stall::new(Instant::now());
     loop {
         tokio::select! {
             _ = terminate.recv() => return stopped(until, app),
@@ -715,6 +717,13 @@ async fn wait_for_end(
                 let equal = peers.iter().any(|p| p.equal == Some(true));
                 if until == Until::Joined && was_member && equal {
                     return Ok(());
+                }
+                let greeted = peers.iter().filter(|p| p.greeted).map(|p| &p.peer);
+                let unserved = app.replication.unserved.by_all(greeted);
+                if stall.lasts(app.engine.status().blocks, unserved.is_some(), Instant::now())
+                    && let (Until::Joined, Some(why)) = (until, unserved)
+                {
+                    bail!("admitted, but the log does not come: {why}\n  hint: mend that node, or name another member that runs (--peer); the same command again goes on");
                 }
             }
         }

@@ -29,6 +29,7 @@ use crate::net::link::{self, Link, Notice};
 use crate::net::{self, Access, Multiaddr, NetEvents, NetHandle};
 use crate::recount::Recount;
 use crate::sharing::Sharing;
+use crate::unserved::Unserved;
 
 /// How often the engine looks whether blocks that waited for their time are due, and our clock is compared with peers'.
 const ENGINE_TICK: Duration = Duration::from_millis(500);
@@ -65,6 +66,8 @@ pub struct Shared {
     remembered: RwLock<HashMap<NodeId, Vec<Multiaddr>>>,
     /// Told when those change.
     remembers: Notify,
+    /// Peers that cannot give what they hold.
+    pub unserved: Unserved,
 }
 
 impl Shared {
@@ -500,6 +503,7 @@ impl Glue {
                 }
                 self.clocks.remove(&node);
                 self.unanswered.remove(&node);
+                self.shared.unserved.forget(&node);
             }
             Notice::Listening(address) => {
                 let mut listening = self.shared.listening.write();
@@ -551,7 +555,15 @@ impl Glue {
             Action::AdmissionRequested { peer, request } => self.admit(peer, request),
             Action::Witnessed { peer, envelope } => self.on_witness(peer, envelope).await,
             Action::AdmissionAnswered { peer, answer } => self.on_admission(peer, answer).await,
+            Action::NotServed { peer, reason } => {
+                if self.shared.unserved.note(peer, &reason) {
+                    warn!(%peer, "a peer cannot give all that it holds, it says of itself: {reason}");
+                }
+            }
             Action::Fetched { peer, blocks, bytes, complete } => {
+                if complete {
+                    self.shared.unserved.forget(&peer);
+                }
                 if blocks > 0 {
                     info!(%peer, blocks, bytes, complete, "caught up from a peer");
                 }

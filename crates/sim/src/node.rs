@@ -699,6 +699,9 @@ impl Up {
             Action::Greeted { peer, .. } => {
                 self.strange_to.remove(&peer);
             }
+            Action::NotServed { reason, .. } => {
+                self.out.push(Out::Note(format!("a peer cannot serve: {reason}")))
+            }
             Action::GossipVerdict { .. } | Action::ClockOffset { .. } => {}
         }
     }

@@ -42,7 +42,7 @@ fn the_kind_of_a_message_is_told_from_its_first_bytes() {
         Message::Narrow { round: 1, gaps: Vec::new() },
         Message::Bundle(bundle),
         Message::Credit { round: 1, bundles: 1 },
-        Message::Stop { round: 1, server: true },
+        Message::Stop { round: 1, server: true, reason: None },
         Message::Push(Vec::new()),
         Message::Announce { cids: Vec::new(), ask: true },
         Message::GetTips(NodeId([1; 32])),

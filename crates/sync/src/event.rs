@@ -250,6 +250,13 @@ pub enum Action {
         /// False when it broke off.
         complete: bool,
     },
+    /// The peer cannot give what it was asked for, whose tips it named: something is wrong with its disk.
+    NotServed {
+        /// The peer.
+        peer: NodeId,
+        /// What it says, in one line without control characters.
+        reason: String,
+    },
     /// This peer is of another realm or version: no business with it. Not an offence.
     Incompatible {
         /// The peer.

@@ -346,7 +346,7 @@ impl Sync {
         let round = self.peers.get(&peer).and_then(|p| p.fetch.as_ref()).map(|f| f.round);
         self.drop_fetch(peer, false);
         if let Some(round) = round {
-            self.send(peer, &Message::Stop { round, server: false });
+            self.send(peer, &Message::Stop { round, server: false, reason: None });
         }
         self.retry_later(peer, now);
     }

@@ -310,7 +310,7 @@ impl Sync {
             Message::Narrow { round, gaps } => self.on_narrow(peer, round, &gaps, now, source),
             Message::Bundle(bundle) => self.on_bundle(peer, &bundle, now),
             Message::Credit { round, bundles } => self.on_credit(peer, round, bundles, now),
-            Message::Stop { round, server } => self.on_stop(peer, round, server, now),
+            Message::Stop { round, server, reason } => self.on_stop(peer, round, server, reason, now),
             Message::Push(blocks) => self.on_push(peer, blocks, now, source),
             Message::Announce { cids, ask } => self.on_announce(peer, cids, ask, now, source),
             Message::GetTips(author) => {
@@ -507,7 +507,7 @@ impl Sync {
         }
         if clogged {
             if let Some(round) = broken_serve {
-                self.send(peer, &Message::Stop { round, server: true });
+                self.send(peer, &Message::stopped(round, None));
             }
             self.send_digest(peer, now, source);
         }

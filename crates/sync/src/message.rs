@@ -19,7 +19,7 @@ pub(crate) const GAPS_MAX: usize = 1024;
 /// Greatest number of tips in an answer about an author.
 pub(crate) const AUTHOR_TIPS_MAX: usize = 1024;
 /// Greatest length of a name or a reason in admission messages, in bytes.
-const TEXT_BYTES_MAX: usize = 1024;
+pub(crate) const TEXT_BYTES_MAX: usize = 1024;
 
 /// A block as bytes: its envelope and its bodies in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +191,10 @@ pub enum Message {
         round: u32,
         /// True when the server breaks it off, false when the receiver of bundles does.
         server: bool,
+        /// Why, for people, where the sender cannot rather than will not. Nodes before this member was there leave it out, and
+        /// pass over it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// New blocks.
     Push(Vec<WireBlock>),
@@ -220,6 +224,16 @@ pub enum Message {
 }
 
 impl Message {
+    /// The server of a round breaks it off.
+    pub(crate) fn stopped(round: u32, reason: Option<String>) -> Self {
+        let cut = |mut text: String| {
+            let most = (0..=TEXT_BYTES_MAX).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
+            text.truncate(most);
+            text
+        };
+        Message::Stop { round, server: true, reason: reason.map(cut) }
+    }
+
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
         serde_ipld_dagcbor::to_vec(self)
@@ -268,6 +282,7 @@ impl Message {
             Message::Admission(AdmissionAnswer::Refused { reason }) => {
                 limit("reason", reason.len(), TEXT_BYTES_MAX)
             }
+            Message::Stop { reason: Some(reason), .. } => limit("reason", reason.len(), TEXT_BYTES_MAX),
             _ => Ok(()),
         }
     }

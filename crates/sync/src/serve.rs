@@ -26,7 +26,7 @@ impl Sync {
         source: &S,
     ) {
         if !source.serves() {
-            return self.send(peer, &Message::Stop { round, server: true });
+            return self.send(peer, &Message::stopped(round, None));
         }
         let Some(p) = self.peers.get(&peer) else {
             return;
@@ -69,7 +69,14 @@ impl Sync {
         }
     }
 
-    pub(crate) fn on_stop(&mut self, peer: NodeId, round: u32, server: bool, now: Now) {
+    pub(crate) fn on_stop(
+        &mut self,
+        peer: NodeId,
+        round: u32,
+        server: bool,
+        reason: Option<String>,
+        now: Now,
+    ) {
         let Some(p) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -77,6 +84,10 @@ impl Sync {
             p.serve = p.serve.take().filter(|s| s.round != round);
         } else if p.fetch.as_ref().is_some_and(|f| f.round == round) {
             self.drop_fetch(peer, false);
+            if let Some(reason) = reason {
+                let reason = reason.replace(char::is_control, " ");
+                self.actions.push_back(Action::NotServed { peer, reason });
+            }
             self.retry_later(peer, now);
         }
     }
@@ -100,8 +111,14 @@ impl Sync {
             && let Some(from) = serve.next
         {
             let scan = source.scan(&serve.cover, from, BUNDLE_RAW_BYTES, BUNDLE_BLOCKS_MAX);
-            let Some(scan) = self.read(scan) else {
-                return self.send(peer, &Message::Stop { round: serve.round, server: true });
+            let scan = match scan {
+                Ok(scan) => scan,
+                // The peer waits for blocks that this node has named: it hears why none come.
+                Err(e) => {
+                    let stop = Message::stopped(serve.round, Some(e.to_string()));
+                    self.read(Err::<(), _>(e));
+                    return self.send(peer, &stop);
+                }
             };
             scan.blocks.into_iter().for_each(|b| serve.cutter.push(b));
             serve.next = scan.next.filter(|next| *next > from);
@@ -110,7 +127,7 @@ impl Sync {
             Ok(packed) => packed,
             Err(e) => {
                 self.actions.push_back(Action::Fault { reason: format!("cannot pack a bundle: {e}") });
-                return self.send(peer, &Message::Stop { round: serve.round, server: true });
+                return self.send(peer, &Message::stopped(serve.round, None));
             }
         };
         let last = serve.next.is_none() && serve.cutter.is_empty();

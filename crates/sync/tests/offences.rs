@@ -2,7 +2,8 @@
 
 mod world;
 
-use p2pdb_model::ids::NodeId;
+use p2pdb_dag::{BlockNo, ChainId, Cover, Frontier, Tip, Want};
+use p2pdb_model::ids::{Cid, NodeId};
 use p2pdb_sync::*;
 use serde_bytes::ByteBuf;
 use world::*;
@@ -335,4 +336,92 @@ fn requests_without_pause_get_a_peer_banned() {
     w.run_for(10);
     assert!(w.nodes[1].offences[0].contains("without pause"), "{:?}", w.nodes[1].offences);
     assert!(w.messages["frontier"] < 500);
+}
+
+/// A log whose blocks cannot be read any more.
+struct Unreadable<'a>(&'a MemoryLog);
+
+impl BlockSource for Unreadable<'_> {
+    type Error = String;
+
+    fn frontier(&self) -> Result<Frontier, String> {
+        self.0.frontier().map_err(|e| e.to_string())
+    }
+    fn frontier_digest(&self) -> Result<[u8; 32], String> {
+        self.0.frontier_digest().map_err(|e| e.to_string())
+    }
+    fn state(&self) -> Result<Option<StateProof>, String> {
+        self.0.state().map_err(|e| e.to_string())
+    }
+    fn heads(&self) -> Result<Vec<Cid>, String> {
+        self.0.heads().map_err(|e| e.to_string())
+    }
+    fn holds(&self, cid: &Cid) -> Result<bool, String> {
+        self.0.holds(cid).map_err(|e| e.to_string())
+    }
+    fn wants(&self, theirs: &Frontier) -> Result<Vec<Want>, String> {
+        self.0.wants(theirs).map_err(|e| e.to_string())
+    }
+    fn cover(&self, theirs: &Frontier) -> Result<Cover, String> {
+        self.0.cover(theirs).map_err(|e| e.to_string())
+    }
+    fn first_uncovered(&self, cover: &Cover) -> Result<Option<BlockNo>, String> {
+        self.0.first_uncovered(cover).map_err(|e| e.to_string())
+    }
+    fn rungs(&self, chain: &ChainId, tip: &Tip, seqs: &[u64]) -> Result<Vec<Tip>, String> {
+        self.0.rungs(chain, tip, seqs).map_err(|e| e.to_string())
+    }
+    fn scan(&self, _: &Cover, _: BlockNo, _: usize, _: usize) -> Result<Scan, String> {
+        Err(format!("block 7 is\n{}", "damaged ".repeat(1_000)))
+    }
+}
+
+#[test]
+fn a_server_that_cannot_read_its_log_says_why_and_is_asked_again() {
+    let mut w = World::new(2, 1);
+    w.seal(0, 70);
+    let (server, guest) = (w.nodes[0].id, w.nodes[1].id);
+    let now = Now { mono_ms: w.now_ms, wall_ms: w.now_ms };
+    let config = |local| Config { local, realm: w.realm, rules: 1, seed: 3 };
+    let source = Unreadable(&w.nodes[0].log);
+    let (mut serves, mut asks) = (Sync::new(config(server)), Sync::new(config(guest)));
+    serves.handle(Event::PeerConnected { peer: guest, standing: NodePeer::Member }, now, &source);
+    asks.handle(Event::PeerConnected { peer: server, standing: NodePeer::Member }, now, &w.nodes[1].log);
+    let (mut stop, mut told) = (None, Vec::new());
+    for _ in 0..20 {
+        while let Some(action) = serves.poll(now, &source) {
+            if let Action::Send { lane, bytes, .. } = action {
+                if let Ok(Message::Stop { .. }) = Message::decode(&bytes) {
+                    stop = Some(bytes.clone());
+                }
+                asks.handle(Event::Frame { peer: server, lane, bytes }, now, &w.nodes[1].log);
+            }
+        }
+        while let Some(action) = asks.poll(now, &w.nodes[1].log) {
+            match action {
+                Action::Send { lane, bytes, .. } => {
+                    serves.handle(Event::Frame { peer: guest, lane, bytes }, now, &source);
+                }
+                Action::NotServed { peer, reason } => told.push((peer, reason)),
+                Action::Ban { reason, .. } => panic!("banned: {reason}"),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(told.len(), 1, "asked again only after a while");
+    assert!(told[0].0 == server && told[0].1.starts_with("block 7 is damaged damaged"), "{told:?}");
+    assert!(asks.peers(&w.nodes[1].log)[0].failures == 1 && asks.timeout_ms().is_some());
+
+    // A node of before reads it as what it knows, and what it sends is read here.
+    #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+    enum Before {
+        Stop { round: u32, server: bool },
+    }
+    let before: Before =
+        serde_ipld_dagcbor::from_slice(&stop.expect("a stop")).expect("it passes over the reason");
+    assert_eq!(before, Before::Stop { round: 1, server: true });
+    let bytes = serde_ipld_dagcbor::to_vec(&before).expect("bytes");
+    let now_read = Message::Stop { round: 1, server: true, reason: None };
+    assert_eq!(Message::decode(&bytes).expect("read"), now_read);
+    assert_eq!(now_read.encode(), bytes);
 }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod damaged;
 mod data_dir;
 mod discovery;
 mod disk_full;

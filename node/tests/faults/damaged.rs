@@ -1,0 +1,56 @@
+//! Blocks that a disk has changed: who reads them is told, and so is who waits for them.
+
+use std::path::Path;
+
+use crate::common::*;
+
+/// Flips a bit of the first place in the store of a stopped node at which this stands, which is in the log.
+fn flip(dir: &Path, text: &str) {
+    let path = dir.join("realm.db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    let at = bytes.windows(text.len()).position(|w| w == text.as_bytes()).expect("the text is in the file");
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+}
+
+#[test]
+fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_mended() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("a");
+    let a = Node::start(&dir, &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
+    a.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    assert!(a.stop());
+    let whole = std::fs::read(dir.join("realm.db")).expect("read");
+    flip(&dir, "a text that is easy to find");
+    let a = Node::start(&dir, &[]);
+    let ticket = a.ticket("writer", 2);
+
+    let b = temp.path().join("b");
+    let joins = Node::spawn(&b, &["join", &ticket, "--no-run"], &[]);
+    assert!(!joins.wait_end().success());
+    let log = std::fs::read_to_string(b.with_extension("log")).expect("a log");
+    for said in
+        ["admitted, but the log does not come", "block ", "of the log is damaged", "hint: mend that node"]
+    {
+        assert!(log.contains(said), "{said} is not in\n{log}");
+    }
+    assert_eq!(log.matches("a peer cannot give all that it holds").count(), 1, "once: {log}");
+    // One that was told to run goes on asking, and says what it waits for.
+    let c = Node::spawn(&temp.path().join("c"), &["join", &ticket], &[]);
+    eventually("it says why it is not ready", || {
+        c.status().reasons.iter().any(|r| r.contains("of the log is damaged")).then_some(())
+    });
+    assert!(a.stop());
+    // What was written since is in the log, too: only the damaged byte is put back.
+    let mut bytes = std::fs::read(dir.join("realm.db")).expect("read");
+    let needle = b"a text that is easy to find";
+    let at = whole.windows(needle.len()).position(|w| w == needle).expect("it was there");
+    bytes[at] = whole[at];
+    std::fs::write(dir.join("realm.db"), bytes).expect("written");
+    let a = Node::start(&dir, &["--bootstrap", &c.status().listening[0]]);
+    wait_equal(&[&a, &c]);
+    assert_eq!(c.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["1"]]);
+    assert!(a.stop() && c.stop());
+}
