@@ -148,6 +148,7 @@ pub(crate) fn load(
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Writer, Start), EngineError> {
     let mut db = store::Writer::open(options)?;
+    db.check_rules()?;
     let realm = meta_cid(&db, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
     let restored = db.meta(store::meta::RESTORED)?;

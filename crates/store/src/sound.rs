@@ -1,12 +1,16 @@
 //! Blocks as they leave this disk: to a peer, into an export, into a backup and out of one. Their hashes are looked at,
-//! so that damage stays where it is and is named where it is.
+//! so that damage stays where it is and is named where it is. So are, at each start, those that say what all others mean.
+
+use std::collections::BTreeSet;
 
 use p2pdb_block::{Proof, RawBlock};
+use p2pdb_model::ValueRef;
 use p2pdb_model::change::{AccessChange, Change};
 use p2pdb_model::ids::{Cid, NodeId};
 
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
+use crate::index::SCHEMA_TABLE;
 use crate::log::BlockNo;
 use crate::query::{NEXT, STOP};
 
@@ -38,6 +42,32 @@ impl Connection {
             self.sound_bodies(b.record.no, &b.record.cid, b.envelope)?;
             Ok(NEXT)
         })
+    }
+
+    /// Looks at the hashes of the blocks by which a node reads all others: those that change the schema, members, accounts and
+    /// grants. They are few; a bit flipped in one that can still be decoded would give columns other names, or accounts other
+    /// rights.
+    ///
+    /// # Errors
+    /// As [`Self::check_blocks`].
+    pub fn check_rules(&self) -> Result<()> {
+        let mut blocks = BTreeSet::new();
+        let sql = "SELECT DISTINCT tx.block FROM chg JOIN tx ON tx.no = chg.tx WHERE chg.tbl = ?1";
+        self.query(sql, [ValueRef::Int(SCHEMA_TABLE)], |r| {
+            blocks.insert(BlockNo(r.int(0)? as u64));
+            Ok(NEXT)
+        })?;
+        self.scan_access(|at| {
+            blocks.insert(at.block);
+            Ok(NEXT)
+        })?;
+        for no in blocks {
+            // That it is there is for whoever reads it to see.
+            if let Some(block) = self.block(no)? {
+                self.sound_bodies(no, &block.cid(), block.bytes())?;
+            }
+        }
+        Ok(())
     }
 
     /// True when the log knows this node: it wrote a block, or was admitted.

@@ -54,3 +54,37 @@ fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_men
     assert_eq!(c.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["1"]]);
     assert!(a.stop() && c.stop());
 }
+
+#[test]
+fn a_damaged_change_of_the_schema_or_of_an_account_stops_the_start_and_is_named() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    node.query("CREATE DATABASE d").expect("a database");
+    node.query("CREATE TABLE d.t (easily_found INT PRIMARY KEY, x INT)").expect("a table");
+    node.query("CREATE USER somebody_easily_seen IDENTIFIED BY 'x'").expect("a user");
+    node.query("INSERT INTO d.t VALUES (1, 2)").expect("a row");
+    assert!(node.stop());
+    let path = dir.join("realm.db");
+    let whole = std::fs::read(&path).expect("read");
+    for name in ["easily_found", "somebody_easily_seen"] {
+        // Still a name, only another one.
+        flip(&dir, name);
+        let error = run_err(
+            &dir,
+            &["run", "--mysql-listen", "127.0.0.1:0", "--http-listen", "off", "--mdns", "false"],
+        );
+        assert!(
+            error.contains("cannot open the store") && error.contains("of the log is damaged"),
+            "{error}"
+        );
+        assert!(error.contains("p2pdb-node verify") && error.contains("restore a backup"), "{error}");
+        let block =
+            error.split("block ").nth(1).and_then(|t| t.split(' ').next()).expect("a number").to_owned();
+        let output = run(&dir, &["verify"]);
+        let found = text(&output.stdout);
+        assert!(!output.status.success() && found.contains(&format!("body {block}")), "{block}: {found}");
+        std::fs::write(&path, &whole).expect("written");
+    }
+    assert!(Node::start(&dir, &[]).stop());
+}
