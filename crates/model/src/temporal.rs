@@ -548,7 +548,8 @@ impl Time {
         let (mut h, mut m, mut sec);
         let mut days = 0i64;
         match p.peek() {
-            Some(b' ') if p.b.get(p.at + 1).is_some_and(u8::is_ascii_digit) => {
+            // Hours behind days have two characters at least.
+            Some(b' ') if p.b.get(p.at + 1).is_some_and(u8::is_ascii_digit) && p.b.len() > p.at + 2 => {
                 days = i64::from(first);
                 p.at += 1;
                 h = i64::from(p.digits(4).ok_or(false)?);

@@ -763,6 +763,8 @@ pub enum Coerce {
 /// A column as the target of an assignment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnTarget {
+    /// The name of its table, empty where there is none, for messages.
+    pub table: String,
     /// Its name, for messages.
     pub name: String,
     /// Its type.
@@ -783,6 +785,7 @@ impl ColumnTarget {
     /// A register of this type that takes NULL: a variable, or a column of a table that is not stored.
     pub fn plain(name: &str, ty: p2pdb_model::SqlType) -> Self {
         ColumnTarget {
+            table: String::new(),
             name: name.to_owned(),
             ty,
             nullable: true,

@@ -117,7 +117,7 @@ pub(crate) fn before_insert(
 fn not_null(table: &Table, row: &mut [Value]) -> Result<()> {
     for (c, v) in table.columns.iter().zip(row) {
         if v.is_null() && !c.def.nullable && !c.def.auto_increment && c.def.generated.is_none() {
-            let to = Coerce::Column(lenient(column_target(c)));
+            let to = Coerce::Column(lenient(column_target(&table.name, c)));
             *v = coerce::apply(&to, Value::Null, &FieldType::null())?;
         }
     }

@@ -259,7 +259,7 @@ impl Binder<'_> {
                 match crate::ddl::defaults::constant(&column.def) {
                     Some(v) => constant(Source::Const(v), Coerce::None),
                     None if matches!(literal, DefaultValue::Literal(_)) => {
-                        let target = super::column_target(&column);
+                        let target = super::column_target("", &column);
                         constant(Source::Const(Value::Text(text.clone())), Coerce::Column(target))
                     }
                     None => return Err(SqlError::invalid_default(&column.name)),

@@ -39,7 +39,8 @@ pub(crate) fn fill_in(relation: &mut Relation) {
 fn compute(table: &Table, columns: &mut [RelColumn]) -> Vec<ColumnTag> {
     let mut valued = Vec::new();
     for (n, column) in table.columns.iter().enumerate().filter(|(_, c)| c.def.generated.is_some()) {
-        let target = ColumnTarget { nullable: true, quiet: true, ..(*column_target(column)).clone() };
+        let target =
+            ColumnTarget { nullable: true, quiet: true, ..(*column_target(&table.name, column)).clone() };
         // What it names may be gone since: then there is no value.
         let sql = value(table, n, columns, &Arc::new(target)).ok();
         valued.extend(sql.is_some().then_some(column.tag));
@@ -95,7 +96,9 @@ pub fn errors_of(table: &Arc<Table>, row: &str) -> Vec<String> {
     }
     let relation = Relation::of_table(table, &table.name, row);
     let generated = table.columns.iter().enumerate().filter(|(_, c)| c.def.generated.is_some());
-    generated.filter_map(|(n, c)| value(table, n, &relation.columns, &column_target(c)).ok()).collect()
+    generated
+        .filter_map(|(n, c)| value(table, n, &relation.columns, &column_target(&table.name, c)).ok())
+        .collect()
 }
 
 /// A query that gives the generated columns of a row whose other columns, in their order, are its parameters; `None`

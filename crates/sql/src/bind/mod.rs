@@ -267,6 +267,8 @@ pub struct Binder<'a> {
     pub(crate) left: Option<Scope>,
     /// What is bound is evaluated for many rows, though no table is in sight.
     pub(crate) per_row: bool,
+    /// What is assigned is made fit for its column only where a row takes it.
+    pub(crate) late: bool,
     /// The statement may write to the views in FROM: what SQLite calls those that it may, with the views.
     pub(crate) written: Option<Vec<(String, Arc<View>)>>,
 }
@@ -307,6 +309,7 @@ impl<'a> Binder<'a> {
             insert_into: None,
             left: None,
             per_row: false,
+            late: false,
             written: None,
             notes: Vec::new(),
             reads: ReadSet::default(),
@@ -476,8 +479,11 @@ impl<'a> Binder<'a> {
             let number = self.to(b, &FieldType::uint());
             return self.assign(&number, target);
         }
+        // What is no JSON is an error even under IGNORE, but only of a row that takes it.
+        let at_the_row = self.late || target.ty == p2pdb_model::SqlType::Json;
         if let Repr::Slot(slot) = &b.repr
             && slot.coerce == Coerce::None
+            && !at_the_row
         {
             let coerce = Coerce::Column(target.clone());
             return self.parameter(Slot { source: slot.source.clone(), coerce });
@@ -555,9 +561,10 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// A column as the target of an assignment.
-pub fn column_target(column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget> {
+/// A column as the target of an assignment; `table` is its name in messages.
+pub fn column_target(table: &str, column: &p2pdb_model::catalog::Column) -> Arc<ColumnTarget> {
     Arc::new(ColumnTarget {
+        table: table.to_owned(),
         name: column.name.clone(),
         ty: column.def.ty.clone(),
         nullable: column.def.nullable,
@@ -574,7 +581,7 @@ pub fn fired_target(
     column: &p2pdb_model::catalog::Column,
     event: TriggerEvent,
 ) -> Arc<ColumnTarget> {
-    let target = column_target(column);
+    let target = column_target(&table.name, column);
     if table.triggers.iter().any(|t| t.def.before && t.def.event == event) {
         return Arc::new(ColumnTarget { nullable: true, ..(*target).clone() });
     }

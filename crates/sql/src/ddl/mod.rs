@@ -236,7 +236,7 @@ fn drop_database(c: &mut Cursor<'_, '_>, cx: &Context<'_>, notes: &mut Vec<Note>
     let tables: Vec<&Table> = db.tables().map(|t| t.as_ref()).collect();
     let mut changes = release_children(cx, &tables)?;
     changes.push(SchemaChange::Drop { id: db.id });
-    let affected = tables.len() as u64;
+    let affected = (tables.len() + db.views().count()) as u64;
     Ok(Ddl { changes, affected, ..Ddl::default() })
 }
 

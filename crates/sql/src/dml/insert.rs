@@ -669,7 +669,10 @@ fn duplicate(
     }
     let adds = super::adds(table, &scope.relations[0], &all);
     let blind = super::blind(table, &scope.relations[0], &all, None);
-    let set = bind_assignments(b, &scope, 0, table, all, ignore, notes)?;
+    b.late = true;
+    let set = bind_assignments(b, &scope, 0, table, all, ignore, notes);
+    b.late = false;
+    let set = set?;
     let (sets_id, seals) = (super::sets_id(table, &set), super::seals(table, &set));
     Ok(Duplicate { set: set_list(table, &table.physical(), &set), adds, blind, sets_id, seals })
 }

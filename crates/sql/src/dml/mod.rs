@@ -211,7 +211,7 @@ fn fill(
     if column.def.auto_increment || column.def.generated.is_some() {
         return Ok(constant(Value::Null));
     }
-    let target = column_target(column);
+    let target = column_target("", column);
     let coerced = |source| Filled::Slot(Slot { source, coerce: Coerce::Column(target.clone()) });
     match &column.def.default {
         Some(DefaultValue::Null) => Ok(constant(Value::Null)),
@@ -468,7 +468,7 @@ fn touch(b: &mut Binder<'_>, before: &Relation, table: &Arc<Table>, out: &mut Ve
         }
         let fsp = FieldType::of_column(&column.def.ty).fsp();
         let source = Source::Now(NowKind::DateTime(fsp));
-        let now = b.parameter(Slot { source, coerce: Coerce::Column(column_target(column)) });
+        let now = b.parameter(Slot { source, coerce: Coerce::Column(column_target(&table.name, column)) });
         let condition = changed.join(" OR ");
         out.push((
             physical.clone(),

@@ -3,6 +3,8 @@
 //!
 //! A value that does not fit is never stored as it is: it is refused, or cut with a warning.
 
+use std::borrow::Cow;
+
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::temporal::{DateTime, TIME_US_MAX, Time};
 use p2pdb_model::types::{IntSize, SqlType};
@@ -67,6 +69,14 @@ impl<'a> Assign<'a> {
 
     fn place(&self) -> String {
         format!("for column '{}' at row {}", self.to.name, self.row)
+    }
+
+    /// `table.column`, as the errors of JSON say it.
+    fn column(&self) -> String {
+        match self.to.table.as_str() {
+            "" => self.to.name.clone(),
+            table => format!("{table}.{}", self.to.name),
+        }
     }
 
     fn out_of_range(&self) -> Result<(), SqlError> {
@@ -203,18 +213,16 @@ impl<'a> Assign<'a> {
             return Ok(value);
         }
         let v = ValueRef::from(&value);
-        let n = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => self.number_text(t, "integer")?.to_i128(),
-            (ValueRef::Blob(b), Class::Bytes) => {
-                self.number_text(&String::from_utf8_lossy(b), "integer")?.to_i128()
-            }
+        let (n, junk) = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => self.whole_text(t)?,
+            (ValueRef::Blob(b), Class::Bytes) => self.whole_text(&String::from_utf8_lossy(b))?,
             (ValueRef::Text(t), Class::Json) => {
                 let (n, misfit) = json_cast::integer(t);
                 self.misfit(misfit)?;
-                Some(n)
+                (Some(n), false)
             }
-            (ValueRef::Real(r), _) => Some(r.round_ties_even() as i128),
-            _ => convert::to_wide(v, from.code())?,
+            (ValueRef::Real(r), _) => (Some(r.round_ties_even() as i128), false),
+            _ => (convert::to_wide(v, from.code())?, false),
         };
         let n = n.unwrap_or(if starts_negative(v) { i128::MIN } else { i128::MAX });
         let cut = n.clamp(min, max);
@@ -224,6 +232,8 @@ impl<'a> Assign<'a> {
             && convert::to_decimal(v, from.code())?.is_some_and(|d| d.signum() < 0);
         if cut != n || below {
             self.out_of_range()?;
+        } else if junk {
+            self.truncated()?;
         }
         Ok(match i64::try_from(cut) {
             Ok(i) => Value::Int(i),
@@ -231,14 +241,24 @@ impl<'a> Assign<'a> {
         })
     }
 
-    /// The number in a text: 1366 when there is none, 1265 when something follows it.
-    fn number_text(&self, text: &str, kind: &str) -> Result<Decimal, SqlError> {
+    /// The whole number in a text, `None` beyond 128 bits, and whether something follows it; 1366 when there is none.
+    fn whole_text(&self, text: &str) -> Result<(Option<i128>, bool), SqlError> {
         let t = text.trim();
         let (d, used) = Decimal::parse_prefix(t);
         if used == 0 {
-            self.incorrect(kind, text)?;
+            self.incorrect("integer", text)?;
+        }
+        Ok((d.to_i128(), used > 0 && used < t.len()))
+    }
+
+    /// The number in a text: 1366 when it is none; where sql_mode is not strict, only a note of what follows it.
+    fn decimal_text(&self, text: &str) -> Result<Decimal, SqlError> {
+        let t = text.trim();
+        let (d, used) = Decimal::parse_prefix(t);
+        if used == 0 || (self.strict && (used < t.len() || has_vast_exponent(t))) {
+            self.incorrect("decimal", text)?;
         } else if used < t.len() {
-            if kind == "integer" { self.truncated()? } else { self.incorrect(kind, text)? }
+            self.note_truncated();
         }
         Ok(d)
     }
@@ -253,8 +273,8 @@ impl<'a> Assign<'a> {
     ) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let d = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => self.number_text(t, "decimal")?,
-            (ValueRef::Blob(b), Class::Bytes) => self.number_text(&String::from_utf8_lossy(b), "decimal")?,
+            (ValueRef::Text(t), Class::Text) => self.decimal_text(t)?,
+            (ValueRef::Blob(b), Class::Bytes) => self.decimal_text(&String::from_utf8_lossy(b))?,
             (ValueRef::Text(t), Class::Json) => {
                 let (d, misfit) = json_cast::decimal(t, Target::Decimal);
                 self.misfit(misfit)?;
@@ -270,7 +290,7 @@ impl<'a> Assign<'a> {
             self.out_of_range()?;
             let max = Decimal::greatest(u32::from(precision), u32::from(scale));
             rounded = if d.signum() < 0 { max.negated() } else { max };
-        } else if rounded != d && !matches!(from.class(), Class::Real | Class::Float) {
+        } else if rounded != d {
             self.note_truncated();
         }
         Ok(Value::Blob(rounded.encode()))
@@ -333,7 +353,21 @@ impl<'a> Assign<'a> {
         let n = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text | Class::Json) => bytes_number(t.as_bytes()),
             (ValueRef::Blob(b), Class::Bytes) => bytes_number(b),
-            _ => convert::to_wide(v, from.code())?.and_then(|n| u64::try_from(n).ok()),
+            (_, class) if class.is_temporal() => {
+                convert::to_text(v, from.code())?.and_then(|t| bytes_number(t.as_bytes()))
+            }
+            // Of a negative number its 64 bits, but a DECIMAL has none.
+            (ValueRef::Real(r), _) => Some(r as i64 as u64),
+            (_, Class::Decimal) => {
+                let d = convert::to_decimal(v, from.code())?.unwrap_or(Decimal::ZERO);
+                let n =
+                    d.rounded(0).to_i128().and_then(|n| u64::try_from(n).ok()).filter(|_| d.signum() >= 0);
+                if n.is_none() {
+                    self.out_of_range()?;
+                }
+                Some(n.unwrap_or(if d.signum() < 0 { 0 } else { max }))
+            }
+            _ => convert::to_wide(v, from.code())?.map(|n| n as u64),
         };
         match n.filter(|n| *n <= max) {
             Some(n) => Ok(Value::from_u64(n)),
@@ -348,17 +382,23 @@ impl<'a> Assign<'a> {
         }
     }
 
+    fn year_text(&self, text: &str) -> Result<Option<i128>, SqlError> {
+        let (n, junk) = self.whole_text(text)?;
+        if junk {
+            self.truncated()?;
+        }
+        Ok(n)
+    }
+
     fn year(&self, value: &Value, from: &FieldType) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let (n, text) = match (v, from.class()) {
             (ValueRef::Text(t), Class::Text | Class::Json) => {
                 let digits = t.trim().bytes().take_while(u8::is_ascii_digit).count();
-                (self.number_text(t, "integer")?.to_i128(), (1..4).contains(&digits))
+                (self.year_text(t)?, (1..4).contains(&digits))
             }
-            (ValueRef::Blob(b), Class::Bytes) => {
-                let t = String::from_utf8_lossy(b);
-                (self.number_text(&t, "integer")?.to_i128(), false)
-            }
+            (ValueRef::Blob(b), Class::Bytes) => (self.year_text(&String::from_utf8_lossy(b))?, false),
+            (ValueRef::Int(_), Class::Time) => (Some(i128::from(convert::today().year)), false),
             (ValueRef::Int(i), class) if class.has_date() => {
                 (Some(i128::from(DateTime::unpack(i).year)), false)
             }
@@ -490,6 +530,15 @@ impl<'a> Assign<'a> {
     fn time(&self, value: &Value, from: &FieldType, fsp: u8) -> Result<Value, SqlError> {
         let v = ValueRef::from(value);
         let code = from.code();
+        // An empty text is midnight here, and so is a number with an exponent; a CAST of them is NULL.
+        let midnight = match (v, from.class()) {
+            (ValueRef::Text(t), Class::Text) => is_no_time(t.as_bytes()),
+            (ValueRef::Blob(b), Class::Bytes) => is_no_time(b),
+            _ => false,
+        };
+        if midnight {
+            return Ok(Value::Int(0));
+        }
         let before = context::read(|c| c.warning_count);
         let t = context::ignoring(|| convert::to_time(v, code))?;
         let warned = context::drop_warnings_since(before);
@@ -584,14 +633,13 @@ impl<'a> Assign<'a> {
         let v = ValueRef::from(value);
         let ty = FieldType::of_column(&self.to.ty);
         let index = match (v, from.class()) {
-            (ValueRef::Text(t), Class::Text) => {
-                let by_number = || t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n));
-                coerce::enum_index(values, t, &ty).or_else(by_number)
-            }
             (_, class) if class.is_number() => member_number(v, from)?
                 .and_then(|n| i64::try_from(n).ok())
                 .filter(|n| (1..=values.len() as i64).contains(n)),
-            _ => convert::to_text(v, from.code())?.and_then(|t| coerce::enum_index(values, &t, &ty)),
+            _ => member_text(v, from)?.and_then(|t| {
+                let by_number = || t.parse::<i64>().ok().filter(|n| (1..=values.len() as i64).contains(n));
+                coerce::enum_index(values, &t, &ty).or_else(by_number)
+            }),
         };
         match index {
             Some(i) => Ok(Value::Int(i)),
@@ -609,7 +657,7 @@ impl<'a> Assign<'a> {
         let mask = if from.class().is_number() {
             member_number(v, from)?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= all)
         } else {
-            let t = convert::to_text(v, from.code())?.unwrap_or_default();
+            let t = member_text(v, from)?.unwrap_or_default();
             coerce::set_mask(values, &t, &ty).or_else(|| t.parse::<u64>().ok().filter(|n| *n <= all))
         };
         match mask {
@@ -617,11 +665,11 @@ impl<'a> Assign<'a> {
             None if from.class().is_number() => {
                 self.truncated()?;
                 let n = member_number(v, from)?.unwrap_or(0);
-                Ok(Value::from_u64(n as u64 & all))
+                Ok(Value::from_u64(n.clamp(i64::MIN.into(), u64::MAX.into()) as u64 & all))
             }
             None => {
                 self.truncated()?;
-                let t = convert::to_text(v, from.code())?.unwrap_or_default();
+                let t = member_text(v, from)?.unwrap_or_default();
                 let known = t.split(',').filter_map(|w| coerce::set_mask(values, w, &ty));
                 Ok(Value::from_u64(known.fold(0, |a, m| a | m)))
             }
@@ -654,7 +702,7 @@ impl<'a> Assign<'a> {
                 Err(wrong) => Err(json::refused(wrong, |what, at| {
                     let message = format!(
                         "Invalid JSON text: \"{what}\" at position {at} in value for column '{}'.",
-                        self.to.name
+                        self.column()
                     );
                     SqlError::new(3140, "22032", message)
                 })),
@@ -665,7 +713,7 @@ impl<'a> Assign<'a> {
                 "22032",
                 format!(
                     "Invalid JSON text: \"not a JSON text, may need CAST\" at position 0 in value for column '{}'.",
-                    self.to.name
+                    self.column()
                 ),
             )),
         }
@@ -679,6 +727,31 @@ fn member_number(v: ValueRef<'_>, from: &FieldType) -> Result<Option<i128>, SqlE
         ValueRef::Real(r) => Ok(Some(r.trunc() as i128)),
         _ => Ok(convert::to_decimal(v, from.code())?.and_then(|d| d.truncated(0).to_i128())),
     }
+}
+
+/// The name of a member of an ENUM or SET. Bytes that are no UTF-8 name none.
+fn member_text<'a>(v: ValueRef<'a>, from: &FieldType) -> Result<Option<Cow<'a, str>>, SqlError> {
+    match (v, from.class()) {
+        (ValueRef::Blob(b), Class::Bytes) => Ok(Some(String::from_utf8_lossy(b))),
+        _ => convert::to_text(v, from.code()),
+    }
+}
+
+/// Nothing but white space, or digits before an exponent (MySQL's `str_to_time`).
+fn is_no_time(text: &[u8]) -> bool {
+    let t = text.trim_ascii();
+    let digits = t.iter().take_while(|b| b.is_ascii_digit()).count();
+    let exponent = || match &t[digits..] {
+        [b'e' | b'E', b'+' | b'-', d, ..] | [b'e' | b'E', d, ..] => d.is_ascii_digit(),
+        _ => false,
+    };
+    t.is_empty() || (digits > 0 && exponent())
+}
+
+/// An exponent of more digits than MySQL's buffer for decimals has.
+fn has_vast_exponent(text: &str) -> bool {
+    let exponent = text.split_once(['e', 'E']).map(|(_, e)| e.trim_start_matches(['+', '-']));
+    exponent.is_some_and(|e| e.parse::<u32>().map_or(e.len() > 9, |e| e > 81))
 }
 
 fn starts_negative(v: ValueRef<'_>) -> bool {

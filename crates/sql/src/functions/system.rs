@@ -330,17 +330,19 @@ pub(crate) fn encode_target(t: &ColumnTarget) -> String {
         SqlType::Enum { values, .. } | SqlType::Set { values, .. } => super::members_spec(values),
         _ => String::new(),
     };
-    format!("{flags}\t{kind}\t{a}\t{b}\t{c}\t{}\t{}{members}", t.name.len(), t.name)
+    let (table, name) = (&t.table, &t.name);
+    format!("{flags}\t{kind}\t{a}\t{b}\t{c}\t{}\t{}\t{table}{name}{members}", table.len(), name.len())
 }
 
 pub(crate) fn decode_target(spec: &str) -> Option<ColumnTarget> {
-    let mut parts = spec.splitn(7, '\t');
+    let mut parts = spec.splitn(8, '\t');
     let flags: u8 = parts.next()?.parse().ok()?;
     let kind = parts.next()?;
     let mut number = || parts.next()?.parse::<u64>().ok();
-    let (a, b, c, name_bytes) = (number()?, number()?, number()?, number()? as usize);
-    let rest = parts.next()?;
-    let (name, spec) = (rest.get(..name_bytes)?, rest.get(name_bytes..)?);
+    let (a, b, c) = (number()?, number()?, number()?);
+    let (table_bytes, name_bytes) = (number()? as usize, number()? as usize);
+    let (table, rest) = parts.next()?.split_at_checked(table_bytes)?;
+    let (name, spec) = rest.split_at_checked(name_bytes)?;
     let collation = crate::collate::by_id(b as i64);
     let size =
         |n: u64| [LobSize::Tiny, LobSize::Normal, LobSize::Medium, LobSize::Long].into_iter().nth(n as usize);
@@ -376,6 +378,7 @@ pub(crate) fn decode_target(spec: &str) -> Option<ColumnTarget> {
         _ => return None,
     };
     Some(ColumnTarget {
+        table: table.to_owned(),
         name: name.to_owned(),
         ty,
         nullable: flags & 1 == 1,
@@ -409,6 +412,7 @@ mod tests {
         ] {
             let t = ColumnTarget {
                 quiet: false,
+                table: "t\t1".into(),
                 name: "a\tb".into(),
                 ty,
                 nullable: true,

@@ -238,7 +238,7 @@ pub(crate) fn rows(table: &Table, event: TriggerEvent) -> Program {
             let mut v = Variable::new(&column.name, &column.def.ty);
             // Columns of indexes' expressions have their places too, but nobody names them.
             v.name = if column.is_hidden() { String::new() } else { format!("{prefix}.{}", column.name) };
-            let target = crate::bind::column_target(column);
+            let target = crate::bind::column_target(&table.name, column);
             v.target = Arc::new(ColumnTarget { nullable: true, ..(*target).clone() });
             variables.push(v);
         }

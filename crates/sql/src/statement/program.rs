@@ -178,7 +178,7 @@ fn given_value(
         return Err(SqlError::new(1348, "HY000", format!("Column '{}' is not updatable", column.name)));
     }
     cx.source.needs.writes_columns(table, Privileges::UPDATE, [column.tag]);
-    let target = crate::bind::column_target(column);
+    let target = crate::bind::column_target(&table.name, column);
     Ok((column.tag, Slot { source: Source::Const(value.clone()), coerce: Coerce::Column(target) }))
 }
 
