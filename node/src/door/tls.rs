@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self as tls, ServerConfig};
 
 use crate::datadir::{DataDir, private_dir};
 
@@ -39,11 +39,21 @@ pub fn acceptor(dir: &DataDir, node_name: &str) -> anyhow::Result<TlsAcceptor> {
         .collect::<Result<Vec<_>, _>>()
         .with_context(|| bad(CERTIFICATE))?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).with_context(|| bad(KEY))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = aws_lc_rs::default_provider();
+    provider.key_provider.load_private_key(key.clone_key()).with_context(|| bad(KEY))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .with_context(|| bad(CERTIFICATE))?;
+        .map_err(|e| match e {
+            // Which of the two is another one nobody can tell.
+            tls::Error::InconsistentKeys(_) => anyhow!(
+                "{} is not the key of {}\n  hint: put the right ones there, or remove both to have them made anew",
+                dir.path(KEY).display(),
+                dir.path(CERTIFICATE).display()
+            ),
+            e => anyhow::Error::from(e).context(bad(CERTIFICATE)),
+        })?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -71,8 +81,25 @@ mod tests {
         let first = dir.read_text(CERTIFICATE).expect("read");
         acceptor(&dir, "node one").expect("kept");
         assert_eq!(dir.read_text(CERTIFICATE).expect("read"), first);
-        dir.write_secret(KEY, b"nonsense").expect("write");
-        let Err(error) = acceptor(&dir, "node one") else { panic!("a damaged key was used") };
-        assert!(format!("{error:#}").contains("key.pem cannot be used"), "{error:#}");
+        let refused = |why: &str| {
+            let Err(error) = acceptor(&dir, "node one") else { panic!("a damaged file was used") };
+            assert!(format!("{error:#}").contains(why), "{error:#}");
+        };
+        let whole = dir.read_text(KEY).expect("read").expect("there");
+        // A digit of the key itself, which leaves the file one of its kind.
+        let at = whole.lines().next().expect("a line").len() + 3;
+        let other = if whole.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let mut flipped = whole.clone();
+        flipped.replace_range(at..=at, other);
+        for bad in ["nonsense", &flipped] {
+            dir.write_secret(KEY, bad.as_bytes()).expect("write");
+            refused("key.pem cannot be used");
+        }
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        dir.write_secret(KEY, other.signing_key.serialize_pem().as_bytes()).expect("write");
+        refused("key.pem is not the key of");
+        dir.write_secret(KEY, whole.as_bytes()).expect("write");
+        dir.write_secret(CERTIFICATE, b"nonsense").expect("write");
+        refused("cert.pem cannot be used");
     }
 }
