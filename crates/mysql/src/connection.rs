@@ -145,6 +145,8 @@ pub struct Connection {
     status: StatusFlags,
     /// What an answer of the shell led to, for the next poll.
     pending: Option<Event>,
+    /// The number of the error that was the last command's answer; 0 for any other answer.
+    answered_error: u16,
 }
 
 impl Connection {
@@ -167,6 +169,7 @@ impl Connection {
             columns: Vec::new(),
             status: config.status,
             pending: None,
+            answered_error: 0,
         };
         let greeting = Greeting {
             server_version: &config.server_version,

@@ -364,6 +364,22 @@ fn the_server_may_end_it_at_any_time() {
 }
 
 #[test]
+fn who_was_answered_with_the_reason_is_not_told_again_when_it_ends() {
+    let killed = ServerError::new(1317, "70100", "Query execution was interrupted");
+    for (commands, more) in [(1, false), (2, true)] {
+        let mut pair = Pair::logged_in();
+        for n in 0..commands {
+            pair.client.query(b"KILL 7");
+            let events = pair.run(|server, _| if n == 0 { server.error(&killed) } else { server.ok(&OK) });
+            assert_eq!(events.len(), 1);
+        }
+        pair.server.close_with(&killed);
+        assert!(pair.server.is_closed());
+        assert_eq!(!pair.server.output().is_empty(), more, "an answer of before is no reason to be silent");
+    }
+}
+
+#[test]
 fn who_idled_too_long_is_told_so_beside_the_answers() {
     let mut pair = Pair::logged_in();
     pair.server.close_with(&ServerError::new(4031, "HY000", "inactivity"));

@@ -40,7 +40,10 @@ impl Connection {
     pub fn error(&mut self, error: &ServerError) {
         self.packet(|out| put_error(out, error));
         match &self.phase {
-            Phase::Answering(_) => self.end_answer(),
+            Phase::Answering(_) => {
+                self.end_answer();
+                self.answered_error = error.code;
+            }
             Phase::Login(_) => self.phase = Phase::Closed,
             other => panic!("error out of turn: {other:?}"),
         }
@@ -50,8 +53,12 @@ impl Connection {
     ///
     /// Between two commands it is numbered as the answer to the next one: that is when clients read it, and most of them take
     /// nothing that is numbered otherwise. 4031 is numbered 0 as in MySQL, so that they see a lost connection.
+    ///
+    /// Who was told so by the last answer (a KILL ended the statement, too) is not told twice.
     pub fn close_with(&mut self, error: &ServerError) {
-        if !self.is_closed() {
+        if matches!(self.phase, Phase::Idle) && self.answered_error == error.code {
+            self.phase = Phase::Closed;
+        } else if !self.is_closed() {
             if matches!(self.phase, Phase::Idle) && error.code != IDLE_TOO_LONG {
                 let sequence = self.frames.sequence();
                 *sequence = (*sequence).max(1);
@@ -187,6 +194,7 @@ impl Connection {
 
     pub(super) fn end_answer(&mut self) {
         self.phase = Phase::Idle;
+        self.answered_error = 0;
         self.frames.release_for_command();
     }
 
