@@ -12,7 +12,7 @@ use p2pdb_mysql::client::{ClientEvent, Column, Done};
 use p2pdb_mysql::{ColumnType, ServerError, StatusFlags};
 use rustyline::error::ReadlineError;
 
-use self::split::Splitter;
+use self::split::{Splitter, Step};
 use super::{Context_, print_out};
 use crate::client_file::ClientFile;
 use crate::mysql_client::MysqlClient;
@@ -71,9 +71,12 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
 /// Runs a text of statements; stops at the first error.
 fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Result<()> {
     let mut splitter = Splitter::default();
-    let mut statements = splitter.add(&format!("{text}\n"));
-    statements.extend(splitter.rest());
-    for statement in statements {
+    let mut steps = splitter.add(&format!("{text}\n"));
+    if steps.last() != Some(&Step::Leave) {
+        steps.extend(splitter.rest().map(Step::Run));
+    }
+    for step in steps {
+        let Step::Run(statement) = step else { break };
         connection.query(&statement.sql, &Output { vertical: statement.vertical, ..*out })??;
     }
     Ok(())
@@ -85,16 +88,16 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
     // No history yet is no error.
     let _ = editor.load_history(&history);
     println!(
-        "{} · end statements with ; or \\G · leave with \\q or Ctrl-D",
+        "{} · end statements with ; or \\G · throw one away with \\c · leave with \\q or Ctrl-D",
         connection.0.protocol().server_version()
     );
     let mut splitter = Splitter::default();
-    loop {
+    'typing: loop {
         let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
         match editor.readline(prompt) {
-            Ok(line) if splitter.is_empty() && matches!(line.trim(), "\\q" | "quit" | "exit") => break,
             Ok(line) => {
-                for statement in splitter.add(&format!("{line}\n")) {
+                for step in splitter.add(&format!("{line}\n")) {
+                    let Step::Run(statement) = step else { break 'typing };
                     if is_remembered(&statement.sql) {
                         // Only the words, so that a statement comes back as one line.
                         let ends = if statement.vertical { "\\G" } else { ";" };
