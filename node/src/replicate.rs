@@ -597,7 +597,9 @@ impl Glue {
         if members != self.members {
             *self.shared.removed.write() = members.iter().filter(|m| m.1).map(|m| m.0).collect();
             let was = |node: &NodeId| self.members.iter().any(|m| m.0 == *node && !m.1);
-            let removes = members.iter().any(|m| m.1 && was(&m.0));
+            let gone: Vec<NodeId> = members.iter().filter(|m| m.1 && was(&m.0)).map(|m| m.0).collect();
+            gone.iter().for_each(|node| self.engine.forget_compared(&node.to_string()));
+            let removes = !gone.is_empty();
             self.members = members;
             if removes {
                 // The block that says so is on its way to the removed one; new connections are refused already.

@@ -1,6 +1,6 @@
 //! The engine as its embedder holds it: shared state, the writer's loop, sessions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -190,10 +190,20 @@ pub(crate) struct Inner {
 pub(crate) struct Health {
     pub(crate) refuses_writes: Option<String>,
     pub(crate) alarm: Option<String>,
+    /// Peers whose tables differ from ours, though they hold the same blocks.
+    pub(crate) differs: BTreeMap<String, Differs>,
     /// Numbers of blocks that are damaged on this disk, as far as somebody has asked for them.
     pub(crate) damaged: BTreeSet<u64>,
     /// Unix milliseconds at which a group could not be committed last, and why.
     pub(crate) failed: Option<(u64, String)>,
+}
+
+/// What is wrong between this node and a peer.
+#[derive(Clone)]
+pub(crate) struct Differs {
+    pub(crate) message: String,
+    /// Unix milliseconds at which the log told of it last.
+    pub(crate) told_ms: u64,
 }
 
 /// Counts since the start.

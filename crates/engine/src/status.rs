@@ -19,7 +19,7 @@ use p2pdb_store::{
 use p2pdb_sync::StateProof;
 
 use crate::api::{LogEntry, LogTransaction, Status};
-use crate::engine::{Engine, Health, Inner, Published};
+use crate::engine::{Differs, Engine, Health, Inner, Published};
 use crate::error::EngineError;
 use crate::logged::Ancestry;
 use crate::rules::Keeps;
@@ -31,6 +31,9 @@ const SNAPSHOT_TRIES_MAX: u32 = 1_000;
 const SNAPSHOT_TRIES_AT_ONCE: u32 = 100;
 /// Then with one.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
+
+/// The log tells again of tables that differ after so long.
+const ALARM_REMINDER_MS: u64 = 3_600_000;
 
 /// What the tables are at a frontier.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +222,8 @@ impl Engine {
             }
         };
         let published = inner.published.load();
-        let Health { alarm, failed, .. } = inner.health.lock().clone();
+        let Health { alarm, failed, differs, .. } = inner.health.lock().clone();
+        let alarm = alarm.or_else(|| differs.into_values().next().map(|d| d.message));
         Status {
             realm: inner.realm,
             node: inner.node,
@@ -269,21 +273,36 @@ impl Engine {
 
     /// A peer says what its tables are at a frontier. If this node was at that frontier and had other tables, something
     /// is badly wrong: an alarm is raised, and true is returned.
+    ///
+    /// It comes with every message of the peer: the log says it when it begins, when it is over, and once in a long while.
     pub fn compare(&self, peer: &str, theirs: &StateProof) -> bool {
-        let mine = self.inner.proofs.lock().get(&theirs.frontier).copied();
-        match mine {
-            Some(fingerprint) if fingerprint != theirs.fingerprint => {
-                let message = format!(
-                    "the tables differ from those of {peer} although both hold the same blocks (frontier {}): \
-                     run `p2pdb-node verify` on both",
-                    hex(&theirs.frontier[..8])
-                );
-                tracing::error!("{message}");
-                self.inner.health.lock().alarm = Some(message);
-                true
+        let Some(mine) = self.inner.proofs.lock().get(&theirs.frontier).copied() else { return false };
+        let health = &mut *self.inner.health.lock();
+        if mine == theirs.fingerprint {
+            if health.differs.remove(peer).is_some() {
+                tracing::info!("the tables are those of {peer} again");
             }
-            _ => false,
+            return false;
         }
+        let message = format!(
+            "the tables differ from those of {peer} although both hold the same blocks (frontier {}): \
+             run `p2pdb-node verify` on both",
+            hex(&theirs.frontier[..8])
+        );
+        let now_ms = self.inner.clock.now_ms();
+        let told = health.differs.get(peer).map(|d| d.told_ms);
+        let is_due = told.is_none_or(|at| now_ms.abs_diff(at) >= ALARM_REMINDER_MS);
+        if is_due {
+            tracing::error!("{message}");
+        }
+        let told_ms = if is_due { now_ms } else { told.unwrap_or(now_ms) };
+        health.differs.insert(peer.to_owned(), Differs { message, told_ms });
+        true
+    }
+
+    /// What was said of this peer's tables is over with its membership.
+    pub fn forget_compared(&self, peer: &str) {
+        self.inner.health.lock().differs.remove(peer);
     }
 
     /// A peer holds these tips of this node's own chains. If it knows more than this node does (a restore, a lost

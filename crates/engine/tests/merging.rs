@@ -2,6 +2,7 @@
 
 mod support;
 
+use p2pdb_sync::StateProof;
 use support::{Node, converge};
 
 fn two() -> (Node, Node) {
@@ -571,4 +572,27 @@ fn conflicts_are_shown_however_many_they_are() {
     s.run(&format!("INSERT INTO d.c VALUES {}", rows.join(", ")));
     assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts"), ["10500"]);
     assert_eq!(s.rows("SELECT COUNT(*) FROM p2pdb.conflicts WHERE row_key = '10499'"), ["1"]);
+}
+
+#[test]
+fn tables_that_differ_are_an_alarm_until_they_are_equal_or_the_peer_is_no_member() {
+    let a = Node::begin(1);
+    let mine = || {
+        let status = a.engine.status();
+        let bytes =
+            |hex: &str| p2pdb_model::ids::unhex(hex).and_then(|b| b.try_into().ok()).expect("32 bytes");
+        StateProof { frontier: bytes(&status.frontier_digest), fingerprint: bytes(&status.fingerprint) }
+    };
+    let other = |state: StateProof| StateProof { fingerprint: [7; 32], ..state };
+    let alarm = || a.engine.status().alarm;
+    assert!(!a.engine.compare("b", &mine()) && alarm().is_none());
+    assert!(a.engine.compare("b", &other(mine())) && a.engine.compare("c", &other(mine())));
+    assert!(alarm().is_some_and(|why| why.contains("the tables differ from those of b")));
+    let nowhere = StateProof { frontier: [9; 32], fingerprint: [9; 32] };
+    assert!(!a.engine.compare("b", &nowhere) && alarm().is_some(), "nothing is known of that frontier");
+    a.session().run("CREATE DATABASE d");
+    assert!(!a.engine.compare("b", &mine()));
+    assert!(alarm().is_some_and(|why| why.contains("those of c")), "the other one's is still there");
+    a.engine.forget_compared("c");
+    assert_eq!(alarm(), None);
 }
