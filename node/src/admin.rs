@@ -42,6 +42,9 @@ pub struct StatusReport {
     pub ready: bool,
     /// Why not.
     pub reasons: Vec<String>,
+    /// What is wrong and keeps no client from being served.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// MySQL address.
     pub mysql: String,
     /// HTTP address.
@@ -218,6 +221,7 @@ pub struct WrittenReport {
     /// Bytes.
     pub bytes: u64,
     /// Blocks, where they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u64>,
 }
 

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
 use p2pdb_engine::Engine;
 use p2pdb_model::NodeId;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::admin::{PeerReport, StatusReport};
 use crate::datadir::DataDir;
@@ -42,6 +42,25 @@ pub struct App {
     pub(crate) stopping: AtomicBool,
     pub(crate) blocked: RwLock<Vec<NodeId>>,
     pub(crate) started: Instant,
+    pub(crate) damaged: Damaged,
+}
+
+/// What is wrong with the files beside the store, as of when they were looked at last.
+#[derive(Default)]
+pub(crate) struct Damaged(Mutex<Option<(Instant, Vec<String>)>>);
+
+/// Between two looks at these files: whoever asks may ask often.
+const FILES_PAUSE: Duration = Duration::from_secs(2);
+
+impl Damaged {
+    fn look(&self, dir: &DataDir) -> Vec<String> {
+        let mut seen = self.0.lock();
+        let (_, damaged) = match seen.take().filter(|(at, _)| at.elapsed() < FILES_PAUSE) {
+            Some(fresh) => seen.insert(fresh),
+            None => seen.insert((Instant::now(), dir.damaged_files())),
+        };
+        damaged.clone()
+    }
 }
 
 /// What a node says of itself that was removed.
@@ -125,6 +144,11 @@ impl App {
         reasons
     }
 
+    /// What is wrong and keeps no client from being served.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.damaged.look(&self.dir)
+    }
+
     pub(crate) async fn set_blocked(&self, nodes: Vec<NodeId>) -> Result<(), NetError> {
         self.net.set_blocked(nodes.clone()).await?;
         let names: Vec<String> = nodes.iter().map(NodeId::to_hex).collect();
@@ -168,6 +192,7 @@ impl App {
             uptime_s: self.started.elapsed().as_secs(),
             ready: reasons.is_empty(),
             reasons,
+            warnings: self.warnings(),
             mysql: self.mysql.to_string(),
             http: self.http.clone(),
             listening: self.listening().iter().map(ToString::to_string).collect(),

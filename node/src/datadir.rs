@@ -316,14 +316,18 @@ impl DataDir {
         self.write_json(name, &serde_json::json!({ CHECKSUM: checksum(&entries), ENTRIES: entries }))
     }
 
-    /// What is wrong with the files that have a checksum, a sentence for each that is damaged.
+    /// What is wrong with the files that have a checksum, a sentence for each that is damaged, and what to do.
     pub fn damaged_files(&self) -> Vec<String> {
         use std::collections::BTreeMap;
         type Objects = BTreeMap<String, serde_json::Map<String, serde_json::Value>>;
-        let keys = self.read_checked::<BTreeMap<String, String>>(ACCOUNTS_FILE).err();
-        let others = [crate::keystore::FILE, crate::door::LOGINS_FILE];
-        let others = others.into_iter().filter_map(|name| self.read_checked::<Objects>(name).err());
-        keys.into_iter().chain(others).map(|e| e.to_string()).collect()
+        let accounts = self.read_checked::<BTreeMap<String, String>>(ACCOUNTS_FILE).err();
+        let keys = self.read_checked::<Objects>(crate::keystore::FILE).err();
+        let logins = self.read_checked::<Objects>(crate::door::LOGINS_FILE).err();
+        let told = |(damage, what): (Option<DataDirError>, &str)| Some(format!("{}{what}", damage?));
+        [(accounts, ""), (keys, crate::keystore::WITHOUT), (logins, "")]
+            .into_iter()
+            .filter_map(told)
+            .collect()
     }
 
     /// Removes a file if it is there.

@@ -18,6 +18,8 @@ use crate::datadir::{DataDir, DataDirError};
 
 /// The file's name in the data directory.
 pub const FILE: &str = "keys.json";
+/// What it means that the file cannot be read, behind what is wrong with it.
+pub(crate) const WITHOUT: &str = "; until then logins and what they do go on, and no account is made, renamed, dropped or delegated here, nor its password changed. Without a backup remove the file: the keys in it are given up then, and the accounts act on by the nodes that they are delegated to";
 
 /// Memory of one computation, KiB (RFC 9106, section 4, second recommended option).
 const MEMORY_KIB: u32 = 64 * 1024;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::admin::RunInfo;
-use crate::app::{App, BLOCKED_FILE, NOT_THE_KEY, REMOVED, is_removed};
+use crate::app::{App, BLOCKED_FILE, Damaged, NOT_THE_KEY, REMOVED, is_removed};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
@@ -458,6 +458,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         stopping: AtomicBool::new(false),
         blocked: RwLock::new(blocked),
         started: Instant::now(),
+        damaged: Damaged::default(),
     });
     let accepting = tokio::spawn(door.clone().serve(mysql));
     let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -473,34 +474,43 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         })
     });
 
-    let known_password = match ClientFile::read(dir)? {
-        // Written again it would be damaged for good.
-        Some(file) if file.password.is_empty() => {
-            warn!(
-                "{} is damaged: there is no password in it; put it back from a backup, or set a new password with `p2pdb-node password` (clients that know the password are served)",
-                dir.client_cnf_path().display()
-            );
-            false
-        }
-        Some(mut file) => {
+    let unusable = match ClientFile::read(dir) {
+        Ok(Some(mut file)) if !file.password.is_empty() => {
             file.set_address(mysql_address);
             file.write(dir)?;
-            true
+            None
         }
-        None => false,
+        // Written again it would be damaged for good.
+        Ok(Some(_)) => Some("is damaged: there is no password in it"),
+        Ok(None) => Some("is missing"),
+        Err(DataDirError::Damaged { .. }) => Some("is damaged"),
+        Err(e) => return Err(e.into()),
     };
+    if let Some(why) = unusable {
+        warn!(
+            "{} {why}; put it back from a backup, or set a new password with `p2pdb-node password` (clients that know the password are served)",
+            dir.client_cnf_path().display()
+        );
+    }
+    let known_password = unusable.is_none();
     let run_info = RunInfo {
         pid: std::process::id(),
         mysql: mysql_address.to_string(),
         http: http_address.map(|a| a.to_string()),
     };
     // Before the file by which others find that the node runs.
-    greet(dir, &app, password::unseen(dir)?.as_deref(), known_password);
+    greet(dir, &app);
+    // A password that nobody will need, since the join is refused, is not shown.
+    let joins = app.engine.role().is_none() && *join.borrow() != Join::NoTicket;
+    if !joins {
+        greet_account(dir, known_password);
+    }
+    let unshown = joins.then_some(known_password);
     // Whoever reads that it runs may stop it.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     dir.write_json(RUN_FILE, &run_info)?;
 
-    let result = wait_for_end(until, signals, &app, dir).await;
+    let result = wait_for_end(until, signals, &app, dir, unshown).await;
 
     app.stopping.store(true, Ordering::Release);
     info!("stopping");
@@ -628,10 +638,12 @@ fn remember_peers(dir: &DataDir, shared: &Shared) -> Result<(), DataDirError> {
     if addresses.is_empty() { Ok(()) } else { dir.write_json(PEERS_FILE, &addresses) }
 }
 
-fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password: bool) {
-    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned()).display().to_string();
-    let quoted = |text: String| if text.contains(' ') { format!("'{text}'") } else { text };
-    let client = quoted(absolute(&dir.client_cnf_path()));
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// What it is and where.
+fn greet(dir: &DataDir, app: &App) {
     let mut text = format!(
         "p2pdb-node {} · node {} · realm {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -643,7 +655,15 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password:
     if let Some(http) = &app.http {
         text += &format!("  HTTP     http://{http}/metrics\n");
     }
-    if let Some(password) = first_password {
+    print_greeting(&text);
+}
+
+/// How to log in.
+fn greet_account(dir: &DataDir, known_password: bool) {
+    let quoted = |text: String| if text.contains(' ') { format!("'{text}'") } else { text };
+    let client = quoted(absolute(&dir.client_cnf_path()));
+    let mut text = String::new();
+    if let Some(password) = password::unseen(dir) {
         text += &format!("  account  root, password {password}  (shown this once; kept in client.cnf)\n");
     }
     if known_password {
@@ -654,6 +674,10 @@ fn greet(dir: &DataDir, app: &App, first_password: Option<&str>, known_password:
             "  account  there is no password in {client}; set a new one:  p2pdb-node password --data-dir {root}\n"
         );
     }
+    print_greeting(&text);
+}
+
+fn print_greeting(text: &str) {
     // A greeting that nobody can take (a full disk behind it) is no reason not to serve.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -671,16 +695,17 @@ fn stopped(until: Until, app: &App) -> anyhow::Result<()> {
     bail!("stopped before it had joined: {why}\n  hint: the same command again goes on");
 }
 
-/// Waits for a signal, the join's end, or the writer's.
+/// Waits for a signal, the join's end, or the writer's. `unshown`: how to log in was not said yet, and whether the password is known.
 async fn wait_for_end(
     until: Until,
     (mut terminate, mut interrupt): (Signal, Signal),
     app: &Arc<App>,
     dir: &DataDir,
+    unshown: Option<bool>,
 ) -> anyhow::Result<()> {
     let mut join = app.join.clone();
     let mut look = tokio::time::interval(Duration::from_millis(100));
-    let mut was_member = app.engine.role().is_some();
+    let mut was_member = app.engine.role().is_some() && unshown.is_none();
     let mut progress = crate::progress::Progress::new();
     let mut stall = Stall::new(Instant::now());
     loop {
@@ -713,6 +738,9 @@ async fn wait_for_end(
                     dir.remove(TICKET_FILE);
                     progress.finish();
                     info!(blocks = app.engine.status().blocks, "joined the realm and caught up");
+                    if let Some(known_password) = unshown {
+                        greet_account(dir, known_password);
+                    }
                 }
                 let equal = peers.iter().any(|p| p.equal == Some(true));
                 if until == Until::Joined && was_member && equal {

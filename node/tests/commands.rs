@@ -43,6 +43,8 @@ fn an_export_and_a_backup_of_a_running_node_can_be_used() {
     assert!(run_ok(&dir, &["export", &path("log.car")]).contains("blocks"));
     assert!(run_err(&dir, &["export", &path("log.car")]).contains("exists already"));
     assert!(run_ok(&dir, &["backup", &path("backup")]).contains("keep it like a password"));
+    let report = run_ok(&dir, &["backup", &path("again"), "--json"]);
+    assert!(report.contains("bytes") && !report.contains("blocks"), "they are not counted: {report}");
     assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
     node.query("INSERT INTO d.t VALUES (2)").expect("a row");
     let after = node.status().fingerprint;
@@ -97,6 +99,8 @@ fn verify_finds_a_flipped_bit() {
     assert!(!output.status.success());
     let out = text(&output.stdout);
     assert!(out.contains("FOUND"), "{out}\n{}", text(&output.stderr));
+    let lines: std::collections::HashSet<&str> = out.lines().collect();
+    assert_eq!(lines.len(), out.lines().count(), "each once: {out}");
     // Neither an export nor a backup takes the damage along.
     let target = |name: &str| temp.path().join(name).display().to_string();
     for command in ["export", "backup"] {
@@ -171,6 +175,7 @@ fn a_password_is_changed_and_a_lost_client_file_comes_back() {
     std::fs::remove_file(&file).expect("removed");
     let node = Node::start(&dir, &[]);
     assert!(node.log().contains("p2pdb-node password --data-dir"), "{}", node.log());
+    assert_eq!(node.log().matches("client.cnf is missing; put it back from a backup").count(), 1);
     assert!(!file.exists());
     assert!(node.stop());
     let mut child = program()

@@ -116,12 +116,14 @@ impl Report {
         }
     }
 
-    /// Adds the findings of another report.
+    /// Adds the findings of another report that are not in this one.
     pub fn extend(&mut self, other: Report) {
         self.more += other.more;
         self.stopped |= other.stopped;
         for f in other.findings {
-            self.add(f.part, f.subject, f.problem);
+            if !self.findings.contains(&f) {
+                self.add(f.part, f.subject, f.problem);
+            }
         }
     }
 

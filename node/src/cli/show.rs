@@ -45,12 +45,13 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
                     "frontier": s.gtid_executed,
                     "frontier_digest": s.frontier_digest,
                     "fingerprint": s.fingerprint,
+                    "warnings": c.dir.damaged_files(),
                 }));
             }
             let heads: Vec<String> = s.heads.iter().map(|h| short_cid(&h.to_string())).collect();
             let removed = node.engine.members().iter().any(|m| m.node == s.node && m.removed);
             let stopped_role = if removed { "removed" } else { "not a member" };
-            let lines = [
+            let mut lines = vec![
                 ("state", "stopped".to_owned()),
                 ("realm", s.realm.to_string()),
                 ("node", s.node.to_hex()),
@@ -60,6 +61,7 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
                 ("frontier", short(&s.frontier_digest)),
                 ("fingerprint", short(&s.fingerprint)),
             ];
+            lines.extend(c.dir.damaged_files().into_iter().map(|w| ("warning", w)));
             print_out(&aligned(&lines))
         }
     }
@@ -107,6 +109,7 @@ fn status_text(s: &StatusReport) -> String {
         ("frontier", short(&s.frontier_digest)),
         ("fingerprint", short(&s.fingerprint)),
     ];
+    lines.extend(s.warnings.iter().map(|w| ("warning", w.clone())));
     lines.extend(s.failed.iter().map(|(at, why)| ("failed", format!("a commit, {}: {why}", ops::ago(*at)))));
     let mut text = aligned(&lines);
     if s.peers.is_empty() {

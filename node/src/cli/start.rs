@@ -37,7 +37,7 @@ pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
 pub(super) fn init(c: &Context_) -> anyhow::Result<()> {
     let lock = c.dir.lock()?;
     c.dir.make(&lock, || node::init(&c.dir, &c.config))?;
-    let password = crate::password::unseen(&c.dir)?.unwrap_or_default();
+    let password = crate::password::unseen(&c.dir).unwrap_or_default();
     println!("made a node with a realm of its own in {}", c.dir.root().display());
     println!("  account  root, password {password}  (shown this once; kept in client.cnf)");
     println!("  next     p2pdb-node run --data-dir {}", c.dir.root().display());

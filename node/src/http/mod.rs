@@ -49,7 +49,8 @@ async fn healthz(State(app): State<Arc<App>>) -> Response {
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     let reasons = app.reasons_not_ready();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let warnings = app.warnings();
+    let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons, "warnings": warnings });
     (status, axum::Json(body)).into_response()
 }
 

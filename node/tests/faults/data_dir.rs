@@ -58,6 +58,11 @@ fn files_that_can_be_done_without_stop_nothing_and_others_are_named() {
     assert!(node.log().contains("client.cnf is damaged: there is no password in it"), "{}", node.log());
     assert!(node.stop());
     assert_eq!(std::fs::read_to_string(&path).expect("there"), cut, "it is left as it is");
+    std::fs::write(&path, b"\xff\xfe").expect("written");
+    std::fs::write(dir.join("password.unseen"), b"\xff\xfe").expect("written");
+    let node = Node::start(&dir, &[]);
+    assert!(node.log().contains("client.cnf is damaged; put it back"), "{}", node.log());
+    assert!(node.stop());
     std::fs::write(&path, good).expect("written");
 
     let path = dir.join("p2pdb.toml");
@@ -69,6 +74,48 @@ fn files_that_can_be_done_without_stop_nothing_and_others_are_named() {
     std::fs::remove_file(&path).expect("removed");
     let node = Node::start(&dir, &[]);
     assert_eq!(node.query("SELECT 1").expect("the login holds"), [["1"]]);
+    assert!(node.stop());
+}
+
+#[test]
+fn damaged_keys_are_told_of_wherever_one_looks_and_are_in_no_login_s_way() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    node.query("CREATE USER ann IDENTIFIED BY 'geheim'").expect("a user");
+    node.query("GRANT ALL ON d.* TO ann").expect("a grant");
+    assert!(node.stop());
+    let path = dir.join("keys.json");
+    let good = std::fs::read(&path).expect("keys");
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&path, &bad).expect("written");
+    assert!(run_ok(&dir, &["status"]).contains("keys.json is damaged"));
+    let node = Node::start(&dir, &[]);
+    let log = node.log();
+    assert!(log.contains("keys.json is damaged") && log.contains("put the file back from a backup"), "{log}");
+    let (code, body) = http_get(&node, "/readyz", None);
+    assert!(code == 200 && body.contains("keys.json is damaged"), "clients are served: {code} {body}");
+    let status = run_ok(&dir, &["status"]);
+    assert!(status.contains("warning") && status.contains("no account is made"), "{status}");
+    // The account's own node needs no key to write.
+    let ann = p2pdb_node::client_file::ClientFile {
+        user: "ann".to_owned(),
+        password: "geheim".to_owned(),
+        ..node.client_file()
+    };
+    let mut ann = p2pdb_node::mysql_client::MysqlClient::open(&ann, None, "test").expect("a login");
+    query(&mut ann, "CREATE DATABASE d").expect("it writes");
+    for statement in ["CREATE USER ben IDENTIFIED BY 'x'", "DROP USER ann"] {
+        let error = node.query(statement).expect_err("no key can be kept");
+        assert!(error.message.contains("keys.json is damaged"), "{statement}: {error}");
+    }
+    assert_eq!(std::fs::read(&path).expect("there"), bad, "it is left as it is");
+    // Put back while it runs, it is taken.
+    std::fs::write(&path, good).expect("written");
+    node.query("CREATE USER ben IDENTIFIED BY 'x'").expect("a user");
+    eventually("the warning is over", || node.status().warnings.is_empty().then_some(()));
     assert!(node.stop());
 }
 
