@@ -78,7 +78,8 @@ pub struct DataDir {
 /// The lock on a data directory; held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// None where there was no file and none could be made.
+    _file: Option<File>,
     /// What was in the directory before; `None`: there was none.
     before: Option<HashSet<OsString>>,
 }
@@ -160,13 +161,39 @@ impl DataDir {
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        let lock = Lock { _file: file, before };
+        let lock = Lock { _file: Some(file), before };
         match written {
             Ok(()) => Ok(lock),
             Err(e) => {
                 self.remove_since(&lock);
                 Err(unusable(e))
             }
+        }
+    }
+
+    /// True where the directory's file system is mounted for reading only.
+    pub fn is_on_a_disk_for_reading(&self) -> bool {
+        rustix::fs::statvfs(&self.root)
+            .is_ok_and(|disk| disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    }
+
+    /// Takes the lock where nothing can be written, if the file is there.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`], [`DataDirError::Locked`].
+    pub fn lock_reading(&self) -> Result<Lock, DataDirError> {
+        let before = self.names();
+        let file = match File::open(self.path("LOCK")) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Lock { _file: None, before }),
+            Err(source) => return Err(DataDirError::Unusable { path: self.root.clone(), source }),
+        };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(DataDirError::Locked { path: self.root.clone(), pid: String::new() })
+            }
+            // Some file systems lock only what can be written: nobody writes there.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Lock { _file: Some(file), before }),
         }
     }
 

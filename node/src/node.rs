@@ -177,10 +177,26 @@ pub fn node_name(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When there is no node, or its store cannot be opened.
 pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<Engine> {
+    opened(dir, Engine::open(engine_config(dir, config, port)?))
+}
+
+/// [`open_engine`] where nothing can be written.
+///
+/// # Errors
+/// As there.
+pub fn open_engine_reading(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
+    opened(dir, Engine::open_reading(engine_config(dir, config, None)?))
+}
+
+fn opened(dir: &DataDir, engine: Result<Engine, p2pdb_engine::EngineError>) -> anyhow::Result<Engine> {
+    engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
+}
+
+fn engine_config(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<EngineConfig> {
     dir.must_be_initialised()?;
     let node_key = dir.read_node_key()?;
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
-    let engine = Engine::open(EngineConfig {
+    Ok(EngineConfig {
         rules: p2pdb_model::RULES,
         directory: dir.root().to_owned(),
         variables: variables(dir, config, &node_id(&node_key), port),
@@ -191,8 +207,7 @@ pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow:
         idle_transaction_ms: config.idle_transaction_timeout.as_millis() as u64,
         lock_wait_ms: config.lock_wait_timeout.as_millis() as u64,
         disk: None,
-    });
-    engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
+    })
 }
 
 /// This node is the realm's first member.

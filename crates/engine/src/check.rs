@@ -27,7 +27,13 @@ pub fn verify_unopened(
 ) -> Result<Report, EngineError> {
     let mut options = crate::realm::options(directory);
     options.functions = crate::functions::all();
-    let reader = store::Reader::open(&options)?;
+    let reader = match store::Reader::open(&options) {
+        Err(store::StoreError::Unwritable(_)) => {
+            options.reads_only = true;
+            store::Reader::open(&options)?
+        }
+        other => other?,
+    };
     let realm = crate::realm::meta_cid(&reader, store::meta::REALM)?
         .ok_or_else(|| EngineError::State("the store does not say which realm it holds".to_owned()))?;
     let mut report = verify::verify_file(&reader, progress)?;
@@ -52,7 +58,10 @@ impl Engine {
         if !report.stopped {
             let mut name = [0; 8];
             self.inner.entropy.fill(&mut name);
-            let scratch = Scratch::new(&self.inner.directory, &p2pdb_model::ids::hex(&name));
+            let elsewhere = std::env::temp_dir();
+            let reads_only = self.inner.writer.lock().db.options().reads_only;
+            let room = if reads_only { &elsewhere } else { &self.inner.directory };
+            let scratch = Scratch::new(room, &p2pdb_model::ids::hex(&name));
             report.extend(self.replay_and_compare(&reader, &scratch, progress)?);
         }
         reader.end()?;

@@ -162,6 +162,9 @@ pub(crate) fn load(
         }
         Some(_) => Start::Moved,
     };
+    if options.reads_only {
+        return Ok((Writer::load(db, RealmId(realm), key, rules, clock, entropy)?, start));
+    }
     db.begin()?;
     db.remove_meta(store::meta::CLEAN)?;
     if restored {
@@ -190,7 +193,20 @@ impl Engine {
     /// # Errors
     /// When there is none, it is in use, damaged, or of a newer format.
     pub fn open(config: EngineConfig) -> Result<Engine, EngineError> {
+        Engine::open_with(config, false)
+    }
+
+    /// [`Engine::open`] where nothing can be written: it can be asked and not told, and its writer is not run.
+    ///
+    /// # Errors
+    /// As there; also for a store that this version would have to change first.
+    pub fn open_reading(config: EngineConfig) -> Result<Engine, EngineError> {
+        Engine::open_with(config, true)
+    }
+
+    fn open_with(config: EngineConfig, reads_only: bool) -> Result<Engine, EngineError> {
         let mut options = options(&config.directory);
+        options.reads_only = reads_only;
         options.disk = config.disk;
         let opener = functions::Opener::default();
         options.functions = functions::opening(&opener);

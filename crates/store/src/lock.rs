@@ -49,6 +49,22 @@ impl DirLock {
         Ok(Self { _file: file, path: path.to_owned() })
     }
 
+    /// Takes the lock `path` where nothing can be written; `None` where there is no such file: then nobody holds it.
+    ///
+    /// [`StoreError::Locked`] when another process holds it.
+    pub fn acquire_reading(path: &Path) -> Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("open the lock file", path)(e)),
+        };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned(), pid: None }),
+            // Some file systems lock only what can be written: nobody writes there.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Self { _file: file, path: path.to_owned() })),
+        }
+    }
+
     /// The lock file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -68,7 +84,12 @@ mod tests {
             Err(StoreError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
+        assert!(matches!(DirLock::acquire_reading(&path), Err(StoreError::Locked { .. })));
         drop(first);
+        let reads = DirLock::acquire_reading(&path).unwrap();
+        assert!(reads.is_some() && matches!(DirLock::acquire(&path), Err(StoreError::Locked { .. })));
+        assert!(DirLock::acquire_reading(&dir.path().join("none")).unwrap().is_none());
+        drop(reads);
         DirLock::acquire(&path).unwrap();
     }
 }

@@ -64,6 +64,9 @@ pub struct Options {
     pub pages_max: Option<u64>,
     /// Commits survive a power cut. `false` only for scratch files that are thrown away.
     pub durable: bool,
+    /// The disk takes no writes: nothing is changed, and what would be is an error. Nobody may write to the file meanwhile by
+    /// another way.
+    pub reads_only: bool,
 }
 
 impl Options {
@@ -94,6 +97,7 @@ impl Options {
             capture_bytes_max: CAPTURE_BYTES_MAX,
             pages_max: None,
             durable: true,
+            reads_only: false,
         }
     }
 
@@ -173,6 +177,9 @@ impl Writer {
             Kind::Empty => return Err(StoreError::Missing(options.path.clone())),
             Kind::Store => {}
         }
+        if options.reads_only {
+            return finish(options, lock, connection);
+        }
         settle_log(&connection);
         connection.execute_batch(crate::log::ADDS_SCHEMA)?;
         connection.execute_batch(crate::index::BENT_SCHEMA)?;
@@ -207,15 +214,20 @@ fn settle_log(connection: &Connection) {
     }
 }
 
-fn writing(options: &Options) -> Result<(DirLock, Connection)> {
-    let lock = DirLock::acquire(&options.lock_path())?;
-    make_private(&options.path)?;
+fn writing(options: &Options) -> Result<(Option<DirLock>, Connection)> {
+    let lock = if options.reads_only {
+        DirLock::acquire_reading(&options.lock_path())?
+    } else {
+        let lock = DirLock::acquire(&options.lock_path())?;
+        make_private(&options.path)?;
+        Some(lock)
+    };
     let capture = Capture::new(options.capture_bytes_max);
     let connection = connect(options, Some(capture))?;
     Ok((lock, connection))
 }
 
-fn finish(options: &Options, lock: DirLock, mut connection: Connection) -> Result<Writer> {
+fn finish(options: &Options, lock: Option<DirLock>, mut connection: Connection) -> Result<Writer> {
     set(&connection, "cache_size", kibibytes(options.writer_cache_bytes))?;
     if let Some(pages) = options.pages_max {
         set(&connection, "max_page_count", i64::try_from(pages).unwrap_or(i64::MAX))?;
@@ -230,13 +242,19 @@ fn finish(options: &Options, lock: DirLock, mut connection: Connection) -> Resul
         Ok(())
     }))?;
     let log = LogState::default();
-    Ok(Writer::new(connection, options.clone(), checkpoints, log, Some(lock)))
+    Ok(Writer::new(connection, options.clone(), checkpoints, log, lock))
 }
 
 /// A connection with all settings that readers and the writer share.
 fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = match &options.disk {
+        None if options.reads_only => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_URI;
+            rusqlite::Connection::open_with_flags(unchanging(&options.path), flags)
+        }
         None => rusqlite::Connection::open_with_flags(&options.path, flags),
         Some(disk) => rusqlite::Connection::open_with_flags_and_vfs(&options.path, flags, disk.vfs()),
     };
@@ -257,7 +275,7 @@ fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connectio
     // Plans do not depend on the values of parameters; otherwise a statement that may use a partial index is compiled
     // again for each value.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    if writes {
+    if writes && !options.reads_only {
         let mode = connection.query_one("PRAGMA journal_mode = WAL", (), |r| Ok(r.text(0)?.to_owned()))?;
         if mode.as_deref() != Some("wal") {
             return Err(StoreError::Unwritable(format!(
@@ -275,6 +293,22 @@ fn connect(options: &Options, capture: Option<Arc<Capture>>) -> Result<Connectio
     set(&connection, "journal_size_limit", WAL_BYTES_KEPT)?;
     set(&connection, "mmap_size", i64::try_from(options.mmap_bytes).unwrap_or(i64::MAX))?;
     Ok(connection)
+}
+
+/// The file for a connection that changes nothing, as a URI. Without a write-ahead log SQLite need not look for one, nor for a place
+/// to share it; with one it reads that, too, where its index is there (<https://sqlite.org/wal.html#readonly>).
+fn unchanging(path: &Path) -> String {
+    use std::fmt::Write;
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(*byte as char),
+            // A text takes all that is written to it.
+            _ => drop(write!(uri, "%{byte:02X}")),
+        }
+    }
+    uri += if crate::backup::unmoved(path).is_some() { "?mode=ro" } else { "?mode=ro&immutable=1" };
+    uri
 }
 
 /// Sets a pragma.

@@ -59,6 +59,37 @@ fn an_interrupted_creation_is_no_store_and_can_be_repeated() {
 }
 
 #[test]
+fn a_store_that_may_not_be_changed_is_read_with_what_its_log_holds() {
+    let (dir, mut w) = new_store();
+    let mut options = w.options().clone();
+    options.reads_only = true;
+    let count = |c: &Connection| c.query_one("SELECT count(*) FROM meta", (), |r| r.int(0)).unwrap().unwrap();
+    w.begin().unwrap();
+    w.put_meta("a note", b"1").unwrap();
+    w.commit().unwrap();
+    let held = count(&w);
+    assert!(matches!(Writer::open(&options), Err(StoreError::Locked { .. })));
+    // As a killed process leaves it: what was written last is in the write-ahead log.
+    let killed = dir.path().join("a % ? # copy");
+    std::fs::create_dir(&killed).unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+        std::fs::copy(&entry, killed.join(entry.file_name().unwrap())).unwrap();
+    }
+    drop(w);
+    let of_killed = Options { path: killed.join(options.path.file_name().unwrap()), ..options.clone() };
+    for options in [options, of_killed] {
+        let before = std::fs::read(&options.path).unwrap();
+        let mut w = Writer::open(&options).unwrap();
+        assert_eq!(count(&w), held);
+        assert_eq!(count(&Reader::open(&options).unwrap()), held);
+        w.begin().unwrap();
+        assert!(matches!(w.put_meta("a note", b"2"), Err(StoreError::Unwritable(_))));
+        drop(w);
+        assert_eq!(std::fs::read(&options.path).unwrap(), before);
+    }
+}
+
+#[test]
 fn a_foreign_a_newer_and_a_damaged_file_are_told_apart_and_left_alone() {
     let (_dir, options) = scratch();
     let check = |make: &dyn Fn(&Path), expected: &str| {

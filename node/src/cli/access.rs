@@ -28,14 +28,35 @@ impl Drop for Stopped {
 }
 
 impl Access {
+    /// For what may change something.
     pub(super) fn open(dir: &DataDir, config: &Config) -> anyhow::Result<Self> {
         dir.must_be_initialised()?;
-        match dir.lock() {
-            Ok(lock) => {
-                let engine = node::open_engine(dir, config, None)?;
-                let writer = Some(WriterThread::start(&engine)?);
-                Ok(Access::Stopped(Stopped { engine, writer, _lock: lock }))
-            }
+        Self::with(dir, dir.lock(), |lock| {
+            let engine = node::open_engine(dir, config, None)?;
+            let writer = Some(WriterThread::start(&engine)?);
+            Ok(Stopped { engine, writer, _lock: lock })
+        })
+    }
+
+    /// For what changes nothing: also where nothing can be written, on a disk that is mounted for reading.
+    pub(super) fn open_reading(dir: &DataDir, config: &Config) -> anyhow::Result<Self> {
+        dir.must_be_initialised()?;
+        if !dir.is_on_a_disk_for_reading() {
+            return Self::open(dir, config);
+        }
+        Self::with(dir, dir.lock_reading(), |lock| {
+            let engine = node::open_engine_reading(dir, config)?;
+            Ok(Stopped { engine, writer: None, _lock: lock })
+        })
+    }
+
+    fn with(
+        dir: &DataDir,
+        lock: Result<Lock, DataDirError>,
+        stopped: impl FnOnce(Lock) -> anyhow::Result<Stopped>,
+    ) -> anyhow::Result<Self> {
+        match lock {
+            Ok(lock) => Ok(Access::Stopped(stopped(lock)?)),
             Err(DataDirError::Locked { .. }) => Ok(Access::Running(AdminClient::of(dir)?)),
             Err(e) => Err(e.into()),
         }

@@ -61,7 +61,7 @@ fn request(path: &Path) -> anyhow::Result<PathRequest> {
 
 /// What is found in the files of a node that does not open; `None` where that is nothing.
 fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
-    let _lock = c.dir.lock().ok()?;
+    let _lock = c.dir.lock().or_else(|_| c.dir.lock_reading()).ok()?;
     let mut show = |step: &str, done, total| progress.show(step, done, total);
     let report = ops::verify_unopened(c.dir.root(), &mut show);
     let report =
@@ -71,7 +71,7 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
 
 pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let mut report: VerifyReport = match Access::open(&c.dir, &c.config) {
+    let mut report: VerifyReport = match Access::open_reading(&c.dir, &c.config) {
         Ok(Access::Running(client)) => {
             progress.waiting("the running node verifies itself", || client.post("verify", &()))?
         }
@@ -112,7 +112,7 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
 
 pub(super) fn export(c: &Context_, args: &Export) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let report: WrittenReport = match Access::open(&c.dir, &c.config)? {
+    let report: WrittenReport = match Access::open_reading(&c.dir, &c.config)? {
         Access::Running(client) => client.post("export", &request(&args.file)?)?,
         Access::Stopped(node) => {
             ops::export(&node.engine, &args.file, &mut |s, done, total| progress.show(s, done, total))?
@@ -162,7 +162,7 @@ pub(super) fn import(c: &Context_, args: &Import) -> anyhow::Result<()> {
 }
 
 pub(super) fn backup(c: &Context_, args: &Backup) -> anyhow::Result<()> {
-    let report: WrittenReport = match Access::open(&c.dir, &c.config)? {
+    let report: WrittenReport = match Access::open_reading(&c.dir, &c.config)? {
         Access::Running(client) => {
             let request = request(&args.directory)?;
             Progress::new().waiting("the running node writes a backup", || client.post("backup", &request))?

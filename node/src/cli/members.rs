@@ -113,7 +113,10 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
 }
 
 pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
-    let access = Access::open(&c.dir, &c.config)?;
+    let access = match &args.verb {
+        None => Access::open_reading(&c.dir, &c.config)?,
+        Some(_) => Access::open(&c.dir, &c.config)?,
+    };
     let rows: Vec<MemberReport> = match (&args.verb, &access) {
         (None, Access::Running(client)) => client.get("members")?,
         (None, Access::Stopped(node)) => ops::members(&node.engine),

@@ -27,7 +27,7 @@ pub(super) struct Log {
 }
 
 pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
-    match Access::open(&c.dir, &c.config)? {
+    match Access::open_reading(&c.dir, &c.config)? {
         Access::Running(client) => {
             let report: StatusReport = client.get("status")?;
             if json { print_json(&report) } else { print_out(&status_text(&report)) }
@@ -134,7 +134,7 @@ fn status_text(s: &StatusReport) -> String {
 }
 
 pub(super) fn log(c: &Context_, args: &Log) -> anyhow::Result<()> {
-    let blocks: Vec<BlockReport> = match Access::open(&c.dir, &c.config)? {
+    let blocks: Vec<BlockReport> = match Access::open_reading(&c.dir, &c.config)? {
         Access::Running(client) => client.get(&format!("log?limit={}", args.limit))?,
         Access::Stopped(node) => ops::log(&node.engine, args.limit)?,
     };

@@ -40,6 +40,50 @@ fn a_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_node_on_a_disk_for_reading_can_be_asked() {
+    namespace::run(&["--mount"], "data_dir::a_node_on_a_disk_for_reading_can_be_asked", || {
+        let temp = tempfile::tempdir().expect("a directory");
+        for (name, killed) in [("stopped", false), ("killed", true)] {
+            let dir = temp.path().join(name);
+            let node = Node::start(&dir, &[]);
+            node.query("CREATE DATABASE d").expect("a database");
+            node.query("CREATE TABLE d.t (id INT PRIMARY KEY, x INT, KEY (x))").expect("a table");
+            node.query("INSERT INTO d.t VALUES (1, 2)").expect("a row");
+            let held = node.status();
+            if killed {
+                node.kill();
+                assert!(
+                    dir.join("realm.db-wal").metadata().is_ok_and(|m| m.len() > 0),
+                    "the row is in there"
+                );
+            } else {
+                assert!(node.stop());
+            }
+            let path = dir.display();
+            namespace::ok(&format!("mount --bind {path} {path}"));
+            namespace::ok(&format!("mount -o remount,bind,ro {path}"));
+            let status = run_ok(&dir, &["status", "--json"]);
+            for part in [&held.frontier_digest, &held.fingerprint, &held.heads[0]] {
+                assert!(status.contains(part.as_str()), "{name}: {part} is not in {status}");
+            }
+            assert!(run_ok(&dir, &["log"]).contains("INSERT d.t"), "{name}");
+            assert!(run_ok(&dir, &["members"]).contains("owner"), "{name}");
+            assert!(run_ok(&dir, &["verify"]).contains("as the log says"), "{name}");
+            let to = |what: &str| temp.path().join(format!("{name}.{what}")).display().to_string();
+            run_ok(&dir, &["export", &to("car")]);
+            run_ok(&dir, &["backup", &to("backup")]);
+            let error = run_err(&dir, &["invite"]);
+            assert!(error.contains("cannot use the data directory"), "{error}");
+            namespace::ok(&format!("mount -o remount,bind,rw {path}"));
+            let node = Node::start(&dir, &[]);
+            assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["1"]], "{name}");
+            assert!(run_ok(&dir, &["import", &to("car")]).contains(": 0 new, "), "{name}");
+            assert!(node.stop());
+        }
+    });
+}
+
+#[test]
 fn files_that_can_be_done_without_stop_nothing_and_others_are_named() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
