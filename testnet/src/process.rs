@@ -76,6 +76,25 @@ impl State {
         self.save()
     }
 
+    /// Whether the node, which does not run, holds anything of the realm. Otherwise it is to join, with whatever ticket.
+    pub(crate) fn has_joined(&self, number: u32) -> anyhow::Result<bool> {
+        let dir = self.data_dir(number);
+        if !dir.is_initialised() {
+            return Ok(false);
+        }
+        let asked = Command::new(&self.binary)
+            .args(["status", "--json", "--data-dir"])
+            .arg(dir.root())
+            .output()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        if !asked.status.success() {
+            let why = String::from_utf8_lossy(&asked.stderr);
+            bail!("node {number} does not say what it holds: {}", why.trim_end());
+        }
+        let status: serde_json::Value = serde_json::from_slice(&asked.stdout)?;
+        Ok(status["blocks"].as_u64().is_some_and(|blocks| blocks > 0))
+    }
+
     /// Waits until the node answers and `ready` says so.
     pub(crate) fn wait(
         &mut self,

@@ -46,7 +46,7 @@ pub(crate) fn alone(dir: &Path) -> Option<std::fs::File> {
 pub(crate) struct State {
     pub(crate) binary: PathBuf,
     pub(crate) nodes: Vec<Node>,
-    /// All nodes have joined. One that was interrupted before that is made anew.
+    /// All nodes have joined. One that was interrupted before that is finished by the next `up`.
     #[serde(default = "made")]
     pub(crate) made: bool,
     #[serde(skip)]

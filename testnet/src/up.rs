@@ -22,10 +22,17 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         None => beside_this()?,
     };
     let interrupt = Interrupt::awaited()?;
-    let mut state = match unfinished_removed(dir)? {
+    let mut state = match State::load(dir)? {
+        Some(mut state) if !state.made => {
+            say!("the testnet in {} was never finished: going on with it", dir.display());
+            let before = running(&state);
+            state.binary = binary;
+            state.interrupt = Some(interrupt);
+            finish(&mut state, &before)?;
+            state
+        }
         Some(mut state) => {
-            let numbers = state.nodes.iter().map(|n| n.number);
-            let live: Vec<u32> = numbers.filter(|n| state.running(*n).is_some()).collect();
+            let live = running(&state);
             if live.len() == state.nodes.len() {
                 bail!(
                     "the testnet in {} runs already\n  hint: `p2pdb-testnet status` shows it, `down` stops it",
@@ -51,15 +58,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
                 state.add()?;
             }
             state.save()?;
-            if let Err(e) = make(&mut state) {
-                // The directory stays, to look at.
-                let e = take_down(&mut state, (1..=nodes).collect(), e);
-                return Err(
-                    e.context(format!("{} stays to look at; the next `up` makes it anew", dir.display()))
-                );
-            }
-            state.made = true;
-            state.save()?;
+            finish(&mut state, &[])?;
             state
         }
     };
@@ -74,25 +73,22 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
     outcome
 }
 
-/// The testnet that is there. One whose making was interrupted is taken away first: its nodes know nothing of each other.
-fn unfinished_removed(dir: &Path) -> anyhow::Result<Option<State>> {
-    let Some(state) = State::load(dir)?.filter(|s| !s.made) else { return State::load(dir) };
-    say!("the testnet in {} was never finished", dir.display());
-    let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
-    // Whoever uses these would lose what they wrote.
-    if numbers.iter().any(|n| state.running(*n).is_some()) {
-        bail!(
-            "nodes of it run, and are left alone\n  hint: `p2pdb-testnet status` shows them; `down --remove` stops them and removes what they hold"
+fn running(state: &State) -> Vec<u32> {
+    state.nodes.iter().map(|n| n.number).filter(|n| state.running(*n).is_some()).collect()
+}
+
+/// Makes all nodes, or what is missing of them: somebody may have written to those that are there.
+fn finish(state: &mut State, before: &[u32]) -> anyhow::Result<()> {
+    if let Err(e) = make(state) {
+        // Those that ran before are none of this command's business.
+        let started = state.nodes.iter().map(|n| n.number).filter(|n| !before.contains(n)).collect();
+        let e = take_down(state, started, e);
+        return Err(
+            e.context("what is there stays; the next `up` goes on with it, `down --remove` removes it")
         );
     }
-    for number in numbers {
-        let data = state.data_dir(number);
-        if data.root().exists() {
-            std::fs::remove_dir_all(data.root())
-                .with_context(|| format!("cannot remove {}", data.root().display()))?;
-        }
-    }
-    Ok(None)
+    state.made = true;
+    state.save()
 }
 
 /// Leaves nothing running that a failed start has started; gives the error with what became of them.
@@ -130,27 +126,43 @@ fn beside_this() -> anyhow::Result<PathBuf> {
 
 fn make(state: &mut State) -> anyhow::Result<()> {
     let count = state.nodes.len() as u32;
-    say!("node 1: starting, with a realm of its own");
-    state.start(1, None)?;
-    state.wait(1, "ready", |s| s.ready && !s.listening.is_empty())?;
-    if count == 1 {
-        return Ok(());
+    if state.running(1).is_none() {
+        say!("node 1: starting, with a realm of its own");
+        state.start(1, None)?;
     }
-    say!("node 1: inviting {}", counted(u64::from(count - 1), "writer"));
+    state.wait(1, "ready", |s| s.ready && !s.listening.is_empty())?;
+    let mut ticket = None;
+    for number in 2..=count {
+        if state.running(number).is_some() || state.has_joined(number)? {
+            if state.running(number).is_none() {
+                say!("node {number}: starting");
+                state.start(number, None)?;
+            }
+        } else {
+            let ticket = match &mut ticket {
+                Some(ticket) => ticket,
+                none => none.insert(invited(state, count + 1 - number)?),
+            };
+            say!("node {number}: joining");
+            state.start(number, Some(ticket))?;
+        }
+        state.wait(number, "a member", |s| s.ready)?;
+    }
+    Ok(())
+}
+
+/// A ticket of node 1 for so many nodes.
+fn invited(state: &State, uses: u32) -> anyhow::Result<String> {
+    say!("node 1: inviting {}", counted(u64::from(uses), "writer"));
     let request = InviteRequest {
         role: "writer".into(),
         expires_s: Some(3600),
-        uses: count - 1,
+        uses,
         node: None,
         addresses: Vec::new(),
     };
     let invite: InviteReport = state.admin(1)?.post("invite", &request)?;
-    for number in 2..=count {
-        say!("node {number}: joining");
-        state.start(number, Some(&invite.ticket))?;
-        state.wait(number, "a member", |s| s.ready)?;
-    }
-    Ok(())
+    Ok(invite.ticket)
 }
 
 fn start_again(state: &mut State) -> anyhow::Result<()> {

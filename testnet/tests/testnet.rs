@@ -175,8 +175,8 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     net.wait_equal(&[1, 2, 3]);
     assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
     all_that_were_killed_meet_again(&net);
+    one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(&net);
     let pids: Vec<u64> = (1..=3).map(|n| net.pid(n).expect("it runs")).collect();
-    one_whose_making_was_interrupted_is_made_anew(&net);
     net.ok(&["down", "--remove"]);
     assert!(pids.iter().all(|p| !lives(*p)) && !net.dir.exists());
 }
@@ -211,21 +211,45 @@ fn a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_ru
     net.ok(&["down", "--remove"]);
 }
 
-fn one_whose_making_was_interrupted_is_made_anew(net: &Testnet) {
+fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
-    let mut state: Value =
-        serde_json::from_str(&std::fs::read_to_string(&file).expect("the state")).expect("JSON");
-    assert_eq!(state["made"], true);
-    state["made"] = false.into();
-    std::fs::write(&file, state.to_string()).expect("written");
-    // Not while somebody may be using it.
-    let error = net.err(&["up", "1"]);
-    assert!(error.contains("nodes of it run, and are left alone"), "{error}");
-    assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
+    let unfinished = || {
+        let mut state: Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).expect("the state")).expect("JSON");
+        assert_eq!(state["made"], true);
+        state["made"] = false.into();
+        std::fs::write(&file, state.to_string()).expect("written");
+    };
+    let tracks = |node| net.query(node, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track");
+    // While its nodes run.
+    unfinished();
+    let pid = net.pid(1);
+    let said = net.ok(&["up"]);
+    assert!(said.contains("was never finished: going on with it") && !said.contains("joining"), "{said}");
+    assert_eq!(net.pid(1), pid);
+    // Stopped; of node 2 nothing has been made, node 3 has shown its ticket to nobody.
     net.ok(&["down"]);
-    let said = net.ok(&["up", "1"]);
-    assert!(said.contains("was never finished") && said.contains("making a testnet of 1 node"), "{said}");
-    assert_eq!(net.status().len(), 1);
+    unfinished();
+    for node in ["node2", "node3"] {
+        std::fs::remove_dir_all(net.dir.join(node)).expect("removed");
+    }
+    std::fs::create_dir(net.dir.join("node3")).expect("made");
+    let program = Path::new(env!("CARGO_BIN_EXE_p2pdb-testnet")).with_file_name("p2pdb-node");
+    let key =
+        Command::new(program).args(["join", "--show-key", "--data-dir"]).arg(net.dir.join("node3")).output();
+    assert!(key.expect("it starts").status.success());
+    let said = net.ok(&["up"]);
+    for part in ["node 2: joining", "node 3: joining", "inviting 2 writers"] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    net.wait_equal(&[1, 2, 3]);
+    assert_eq!([tracks(1), tracks(2), tracks(3)], [[["3504"]], [["3504"]], [["3504"]]]);
+    // All were made, and that alone is not noted.
+    net.ok(&["down"]);
+    unfinished();
+    let said = net.ok(&["up"]);
+    assert!(!said.contains("joining"), "{said}");
+    assert_eq!(tracks(2), [["3504"]]);
 }
 
 fn a_failed_start_leaves_nothing_running_that_it_started(net: &Testnet) {
