@@ -49,6 +49,16 @@ pub enum DataDirError {
         "{0} already holds a node\n  hint: `p2pdb-node run` starts it; choose another directory with --data-dir for a new one"
     )]
     Occupied(PathBuf),
+    /// A restore into it has failed, or broke off.
+    #[error(
+        "{root} holds what a restore left that failed or broke off, and no node is made there\n  hint: `p2pdb-node restore` with a whole backup; to begin anew without what was in it, remove {marker}"
+    )]
+    HalfRestored {
+        /// The directory.
+        root: PathBuf,
+        /// What says so.
+        marker: PathBuf,
+    },
     /// A file cannot be read or written.
     #[error("cannot {verb} {path}: {source}")]
     File {
@@ -363,6 +373,29 @@ impl DataDir {
         let _ = fs::remove_file(self.path(name));
     }
 
+    /// A restore begins: until it ends no node is made here, whatever becomes of it.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn begin_restoring(&self) -> Result<(), DataDirError> {
+        let path = self.path(RESTORING);
+        // There it says enough, also on a full disk.
+        let begun = File::create(&path).and_then(|_| File::open(&self.root)?.sync_all());
+        begun.map_err(|source| DataDirError::File { verb: "write", path, source })
+    }
+
+    /// Fails where a restore has begun that did not come to its end.
+    ///
+    /// # Errors
+    /// [`DataDirError::HalfRestored`].
+    pub fn must_not_be_half_restored(&self) -> Result<(), DataDirError> {
+        let marker = self.path(RESTORING);
+        if self.is_initialised() || !marker.exists() {
+            return Ok(());
+        }
+        Err(DataDirError::HalfRestored { root: self.root.clone(), marker })
+    }
+
     /// Writes the node key.
     ///
     /// # Errors
@@ -466,6 +499,8 @@ fn checksum(entries: &serde_json::Value) -> String {
     p2pdb_model::ids::hex(&Sha256::digest(bytes))
 }
 
+/// There from the beginning of a restore to its end.
+pub const RESTORING: &str = "restoring";
 /// The key that a node showed before it joined.
 pub const JOINING_KEY: &str = "joining.key";
 /// File with the node's key.

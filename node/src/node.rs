@@ -25,7 +25,7 @@ use crate::app::{App, BLOCKED_FILE, Damaged, NOT_THE_KEY, REMOVED, is_removed};
 use crate::client_file::ClientFile;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
-use crate::datadir::{DataDir, DataDirError, JOINING_KEY, NODE_KEY};
+use crate::datadir::{DataDir, DataDirError, JOINING_KEY, NODE_KEY, RESTORING};
 use crate::door::{Door, Logins, tls};
 use crate::net::{self, NetConfig};
 use crate::network_key;
@@ -107,6 +107,7 @@ pub fn joiner(dir: &DataDir, config: &Config) -> anyhow::Result<NodeId> {
         must_not_have_joined(dir, config)?;
         return Ok(node_id(&dir.read_node_key()?));
     }
+    dir.must_not_be_half_restored()?;
     let key = match dir.read_joining_key()? {
         Some(key) => key,
         None => {
@@ -145,6 +146,7 @@ pub fn back_to_key(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
 /// A directory without a node key whose making broke off: its store is of no use to anybody. Where a key waits for a ticket, there
 /// was no other key.
 fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
+    dir.must_not_be_half_restored()?;
     let waits = dir.read_joining_key()?.is_some();
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let name = format!("{}{suffix}", p2pdb_engine::realm::FILE);
@@ -326,6 +328,8 @@ pub enum Until {
 /// # Errors
 /// When something that is needed cannot be had: a port, the store, the network.
 pub fn run(dir: &DataDir, config: &Config, until: Until) -> anyhow::Result<()> {
+    // There is a node: where it came by a restore, that has come to its end.
+    dir.remove(RESTORING);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.worker_threads > 0 {
         builder.worker_threads(config.worker_threads);

@@ -22,7 +22,7 @@ use crate::admin::{
     KeyRequest, MemberReport, TransactionReport, VerifyReport, WrittenReport,
 };
 use crate::clock::SystemClock;
-use crate::datadir::DataDir;
+use crate::datadir::{DataDir, RESTORING};
 use crate::door::Logins;
 use crate::node::ROOT;
 use crate::ticket::Ticket;
@@ -338,6 +338,16 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     if dir.is_initialised() {
         bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
     }
+    if dir.path(RESTORING).exists() {
+        // What an earlier one has left, which is in the backup again.
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            dir.remove(&format!("{}{suffix}", p2pdb_engine::realm::FILE));
+        }
+    } else if p2pdb_engine::realm::exists(dir.root()) {
+        // Of a node whose key was lost, perhaps: nothing that a restore may remove.
+        bail!(p2pdb_store::StoreError::Exists(p2pdb_engine::realm::file(dir.root())));
+    }
+    dir.begin_restoring()?;
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());
     let node = p2pdb_model::ids::NodeId(from.read_node_key()?.verifying_key().to_bytes());
@@ -363,6 +373,7 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
             dir.write_secret(name, text.as_bytes())?;
         }
     }
+    dir.remove(RESTORING);
     Ok(())
 }
 

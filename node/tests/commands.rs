@@ -137,6 +137,15 @@ fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
     let other = if key.starts_with('0') { "1" } else { "0" };
     std::fs::write(backup.join("node.key"), format!("{other}{}", &key[1..])).expect("write");
     refused("knows nothing of the node");
+    // Whoever starts it now, a supervisor maybe, gets no empty realm in place of the backup.
+    for command in [&["run"][..], &["init"], &["join", "--show-key"]] {
+        let error = run_err(&restored, command);
+        assert!(
+            error.contains("a restore left that failed or broke off") && error.contains("hint:"),
+            "{error}"
+        );
+        assert!(!restored.join("node.key").exists() && !restored.join("joining.key").exists());
+    }
     std::fs::write(backup.join("node.key"), key).expect("write");
     let path = backup.join("realm.db");
     let whole = std::fs::read(&path).expect("read");
@@ -150,6 +159,25 @@ fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
     refused("of the log is damaged");
     std::fs::write(&path, whole).expect("write");
     run_ok(&restored, &["restore", &backup.display().to_string()]);
+    // A store whose key was lost is not what a restore has left.
+    let key = std::fs::read(restored.join("node.key")).expect("a key");
+    std::fs::remove_file(restored.join("node.key")).expect("removed");
+    for _ in 0..2 {
+        let error = run_err(&restored, &["restore", &backup.display().to_string()]);
+        assert!(error.contains("exists and is not overwritten"), "{error}");
+    }
+    std::fs::write(restored.join("node.key"), key).expect("written");
+    assert!(run_ok(&restored, &["verify"]).contains("as the log says"));
+    // One that was killed when the store was there and the node's key was not.
+    std::fs::remove_file(restored.join("node.key")).expect("removed");
+    std::fs::write(restored.join("restoring"), "").expect("written");
+    std::fs::write(restored.join("realm.db.part"), "a beginning").expect("written");
+    assert!(run_err(&restored, &["run"]).contains("a restore left that failed or broke off"));
+    run_ok(&restored, &["restore", &backup.display().to_string()]);
+    assert!(!restored.join("restoring").exists() && !restored.join("realm.db.part").exists());
+    let node = Node::start(&restored, &[]);
+    assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["1"]]);
+    assert!(node.stop());
 }
 
 #[test]
