@@ -751,6 +751,9 @@ pub enum Coerce {
     /// To a form that compares, in SQLite, with expressions of this type as MySQL compares them: text that is no date is
     /// error 1525, numbers keep their whole value.
     Compare(crate::field::FieldType),
+    /// The same, as one of several values that a date is compared with (BETWEEN, IN, CASE): text that is no date is the zero date,
+    /// with warning 1292.
+    Beside(crate::field::FieldType),
     /// To a number of rows; `literal` stands in the text, else it is a parameter.
     RowCount {
         /// Where it stands, for the error.

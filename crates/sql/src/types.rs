@@ -437,7 +437,7 @@ impl FieldType {
     pub fn fsp(&self) -> u8 {
         match self.class() {
             Class::DateTime | Class::Timestamp | Class::Time => self.decimals.min(6),
-            Class::Int | Class::UInt | Class::Date | Class::Year => 0,
+            Class::Int | Class::UInt | Class::Bit | Class::Date | Class::Year => 0,
             Class::Decimal => self.decimals.min(6),
             _ => 6,
         }
@@ -518,6 +518,9 @@ pub fn unify(a: &FieldType, b: &FieldType) -> FieldType {
                 }
             }
         }
+        // MySQL's table of types: an INT makes a DOUBLE of a FLOAT, and no other integer does.
+        (Class::Float, y) if int(y) && y != Class::Bit && b.kind != FieldKind::Long => a.clone(),
+        (x, Class::Float) if int(x) && x != Class::Bit && a.kind != FieldKind::Long => b.clone(),
         (x, y) if x.is_number() && y.is_number() => {
             let decimals = a.fixed_decimals().max(b.fixed_decimals());
             if matches!(x, Class::Float) && matches!(y, Class::Float) {

@@ -408,6 +408,9 @@ impl Binder<'_> {
                 let ty = text(first);
                 FieldType { collation: Collation::Utf8mb4Bin, ..ty }
             }
+            Ret::Text(n) if matches!(name, "JSON_TYPE" | "JSON_PRETTY") => {
+                FieldType::text(n, Collation::Utf8mb4Bin)
+            }
             Ret::Text(_) if name == "JSON_QUOTE" => {
                 FieldType::text(first.saturating_mul(6).saturating_add(2), Collation::Utf8mb4Bin)
             }
@@ -461,6 +464,7 @@ impl Binder<'_> {
         // A text can become longer than a packet, which makes it NULL; in strict mode MySQL says so of all of them.
         let texts_vary = matches!(b.class(), Class::Text | Class::Bytes | Class::Json);
         b.not_null &= !(texts_vary && self.mode().strict());
+        b.truth = matches!(sig.ret, Ret::Bool);
         b.bits = match sig.ret {
             Ret::Bool => 1,
             Ret::Int(n) if n <= 11 => 36,

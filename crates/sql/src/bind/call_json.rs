@@ -96,6 +96,7 @@ impl Binder<'_> {
                 };
                 let mut b = Bound::new(sql, FieldType::int());
                 b.bits = 1;
+                b.truth = true;
                 b
             }
             _ => return Ok(None),

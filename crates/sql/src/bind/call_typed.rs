@@ -47,6 +47,7 @@ impl Binder<'_> {
                 b.not_null = args.iter().any(|a| a.not_null);
                 b.coercibility = args.iter().map(|a| a.coercibility).min().unwrap_or(first.coercibility);
                 b.bits = args.iter().map(|a| a.bits).max().unwrap_or(64);
+                b.truth = false;
                 b
             }
             "NULLIF" => {
@@ -57,6 +58,7 @@ impl Binder<'_> {
                 Bound {
                     repr: Repr::Sql(format!("(CASE WHEN {c} THEN NULL ELSE {x} END)")),
                     not_null: false,
+                    truth: false,
                     field: None,
                     ty: args[0].ty.clone().of_expression().without_zerofill(),
                     ..args[0].clone()
@@ -175,6 +177,17 @@ impl Binder<'_> {
                 if args.len() < 2 {
                     return Err(wrong_count(name));
                 }
+                // Dates are texts here, and texts beside numbers are numbers.
+                let texts = args.iter().all(|a| !a.class().is_number());
+                let numbers = args.iter().all(|a| a.class().is_number() || a.class() == Class::Null);
+                let args: Vec<Bound> = args
+                    .iter()
+                    .map(|a| match a.class() {
+                        c if texts && c.is_temporal() => self.text_of(a),
+                        _ if texts || numbers => a.clone(),
+                        _ => self.to(a, &FieldType::double()),
+                    })
+                    .collect();
                 let mut sql = String::from("(CASE");
                 for (i, a) in args[1..].iter().enumerate() {
                     let c = self.compare(args[0].clone(), &sqlparser::ast::BinaryOperator::Eq, a.clone())?;

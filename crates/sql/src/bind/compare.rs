@@ -129,7 +129,10 @@ impl Binder<'_> {
 
     fn compare_slot(&mut self, slot: &Slot, with: &FieldType) -> String {
         if slot.coerce == Coerce::None {
-            let coerce = Coerce::Compare(with.clone());
+            let coerce = match self.beside && with.class().is_temporal() {
+                true => Coerce::Beside(with.clone()),
+                false => Coerce::Compare(with.clone()),
+            };
             return self.parameter(Slot { source: slot.source.clone(), coerce });
         }
         self.parameter(slot.clone())
@@ -336,8 +339,7 @@ impl Binder<'_> {
         } else {
             b.ty.code()
         };
-        let boolean = i64::from(b.class() == Class::Int && b.ty.length == 1 && b.bits <= 1);
-        let form = b.ty.json_bytes_type().map_or(boolean, i64::from);
+        let form = b.ty.json_bytes_type().map_or(i64::from(b.truth && b.class() == Class::Int), i64::from);
         format!("p_to_json({text},{},{form})", code.pack())
     }
 
@@ -456,12 +458,26 @@ impl Binder<'_> {
             let sql = format!("({x} {not}BETWEEN {lo} AND {hi})");
             return Ok(self.truth_value(sql, &parts, not_null));
         }
+        let sql = self.among(true, |b| b.between_sql(&parts, not))?;
+        Ok(self.truth_value(sql, &parts, not_null))
+    }
+
+    /// Compares, of `several` values, one after the other.
+    pub(crate) fn among<T>(&mut self, several: bool, compare: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.beside, several);
+        let compared = compare(self);
+        self.beside = before;
+        compared
+    }
+
+    fn between_sql(&mut self, parts: &[Bound; 3], not: &str) -> Result<String, SqlError> {
+        let [x, lo, hi] = parts;
         let json = parts.iter().any(|p| p.class() == Class::Json);
         let pair = match json {
             true => None,
             false => Some((self.align(x, lo, false, "between")?, self.align(x, hi, false, "between")?)),
         };
-        let sql = match pair {
+        Ok(match pair {
             Some((a, b)) if a.left == b.left && a.collation == b.collation => {
                 format!("({} {not}BETWEEN {} AND {})", a.collated_left(), a.right, b.right)
             }
@@ -478,8 +494,7 @@ impl Binder<'_> {
                 let to = self.compare(x.clone(), &BinaryOperator::LtEq, hi.clone())?;
                 format!("({not}({} AND {}))", self.sql(&from), self.sql(&to))
             }
-        };
-        Ok(self.truth_value(sql, &parts, not_null))
+        })
     }
 
     pub(crate) fn in_list(
@@ -522,7 +537,7 @@ impl Binder<'_> {
         let mut aligned = Vec::new();
         let json = parts.iter().any(|p| p.class() == Class::Json);
         for item in &parts[1..] {
-            aligned.push(self.align(&x, item, true, " IN ")?);
+            aligned.push(self.among(list.len() > 1, |b| b.align(&x, item, true, " IN "))?);
         }
         let found_by = match negated || json {
             true => None,
@@ -540,7 +555,8 @@ impl Binder<'_> {
             _ => {
                 let mut each = Vec::new();
                 for item in &parts[1..] {
-                    let c = self.compare(x.clone(), &BinaryOperator::Eq, item.clone())?;
+                    let (x, item) = (x.clone(), item.clone());
+                    let c = self.among(list.len() > 1, |b| b.compare(x, &BinaryOperator::Eq, item))?;
                     each.push(self.sql(&c));
                 }
                 format!("({not}{})", balanced(&each, " OR "))

@@ -343,7 +343,8 @@ impl Binder<'_> {
         }
         let sql = self.sql(b);
         let out = match (from, to) {
-            (Class::Int | Class::Year, Class::Real | Class::Float) => format!("CAST({sql} AS REAL)"),
+            (Class::Int | Class::Year, Class::Real) => format!("CAST({sql} AS REAL)"),
+            (Class::Int | Class::Year, Class::Float) => format!("p_single(CAST({sql} AS REAL))"),
             (Class::Text, Class::Bytes) if self.is_latin1(b) => format!("p_latin1({sql})"),
             (Class::Enum | Class::Set, _) if !to.is_number() => {
                 let text = self.text_of_members(&sql, &b.ty);
@@ -670,7 +671,7 @@ impl Binder<'_> {
                         let c = self.text_of(&c);
                         self.compare(o.clone(), &BinaryOperator::Eq, c)?
                     }
-                    _ => self.compare(o.clone(), &BinaryOperator::Eq, c)?,
+                    _ => self.among(true, |b| b.compare(o.clone(), &BinaryOperator::Eq, c))?,
                 },
                 None => c,
             };
@@ -710,6 +711,7 @@ impl Binder<'_> {
         if results.iter().all(|r| r.bits <= 1) {
             b.bits = 1;
         }
+        b.truth = false;
         Ok(b)
     }
 }

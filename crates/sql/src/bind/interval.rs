@@ -92,15 +92,23 @@ impl Binder<'_> {
     }
 
     pub(crate) fn extract(&mut self, field: &str, e: &Expr, s: &Rc<Scope>) -> Result<Bound, SqlError> {
-        let unit = unit(field)?;
+        let asked = unit(field)?;
         let b = self.expr(e, s)?;
+        // A TIME has no days, only hours.
+        let unit = match (b.class(), asked) {
+            (Class::Time, Unit::DayHour) => Unit::Hour,
+            (Class::Time, Unit::DayMinute) => Unit::HourMinute,
+            (Class::Time, Unit::DaySecond) => Unit::HourSecond,
+            (Class::Time, Unit::DayMicrosecond) => Unit::HourMicrosecond,
+            (_, unit) => unit,
+        };
         let (f, x) = if unit.has_date() || b.class().has_date() {
             ("p_extract", self.to(&b, &FieldType::datetime(6)))
         } else {
             ("p_extract_time", self.to(&b, &FieldType::time(6)))
         };
         let sql = format!("{f}({},{})", unit as i64, self.sql(&x));
-        Ok(Bound::new(sql, FieldType { length: extract_length(unit), ..FieldType::int() }).with_parts([&b]))
+        Ok(Bound::new(sql, FieldType { length: extract_length(asked), ..FieldType::int() }).with_parts([&b]))
     }
 }
 

@@ -115,6 +115,8 @@ pub struct Bound {
     pub bits: u8,
     /// `x'…'` and the like: bytes that are a number in number context.
     pub hex: bool,
+    /// It is true or false, and JSON says it so.
+    pub truth: bool,
     /// The column that it is, for the result's description.
     pub field: Option<Box<Field>>,
     /// Columns outside of aggregates.
@@ -139,7 +141,9 @@ impl Bound {
     /// An expression of this SQL and type.
     pub fn new(sql: impl Into<String>, ty: FieldType) -> Self {
         let bits = magnitude_bits(&ty);
+        let truth = ty == FieldType::boolean();
         Bound {
+            truth,
             repr: Repr::Sql(sql.into()),
             ty,
             not_null: false,
@@ -269,6 +273,8 @@ pub struct Binder<'a> {
     pub(crate) per_row: bool,
     /// What is assigned is made fit for its column only where a row takes it.
     pub(crate) late: bool,
+    /// What is compared is one of several values that a date is compared with.
+    pub(crate) beside: bool,
     /// The statement may write to the views in FROM: what SQLite calls those that it may, with the views.
     pub(crate) written: Option<Vec<(String, Arc<View>)>>,
 }
@@ -310,6 +316,7 @@ impl<'a> Binder<'a> {
             left: None,
             per_row: false,
             late: false,
+            beside: false,
             written: None,
             notes: Vec::new(),
             reads: ReadSet::default(),

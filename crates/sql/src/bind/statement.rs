@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use p2pdb_model::Value;
 use sqlparser::ast::Query as Ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -10,7 +11,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use super::Binder;
 use crate::error::SqlError;
 use crate::front::dialect::P2pdbDialect;
-use crate::plan::{OutTarget, Plan, PlanKind, Query};
+use crate::plan::{Coerce, OutTarget, Plan, PlanKind, Query, Slot, Source};
 use crate::statement::Context;
 
 /// The statement at the parser's place is a query: SELECT, VALUES, TABLE, parentheses, or WITH before one of them.
@@ -247,10 +248,11 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         let slots = done.slots[..parameters(&sql).min(done.slots.len())].to_vec();
         (sql, slots)
     });
+    let slots = used(&q.sql, done.slots);
     let query = PlanKind::Query(Query {
         functions: crate::plan::calls_functions(&q.sql),
         sql: q.sql,
-        slots: done.slots,
+        slots,
         reads: done.reads,
         locking,
         short,
@@ -259,6 +261,22 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
         explain: None,
     });
     Ok(Plan { fields: Arc::from(q.columns), notes: done.notes, earlier_warnings, ..Plan::new(query) })
+}
+
+/// The slots up to the last that the SQL names: SQLite takes no more. Those between that it does not name, which came of
+/// what was bound and then said in another way, are not made.
+pub(crate) fn used(sql: &str, mut slots: Vec<Slot>) -> Vec<Slot> {
+    let mut named = vec![false; slots.len()];
+    each_parameter(sql, |_, n| {
+        if let Some(named) = n.checked_sub(1).and_then(|n| named.get_mut(n)) {
+            *named = true;
+        }
+    });
+    slots.truncate(named.iter().rposition(|named| *named).map_or(0, |last| last + 1));
+    for (slot, _) in slots.iter_mut().zip(&named).filter(|(_, named)| !**named) {
+        *slot = Slot { source: Source::Const(Value::Null), coerce: Coerce::None };
+    }
+    slots
 }
 
 /// The greatest number of a parameter in SQL text.

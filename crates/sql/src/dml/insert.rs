@@ -573,10 +573,11 @@ fn select(
 ) -> (InsertRows, ReadSet) {
     let done = b.finish();
     notes.extend(done.notes);
+    let slots = used(&sql, done.slots);
     let query = plan::Query {
         functions: plan::calls_functions(&sql),
         sql,
-        slots: done.slots,
+        slots,
         reads: done.reads.clone(),
         locking: None,
         short: false,

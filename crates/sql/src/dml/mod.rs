@@ -21,6 +21,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Token;
 
+use crate::bind::statement::used;
 use crate::bind::{self, Binder, Relation, Repr, Scope, column_target, fired_target, lenient};
 use crate::ddl::{canonical, defaults};
 use crate::error::SqlError;
@@ -107,30 +108,6 @@ fn row_check(cx: &Context<'_>, view: &View) -> Result<Option<RowCheck>, SqlError
     let slots = used(&sql, b.finish().slots).into_iter().skip(1).collect();
     let view = format!("{}.{}", view.database, view.name);
     Ok(Some(RowCheck { table: w.table.id, view, sql, slots }))
-}
-
-/// The slots up to the last that the SQL names: SQLite takes no more. A view may have brought others along.
-fn used(sql: &str, mut slots: Vec<Slot>) -> Vec<Slot> {
-    let mut quoted = None;
-    let mut last = 0;
-    let mut rest = sql.chars().peekable();
-    while let Some(ch) = rest.next() {
-        match (quoted, ch) {
-            (None, '\'' | '"' | '`') => quoted = Some(ch),
-            (Some(q), _) if q == ch => quoted = None,
-            (None, '?') => {
-                let mut n = 0;
-                while let Some(digit) = rest.peek().and_then(|d| d.to_digit(10)) {
-                    n = n * 10 + digit as usize;
-                    rest.next();
-                }
-                last = last.max(n);
-            }
-            _ => {}
-        }
-    }
-    slots.truncate(last);
-    slots
 }
 
 /// The base table that a statement writes to.

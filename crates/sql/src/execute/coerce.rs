@@ -1,7 +1,7 @@
 //! Conversions that slots carry: to an expression's type, to a column, to the other side of a comparison.
 
 use p2pdb_model::decimal::Decimal;
-use p2pdb_model::temporal::DateRules;
+use p2pdb_model::temporal::{DateRules, Time};
 use p2pdb_model::{Value, ValueRef};
 
 use super::convert::{self, convert_typed};
@@ -23,7 +23,8 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
         Coerce::None => Ok(value),
         Coerce::Column(target) => assign::assign(value, from, target),
         Coerce::Expression(to) => convert_typed(value, from, to),
-        Coerce::Compare(to) => compare(value, from, to),
+        Coerce::Compare(to) => compare(value, from, to, false),
+        Coerce::Beside(to) => compare(value, from, to, true),
         Coerce::RowCount { literal } => row_count(value, from, *literal),
         Coerce::Through(to, target) => assign::assign(convert_typed(value, from, to)?, to, target),
     }
@@ -33,7 +34,9 @@ pub fn apply(how: &Coerce, value: Value, from: &FieldType) -> Result<Value, SqlE
 pub(super) fn makes_bytes(how: &Coerce) -> bool {
     match how {
         Coerce::Column(target) => is_bytes_type(&target.ty),
-        Coerce::Expression(to) | Coerce::Compare(to) | Coerce::Through(to, _) => to.class() == Class::Bytes,
+        Coerce::Expression(to) | Coerce::Compare(to) | Coerce::Beside(to) | Coerce::Through(to, _) => {
+            to.class() == Class::Bytes
+        }
         Coerce::None | Coerce::RowCount { .. } => false,
     }
 }
@@ -64,7 +67,23 @@ fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, Sql
     }
 }
 
-fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, SqlError> {
+/// A text that is no time beside times, which MySQL compares as texts: equal to none, and in order before or after all of
+/// them, or behind the time that it begins with. As one of several it is midnight.
+fn beside_times(text: &str, prefix: Option<Time>, one_of_several: bool) -> Value {
+    match (prefix, text.trim_start().chars().next()) {
+        (Some(t), _) => Value::Real(t.0 as f64 + 0.5),
+        (None, _) if one_of_several => Value::Int(0),
+        (None, Some(c)) if c > '9' => Value::Int(i64::MAX),
+        (None, _) => Value::Int(i64::MIN),
+    }
+}
+
+fn compare(
+    value: Value,
+    from: &FieldType,
+    with: &FieldType,
+    one_of_several: bool,
+) -> Result<Value, SqlError> {
     if value.is_null() {
         return Ok(value);
     }
@@ -108,18 +127,29 @@ fn compare(value: Value, from: &FieldType, with: &FieldType) -> Result<Value, Sq
                     _ => "TIMESTAMP",
                 };
                 let shown = convert::shown(v, code);
+                if one_of_several {
+                    convert::truncated(&kind.to_lowercase(), &shown);
+                    return Ok(Value::Int(0));
+                }
                 return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{shown}'")));
             };
             let t = if with.class() == Class::Timestamp { context::zone().to_utc(t) } else { t };
             Ok(Value::Int(t.pack()))
         }
-        Class::Time => match convert::to_time(v, code)? {
-            Some(t) => Ok(Value::Int(t.0)),
-            None => {
-                let shown = convert::shown(v, code);
-                Err(SqlError::new(1525, "HY000", format!("Incorrect TIME value: '{shown}'")))
-            }
-        },
+        Class::Time if matches!(v, ValueRef::Text("")) => Ok(beside_times("", None, one_of_several)),
+        Class::Time => {
+            let before = context::read(|c| c.warning_count);
+            let found = convert::to_time(v, code)?;
+            let junk = context::read(|c| c.warning_count) > before && from.class() == Class::Text;
+            let found = match found {
+                Some(t) if !junk => return Ok(Value::Int(t.0)),
+                other => other,
+            };
+            context::drop_warnings_since(before);
+            let shown = convert::shown(v, code);
+            convert::truncated("time", &shown);
+            Ok(beside_times(&shown, found, one_of_several))
+        }
         Class::Enum => match (&with.kind, v) {
             (FieldKind::Enum(members), ValueRef::Text(t)) => {
                 Ok(Value::Int(enum_index(members, t, with).or((t.is_empty()).then_some(0)).unwrap_or(-1)))

@@ -51,7 +51,8 @@ pub fn bytes_shown(b: &[u8]) -> String {
     printable(&b[..b.len().min(BYTES_MAX)]) + more
 }
 
-fn truncated(kind: &str, text: &str) {
+/// 1292 for a text of which a part, or nothing, is a value of the type.
+pub(super) fn truncated(kind: &str, text: &str) {
     let text: String = text.chars().take(MESSAGE_CHARS_MAX).collect();
     context::warn(1292, format!("Truncated incorrect {kind} value: '{text}'"));
 }

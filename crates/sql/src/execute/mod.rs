@@ -83,7 +83,7 @@ pub fn bind_slot(slot: &Slot, args: &Args<'_>) -> Result<Value, SqlError> {
 pub fn bind_typed(slot: &Slot, args: &Args<'_>) -> Result<(Value, FieldType), SqlError> {
     let (value, from) = source_value(&slot.source, args)?;
     let to = match &slot.coerce {
-        Coerce::Expression(to) | Coerce::Compare(to) => to.clone(),
+        Coerce::Expression(to) | Coerce::Compare(to) | Coerce::Beside(to) => to.clone(),
         Coerce::RowCount { .. } => FieldType::int(),
         Coerce::None | Coerce::Column(_) | Coerce::Through(..) => from.clone(),
     };

@@ -272,6 +272,7 @@ fn how(c: &Coerce) -> String {
         Coerce::Column(t) => format!("column {}", t.name),
         Coerce::Expression(_) => "expression".to_owned(),
         Coerce::Compare(_) => "compare".to_owned(),
+        Coerce::Beside(_) => "compare with several".to_owned(),
         Coerce::RowCount { .. } => "row count".to_owned(),
         Coerce::Through(_, t) => format!("expression, then column {}", t.name),
     }

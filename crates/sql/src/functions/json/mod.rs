@@ -343,17 +343,22 @@ pub(crate) const FUNCTIONS: &[Row] = &[
             text(out)
         }),
     ),
-    (
-        "p_json_merge_patch",
-        -1,
-        strict!(|a: &[ValueRef<'_>]| {
-            let mut d = doc(&a[0])?;
-            for p in &a[1..] {
-                merge_patch(&mut d, doc(p)?);
-            }
-            text(write(&d))
-        }),
-    ),
+    ("p_json_merge_patch", -1, |a| {
+        // NULL into anything is NULL, an object into NULL too; another value takes NULL's place.
+        let given = |v: &ValueRef<'_>| (*v != ValueRef::Null).then(|| doc(v)).transpose();
+        let mut so_far = given(&a[0])?;
+        for p in &a[1..] {
+            so_far = match (so_far, given(p)?) {
+                (_, None) => None,
+                (None, Some(patch)) => (!patch.is_object()).then_some(patch),
+                (Some(mut target), Some(patch)) => {
+                    merge_patch(&mut target, patch);
+                    Some(target)
+                }
+            };
+        }
+        so_far.map_or(Ok(Value::Null), |d| text(write(&d)))
+    }),
     (
         "p_json_merge_preserve",
         -1,

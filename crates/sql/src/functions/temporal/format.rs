@@ -1,5 +1,6 @@
 //! DATE_FORMAT, TIME_FORMAT and STR_TO_DATE.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 
 use p2pdb_model::Value;
@@ -230,7 +231,7 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
     let mut pm = None;
     let mut day_of_year = None;
     let (mut week, mut week_year, mut weekday) = (None, None, None);
-    let mut chars = format.chars();
+    let mut chars: VecDeque<char> = format.chars().collect();
     fn digits(rest: &mut &str, max: usize) -> Option<(u32, usize)> {
         let n = rest.bytes().take(max).take_while(u8::is_ascii_digit).count();
         let value = rest[..n].parse().ok()?;
@@ -247,17 +248,23 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
         }
         None
     }
-    while let Some(c) = chars.next() {
-        if c.is_whitespace() {
-            rest = rest.trim_start();
-            continue;
-        }
-        if c != '%' {
-            rest = rest.trim_start().strip_prefix(c)?;
-            continue;
-        }
-        let f = chars.next()?;
+    while let Some(c) = chars.pop_front() {
         rest = rest.trim_start();
+        if rest.is_empty() {
+            // What the format has beyond the text stays zero.
+            break;
+        }
+        if c.is_whitespace() {
+            continue;
+        }
+        let f = match chars.front().copied() {
+            Some(f) if c == '%' => f,
+            _ => {
+                rest = rest.strip_prefix(c)?;
+                continue;
+            }
+        };
+        chars.pop_front();
         match f {
             'Y' => {
                 v.year = {
@@ -309,17 +316,8 @@ fn parse_format<'t>(t: &'t str, format: &str) -> Option<(DateTime, &'t str)> {
             }
             'X' | 'x' => week_year = Some((digits(&mut rest, 4)?.0, f == 'X')),
             'j' => day_of_year = Some(digits(&mut rest, 3)?.0),
-            'T' | 'r' => {
-                v.hour = digits(&mut rest, 2)?.0 as u8;
-                rest = rest.strip_prefix(':')?;
-                v.minute = digits(&mut rest, 2)?.0 as u8;
-                rest = rest.strip_prefix(':')?;
-                v.second = digits(&mut rest, 2)?.0 as u8;
-                if f == 'r' {
-                    rest = rest.trim_start();
-                    pm = Some(word(&mut rest, &["AM", "PM"], 0)? == 1);
-                }
-            }
+            'T' => "%H:%i:%S".chars().rev().for_each(|c| chars.push_front(c)),
+            'r' => "%I:%i:%S %p".chars().rev().for_each(|c| chars.push_front(c)),
             '%' => rest = rest.strip_prefix('%')?,
             _ => return None,
         }

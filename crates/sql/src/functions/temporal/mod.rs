@@ -518,9 +518,13 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     }),
 ];
 
-/// A TIMESTAMP as microseconds since the epoch; 0 where it is out of range.
+/// A TIMESTAMP as microseconds since the epoch; 0 where it is out of range, from the year 3001 on (MySQL 8.0.28) too.
 fn unix(t: DateTime) -> i64 {
-    if whole(t) { t.unix_us().min(32_536_771_200 * SECOND_US) } else { 0 }
+    Some(t)
+        .filter(|t| whole(*t))
+        .map(DateTime::unix_us)
+        .filter(|us| *us < 32_536_771_200 * SECOND_US)
+        .unwrap_or(0)
 }
 
 fn clamped_time(us: i64) -> i64 {
