@@ -23,14 +23,17 @@ use crate::log::Verdict;
 use crate::verify::{Compare, compare};
 use crate::visible_testing::assert_visible_as_specified;
 
-const NODES: usize = 3;
+pub(crate) const NODES: usize = 3;
+
+/// A world with its nodes, which are apart.
+pub(crate) type Played = (std::rc::Rc<std::cell::RefCell<World>>, Vec<Node>);
 
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    node: u8,
-    action: u8,
-    x: u8,
-    y: u8,
+pub(crate) struct Step {
+    pub node: u8,
+    pub action: u8,
+    pub x: u8,
+    pub y: u8,
 }
 
 impl Arbitrary for Step {
@@ -490,7 +493,7 @@ enum What {
 }
 
 /// Runs the steps; the nodes are left apart.
-fn play(steps: &[Step], what: What) -> (std::rc::Rc<std::cell::RefCell<World>>, Vec<Node>) {
+fn play(steps: &[Step], what: What) -> Played {
     let world = world();
     let mut nodes: Vec<Node> = (0..NODES).map(|n| Node::new(n as u8 + 1, &world)).collect();
     let shop = shop(nodes[0].merger.catalog());
@@ -644,7 +647,10 @@ fn assert_constraints(node: &Node) {
 }
 
 fn converges(steps: Vec<Step>, seeds: (u64, u64), what: What) -> bool {
-    let (world, mut nodes) = play(&steps, what);
+    delivered_alike(play(&steps, what), seeds)
+}
+
+pub(crate) fn delivered_alike((world, mut nodes): Played, seeds: (u64, u64)) -> bool {
     // What each node wrote in place is what replaying its log gives.
     for node in &mut nodes {
         let mut replay = Node::new(98, &world);
@@ -679,7 +685,7 @@ fn converges(steps: Vec<Step>, seeds: (u64, u64), what: What) -> bool {
 /// Worlds per law, unless `QUICKCHECK_TESTS` says how many.
 const WORLDS: u64 = 30;
 
-fn law<A: quickcheck::Testable>(law: A) {
+pub(crate) fn law<A: quickcheck::Testable>(law: A) {
     let asked = std::env::var("QUICKCHECK_TESTS").ok().and_then(|n| n.parse().ok());
     quickcheck::QuickCheck::new().tests(asked.unwrap_or(WORLDS)).quickcheck(law);
 }
@@ -710,7 +716,10 @@ fn voiding_drops_and_what_is_built_gives_the_state_without_and_unvoiding_the_sta
 }
 
 fn voids(steps: Vec<Step>, picks: Vec<u8>, seed: u64, what: What) -> bool {
-    let (world, _) = play(&steps, what);
+    voided_and_back(play(&steps, what), picks, seed)
+}
+
+pub(crate) fn voided_and_back((world, _): Played, picks: Vec<u8>, seed: u64) -> bool {
     let blocks = world.borrow().blocks.len();
     let void: BTreeSet<usize> = match blocks {
         0 | 1 => BTreeSet::new(),

@@ -13,7 +13,7 @@ use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::{CellEdit, CellKind, Value};
 
 use crate::apply::{LayoutPlan, owner_of};
-use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, WEAK, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, MISFIT, Reason, Run, SIBLINGS, Stored, WEAK, WHOLE, hidden};
 use crate::error::{Result, StoreError};
 use crate::index::{At, LOST_DELETE, Loaded, OUTVOTED, Origin, saw, tx_sql};
 use crate::index_ident::Ident;
@@ -42,6 +42,9 @@ impl Run<'_> {
             let writer = image.writers[i];
             if plan.columns[i].kind.is_edited() {
                 // What it overrules, the log says.
+                return self.recompute(plan, ident);
+            }
+            if self.meets_joined(plan, &image, i, (origin, at))? {
                 return self.recompute(plan, ident);
             }
             let plain = plan.columns[i].kind == CellKind::Register;
@@ -98,6 +101,33 @@ impl Run<'_> {
         self.replace(plan, layout, &stored, &image, constrained)
     }
 
+    /// A CHECK joins registers to this column, and the author of this change of it has not seen who wrote one of them; or what they
+    /// hold together is not decided by registers alone.
+    fn meets_joined(
+        &self,
+        plan: &TablePlan,
+        image: &Image,
+        i: usize,
+        (origin, at): (&Origin, At),
+    ) -> Result<bool> {
+        let Some(whole) = plan.whole_of(i) else { return Ok(false) };
+        if !whole.registers.contains(&i) {
+            return Ok(true);
+        }
+        let mut last = at.tx;
+        for &j in &whole.registers {
+            let writer = image.writers[j];
+            if writer == TxNo(0) || writer == at.tx || writer == last {
+                continue;
+            }
+            last = writer;
+            if !saw((origin, at.offset), (&self.db.origin(writer)?, 0), self.is_ancestor)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The visible row, where a change of it can be merged without its history: it has none of these flags, and its author
     /// is known to have meant it (else it may be one that a verdict has taken away).
     fn merged_in_place(
@@ -132,6 +162,7 @@ impl Run<'_> {
         };
         let mut image = stored.image.clone();
         let mut constrained = false;
+        let mut checks: Vec<usize> = Vec::new();
         for (i, place) in layout.places.iter().enumerate() {
             let Some(edit) = place.and_then(|p| edits.get(p)) else { continue };
             let column = &plan.columns[i];
@@ -149,6 +180,13 @@ impl Run<'_> {
             }
             image.values[i] = value;
             constrained |= plan.constrained[i];
+            if let Some(whole) = plan.whole_of(i) {
+                checks.extend(&whole.checks);
+            }
+        }
+        // It may hold as a whole.
+        if !checks.is_empty() && self.would_violate(plan, &image, &checks)? {
+            return self.recompute(plan, ident);
         }
         self.replace(plan, layout, &stored, &image, constrained)
     }
@@ -305,17 +343,22 @@ impl Run<'_> {
             self.reconsider_effects((plan.table.id, ident), &self.db.origin(at.tx)?)?;
         }
         for unit in &merged.units {
-            let mut image = self.image_of(plan, ident, unit, &loaded)?;
-            let lost = self.joint_cells(plan, unit, &loaded, &mut image)?;
+            let (mut image, mut lost) = self.unit_image(plan, ident, unit, &loaded)?;
+            let whole = match unit.standing {
+                Standing::Primary => self.as_a_whole(plan, unit, &loaded, &image)?,
+                _ => None,
+            };
+            if let Some(unit) = &whole {
+                (image, lost) = self.unit_image(plan, ident, unit, &loaded)?;
+                image.flags |= HISTORY | WHOLE;
+            }
+            let unit = whole.as_ref().unwrap_or(unit);
             image.flags |= match simple {
                 false => HISTORY,
                 true if births > 1 => BIRTHS,
                 true => 0,
             };
             image.flags |= if unit.weak { WEAK } else { 0 };
-            if let Some(i) = plan.owner {
-                image.values[i] = owner_of(ident)?;
-            }
             let no = match unit.standing {
                 Standing::Primary => TxNo(0),
                 _ => loaded[unit.founder].at.tx,
@@ -348,6 +391,22 @@ impl Run<'_> {
             return self.shown(plan, image, rowid, false);
         }
         self.put_pending(plan, image)
+    }
+
+    /// What the unit's cells hold, and what of those that are no plain registers has lost.
+    pub(crate) fn unit_image(
+        &self,
+        plan: &TablePlan,
+        ident: &Ident,
+        unit: &Unit,
+        loaded: &[Loaded],
+    ) -> Result<(Image, Vec<Cell>)> {
+        let mut image = self.image_of(plan, ident, unit, loaded)?;
+        let lost = self.joint_cells(plan, unit, loaded, &mut image)?;
+        if let Some(i) = plan.owner {
+            image.values[i] = owner_of(ident)?;
+        }
+        Ok((image, lost))
     }
 
     /// What the unit's plain cells hold.

@@ -21,7 +21,7 @@ use crate::index::{IsAncestor, Origin, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize::PlanCache;
-use crate::materialize_plan::{PlanCheck, PlanColumn, Slot, TablePlan};
+use crate::materialize_plan::{PlanCheck, PlanColumn, Slot, TablePlan, Whole};
 use crate::query::{NEXT, Row};
 
 /// Why a merged row is not in its table.
@@ -77,6 +77,10 @@ pub(crate) const WEAK: u8 = 16;
 
 /// Flag in `_o`: a value of the row does not fit the type that its column has since.
 pub(crate) const MISFIT: u8 = 4;
+
+/// Flag in `_o`: of columns that a CHECK joins some are as the author of the last write to them saw them, and not what was written last
+/// (`whole`). Always with [`HISTORY`].
+pub(crate) const WHOLE: u8 = 32;
 
 /// A merged row.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,6 +188,11 @@ pub(crate) fn unhide(plan: &TablePlan, version: TxNo, overrides: ValueRef<'_>) -
 }
 
 impl TablePlan {
+    /// What CHECKs join this column to, if that is decided as a whole.
+    pub(crate) fn whole_of(&self, column: usize) -> Option<&Whole> {
+        self.wholes.iter().find(|w| w.reads.contains(&column))
+    }
+
     /// The identity of a row that says nothing else: its primary key.
     pub(crate) fn implied_ident(&self, values: &[Value]) -> Option<Ident> {
         match self.key.as_slice() {
@@ -540,6 +549,29 @@ impl<'a> Run<'a> {
             self.add(plan, f);
         }
         Ok(rowid)
+    }
+
+    /// Would this row violate one of these CHECKs (indexes into the plan's)? It lies among the displaced while that is asked.
+    pub(crate) fn would_violate(
+        &mut self,
+        plan: &TablePlan,
+        image: &Image,
+        checks: &[usize],
+    ) -> Result<bool> {
+        let known = self.displaced.get(&plan.no).copied();
+        let place = Place::Displaced { reason: Reason::Pending, unit: TxNo(0) };
+        let rowid = self.displace(plan, image, Reason::Pending, TxNo(0))?;
+        let stored = Stored { rowid, image: image.clone(), place };
+        let mut violated = false;
+        for check in checks {
+            violated = violated || self.is_violated(&plan.checks[*check], &stored)?;
+        }
+        self.remove(plan, &stored)?;
+        match known {
+            Some(known) => self.displaced.insert(plan.no, known),
+            None => self.displaced.remove(&plan.no),
+        };
+        Ok(violated)
     }
 
     /// Removes a row from where it lies, and from the fingerprint.

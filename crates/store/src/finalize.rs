@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::apply::Merger;
 use crate::capture::{CaptureOp, Captured};
 use crate::connection::Connection;
-use crate::displaced::{BIRTHS, HISTORY, Image, Place, Run, SIBLINGS, WEAK, hidden};
+use crate::displaced::{BIRTHS, HISTORY, Image, Place, Run, SIBLINGS, WEAK, WHOLE, hidden};
 use crate::displaced_settle::Todo;
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE, Origin, tx_sql};
@@ -415,18 +415,6 @@ fn assigned(plan: &TablePlan, c: &Captured) -> Vec<usize> {
     counters.map(|(i, _)| *i).collect()
 }
 
-/// These columns, and those that a CHECK joins them to.
-fn with_joined(plan: &TablePlan, changed: Vec<usize>) -> Vec<usize> {
-    if plan.checks.is_empty() {
-        return changed;
-    }
-    let mut all: Vec<usize> =
-        changed.iter().flat_map(|c| plan.joined[*c].iter().copied().chain([*c])).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
 /// The sealed columns, by table and place, that some new row of the transaction has a value in.
 fn sealed_values(run: &mut Run<'_>, lives: &[Life]) -> Result<HashSet<(i64, usize)>> {
     let mut out = HashSet::new();
@@ -635,7 +623,7 @@ impl Finalize<'_> {
                 let changed: Vec<usize> = (0..plan.columns.len())
                     .filter(|i| plan.columns[*i].stored && image.values[*i] != old.values[*i])
                     .collect();
-                let changed = with_joined(plan, changed);
+                let changed = self.with_held(run, plan, &old, changed)?;
                 if plan.owner.is_some_and(|i| changed.contains(&i)) {
                     return Err(StoreError::Owner(plan.sql.name.clone()));
                 }
@@ -667,7 +655,7 @@ impl Finalize<'_> {
                     self.shown(run, plan, &image, rowid)?;
                 }
                 // An edit overrules only what it names: what has lost before may still stand.
-                let unsettled = old.flags & SIBLINGS != 0 && !edits.is_empty();
+                let unsettled = (old.flags & SIBLINGS != 0 && !edits.is_empty()) || old.flags & WHOLE != 0;
                 let bent = || run.db.is_bent(plan.no, &image.ident);
                 if unsettled
                     || (old.flags & (HISTORY | BIRTHS) != 0 && (bent()? || run.any_displaced(plan)?))
@@ -714,6 +702,28 @@ impl Finalize<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// These columns; of a row that a CHECK decides as a whole also those joined to them of which something is held back: the author saw
+    /// what the row shows, and nothing else of it is to move by what they change.
+    fn with_held(
+        &self,
+        run: &Run<'_>,
+        plan: &TablePlan,
+        old: &Image,
+        changed: Vec<usize>,
+    ) -> Result<Vec<usize>> {
+        let any = fault::on(Fault::UniqueWrittenAlong);
+        if old.flags & WHOLE == 0 && !any {
+            return Ok(changed);
+        }
+        let lost = run.db.siblings_of(plan.no, &old.ident)?;
+        let held = |c: &usize| any || lost.iter().any(|(tag, _)| *tag == i64::from(plan.columns[*c].tag.0));
+        let joined = changed.iter().filter_map(|c| plan.whole_of(*c)).flat_map(|w| &w.held).copied();
+        let mut all: Vec<usize> = joined.filter(held).chain(changed.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
     }
 
     /// The edit that a change of this column is; `None` where it is an assignment.

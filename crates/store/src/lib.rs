@@ -95,6 +95,9 @@ pub mod verify;
 mod verify_tests;
 #[cfg(test)]
 mod visible_testing;
+mod whole;
+#[cfg(test)]
+mod whole_laws;
 
 pub use apply::{Applied, MERGE, Merger};
 pub use backup::{Ids, backup, restore, restore_checked, unmoved};

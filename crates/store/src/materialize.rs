@@ -23,11 +23,12 @@ use p2pdb_model::types::SqlType;
 use p2pdb_model::{CellKind, Value, ValueRef};
 
 use crate::connection::Connection;
-use crate::displaced::Run;
+use crate::displaced::{Place, Reason, Run, WHOLE};
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::generated::Generated;
 use crate::index::tx_sql;
+use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::looks::{self, Looks};
 use crate::materialize_plan::{
@@ -265,6 +266,13 @@ impl Shape {
         let changed = |(tag, cell)| before.cells.get(tag).is_some_and(|b| b != cell);
         self.cells.iter().any(changed)
             || self.checks.iter().any(|(id, sql)| before.checks.get(id) != Some(sql))
+    }
+
+    /// What CHECKs of this shape have decided as a whole may be decided otherwise.
+    fn joins_otherwise_than(&self, next: &Shape) -> bool {
+        let same =
+            self.checks == next.checks && self.indexes == next.indexes && self.generated == next.generated;
+        !self.checks.is_empty() && !same
     }
 
     /// The rows must be written again to go from `self` to `next`.
@@ -610,6 +618,26 @@ impl Run<'_> {
         Ok(sum)
     }
 
+    /// The visible rows in which a CHECK has decided what some columns hold.
+    fn decided_as_wholes(&self, plan: &TablePlan) -> Result<Vec<Ident>> {
+        let sql = format!(
+            "SELECT rowid, {COLUMN_OVERRIDES} FROM {} WHERE {COLUMN_OVERRIDES} IS NOT NULL",
+            plan.sql.name
+        );
+        let mut rowids = Vec::new();
+        self.db.query(&sql, (), |r| {
+            if matches!(r.get(1)?, ValueRef::Blob([flags, ..]) if flags & WHOLE != 0) {
+                rowids.push(r.int(0)?);
+            }
+            Ok(NEXT)
+        })?;
+        let mut idents = Vec::with_capacity(rowids.len());
+        for rowid in rowids {
+            idents.extend(self.visible(plan, rowid)?.map(|s| s.image.ident));
+        }
+        Ok(idents)
+    }
+
     /// After a table was reshaped: what may be visible now, or no longer.
     fn look_again(&mut self, id: ObjectId, before: Option<&Shape>, after: &Shape) -> Result<()> {
         let Some(plan) = self.plans.plan(self.db, id)? else { return Ok(()) };
@@ -625,7 +653,16 @@ impl Run<'_> {
             }
         } else {
             for stored in displaced {
-                self.todo.seed(id, stored.image.ident);
+                let by_check = matches!(stored.place, Place::Displaced { reason: Reason::Check, .. });
+                match by_check || stored.image.flags & WHOLE != 0 {
+                    true => self.recompute(&plan, &stored.image.ident)?,
+                    false => self.todo.seed(id, stored.image.ident),
+                }
+            }
+        }
+        if before.is_some_and(|b| b.joins_otherwise_than(after)) {
+            for ident in self.decided_as_wholes(&plan)? {
+                self.recompute(&plan, &ident)?;
             }
         }
         for dependent in &plan.dependents {
@@ -633,12 +670,19 @@ impl Run<'_> {
             self.reconsider_bent(dependent.child, &bent)?;
         }
         if before.is_some_and(|b| after.asks_more_than(b)) {
+            let mut violating = Vec::new();
             self.each_row(&plan, &mut |run, stored| {
-                if run.misfit(&plan, &stored)?.is_some() {
-                    run.todo.seed(id, stored.image.ident);
+                match run.misfit(&plan, &stored)? {
+                    // Perhaps it holds as a whole.
+                    Some(Reason::Check) if !plan.wholes.is_empty() => violating.push(stored.image.ident),
+                    Some(_) => run.todo.seed(id, stored.image.ident),
+                    None => {}
                 }
                 Ok(())
             })?;
+            for ident in violating {
+                self.recompute(&plan, &ident)?;
+            }
         }
         for reference in &plan.references {
             let shape = after.references.iter().find(|r| r.id == reference.id);

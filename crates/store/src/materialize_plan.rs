@@ -78,6 +78,19 @@ pub(crate) struct PlanCheck {
     pub violated_displaced: String,
 }
 
+/// Columns that CHECKs join, directly or over others, two registers at least; see `whole`.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    /// All columns that the CHECKs read (indexes into the plan's).
+    pub reads: Vec<usize>,
+    /// The registers among them.
+    pub registers: Vec<usize>,
+    /// Those that may be held back: none of a unique key, as when that was written decides which of two rows has a value.
+    pub held: Vec<usize>,
+    /// The CHECKs (indexes into the plan's).
+    pub checks: Vec<usize>,
+}
+
 /// A unique key.
 #[derive(Clone, Debug)]
 pub(crate) struct Unique {
@@ -185,9 +198,8 @@ pub(crate) struct TablePlan {
     pub checks: Vec<PlanCheck>,
     /// Generated columns that are parts of keys.
     pub generated: Generated,
-    /// Per column, the columns that a CHECK joins it to, itself included: they are written together, so that what the
-    /// author saw to hold still holds when concurrent writes are merged.
-    pub joined: Vec<Vec<usize>>,
+    /// What CHECKs join; no column is in two.
+    pub wholes: Vec<Whole>,
     /// Columns whose change may displace a row or bring one back.
     pub constrained: Vec<bool>,
     /// Columns in ascending order of their tags.
@@ -424,7 +436,7 @@ impl TablePlan {
             })
             .collect();
         let unique: Vec<usize> = uniques.iter().flat_map(|u| u.sources.iter().copied()).collect();
-        let joined = joined(&columns, &checks, &unique);
+        let wholes = wholes(&columns, &checks, &unique);
         let mut constrained = vec![false; columns.len()];
         for (_, expression) in generated.expressions() {
             for (i, c) in columns.iter().enumerate() {
@@ -520,7 +532,7 @@ impl TablePlan {
             circular,
             checks,
             generated,
-            joined,
+            wholes,
             slots,
             constrained,
             by_tag,
@@ -633,19 +645,27 @@ fn is_circular(catalog: &Catalog, table: ObjectId) -> bool {
     false
 }
 
-/// Per column, the plain registers that CHECKs join it to. None of a unique key: when that was written decides which of two
-/// rows has a value, and it would change hands by an update of another column.
-fn joined(columns: &[PlanColumn], checks: &[PlanCheck], unique: &[usize]) -> Vec<Vec<usize>> {
+fn wholes(columns: &[PlanColumn], checks: &[PlanCheck], unique: &[usize]) -> Vec<Whole> {
     let mut group: Vec<usize> = (0..columns.len()).collect();
     for check in checks {
         let Some(first) = check.columns.iter().map(|c| group[*c]).min() else { continue };
         let met: Vec<usize> = check.columns.iter().map(|c| group[*c]).collect();
         group.iter_mut().filter(|g| met.contains(g)).for_each(|g| *g = first);
     }
-    let along = |i: &usize| !unique.contains(i) || fault::on(Fault::UniqueWrittenAlong);
-    let plain = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register && along(i);
-    let of = |c: usize| (0..columns.len()).filter(|i| group[*i] == group[c]).filter(plain).collect();
-    (0..columns.len()).map(of).collect()
+    let one = |g: usize| {
+        let of_group = |c: &PlanCheck| c.columns.first().is_some_and(|c| group[*c] == g);
+        let reads: Vec<usize> = (0..columns.len()).filter(|c| group[*c] == g).collect();
+        let plain = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Register;
+        let registers: Vec<usize> = reads.iter().copied().filter(plain).collect();
+        let held = |i: &usize| !unique.contains(i) || fault::on(Fault::UniqueWrittenAlong);
+        let held: Vec<usize> = registers.iter().copied().filter(held).collect();
+        let checks = (0..checks.len()).filter(|n| of_group(&checks[*n])).collect();
+        (registers.len() > 1 && !held.is_empty()).then_some(Whole { reads, registers, held, checks })
+    };
+    let mut groups: Vec<usize> = checks.iter().flat_map(|c| c.columns.first()).map(|c| group[*c]).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups.into_iter().filter_map(one).collect()
 }
 
 fn slots(db: &Connection, name: &str, columns: &[PlanColumn]) -> Result<Vec<Slot>> {

@@ -92,8 +92,9 @@ fn changed_bytes(plan: &TablePlan, old: &[Value], new: &[Value]) -> usize {
     let pairs: Vec<(usize, &Value, &Value)> =
         columns(plan, old).zip(columns(plan, new)).map(|((n, o), (_, v))| (n, o, v)).collect();
     let changed: Vec<usize> = pairs.iter().filter(|(_, o, v)| o != v).map(|(n, ..)| *n).collect();
-    // A CHECK joins others to them.
-    let written = |n: usize| changed.contains(&n) || plan.joined[n].iter().any(|j| changed.contains(j));
+    // What a CHECK joins to them may go along; see `whole`.
+    let along = |n: usize| plan.whole_of(n).is_some_and(|w| w.reads.iter().any(|j| changed.contains(j)));
+    let written = |n: usize| changed.contains(&n) || along(n);
     let one = |(n, old, new): &(usize, &Value, &Value)| match plan.columns[*n].kind {
         CellKind::Set | CellKind::Map => EDIT_BYTES + value_bytes(old) + value_bytes(new),
         CellKind::Counter => EDIT_BYTES + value_bytes(new),

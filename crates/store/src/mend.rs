@@ -104,9 +104,7 @@ impl Run<'_> {
             image.values[i] = value.clone();
             written.push(i);
         }
-        // What a CHECK joins is written together.
-        let mut columns: Vec<usize> =
-            written.iter().flat_map(|c| plan.joined[*c].iter().copied().chain([*c])).collect();
+        let mut columns = written.clone();
         columns.sort_unstable();
         columns.dedup();
         let tags = columns.iter().map(|c| plan.columns[*c].tag).collect();

@@ -127,13 +127,8 @@ impl Run<'_> {
         if columns.is_empty() {
             return Ok(None);
         }
-        // What a CHECK joins is written together.
-        let mut joined: Vec<usize> =
-            columns.iter().flat_map(|c| plan.joined[*c].iter().copied().chain([*c])).collect();
-        joined.sort_unstable();
-        joined.dedup();
-        let tags: Vec<ColumnTag> = joined.iter().map(|c| plan.columns[*c].tag).collect();
-        let values = joined.iter().map(|c| stored.image.values[*c].clone()).collect();
+        let tags: Vec<ColumnTag> = columns.iter().map(|c| plan.columns[*c].tag).collect();
+        let values = columns.iter().map(|c| stored.image.values[*c].clone()).collect();
         let change = RowChange::Update { layout: 0, key, values, cause: None };
         Ok(Some((Layout(plan.table.id, 0, tags), change)))
     }
