@@ -581,9 +581,14 @@ fn bearer(
             }
             (admission, ticket.addresses)
         }
-        None => match dir.read_json(ADMISSION_FILE)? {
-            Some(admission) => (admission, Vec::new()),
-            None => return Ok((None, Vec::new())),
+        None => match dir.read_json(ADMISSION_FILE) {
+            Ok(Some(admission)) => (admission, Vec::new()),
+            Ok(None) => return Ok((None, Vec::new())),
+            Err(e @ DataDirError::Damaged { .. }) if engine.role().is_some() => {
+                warn!("{e}; this node, which is a member, needs it only where its admission is forgotten");
+                return Ok((None, Vec::new()));
+            }
+            Err(e) => return Err(e.into()),
         },
     };
     let damaged = || anyhow!("{ADMISSION_FILE} is damaged; remove it if this node is a member already");

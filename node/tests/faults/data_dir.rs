@@ -103,8 +103,11 @@ fn files_that_can_be_done_without_stop_nothing_and_others_are_named() {
     assert!(node.stop());
     assert_eq!(std::fs::read_to_string(&path).expect("there"), cut, "it is left as it is");
     std::fs::write(&path, b"\xff\xfe").expect("written");
-    std::fs::write(dir.join("password.unseen"), b"\xff\xfe").expect("written");
+    for name in ["password.unseen", "admission.json"] {
+        std::fs::write(dir.join(name), b"\xff\xfe").expect("written");
+    }
     let node = Node::start(&dir, &[]);
+    assert!(node.log().contains("admission.json is damaged"), "{}", node.log());
     assert!(node.log().contains("client.cnf is damaged; put it back"), "{}", node.log());
     assert!(node.stop());
     std::fs::write(&path, good).expect("written");
