@@ -162,14 +162,18 @@ fn a_log_of_another_realm_and_an_unvouched_block_are_found() {
 
 #[test]
 fn findings_beyond_the_limit_are_counted() {
-    let mut report = Report::default();
-    for n in 0..FINDINGS_MAX + 5 {
-        report.add(Part::Table, n, "x");
-    }
+    let report = |from: usize| {
+        let mut report = Report::default();
+        (from..from + FINDINGS_MAX + 5).for_each(|n| report.add(Part::Table, n, "x"));
+        report
+    };
     let mut all = Report::default();
-    all.extend(report.clone());
-    all.extend(report);
+    all.extend(report(0));
+    all.extend(report(FINDINGS_MAX + 5));
     assert_eq!((all.findings.len(), all.more), (FINDINGS_MAX, FINDINGS_MAX as u64 + 10));
+    // What is known already is one finding; what was only counted cannot be told from another one.
+    all.extend(report(0));
+    assert_eq!((all.findings.len(), all.more), (FINDINGS_MAX, FINDINGS_MAX as u64 + 15));
 }
 
 /// A table with several kinds of indexes.
