@@ -76,6 +76,16 @@ impl State {
         self.save()
     }
 
+    /// Takes away what is there of a node whose own making was cut short: without a key it has never run, and holds nothing.
+    pub(crate) fn remove_beginning(&self, number: u32) -> anyhow::Result<()> {
+        let dir = self.data_dir(number);
+        let ran = dir.is_initialised() || self.node(number)?.key.is_some() || self.running(number).is_some();
+        if ran || !dir.root().exists() {
+            return Ok(());
+        }
+        std::fs::remove_dir_all(dir.root()).with_context(|| format!("cannot remove {}", dir.root().display()))
+    }
+
     /// Whether the node, which does not run, holds anything of the realm. Otherwise it is to join, with whatever ticket.
     pub(crate) fn has_joined(&self, number: u32) -> anyhow::Result<bool> {
         let dir = self.data_dir(number);

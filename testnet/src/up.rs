@@ -126,6 +126,9 @@ fn beside_this() -> anyhow::Result<PathBuf> {
 
 fn make(state: &mut State) -> anyhow::Result<()> {
     let count = state.nodes.len() as u32;
+    for number in 1..=count {
+        state.remove_beginning(number)?;
+    }
     if state.running(1).is_none() {
         say!("node 1: starting, with a realm of its own");
         state.start(1, None)?;

@@ -213,27 +213,33 @@ fn a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_ru
 
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
-    let unfinished = || {
+    let unfinished = |unknown: Option<usize>| {
         let mut state: Value =
             serde_json::from_str(&std::fs::read_to_string(&file).expect("the state")).expect("JSON");
         assert_eq!(state["made"], true);
         state["made"] = false.into();
+        if let Some(node) = unknown {
+            state["nodes"][node - 1]["key"] = Value::Null;
+        }
         std::fs::write(&file, state.to_string()).expect("written");
     };
     let tracks = |node| net.query(node, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track");
     // While its nodes run.
-    unfinished();
+    unfinished(None);
     let pid = net.pid(1);
     let said = net.ok(&["up"]);
     assert!(said.contains("was never finished: going on with it") && !said.contains("joining"), "{said}");
     assert_eq!(net.pid(1), pid);
-    // Stopped; of node 2 nothing has been made, node 3 has shown its ticket to nobody.
+    // Stopped; the making of node 2 was cut short, node 3 has shown its ticket to nobody.
     net.ok(&["down"]);
-    unfinished();
+    unfinished(Some(2));
     for node in ["node2", "node3"] {
         std::fs::remove_dir_all(net.dir.join(node)).expect("removed");
     }
-    std::fs::create_dir(net.dir.join("node3")).expect("made");
+    for node in ["node2", "node3"] {
+        std::fs::create_dir(net.dir.join(node)).expect("made");
+    }
+    std::fs::write(net.dir.join("node2/realm.db"), "a beginning").expect("written");
     let program = Path::new(env!("CARGO_BIN_EXE_p2pdb-testnet")).with_file_name("p2pdb-node");
     let key =
         Command::new(program).args(["join", "--show-key", "--data-dir"]).arg(net.dir.join("node3")).output();
@@ -246,7 +252,7 @@ fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Te
     assert_eq!([tracks(1), tracks(2), tracks(3)], [[["3504"]], [["3504"]], [["3504"]]]);
     // All were made, and that alone is not noted.
     net.ok(&["down"]);
-    unfinished();
+    unfinished(None);
     let said = net.ok(&["up"]);
     assert!(!said.contains("joining"), "{said}");
     assert_eq!(tracks(2), [["3504"]]);
