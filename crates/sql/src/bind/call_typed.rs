@@ -136,7 +136,8 @@ impl Binder<'_> {
             "CHAR" => {
                 let mut sqls = Vec::new();
                 for a in args {
-                    let a = self.to(a, &FieldType::int());
+                    let unsigned = matches!(a.class(), Class::UInt | Class::Bit);
+                    let a = if unsigned { a.clone() } else { self.to(a, &FieldType::int()) };
                     sqls.push(self.sql(&a));
                 }
                 Bound::new(format!("p_char({})", sqls.join(",")), FieldType::bytes(4 * args.len() as u32))

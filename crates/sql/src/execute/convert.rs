@@ -87,7 +87,7 @@ fn utf8(b: &[u8]) -> Cow<'_, str> {
 }
 
 /// The whole value of a 64-bit integer, signed or unsigned.
-fn wide(v: ValueRef<'_>) -> Option<i128> {
+pub fn wide(v: ValueRef<'_>) -> Option<i128> {
     match v {
         ValueRef::Int(i) => Some(i128::from(i)),
         ValueRef::Blob(b) => Some(i128::from(u64::from_be_bytes(b.try_into().ok()?))),

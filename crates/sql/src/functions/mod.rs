@@ -26,7 +26,7 @@ pub mod text;
 pub use aggregate::{Accumulator, AggregateFunction, aggregates};
 
 use crate::error::SqlError;
-use crate::execute::context;
+use crate::execute::{context, convert};
 use crate::plan::ColumnTarget;
 
 /// What a function returns.
@@ -196,6 +196,14 @@ pub(crate) fn int_of(v: &ValueRef<'_>) -> i64 {
         ValueRef::Real(r) => *r as i64,
         ValueRef::Blob(_) => i64::MAX,
         _ => 0,
+    }
+}
+
+/// The 64 bits of an integer argument.
+pub(crate) fn bits_of(v: &ValueRef<'_>) -> u64 {
+    match v {
+        ValueRef::Blob(_) => convert::wide(*v).map_or(u64::MAX, |n| n as u64),
+        v => int_of(v) as u64,
     }
 }
 

@@ -6,7 +6,7 @@ use p2pdb_model::{GtidSet, Value, ValueRef};
 
 use crate::error::SqlError;
 
-use super::{Answer, Row, any_null, bytes_of, int_of, str_of, text, truth};
+use super::{Answer, Row, any_null, bits_of, bytes_of, int_of, str_of, text, truth};
 
 macro_rules! strict {
     ($f:expr) => {
@@ -66,7 +66,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         if matches!(a[0], ValueRef::Null) {
             return Ok(Value::Null);
         }
-        let bits = int_of(&a[0]) as u64;
+        let bits = bits_of(&a[0]);
         let chosen = a[1..].iter().take(64).enumerate();
         let words: Vec<&str> = chosen
             .filter(|(i, v)| bits >> i & 1 == 1 && !matches!(v, ValueRef::Null))
@@ -136,7 +136,7 @@ fn address(v: &ValueRef<'_>) -> Option<IpAddr> {
 
 /// (bits, on, off, separator, number of bits)
 fn export_set(a: &[ValueRef<'_>]) -> Answer {
-    let bits = int_of(&a[0]) as u64;
+    let bits = bits_of(&a[0]);
     let (on, off) = (str_of(&a[1]), str_of(&a[2]));
     let separator = a.get(3).map_or(",", str_of);
     let count = a.get(4).map_or(64, |n| usize::try_from(int_of(n)).map_or(64, |n| n.min(64)));

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use p2pdb_model::{Value, ValueRef};
 
-use super::{Answer, Row, any_null, bytes_of, int_of, locale, number, str_of, text, truth};
+use super::{Answer, Row, any_null, bits_of, bytes_of, int_of, locale, number, str_of, text, truth};
 use crate::collate;
 use crate::execute::{context, convert};
 
@@ -318,7 +318,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_char", -1, |a| {
         let mut out = Vec::new();
         for v in a.iter().filter(|v| !matches!(v, ValueRef::Null)) {
-            let n = int_of(v) as u32;
+            let n = bits_of(v) as u32;
             let b = n.to_be_bytes();
             let zeros = b.iter().take_while(|b| **b == 0).count().min(3);
             out.extend_from_slice(&b[zeros..]);
