@@ -59,7 +59,7 @@ pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
     remove_unfinished(dir)?;
-    let node_key = SigningKey::from_bytes(&rand::random());
+    let node_key = key_of_making(dir)?;
     let account_key = SigningKey::from_bytes(&rand::random());
     let realm = create_realm(NewRealm {
         name: &config.realm_name,
@@ -75,6 +75,7 @@ pub fn init(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
     write_login(dir, config)?;
     // Last: with it the directory counts as a node's.
     dir.write_node_key(&node_key)?;
+    dir.remove(JOINING_KEY);
     info!(%realm, node = %node_id(&node_key), "made a realm");
     Ok(())
 }
@@ -88,7 +89,7 @@ pub fn init_joiner(dir: &DataDir, config: &Config, ticket: &Ticket) -> anyhow::R
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
     remove_unfinished(dir)?;
-    let node_key = dir.read_joining_key()?.unwrap_or_else(|| SigningKey::from_bytes(&rand::random()));
+    let node_key = key_of_making(dir)?;
     create_joiner(dir.root(), ticket.realm)
         .with_context(|| format!("cannot make a store in {}", dir.root().display()))?;
     dir.write_secret(TICKET_FILE, ticket.encode().as_bytes())?;
@@ -108,15 +109,18 @@ pub fn joiner(dir: &DataDir, config: &Config) -> anyhow::Result<NodeId> {
         return Ok(node_id(&dir.read_node_key()?));
     }
     dir.must_not_be_half_restored()?;
-    let key = match dir.read_joining_key()? {
-        Some(key) => key,
-        None => {
-            let key = SigningKey::from_bytes(&rand::random());
-            dir.write_joining_key(&key)?;
-            key
-        }
-    };
-    Ok(node_id(&key))
+    Ok(node_id(&key_of_making(dir)?))
+}
+
+/// The key of the node that is made here. Until it is whole its key lies in `joining.key`: with that file a directory is one
+/// whose making broke off, or that waits for a ticket.
+fn key_of_making(dir: &DataDir) -> anyhow::Result<SigningKey> {
+    if let Some(key) = dir.read_joining_key()? {
+        return Ok(key);
+    }
+    let key = SigningKey::from_bytes(&rand::random());
+    dir.write_joining_key(&key)?;
+    Ok(key)
 }
 
 /// The node here has asked with a ticket, and nothing of a realm has come to it.
@@ -143,22 +147,18 @@ pub fn back_to_key(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A directory without a node key whose making broke off: its store is of no use to anybody. Where a key waits for a ticket, there
-/// was no other key.
+/// Takes away the store of a directory without a node key whose making broke off: one beside the key of its making, or that holds
+/// no block. Another may be that of a node whose key was lost.
 fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
     dir.must_not_be_half_restored()?;
-    let waits = dir.read_joining_key()?.is_some();
-    for suffix in ["", "-wal", "-shm", ".lock"] {
-        let name = format!("{}{suffix}", p2pdb_engine::realm::FILE);
-        let path = dir.path(&name);
-        if waits {
-            dir.remove(&name);
-        } else if path.exists() {
-            bail!(
-                "{} exists, but there is no node.key: an earlier start broke off, or the key was lost\n  hint: put node.key back from a backup, or move the directory away to begin anew",
-                path.display()
-            );
-        }
+    if dir.read_joining_key()?.is_none() && p2pdb_engine::realm::may_hold_blocks(dir.root()) {
+        bail!(
+            "{} exists, but there is no node.key: it was lost\n  hint: put node.key back from a backup, or move the directory away to begin anew",
+            dir.path(p2pdb_engine::realm::FILE).display()
+        );
+    }
+    for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+        dir.remove(&format!("{}{suffix}", p2pdb_engine::realm::FILE));
     }
     Ok(())
 }
@@ -197,6 +197,8 @@ fn opened(dir: &DataDir, engine: Result<Engine, p2pdb_engine::EngineError>) -> a
 fn engine_config(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<EngineConfig> {
     dir.must_be_initialised()?;
     let node_key = dir.read_node_key()?;
+    // A making that broke off at its very end: from here on the store is not to be taken for a beginning.
+    dir.remove(JOINING_KEY);
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
     Ok(EngineConfig {
         rules: p2pdb_model::RULES,

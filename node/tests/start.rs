@@ -38,6 +38,71 @@ fn a_first_start_makes_everything_and_a_second_finds_it() {
     assert!(node.wait_end().success(), "SIGINT ends it well");
 }
 
+/// What a first start leaves that is killed: each of the states between its writes.
+#[test]
+fn a_first_start_that_broke_off_anywhere_is_begun_again() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let whole = temp.path().join("whole");
+    run_ok(&whole, &["init"]);
+    let key = std::fs::read_to_string(whole.join("node.key")).expect("a key");
+    assert!(!whole.join("joining.key").exists());
+    let node = Node::start(&whole, &[]);
+    let ticket = node.ticket("writer", 1);
+    assert!(node.stop());
+    let empty = temp.path().join("empty");
+    // A store without a block, as a join makes it; its node never hears of anybody.
+    let joining = Node::spawn(&empty, &["join", &ticket], &[]);
+    eventually("it waits", || empty.join("run.json").exists().then_some(()));
+    joining.kill();
+    std::fs::remove_file(empty.join("node.key")).expect("removed");
+    let files = |from: &std::path::Path, names: &[&str]| {
+        names.iter().map(|n| (from.join(n), (*n).to_owned())).collect::<Vec<_>>()
+    };
+    let states = [
+        ("a mark of the key alone", vec![], true),
+        ("an empty store", vec![], true),
+        ("the lock of a store", vec![], false),
+        ("an empty store without a key", vec![], false),
+        ("a store without a block", files(&empty, &["realm.db", "realm.db-wal"]), false),
+        ("a store with the first block", files(&whole, &["realm.db"]), true),
+        ("its keys", files(&whole, &["realm.db", "accounts.json"]), true),
+        ("its logins", files(&whole, &["realm.db", "accounts.json", "logins.json", "client.cnf"]), true),
+    ];
+    for (i, (state, files, mark)) in states.into_iter().enumerate() {
+        for verb in ["init", "run"] {
+            let dir = temp.path().join(format!("{i}{verb}"));
+            std::fs::create_dir(&dir).expect("made");
+            if mark {
+                std::fs::write(dir.join("joining.key"), &key).expect("written");
+            }
+            if state.contains("empty store") {
+                std::fs::write(dir.join("realm.db"), "").expect("written");
+            }
+            if state.contains("lock") {
+                std::fs::write(dir.join("realm.db.lock"), "").expect("written");
+            }
+            for (from, name) in &files {
+                std::fs::copy(from, dir.join(name)).unwrap_or_else(|e| panic!("{state}, {name}: {e}"));
+            }
+            if verb == "init" {
+                run_ok(&dir, &["init"]);
+            }
+            let node = Node::start(&dir, &[]);
+            assert_eq!(node.query("SELECT 1").expect(state), [["1"]]);
+            assert!(node.stop() && !dir.join("joining.key").exists(), "{state}");
+            assert_eq!(mark, std::fs::read_to_string(dir.join("node.key")).expect("a key") == key);
+        }
+    }
+    // Blocks without a key are never taken for a beginning.
+    std::fs::remove_file(whole.join("node.key")).expect("removed");
+    for args in [&["run"][..], &["init"], &["join", &ticket]] {
+        let before = std::fs::read(whole.join("realm.db")).expect("read");
+        let error = run_err(&whole, args);
+        assert!(error.contains("there is no node.key"), "{error}");
+        assert!(before == std::fs::read(whole.join("realm.db")).expect("read"));
+    }
+}
+
 /// Whoever can reach the port of the admin interface has no token, and none is as good as an empty one.
 #[test]
 fn an_admin_token_that_is_damaged_opens_nothing() {

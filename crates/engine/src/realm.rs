@@ -52,6 +52,20 @@ pub fn exists(directory: &Path) -> bool {
     options(directory).exists()
 }
 
+/// False only where nothing would be lost with the store in this directory: there is none, or it is readable and holds no block.
+pub fn may_hold_blocks(directory: &Path) -> bool {
+    let options = options(directory);
+    // SQLite writes the beginning of the file before it writes to a log.
+    if !options.exists() {
+        return store::unmoved(&options.path).is_some();
+    }
+    match store::Writer::open(&options) {
+        Err(store::StoreError::Missing(_)) => false,
+        Err(_) => true,
+        Ok(db) => !matches!(db.last_block(), Ok(store::BlockNo(0))),
+    }
+}
+
 /// Begins a realm: its genesis block, and a store that holds it.
 ///
 /// # Errors
