@@ -9,6 +9,8 @@ use p2pdb_sql::plan::Note;
 const FIRST_ROW: &str = " at row 1";
 /// "Column … cannot be null" names no row.
 const NOT_NULL: u16 = 1048;
+/// "Datetime function: datetime field overflow" neither.
+const OVERFLOW: u16 = 1441;
 
 /// See the module.
 pub(crate) struct RowNotes(Vec<Note>);
@@ -32,7 +34,7 @@ impl RowNotes {
     ) -> Result<(T, Self, Option<SqlError>), SqlError> {
         match Self::of(&mut bind) {
             Ok((made, notes)) => Ok((made, notes, None)),
-            Err(e) if e.code == NOT_NULL || e.message.ends_with(FIRST_ROW) => {
+            Err(e) if matches!(e.code, NOT_NULL | OVERFLOW) || e.message.ends_with(FIRST_ROW) => {
                 let before = context::read(|c| c.warning_count);
                 let made = context::ignoring(bind)?;
                 context::drop_warnings_since(before);

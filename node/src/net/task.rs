@@ -39,6 +39,9 @@ const PROMOTION_GRACE: Duration = Duration::from_secs(3);
 /// that dial each other at once make two), has lost the old one: it was killed, and over QUIC nothing says so before the
 /// idle timeout.
 const REPLACED_AFTER: Duration = Duration::from_secs(3);
+/// Connections of a peer that come within this time are of one dial: it tries several addresses (TCP and QUIC) side by side, keeps
+/// the first that stands, and drops the others. Which one that is only the peer knows: to close one here may be to close it.
+const ONE_DIAL: Duration = Duration::from_secs(1);
 /// How long an orderly stop waits for the last frames and goodbyes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -316,13 +319,12 @@ impl Task {
         self.begin_session(peer);
     }
 
-    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one. (Or it has dialled
-    /// several addresses without knowing that they are one node's: the newest will do.)
+    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one.
     fn drop_replaced(&mut self, peer: PeerId) {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        let old = entry.connections.extract_if(.., |c| !c.ours || c.since.elapsed() >= REPLACED_AFTER);
+        let old = entry.connections.extract_if(.., |c| is_replaced(c.ours, c.since.elapsed()));
         let old: Vec<ConnectionId> = old.map(|c| c.id).collect();
         let session = entry.session.as_ref().map(|s| s.connection);
         if session.is_some_and(|s| old.contains(&s)) {
@@ -687,5 +689,25 @@ fn is_global(address: &Multiaddr) -> bool {
         }
         Some(_) => true,
         None => false,
+    }
+}
+
+/// Does a new connection of the peer say that one of this age is dead?
+fn is_replaced(ours: bool, age: Duration) -> bool {
+    age >= if ours { REPLACED_AFTER } else { ONE_DIAL }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_one_dial_are_left_to_who_dialled() {
+        let one_dial = Duration::from_millis(300);
+        assert!(!is_replaced(false, one_dial), "TCP and QUIC, tried side by side");
+        assert!(!is_replaced(true, one_dial), "two that dialled each other at once");
+        assert!(is_replaced(false, ONE_DIAL), "it was killed, and has come back");
+        assert!(!is_replaced(true, ONE_DIAL));
+        assert!(is_replaced(true, REPLACED_AFTER));
     }
 }

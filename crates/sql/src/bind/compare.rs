@@ -443,7 +443,8 @@ impl Binder<'_> {
         negated: bool,
         s: &Rc<Scope>,
     ) -> Result<Bound, SqlError> {
-        let parts = [self.expr(e, s)?, self.expr(low, s)?, self.expr(high, s)?];
+        let mut parts = [self.expr(e, s)?, self.expr(low, s)?, self.expr(high, s)?];
+        self.all_as_dates(&mut parts);
         let [x, lo, hi] = &parts;
         let not = if negated { "NOT " } else { "" };
         let not_null = parts.iter().all(|p| p.not_null);
@@ -460,6 +461,26 @@ impl Binder<'_> {
         }
         let sql = self.among(true, |b| b.between_sql(&parts, not))?;
         Ok(self.truth_value(sql, &parts, not_null))
+    }
+
+    /// A text that several values are compared with, of which one is a date, is compared as a date, and so are the others
+    /// (MySQL 8.0 Reference Manual, "Type Conversion in Expression Evaluation").
+    fn all_as_dates(&mut self, parts: &mut [Bound]) {
+        let is_text = |p: &Bound| p.class() == Class::Text || p.class() == Class::Bytes;
+        if !is_text(&parts[0]) || !parts.iter().any(|p| p.class().has_date()) {
+            return;
+        }
+        for p in parts {
+            *p = match p.class() {
+                c if c.has_date() => self.to(p, &FieldType::datetime(6)),
+                Class::Text | Class::Bytes => {
+                    let text = self.text_of_bytes(p);
+                    let sql = format!("p_date_beside({},0)", self.sql(&text));
+                    Bound { repr: Repr::Sql(sql), ty: FieldType::datetime(6), field: None, ..p.clone() }
+                }
+                _ => continue,
+            };
+        }
     }
 
     /// Compares, of `several` values, one after the other.
@@ -532,6 +553,9 @@ impl Binder<'_> {
         {
             // All of them are compared in one way.
             parts = parts.iter().map(|p| self.to(p, &FieldType::bytes(p.ty.text_length()))).collect();
+        }
+        if list.len() > 1 {
+            self.all_as_dates(&mut parts);
         }
         let x = parts[0].clone();
         let mut aligned = Vec::new();

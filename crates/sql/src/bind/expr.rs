@@ -667,7 +667,8 @@ impl Binder<'_> {
                         let o = self.text_of(o);
                         self.compare(o, &BinaryOperator::Eq, c)?
                     }
-                    (Class::Text, Class::Json) => {
+                    // And so are dates.
+                    (Class::Text, class) if class == Class::Json || class.is_temporal() => {
                         let c = self.text_of(&c);
                         self.compare(o.clone(), &BinaryOperator::Eq, c)?
                     }

@@ -1,7 +1,7 @@
 //! Conversions that slots carry: to an expression's type, to a column, to the other side of a comparison.
 
 use p2pdb_model::decimal::Decimal;
-use p2pdb_model::temporal::{DateRules, Time};
+use p2pdb_model::temporal::{DateRules, DateTime, Time};
 use p2pdb_model::{Value, ValueRef};
 
 use super::convert::{self, convert_typed};
@@ -67,6 +67,23 @@ fn row_count(value: Value, from: &FieldType, literal: bool) -> Result<Value, Sql
     }
 }
 
+/// A number that is no date beside dates, which compare as numbers then: equal to none, and in order among them.
+fn beside_dates(d: &Decimal, date: bool) -> Value {
+    if d.is_zero() {
+        return Value::Int(0);
+    }
+    let Some(n) = d.truncated(0).to_i128().filter(|n| *n < 1 << 63) else { return Value::Int(i64::MAX) };
+    if d.signum() < 0 {
+        return Value::Int(i64::MIN);
+    }
+    let n = if date { n } else { n / 1_000_000 };
+    let part = |of: i128, max: u8| u8::try_from(of % 100).unwrap_or(max).min(max);
+    let Ok(year) = u16::try_from(n / 10_000) else { return Value::Int(i64::MAX) };
+    // Months go from 0 to 12: the thirteenth is before the next year, and no date is a microsecond after midnight.
+    let near = DateTime { year, month: part(n / 100, 13), day: part(n, 31), ..DateTime::default() };
+    Value::Int(near.pack() + 1)
+}
+
 /// A text that is no time beside times, which MySQL compares as texts: equal to none, and in order before or after all of
 /// them, or behind the time that it begins with. As one of several it is midnight.
 fn beside_times(text: &str, prefix: Option<Time>, one_of_several: bool) -> Value {
@@ -100,9 +117,10 @@ fn compare(
         Class::Year => {
             let d = number(v, code)?;
             let text = matches!(from.class(), Class::Text);
+            let is_numeric = matches!(v, ValueRef::Text(t) if Decimal::parse_prefix(t.trim()).1 > 0);
             Ok(match d.to_i128() {
                 Some(n @ 1..=69) => Value::Int(2000 + n as i64),
-                Some(0) if text => Value::Int(2000),
+                Some(0) if text && is_numeric => Value::Int(2000),
                 Some(n @ 70..=99) => Value::Int(1900 + n as i64),
                 _ => beside_integers(&d, false),
             })
@@ -113,24 +131,39 @@ fn compare(
         }
         Class::Date | Class::DateTime | Class::Timestamp => {
             let rules = DateRules { no_zero_date: false, no_zero_in_date: false, ..convert::date_rules() };
+            let kind = match with.class() {
+                Class::Date => "DATE",
+                Class::DateTime => "DATETIME",
+                _ => "TIMESTAMP",
+            };
+            let wrong = || convert::truncated(&kind.to_lowercase(), &convert::shown(v, code));
             let found = match (v, from.class()) {
                 (ValueRef::Text(t), Class::Text) => {
-                    let t = convert::parse_datetime(t).filter(|_| !convert::has_junk(t));
-                    t.filter(|t| t.is_valid(rules))
+                    let found = convert::parse_datetime(t).filter(|t| t.is_valid(rules));
+                    let junk = found.is_some() && convert::has_junk(t);
+                    if junk {
+                        wrong();
+                    }
+                    // Behind digits alone nothing may follow.
+                    found.filter(|_| !junk || t.trim_start().bytes().take(5).any(|b| !b.is_ascii_digit()))
+                }
+                (_, class) if class.is_number() => {
+                    let d = number(v, code)?;
+                    let found = convert::number_to_datetime(&d).filter(|t| t.is_valid(rules));
+                    if found.is_none() && !d.is_zero() {
+                        wrong();
+                    }
+                    let Some(found) = found else { return Ok(beside_dates(&d, with.class() == Class::Date)) };
+                    Some(found)
                 }
                 _ => convert::to_datetime(v, code)?,
             };
             let Some(t) = found else {
-                let kind = match with.class() {
-                    Class::Date => "DATE",
-                    Class::DateTime => "DATETIME",
-                    _ => "TIMESTAMP",
-                };
-                let shown = convert::shown(v, code);
                 if one_of_several {
-                    convert::truncated(&kind.to_lowercase(), &shown);
+                    wrong();
                     return Ok(Value::Int(0));
                 }
+                let shown = convert::shown(v, code);
                 return Err(SqlError::new(1525, "HY000", format!("Incorrect {kind} value: '{shown}'")));
             };
             let t = if with.class() == Class::Timestamp { context::zone().to_utc(t) } else { t };
