@@ -310,7 +310,7 @@ impl Task {
         }
         tracing::info!(%peer, %address, ?access, ours, "peer connected");
         if !ours {
-            self.drop_replaced(peer);
+            self.drop_replaced(peer, access);
         }
         let since = Instant::now();
         let deadline = (access != Access::Member).then(|| since + STRANGER_TIMEOUT);
@@ -319,15 +319,19 @@ impl Task {
         self.begin_session(peer);
     }
 
-    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one.
-    fn drop_replaced(&mut self, peer: PeerId) {
+    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one. One of the same dial is
+    /// left to the peer to close; the session goes to the newest all the same, as the peer may have been killed meanwhile.
+    fn drop_replaced(&mut self, peer: PeerId, access: Access) {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        let old = entry.connections.extract_if(.., |c| is_replaced(c.ours, c.since.elapsed()));
-        let old: Vec<ConnectionId> = old.map(|c| c.id).collect();
         let session = entry.session.as_ref().map(|s| s.connection);
-        if session.is_some_and(|s| old.contains(&s)) {
+        let stays = |c: &Connection| c.ours && !is_replaced(true, c.since.elapsed());
+        let leaves = session.is_some_and(|s| entry.connections.iter().any(|c| c.id == s && !stays(c)));
+        let replaced =
+            |c: &mut Connection| is_replaced(c.ours, c.since.elapsed()) || (!c.ours && c.access != access);
+        let old: Vec<ConnectionId> = entry.connections.extract_if(.., replaced).map(|c| c.id).collect();
+        if leaves {
             self.end_session(peer);
         }
         for connection in old {
@@ -336,12 +340,12 @@ impl Task {
         }
     }
 
-    /// Begins a session on the peer's best connection: a member's, if there is one and no session on such a one yet.
+    /// Begins a session on the peer's best connection: a member's, if there is one and no session on such a one yet, and the newest.
     fn begin_session(&mut self, peer: PeerId) {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        let Some(best) = entry.connections.iter().min_by_key(|c| c.access != Access::Member) else {
+        let Some(best) = entry.connections.iter().rev().min_by_key(|c| c.access != Access::Member) else {
             return;
         };
         let (connection, access) = (best.id, best.access);
