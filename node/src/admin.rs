@@ -202,6 +202,9 @@ pub struct VerifyReport {
     pub findings: Vec<String>,
     /// How many more there were.
     pub more: u64,
+    /// What may be missing, though everything that is there is right.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Seconds it took.
     pub seconds: f64,
 }

@@ -57,7 +57,7 @@ impl Damaged {
         let mut seen = self.0.lock();
         let (_, damaged) = match seen.take().filter(|(at, _)| at.elapsed() < FILES_PAUSE) {
             Some(fresh) => seen.insert(fresh),
-            None => seen.insert((Instant::now(), dir.damaged_files())),
+            None => seen.insert((Instant::now(), dir.warnings())),
         };
         damaged.clone()
     }

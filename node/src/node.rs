@@ -199,6 +199,7 @@ fn engine_config(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::R
     let node_key = dir.read_node_key()?;
     // A making that broke off at its very end: from here on the store is not to be taken for a beginning.
     dir.remove(JOINING_KEY);
+    dir.look_at_log();
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
     Ok(EngineConfig {
         rules: p2pdb_model::RULES,
@@ -390,7 +391,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config, Some(mysql_address.port()))?;
     engine.keep_logins(logins.clone());
-    for damage in dir.damaged_files() {
+    for damage in dir.warnings() {
         tracing::error!("{damage}");
     }
     if dir.read_account_key(ROOT)?.is_none() && made_realm(&engine) {

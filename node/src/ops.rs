@@ -219,6 +219,7 @@ fn report_of(
         clean: report.is_clean(),
         findings: report.findings.iter().map(|f| named(f.to_string())).collect(),
         more: report.more,
+        warnings: Vec::new(),
         seconds: begun.elapsed().as_secs_f64(),
     }
 }

@@ -167,7 +167,7 @@ pub fn unmoved(store: &Path) -> Option<PathBuf> {
     Some(beside(store, "-wal")).filter(|wal| wal.metadata().is_ok_and(|m| m.len() > 0))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(suffix);
     name.into()

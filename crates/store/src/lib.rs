@@ -58,6 +58,7 @@ mod joint;
 mod kept;
 mod lock;
 mod log;
+mod log_damage;
 mod log_read;
 #[cfg(test)]
 mod log_testing;
@@ -124,6 +125,7 @@ pub use log::{
     BlockNo, BlockRecord, BranchNo, BranchRecord, NewBlock, NewBranch, NewTransaction, TxNo, TxRecord,
     Unseen, Verdict,
 };
+pub use log_damage::log_damage;
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
 pub use looks::Refill;
 pub use meaning::{

@@ -64,8 +64,13 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
     let _lock = c.dir.lock().or_else(|_| c.dir.lock_reading()).ok()?;
     let mut show = |step: &str, done, total| progress.show(step, done, total);
     let report = ops::verify_unopened(c.dir.root(), &mut show);
-    let report =
-        report.unwrap_or_else(|_| VerifyReport { clean: true, findings: Vec::new(), more: 0, seconds: 0.0 });
+    let report = report.unwrap_or_else(|_| VerifyReport {
+        clean: true,
+        findings: Vec::new(),
+        more: 0,
+        warnings: Vec::new(),
+        seconds: 0.0,
+    });
     (!report.clean || !c.dir.damaged_files().is_empty()).then_some(report)
 }
 
@@ -87,7 +92,13 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     let damaged = c.dir.damaged_files();
     report.clean &= damaged.is_empty();
     report.findings.extend(damaged.iter().map(|d| d.lines().next().unwrap_or_default().to_owned()));
+    report.warnings.extend(c.dir.lost());
     progress.finish();
+    if !json {
+        for warning in &report.warnings {
+            print_out(&format!("WARNING  {warning}\n"))?;
+        }
+    }
     if json {
         print_json(&report)?;
     } else if report.clean {

@@ -45,7 +45,7 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
                     "frontier": s.gtid_executed,
                     "frontier_digest": s.frontier_digest,
                     "fingerprint": s.fingerprint,
-                    "warnings": c.dir.damaged_files(),
+                    "warnings": c.dir.warnings(),
                 }));
             }
             let heads: Vec<String> = s.heads.iter().map(|h| short_cid(&h.to_string())).collect();
@@ -61,7 +61,7 @@ pub(super) fn status(c: &Context_, json: bool) -> anyhow::Result<()> {
                 ("frontier", short(&s.frontier_digest)),
                 ("fingerprint", short(&s.fingerprint)),
             ];
-            lines.extend(c.dir.damaged_files().into_iter().map(|w| ("warning", w)));
+            lines.extend(c.dir.warnings().into_iter().map(|w| ("warning", w)));
             print_out(&aligned(&lines))
         }
     }

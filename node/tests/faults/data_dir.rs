@@ -182,9 +182,14 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
     let wal = dir.join("realm.db-wal");
     let good = std::fs::read(&wal).expect("there is one after a kill");
     let file = std::fs::read(dir.join("realm.db")).expect("a file");
+    let index = std::fs::read(dir.join("realm.db-shm")).expect("left by a kill");
+    let left = std::fs::read(dir.join("run.json")).expect("left by a kill");
     /// What is done to the file, given its length.
     type Damage = fn(&Path, u64);
-    let damage: [(&str, Damage); 3] = [
+    // A log that is cut off may have been written so far and no further; the others have lost something.
+    let lost = "acknowledged commits may be missing";
+    let damage: [(&str, Damage); 6] = [
+        ("nothing", |_, _| ()),
         ("cut off", |wal, length| {
             let file = std::fs::File::options().write(true).open(wal).expect("opened");
             file.set_len(length * 3 / 4 + 7).expect("cut off");
@@ -195,16 +200,30 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
             file.read_exact_at(&mut byte, length * 3 / 4).expect("read");
             file.write_all_at(&[byte[0] ^ 1], length * 3 / 4).expect("written");
         }),
+        ("a flipped bit in the header", |wal, _| {
+            let file = std::fs::File::options().write(true).open(wal).expect("opened");
+            file.write_all_at(&[0x55], 17).expect("written");
+        }),
+        ("empty", |wal, _| std::fs::write(wal, "").expect("emptied")),
         ("gone", |wal, _| std::fs::remove_file(wal).expect("removed")),
     ];
     let restore = || {
         std::fs::write(&wal, &good).expect("written");
         std::fs::write(dir.join("realm.db"), &file).expect("written");
-        let _ = std::fs::remove_file(dir.join("realm.db-shm"));
+        std::fs::write(dir.join("run.json"), &left).expect("written");
+        std::fs::write(dir.join("realm.db-shm"), &index).expect("written");
+        let _ = std::fs::remove_file(dir.join("lost.txt"));
     };
     for (what, damage) in damage {
         restore();
         damage(&wal, good.len() as u64);
+        let told = !["nothing", "cut off"].contains(&what);
+        if told {
+            // Who only looks recovers from the log, too.
+            let _ = run(&dir, &["status"]);
+            let kept = std::fs::read_to_string(dir.join("lost.txt")).expect("a note");
+            assert!(kept.contains(lost) && kept.contains("loss of power"), "{what}: {kept}");
+        }
         // Alone: a beginning of what was there, as a whole, or a message.
         let alone = Node::spawn(&dir, &["run"], &["--mdns", "false"]);
         let up = eventually("it starts, or says why not", || {
@@ -218,9 +237,15 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
             std::fs::remove_file(dir.with_extension("log")).expect("removed");
             continue;
         }
+        let warnings = alone.status().warnings.join(" ");
+        assert_eq!(warnings.contains(lost), told, "{what}: {warnings}");
+        assert_eq!(http_get(&alone, "/readyz", None).1.contains(lost), told, "{what}");
+        assert_eq!(alone.log().contains(lost), told, "{what}: {}", alone.log());
         alone.kill();
+        std::fs::remove_file(dir.with_extension("log")).expect("removed");
         let report = run_ok(&dir, &["verify"]);
         assert!(report.contains("as the log says"), "{what}: {report}");
+        assert_eq!(report.contains("WARNING") && report.contains(lost), told, "{what}: {report}");
     }
     // With its peer again it gets back what it has lost, and goes on writing.
     restore();
