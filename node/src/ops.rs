@@ -348,6 +348,17 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
         // Of a node whose key was lost, perhaps: nothing that a restore may remove.
         bail!(p2pdb_store::StoreError::Exists(p2pdb_engine::realm::file(dir.root())));
     }
+    if let Some(damage) = from.damaged_files().into_iter().next() {
+        bail!("cannot restore {}: {damage}", backup.display());
+    }
+    // Every node has it, and none starts without it.
+    if from.read_text(crate::door::LOGINS_FILE)?.is_none() {
+        bail!(
+            "cannot restore {}: {} is missing, which every backup holds\n  hint: put it back from another copy of the backup",
+            backup.display(),
+            from.path(crate::door::LOGINS_FILE).display()
+        );
+    }
     dir.begin_restoring()?;
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());

@@ -117,6 +117,37 @@ fn verify_finds_a_flipped_bit() {
 }
 
 #[test]
+fn a_backup_with_a_damaged_or_lost_file_of_logins_and_keys_is_not_restored() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let (dir, backup, restored) =
+        (temp.path().join("node"), temp.path().join("backup"), temp.path().join("restored"));
+    let node = Node::start(&dir, &[]);
+    node.query("CREATE USER ann IDENTIFIED BY 'a password of ann'").expect("an account with a key");
+    assert!(node.stop());
+    run_ok(&dir, &["backup", &backup.display().to_string()]);
+    for name in ["accounts.json", "logins.json", "keys.json"] {
+        let whole = std::fs::read(backup.join(name)).expect("it is in the backup");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for damaged in [&flipped[..], &whole[..whole.len() / 2], b""] {
+            std::fs::write(backup.join(name), damaged).expect("written");
+            let error = run_err(&restored, &["restore", &backup.display().to_string()]);
+            assert!(error.contains("cannot restore") && error.contains(name), "{error}");
+            assert!(!restored.join("node.key").exists() && !restored.join("realm.db").exists());
+        }
+        std::fs::write(backup.join(name), &whole).expect("written");
+    }
+    let logins = std::fs::read(backup.join("logins.json")).expect("it is in the backup");
+    std::fs::remove_file(backup.join("logins.json")).expect("removed");
+    let error = run_err(&restored, &["restore", &backup.display().to_string()]);
+    assert!(error.contains("logins.json is missing"), "{error}");
+    std::fs::write(backup.join("logins.json"), logins).expect("written");
+    let said = run_ok(&restored, &["restore", &backup.display().to_string()]);
+    assert!(said.contains("p2pdb-node verify"), "{said}");
+    assert!(Node::start(&restored, &[]).stop());
+}
+
+#[test]
 fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");

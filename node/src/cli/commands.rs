@@ -207,6 +207,6 @@ pub(super) fn restore(c: &Context_, args: &Restore) -> anyhow::Result<()> {
     };
     let root = c.dir.root().display();
     print_out(&format!(
-        "restored the node in {root}; it begins a new chain, so nothing that it wrote since the backup is lost when it meets a peer that has it; {ids}\n  next  p2pdb-node run --data-dir {root}\n"
+        "restored the node in {root}; it begins a new chain, so nothing that it wrote since the backup is lost when it meets a peer that has it; {ids}\n  next  p2pdb-node verify --data-dir {root}  (compares every row with the log; a restore looks at the log alone)\n        p2pdb-node run --data-dir {root}\n"
     ))
 }
