@@ -10,7 +10,7 @@ use p2pdb_engine::Engine;
 use p2pdb_model::NodeId;
 use parking_lot::{Mutex, RwLock};
 
-use crate::admin::{PeerReport, StatusReport};
+use crate::admin::{PeerReport, StatusReport, VerifyReport};
 use crate::datadir::DataDir;
 use crate::door::{Door, Logins};
 use crate::net::link::Link;
@@ -43,6 +43,8 @@ pub struct App {
     pub(crate) blocked: RwLock<Vec<NodeId>>,
     pub(crate) started: Instant,
     pub(crate) damaged: Damaged,
+    /// What the last `verify` of this run has found.
+    pub(crate) found: Mutex<Option<String>>,
 }
 
 /// What is wrong with the files beside the store, as of when they were looked at last.
@@ -146,7 +148,24 @@ impl App {
 
     /// What is wrong and keeps no client from being served.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.damaged.look(&self.dir)
+        let mut warnings = self.damaged.look(&self.dir);
+        warnings.extend(self.found.lock().clone());
+        warnings
+    }
+
+    /// Keeps in mind what a `verify` found, for others than who asked for it.
+    pub(crate) fn has_verified(&self, report: &VerifyReport) {
+        let found = report.findings.first().map(|first| {
+            let more = (report.findings.len() as u64 + report.more).saturating_sub(1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            format!(
+                "verify has found damage: {first}{more}\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member"
+            )
+        });
+        if let Some(found) = &found {
+            tracing::error!("{found}");
+        }
+        *self.found.lock() = found;
     }
 
     pub(crate) async fn set_blocked(&self, nodes: Vec<NodeId>) -> Result<(), NetError> {

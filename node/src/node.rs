@@ -481,6 +481,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         blocked: RwLock::new(blocked),
         started: Instant::now(),
         damaged: Damaged::default(),
+        found: parking_lot::Mutex::default(),
     });
     let accepting = tokio::spawn(door.clone().serve(mysql));
     let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();

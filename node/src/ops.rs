@@ -188,13 +188,23 @@ pub fn find_member(engine: &Engine, text: &str) -> anyhow::Result<NodeId> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn verify(engine: &Engine, progress: OnProgress<'_>) -> anyhow::Result<VerifyReport> {
+pub fn verify(engine: &Engine, dir: &DataDir, progress: OnProgress<'_>) -> anyhow::Result<VerifyReport> {
     let begun = Instant::now();
     let report = engine.verify(&mut |p| {
         progress(p.step, p.done, p.total);
         ControlFlow::Continue(())
     })?;
-    Ok(report_of(&report, begun, |finding| engine.with_names(&finding)))
+    let mut report = report_of(&report, begun, |finding| engine.with_names(&finding));
+    // Who has shown its ticket to nobody yet is not known.
+    let known = engine.members().iter().any(|m| m.node == engine.node());
+    if !known && engine.status().blocks > 0 && dir.read_text(crate::node::TICKET_FILE)?.is_none() {
+        report.clean = false;
+        report.findings.push(format!(
+            "{}: the log knows no node with this key, so it is not the one that this store was written with",
+            dir.node_key_path().display()
+        ));
+    }
+    Ok(report)
 }
 
 /// Looks at the file and the log of a store that cannot be opened.

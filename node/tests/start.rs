@@ -253,7 +253,11 @@ fn a_node_with_another_key_than_its_own_says_so() {
     let said = status.reasons.join("; ");
     assert!(!status.ready && said.contains("node.key") && !said.contains("answered the ticket"), "{said}");
     assert!(node.log().contains("WARN not a member"), "{}", node.log());
+    assert!(text(&run(&dir, &["verify"]).stdout).contains("node.key: the log knows no node with this key"));
     assert!(node.stop());
+    let verified = run(&dir, &["verify"]);
+    assert!(!verified.status.success());
+    assert!(text(&verified.stdout).contains("node.key: the log knows no node with this key"));
 }
 
 #[test]

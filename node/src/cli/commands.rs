@@ -81,7 +81,7 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
             progress.waiting("the running node verifies itself", || client.post("verify", &()))?
         }
         Ok(Access::Stopped(node)) => {
-            ops::verify(&node.engine, &mut |step, done, total| progress.show(step, done, total))?
+            ops::verify(&node.engine, &c.dir, &mut |step, done, total| progress.show(step, done, total))?
         }
         // What is damaged may be what it takes to open it.
         Err(e) => match unopened(c, &mut progress) {

@@ -95,7 +95,12 @@ async fn invite(State(app): Shared, Json(request): Json<InviteRequest>) -> Respo
 }
 
 async fn verify(State(app): Shared) -> Response {
-    blocking(app, |app| ops::verify(app.engine(), &mut |_, _, _| {})).await
+    blocking(app, |app| {
+        let report = ops::verify(app.engine(), app.dir(), &mut |_, _, _| {})?;
+        app.has_verified(&report);
+        Ok(report)
+    })
+    .await
 }
 
 async fn export(State(app): Shared, Json(request): Json<PathRequest>) -> Response {

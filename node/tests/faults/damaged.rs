@@ -56,6 +56,28 @@ fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_men
 }
 
 #[test]
+fn what_verify_finds_in_a_running_node_is_told_to_everybody() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("a");
+    let a = Node::start(&dir, &[]);
+    a.query("CREATE DATABASE d").expect("a database");
+    a.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
+    a.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
+    assert!(a.status().warnings.is_empty());
+    assert!(a.stop());
+    flip(&dir, "a text that is easy to find");
+    let a = Node::start(&dir, &[]);
+    assert!(a.status().warnings.is_empty(), "nobody has read it");
+    run_err(&dir, &["verify"]);
+    let found = "verify has found damage";
+    assert!(a.status().warnings.iter().any(|w| w.contains(found)));
+    assert!(http_get(&a, "/readyz", None).1.contains(found));
+    assert!(a.log().lines().any(|l| l.contains("ERROR") && l.contains(found)), "{}", a.log());
+    assert!(a.stop());
+}
+
+#[test]
 fn a_damaged_change_of_the_schema_or_of_an_account_stops_the_start_and_is_named() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
