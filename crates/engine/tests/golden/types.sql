@@ -49,7 +49,7 @@ ERROR 1265 (01000): Data truncated for column 'g' at row 1
 ERROR 1265 (01000): Data truncated for column 'h' at row 1
 
 > INSERT INTO s (i) VALUES ('{bad')
-ERROR 3140 (22032): Invalid JSON text: "Missing a name for object member." at position 1 in value for column 'i'.
+ERROR 3140 (22032): Invalid JSON text: "Missing a name for object member." at position 1 in value for column 's.i'.
 
 > SELECT i->'$.a[1]', i->>'$.b' FROM s
 i->'$.a[1]' | i->>'$.b'
@@ -92,7 +92,7 @@ ok, 0 changed
 ERROR 1441 (22008): Datetime function: datetime field overflow
 
 > INSERT INTO beyond (j) VALUES ('{"b": 1e400}')
-ERROR 3140 (22032): Invalid JSON text: "Number too big to be stored in double." at position 6 in value for column 'j'.
+ERROR 3140 (22032): Invalid JSON text: "Number too big to be stored in double." at position 6 in value for column 'beyond.j'.
 
 > INSERT INTO beyond (n) VALUES (CAST('x' AS BINARY))
 ERROR 1366 (HY000): Incorrect decimal value: 'x' for column 'n' at row 1
