@@ -157,9 +157,7 @@ fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
             dir.path(p2pdb_engine::realm::FILE).display()
         );
     }
-    for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
-        dir.remove(&format!("{}{suffix}", p2pdb_engine::realm::FILE));
-    }
+    p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
     Ok(())
 }
 

@@ -351,9 +351,7 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     }
     if dir.path(RESTORING).exists() {
         // What an earlier one has left, which is in the backup again.
-        for suffix in ["", "-wal", "-shm", ".lock"] {
-            dir.remove(&format!("{}{suffix}", p2pdb_engine::realm::FILE));
-        }
+        p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
     } else if p2pdb_engine::realm::exists(dir.root()) {
         // Of a node whose key was lost, perhaps: nothing that a restore may remove.
         bail!(p2pdb_store::StoreError::Exists(p2pdb_engine::realm::file(dir.root())));

@@ -84,17 +84,8 @@ fn an_export_and_a_backup_of_a_running_node_can_be_used() {
 fn verify_finds_a_flipped_bit() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
-    let node = Node::start(&dir, &[]);
-    node.query("CREATE DATABASE d").expect("a database");
-    node.query("CREATE TABLE d.t (id INT PRIMARY KEY, x VARCHAR(60))").expect("a table");
-    node.query("INSERT INTO d.t VALUES (1, 'a text that is easy to find in the file')").expect("a row");
-    assert!(node.stop());
-    let path = dir.join("realm.db");
-    let mut bytes = std::fs::read(&path).expect("read");
-    let needle = b"a text that is easy to find";
-    let at = bytes.windows(needle.len()).position(|w| w == needle).expect("the text is in the file");
-    bytes[at] ^= 1;
-    std::fs::write(&path, bytes).expect("write");
+    assert!(Node::with_a_text(&dir).stop());
+    flip(&dir, EASY_TO_FIND);
     let output = run(&dir, &["verify"]);
     assert!(!output.status.success());
     let out = text(&output.stdout);
@@ -151,10 +142,7 @@ fn a_backup_with_a_damaged_or_lost_file_of_logins_and_keys_is_not_restored() {
 fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
-    let node = Node::start(&dir, &[]);
-    node.query("CREATE DATABASE d").expect("a database");
-    node.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
-    node.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    let node = Node::with_a_text(&dir);
     assert!(node.stop());
     let backup = temp.path().join("backup");
     run_ok(&dir, &["backup", &backup.display().to_string()]);
@@ -180,7 +168,7 @@ fn a_backup_whose_key_or_log_is_damaged_is_not_restored() {
     std::fs::write(backup.join("node.key"), key).expect("write");
     let path = backup.join("realm.db");
     let whole = std::fs::read(&path).expect("read");
-    let needle = b"a text that is easy to find";
+    let needle = EASY_TO_FIND.as_bytes();
     let places: Vec<_> =
         (0..whole.len() - needle.len()).filter(|i| whole[*i..].starts_with(needle)).collect();
     assert!(places.len() >= 2, "in the log and in the table");

@@ -141,12 +141,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm", ".lock"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(suffix);
-            // Absent is as good as removed; what stays is only clutter.
-            let _ = std::fs::remove_file(name);
-        }
+        // What stays is only clutter.
+        let _ = p2pdb_store::remove_store(&self.path);
     }
 }
 

@@ -545,14 +545,7 @@ fn play(steps: &[Step], what: What) -> Played {
                     nodes[n].ddl(changes);
                 }
             }
-            _ => {
-                let m = (n + 1 + usize::from(s.x) % (NODES - 1)) % NODES;
-                let theirs = nodes[m].held.clone();
-                let upto = theirs.len() - usize::from(s.y % 3).min(theirs.len() - 1);
-                for block in &theirs[..upto] {
-                    nodes[n].receive(*block);
-                }
-            }
+            _ => hear(&mut nodes, n, s.x, s.y),
         }
     }
     (world, nodes)

@@ -776,3 +776,13 @@ pub(crate) const STOCK: [Tagged; 5] = [
 pub(crate) fn tiny() -> SqlType {
     SqlType::Int { size: IntSize::Tiny, unsigned: false, width: None, zerofill: false }
 }
+
+/// The node hears from another one, which `x` chooses, all that this one has but up to two of its last blocks.
+pub(crate) fn hear(nodes: &mut [Node], n: usize, x: u8, y: u8) {
+    let m = (n + 1 + usize::from(x) % (nodes.len() - 1)) % nodes.len();
+    let theirs = nodes[m].held.clone();
+    let upto = theirs.len() - usize::from(y % 3).min(theirs.len() - 1);
+    for block in &theirs[..upto] {
+        nodes[n].receive(*block);
+    }
+}

@@ -108,6 +108,17 @@ pub fn restore(backup: &Path, to: &Options, ids: Ids) -> Result<()> {
     restore_checked(backup, to, ids, |_| Ok(()))
 }
 
+/// Removes the store at this path with all that SQLite and its lock keep beside it; what is not there need not be.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn remove_store(path: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+        remove(&beside(path, suffix))?;
+    }
+    Ok(())
+}
+
 /// [`restore`], but only if `check` has nothing against what was copied.
 pub fn restore_checked(
     backup: &Path,
@@ -122,12 +133,7 @@ pub fn restore_checked(
         return Err(StoreError::Missing(backup.to_owned()));
     }
     let part = beside(&to.path, ".part");
-    let clean = || {
-        for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
-            remove(&beside(&part, suffix))?;
-        }
-        Ok(())
-    };
+    let clean = || remove_store(&part);
     clean()?;
     let restored = (|| {
         make_private(&part)?;

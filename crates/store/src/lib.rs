@@ -101,7 +101,7 @@ mod whole;
 mod whole_laws;
 
 pub use apply::{Applied, MERGE, Merger};
-pub use backup::{Ids, backup, restore, restore_checked, unmoved};
+pub use backup::{Ids, backup, remove_store, restore, restore_checked, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, Rule, Side, Version};

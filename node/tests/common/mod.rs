@@ -118,7 +118,28 @@ pub struct Node {
     log: PathBuf,
 }
 
+/// A text of a row of [`Node::with_a_text`].
+pub const EASY_TO_FIND: &str = "a text that is easy to find in the file";
+
+/// Flips a bit of the first place in the store of a stopped node at which this stands, which is in the log.
+pub fn flip(dir: &Path, text: &str) {
+    let path = dir.join("realm.db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    let at = bytes.windows(text.len()).position(|w| w == text.as_bytes()).expect("the text is in the file");
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+}
+
 impl Node {
+    /// Runs a new node with a table `d.t` of one row, [`EASY_TO_FIND`].
+    pub fn with_a_text(dir: &Path) -> Node {
+        let node = Node::start(dir, &[]);
+        node.query("CREATE DATABASE d").expect("a database");
+        node.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
+        node.query(&format!("INSERT INTO d.t VALUES ('{EASY_TO_FIND}')")).expect("a row");
+        node
+    }
+
     /// Runs a node in this directory; waits until it is ready.
     pub fn start(dir: &Path, extra: &[&str]) -> Node {
         let node = Node::spawn(dir, &["run"], extra);

@@ -1,29 +1,15 @@
 //! Blocks that a disk has changed: who reads them is told, and so is who waits for them.
 
-use std::path::Path;
-
 use crate::common::*;
-
-/// Flips a bit of the first place in the store of a stopped node at which this stands, which is in the log.
-fn flip(dir: &Path, text: &str) {
-    let path = dir.join("realm.db");
-    let mut bytes = std::fs::read(&path).expect("read");
-    let at = bytes.windows(text.len()).position(|w| w == text.as_bytes()).expect("the text is in the file");
-    bytes[at] ^= 1;
-    std::fs::write(&path, bytes).expect("written");
-}
 
 #[test]
 fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_mended() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("a");
-    let a = Node::start(&dir, &[]);
-    a.query("CREATE DATABASE d").expect("a database");
-    a.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
-    a.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    let a = Node::with_a_text(&dir);
     assert!(a.stop());
     let whole = std::fs::read(dir.join("realm.db")).expect("read");
-    flip(&dir, "a text that is easy to find");
+    flip(&dir, EASY_TO_FIND);
     let a = Node::start(&dir, &[]);
     let ticket = a.ticket("writer", 2);
 
@@ -45,7 +31,7 @@ fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_men
     assert!(a.stop());
     // What was written since is in the log, too: only the damaged byte is put back.
     let mut bytes = std::fs::read(dir.join("realm.db")).expect("read");
-    let needle = b"a text that is easy to find";
+    let needle = EASY_TO_FIND.as_bytes();
     let at = whole.windows(needle.len()).position(|w| w == needle).expect("it was there");
     bytes[at] = whole[at];
     std::fs::write(dir.join("realm.db"), bytes).expect("written");
@@ -59,14 +45,11 @@ fn who_joins_from_a_node_with_a_damaged_block_is_told_and_goes_on_when_it_is_men
 fn what_verify_finds_in_a_running_node_is_told_to_everybody() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("a");
-    let a = Node::start(&dir, &[]);
-    a.query("CREATE DATABASE d").expect("a database");
-    a.query("CREATE TABLE d.t (x VARCHAR(60))").expect("a table");
-    a.query("INSERT INTO d.t VALUES ('a text that is easy to find in the file')").expect("a row");
+    let a = Node::with_a_text(&dir);
     assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
     assert!(a.status().warnings.is_empty());
     assert!(a.stop());
-    flip(&dir, "a text that is easy to find");
+    flip(&dir, EASY_TO_FIND);
     let a = Node::start(&dir, &[]);
     assert!(a.status().warnings.is_empty(), "nobody has read it");
     run_err(&dir, &["verify"]);

@@ -245,7 +245,7 @@ pub fn plan(query: &Ast, cx: &Context<'_>) -> Result<Plan, SqlError> {
     let short = done.reads.tables.is_empty() && done.reads.conditions.is_empty();
     let found_rows = q.found_rows.map(|sql| {
         // Without LIMIT the last parameters may be missing.
-        let slots = done.slots[..parameters(&sql).min(done.slots.len())].to_vec();
+        let slots = used(&sql, done.slots.clone());
         (sql, slots)
     });
     let slots = used(&q.sql, done.slots);
