@@ -6,7 +6,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::coerce;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::plan::{Decide, Resolve, Slot, Source};
-use p2pdb_store::{Decision, Obstacle, Rule, Standing, Violation};
+use p2pdb_store::{Decision, Found, Obstacle, Rule, Standing, Violation};
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -31,14 +31,11 @@ pub(crate) fn resolve(w: &mut dyn Tables, core: &mut Core, r: &Resolve) -> Resul
     let mut wrong = None;
     for table in there.into_iter().chain(gone) {
         match words::key(&table, &r.key) {
-            Ok(key) if w.resolve(table.id, &key, how).map_err(|e| e.to_sql())? => {
-                return Ok(Outcome { affected: 1, ..Outcome::default() });
-            }
-            Ok(_) => {
-                let message =
-                    format!("Can't find record in '{}' (a conflict of this row to decide)", table.name);
-                wrong = Some(SqlError::new(1032, "HY000", message));
-            }
+            Ok(key) => match w.resolve(table.id, &key, how).map_err(|e| e.to_sql())? {
+                Found::One(()) => return Ok(Outcome { affected: 1, ..Outcome::default() }),
+                Found::Several => return Err(waits_not(&table, SEVERAL)),
+                Found::Nothing => wrong = Some(waits_not(&table, "a conflict of this row to decide")),
+            },
             Err(e) => wrong = wrong.or(Some(e)),
         }
     }
@@ -80,9 +77,12 @@ fn set(
             table,
             "a row that waits under this key; the row that has it is visible: UPDATE it",
         )),
+        Mended::Several => Err(waits_not(table, SEVERAL)),
         Mended::Nothing => Err(waits_not(table, "a row that waits under this key")),
     }
 }
+
+const SEVERAL: &str = "one row: several wait under this key; p2pdb.history shows the key that each was born with, by which it is found";
 
 fn waits_not(table: &Table, what: &str) -> SqlError {
     SqlError::new(1032, "HY000", format!("Can't find record in '{}' ({what})", table.name))

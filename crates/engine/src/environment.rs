@@ -9,13 +9,13 @@ use p2pdb_dag::ChainFrontier;
 use p2pdb_model::catalog::{Column, Table};
 use p2pdb_model::change::RowChange;
 use p2pdb_model::temporal::DateTime;
-use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Stamp, Value};
+use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, SqlType, Stamp, Value};
 use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Sealer};
 use p2pdb_sql::plan::NoteLevel;
 use p2pdb_sql::virtuals::{self, Process};
-use p2pdb_store::{Conflict, Connection, Merger, NEXT, STOP, Side, Version};
+use p2pdb_store::{Conflict, Connection, Merger, NEXT, RowCell, STOP, Side, Version};
 
 use crate::engine::Inner;
 use crate::error::store_to_sql;
@@ -234,13 +234,19 @@ fn version(table: &Table, ghost: Option<&Table>, v: &Version) -> (&'static str, 
         Some(serde_json::Value::Object(named).to_string())
     };
     let shown = |values: &[Value]| {
-        let columns = v.layout.columns().iter().map(|t| column(*t));
-        let one = |(value, column): (&Value, Option<&Column>)| match (value, column) {
-            (Value::Null, _) => serde_json::Value::Null,
-            (_, Some(c)) if c.is_sealed() => SEALED.into(),
-            // Of another type than it has now: as it was written.
-            (value, Some(c)) if c.def.ty.holds(value) => words::whole(value, &c.def.ty).into(),
-            (value, _) => words::plain(value).into(),
+        let columns = v.layout.columns().iter().map(|t| column(*t)).zip(&v.types);
+        let one = |(value, (column, known)): (&Value, (Option<&Column>, &Option<SqlType>))| {
+            if value.is_null() {
+                return serde_json::Value::Null;
+            }
+            if column.is_some_and(Column::is_sealed) {
+                return SEALED.into();
+            }
+            // In the type that its author knew.
+            match known.as_ref().or_else(|| column.map(|c| &c.def.ty)) {
+                Some(ty) if ty.holds(value) => words::whole(value, ty).into(),
+                _ => words::plain(value).into(),
+            }
         };
         values.iter().zip(columns).map(one).collect()
     };
@@ -352,11 +358,12 @@ impl Environment<'_> {
                 text(s.block),
             ],
         };
-        let whole = |cells: &Vec<(p2pdb_model::ColumnTag, Value)>| {
-            let named = |(tag, v): &(p2pdb_model::ColumnTag, Value)| {
-                let (name, shown) = match column(*tag) {
-                    Some(c) => (c.name.clone(), cell(v, c)),
-                    None => (tag.to_string(), words::plain(v)),
+        let whole = |cells: &Vec<RowCell>| {
+            let named = |RowCell { tag, value: v, ty }: &RowCell| {
+                let (name, shown) = match (column(*tag), ty) {
+                    (Some(c), Some(ty)) => (c.name.clone(), words::whole(v, ty)),
+                    (Some(c), None) => (c.name.clone(), cell(v, c)),
+                    (None, _) => (tag.to_string(), words::plain(v)),
                 };
                 let shown = if v.is_null() { serde_json::Value::Null } else { shown.into() };
                 (name, shown)
@@ -368,7 +375,7 @@ impl Environment<'_> {
         let mut row = vec![
             table.map_or(Value::Null, |t| text(&t.database)),
             table.map_or(Value::Null, |t| text(&t.name)),
-            text(words::row_key(table, &c.key.0)),
+            text(words::row_key(table, &c.now.0)),
             if names.is_empty() { Value::Null } else { text(names.join(",")) },
             text(c.rule.name()),
         ];
@@ -390,7 +397,7 @@ impl Environment<'_> {
         let ghost = merger.ghost(ask, table.id)?;
         for key in merger.identities(self.connection, ask, table.id, key)? {
             let shown = words::row_key(Some(table), &key.0);
-            for v in merger.history(self.connection, table.id, &key)? {
+            for v in merger.history(self.connection, ask, table.id, &key)? {
                 if rows.len() >= LISTED_MAX {
                     warn_of_more("the history");
                     return Ok(());

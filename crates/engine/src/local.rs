@@ -257,7 +257,7 @@ fn discard_waiting(w: &mut dyn Tables, table: &Table) -> Result<(), SqlError> {
     });
     read.map_err(|e| store_to_sql(&e))?;
     for key in keys {
-        w.resolve(table.id, &key, Decision::Discard).map_err(|e| e.to_sql())?;
+        w.resolve(table.id, &key, Decision::DiscardOne).map_err(|e| e.to_sql())?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use p2pdb_model::catalog::Table;
 use p2pdb_model::change::SchemaChange;
 use p2pdb_model::{Catalog, ColumnTag, ObjectId, Value};
 use p2pdb_store::{
-    Connection, Decision, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation,
+    Connection, Decision, Found, Savepoint, StoreError, TableChecks, TemporaryWriter, TxNo, Violation,
 };
 
 use crate::engine::Inner;
@@ -21,6 +21,8 @@ pub(crate) type Cells = [(p2pdb_model::ColumnTag, Value)];
 pub(crate) enum Mended {
     /// No row that waits has the key.
     Nothing,
+    /// Several do.
+    Several,
     /// The row is visible anyway.
     Visible,
     /// It is written, and is there or not.
@@ -82,8 +84,8 @@ pub(crate) trait Tables {
     /// The tables of this name that are gone, as far as drops are.
     fn dropped_named(&self, database: &str, name: &str) -> Result<Vec<Arc<Table>>, EngineError>;
 
-    /// Carries a decision about a conflict out; false where there is nothing to decide.
-    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError>;
+    /// Carries a decision about a conflict out.
+    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<Found<()>, EngineError>;
 
     /// Gives the displaced row of this key other values, and says where it is then.
     fn mend(
@@ -190,7 +192,7 @@ impl Tables for Writer {
         Ok(self.merger.dropped_named(&|a, b| ancestry.ask(a, b), database, name)?)
     }
 
-    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<bool, EngineError> {
+    fn resolve(&mut self, table: ObjectId, key: &[Value], how: Decision) -> Result<Found<()>, EngineError> {
         Writer::resolve(self, table, key, how)
     }
 
@@ -308,7 +310,7 @@ impl Tables for OwnTables<'_> {
         Ok(Mended::Nothing)
     }
 
-    fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<bool, EngineError> {
+    fn resolve(&mut self, _: ObjectId, _: &[Value], _: Decision) -> Result<Found<()>, EngineError> {
         Err(EngineError::State("a decision outside of the writer".to_owned()))
     }
 }

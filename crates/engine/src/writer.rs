@@ -706,13 +706,13 @@ impl Writer {
         Ok(())
     }
 
-    /// A decision about a conflict, as a transaction of its own; false where there is nothing to decide.
+    /// A decision about a conflict, as a transaction of its own.
     pub(crate) fn resolve(
         &mut self,
         table: ObjectId,
         key: &[Value],
         how: store::Decision,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<store::Found<()>, EngineError> {
         let account = self.leased.as_ref().map(|l| l.account).expect("invariant: a transaction is entered");
         let capture = self.db.set_capture(false);
         self.seal_open()?;
@@ -720,15 +720,19 @@ impl Writer {
         let ask = |a, b| ancestry.ask(a, b);
         let decided = by_rules(|| self.merger.decide(&self.db, &ask, table, key, how))?;
         drop(ancestry);
-        let found = decided.is_some();
-        if let Some((layout, change)) = decided {
-            self.push(account, &[layout], vec![Change::Row(change)], None)?;
-            // It goes the way of an arriving block, as it is not in the tables yet.
-            if let Some(open) = &mut self.open {
-                open.merges = true;
+        let found = match decided {
+            store::Found::Nothing => store::Found::Nothing,
+            store::Found::Several => store::Found::Several,
+            store::Found::One((layout, change)) => {
+                self.push(account, &[layout], vec![Change::Row(change)], None)?;
+                // It goes the way of an arriving block, as it is not in the tables yet.
+                if let Some(open) = &mut self.open {
+                    open.merges = true;
+                }
+                self.seal_open()?;
+                store::Found::One(())
             }
-            self.seal_open()?;
-        }
+        };
         self.db.set_capture(capture);
         Ok(found)
     }
@@ -751,6 +755,7 @@ impl Writer {
         drop(ancestry);
         let mended = match mending {
             store::Mending::Nothing => Mended::Nothing,
+            store::Mending::Several => Mended::Several,
             store::Mending::Visible => Mended::Visible,
             store::Mending::Changes(key, layouts, changes) => {
                 self.push(account, &layouts, changes.into_iter().map(Change::Row).collect(), None)?;

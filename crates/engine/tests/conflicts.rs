@@ -497,3 +497,157 @@ fn all_that_a_row_meets_is_named() {
     converge(&[&a, &b]);
     both(&a, &b, WAITS, &[]);
 }
+
+#[test]
+fn a_conflict_names_its_row_by_the_key_that_the_row_has_now() {
+    const NAMED: &str = "SELECT row_key, rule, IF(JSON_VALID(lost_value), lost_value->>'$.v', lost_value) \
+        FROM p2pdb.conflicts ORDER BY 1, 2";
+    let (a, b) = two();
+    a.session().run("INSERT INTO shop.item VALUES (5, 50, 'born5'), (6, 60, 'born6'), (7, 70, 'x')");
+    converge(&[&a, &b]);
+    a.session().run(
+        "INSERT INTO shop.item VALUES (11, 1, 'x'), (12, 2, 'x'); UPDATE shop.item SET v = 'a' WHERE id = 7",
+    );
+    b.clock.advance_ms(1_000);
+    b.session().run(
+        "UPDATE shop.item SET id = 9, a = 1 WHERE id = 5; UPDATE shop.item SET id = 5, a = 2 WHERE id = 6; \
+         UPDATE shop.item SET v = 'b' WHERE id = 7",
+    );
+    converge(&[&a, &b]);
+    b.session().run("UPDATE shop.item SET id = 8 WHERE id = 7");
+    b.session().run("INSERT INTO shop.item VALUES (7, 70 + 1, 'other')");
+    converge(&[&a, &b]);
+    both(&a, &b, NAMED, &["5|unique|born6", "8|concurrent write|a", "9|unique|born5"]);
+    // The key of a row that was born with it and has another one now is that of nothing that waits: the row with it is visible.
+    assert_eq!(a.session().error("CALL p2pdb.resolve('shop.item', 'keep', 7)"), 1032);
+    // Another row was born with 5, and waits, too.
+    a.session().run("CALL p2pdb.resolve('shop.item', 'discard', 5)");
+    converge(&[&a, &b]);
+    both(&a, &b, NAMED, &["8|concurrent write|a", "9|unique|born5"]);
+    b.session()
+        .run("CALL p2pdb.resolve('shop.item', 'keep', 8); CALL p2pdb.resolve('shop.item', 'set', 9, 'a', 3)");
+    converge(&[&a, &b]);
+    both(&a, &b, NAMED, &[]);
+    both(
+        &a,
+        &b,
+        "SELECT id, a, v FROM shop.item WHERE id BETWEEN 5 AND 9",
+        &["7|71|other", "8|70|b", "9|3|born5"],
+    );
+}
+
+#[test]
+fn of_several_rows_that_wait_under_one_key_each_is_found_by_the_key_of_its_birth() {
+    const KEYS: &str = "SELECT row_key, lost_value->>'$.v' FROM p2pdb.conflicts ORDER BY 1, 2";
+    let a = Node::begin(1);
+    a.session().run(
+        "CREATE DATABASE shop; CREATE TABLE shop.item (id INT PRIMARY KEY, v VARCHAR(10)); \
+         INSERT INTO shop.item VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four')",
+    );
+    let (b, c) = (a.join(2), a.join(3));
+    let d = a.join(4);
+    let all = [&a, &b, &c, &d];
+    converge(&all);
+    for (n, node) in (1..).zip(all) {
+        node.session().run(&format!("UPDATE shop.item SET id = 9 WHERE id = {n}"));
+        b.clock.advance_ms(1_000);
+        c.clock.advance_ms(2_000);
+        d.clock.advance_ms(3_000);
+    }
+    converge(&all);
+    both(&a, &d, KEYS, &["9|four", "9|three", "9|two"]);
+    both(&a, &d, "SELECT * FROM shop.item", &["9|one"]);
+    for decision in ["'discard', 9", "'set', 9, 'v', 'x'"] {
+        assert_eq!(a.session().error(&format!("CALL p2pdb.resolve('shop.item', {decision})")), 1032);
+    }
+    a.session().run(
+        "CALL p2pdb.resolve('shop.item', 'discard', 3); CALL p2pdb.resolve('shop.item', 'set', 2, 'id', 2)",
+    );
+    converge(&all);
+    both(&a, &d, KEYS, &["9|four"]);
+    both(&a, &d, "SELECT * FROM shop.item ORDER BY id", &["2|two", "9|one"]);
+    d.session().run("CALL p2pdb.resolve('shop.item', 'discard', 9)");
+    converge(&all);
+    both(&a, &d, KEYS, &[]);
+    // Who empties a table asks nobody which one.
+    for (n, node) in (0..).zip([&a, &b, &c]) {
+        node.session().run(&format!("INSERT INTO shop.item VALUES ({}, '{n}')", 20 + n));
+    }
+    converge(&all);
+    for (n, node) in (0..).zip([&a, &b, &c]) {
+        node.session().run(&format!("UPDATE shop.item SET id = 30 WHERE id = {}", 20 + n));
+    }
+    converge(&all);
+    assert_eq!(a.session().rows(KEYS).len(), 2);
+    a.session().run("TRUNCATE TABLE shop.item");
+    converge(&all);
+    both(&a, &d, KEYS, &[]);
+    both(&a, &d, "SELECT * FROM shop.item", &[]);
+}
+
+/// Of tables with other columns since: as their authors wrote them.
+#[test]
+fn what_does_not_fit_and_what_was_before_is_shown_as_it_was_written() {
+    const LOST: &str = "SELECT `table`, lost_value->>'$.v' FROM p2pdb.conflicts ORDER BY 1";
+    let types = [
+        ("ENUM('s', 'm')", "ENUM('s', 'm', 'l')", "ENUM('s', 'm', 'xl')", "'xl'", "xl"),
+        ("SET('a', 'b')", "SET('a', 'b', 'c')", "SET('a', 'b', 'd')", "'a,d'", "a,d"),
+        ("VARCHAR(20)", "VARCHAR(4)", "VARCHAR(20)", "'hello'", "hello"),
+        ("DATE", "TINYINT", "DATE", "'2024-02-29'", "2024-02-29"),
+        ("DATETIME(3)", "YEAR", "DATETIME(3)", "'2024-02-29 10:11:12.125'", "2024-02-29 10:11:12.125"),
+        ("DECIMAL(8,3)", "TINYINT", "DECIMAL(8,3)", "12345.678", "12345.678"),
+        ("DECIMAL(8,3)", "VARCHAR(3)", "DECIMAL(8,3)", "12345.678", "12345.678"),
+        ("INT", "ENUM('a', 'b')", "INT", "300", "300"),
+        ("BIGINT UNSIGNED", "TINYINT", "BIGINT UNSIGNED", "18446744073709551615", "18446744073709551615"),
+    ];
+    let (a, b) = two();
+    for (n, (before, ..)) in types.iter().enumerate() {
+        a.session().run(&format!("CREATE TABLE shop.t{n} (id INT PRIMARY KEY, v {before})"));
+    }
+    converge(&[&a, &b]);
+    for (n, (before, here, there, value, _)) in types.iter().enumerate() {
+        if before != there {
+            b.session().run(&format!("ALTER TABLE shop.t{n} MODIFY v {there}"));
+        }
+        b.session().run(&format!("INSERT INTO shop.t{n} VALUES (1, {value})"));
+        a.clock.advance_ms(1_000);
+        a.session().run(&format!("ALTER TABLE shop.t{n} MODIFY v {here}"));
+    }
+    converge(&[&a, &b]);
+    let shown = |n: usize| format!("t{n}|{}", types[n].4);
+    let all: Vec<String> = (0..types.len()).map(shown).collect();
+    both(&a, &b, LOST, &all.iter().map(String::as_str).collect::<Vec<_>>());
+    for (n, (.., shown)) in types.iter().enumerate() {
+        let said = a.session().rows(&format!("CALL p2pdb.history('shop.t{n}', 1)")).remove(0);
+        assert!(said.contains(&format!("\"v\":\"{shown}\"")), "{n}: {said}");
+    }
+    // Also where nothing is lost, and of columns that are gone.
+    for (n, (before, value, after, shown)) in [
+        ("DATE", "'2024-02-29'", "DATETIME", "2024-02-29"),
+        ("DATE", "'2024-02-29'", "VARCHAR(20)", "2024-02-29"),
+        ("DECIMAL(8,2)", "12.34", "DECIMAL(10,3)", "12.34"),
+        ("DECIMAL(8,2)", "12.34", "INT", "12.34"),
+        ("ENUM('s','m','l')", "'l'", "ENUM('xs','s','m','l')", "l"),
+        ("SET('a','b')", "'b'", "SET('b','a')", "b"),
+        ("INT", "17", "DATETIME", "17"),
+        ("TIME", "'10:11:12'", "VARCHAR(20)", "10:11:12"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut s = a.session();
+        s.run(&format!("CREATE TABLE shop.h{n} (id INT PRIMARY KEY, v {before}); INSERT INTO shop.h{n} VALUES (1, {value})"));
+        if after != "DATETIME" || before == "DATE" {
+            s.run(&format!("ALTER TABLE shop.h{n} MODIFY v {after}"));
+        } else {
+            s.run(&format!("UPDATE shop.h{n} SET v = 20240229; ALTER TABLE shop.h{n} MODIFY v {after}"));
+        }
+        let wants = format!("\"v\":\"{shown}\"");
+        let history = format!("CALL p2pdb.history('shop.h{n}', 1)");
+        let said = s.rows(&history).remove(0);
+        assert!(said.contains(&wants), "{before} to {after}: {said}");
+        s.run(&format!("ALTER TABLE shop.h{n} DROP COLUMN v, ADD COLUMN w INT"));
+        let said = s.rows(&history).remove(0);
+        assert!(said.contains(&wants), "{before} to {after}, gone: {said}");
+    }
+}

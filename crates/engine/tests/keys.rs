@@ -293,3 +293,32 @@ fn triggers_see_the_generated_columns_beside_a_hidden_one() {
     assert_eq!(s.rows("SELECT * FROM t"), ["1|4|8|7"]);
     assert_eq!(s.error("INSERT INTO t (id, n, m) VALUES (2, 5, 5)"), 1062);
 }
+
+/// SQLite knows no clause for a key of its rowid and something else.
+#[test]
+fn a_duplicate_is_updated_whatever_keys_hold_the_primary_key() {
+    let (a, _) = two("CREATE TABLE none (id INT PRIMARY KEY)");
+    let mut s = a.session();
+    for (n, keys) in [
+        "UNIQUE (id, sid), UNIQUE (id)",
+        "UNIQUE (sid, id)",
+        "UNIQUE (x, pid), UNIQUE (id, sid)",
+        "UNIQUE (pid, id), UNIQUE (pid), UNIQUE (x)",
+        "UNIQUE (pid(3), id), UNIQUE ((x + 1), id)",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (m, primary) in ["id", "id, x", "pid, id"].into_iter().enumerate() {
+            let t = format!("shop.u{n}_{m}");
+            s.run(&format!(
+                "CREATE TABLE {t} (id INT NOT NULL, x INT, pid VARCHAR(20), sid INT, PRIMARY KEY ({primary}), {keys}); \
+                 INSERT INTO {t} VALUES (1, 1, 'a', 1), (2, 2, 'b', 2); \
+                 INSERT INTO {t} VALUES (1, 1, 'a', 3) ON DUPLICATE KEY UPDATE sid = 6; \
+                 INSERT INTO {t} VALUES (3, 3, 'c', 3) ON DUPLICATE KEY UPDATE sid = 7"
+            ));
+            let rows = s.rows(&format!("SELECT id, sid FROM {t} ORDER BY id"));
+            assert_eq!(rows, ["1|6", "2|2", "3|3"], "{primary}; {keys}");
+        }
+    }
+}

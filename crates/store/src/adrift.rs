@@ -12,7 +12,7 @@ use p2pdb_model::ids::{ObjectId, ObjectKind};
 use p2pdb_model::{Catalog, Change};
 
 use crate::apply::{Merger, ident_of};
-use crate::conflicts::{Conflict, Rule, side, whole_row};
+use crate::conflicts::{Conflict, Rule, key_now, side};
 use crate::connection::Connection;
 use crate::displaced::{Image, Run};
 use crate::error::{Result, StoreError};
@@ -235,11 +235,12 @@ impl Run<'_> {
         Ok(Conflict {
             table: plan.table.id,
             key: image.ident.to_key()?,
+            now: key_now(plan, image)?,
             columns: Vec::new(),
             rule,
             winner: None,
             loser: Some(side(self.db, last, None)?),
-            row: Some(whole_row(plan, image)),
+            row: Some(self.whole_row(plan, image)?),
             kept_row: None,
         })
     }

@@ -2,10 +2,10 @@
 
 use p2pdb_model::{Change, Value};
 
-use crate::Decision;
 use crate::apply_testing::*;
 use crate::conflicts::{Conflict, Rule};
 use crate::log::Verdict;
+use crate::{Decision, Found};
 
 const VOID: Verdict = Verdict(1);
 
@@ -30,7 +30,7 @@ fn stock(id: i64, n: i64) -> String {
 
 /// The values of a conflict's row, in the order of the table's columns.
 fn whole(c: &Conflict) -> Vec<Value> {
-    c.row.iter().flatten().map(|(_, v)| v.clone()).collect()
+    c.row.iter().flatten().map(|c| c.value.clone()).collect()
 }
 
 /// Row 1 was inserted on one node, and changed on the other, which knows it; then the insert becomes void.
@@ -76,12 +76,12 @@ fn who_inserts_the_row_again_or_discards_it_settles_that() {
     let table = a.merger.catalog().table("d", "stock").expect("a table").id;
     let key = [Value::Int(1)];
     let decided = a.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Discard));
-    let (layout, change) = decided.expect("there is something to decide");
+    let Found::One((layout, change)) = decided else { panic!("there is something to decide") };
     a.changes(&[layout], vec![Change::Row(change)]);
     meet(&mut a, &mut b);
     assert_eq!(a.conflicts(), vec![]);
     let nothing = a.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Discard));
-    assert_eq!(nothing, None);
+    assert_eq!(nothing, Found::Nothing);
     for node in [&mut a, &mut b] {
         node.judge(insert, Verdict::ACCEPTED);
         assert!(node.rows("stock").is_empty(), "who discarded the row had seen all of it");

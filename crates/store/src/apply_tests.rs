@@ -135,7 +135,7 @@ fn an_old_edit_does_not_touch_the_row_that_took_the_key() {
     assert_eq!(column(&a, "item", 3), ints(&[1]));
     let conflicts = a.conflicts();
     assert_eq!(conflicts[0].rule, Rule::ConcurrentDelete);
-    assert!(conflicts[0].row.as_ref().unwrap().iter().any(|(_, v)| *v == Value::Int(5)));
+    assert!(conflicts[0].row.as_ref().unwrap().iter().any(|c| c.value == Value::Int(5)));
 }
 
 #[test]
@@ -512,7 +512,8 @@ fn the_history_of_a_row_names_every_version() {
     a.pull(&b);
     a.judge(n, VOID);
     let table = a.merger.catalog().table("d", "item").unwrap().id;
-    let history = a.merger.history(&a.writer, table, &p2pdb_model::RowKey::int(1)).unwrap();
+    let key = p2pdb_model::RowKey::int(1);
+    let history = a.merger.history(&a.writer, &|_, _| Ok(true), table, &key).unwrap();
     let verdicts: Vec<Verdict> = history.iter().map(|v| v.verdict).collect();
     assert_eq!(verdicts, [Verdict::ACCEPTED, VOID]);
 }

@@ -14,12 +14,13 @@ use p2pdb_model::{AccountId, CellKind, RowKey, SqlType, Stamp, Value, ValueRef};
 use crate::adrift::void_inserts;
 use crate::apply::Merger;
 use crate::connection::Connection;
-use crate::displaced::{Image, Place, Run, Stored};
+use crate::displaced::{Image, MISFIT, Place, Run, Stored};
 use crate::error::{Result, StoreError};
 use crate::index::{At, IsAncestor, LOST_DELETE, Loaded, OUTVOTED};
 use crate::index_ident::Ident;
 use crate::log::{TxNo, Verdict};
 use crate::materialize_plan::TablePlan;
+use crate::meaning::known_of;
 use crate::obstacles::Obstacle;
 use crate::query::{Flow, NEXT};
 
@@ -101,6 +102,8 @@ pub struct Conflict {
     pub table: ObjectId,
     /// The row's identity.
     pub key: RowKey,
+    /// The key that it has now, by which statements and decisions find it; its identity, where it has none.
+    pub now: RowKey,
     /// The columns that it is about: one of a cell; those of the unique or foreign key; none for a whole row.
     pub columns: Vec<ColumnTag>,
     /// By which rule.
@@ -110,9 +113,20 @@ pub struct Conflict {
     /// What lost.
     pub loser: Option<Side>,
     /// A displaced row, whole.
-    pub row: Option<Vec<(ColumnTag, Value)>>,
+    pub row: Option<Vec<RowCell>>,
     /// The row that it gave way to, whole.
-    pub kept_row: Option<Vec<(ColumnTag, Value)>>,
+    pub kept_row: Option<Vec<RowCell>>,
+}
+
+/// What a column of a row holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowCell {
+    /// The column.
+    pub tag: ColumnTag,
+    /// The value, in stored form.
+    pub value: Value,
+    /// As in [`Side::ty`].
+    pub ty: Option<SqlType>,
 }
 
 /// One version of a row.
@@ -124,6 +138,8 @@ pub struct Version {
     pub verdict: Verdict,
     /// What the change's values stand for.
     pub layout: Layout,
+    /// Per column of the layout, the type that its author knew, where that is known and there were several.
+    pub types: Vec<Option<SqlType>>,
     /// The change.
     pub change: RowChange,
 }
@@ -168,14 +184,28 @@ impl Merger {
     }
 
     /// Every version of a row that the log holds, void ones too, in the order of application.
-    pub fn history(&self, db: &Connection, table: ObjectId, key: &RowKey) -> Result<Vec<Version>> {
+    pub fn history(
+        &self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: ObjectId,
+        key: &RowKey,
+    ) -> Result<Vec<Version>> {
         let Some(no) = db.table_no_if_known(table)? else { return Ok(Vec::new()) };
+        // Versions may name columns that are gone.
+        let types = self.cache.schema.types_of(table, is_ancestor)?;
         let mut versions = Vec::new();
         for at in db.changes_of(no, &Ident::of(&key.0))? {
             let origin = db.origin(at.tx)?;
             let (layout, change) = db.row_change(&origin, at.offset)?;
             let verdict = db.verdict(at.tx)?.unwrap_or_default();
-            versions.push(Version { by: side(db, at.tx, None)?, verdict, layout, change });
+            let known = |tag: &ColumnTag| {
+                let Some(typed) = types.get(tag) else { return Ok(None) };
+                let n = known_of(typed, (&origin, at), is_ancestor)?;
+                Ok(typed.get(n).map(|t| t.ty.clone()))
+            };
+            let types = layout.columns().iter().map(known).collect::<Result<_>>()?;
+            versions.push(Version { by: side(db, at.tx, None)?, verdict, layout, types, change });
         }
         Ok(versions)
     }
@@ -186,13 +216,44 @@ pub(crate) fn side(db: &Connection, tx: TxNo, value: Option<Value>) -> Result<Si
     Ok(Side { value, ty: None, author: t.author, account: t.account, stamp: t.stamp, block: t.cid })
 }
 
-/// What the row's columns hold, generated ones apart.
-pub(crate) fn whole_row(plan: &TablePlan, image: &Image) -> Vec<(ColumnTag, Value)> {
-    let cells = plan.columns.iter().zip(&image.values).filter(|(c, _)| c.stored);
-    cells.map(|(c, v)| (c.tag, v.clone())).collect()
+/// The primary key that a row has now; its identity, where it has none.
+pub(crate) fn key_now(plan: &TablePlan, image: &Image) -> Result<RowKey> {
+    let columns = plan.table.primary_columns();
+    let of_key = columns.iter().map(|c| plan.column(c.tag).map(|i| image.values[i].clone()));
+    match of_key.collect::<Option<Vec<_>>>() {
+        Some(key) if !key.is_empty() && !key.iter().any(Value::is_null) => Ok(RowKey(key)),
+        _ => image.ident.to_key(),
+    }
 }
 
 impl Run<'_> {
+    /// What the row's columns hold, generated ones apart. A value that its column cannot hold is given as it was written.
+    pub(crate) fn whole_row(&self, plan: &TablePlan, image: &Image) -> Result<Vec<RowCell>> {
+        let mut row = Vec::with_capacity(plan.columns.len());
+        for (i, column) in plan.columns.iter().enumerate().filter(|(_, c)| c.stored) {
+            let mut held = RowCell { tag: column.tag, value: image.values[i].clone(), ty: None };
+            if image.flags & MISFIT != 0
+                && column.history.is_some()
+                && column.kind == CellKind::Register
+                && image.writers[i] != TxNo(0)
+            {
+                let written = self.last_write(plan, &image.ident, image.writers[i], column.tag)?;
+                let written = self.db.load_change(written)?;
+                let place = written.write.columns.iter().rposition(|c| *c == column.tag);
+                if let Some(Write::Assign(value)) = place.and_then(|place| written.cell(place)) {
+                    let change = (&written.origin, written.at);
+                    if self.present(column, value, change)?.1
+                        && let (_, Some(ty)) = self.told(column, value, change)?
+                    {
+                        held = RowCell { value: value.clone(), ty: Some(ty), ..held };
+                    }
+                }
+            }
+            row.push(held);
+        }
+        Ok(row)
+    }
+
     fn cell_conflicts(
         &mut self,
         plan: &TablePlan,
@@ -218,6 +279,7 @@ impl Run<'_> {
                 Conflict {
                     table: plan.table.id,
                     key: ident.to_key()?,
+                    now: key_now(plan, &image)?,
                     columns: Vec::new(),
                     rule: Rule::ConcurrentDelete,
                     winner: last.map(|tx| side(self.db, tx, None)).transpose()?,
@@ -248,6 +310,7 @@ impl Run<'_> {
                 Conflict {
                     table: plan.table.id,
                     key: ident.to_key()?,
+                    now: key_now(plan, &image)?,
                     columns: vec![column],
                     rule: Rule::ConcurrentWrite,
                     winner: winner.transpose()?,
@@ -316,6 +379,7 @@ impl Run<'_> {
                     let conflict = Conflict {
                         table: plan.table.id,
                         key: bent.ident.to_key()?,
+                        now: key_now(plan, &image)?,
                         columns: vec![plan.columns[*i].tag],
                         rule: Rule::Reference,
                         winner: None,
@@ -357,15 +421,16 @@ impl Run<'_> {
         let writer_of = |image: &Image| -> Result<Option<Side>> {
             self.last_writer(image)?.map(|tx| side(self.db, tx, None)).transpose()
         };
-        let kept_row = winner.as_ref().map(|w| whole_row(plan, w));
+        let kept_row = winner.as_ref().map(|w| self.whole_row(plan, w)).transpose()?;
         Ok(Conflict {
             table: plan.table.id,
             key: stored.image.ident.to_key()?,
+            now: key_now(plan, &stored.image)?,
             columns,
             rule,
             winner: winner.as_ref().map(writer_of).transpose()?.flatten(),
             loser: writer_of(&stored.image)?,
-            row: Some(whole_row(plan, &stored.image)),
+            row: Some(self.whole_row(plan, &stored.image)?),
             kept_row,
         })
     }

@@ -108,6 +108,11 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// It waits by itself, and not behind a visible row of its key, with which it would go.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.place, Place::Displaced { unit: TxNo(0), .. })
+    }
+
     /// Not decided yet, and not in the fingerprint.
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.place, Place::Displaced { reason: Reason::Pending, .. })

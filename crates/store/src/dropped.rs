@@ -15,7 +15,7 @@ use p2pdb_model::{CellKind, RowKey, Value};
 
 use crate::apply::{Merger, owner_of};
 use crate::beside::{DropAt, homes};
-use crate::conflicts::{Conflict, Rule, Side, side, whole_row};
+use crate::conflicts::{Conflict, Rule, Side, key_now, side};
 use crate::connection::Connection;
 use crate::displaced::{Image, Run};
 use crate::error::Result;
@@ -25,8 +25,9 @@ use crate::log::TxNo;
 use crate::materialize::PlanCache;
 use crate::materialize_plan::TablePlan;
 use crate::meaning::Meaning;
-use crate::objects::{Held, Schema};
+use crate::objects::{Held, Schema, Typed};
 use crate::query::{Flow, NEXT, STOP};
+use crate::resolve::Found;
 
 /// See the module.
 struct Ghost {
@@ -54,6 +55,26 @@ impl Ghost {
 }
 
 impl Schema {
+    /// The definitions of a table's columns of which the type has changed, of those that are gone, too.
+    pub(crate) fn types_of(
+        &self,
+        table: ObjectId,
+        is_ancestor: IsAncestor<'_>,
+    ) -> Result<HashMap<ColumnTag, Arc<[Typed]>>> {
+        let mut found = HashMap::new();
+        let ghost = self.ghost(table, is_ancestor)?;
+        let there = self.catalog.table_by_id(table).map(|table| (self, table));
+        let of = ghost.as_ref().map(|ghost| (&ghost.schema, &ghost.table)).into_iter().chain(there);
+        for (schema, table) in of {
+            for column in &table.columns {
+                if let Some(typed) = schema.types.get(&column.id) {
+                    found.insert(column.tag, typed.clone());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn ghost(&self, table: ObjectId, is_ancestor: IsAncestor<'_>) -> Result<Option<Ghost>> {
         let homes = homes(&self.held);
         let Some((_, database)) = homes.get(&table).copied() else { return Ok(None) };
@@ -200,7 +221,7 @@ impl Run<'_> {
         if let Some(i) = plan.owner {
             image.values[i] = owner_of(&image.ident)?;
         }
-        let mut row = whole_row(plan, image);
+        let mut row = self.whole_row(plan, image)?;
         for (tag, drops) in &ghost.columns {
             let writer = plan.column(*tag).map(|i| image.writers[i]).filter(|w| *w != TxNo(0));
             let mut unseen = writer.is_some();
@@ -208,11 +229,12 @@ impl Run<'_> {
                 let Some(writer) = writer else { break };
                 unseen = unseen && !saw(drop.place(), (&self.db.origin(writer)?, 0), self.is_ancestor)?;
             }
-            row.retain(|(t, value)| t != tag || (unseen && !value.is_null()));
+            row.retain(|held| held.tag != *tag || (unseen && !held.value.is_null()));
         }
         Ok(Conflict {
             table: plan.table.id,
             key: image.ident.to_key()?,
+            now: key_now(plan, image)?,
             columns: Vec::new(),
             rule,
             winner: self.dropper(drops)?,
@@ -247,6 +269,7 @@ impl Run<'_> {
         Ok(Some(Conflict {
             table: plan.table.id,
             key: image.ident.to_key()?,
+            now: key_now(plan, image)?,
             columns: vec![cell.column],
             rule: Rule::ConcurrentWrite,
             winner: winner.transpose()?,
@@ -284,7 +307,7 @@ impl Run<'_> {
                     if let Some(last) = open.last().filter(|_| is_new(value)) {
                         let at = loaded[last.change].at;
                         let lost = side(self.db, at.tx, Some(value.clone()))?;
-                        found.push(self.dropped_cell(plan, ident, *tag, drops, lost)?);
+                        found.push(self.dropped_cell(plan, &whole, *tag, drops, lost)?);
                     }
                     continue;
                 }
@@ -295,7 +318,7 @@ impl Run<'_> {
                     let value = if ty.is_some() { value.clone() } else { brought };
                     if ty.is_some() || is_new(&value) {
                         let lost = Side { ty, ..side(self.db, l.at.tx, Some(value))? };
-                        found.push(self.dropped_cell(plan, ident, *tag, drops, lost)?);
+                        found.push(self.dropped_cell(plan, &whole, *tag, drops, lost)?);
                     }
                 }
             }
@@ -306,14 +329,15 @@ impl Run<'_> {
     fn dropped_cell(
         &self,
         plan: &TablePlan,
-        ident: &Ident,
+        image: &Image,
         tag: ColumnTag,
         drops: &[DropAt],
         lost: Side,
     ) -> Result<Conflict> {
         Ok(Conflict {
             table: plan.table.id,
-            key: ident.to_key()?,
+            key: image.ident.to_key()?,
+            now: key_now(plan, image)?,
             columns: vec![tag],
             rule: Rule::DroppedColumn,
             winner: self.dropper(drops)?,
@@ -540,21 +564,28 @@ impl Merger {
         Ok(found)
     }
 
-    /// The delete of a row of a table that is gone; `None` where no such row waits.
+    /// The delete of a row of a table that is gone.
     pub(crate) fn discard_dropped(
         &self,
         db: &Connection,
         is_ancestor: IsAncestor<'_>,
         table: ObjectId,
         key: &[Value],
-    ) -> Result<Option<(Layout, RowChange)>> {
-        let Some(mut gone) = self.gone(db, is_ancestor, table)? else { return Ok(None) };
-        for key in self.dropped_identities(db, is_ancestor, table, key)? {
-            if !gone.rows(&Ident::of(&key.0))?.is_empty() {
-                let change = RowChange::Delete { layout: 0, key, cause: None };
-                return Ok(Some((Layout(table, 0, Vec::new()), change)));
+    ) -> Result<Found<(Layout, RowChange)>> {
+        let Some(mut gone) = self.gone(db, is_ancestor, table)? else { return Ok(Found::Nothing) };
+        let (mut now, mut born) = (Vec::new(), Vec::new());
+        for ident in db.beside(gone.plan.no)? {
+            let identity = ident.to_key()?;
+            let rows = gone.rows(&ident)?;
+            if rows.iter().any(|row| row.conflicts.iter().any(|c| c.now.0 == key)) {
+                now.push(identity);
+            } else if identity.0 == key && !rows.is_empty() {
+                born.push(identity);
             }
         }
-        Ok(None)
+        Ok(Found::of(now, born).map(|key| {
+            let change = RowChange::Delete { layout: 0, key, cause: None };
+            (Layout(table, 0, Vec::new()), change)
+        }))
     }
 }

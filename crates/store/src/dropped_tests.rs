@@ -5,11 +5,11 @@ use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::{ColumnDef, DefaultValue, Definition};
 use p2pdb_model::{Change, Value};
 
-use crate::Decision;
 use crate::apply_testing::*;
 use crate::conflicts::{Conflict, Rule};
 use crate::log::Verdict;
 use crate::verify::{Compare, compare};
+use crate::{Decision, Found};
 
 const VOID: Verdict = Verdict(1);
 
@@ -78,7 +78,7 @@ fn is_indexed(node: &Node, void: &[usize]) {
 }
 
 fn whole(c: &Conflict) -> Vec<Value> {
-    c.row.iter().flatten().map(|(_, v)| v.clone()).collect()
+    c.row.iter().flatten().map(|c| c.value.clone()).collect()
 }
 
 fn ints(all: &[i64]) -> Vec<Value> {
@@ -88,7 +88,7 @@ fn ints(all: &[i64]) -> Vec<Value> {
 fn discard(node: &mut Node, table: ObjectId, key: i64) -> bool {
     let key = [Value::Int(key)];
     let decided = node.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Discard));
-    let Some((layout, change)) = decided else { return false };
+    let Found::One((layout, change)) = decided else { return false };
     node.changes(&[layout], vec![Change::Row(change)]);
     true
 }
@@ -257,11 +257,12 @@ fn values_written_beside_the_drop_of_their_column_are_conflicts_until_somebody_c
     let table = id_of(&a, "span");
     let key = [Value::Int(3)];
     let kept = a.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Keep));
-    let (layout, change) = kept.expect("something to decide");
+    let Found::One((layout, change)) = kept else { panic!("something to decide") };
     a.changes(&[layout], vec![Change::Row(change)]);
     meet(&mut a, &mut b);
     assert_eq!((a.conflicts(), a.rows("span").len()), (vec![], 4));
-    assert_eq!(a.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Keep)), None);
+    let again = a.merging(|m, w, past| m.decide(w, past, table, &key, Decision::Keep));
+    assert_eq!(again, Found::Nothing);
     replays(&a);
 }
 

@@ -104,7 +104,7 @@ pub use apply::{Applied, MERGE, Merger};
 pub use backup::{Ids, backup, remove_store, restore, restore_checked, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
-pub use conflicts::{Conflict, Rule, Side, Version};
+pub use conflicts::{Conflict, RowCell, Rule, Side, Version};
 pub use connection::{CheckpointReport, Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};
 pub use connection_writer::{Savepoint, Writer};
@@ -136,7 +136,7 @@ pub use newer::Newer;
 pub use obstacles::Obstacle;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};
 pub use query::{Flow, NEXT, Params, Row, STOP};
-pub use resolve::Decision;
+pub use resolve::{Decision, Found};
 pub use sync::LogSync;
 pub use temporary::{TEMPORARY_BYTES_MAX, TemporaryWriter};
 

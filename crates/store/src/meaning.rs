@@ -24,7 +24,7 @@ use p2pdb_model::{CellEdit, CellKind, Stamp, Value};
 
 use crate::displaced::Run;
 use crate::error::Result;
-use crate::index::{At, Origin, saw};
+use crate::index::{At, IsAncestor, Origin, saw};
 use crate::materialize_plan::PlanColumn;
 use crate::objects::Typed;
 
@@ -256,15 +256,24 @@ impl ColumnHistory {
     }
 }
 
+/// The greatest of a column's definitions that a change's author had seen.
+pub(crate) fn known_of(
+    definitions: &[Typed],
+    change: (&Origin, At),
+    is_ancestor: IsAncestor<'_>,
+) -> Result<usize> {
+    for (n, d) in definitions.iter().enumerate().rev() {
+        if saw((change.0, change.1.offset), (&d.origin, d.at.offset), is_ancestor)? {
+            return Ok(n);
+        }
+    }
+    Ok(0)
+}
+
 impl Run<'_> {
     /// The greatest of the definitions that a change's author had seen.
     pub(crate) fn known(&self, history: &ColumnHistory, change: (&Origin, At)) -> Result<usize> {
-        for (n, d) in history.definitions.iter().enumerate().rev() {
-            if saw((change.0, change.1.offset), (&d.origin, d.at.offset), self.is_ancestor)? {
-                return Ok(n);
-            }
-        }
-        Ok(0)
+        known_of(&history.definitions, change, self.is_ancestor)
     }
 
     /// A value of the log in the present type of its column, and whether it does not fit there.

@@ -13,19 +13,21 @@ use p2pdb_model::{RowKey, Value};
 
 use crate::apply::Merger;
 use crate::connection::Connection;
-use crate::displaced::{Image, Place, Run};
+use crate::displaced::{Image, Place, Run, Stored};
 use crate::error::Result;
 use crate::finalize::REFERRED_LEVELS_MAX;
 use crate::index::IsAncestor;
 use crate::index_ident::Ident;
-use crate::log::TxNo;
 use crate::materialize_plan::TablePlan;
 use crate::obstacles::Obstacle;
+use crate::resolve::Found;
 
 /// What there is to be given other values.
 pub enum Mending {
     /// No row that waits has this key.
     Nothing,
+    /// Several rows that wait have this key.
+    Several,
     /// The row of this key is visible.
     Visible,
     /// These changes do it, to the row with this identity.
@@ -51,20 +53,24 @@ impl Merger {
         cells: &[(ColumnTag, Value)],
         foreign_key_checks: bool,
     ) -> Result<Mending> {
-        let mut visible = false;
-        for key in self.identities(db, is_ancestor, table, key)? {
-            let ident = Ident::of(&key.0);
-            let mut run = Run::new(db, is_ancestor, &mut self.cache);
-            let Some(plan) = run.plans.plan(db, table)? else { break };
-            visible |= run.visible_of(&plan, &ident)?.is_some();
-            let own = |p: Place| matches!(p, Place::Displaced { unit, .. } if unit == TxNo(0));
-            let Some(stored) = run.displaced_of(&plan, &ident)?.into_iter().find(|s| own(s.place)) else {
-                continue;
-            };
-            let (layouts, changes) = run.mended(&plan, stored.image, &key, cells, foreign_key_checks)?;
-            return Ok(Mending::Changes(key, layouts, changes));
-        }
-        Ok(if visible { Mending::Visible } else { Mending::Nothing })
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let Some(plan) = run.plans.plan(db, table)? else { return Ok(Mending::Nothing) };
+        let rows = run.with_key(&plan, key)?;
+        let visible = rows.iter().any(|stored| stored.place == Place::Visible);
+        let now: Vec<Stored> = rows.into_iter().filter(Stored::waits).collect();
+        let born = match visible {
+            true => Vec::new(),
+            false => run.displaced_of(&plan, &Ident::of(key))?,
+        };
+        let stored = match Found::of(now, born.into_iter().filter(Stored::waits).collect()) {
+            Found::One(stored) => stored,
+            Found::Several => return Ok(Mending::Several),
+            Found::Nothing if visible => return Ok(Mending::Visible),
+            Found::Nothing => return Ok(Mending::Nothing),
+        };
+        let key = stored.image.ident.to_key()?;
+        let (layouts, changes) = run.mended(&plan, stored.image, &key, cells, foreign_key_checks)?;
+        Ok(Mending::Changes(key, layouts, changes))
     }
 
     /// Where the row of this identity is now, and why.
@@ -81,8 +87,7 @@ impl Merger {
         if run.visible_of(&plan, &ident)?.is_some() {
             return Ok(Standing::Visible);
         }
-        let own = |p: Place| matches!(p, Place::Displaced { unit, .. } if unit == TxNo(0));
-        match run.displaced_of(&plan, &ident)?.into_iter().find(|s| own(s.place)) {
+        match run.displaced_of(&plan, &ident)?.into_iter().find(Stored::waits) {
             Some(stored) => Ok(Standing::Waits(run.obstacles(&plan, &stored)?)),
             None => Ok(Standing::Waits(Vec::new())),
         }

@@ -4,13 +4,17 @@
 //! things are not. A value or row that won is not settled by writing it again, as a statement that changes nothing logs nothing:
 //! [`Decision::Keep`] writes it all the same. And no statement reaches a displaced row: [`Decision::Discard`] deletes it.
 
+use std::collections::BTreeSet;
+
 use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::{CellKind, RowKey, Value, ValueRef};
 
+use crate::adrift::void_inserts;
 use crate::apply::Merger;
+use crate::conflicts::key_now;
 use crate::connection::Connection;
-use crate::displaced::{Place, Run};
+use crate::displaced::{Run, Stored};
 use crate::error::Result;
 use crate::index::IsAncestor;
 use crate::index_ident::Ident;
@@ -24,6 +28,39 @@ pub enum Decision {
     Keep,
     /// The displaced row goes.
     Discard,
+    /// As that; where several rows wait under the key, one of them.
+    DiscardOne,
+}
+
+/// What a key names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<T> {
+    /// Nothing.
+    Nothing,
+    /// Several rows that wait, and each is told apart by the key that it was born with.
+    Several,
+    /// This.
+    One(T),
+}
+
+impl<T> Found<T> {
+    /// Of those that have a key now, and those that were born with it: these where there are none of the others.
+    pub(crate) fn of(now: Vec<T>, born: Vec<T>) -> Self {
+        let mut found = if now.is_empty() { born } else { now }.into_iter();
+        match (found.next(), found.next()) {
+            (Some(one), None) => Found::One(one),
+            (Some(_), Some(_)) => Found::Several,
+            (None, _) => Found::Nothing,
+        }
+    }
+
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Found::Nothing => Found::Nothing,
+            Found::Several => Found::Several,
+            Found::One(one) => Found::One(f(one)),
+        }
+    }
 }
 
 impl Merger {
@@ -40,21 +77,8 @@ impl Merger {
         let Some(plan) = run.plans.plan(db, table)? else {
             return self.dropped_identities(db, is_ancestor, table, key);
         };
-        let mut found = Vec::new();
-        // The columns of the primary key, also where it takes prefixes of them.
-        let tags: Vec<ColumnTag> = plan.table.primary_columns().iter().map(|c| c.tag).collect();
-        let of_key: Vec<usize> = tags.iter().filter_map(|tag| plan.column(*tag)).collect();
-        if !of_key.is_empty() && of_key.len() == key.len() {
-            let params: Vec<ValueRef<'_>> = key.iter().map(Into::into).collect();
-            let by_key = format!("{} WHERE {}", plan.sql.all, equals_columns(&tags));
-            let visible = run.visible_where(&plan, &by_key, &params)?;
-            found.extend(visible.into_iter().map(|s| s.image.ident));
-            for stored in run.displaced_where(&plan, &plan.sql.all_displaced, &[])? {
-                if of_key.iter().zip(key).all(|(k, v)| stored.image.values[*k] == *v) {
-                    found.push(stored.image.ident);
-                }
-            }
-        }
+        let mut found: Vec<Ident> =
+            run.with_key(&plan, key)?.into_iter().map(|stored| stored.image.ident).collect();
         found.push(Ident::of(key));
         let mut keys = Vec::new();
         for ident in found {
@@ -66,7 +90,8 @@ impl Merger {
         Ok(keys)
     }
 
-    /// The change that carries a decision out, with its layout; `None` where there is nothing to decide.
+    /// The change that carries a decision out, with its layout. The row is the one that has this key now, or else the one that was
+    /// born with it.
     pub fn decide(
         &mut self,
         db: &Connection,
@@ -74,30 +99,67 @@ impl Merger {
         table: ObjectId,
         key: &[Value],
         decision: Decision,
-    ) -> Result<Option<(Layout, RowChange)>> {
-        if decision == Decision::Discard
-            && let Some(delete) = self.discard_dropped(db, is_ancestor, table, key)?
-        {
-            return Ok(Some(delete));
-        }
-        for key in self.identities(db, is_ancestor, table, key)? {
-            let ident = Ident::of(&key.0);
-            let mut run = Run::new(db, is_ancestor, &mut self.cache);
-            let Some(plan) = run.plans.plan(db, table)? else { return Ok(None) };
-            let decided = match decision {
-                Decision::Keep => run.keep(&plan, &ident, key)?,
-                Decision::Discard => run.discard(&plan, &ident, key)?,
-            };
-            if decided.is_some() {
-                return Ok(decided);
+    ) -> Result<Found<(Layout, RowChange)>> {
+        if decision == Decision::Discard {
+            let dropped = self.discard_dropped(db, is_ancestor, table, key)?;
+            if dropped != Found::Nothing {
+                return Ok(dropped);
             }
         }
-        Ok(None)
+        let void = match decision {
+            Decision::Discard => void_inserts(db)?.remove(&table).unwrap_or_default(),
+            Decision::Keep | Decision::DiscardOne => BTreeSet::new(),
+        };
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let Some(plan) = run.plans.plan(db, table)? else { return Ok(Found::Nothing) };
+        let rows = run.with_key(&plan, key)?;
+        let born = [Ident::of(key)];
+        if decision == Decision::Keep {
+            let now: Vec<Ident> = rows.into_iter().map(|stored| stored.image.ident).collect();
+            for ident in if now.is_empty() { &born[..] } else { &now[..] } {
+                if let Some(kept) = run.keep(&plan, ident)? {
+                    return Ok(Found::One(kept));
+                }
+            }
+            return Ok(Found::Nothing);
+        }
+        let mut now: BTreeSet<Ident> =
+            rows.into_iter().filter(Stored::waits).map(|stored| stored.image.ident).collect();
+        for ident in void {
+            if let Some((image, _)) = run.hanging_on_void(&plan, &ident)?
+                && key_now(&plan, &image)?.0 == key
+            {
+                now.insert(ident);
+            }
+        }
+        let mut found = Vec::new();
+        for ident in now {
+            found.extend(run.discard(&plan, &ident)?);
+        }
+        if decision == Decision::DiscardOne {
+            found.truncate(1);
+        }
+        let born = if found.is_empty() { run.discard(&plan, &born[0])? } else { None };
+        Ok(Found::of(found, born.into_iter().collect()))
     }
 }
 
 impl Run<'_> {
-    fn keep(&mut self, plan: &TablePlan, ident: &Ident, key: RowKey) -> Result<Option<(Layout, RowChange)>> {
+    /// The rows that have this primary key now, visible ones first.
+    pub(crate) fn with_key(&self, plan: &TablePlan, key: &[Value]) -> Result<Vec<Stored>> {
+        // The columns of the primary key, also where it takes prefixes of them.
+        let tags: Vec<ColumnTag> = plan.table.primary_columns().iter().map(|c| c.tag).collect();
+        if tags.is_empty() || tags.len() != key.len() {
+            return Ok(Vec::new());
+        }
+        let params: Vec<ValueRef<'_>> = key.iter().map(Into::into).collect();
+        let by_key = |all: &str| format!("{all} WHERE {}", equals_columns(&tags));
+        let mut rows = self.visible_where(plan, &by_key(&plan.sql.all), &params)?;
+        rows.extend(self.displaced_where(plan, &by_key(&plan.sql.all_displaced), &params)?);
+        Ok(rows)
+    }
+
+    fn keep(&mut self, plan: &TablePlan, ident: &Ident) -> Result<Option<(Layout, RowChange)>> {
         let Some(stored) = self.visible_of(plan, ident)? else { return Ok(None) };
         let siblings = self.db.siblings_of(plan.no, ident)?;
         let mut columns: Vec<usize> = Vec::new();
@@ -129,23 +191,14 @@ impl Run<'_> {
         }
         let tags: Vec<ColumnTag> = columns.iter().map(|c| plan.columns[*c].tag).collect();
         let values = columns.iter().map(|c| stored.image.values[*c].clone()).collect();
-        let change = RowChange::Update { layout: 0, key, values, cause: None };
+        let change = RowChange::Update { layout: 0, key: ident.to_key()?, values, cause: None };
         Ok(Some((Layout(plan.table.id, 0, tags), change)))
     }
 
-    fn discard(
-        &mut self,
-        plan: &TablePlan,
-        ident: &Ident,
-        key: RowKey,
-    ) -> Result<Option<(Layout, RowChange)>> {
-        // Rows that wait behind a visible one of their key go with it, when that is deleted.
-        let waits = self.displaced_of(plan, ident)?.into_iter().any(|s| match s.place {
-            Place::Displaced { unit, .. } => unit == TxNo(0),
-            Place::Visible => false,
-        });
+    fn discard(&mut self, plan: &TablePlan, ident: &Ident) -> Result<Option<(Layout, RowChange)>> {
+        let waits = self.displaced_of(plan, ident)?.iter().any(Stored::waits);
         let waits = waits || self.hanging_on_void(plan, ident)?.is_some();
-        let change = RowChange::Delete { layout: 0, key, cause: None };
+        let change = RowChange::Delete { layout: 0, key: ident.to_key()?, cause: None };
         Ok(waits.then(|| (Layout(plan.table.id, 0, Vec::new()), change)))
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{COLUMN_KEY, COLUMN_VERSION, Column, Table, View, physical_column, same_name};
-use p2pdb_model::schema::TriggerEvent;
+use p2pdb_model::schema::{IndexPart, TriggerEvent};
 use p2pdb_model::{ColumnTag, Privileges, Value};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, visit_expressions,
@@ -257,9 +257,19 @@ fn insert_into(
 
 /// What is done about a duplicate, for each key in MySQL's order: a row that meets several others changes the one that the
 /// first key names (MySQL 8.0 Reference Manual, INSERT ... ON DUPLICATE KEY UPDATE). SQLite takes its clauses one by one.
+///
+/// A duplicate in a key that holds the whole primary key is one there first. (And SQLite knows no clause for a key of its rowid
+/// and something else.)
 fn on_conflict(table: &Table, set: &str) -> String {
     let mut sql = String::new();
-    let keys: Vec<_> = sorted_indexes(table).into_iter().filter(|i| i.def.unique).collect();
+    let primary = table.primary().filter(|p| p.def.parts.iter().all(|p| p.prefix.is_none()));
+    let holds_primary = |parts: &[IndexPart]| {
+        primary.is_some_and(|p| {
+            p.def.parts.iter().all(|of| parts.iter().any(|p| p.column == of.column && p.prefix.is_none()))
+        })
+    };
+    let mut keys: Vec<_> = sorted_indexes(table).into_iter().filter(|i| i.def.unique).collect();
+    keys.retain(|i| primary.is_some_and(|p| p.id == i.id) || !holds_primary(&i.def.parts));
     let is_generated = |tag| table.column_by_tag(tag).is_some_and(|c| c.def.generated.is_some());
     // Of those with generated columns any comes first, after the others.
     let named = keys.iter().take_while(|i| !i.def.parts.iter().any(|p| is_generated(p.column)));
