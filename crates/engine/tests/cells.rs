@@ -455,3 +455,25 @@ fn a_column_that_was_counted_and_is_gone_leaves_nothing_behind() {
         verified(&[&a, &b]);
     }
 }
+
+#[test]
+fn text_that_became_a_set_or_a_map_elsewhere_counts_as_the_one_of_itself() {
+    let (a, b) = support::two(
+        "CREATE TABLE t (id INT PRIMARY KEY, s VARCHAR(20), m VARCHAR(20)); \
+                      INSERT INTO t VALUES (1, '[1]', '{}')",
+    );
+    a.session().run("ALTER TABLE shop.t MODIFY s JSON COMMENT '[set]', MODIFY m JSON COMMENT '[map]'");
+    b.session().run(
+        "INSERT INTO shop.t VALUES (2, 'text', 'word'), (3, '[2]', '{\"a\": 1}'); \
+                     UPDATE shop.t SET s = 'one', m = 'two' WHERE id = 1",
+    );
+    converge(&[&a, &b]);
+    let rows = ["1|[\"one\"]|{\"\": \"two\"}", "2|[\"text\"]|{\"\": \"word\"}", "3|[2]|{\"a\": 1}"];
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.t ORDER BY id"), rows);
+    assert!(both(&a, &b, "SELECT * FROM p2pdb.conflicts").is_empty());
+    verified(&[&a, &b]);
+    b.session().run("UPDATE shop.t SET s = JSON_ARRAY_APPEND(s, '$', 'more') WHERE id = 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT s FROM shop.t WHERE id = 2"), ["[\"more\", \"text\"]"]);
+    verified(&[&a, &b]);
+}

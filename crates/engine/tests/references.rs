@@ -252,3 +252,62 @@ fn a_row_that_replace_sets_behind_its_parent_keeps_its_reference() {
         verified(&[&a, &b]);
     }
 }
+
+#[test]
+fn a_reference_in_other_words_follows_the_key_that_it_means() {
+    for (on_update, lines, waiting) in [
+        ("CASCADE", ["1|deu", "2|deu", "3|deu"], &[][..]),
+        ("NO ACTION", ["1|deu", "2|deu", "3|deu"], &[]),
+        (
+            "SET NULL",
+            ["1|NULL", "2|NULL", "3|NULL"],
+            &["line|1|reference", "line|2|reference", "line|3|reference"],
+        ),
+    ] {
+        for on_delete in ["RESTRICT", "CASCADE", "SET NULL"] {
+            let (a, b) = two(&format!(
+                "CREATE TABLE item (code VARCHAR(5) PRIMARY KEY, v INT); \
+                 CREATE TABLE line (id INT PRIMARY KEY, code VARCHAR(5), \
+                     FOREIGN KEY (code) REFERENCES item (code) ON DELETE {on_delete} ON UPDATE {on_update}); \
+                 INSERT INTO item VALUES ('de', 0), ('fr', 0)"
+            ));
+            a.session().run("UPDATE shop.item SET code = 'deu' WHERE code = 'de'");
+            b.session().run("INSERT INTO shop.line VALUES (1, 'de'), (2, 'DE'), (3, 'dE')");
+            converge(&[&a, &b]);
+            assert_eq!(both(&a, &b, LINES), lines, "{on_update} {on_delete}");
+            assert_eq!(both(&a, &b, WAITING), waiting, "{on_update} {on_delete}");
+            verified(&[&a, &b]);
+            // Somebody has the key again: it is theirs, as it was written.
+            b.session().run("INSERT INTO shop.item VALUES ('De', 1)");
+            converge(&[&a, &b]);
+            assert_eq!(both(&a, &b, LINES), ["1|de", "2|DE", "3|dE"], "{on_update} {on_delete}");
+            verified(&[&a, &b]);
+            a.session().run("SET foreign_key_checks = 0; DELETE FROM shop.item WHERE code = 'de'");
+            converge(&[&a, &b]);
+            verified(&[&a, &b]);
+            if on_update == "CASCADE" {
+                a.session().run("UPDATE shop.item SET code = 'd' WHERE code = 'deu'");
+                converge(&[&a, &b]);
+                assert_eq!(both(&a, &b, LINES), ["1|d", "2|d", "3|d"], "{on_delete}");
+                verified(&[&a, &b]);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_rows_that_one_key_means_the_one_born_with_these_very_words_is_followed() {
+    let (a, b) = two("CREATE TABLE item (code VARCHAR(5) PRIMARY KEY, v INT); \
+         CREATE TABLE line (id INT PRIMARY KEY, code VARCHAR(5), \
+             FOREIGN KEY (code) REFERENCES item (code) ON UPDATE CASCADE)");
+    a.session().run("INSERT INTO shop.item VALUES ('x', 1); UPDATE shop.item SET code = 'one'");
+    b.session().run("INSERT INTO shop.item VALUES ('X', 2); INSERT INTO shop.line VALUES (1, 'x'), (2, 'X')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, LINES), ["1|x", "2|X"]);
+    b.session().run("SET foreign_key_checks = 0; UPDATE shop.item SET code = 'two' WHERE code = 'X'");
+    a.session().run("INSERT INTO shop.line VALUES (3, 'x'), (4, 'X')");
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+    let of = "SELECT l.id, i.v FROM shop.line l JOIN shop.item i USING (code) WHERE l.id > 2 ORDER BY 1";
+    assert_eq!(both(&a, &b, of), ["3|1", "4|2"]);
+}

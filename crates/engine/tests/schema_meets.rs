@@ -271,3 +271,28 @@ fn a_row_without_a_number_is_given_one() {
     assert_eq!(both(&a, &b, CONFLICTS), NONE);
     verified(&[&a, &b]);
 }
+
+/// What MySQL's default sql_mode takes for no date is none.
+#[test]
+fn a_number_that_is_no_date_waits_where_its_column_became_one() {
+    let (a, b) = two("CREATE TABLE day (id INT PRIMARY KEY, d INT, at VARCHAR(20))");
+    a.session().run("ALTER TABLE shop.day MODIFY d DATE, MODIFY at DATETIME");
+    b.session().run(
+        "INSERT INTO shop.day VALUES (1, 300, NULL), (2, 20240229, '2024-02-29 10:00:00'), (3, 0, NULL), \
+         (4, NULL, '2024-00-00')",
+    );
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.day"), ["2|2024-02-29|2024-02-29 10:00:00"]);
+    let lost =
+        "SELECT row_key, rule, lost_value->>'$.d', lost_value->>'$.at' FROM p2pdb.conflicts ORDER BY 1";
+    assert_eq!(both(&a, &b, lost), ["1|type|300|null", "3|type|0|null", "4|type|null|2024-00-00"]);
+    verified(&[&a, &b]);
+    b.session().run("ALTER TABLE shop.day MODIFY d INT, MODIFY at VARCHAR(20)");
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT id, d FROM shop.day WHERE id <> 2 ORDER BY id"),
+        ["1|300", "3|0", "4|NULL"]
+    );
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}

@@ -234,7 +234,7 @@ impl Run<'_> {
             let mut held = RowCell { tag: column.tag, value: image.values[i].clone(), ty: None };
             if image.flags & MISFIT != 0
                 && column.history.is_some()
-                && column.kind == CellKind::Register
+                && matches!(column.kind, CellKind::Register | CellKind::Max | CellKind::Min)
                 && image.writers[i] != TxNo(0)
             {
                 let written = self.last_write(plan, &image.ident, image.writers[i], column.tag)?;

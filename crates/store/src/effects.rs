@@ -11,7 +11,7 @@
 //! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use p2pdb_merge::{RowWrite, WriteKind, merge_row};
@@ -257,10 +257,21 @@ impl Run<'_> {
         if is_own || self.is_live(reference, key)? {
             return Ok(None);
         }
-        let moved = match (born_with(&parent, &reference.parent_columns, key), own) {
-            (Some(ident), Some(own)) if ident == own.ident => own_key,
-            (Some(ident), _) => self.live_of(&parent, &ident)?.and_then(|i| of_parent(&i)),
-            (None, _) => None,
+        let moved = match born_with(&parent, &reference.parent_columns, key) {
+            Some(born) => {
+                let values = |ident: &Ident| match own {
+                    Some(own) if own.ident == *ident => Ok(of_parent(own)),
+                    _ => Ok::<_, StoreError>(self.live_of(&parent, ident)?.and_then(|i| of_parent(&i))),
+                };
+                match values(&born)? {
+                    Some(values) => Some(values),
+                    None => match self.born_alike(&parent, reference, key, own)? {
+                        Some(ident) => values(&ident)?,
+                        None => None,
+                    },
+                }
+            }
+            None => None,
         };
         let nulls = || Some(vec![Value::Null; key.len()]);
         Ok(match moved {
@@ -269,6 +280,32 @@ impl Run<'_> {
             None if reference.on_delete == ReferentialAction::SetNull => nulls(),
             None => None,
         })
+    }
+
+    /// The first live row that was born with this key in other words: equal by the collations of its columns.
+    fn born_alike(
+        &self,
+        parent: &TablePlan,
+        reference: &Reference,
+        key: &[Value],
+        own: Option<&Image>,
+    ) -> Result<Option<Ident>> {
+        let Some(moved) = &reference.moved else { return Ok(None) };
+        let mut idents: BTreeSet<Ident> = own.map(|own| own.ident.clone()).into_iter().collect();
+        for sql in moved {
+            self.db.query(sql, (), |r| {
+                idents.insert(Ident::from_sql(r.get(0)?)?);
+                Ok(NEXT)
+            })?;
+        }
+        for ident in idents {
+            let Some(mut both) = birth_key(parent, &reference.parent_columns, &ident)? else { continue };
+            both.extend_from_slice(key);
+            if self.db.query_one(&reference.same_key, both, |_| Ok(()))?.is_some() {
+                return Ok(Some(ident));
+            }
+        }
+        Ok(None)
     }
 
     fn is_live(&self, reference: &Reference, key: &[Value]) -> Result<bool> {

@@ -130,6 +130,9 @@ pub(crate) struct Reference {
     pub parent_waits: String,
     /// Is the first half of the parameters the same key as the second?
     pub same_key: String,
+    /// The identities of the live rows of the parent's table that may have been born with another key than they have now, where a
+    /// key may be written in several ways.
+    pub moved: Option<[String; 2]>,
 }
 
 impl Reference {
@@ -378,6 +381,7 @@ impl TablePlan {
                     on_update: fk.def.on_update,
                     bends: !feeds_itself(catalog, table.id, number),
                     same_key: same_key(catalog.table_by_id(*parent)?, parent_columns),
+                    moved: moved(catalog.table_by_id(*parent)?, parent_columns),
                     find_parent: format!("{parent_row} WHERE {same}"),
                     parent_waits: format!(
                         "SELECT 1 FROM {} WHERE {same} AND {COLUMN_UNIT} = 0 LIMIT 1",
@@ -579,6 +583,18 @@ fn same_key(table: &Table, columns: &[ColumnTag]) -> String {
         format!("?{} = ?{}{collate}", n + 1, n + 1 + columns.len())
     };
     format!("SELECT 1 WHERE {}", columns.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND "))
+}
+
+/// See [`Reference::moved`].
+fn moved(table: &Table, columns: &[ColumnTag]) -> Option<[String; 2]> {
+    let folds = |tag| table.column_by_tag(tag).is_some_and(|c| sqlite_collation(&c.def.ty).is_some());
+    let (t, x) = (physical_table(table.id), physical_displaced(table.id));
+    columns.iter().any(|tag| folds(*tag)).then(|| {
+        [
+            format!("SELECT {COLUMN_KEY} FROM {t} WHERE {COLUMN_KEY} IS NOT NULL"),
+            format!("SELECT {COLUMN_KEY} FROM {x} WHERE {COLUMN_UNIT} = 0"),
+        ]
+    })
 }
 
 /// The fields of a row as [`select_from`] lists them, without its rowid.

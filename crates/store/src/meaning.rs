@@ -286,7 +286,13 @@ impl Run<'_> {
         let Some(history) = &column.history else { return Ok((value.clone(), false)) };
         let known = self.known(history, change)?;
         let change = (change.0, change.1.offset);
-        history.bring(known, value.clone(), |d| Ok(!saw((&d.origin, d.at.offset), change, self.is_ancestor)?))
+        let (value, misfit) = history
+            .bring(known, value.clone(), |d| Ok(!saw((&d.origin, d.at.offset), change, self.is_ancestor)?))?;
+        // Text that is no JSON counts as the set of itself, the map with itself.
+        let counts = matches!(column.kind, CellKind::Set | CellKind::Map)
+            && column.ty == SqlType::Json
+            && matches!(value, Value::Text(_));
+        Ok((value, misfit && !counts))
     }
 
     /// A value of the log in the present type, and the type in which its author wrote it where the present one does not tell what

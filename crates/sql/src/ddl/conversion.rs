@@ -61,7 +61,8 @@ pub fn keeps(from: &SqlType, to: &SqlType) -> bool {
     }
 }
 
-/// A value in the stored form of `from` in that of `to`, and whether strict mode would have refused it.
+/// A value in the stored form of `from` in that of `to`, and whether strict mode would have refused it. What becomes a date is
+/// refused as MySQL's default sql_mode does (2000-03-00), what is one keeps its zeros.
 pub fn convert(from: &SqlType, to: &SqlType, value: &Value) -> (Value, bool) {
     if value.is_null() {
         return (Value::Null, false);
@@ -75,7 +76,11 @@ pub fn convert(from: &SqlType, to: &SqlType, value: &Value) -> (Value, bool) {
         context::enter(outer);
         out
     };
-    match assigned(SqlMode::STRICT_TRANS_TABLES) {
+    let zeros = match FieldType::of_column(from).class().has_date() {
+        true => 0,
+        false => SqlMode::NO_ZERO_DATE.0 | SqlMode::NO_ZERO_IN_DATE.0,
+    };
+    match assigned(SqlMode(SqlMode::STRICT_TRANS_TABLES.0 | zeros)) {
         Ok(v) => (v, false),
         Err(_) => (assigned(SqlMode(0)).unwrap_or(Value::Null), true),
     }
