@@ -576,8 +576,8 @@ pub enum SessionCommand {
     SetRole(Roles),
     /// KILL: the connection, or only its query.
     Kill {
-        /// Its id.
-        id: u64,
+        /// Its id, a whole number.
+        id: Scalar,
         /// Only the running statement.
         query_only: bool,
     },

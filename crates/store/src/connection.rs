@@ -4,8 +4,8 @@
 //! per text and kept ([`STATEMENTS_MAX`]). A statement that fails leaves the capture as it was before it.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use p2pdb_model::ColumnTag;
 use rusqlite::StatementStatus;
@@ -59,9 +59,26 @@ pub struct Connection {
 #[derive(Debug, Default)]
 struct Control {
     interrupted: AtomicBool,
+    late: Late,
     /// 0: no budget.
     budget: AtomicU64,
     used: AtomicU64,
+}
+
+/// Says when a statement has taken too long.
+#[derive(Default)]
+struct Late(Mutex<Option<Arc<dyn Fn() -> bool + Send + Sync>>>);
+
+impl std::fmt::Debug for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Late")
+    }
+}
+
+impl Late {
+    fn is(&self) -> bool {
+        self.0.lock().unwrap_or_else(|p| p.into_inner()).as_ref().is_some_and(|late| late())
+    }
 }
 
 /// Stops what a connection is doing, from any thread.
@@ -97,7 +114,7 @@ impl Connection {
             Some(move || {
                 let used = seen.used.fetch_add(PROGRESS_STEPS, Relaxed) + PROGRESS_STEPS;
                 let budget = seen.budget.load(Relaxed);
-                seen.interrupted.load(Relaxed) || (budget > 0 && used > budget)
+                seen.interrupted.load(Relaxed) || (budget > 0 && used > budget) || seen.late.is()
             }),
         )?;
         Ok(Self {
@@ -119,6 +136,12 @@ impl Connection {
     /// Ends the effect of [`InterruptHandle::interrupt`].
     pub fn clear_interrupt(&self) {
         self.control.interrupted.store(false, Relaxed);
+    }
+
+    /// From here on a statement fails with [`StoreError::StepBudget`] as soon as this says that it is late; `None` for as
+    /// long as it takes.
+    pub fn set_late(&self, late: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
+        *self.control.late.0.lock().unwrap_or_else(|p| p.into_inner()) = late;
     }
 
     /// From here on statements may together use about this many steps before [`StoreError::StepBudget`]; `None`

@@ -237,6 +237,11 @@ impl Session {
             SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
             SessionCommand::Release(name) => self.end_savepoint(&name, false)?,
             SessionCommand::Kill { id, query_only } => {
+                let id = match self.scalar_of(&id, bound)?.0 {
+                    // As MySQL takes it: 32 bits of it.
+                    Value::Int(id) => u64::from(id as u32),
+                    _ => 0,
+                };
                 if !self.inner.kill(id, query_only) {
                     return Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}")));
                 }

@@ -2,6 +2,7 @@
 //! reads of a transaction share.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use p2pdb_model::{ObjectId, ValueRef};
 use p2pdb_sql::error::SqlError;
@@ -95,7 +96,14 @@ impl Session {
             core.reads = Some(std::mem::take(&mut s.reads));
         }
         *self.handle.interrupt.lock() = Some(reader.interrupt_handle());
+        if core.deadline_us > 0 {
+            let (clock, deadline_us) = (self.inner.clock.clone(), core.deadline_us);
+            reader.set_late(Some(Arc::new(move || clock.now_us() > deadline_us)));
+        }
         let result = run::rows(&on, &mut core, q, fields, bound, sink);
+        if core.deadline_us > 0 {
+            reader.set_late(None);
+        }
         *self.handle.interrupt.lock() = None;
         if let (Transaction::Reading(s), Some(reads)) = (&mut self.transaction, core.reads.take()) {
             s.reads = reads;

@@ -1,6 +1,7 @@
 //! Statements that change the session or its transaction and touch no table: BEGIN to SAVEPOINT, USE, KILL, LOCK
 //! TABLES, FLUSH, and PREPARE in text.
 
+use sqlparser::ast::{CastKind, DataType, Expr};
 use sqlparser::tokenizer::Token;
 
 use crate::error::SqlError;
@@ -82,11 +83,12 @@ pub(super) fn session(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<Plan, 
         if !query_only {
             c.eat("connection");
         }
-        match c.eat_number() {
-            Some(id) => SessionCommand::Kill { id, query_only },
-            None if c.at_end() => return Err(c.error()),
-            None => return Err(SqlError::unsupported("KILL with an expression")),
+        if c.at_end() {
+            return Err(c.error());
         }
+        let expr = Box::new(c.expr()?);
+        let id = Expr::Cast { kind: CastKind::Cast, expr, data_type: DataType::Signed, format: None };
+        SessionCommand::Kill { id: super::set::scalar(&id, cx)?, query_only }
     } else if c.eat("lock") {
         lock(c, cx)?
     } else if c.eat("unlock") {
