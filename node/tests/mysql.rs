@@ -455,14 +455,20 @@ fn kill_ends_a_statement_that_runs() {
     let (_temp, node) = start(&[]);
     let mut b = node.client(None);
     endless_table(&mut b);
-    for (kill, survives) in [("KILL QUERY", true), ("KILL", false)] {
+    let benchmark = "SELECT BENCHMARK(100000000000, SHA2('a', 512))";
+    for (kill, survives, endless, words) in [
+        ("KILL QUERY", true, ENDLESS, "FROM d.n a"),
+        ("KILL", false, ENDLESS, "FROM d.n a"),
+        ("KILL QUERY 0 +", true, benchmark, "BENCHMARK"),
+        ("KILL (SELECT 0) +", false, benchmark, "BENCHMARK"),
+    ] {
         let mut a = node.client(None);
         let id = query(&mut a, "SELECT CONNECTION_ID()").expect("an id")[0][0].clone();
         let runs = std::thread::spawn(move || {
-            let ended = a.run(ENDLESS);
+            let ended = a.run(endless);
             (a, ended)
         });
-        wait_running(&mut b, &id, "FROM d.n a");
+        wait_running(&mut b, &id, words);
         query(&mut b, &format!("{kill} {id}")).expect("killed");
         let (mut a, ended) = runs.join().expect("no panic");
         assert_eq!(ended.expect("an answer").expect_err("interrupted").code, 1317, "{kill}");
@@ -471,6 +477,23 @@ fn kill_ends_a_statement_that_runs() {
             false => assert!(a.run("SELECT 1").is_err(), "it was told already, and the connection is closed"),
         }
     }
+}
+
+#[test]
+fn a_benchmark_ends_in_time_and_hinders_nobody() {
+    let (_temp, node) = start(&[]);
+    let mut a = node.client(None);
+    query(&mut a, "SET max_execution_time = 2000").expect("set");
+    let runs = std::thread::spawn(move || {
+        let ended = a.run("SELECT BENCHMARK(100000000000, 1 + 1)").expect("an answer");
+        (a, ended)
+    });
+    let mut b = node.client(None);
+    query(&mut b, "CREATE DATABASE e").expect("others write");
+    assert_eq!(query(&mut b, "SELECT BENCHMARK(1000, 1 + 1)").expect("and read"), [["0"]]);
+    let (mut a, ended) = runs.join().expect("no panic");
+    assert_eq!(ended.expect_err("out of time").code, 3024);
+    assert_eq!(query(&mut a, "SELECT BENCHMARK(10, 1)").expect("still there"), [["0"]]);
 }
 
 #[test]

@@ -67,6 +67,29 @@ pub(crate) fn word_key(word: &str, collation: Collation) -> Vec<u8> {
     }
 }
 
+/// Bytes that order texts as the collation does.
+pub(crate) fn weights(text: &str, collation: Collation) -> Vec<u8> {
+    match collation {
+        Collation::Utf8mb4_0900AiCi
+        | Collation::Utf8mb4_0900AsCs
+        | Collation::Utf8mb4UnicodeCi
+        | Collation::Utf8mb4Unicode520Ci => {
+            let collator = if collation == Collation::Utf8mb4_0900AsCs { &TERTIARY } else { &PRIMARY };
+            let mut key = Vec::with_capacity(text.len() * 2);
+            // Writing to a vector does not fail.
+            let _ = collator.write_sort_key_to(text, &mut key);
+            key
+        }
+        Collation::Utf8mb4GeneralCi => {
+            text.chars().flat_map(|c| general_weight(c).to_be_bytes().into_iter().skip(2)).collect()
+        }
+        Collation::Utf8mb4Bin => {
+            text.chars().flat_map(|c| u32::from(c).to_be_bytes().into_iter().skip(1)).collect()
+        }
+        Collation::Utf8mb4_0900Bin | Collation::Binary => text.as_bytes().to_vec(),
+    }
+}
+
 /// Bytes that are the same for texts which are equal, and mostly others for others.
 pub(crate) fn equal_key(text: &str, collation: Collation) -> Vec<u8> {
     let sort_key = |collator: &CollatorBorrowed<'static>, text: &str| {

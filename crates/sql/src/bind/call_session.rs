@@ -197,6 +197,15 @@ impl Binder<'_> {
                 }
                 Some(b)
             }
+            "NAME_CONST" => {
+                let [given, e] = args.as_slice() else { return Err(wrong_count(name)) };
+                self.name_const(given, e)?;
+                // The literal alone is what it is, and its type as exact as its value.
+                let pinned = std::mem::replace(&mut self.pin_literals, true);
+                let b = self.expr(e, s);
+                self.pin_literals = pinned;
+                Some(b?.not_null(false))
+            }
             "ROW" => return Err(super::expr::operand_columns(1)),
             _ => None,
         })

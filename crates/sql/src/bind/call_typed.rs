@@ -299,6 +299,12 @@ impl Binder<'_> {
                 }
                 Bound::new(format!("p_interval({})", sqls.join(",")), FieldType::int()).not_null(true)
             }
+            "BENCHMARK" => {
+                count(2)?;
+                let sql = self.benchmark(&args[0], &args[1]);
+                Bound::new(sql, FieldType { length: 1, ..FieldType::int() })
+            }
+            "WEIGHT_STRING" => self.weight_string(args)?,
             _ => return self.temporal_call(name, args),
         }))
     }

@@ -29,6 +29,11 @@ pub(crate) fn by_nobody<T>(bind: impl FnOnce(Binder<'_>) -> T) -> T {
     NOBODY.with(|session| bind(Binder::without_text(&Catalog::default(), session)))
 }
 
+/// A session of nobody's, with the defaults of every variable.
+pub(crate) fn nobody() -> SessionState {
+    NOBODY.with(Clone::clone)
+}
+
 /// Gives the generated columns of a base table their SQL, made of that of its other columns.
 pub(crate) fn fill_in(relation: &mut Relation) {
     let Some(table) = relation.table.clone() else { return };

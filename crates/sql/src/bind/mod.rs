@@ -27,6 +27,7 @@ pub mod arithmetic;
 pub mod built_in;
 pub mod call;
 mod call_json;
+mod call_server;
 mod call_session;
 mod call_temporal;
 mod call_typed;

@@ -359,8 +359,9 @@ impl Binder<'_> {
                             }
                             t.trim_start().to_owned()
                         }
-                        _ => match (text, source) {
-                            (Some((range, t)), Some(source)) => {
+                        _ => match (super::call_server::given_name(e), text, source) {
+                            (Some(name), ..) => name,
+                            (None, Some((range, t)), Some(source)) => {
                                 source.pin_range(range.clone());
                                 (*t).to_owned()
                             }

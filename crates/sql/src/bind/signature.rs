@@ -104,6 +104,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["INSERT"] "p_insert" 4..4 "wiiw" Sum, total;
     ["INSTR"] "p_instr" 2..2 "ww" Int(11), collated, total;
     ["LOCATE"] "p_locate" 2..3 "wwi" Int(11), collated, total;
+    ["STATEMENT_DIGEST"] "p_statement_digest" 1..1 "t" Text(64);
+    ["STATEMENT_DIGEST_TEXT"] "p_statement_digest_text" 1..1 "t" Text(67_108_864);
     ["ASCII"] "p_ascii" 1..1 "s" Int(4), total;
     ["ORD"] "p_ord" 1..1 "s" Int(21), total;
     ["UNHEX"] "p_unhex" 1..1 "t" Bytes(65_535);

@@ -89,6 +89,7 @@ pub(super) fn prefix(parser: &mut Parser<'_>, sign: u8) -> Option<Parsed> {
         Keyword::MATCH => Some(match_against(parser)),
         Keyword::INTERVAL if paren => parser.maybe_parse(interval_call).transpose(),
         Keyword::CHAR if paren => parser.maybe_parse(char_using).transpose(),
+        _ if paren && is_weight_string(first) => parser.maybe_parse(weight_string).transpose(),
         Keyword::CAST if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::AS)).transpose(),
         Keyword::CONVERT if paren => parser.maybe_parse(|p| cast_charset(p, Keyword::NoKeyword)).transpose(),
         _ => None,
@@ -210,6 +211,36 @@ fn interval_call(parser: &mut Parser<'_>) -> Parsed {
         return Err(ParserError::ParserError("INTERVAL of one argument".to_owned()));
     }
     Ok(call("INTERVAL", args))
+}
+
+fn is_weight_string(t: &Token) -> bool {
+    matches!(t, Token::Word(w) if w.value.eq_ignore_ascii_case("weight_string"))
+}
+
+/// `WEIGHT_STRING(x AS CHAR(n))`, which MySQL writes with three numbers behind x, and `WEIGHT_STRING(x AS BINARY(n))`, which is of
+/// as many bytes.
+fn weight_string(parser: &mut Parser<'_>) -> Parsed {
+    parser.advance_token();
+    parser.expect_token(&Token::LParen)?;
+    let e = parser.parse_expr()?;
+    parser.expect_keyword(Keyword::AS)?;
+    let binary = parser.parse_keyword(Keyword::BINARY);
+    if !binary {
+        parser.expect_keyword(Keyword::CHAR)?;
+    }
+    parser.expect_token(&Token::LParen)?;
+    let n = parser.parse_literal_uint()?;
+    parser.expect_token(&Token::RParen)?;
+    parser.expect_token(&Token::RParen)?;
+    if n == 0 {
+        return Err(ParserError::ParserError("no characters".to_owned()));
+    }
+    let number = |n: u64| Expr::value(sqlparser::ast::Value::Number(n.to_string(), false));
+    let args = match binary {
+        true => vec![cast(e, DataType::Binary(Some(n)))],
+        false => vec![e, number(0), number(n), number(0)],
+    };
+    Ok(call("WEIGHT_STRING", args))
 }
 
 /// `CHAR(n, … USING charset)`.

@@ -11,6 +11,7 @@ use p2pdb_model::{Value, ValueRef};
 pub mod aggregate;
 mod bits;
 pub mod cipher;
+mod digest;
 pub mod hash;
 pub mod json;
 mod locale;
@@ -22,6 +23,7 @@ pub mod search;
 pub mod system;
 pub mod temporal;
 pub mod text;
+mod weights;
 
 pub use aggregate::{Accumulator, AggregateFunction, aggregates};
 
@@ -104,6 +106,8 @@ pub fn all() -> &'static [ScalarFunction] {
             network::FUNCTIONS,
             system::FUNCTIONS,
             search::FUNCTIONS,
+            digest::FUNCTIONS,
+            weights::FUNCTIONS,
             crate::execute::sealed::FUNCTIONS,
         ] {
             for (name, args, call) in list {

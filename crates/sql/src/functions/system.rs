@@ -24,6 +24,14 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         converted
     }),
     ("p_assign", 3, assign_column),
+    // How often BENCHMARK evaluates its expression.
+    ("p_rounds", 1, |a| match a[0] {
+        ValueRef::Int(n) if n < 0 => {
+            context::warn(1411, format!("Incorrect count value: '{n}' for function benchmark"));
+            Ok(Value::Null)
+        }
+        n => Ok(n.to_value()),
+    }),
     ("p_convert", 3, convert_column),
     // A value on its way into a unique key, and (place of a column, value) of what else belongs to the key.
     ("p_seen", -1, |a| {
