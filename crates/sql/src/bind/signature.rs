@@ -106,6 +106,8 @@ pub const SIGNATURES: &[Signature] = table! {
     ["LOCATE"] "p_locate" 2..3 "wwi" Int(11), collated, total;
     ["STATEMENT_DIGEST"] "p_statement_digest" 1..1 "t" Text(64);
     ["STATEMENT_DIGEST_TEXT"] "p_statement_digest_text" 1..1 "t" Text(67_108_864);
+    ["EXTRACTVALUE"] "p_extract_value" 2..2 "tt" Text(67_108_864), collated;
+    ["UPDATEXML"] "p_update_xml" 3..3 "ttt" Text(67_108_864), collated;
     ["ASCII"] "p_ascii" 1..1 "s" Int(4), total;
     ["ORD"] "p_ord" 1..1 "s" Int(21), total;
     ["UNHEX"] "p_unhex" 1..1 "t" Bytes(65_535);

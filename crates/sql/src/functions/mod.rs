@@ -24,6 +24,7 @@ pub mod system;
 pub mod temporal;
 pub mod text;
 mod weights;
+mod xml;
 
 pub use aggregate::{Accumulator, AggregateFunction, aggregates};
 
@@ -108,6 +109,7 @@ pub fn all() -> &'static [ScalarFunction] {
             search::FUNCTIONS,
             digest::FUNCTIONS,
             weights::FUNCTIONS,
+            xml::FUNCTIONS,
             crate::execute::sealed::FUNCTIONS,
         ] {
             for (name, args, call) in list {

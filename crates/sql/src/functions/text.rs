@@ -453,7 +453,7 @@ fn pad(a: &[ValueRef<'_>], left: bool) -> Answer {
 }
 
 /// The place of `needle` in `text` from character `from` on, 1-based; 0 when it is not there.
-fn locate(needle: &str, text: &str, from: i64, collation: i64) -> i64 {
+pub(super) fn locate(needle: &str, text: &str, from: i64, collation: i64) -> i64 {
     let n = text.chars().count() as i64;
     if from < 1 || from > n + 1 {
         return 0;
