@@ -497,6 +497,31 @@ fn a_benchmark_ends_in_time_and_hinders_nobody() {
 }
 
 #[test]
+fn a_table_has_the_checksum_of_its_rows_whatever_their_order() {
+    let (_temp, node) = start(&[]);
+    let mut c = node.client(None);
+    let mut sum = |rows: &str| {
+        query(&mut c, "DROP DATABASE IF EXISTS s").expect("dropped");
+        query(&mut c, "CREATE DATABASE s").expect("a database");
+        query(&mut c, "CREATE TABLE s.t (a INT, b VARCHAR(9), c JSON, d DECIMAL(5,2))").expect("a table");
+        query(&mut c, &format!("INSERT INTO s.t VALUES {rows}")).expect("rows");
+        let sums = query(&mut c, "CHECKSUM TABLE s.t, s.t EXTENDED").expect("a sum");
+        assert_eq!(sums[0], sums[1]);
+        assert_eq!(sums[0][0], "s.t");
+        sums[0][1].parse::<u32>().expect("a number")
+    };
+    let one = sum("(1, 'x', '{}', 1.5), (NULL, '', NULL, 0)");
+    assert_eq!(one, sum("(NULL, '', NULL, 0), (1, 'x', '{}', 1.5)"));
+    for other in [
+        "(1, 'x', '{}', 1.5)",
+        "(1, 'x', '{}', 1.5), (NULL, NULL, NULL, 0)",
+        "(1, 'x', '{}', 1.5), (NULL, '', '0', 0)",
+    ] {
+        assert_ne!(one, sum(other), "{other}");
+    }
+}
+
+#[test]
 fn an_unfinished_transaction_of_a_client_that_leaves_is_rolled_back() {
     let (_temp, node) = start(&[]);
     let mut a = node.client(None);

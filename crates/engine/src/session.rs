@@ -523,7 +523,13 @@ impl Session {
             PlanKind::Query(_) if plan.commits && self.in_transaction() => {
                 self.commit(Then::Run(bound), sink)
             }
-            PlanKind::Query(q) => self.query(q, bound, sink),
+            PlanKind::Query(q) => {
+                // What CHECKSUM TABLE did not find; what else is said of a query is said while it runs.
+                for note in plan.notes.iter().filter(|n| n.level == p2pdb_sql::plan::NoteLevel::Error) {
+                    self.core_mut().state.warn(note.clone());
+                }
+                self.query(q, bound, sink)
+            }
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),

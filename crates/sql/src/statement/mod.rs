@@ -28,6 +28,7 @@ use crate::plan::{
 use crate::session::{SessionState, SqlMode};
 
 pub(crate) mod calls;
+mod checksum;
 pub mod cursor;
 mod program;
 mod refuse;
@@ -104,6 +105,7 @@ pub fn compile_statement(parser: &mut Parser<'_>, cx: &Context<'_>) -> Result<Pl
         }
         "show" => show::show(c, cx),
         "describe" | "desc" | "explain" => explain(c, cx),
+        "checksum" => checksum::checksum(c, cx),
         "check" | "analyze" | "optimize" | "repair" => show::maintain(c, cx),
         "select" | "with" | "values" | "table" => query(c, cx),
         "create" | "alter" | "drop" | "rename" => match ddl::compile(c, cx)? {

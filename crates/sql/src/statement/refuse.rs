@@ -15,7 +15,6 @@ const REFUSED: &[&str] = &[
     "cache index",
     "change master",
     "change replication",
-    "checksum table",
     "clone",
     "create aggregate function",
     "create event",
