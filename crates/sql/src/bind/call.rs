@@ -335,7 +335,14 @@ impl Binder<'_> {
             bytes |= letter == b's' && converted.class() == Class::Bytes;
             sqls.push(self.sql(&converted));
         }
-        let texts: Vec<&Bound> = places.iter().map(|i| &args[*i]).collect();
+        // What is searched, and what is put into, says how.
+        let says = match name {
+            "INSERT" | "INSTR" => Some(0),
+            "LOCATE" => Some(1),
+            _ => None,
+        };
+        let texts: Vec<&Bound> =
+            places.iter().filter(|i| says.is_none_or(|n| n == **i)).map(|i| &args[*i]).collect();
         let mut mixed = false;
         let collation = if sig.collated || matches!(sig.ret, Ret::Like(_) | Ret::Sum | Ret::Text(_)) {
             match self.common_collation(&texts, &name.to_lowercase()) {

@@ -11,7 +11,7 @@ use p2pdb_model::types::{IntSize, SqlType};
 use p2pdb_model::{CellKind, Value, ValueRef};
 
 use super::json_cast::{self, Misfit, Target};
-use super::{coerce, context, convert};
+use super::{coerce, context, convert, fit};
 use crate::error::SqlError;
 use crate::field::{FieldKind, FieldType};
 use crate::functions::json;
@@ -598,6 +598,7 @@ impl<'a> Assign<'a> {
                     String::from_utf8_lossy(&bytes[..good]).into_owned()
                 }
             },
+            (Value::Real(r), Class::Real | Class::Float) => self.real_in(r, from, chars_max)?,
             (v, _) => match convert::to_text(ValueRef::from(&v), from.code())? {
                 Some(t) => t.into_owned(),
                 None => return Ok(Value::Null),
@@ -620,7 +621,23 @@ impl<'a> Assign<'a> {
         Ok(Value::Text(t))
     }
 
+    /// A double as a text, rounded where it is too long as it is.
+    fn real_in(&self, r: f64, from: &FieldType, chars_max: u64) -> Result<String, SqlError> {
+        let whole = convert::to_text(ValueRef::Real(r), from.code())?.unwrap_or_default();
+        if whole.len() as u64 <= chars_max {
+            return Ok(whole.into_owned());
+        }
+        let (rounded, fits) = fit::real_in(r, usize::try_from(chars_max).unwrap_or(usize::MAX));
+        if !fits {
+            self.too_long()?;
+        }
+        Ok(rounded)
+    }
+
     fn bytes(&self, value: &Value, from: &FieldType, bytes_max: u64) -> Result<Vec<u8>, SqlError> {
+        if let (Value::Real(r), Class::Real | Class::Float) = (value, from.class()) {
+            return Ok(self.real_in(*r, from, bytes_max)?.into_bytes());
+        }
         let mut b = convert::to_bytes(ValueRef::from(value), from.code())?.unwrap_or_default().into_owned();
         if b.len() as u64 > bytes_max {
             self.too_long()?;

@@ -10,6 +10,7 @@ pub mod assign;
 pub mod coerce;
 pub mod context;
 pub mod convert;
+pub mod fit;
 pub mod json_cast;
 pub mod looks;
 pub mod sealed;

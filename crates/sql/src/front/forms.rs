@@ -29,11 +29,16 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr) -> Option<Parsed> {
     };
     let negated = keyword(0) == Keyword::NOT;
     let what = keyword(usize::from(negated));
-    if !matches!(what, Keyword::IN | Keyword::BETWEEN) {
+    if !matches!(what, Keyword::IN | Keyword::BETWEEN | Keyword::REGEXP | Keyword::RLIKE) {
         return None;
     }
     (0..=usize::from(negated)).for_each(|_| parser.advance_token());
     let expr = Box::new(left.clone());
+    if matches!(what, Keyword::REGEXP | Keyword::RLIKE) {
+        let pattern = parser.parse_subexpr(P2pdbDialect.prec_value(Precedence::Like));
+        let regexp = what == Keyword::REGEXP;
+        return Some(pattern.map(|p| Expr::RLike { negated, expr, pattern: Box::new(p), regexp }));
+    }
     Some(if what == Keyword::IN { is_in(parser, expr, negated) } else { between(parser, expr, negated) })
 }
 
