@@ -68,6 +68,7 @@ pub(crate) fn kill(dir: &Path, number: u32, graceful: bool) -> anyhow::Result<()
 pub(crate) fn restart(dir: &Path, number: u32) -> anyhow::Result<()> {
     let mut state = State::must_load(dir)?;
     state.node(number)?;
+    state.must_be_made(number)?;
     state.start(number, None)?;
     let status = state.wait(number, "ready", |s| s.ready)?;
     say!("node {number}: runs again (pid {}), holds {}", status.pid, counted(status.blocks, "block"));

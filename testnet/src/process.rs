@@ -86,6 +86,18 @@ impl State {
         std::fs::remove_dir_all(dir.root()).with_context(|| format!("cannot remove {}", dir.root().display()))
     }
 
+    /// The node of a finished testnet has its data: one without would begin a realm of its own.
+    pub(crate) fn must_be_made(&self, number: u32) -> anyhow::Result<()> {
+        let dir = self.data_dir(number);
+        if dir.is_initialised() {
+            return Ok(());
+        }
+        bail!(
+            "there is no node in {}: the data of node {number} is gone\n  hint: put it back, or make the testnet anew (`down --remove`, `up`); what the other nodes hold stays until then",
+            dir.root().display()
+        )
+    }
+
     /// Whether the node, which does not run, holds anything of the realm. Otherwise it is to join, with whatever ticket.
     pub(crate) fn has_joined(&self, number: u32) -> anyhow::Result<bool> {
         let dir = self.data_dir(number);

@@ -170,6 +170,9 @@ fn invited(state: &State, uses: u32) -> anyhow::Result<String> {
 
 fn start_again(state: &mut State) -> anyhow::Result<()> {
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    for number in &numbers {
+        state.must_be_made(*number)?;
+    }
     for number in numbers {
         if state.running(number).is_none() {
             say!("node {number}: starting");

@@ -386,6 +386,11 @@ fn a_killed_node_comes_back(net: &Testnet) {
     }
     let out = net.ok(&["kill", "--graceful", "3"]);
     assert!(out.contains("node 3: stopped"), "{out}");
+    let (there, away) = (net.dir.join("node3"), net.dir.join("node3.away"));
+    std::fs::rename(&there, &away).expect("moved");
+    assert!(net.err(&["restart", "3"]).contains("the data of node 3 is gone"));
+    assert!(net.err(&["up"]).contains("the data of node 3 is gone") && !there.exists());
+    std::fs::rename(&away, &there).expect("moved back");
     net.ok(&["restart", "3"]);
 }
 
