@@ -319,21 +319,16 @@ impl Task {
         self.begin_session(peer);
     }
 
-    /// The peer has dialled anew: its earlier connections are dead, and a session must not stay on one. One of the same dial is
-    /// left to the peer to close; the session goes to the newest all the same, as the peer may have been killed meanwhile.
+    /// The peer has dialled: its earlier connections may be dead, and the session goes to the newest. Those that are too old to be of the
+    /// same dial, or of two that dial each other at once, are given up; the others are left to the peer to close.
     fn drop_replaced(&mut self, peer: PeerId, access: Access) {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        let session = entry.session.as_ref().map(|s| s.connection);
-        let stays = |c: &Connection| c.ours && !is_replaced(true, c.since.elapsed());
-        let leaves = session.is_some_and(|s| entry.connections.iter().any(|c| c.id == s && !stays(c)));
         let replaced =
             |c: &mut Connection| is_replaced(c.ours, c.since.elapsed()) || (!c.ours && c.access != access);
         let old: Vec<ConnectionId> = entry.connections.extract_if(.., replaced).map(|c| c.id).collect();
-        if leaves {
-            self.end_session(peer);
-        }
+        self.end_session(peer);
         for connection in old {
             tracing::debug!(%peer, %connection, "the peer has dialled anew: its old connection is given up");
             self.swarm.close_connection(connection);
@@ -387,19 +382,27 @@ impl Task {
     }
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, last: bool) {
-        let Some(entry) = self.peers.get_mut(&peer) else {
+        if !self.peers.contains_key(&peer) {
             return;
-        };
-        entry.connections.retain(|c| c.id != id);
-        if entry.session.as_ref().is_some_and(|s| s.connection == id) {
-            self.end_session(peer);
-            self.begin_session(peer);
         }
+        self.leave(peer, id);
         if last {
             tracing::info!(%peer, "peer disconnected");
             self.forget(peer);
             self.book.disconnected(peer, Instant::now(), rand::random());
         }
+    }
+
+    /// A connection is of no use any more: whoever has another one has a session there.
+    fn leave(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        entry.connections.retain(|c| c.id != connection);
+        if entry.session.as_ref().is_some_and(|s| s.connection == connection) {
+            self.end_session(peer);
+        }
+        self.begin_session(peer);
     }
 
     fn forget(&mut self, peer: PeerId) {
@@ -493,7 +496,7 @@ impl Task {
             Err(error) => tracing::debug!(%peer, %error, "a stream to the peer has failed"),
             Ok(()) => {}
         }
-        self.end_session(peer);
+        self.leave(peer, connection);
         self.swarm.close_connection(connection);
     }
 

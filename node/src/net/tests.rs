@@ -24,9 +24,13 @@ fn everybody() -> Arc<dyn Gate> {
 }
 
 async fn node(seed: u8, listen: &str, bootstrap: &[&Node], gate: Arc<dyn Gate>) -> Node {
+    node_on(seed, &[listen], bootstrap, gate).await
+}
+
+async fn node_on(seed: u8, listen: &[&str], bootstrap: &[&Node], gate: Arc<dyn Gate>) -> Node {
     let config = NetConfig {
         node_key: [seed; 32],
-        listen: vec![listen.parse().expect("an address")],
+        listen: listen.iter().map(|address| address.parse().expect("an address")).collect(),
         bootstrap: bootstrap.iter().map(|n| n.address.clone()).collect(),
         realm: "test".to_owned(),
         mdns: false,
@@ -66,6 +70,15 @@ impl Node {
             _ => None,
         })
         .await;
+    }
+
+    /// Among what has come so far is this frame.
+    fn has_heard(&mut self, what: u8) -> bool {
+        let mut heard = false;
+        while let Some(event) = self.events.try_recv() {
+            heard |= matches!(event, NetEvent::Frame { frame, .. } if frame.bytes() == [what]);
+        }
+        heard
     }
 
     async fn frame(&mut self, want: Lane) -> (NodeId, Vec<u8>) {
@@ -264,6 +277,38 @@ async fn a_partition_cuts_links_and_a_heal_restores_them_within_a_second() {
     assert!(start.elapsed() < Duration::from_secs(1), "healed after {:?}", start.elapsed());
     b.net.send(&a.id, Lane::Control, vec![1]).await.expect("queued");
     assert_eq!(a.frame(Lane::Control).await, (b.id, vec![1]));
+}
+
+/// Both dial, each by TCP and QUIC side by side: up to four connections, of which most are closed by one or the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_dial_each_other_at_once_hear_each_other() {
+    const ROUNDS: u8 = 30;
+    let mut a = node_on(1, &[TCP, QUIC], &[], everybody()).await;
+    let mut b = node_on(2, &[TCP, QUIC], &[&a], everybody()).await;
+    for round in 0..ROUNDS {
+        let start = Instant::now();
+        let (mut to_a, mut to_b) = (false, false);
+        while !(to_a && to_b) {
+            assert!(start.elapsed() < PATIENCE, "round {round}: a hears b: {to_a}, b hears a: {to_b}");
+            // An error means that there is no session now; there will be one.
+            let _ = a.net.try_send(&b.id, Lane::Control, vec![round]);
+            let _ = b.net.try_send(&a.id, Lane::Control, vec![round]);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            to_a |= a.has_heard(round);
+            to_b |= b.has_heard(round);
+        }
+        a.net.set_blocked(vec![b.id]).await.expect("running");
+        b.net.set_blocked(vec![a.id]).await.expect("running");
+        for (n, other) in [(&a, b.id), (&b, a.id)] {
+            while n.net.try_send(&other, Lane::Control, vec![round]) != Err(SendError::NotConnected) {
+                assert!(start.elapsed() < 2 * PATIENCE, "round {round}: not cut");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(round % 3) * 200)).await;
+        a.net.set_blocked(vec![]).await.expect("running");
+        b.net.set_blocked(vec![]).await.expect("running");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
