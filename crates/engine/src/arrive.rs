@@ -416,7 +416,7 @@ impl Writer {
         let access = access_positions(block);
         self.log_placed(block, placed, &transactions, &access)?;
         self.merge(placed, block)?;
-        let last_tx = self.db.last_tx()?;
+        let last_tx = store::TxNo(self.db.next_numbers()?.1.0 - 1);
         for layout in body.layouts() {
             self.touch(layout.table(), last_tx);
             self.read_ids_again(layout.table());

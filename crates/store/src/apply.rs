@@ -171,6 +171,7 @@ impl Merger {
         }
         let first = db.transactions_of(block)?.start;
         let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        run.has_seen = db.has_seen_all(block).then_some((block, TxNo(first)));
         let mut layouts: Vec<Option<LayoutPlan>> = Vec::new();
         for (n, tx) in body.transactions().iter().enumerate() {
             let no = TxNo(first + n as u64);

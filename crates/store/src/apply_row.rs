@@ -52,8 +52,7 @@ impl Run<'_> {
                 return self.recompute(plan, ident);
             }
             if writer != TxNo(0) && writer != at.tx {
-                let before = self.db.origin(writer)?;
-                let seen = saw((origin, at.offset), (&before, 0), self.is_ancestor)?;
+                let seen = self.saw_write((origin, at), writer, 0)?;
                 if !seen && (!plain || image.flags & WEAK != 0) {
                     return self.recompute(plan, ident);
                 }
@@ -61,6 +60,7 @@ impl Run<'_> {
                     // Concurrent: the greater write wins, the other is a sibling.
                     image.flags |= SIBLINGS;
                     let kept = !fault::on(Fault::LoserForgotten);
+                    let before = self.db.origin(writer)?;
                     if before.order(0) > origin.order(at.offset) && !fault::on(Fault::CellsByArrival) {
                         if kept {
                             self.db.put_sibling(plan.no, ident, TxNo(0), i64::from(tag.0), at)?;
@@ -89,8 +89,7 @@ impl Run<'_> {
                 {
                     continue;
                 }
-                let before = self.db.origin(sibling.tx)?;
-                if saw((origin, at.offset), (&before, sibling.offset), self.is_ancestor)? {
+                if self.saw_write((origin, at), sibling.tx, sibling.offset)? {
                     self.db.drop_sibling(plan.no, ident, tag, sibling)?;
                 }
             }
@@ -121,11 +120,19 @@ impl Run<'_> {
                 continue;
             }
             last = writer;
-            if !saw((origin, at.offset), (&self.db.origin(writer)?, 0), self.is_ancestor)? {
+            if !self.saw_write((origin, at), writer, 0)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Had the author of this change seen what `tx` wrote at `offset`?
+    fn saw_write(&self, (origin, at): (&Origin, At), tx: TxNo, offset: u32) -> Result<bool> {
+        match self.has_seen {
+            Some((block, below)) if block == origin.block && tx < below => Ok(true),
+            _ => saw((origin, at.offset), (&self.db.origin(tx)?, offset), self.is_ancestor),
+        }
     }
 
     /// The visible row, where a change of it can be merged without its history: it has none of these flags, and its author
@@ -223,7 +230,7 @@ impl Run<'_> {
                 continue;
             }
             last = writer;
-            if writer == at.tx || saw((origin, at.offset), (&self.db.origin(writer)?, 0), self.is_ancestor)? {
+            if writer == at.tx || self.saw_write((origin, at), writer, 0)? {
                 return Ok(true);
             }
         }
@@ -287,8 +294,7 @@ impl Run<'_> {
             if other == at {
                 continue;
             }
-            let before = self.db.origin(other.tx)?;
-            let seen = saw((origin, at.offset), (&before, other.offset), self.is_ancestor)?;
+            let seen = self.saw_write((origin, at), other.tx, other.offset)?;
             if !seen && !fault::on(Fault::DeleteWins) {
                 return self.recompute(plan, ident);
             }

@@ -239,6 +239,7 @@ impl Node {
         self.branches.insert(block.cid(), branch);
         let (no, _) = self.writer.next_numbers().expect("numbers");
         let weak = self.weak_of(n);
+        let has_seen_all = self.held.iter().all(|held| self.world.borrow().past[n].contains(held));
         let new = |_| NewTransaction { account: ACCOUNT, verdict, weak: weak.clone() };
         let transactions: Vec<NewTransaction> = block.body().transactions().iter().map(new).collect();
         let gone: Vec<Cid> = header.all_parents().copied().collect();
@@ -249,7 +250,7 @@ impl Node {
                 block: block.verified(),
                 bodies: block.parts(),
                 branch: BranchNo(branch),
-                unseen: Unseen::Nothing,
+                unseen: if has_seen_all { Unseen::Nothing } else { Unseen::List(&[0, 0]) },
                 heads_gone: &gone,
                 arrived_ms: 0,
                 transactions: &transactions,

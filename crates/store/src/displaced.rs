@@ -19,7 +19,7 @@ use crate::error::{Result, StoreError};
 use crate::fingerprint::{Fingerprint, RowHash, version_digest};
 use crate::index::{IsAncestor, Origin, tx_sql};
 use crate::index_ident::Ident;
-use crate::log::TxNo;
+use crate::log::{BlockNo, TxNo};
 use crate::materialize::PlanCache;
 use crate::materialize_plan::{PlanCheck, PlanColumn, Slot, TablePlan, Whole};
 use crate::query::{NEXT, Row};
@@ -284,6 +284,8 @@ impl TablePlan {
 pub(crate) struct Run<'a> {
     pub db: &'a Connection,
     pub is_ancestor: IsAncestor<'a>,
+    /// A block whose author had seen every transaction numbered below this one.
+    pub has_seen: Option<(BlockNo, TxNo)>,
     pub plans: &'a mut PlanCache,
     pub todo: crate::displaced_settle::Todo,
     /// Versions by number, shortened.
@@ -304,6 +306,7 @@ impl<'a> Run<'a> {
         Run {
             db,
             is_ancestor,
+            has_seen: None,
             plans,
             todo: Default::default(),
             versions: HashMap::new(),

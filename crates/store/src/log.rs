@@ -330,6 +330,7 @@ impl Writer {
                 [ValueRef::Int(body_no(no, i)), ValueRef::Blob(&body.bytes)],
             )?;
         }
+        let mut transactions = Vec::with_capacity(new.transactions.len());
         for (i, tx) in new.transactions.iter().enumerate() {
             let account = self.account_no(&tx.account)?;
             self.execute(
@@ -337,7 +338,19 @@ impl Writer {
                 [first_tx.0 as i64 + i as i64, n, i as i64, account, stored_verdict(tx.verdict, &tx.weak)]
                     .map(ValueRef::Int),
             )?;
-            self.put_weak(TxNo(first_tx.0 + i as u64), tx.verdict, &tx.weak)?;
+            let tx_no = TxNo(first_tx.0 + i as u64);
+            self.put_weak(tx_no, tx.verdict, &tx.weak)?;
+            transactions.push(TxRecord {
+                no: tx_no,
+                block: no,
+                position: i as u32,
+                account: tx.account,
+                branch: new.branch,
+                seq: block.seq(),
+                stamp: block.stamp(),
+                author: block.author(),
+                cid,
+            });
         }
         for at in new.access {
             self.execute(
@@ -354,6 +367,8 @@ impl Writer {
         )?;
         let next_tx = TxNo(first_tx.0 + new.transactions.len() as u64);
         self.log.next = Some((BlockNo(no.0 + 1), next_tx));
+        let has_seen_all = new.unseen == Unseen::Nothing;
+        self.log_cache.borrow_mut().appended(no, transactions, first_tx, has_seen_all);
         Ok(first_tx)
     }
 

@@ -37,6 +37,16 @@ pub(crate) struct LogCache {
     large: Vec<(BlockNo, Arc<StoredBody>)>,
     authors: HashMap<BranchNo, NodeId>,
     accounts: HashMap<i64, AccountId>,
+    newest: Option<Appended>,
+}
+
+/// The block that this connection has appended last.
+#[derive(Clone)]
+struct Appended {
+    no: BlockNo,
+    transactions: std::ops::Range<u64>,
+    /// Whoever wrote it had seen all blocks before it.
+    has_seen_all: bool,
 }
 
 impl Default for LogCache {
@@ -48,6 +58,24 @@ impl Default for LogCache {
             large: Vec::new(),
             authors: HashMap::new(),
             accounts: HashMap::new(),
+            newest: None,
+        }
+    }
+}
+
+impl LogCache {
+    /// A block was appended, with these transactions.
+    pub(crate) fn appended(
+        &mut self,
+        no: BlockNo,
+        transactions: Vec<TxRecord>,
+        first: TxNo,
+        has_seen_all: bool,
+    ) {
+        let end = first.0 + transactions.len() as u64;
+        self.newest = Some(Appended { no, transactions: first.0..end, has_seen_all });
+        for tx in transactions {
+            remember(&mut self.transactions, TRANSACTIONS_CACHED_MAX, tx.no, tx);
         }
     }
 }
@@ -377,6 +405,9 @@ impl Connection {
 
     /// The numbers of a block's transactions.
     pub fn transactions_of(&self, no: BlockNo) -> Result<std::ops::Range<u64>> {
+        if let Some(newest) = self.log_cache.borrow().newest.as_ref().filter(|newest| newest.no == no) {
+            return Ok(newest.transactions.clone());
+        }
         let lost = || StoreError::NotFound(format!("block {}", no.0));
         let first = self.block_record(no)?.ok_or_else(lost)?.first_tx.0;
         let end = match self.block_record(BlockNo(no.0 + 1))? {
@@ -384,6 +415,13 @@ impl Connection {
             None => self.last_tx()?.0 + 1,
         };
         Ok(first..end)
+    }
+
+    /// The block was appended last, by this connection, and whoever wrote it had seen all blocks before it. False where that would have
+    /// to be looked up.
+    pub(crate) fn has_seen_all(&self, no: BlockNo) -> bool {
+        let cache = self.log_cache.borrow();
+        cache.newest.as_ref().is_some_and(|newest| newest.no == no && newest.has_seen_all)
     }
 
     /// How the transaction was judged.
