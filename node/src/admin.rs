@@ -14,6 +14,15 @@ pub struct RunInfo {
     pub mysql: String,
     /// HTTP address, if there is one.
     pub http: Option<String>,
+    /// Since which start of the machine it runs; none where the system does not say.
+    #[serde(default)]
+    pub boot: Option<String>,
+}
+
+/// Which start of the machine this is, where the system says: <https://man7.org/linux/man-pages/man5/proc_sys_kernel.5.html> (`random`).
+pub fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// A node's health.

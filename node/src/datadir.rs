@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use p2pdb_store::Left;
 
 /// Longest file of ours that is read into memory, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -379,7 +380,13 @@ impl DataDir {
         let log = self.path(&format!("{}-wal", p2pdb_engine::realm::FILE));
         // A node that stops properly takes this away before its log goes.
         let was_open = self.path(crate::node::RUN_FILE).exists() && store.exists();
-        if let Some(damage) = p2pdb_store::log_damage(&store, was_open) {
+        let run = self.read_json::<crate::admin::RunInfo>(crate::node::RUN_FILE).ok().flatten();
+        let left = match run.and_then(|run| run.boot).zip(crate::admin::boot()) {
+            _ if !was_open => Left::Unknown,
+            Some((then, now)) if then == now => Left::Killed,
+            _ => Left::Open,
+        };
+        if let Some(damage) = p2pdb_store::log_damage(&store, left) {
             let text = format!(
                 "{} {damage}: what was committed after that point is not here. After a loss of power that is what had not been acknowledged, otherwise acknowledged commits may be missing",
                 log.display()

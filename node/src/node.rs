@@ -518,6 +518,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         pid: std::process::id(),
         mysql: mysql_address.to_string(),
         http: http_address.map(|a| a.to_string()),
+        boot: crate::admin::boot(),
     };
     // Before the file by which others find that the node runs.
     greet(dir, &app);
