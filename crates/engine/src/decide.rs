@@ -88,8 +88,8 @@ fn waits_not(table: &Table, what: &str) -> SqlError {
     SqlError::new(1032, "HY000", format!("Can't find record in '{}' ({what})", table.name))
 }
 
-/// What an UPDATE would have been answered.
-fn meets(catalog: &Catalog, table: &Table, o: &Obstacle) -> SqlError {
+/// What a statement that gives a row such values is answered.
+pub(crate) fn meets(catalog: &Catalog, table: &Table, o: &Obstacle) -> SqlError {
     let first =
         || o.columns.first().and_then(|tag| table.column_by_tag(*tag)).map_or("?", |c| c.name.as_str());
     match o.rule {

@@ -141,7 +141,7 @@ impl Keyring {
         }
     }
 
-    fn fill(&self, buffer: &mut [u8]) {
+    pub(crate) fn fill(&self, buffer: &mut [u8]) {
         self.entropy.fill(buffer);
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use p2pdb_access::Access;
 use p2pdb_block::FullBlock;
 use p2pdb_model::fault::{self, Fault};
+use p2pdb_model::ids::ObjectId;
 use p2pdb_model::{AccountId, Catalog, Stamp};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::plan::{Ddl, PlanKind, Then};
@@ -139,6 +140,11 @@ impl Inner {
         if ddl {
             writer.seal_open().map_err(|e| e.to_sql())?;
         }
+        let whole = match &bound.statement.compiled().plan.kind {
+            PlanKind::Ddl(d) => d.whole,
+            _ => None,
+        };
+        let before = whole.map(|(table, _)| writer.waiting(table)).transpose().map_err(|e| e.to_sql())?;
         // Its only statement: what is taken back when it fails is the transaction.
         core.copies = Some(Vec::new());
         let outcome = writer.transaction(core.account, |w| crate::local::run(w, core, &bound));
@@ -150,8 +156,11 @@ impl Inner {
         if let PlanKind::Ddl(d) = &bound.statement.compiled().plan.kind
             && !d.then.is_empty()
         {
-            return self.then(writer, core, d);
+            let outcome = self.then(writer, core, d)?;
+            whole.zip(before).map_or(Ok(()), |(whole, before)| all_stay(writer, whole, &before))?;
+            return Ok(outcome);
         }
+        whole.zip(before).map_or(Ok(()), |(whole, before)| all_stay(writer, whole, &before))?;
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(outcome)
     }
@@ -311,4 +320,18 @@ impl Inner {
         let branch = chain.and_then(|f| writer.dag.branch(f.place.branch));
         branch.map_or_else(String::new, |b| format!("{}:{}", b.chain.uuid(), block.seq()))
     }
+}
+
+/// A schema statement has made no row leave this table: the error that MySQL gives if one had to. `parents`: also for want of its parent.
+fn all_stay(
+    writer: &mut Writer,
+    (table, parents): (ObjectId, bool),
+    before: &p2pdb_store::Waiting,
+) -> Result<(), SqlError> {
+    let Some(obstacle) = writer.newly_waits(table, before, parents).map_err(|e| e.to_sql())? else {
+        return Ok(());
+    };
+    let catalog = writer.catalog.clone();
+    let Some(table) = catalog.table_by_id(table) else { return Ok(()) };
+    Err(crate::decide::meets(&catalog, table, &obstacle))
 }

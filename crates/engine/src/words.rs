@@ -190,7 +190,6 @@ fn constraint(catalog: &Catalog, table: &Table, key: &ForeignKey) -> String {
         };
         tags.iter().map(name).collect::<Vec<_>>().join(", ")
     };
-    let parent = key.parent.as_ref().and_then(|(id, tags)| Some((catalog.table_by_id(*id)?, tags)));
     let mut text = format!(
         "`{}`.`{}`, CONSTRAINT `{}` FOREIGN KEY ({})",
         table.database,
@@ -198,16 +197,11 @@ fn constraint(catalog: &Catalog, table: &Table, key: &ForeignKey) -> String {
         key.name,
         names(table, &key.def.columns)
     );
-    if let Some((parent, tags)) = parent {
-        if parent.database == table.database {
-            text.push_str(&format!(" REFERENCES `{}` ({})", parent.name, names(parent, tags)));
-        } else {
-            text.push_str(&format!(
-                " REFERENCES `{}`.`{}` ({})",
-                parent.database,
-                parent.name,
-                names(parent, tags)
-            ));
+    if let Some((database, parent, columns)) = p2pdb_sql::schema_text::parent_names(catalog, key) {
+        let columns = columns.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
+        match database == table.database {
+            true => text.push_str(&format!(" REFERENCES `{parent}` ({columns})")),
+            false => text.push_str(&format!(" REFERENCES `{database}`.`{parent}` ({columns})")),
         }
     }
     for (event, action) in [("DELETE", key.def.on_delete), ("UPDATE", key.def.on_update)] {

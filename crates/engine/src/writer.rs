@@ -381,7 +381,7 @@ impl Writer {
             self.tie_heads()?;
             self.open_chain()?;
             let (_, first_tx) = self.db.next_numbers()?;
-            let stamp = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
+            let stamp = self.next_stamp();
             self.open = Some(OpenBlock {
                 stamp,
                 body: BodyBuilder::new(),
@@ -772,6 +772,23 @@ impl Writer {
         Ok(mended)
     }
 
+    /// The rows of this table that wait.
+    pub(crate) fn waiting(&mut self, table: ObjectId) -> Result<store::Waiting, EngineError> {
+        Ok(by_rules(|| self.merger.waiting(&self.db, table))?)
+    }
+
+    /// What a row of this table meets that did not wait before; see [`store::Merger::newly_waits`].
+    pub(crate) fn newly_waits(
+        &mut self,
+        table: ObjectId,
+        before: &store::Waiting,
+        parents: bool,
+    ) -> Result<Option<store::Obstacle>, EngineError> {
+        let ancestry = Ancestry::new(&self.dag, &self.db);
+        let ask = |a, b| ancestry.ask(a, b);
+        Ok(by_rules(|| self.merger.newly_waits(&self.db, &ask, table, before, parents))?)
+    }
+
     // ---- sealing
 
     /// Seals the open block, if it holds anything.
@@ -960,6 +977,20 @@ impl Writer {
         Ok(())
     }
 
+    /// The clock of a block that is made now. The first block of another chain takes a random place in its millisecond: who is restored
+    /// twice from one backup begins two chains, even where the heads are ahead of the clock. Equal blocks would be one chain that forks.
+    fn next_stamp(&self) -> Stamp {
+        let next = Stamp::next(self.dag.stamp_floor(), self.clock.now_ms());
+        let begins_another = self.chain.is_none()
+            && (self.ids_lost || self.dag.branches_of_author(self.node()).next().is_some());
+        if !begins_another {
+            return next;
+        }
+        let mut random = [0; 2];
+        self.keyring.fill(&mut random);
+        Stamp(next.0.saturating_add(u64::from(u16::from_le_bytes(random) / 2)))
+    }
+
     fn empty_block(&mut self, parents: Vec<Cid>) -> Result<(), EngineError> {
         let own = self.own_tip();
         // It may name some heads only, and stand before a switch that others name.
@@ -969,7 +1000,7 @@ impl Writer {
             seq: own.map_or(1, |t| t.0 + 1),
             prev: own.map(|t| t.1),
             parents,
-            stamp: Stamp::next(self.dag.stamp_floor(), self.clock.now_ms()),
+            stamp: self.next_stamp(),
         };
         let full = seal(draft, BodyBuilder::new().finish(), &self.key, Some(&self.realm))?;
         self.append(&full, &[])?;

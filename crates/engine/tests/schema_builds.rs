@@ -200,10 +200,14 @@ fn keys_over_a_column_of_two_types_are_such_as_the_type_can_have() {
     let said = only(&a, &b);
     says(&said, "`c` json DEFAULT NULL");
     assert!(!said.contains("`k`"), "{said}");
-    a.session().run("INSERT INTO shop.t VALUES (1, '[]'), (2, '[]'); ALTER TABLE shop.t MODIFY c VARCHAR(5)");
+    // The key comes back with the type, and a statement of one side makes no row leave its table.
+    let mut session = a.session();
+    session.run("INSERT INTO shop.t VALUES (1, '[]'), (2, '[]')");
+    assert_eq!(session.error("ALTER TABLE shop.t MODIFY c VARCHAR(5)"), 1062);
+    session.run("DELETE FROM shop.t WHERE id = 2; ALTER TABLE shop.t MODIFY c VARCHAR(5)");
     converge(&[&a, &b]);
     says(&only(&a, &b), "UNIQUE KEY `k` (`c`)");
-    assert_eq!(both(&a, &b, "SELECT row_key, rule FROM p2pdb.conflicts"), ["2|unique"]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.t"), ["1"]);
 }
 
 #[test]

@@ -431,6 +431,9 @@ pub struct Ddl {
     pub checks: Vec<(String, SqlError)>,
     /// What to do after the changes.
     pub then: Vec<Then>,
+    /// ALTER TABLE: no row of this table may have to leave it. Whether one does is seen when the changes are made: the value of a column
+    /// that comes with its constraint is nowhere before. `false`: but for a parent that is not there (`foreign_key_checks`).
+    pub whole: Option<(ObjectId, bool)>,
     /// Changes of the session's temporary tables: not for the log.
     pub temporary: Vec<SchemaChange>,
     /// CREATE TEMPORARY TABLE and DROP TEMPORARY TABLE: nothing is committed.
@@ -487,7 +490,7 @@ impl Ddl {
     /// What it does is taken back as a whole where it fails at its end.
     pub fn is_alone(&self) -> bool {
         let sets = |r: &Resolve| matches!(r.decision, Decide::Set(_));
-        !self.then.is_empty() || self.resolve.as_ref().is_some_and(sets)
+        !self.then.is_empty() || self.whole.is_some() || self.resolve.as_ref().is_some_and(sets)
     }
 }
 

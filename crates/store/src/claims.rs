@@ -71,10 +71,19 @@ enum Task {
     Claim(usize, Vec<Value>, Option<Ident>),
     /// The same of a key with generated columns: of the row with this rowid.
     ClaimAt(usize, i64, Option<Ident>),
-    Child(usize, Vec<Value>),
+    Child(To, Vec<Value>),
     /// The parent's old values, and the new ones if it is there still; which captured change that was; and the children, by rowid,
     /// that the statement has set to the old values after it.
     Parent(usize, Vec<Value>, Option<Vec<Value>>, usize, Vec<i64>),
+}
+
+/// Where a child's values point.
+#[derive(Clone, Copy)]
+enum To {
+    /// By this one of the plan's references.
+    Reference(usize),
+    /// To a table that is not there, by this one of the table's foreign keys.
+    Gone(usize),
 }
 
 /// What a table asks of each of its visible rows by CHECKs, the same as when the row is merged.
@@ -100,7 +109,7 @@ impl Merger {
         let Some(capture) = db.capture.clone() else { return Ok(None) };
         let never = |_, _| Ok(false);
         let mut next = mark;
-        let mut children: Vec<(Arc<TablePlan>, usize, Vec<Value>)> = Vec::new();
+        let mut children: Vec<(Arc<TablePlan>, To, Vec<Value>)> = Vec::new();
         for _ in 0..=CASCADE_DEPTH_MAX {
             // Nothing may be asked of SQLite while the captured list is looked at: first the tables, then the rows.
             let mut names: Vec<Arc<str>> = Vec::new();
@@ -117,7 +126,9 @@ impl Merger {
                 let mut run = Run::new(db, &never, &mut self.cache);
                 let Some(plan) = run.plans.plan(db, id)? else { continue };
                 let claims = !plan.uniques.is_empty() && run.any_displaced(&plan)?;
-                let refers = foreign_keys && !(plan.references.is_empty() && plan.dependents.is_empty());
+                let alone =
+                    plan.references.is_empty() && plan.parentless.is_empty() && plan.dependents.is_empty();
+                let refers = foreign_keys && !alone;
                 if claims || refers {
                     plans.insert(name, (plan, claims));
                 }
@@ -184,12 +195,18 @@ impl Merger {
     }
 }
 
-fn orphan(db: &Connection, children: Vec<(Arc<TablePlan>, usize, Vec<Value>)>) -> Result<Option<Violation>> {
-    for (plan, reference, values) in children {
-        let reference = &plan.references[reference];
-        if db.query_one(&reference.parent_exists, &values[..], |_| Ok(()))?.is_none() {
-            let (table, foreign_key) = (plan.table.id, reference.number);
-            return Ok(Some(Violation::NoParent { table, foreign_key, values }));
+fn orphan(db: &Connection, children: Vec<(Arc<TablePlan>, To, Vec<Value>)>) -> Result<Option<Violation>> {
+    for (plan, to, values) in children {
+        let (foreign_key, is_there) = match to {
+            To::Reference(n) => {
+                let reference = &plan.references[n];
+                let parent = db.query_one(&reference.parent_exists, &values[..], |_| Ok(()))?;
+                (reference.number, parent.is_some())
+            }
+            To::Gone(number) => (number, false),
+        };
+        if !is_there {
+            return Ok(Some(Violation::NoParent { table: plan.table.id, foreign_key, values }));
         }
     }
     Ok(None)
@@ -241,7 +258,13 @@ fn tasks(
                 if changed(&reference.columns)
                     && let Some(key) = key(&new, &reference.columns)
                 {
-                    tasks.push((plan.clone(), Task::Child(n, key)));
+                    tasks.push((plan.clone(), Task::Child(To::Reference(n), key)));
+                }
+            }
+            // Whatever the statement changes, as in MySQL.
+            for (number, columns) in &plan.parentless {
+                if let Some(key) = key(&new, columns) {
+                    tasks.push((plan.clone(), Task::Child(To::Gone(*number), key)));
                 }
             }
         }

@@ -125,13 +125,13 @@ pub use log::{
     BlockNo, BlockRecord, BranchNo, BranchRecord, NewBlock, NewBranch, NewTransaction, TxNo, TxRecord,
     Unseen, Verdict,
 };
-pub use log_damage::log_damage;
+pub use log_damage::{Left, log_damage};
 pub use log_read::{AccessAt, StoredBlock, StoredBody};
 pub use looks::Refill;
 pub use meaning::{
     CheckOf, Conversion, ConversionOf, Converted, DefaultOf, GeneratedOf, LookOf, Meaning, RenamedIn,
 };
-pub use mend::{Mending, Standing};
+pub use mend::{Mending, Standing, Waiting};
 pub use newer::Newer;
 pub use obstacles::Obstacle;
 pub use open::{APPLICATION_ID, CHECKPOINT_PAGES, CHECKPOINT_PAGES_BOUND, FORMAT, Options};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use p2pdb_merge::CellRule;
 use p2pdb_model::catalog::{
-    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, Table, physical_column, physical_displaced, physical_table,
-    sqlite_collation,
+    COLUMN_KEY, COLUMN_OVERRIDES, COLUMN_VERSION, ForeignKey, Table, physical_column, physical_displaced,
+    physical_table, sqlite_collation,
 };
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId, hex};
@@ -193,6 +193,8 @@ pub(crate) struct TablePlan {
     pub uniques: Vec<Unique>,
     /// By the ids of the constraints.
     pub references: Vec<Reference>,
+    /// Foreign keys whose parent is not there, by their place in the table's list, with their columns: merging asks nothing of them.
+    pub parentless: Vec<(usize, Vec<usize>)>,
     pub dependents: Vec<Dependent>,
     /// References lead from the table, over others or not, back to it.
     pub circular: bool,
@@ -229,6 +231,8 @@ pub(crate) struct PlanSql {
     pub get_displaced: String,
     pub get_displaced_by_ident: String,
     pub any_displaced: String,
+    /// The identities of all displaced rows.
+    pub waiting: String,
     pub insert_displaced: String,
     pub delete_displaced: String,
     pub all_displaced: String,
@@ -394,6 +398,11 @@ impl TablePlan {
                 })
             })
             .collect::<Vec<_>>();
+        let is_parentless = |(number, fk): (usize, &ForeignKey)| {
+            let there = fk.parent.as_ref().is_some_and(|(parent, _)| catalog.table_by_id(*parent).is_some());
+            Some((number, all_at(&fk.def.columns)?)).filter(|_| !there)
+        };
+        let parentless = table.foreign_keys.iter().enumerate().filter_map(is_parentless).collect();
         references.sort_by_key(|r| r.id);
         let mut dependents = Vec::new();
         for (child, number) in catalog.referenced_by(table.id) {
@@ -492,6 +501,7 @@ impl TablePlan {
             get_displaced: format!("{from_x} WHERE rowid = ?1"),
             get_displaced_by_ident: format!("{from_x} WHERE {COLUMN_KEY} = ?1"),
             any_displaced: format!("SELECT 1 FROM {displaced} LIMIT 1"),
+            waiting: format!("SELECT {COLUMN_KEY} FROM {displaced}"),
             insert_displaced: format!(
                 "INSERT INTO {displaced} ({fields}, {COLUMN_REASON}, {COLUMN_UNIT}) VALUES ({})",
                 params(1, columns.len() + 5)
@@ -532,6 +542,7 @@ impl TablePlan {
             owner,
             uniques,
             references,
+            parentless,
             dependents,
             circular,
             checks,

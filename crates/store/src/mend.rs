@@ -1,9 +1,10 @@
 //! A row that waits is given other values: what an UPDATE of it would log, which no statement reaches.
 //!
 //! Written by the row's identity, as [`Merger::mend`] gives it, and merged like an arriving change; [`Merger::standing`] says
-//! afterwards whether the row is where it belongs, or what it still meets. Not here: who may do that, and what to answer.
+//! afterwards whether the row is where it belongs, or what it still meets. Which rows wait before and after a change of the
+//! schema says [`Merger::waiting`]. Not here: who may do that, and what to answer.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use p2pdb_model::change::{Layout, RowChange};
@@ -12,6 +13,7 @@ use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{RowKey, Value};
 
 use crate::apply::Merger;
+use crate::conflicts::Rule;
 use crate::connection::Connection;
 use crate::displaced::{Image, Place, Run, Stored};
 use crate::error::Result;
@@ -20,6 +22,7 @@ use crate::index::IsAncestor;
 use crate::index_ident::Ident;
 use crate::materialize_plan::TablePlan;
 use crate::obstacles::Obstacle;
+use crate::query::NEXT;
 use crate::resolve::Found;
 
 /// What there is to be given other values.
@@ -33,6 +36,10 @@ pub enum Mending {
     /// These changes do it, to the row with this identity.
     Changes(RowKey, Vec<Layout>, Vec<RowChange>),
 }
+
+/// The rows of a table that wait.
+#[derive(Debug, Default)]
+pub struct Waiting(BTreeSet<Ident>);
 
 /// Where a row is.
 pub enum Standing {
@@ -91,6 +98,46 @@ impl Merger {
             Some(stored) => Ok(Standing::Waits(run.obstacles(&plan, &stored)?)),
             None => Ok(Standing::Waits(Vec::new())),
         }
+    }
+
+    /// The rows of this table that wait now.
+    pub fn waiting(&mut self, db: &Connection, table: ObjectId) -> Result<Waiting> {
+        let mut waiting = Waiting::default();
+        if let Some(plan) = self.cache.plan(db, table)? {
+            db.query(&plan.sql.waiting, (), |r| {
+                waiting.0.insert(Ident::from_sql(r.get(0)?)?);
+                Ok(NEXT)
+            })?;
+        }
+        Ok(waiting)
+    }
+
+    /// What a row meets that did not wait `before`; `None` where no more rows wait than did. Without `parents`, that a parent is not there
+    /// does not count.
+    pub fn newly_waits(
+        &mut self,
+        db: &Connection,
+        is_ancestor: IsAncestor<'_>,
+        table: ObjectId,
+        before: &Waiting,
+        parents: bool,
+    ) -> Result<Option<Obstacle>> {
+        let now = self.waiting(db, table)?;
+        if now.0.len() <= before.0.len() {
+            return Ok(None);
+        }
+        let mut run = Run::new(db, is_ancestor, &mut self.cache);
+        let Some(plan) = run.plans.plan(db, table)? else { return Ok(None) };
+        for ident in now.0.difference(&before.0) {
+            for stored in run.displaced_of(&plan, ident)? {
+                let met = run.obstacles(&plan, &stored)?;
+                let counts = met.into_iter().find(|o| parents || o.rule != Rule::Reference);
+                if counts.is_some() {
+                    return Ok(counts);
+                }
+            }
+        }
+        Ok(None)
     }
 }
 

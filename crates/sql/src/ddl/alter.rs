@@ -447,7 +447,8 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     };
     let mut then = resealed.map_or_else(Vec::new, |resealed| reseal::then(&draft, &resealed));
     then.extend(numbered.into_iter().flat_map(|n| n.then(&draft)));
-    Ok(Ddl { changes, temporary, checks, counts, copied, then, ..Ddl::default() })
+    let whole = (!changes.is_empty()).then_some((t.id, cx.session.foreign_key_checks));
+    Ok(Ddl { changes, temporary, checks, counts, copied, then, whole, ..Ddl::default() })
 }
 
 /// Rows that are there would need a value that only a statement can make.

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use p2pdb_model::ColumnTag;
 use p2pdb_model::catalog::{Column, HIDDEN_PREFIX, Table, is_hidden, physical_column, same_name};
-use p2pdb_model::schema::{ColumnDef, Generated};
+use p2pdb_model::schema::{ColumnDef, DefaultValue, Generated};
 use p2pdb_model::types::SqlType;
+use p2pdb_model::{ColumnTag, Stamp, Value};
 use sqlparser::ast::Expr;
 use sqlparser::tokenizer::Token;
 
@@ -260,12 +260,29 @@ impl Draft<'_> {
                 }
                 (None, Some((_, sql))) => sql.clone(),
                 (None, None) if old.column_by_tag(own).is_some() => physical_column(own),
-                // Of a column that is made by this statement.
-                (None, None) => "NULL".to_owned(),
+                (None, None) => self.made_value(c).unwrap_or_else(|| "NULL".to_owned()),
             };
             columns.push(column);
         }
         columns.pop().map(|c| c.sql)
+    }
+
+    /// What a column that this statement makes holds in the rows that are there, where that is one constant known by now: not the time,
+    /// nor a number for each.
+    pub(super) fn made_value(&self, c: &Part<ColumnDef>) -> Option<String> {
+        let made = self.old?.column_by_tag(c.id.tag()).is_none();
+        let late = c.def.auto_increment || matches!(c.def.default, Some(DefaultValue::Now(_)));
+        if !made || late || c.def.generated.is_some() {
+            return None;
+        }
+        // A bare number would be the number of a column in GROUP BY.
+        Some(match super::unwritten(&c.def, Stamp(0)) {
+            Value::Null => "NULL".to_owned(),
+            Value::Int(n) => format!("CAST({n} AS INTEGER)"),
+            Value::Real(r) => format!("CAST('{:e}' AS REAL)", r),
+            Value::Text(t) => format!("'{}'", t.replace('\'', "''")),
+            Value::Blob(b) => format!("x'{}'", b.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+        })
     }
 
     /// Every generated column can be computed from the columns that it may name.

@@ -464,13 +464,20 @@ impl Draft<'_> {
     pub fn duplicates(&self, i: &Part<IndexDef>) -> Option<(String, SqlError)> {
         let old = self.old?;
         let generated = |tag: ColumnTag| self.by_tag(tag).is_some_and(|c| c.def.generated.is_some());
-        let known = |p: &IndexPart| old.column_by_tag(p.column).is_some() || generated(p.column);
+        let made = |tag: ColumnTag| self.by_tag(tag).and_then(|c| self.made_value(c));
+        let known = |p: &IndexPart| {
+            old.column_by_tag(p.column).is_some() || generated(p.column) || made(p.column).is_some()
+        };
         if !i.def.unique || !i.def.parts.iter().all(known) {
             return None;
         }
         let mut values = Vec::new();
         for p in &i.def.parts {
-            values.push(if generated(p.column) { Some(self.present_value(p.column)?) } else { None });
+            let computed = generated(p.column).then(|| self.present_value(p.column));
+            values.push(match computed {
+                Some(value) => Some(value?),
+                None => made(p.column),
+            });
         }
         // A prefix loses its column's collation, so that is said again.
         let part = |(p, value): (&IndexPart, Option<String>)| {
