@@ -116,7 +116,8 @@ struct Peer {
     node: NodeId,
     connections: Vec<Connection>,
     session: Option<Session>,
-    readers: HashMap<Lane, AbortHandle>,
+    /// One a lane of each connection: the peer's session may go from one to another, and its streams arrive in any order.
+    readers: HashMap<(ConnectionId, Lane), AbortHandle>,
     budgets: HashMap<Lane, Arc<Semaphore>>,
     round_trip: Option<Duration>,
 }
@@ -382,9 +383,11 @@ impl Task {
     }
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, last: bool) {
-        if !self.peers.contains_key(&peer) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
             return;
-        }
+        };
+        // They end by themselves, behind what has come.
+        entry.readers.retain(|(connection, _), _| *connection != id);
         self.leave(peer, id);
         if last {
             tracing::info!(%peer, "peer disconnected");
@@ -416,7 +419,7 @@ impl Task {
     fn on_stream_event(&mut self, StreamEvent { peer, connection, event }: StreamEvent) {
         match event {
             HandlerEvent::Opened(lane, stream) => self.on_opened(peer, connection, lane, stream),
-            HandlerEvent::Accepted(lane, stream) => self.on_accepted(peer, lane, stream),
+            HandlerEvent::Accepted(lane, stream) => self.on_accepted(peer, connection, lane, stream),
             HandlerEvent::OpenFailed(lane, reason) => {
                 tracing::debug!(%peer, ?lane, reason, "stream not opened");
                 if lane == Lane::Join || !self.be_asked(peer, connection) {
@@ -462,7 +465,7 @@ impl Task {
         );
     }
 
-    fn on_accepted(&mut self, peer: PeerId, lane: Lane, stream: Stream) {
+    fn on_accepted(&mut self, peer: PeerId, connection: ConnectionId, lane: Lane, stream: Stream) {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -478,8 +481,7 @@ impl Task {
                 tracing::debug!(%peer, ?lane, %error, "a peer's stream has failed");
             }
         });
-        // One stream per lane: a new one replaces the old.
-        if let Some(old) = entry.readers.insert(lane, reader.abort_handle()) {
+        if let Some(old) = entry.readers.insert((connection, lane), reader.abort_handle()) {
             old.abort();
         }
     }
