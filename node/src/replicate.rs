@@ -42,6 +42,9 @@ const OWN_TIPS_WAIT: Duration = Duration::from_secs(10);
 const OWN_TIPS_WAIT_ALONE: Duration = Duration::from_secs(2);
 /// How long a connected member that was removed is left to hear of it.
 const REMOVAL_GRACE: Duration = Duration::from_millis(300);
+/// Milliseconds before an unanswered Hello is sent again: longer than its way round the earth. It goes down with one of two connections
+/// that were made at once, and nothing is said on the other before it was answered.
+const HELLO_AGAIN_MS: u64 = 400;
 /// Between two requests for admission.
 const ADMISSION_RETRY: Duration = Duration::from_secs(2);
 /// So long after a member hears that it is a stranger to a peer, it shows its ticket again: mostly the peer hears of its admission
@@ -211,8 +214,13 @@ impl Replication {
     /// When a thread cannot be made, or the log not be read.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { engine, net, events, bearer, clock_skew_max, shared, join } = parts;
-        let config =
-            SyncConfig { local: engine.node(), realm: engine.realm(), rules: RULES, seed: rand::random() };
+        let config = SyncConfig {
+            local: engine.node(),
+            realm: engine.realm(),
+            rules: RULES,
+            seed: rand::random(),
+            hello_ms: HELLO_AGAIN_MS,
+        };
         let (notices, receiver) = mpsc::unbounded_channel();
         let (batches, batched) = std::sync::mpsc::channel();
         let (tell, counted) = (notices.clone(), shared.clone());

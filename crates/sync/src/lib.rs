@@ -105,8 +105,8 @@ pub const ANSWER_PATIENCE_MS: u64 = 1_000;
 pub const FRONTIER_INTERVAL_MS: u64 = 500;
 /// Milliseconds that an answer (Hello, Frontier, the next bundle while credit is out) may take.
 pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
-/// Milliseconds before an unanswered Hello is sent again: it may have gone down with one of two connections that were made at once.
-pub const HELLO_INTERVAL_MS: u64 = 400;
+/// Milliseconds before an unanswered Hello is sent again, where an answer may be on its way for seconds ([`Config::hello_ms`]).
+pub const HELLO_INTERVAL_MS: u64 = 2_000;
 /// Milliseconds that a server waits for credit before it forgets a round.
 pub const SERVE_TIMEOUT_MS: u64 = 120_000;
 /// First and greatest wait after a failed round, in milliseconds.

@@ -30,6 +30,8 @@ pub struct Config {
     pub rules: u32,
     /// Randomness: differs between nodes and between starts.
     pub seed: u64,
+    /// Milliseconds before an unanswered Hello is sent again: it goes down with one of two connections that were made at once.
+    pub hello_ms: u64,
 }
 
 /// See the crate.
@@ -339,7 +341,7 @@ impl Sync {
         };
         let (realm, rules) = (self.config.realm.0, self.config.rules);
         if let Some(p) = self.peers.get_mut(&peer) {
-            p.hello_due_ms = now.mono_ms + HELLO_INTERVAL_MS;
+            p.hello_due_ms = now.mono_ms + self.config.hello_ms;
             let (session, seen) = (p.session, p.their_session);
             let hello = Hello { version: PROTOCOL_VERSION, realm, rules, session, seen, digest };
             self.send(peer, &Message::Hello(hello));
@@ -500,7 +502,7 @@ impl Sync {
         let announce = p.announce_due_ms.is_some_and(|d| d <= ms);
         let awaited = p.awaited_due_ms.is_some_and(|d| d <= ms);
         if hello && standing == NodePeer::NotMember {
-            p.hello_due_ms = ms + HELLO_INTERVAL_MS;
+            p.hello_due_ms = ms + self.config.hello_ms;
             self.send(peer, &Message::Admission(AdmissionAnswer::Stranger));
         } else if hello {
             self.send_hello(peer, now, source);
