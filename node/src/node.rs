@@ -27,7 +27,7 @@ use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, DataDirError, JOINING_KEY, NODE_KEY, RESTORING};
 use crate::door::{Door, Logins, tls};
-use crate::net::{self, NetConfig};
+use crate::net::{self, NetConfig, NetError};
 use crate::network_key;
 use crate::password;
 use crate::ports::{self, bind};
@@ -437,8 +437,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         private_addresses: config.private_addresses,
         network_key,
     };
-    let (net, events) = net::start(net_config, replicate::gate(engine.clone(), shared.clone()))
-        .with_context(|| ports::peer_hint(&config.peer_listen))?;
+    let (net, events) = match net::start(net_config, replicate::gate(engine.clone(), shared.clone())) {
+        Err(e @ NetError::Taken(_)) => Err(e).with_context(|| ports::peer_hint(&config.peer_listen))?,
+        started => started?,
+    };
     let blocked = if config.testnet { blocked(dir)? } else { Vec::new() };
     if !blocked.is_empty() {
         net.set_blocked(blocked.clone()).await?;

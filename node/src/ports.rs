@@ -7,6 +7,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use tokio::net::TcpListener;
 
+/// What a node says of a port that it cannot have, behind the port.
+pub const TAKEN: &str = "is taken by another program";
 /// How many ports behind one that is taken are looked at.
 const TRIES: u16 = 100;
 
@@ -21,7 +23,7 @@ pub async fn bind(address: SocketAddr, what: &str, flag: &str) -> anyhow::Result
             let (ip, port) = (address.ip(), address.port());
             let other = SocketAddr::new(ip, next_free(ip, port));
             bail!(
-                "port {port} for {what} is taken by another program (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own"
+                "port {port} for {what} {TAKEN} (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own"
             )
         }
         Err(e) => Err(e).with_context(|| format!("cannot listen on {address} for {what} (--{flag})")),

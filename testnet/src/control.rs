@@ -9,7 +9,7 @@ use p2pdb_node::units::counted;
 
 use crate::groups;
 use crate::say::say;
-use crate::state::State;
+use crate::state::{self, State};
 
 pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
@@ -69,8 +69,7 @@ pub(crate) fn restart(dir: &Path, number: u32) -> anyhow::Result<()> {
     let mut state = State::must_load(dir)?;
     state.node(number)?;
     state.must_be_made(number)?;
-    state.start(number, None)?;
-    let status = state.wait(number, "ready", |s| s.ready)?;
+    let status = state.start_and_wait(number, None, "ready", |s| s.ready)?;
     say!("node {number}: runs again (pid {}), holds {}", status.pid, counted(status.blocks, "block"));
     Ok(())
 }
@@ -89,7 +88,7 @@ pub(crate) fn down(dir: &Path, remove: bool) -> anyhow::Result<()> {
     }
     say!("no node is running");
     if remove {
-        std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        state::remove(dir)?;
         say!("removed {}", dir.display());
     }
     Ok(())

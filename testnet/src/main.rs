@@ -79,7 +79,8 @@ fn main() -> std::process::ExitCode {
     let dir = std::path::absolute(&cli.dir).unwrap_or(cli.dir);
     // One command at a time changes what the testnet remembers; those that only look or write rows need not wait.
     let _alone = match &cli.verb {
-        Verb::Status { .. } | Verb::Load(_) => None,
+        // `up` may have to make the directory first, and sees to it.
+        Verb::Status { .. } | Verb::Load(_) | Verb::Up { .. } => None,
         _ => state::alone(&dir),
     };
     let result = match cli.verb {
@@ -95,7 +96,7 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("p2pdb-testnet: {e:#}");
+            eprintln!("p2pdb-testnet: {}", p2pdb_node::explain::explain(&e));
             std::process::ExitCode::FAILURE
         }
     }

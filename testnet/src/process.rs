@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use p2pdb_node::admin::StatusReport;
 use p2pdb_node::datadir::private_dir;
+use p2pdb_node::net::PEERS_DIRECT_MAX;
+use p2pdb_node::ports::TAKEN;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::say::Interrupt;
@@ -16,11 +18,19 @@ use crate::state::State;
 
 /// A node that is not ready by then has failed to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a node is started whose ports somebody else takes in that moment.
+const STARTS_MAX: u32 = 4;
 /// A node that has not stopped by then is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(25);
 /// Lines of a log that are shown when a node fails.
 const LOG_LINES_SHOWN: usize = 12;
+
+/// A start of a node.
+pub(crate) struct Started {
+    /// What its log held before it.
+    log_bytes: u64,
+}
 
 impl State {
     /// The node's process, if it runs.
@@ -37,10 +47,11 @@ impl State {
     }
 
     /// Starts a node: `run`, or `join` with a ticket.
-    pub(crate) fn start(&mut self, number: u32, ticket: Option<&str>) -> anyhow::Result<()> {
+    pub(crate) fn start(&mut self, number: u32, ticket: Option<&str>) -> anyhow::Result<Started> {
         if let Some(pid) = self.running(number) {
             bail!("node {number} runs already (pid {pid})");
         }
+        self.free_the_ports_of(number)?;
         let dir = self.data_dir(number);
         dir.remove(p2pdb_node::node::RUN_FILE);
         private_dir(dir.root())?;
@@ -49,11 +60,16 @@ impl State {
             "# Written by p2pdb-testnet.\nnode-name = \"node{number}\"\nrealm-name = \"testnet\"\n\
              mysql-listen = \"127.0.0.1:{}\"\nhttp-listen = \"127.0.0.1:{}\"\n\
              peer-listen = [\"/ip4/127.0.0.1/tcp/{}\", \"/ip4/127.0.0.1/udp/{}/quic-v1\"]\n\
-             mdns = false\nprivate-addresses = true\ntestnet = true\n",
-            node.mysql_port, node.http_port, node.peer_port, node.peer_port
+             bootstrap = [{}]\nmdns = false\nprivate-addresses = true\ntestnet = true\n",
+            node.mysql_port,
+            node.http_port,
+            node.peer_port,
+            node.peer_port,
+            self.moved_away(number).join(", ")
         );
         dir.write_secret("p2pdb.toml", text.as_bytes())?;
         let log = OpenOptions::new().create(true).append(true).open(self.log_path(number))?;
+        let started = Started { log_bytes: log.metadata()?.len() };
         let mut command = Command::new(&self.binary);
         match ticket {
             Some(ticket) => command.arg("join").arg(ticket),
@@ -73,7 +89,54 @@ impl State {
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
         self.node_mut(number)?.pid = Some(child.id());
-        self.save()
+        self.save()?;
+        Ok(started)
+    }
+
+    /// Where the nodes are whose ports are others than those that this one remembers them by.
+    fn moved_away(&self, number: u32) -> Vec<String> {
+        let moved = self.nodes.iter().filter(|n| n.moved && n.number != number);
+        moved.take(PEERS_DIRECT_MAX).map(|n| format!("\"/ip4/127.0.0.1/tcp/{}\"", n.peer_port)).collect()
+    }
+
+    /// Starts a node, and waits as [`Self::wait_started`] does.
+    pub(crate) fn start_and_wait(
+        &mut self,
+        number: u32,
+        ticket: Option<&str>,
+        what: &str,
+        ready: impl Fn(&StatusReport) -> bool,
+    ) -> anyhow::Result<StatusReport> {
+        let started = self.start(number, ticket)?;
+        self.wait_started(number, started, ticket, what, ready)
+    }
+
+    /// Waits until a node that was started answers and `ready` says so. Who took one of its ports between the look whether they are
+    /// free and its start has not kept it from starting: it gets others.
+    pub(crate) fn wait_started(
+        &mut self,
+        number: u32,
+        mut started: Started,
+        ticket: Option<&str>,
+        what: &str,
+        ready: impl Fn(&StatusReport) -> bool,
+    ) -> anyhow::Result<StatusReport> {
+        for _ in 1..STARTS_MAX {
+            match self.wait(number, what, &ready) {
+                Err(_) if self.running(number).is_none() && self.found_ports_taken(number, &started) => {
+                    started = self.start(number, ticket)?;
+                }
+                done => return done,
+            }
+        }
+        self.wait(number, what, &ready)
+    }
+
+    /// Whether a node that has ended could not have a port, as its log says.
+    fn found_ports_taken(&self, number: u32, started: &Started) -> bool {
+        let log = std::fs::read(self.log_path(number)).unwrap_or_default();
+        let said = log.get(started.log_bytes as usize..).unwrap_or_default();
+        String::from_utf8_lossy(said).contains(TAKEN)
     }
 
     /// Takes away what is there of a node whose own making was cut short: without a key it has never run, and holds nothing.
@@ -122,7 +185,7 @@ impl State {
         &mut self,
         number: u32,
         what: &str,
-        mut ready: impl FnMut(&StatusReport) -> bool,
+        ready: impl Fn(&StatusReport) -> bool,
     ) -> anyhow::Result<StatusReport> {
         let deadline = Instant::now() + START_TIMEOUT;
         let mut last = String::new();

@@ -1,15 +1,18 @@
 //! What the testnet remembers between commands: `testnet.json`.
 
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin_client::AdminClient;
 use p2pdb_node::client_file::ClientFile;
-use p2pdb_node::datadir::DataDir;
+use p2pdb_node::datadir::{DataDir, private_dir};
 use serde::{Deserialize, Serialize};
 
-use crate::say::Interrupt;
+use crate::say::{Interrupt, say};
 
 const FILE: &str = "testnet.json";
 /// Ports tried first, for node 1; the next nodes take the next ones.
@@ -28,6 +31,15 @@ pub(crate) struct Node {
     pub(crate) pid: Option<u32>,
     /// Its public key, once known.
     pub(crate) key: Option<String>,
+    /// Somebody had its ports, so it was given others: the others are told where it is.
+    #[serde(default)]
+    pub(crate) moved: bool,
+}
+
+impl Node {
+    fn ports(&self) -> [u16; 3] {
+        [self.mysql_port, self.peer_port, self.http_port]
+    }
 }
 
 /// What makes others wait.
@@ -35,10 +47,58 @@ const LOCK: &str = "testnet.lock";
 
 /// Waits until no other command works on the testnet of this directory, and keeps others waiting as long as the file is open.
 /// `None` where there is no directory yet, or it cannot be written to: the command will say so itself.
-pub(crate) fn alone(dir: &Path) -> Option<std::fs::File> {
-    let file = std::fs::File::create(dir.join(LOCK)).ok()?;
-    file.lock().ok()?;
-    Some(file)
+pub(crate) fn alone(dir: &Path) -> Option<File> {
+    let path = dir.join(LOCK);
+    loop {
+        let file = File::create(&path).ok()?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                say!("another command is at work on the testnet in {}: waiting for its end", dir.display());
+                file.lock().ok()?;
+            }
+            Err(TryLockError::Error(_)) => return None,
+        }
+        // The other one may have removed the directory, and somebody may have made it anew.
+        let (held, there) = (file.metadata().ok()?, std::fs::metadata(&path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Some(file);
+        }
+    }
+}
+
+/// [`alone`], in a directory that is made if need be.
+pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<Option<File>> {
+    loop {
+        private_dir(dir)?;
+        let alone = alone(dir);
+        if alone.is_some() || dir.exists() {
+            return Ok(alone);
+        }
+    }
+}
+
+/// Removes the directory with all that is in it; who has waited meanwhile may begin anew in it.
+pub(crate) fn remove(dir: &Path) -> anyhow::Result<()> {
+    let failed = || format!("cannot remove {}", dir.display());
+    for entry in std::fs::read_dir(dir).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let path = entry.path();
+        if entry.file_type().with_context(failed)?.is_dir() {
+            std::fs::remove_dir_all(&path).with_context(failed)?;
+        } else if entry.file_name() != LOCK {
+            std::fs::remove_file(&path).with_context(failed)?;
+        }
+    }
+    // Last, so that nobody begins in what is still being removed.
+    match std::fs::remove_file(dir.join(LOCK)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).with_context(failed),
+        _ => {}
+    }
+    match std::fs::remove_dir(dir) {
+        Err(e) if e.kind() != ErrorKind::DirectoryNotEmpty => Err(e).with_context(failed),
+        _ => Ok(()),
+    }
 }
 
 /// See the module.
@@ -84,14 +144,36 @@ impl State {
     /// Adds a node with ports that are free now.
     pub(crate) fn add(&mut self) -> anyhow::Result<()> {
         let number = self.nodes.last().map_or(1, |n| n.number + 1);
-        let offset = (number - 1) as u16;
-        let taken: Vec<u16> =
-            self.nodes.iter().flat_map(|n| [n.mysql_port, n.peer_port, n.http_port]).collect();
-        let mysql_port = free_port(MYSQL_PORT + offset, &taken)?;
-        let peer_port = free_port(PEER_PORT + offset, &taken)?;
-        let http_port = free_port(HTTP_PORT + offset, &taken)?;
-        self.nodes.push(Node { number, mysql_port, peer_port, http_port, pid: None, key: None });
+        let [mysql_port, peer_port, http_port] = self.free_ports(number)?;
+        let (pid, key, moved) = (None, None, false);
+        self.nodes.push(Node { number, mysql_port, peer_port, http_port, pid, key, moved });
         Ok(())
+    }
+
+    /// Ports for a node that are free now, and that no node of this testnet has.
+    fn free_ports(&self, number: u32) -> anyhow::Result<[u16; 3]> {
+        let offset = (number - 1) as u16;
+        let taken: Vec<u16> = self.nodes.iter().flat_map(Node::ports).collect();
+        Ok([
+            free_port(MYSQL_PORT + offset, &taken)?,
+            free_port(PEER_PORT + offset, &taken)?,
+            free_port(HTTP_PORT + offset, &taken)?,
+        ])
+    }
+
+    /// Gives a node that does not run other ports if somebody has one of its own, such as another testnet that was started
+    /// meanwhile: nobody has asked for these very ports.
+    pub(crate) fn free_the_ports_of(&mut self, number: u32) -> anyhow::Result<()> {
+        let Some(port) = self.node(number)?.ports().into_iter().find(|p| !is_free(*p)) else {
+            return Ok(());
+        };
+        let [mysql_port, peer_port, http_port] = self.free_ports(number)?;
+        say!(
+            "node {number}: port {port} is taken by another program: it gets {mysql_port} for MySQL, {peer_port} for peers, {http_port} for HTTP"
+        );
+        let node = self.node_mut(number)?;
+        *node = Node { mysql_port, peer_port, http_port, moved: true, ..node.clone() };
+        self.save()
     }
 
     pub(crate) fn node(&self, number: u32) -> anyhow::Result<&Node> {
@@ -124,13 +206,20 @@ impl State {
     }
 }
 
+/// The port, or one that the system picks for 0, if nobody uses it for TCP or UDP.
+fn probed(port: u16) -> Option<u16> {
+    let tcp = TcpListener::bind(("127.0.0.1", port)).ok()?;
+    let port = tcp.local_addr().ok()?.port();
+    UdpSocket::bind(("127.0.0.1", port)).is_ok().then_some(port)
+}
+
+fn is_free(port: u16) -> bool {
+    probed(port).is_some()
+}
+
 /// The preferred port if nobody uses it for TCP or UDP, else one that the system picks.
 fn free_port(preferred: u16, taken: &[u16]) -> anyhow::Result<u16> {
-    let free = |port: u16| {
-        let tcp = TcpListener::bind(("127.0.0.1", port)).ok()?;
-        let port = tcp.local_addr().ok()?.port();
-        UdpSocket::bind(("127.0.0.1", port)).ok().filter(|_| !taken.contains(&port)).map(|_| port)
-    };
+    let free = |port: u16| probed(port).filter(|port| !taken.contains(port));
     if let Some(port) = free(preferred) {
         return Ok(port);
     }

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{InviteReport, InviteRequest, StatusReport};
-use p2pdb_node::datadir::private_dir;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
 use p2pdb_node::units::counted;
 
 use crate::say::{Interrupt, say};
-use crate::state::State;
+use crate::state::{self, State};
 use crate::status;
 
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +20,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
     };
+    let _alone = state::alone_in_new(dir)?;
     let interrupt = Interrupt::awaited()?;
     let mut state = match State::load(dir)? {
         Some(mut state) if !state.made => {
@@ -51,7 +51,6 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         }
         None => {
             say!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
-            private_dir(dir)?;
             let mut state = State::new(dir, binary);
             state.interrupt = Some(interrupt);
             for _ in 0..nodes {
@@ -131,25 +130,25 @@ fn make(state: &mut State) -> anyhow::Result<()> {
     }
     if state.running(1).is_none() {
         say!("node 1: starting, with a realm of its own");
-        state.start(1, None)?;
+        state.start_and_wait(1, None, "ready", |s| s.ready && !s.listening.is_empty())?;
+    } else {
+        state.wait(1, "ready", |s| s.ready && !s.listening.is_empty())?;
     }
-    state.wait(1, "ready", |s| s.ready && !s.listening.is_empty())?;
     let mut ticket = None;
     for number in 2..=count {
-        if state.running(number).is_some() || state.has_joined(number)? {
-            if state.running(number).is_none() {
-                say!("node {number}: starting");
-                state.start(number, None)?;
-            }
+        if state.running(number).is_some() {
+            state.wait(number, "a member", |s| s.ready)?;
+        } else if state.has_joined(number)? {
+            say!("node {number}: starting");
+            state.start_and_wait(number, None, "a member", |s| s.ready)?;
         } else {
             let ticket = match &mut ticket {
                 Some(ticket) => ticket,
                 none => none.insert(invited(state, count + 1 - number)?),
             };
             say!("node {number}: joining");
-            state.start(number, Some(ticket))?;
+            state.start_and_wait(number, Some(ticket), "a member", |s| s.ready)?;
         }
-        state.wait(number, "a member", |s| s.ready)?;
     }
     Ok(())
 }
@@ -173,13 +172,19 @@ fn start_again(state: &mut State) -> anyhow::Result<()> {
     for number in &numbers {
         state.must_be_made(*number)?;
     }
-    for number in numbers {
-        if state.running(number).is_none() {
-            say!("node {number}: starting");
-            state.start(number, None)?;
-        }
+    let stopped: Vec<u32> = numbers.iter().copied().filter(|n| state.running(*n).is_none()).collect();
+    // Before the first one starts, since it is told where the others are.
+    for number in &stopped {
+        state.free_the_ports_of(*number)?;
     }
-    let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
+    let mut started = Vec::new();
+    for number in stopped {
+        say!("node {number}: starting");
+        started.push((number, state.start(number, None)?));
+    }
+    for (number, start) in started {
+        state.wait_started(number, start, None, "ready", |s| s.ready)?;
+    }
     for number in numbers {
         state.wait(number, "ready", |s| s.ready)?;
     }

@@ -140,7 +140,6 @@ fn lives(pid: u64) -> bool {
 
 #[test]
 fn a_dump_a_partition_a_kill_and_the_end() {
-    // Two testnets that look for ports at the same time would find the same.
     a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_running();
     let net = Testnet::new();
     assert!(net.err(&["status"]).contains("there is no testnet"));
@@ -170,8 +169,8 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     assert!(pids.iter().all(|p| !lives(*p)), "a process is left");
     assert!(net.status().iter().all(|r| r["pid"].is_null()));
     a_failed_start_leaves_nothing_running_that_it_started(&net);
+    nodes_whose_ports_are_taken_get_others(&net);
     // Everything is there after `up`.
-    net.ok(&["up"]);
     net.wait_equal(&[1, 2, 3]);
     assert_eq!(net.query(2, "SELECT COUNT(*) FROM Chinook_AutoIncrement.Track"), [["3504"]]);
     all_that_were_killed_meet_again(&net);
@@ -259,12 +258,10 @@ fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Te
 }
 
 fn a_failed_start_leaves_nothing_running_that_it_started(net: &Testnet) {
-    let state = std::fs::read_to_string(net.dir.join("testnet.json")).expect("the testnet's state");
-    let state: Value = serde_json::from_str(&state).expect("JSON");
-    let port = state["nodes"][1]["mysql_port"].as_u64().expect("a port") as u16;
-    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port of node 2 is free");
+    let held = DataDir::at(net.dir.join("node2"));
+    let held = held.lock().expect("node 2 does not run");
     let error = net.err(&["up"]);
-    for part in ["node 2 has ended", &port.to_string(), "is stopped again"] {
+    for part in ["node 2 has ended", "in use by another process", "is stopped again"] {
         assert!(error.contains(part), "{part} is not in\n{error}");
     }
     assert!(net.status().iter().all(|r| r["pid"].is_null()), "{error}");
@@ -275,8 +272,86 @@ fn a_failed_start_leaves_nothing_running_that_it_started(net: &Testnet) {
     assert!(error.contains("node 2 has ended"), "{error}");
     assert_eq!((net.pid(1), net.pid(2), net.pid(3)), (Some(pid), None, None), "{error}");
     assert!(lives(pid));
-    drop(taken);
+    drop(held);
     net.ok(&["kill", "--graceful", "1"]);
+}
+
+/// Every node's port for peers is taken, and the one for MySQL of node 2: they come up all the same, and find each other.
+fn nodes_whose_ports_are_taken_get_others(net: &Testnet) {
+    let ports = |name: &str| -> Vec<u16> {
+        net.status().iter().map(|r| r[name].as_u64().expect("a port") as u16).collect()
+    };
+    let before = [ports("mysql_port"), ports("peer_port")];
+    let take =
+        |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).expect("a stopped node's port is free");
+    let taken: Vec<_> = before[1].iter().chain(&before[0][1..2]).map(|p| take(*p)).collect();
+    let said = net.ok(&["up"]);
+    for part in [
+        format!("node 2: port {} is taken by another program: it gets ", before[0][1]),
+        format!("node 3: port {} is taken by another program: it gets ", before[1][2]),
+        "all 3 nodes are ready and linked, and hold the same".to_owned(),
+    ] {
+        assert!(said.contains(&part), "{part} is not in\n{said}");
+    }
+    let after = [ports("mysql_port"), ports("peer_port")];
+    assert!(before[1].iter().all(|p| !after[1].contains(p)) && after[0][1] != before[0][1], "{after:?}");
+    net.query(2, "SELECT 1");
+    drop(taken);
+}
+
+/// The program, started and not waited for; what it prints is kept.
+fn begun(dir: &Path, args: &[&str]) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdb-testnet"));
+    command.args(args).arg("--dir").arg(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the program starts")
+}
+
+#[test]
+fn commands_at_once_come_one_after_the_other() {
+    // In a directory that is not there yet, two make one testnet: the second finds it made.
+    let net = Testnet::new();
+    let ups = [begun(&net.dir, &["up", "1"]), begun(&net.dir, &["up", "1"])];
+    let ups = ups.map(|up| up.wait_with_output().expect("it ends"));
+    assert_eq!(ups.iter().filter(|up| up.status.success()).count(), 1, "{ups:?}");
+    let second = ups.iter().find(|up| !up.status.success()).expect("one of them");
+    assert!(text(&second.stdout).contains("another command is at work on the testnet"), "{ups:?}");
+    assert!(text(&second.stderr).contains("runs already"), "{ups:?}");
+    assert!(lives(net.pid(1).expect("it runs")));
+    net.ok(&["down", "--remove"]);
+    assert!(!net.dir.exists());
+
+    // What is still being started is started, and then stopped.
+    let mut up = begun(&net.dir, &["up", "1"]);
+    let mut said = BufReader::new(up.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("making a testnet") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).expect("readable"), 0, "it ended");
+    }
+    let out = net.ok(&["down", "--remove"]);
+    assert!(out.contains("waiting for its end") && out.contains("node 1: stopped"), "{out}");
+    assert!(up.wait().expect("it ends").success());
+    assert!(!net.dir.exists());
+}
+
+#[test]
+fn testnets_at_once_have_ports_of_their_own() {
+    let nets = [Testnet::new(), Testnet::new(), Testnet::new()];
+    let ups = nets.each_ref().map(|net| begun(&net.dir, &["up", "1"]));
+    for up in ups {
+        let up = up.wait_with_output().expect("it ends");
+        assert!(up.status.success(), "{}\n{}", text(&up.stdout), text(&up.stderr));
+    }
+    let mut ports = Vec::new();
+    for net in &nets {
+        let row = &net.status()[0];
+        ports.extend(["mysql_port", "peer_port", "http_port"].map(|p| row[p].as_u64().expect("a port")));
+        assert_eq!(net.query(1, "SELECT 1"), [["1"]]);
+    }
+    let every = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), every, "{ports:?}");
 }
 
 fn the_dump_is_on_all_nodes(net: &Testnet) {

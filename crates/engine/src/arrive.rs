@@ -39,7 +39,7 @@ pub struct Arrived {
     pub applied: Vec<Cid>,
     /// Blocks that were held already.
     pub known: usize,
-    /// Blocks that wait for a parent or for their time.
+    /// Blocks that came too early, and waited for a parent or for their time; some may have been let in by what came after them.
     pub waiting: usize,
     /// Parents that are missing.
     pub missing: Vec<Cid>,

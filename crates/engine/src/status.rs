@@ -1,5 +1,6 @@
 //! What an operator asks: how far, how well, what is in the log.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use p2pdb_dag::CLOCK_DRIFT_MS_MAX;
 use p2pdb_model::change::{AccessChange, Delegate, RowChange};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::hex;
-use p2pdb_model::{Catalog, Change, Stamp};
+use p2pdb_model::{Catalog, Change, Cid, Stamp};
 use p2pdb_store::{
     self as store, BlockRecord, Fingerprint, Merger, NEXT, PooledReader, STOP, StoreError, StoredBody, TxNo,
 };
-use p2pdb_sync::StateProof;
+use p2pdb_sync::{BlockSource, StateProof};
 
 use crate::api::{LogEntry, LogTransaction, Status};
 use crate::engine::{Differs, Engine, Health, Inner, Published};
@@ -401,7 +402,8 @@ impl Engine {
         Ok(total)
     }
 
-    /// Takes in the blocks of a CAR file, as if a peer had sent them; says how many were new.
+    /// Takes in the blocks of a CAR file, in whatever order they are, as if a peer had sent them; says how many were new, and how
+    /// many still wait at the end.
     pub fn import_car(
         &self,
         input: impl Read,
@@ -410,6 +412,8 @@ impl Engine {
         let mut car = CarReader::new(input).map_err(car_error)?;
         let mut total = crate::arrive::Arrived::default();
         let mut seen = 0;
+        // Blocks that came before one that they build on, until that comes.
+        let mut early = HashSet::new();
         for batch in crate::car::batches(&mut car) {
             let batch = batch.map_err(car_error)?;
             // Its other blocks would be refused one by one, as wrongly signed.
@@ -424,16 +428,27 @@ impl Engine {
                 )));
             }
             seen += batch.len() as u64;
+            let cids: Vec<Cid> = batch.iter().map(|r| r.block.cid()).collect();
             let arrived = self.ingest(batch).block();
             if let Some(fault) = arrived.fault {
                 return Err(EngineError::State(fault));
             }
+            if arrived.waiting > 0 {
+                early.extend(cids);
+            }
+            for cid in &arrived.applied {
+                early.remove(cid);
+            }
             total.applied.extend(arrived.applied);
             total.known += arrived.known;
             total.refused.extend(arrived.refused);
-            total.waiting = arrived.waiting;
             total.missing = arrived.missing;
             progress(seen);
+        }
+        let view = self.log_view()?;
+        for cid in early {
+            let refused = self.inner.refused.lock().contains(&cid);
+            total.waiting += usize::from(!refused && !view.holds(&cid)?);
         }
         Ok(total)
     }

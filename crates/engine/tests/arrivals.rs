@@ -3,9 +3,10 @@
 
 mod support;
 
+use p2pdb_block::car::{CarReader, CarWriter};
 use p2pdb_block::{BodyBuilder, Draft, RawBlock, SigningKey, seal};
 use p2pdb_model::change::{Layout, Role, RowChange};
-use p2pdb_model::{Change, ColumnTag, RULES, Stamp, Value};
+use p2pdb_model::{Change, Cid, ColumnTag, RULES, Stamp, Value};
 use p2pdb_sync::{BlockSource, Received};
 use support::{Node, TestDir, converge};
 
@@ -478,4 +479,35 @@ fn a_block_that_a_node_has_lost_shows_that_a_stranger_was_given_its_log() {
     for envelope in [others, forged, Vec::new(), vec![0x82; 200]] {
         assert!(!a.engine.is_lost_block(envelope).expect("read"));
     }
+}
+
+/// What waits is counted when the whole file is read: a block that came early has not waited for anything that is missing.
+#[test]
+fn an_import_in_any_order_counts_what_still_waits_at_its_end() {
+    let (a, b) = two();
+    for id in 2..=6 {
+        b.session().run(&format!("INSERT INTO d.t VALUES ({id}, 0)"));
+    }
+    let mut car = Vec::new();
+    b.engine.export_car(&mut car, |_, _| ()).expect("an export");
+    let mut reader = CarReader::new(car.as_slice()).expect("a CAR file");
+    let roots = reader.roots().to_vec();
+    let mut sections: Vec<_> = reader.by_ref().collect::<Result<_, _>>().expect("sections");
+    sections.reverse();
+    let written = |sections: &[(Cid, Vec<u8>)]| {
+        let mut out = CarWriter::new(Vec::new(), &roots).expect("a CAR file");
+        sections.iter().for_each(|(cid, bytes)| out.write(cid, bytes).expect("written"));
+        out.finish().expect("written")
+    };
+    let envelope = |section: &(Cid, Vec<u8>)| RawBlock(section.1.clone()).decode().is_ok();
+    let late = sections.iter().rposition(|s| envelope(s) && s.0 == a.missing_from(&b)[0].block.cid());
+    let mut without = sections.clone();
+    without.remove(late.expect("the first block of the five"));
+    let import = |car: Vec<u8>| a.engine.import_car(car.as_slice(), |_| ()).expect("an import");
+
+    let report = import(written(&without));
+    assert_eq!((report.applied.len(), report.waiting), (0, 4), "{report:?}");
+    let report = import(written(&sections));
+    assert_eq!((report.applied.len(), report.waiting), (5, 0), "{report:?}");
+    assert_eq!(a.fingerprint(), b.fingerprint());
 }

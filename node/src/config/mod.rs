@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 
 pub use keys::{KEYS, Key, env_name};
 pub use sources::{CONFIG_VARIABLE, ConfigError, Source, Sources};
@@ -95,7 +96,7 @@ impl Config {
                 "required" => Ok(TlsMode::Required),
                 _ => Err(format!("'{t}' is none of on, required, off")),
             })?,
-            peer_listen: s.parse_list("peer-listen", multiaddr)?,
+            peer_listen: s.parse_list("peer-listen", peer_listen)?,
             bootstrap: s.parse_list("bootstrap", multiaddr)?,
             network_key: s.parse("network-key", |t| Ok((!t.is_empty()).then(|| PathBuf::from(t))))?,
             mdns: s.parse("mdns", switch)?,
@@ -153,6 +154,29 @@ fn multiaddr(text: &str) -> Result<Multiaddr, String> {
     text.parse().map_err(|e| {
         format!("'{text}' is not a peer address ({e}); write a multiaddr, such as /ip4/192.0.2.7/tcp/7306")
     })
+}
+
+/// An address that the transports there are, TCP and QUIC, can listen on.
+fn peer_listen(text: &str) -> Result<Multiaddr, String> {
+    let address = multiaddr(text)?;
+    let mut parts = address.iter();
+    let ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+    let port = match parts.next() {
+        Some(Protocol::Tcp(_)) => true,
+        Some(Protocol::Udp(_)) => matches!(parts.next(), Some(Protocol::QuicV1)),
+        _ => false,
+    };
+    let end = match parts.next() {
+        None => true,
+        Some(Protocol::P2p(_)) => parts.next().is_none(),
+        Some(_) => false,
+    };
+    if ip && port && end {
+        return Ok(address);
+    }
+    Err(format!(
+        "'{text}' is not an address that peers can be listened for on; write /ip4/ADDRESS/tcp/PORT for TCP or /ip4/ADDRESS/udp/PORT/quic-v1 for QUIC, or the same with /ip6"
+    ))
 }
 
 fn switch(text: &str) -> Result<bool, String> {
@@ -245,10 +269,15 @@ mod tests {
     fn a_bad_value_is_refused_with_its_source_and_what_to_write() {
         for (key, value, hint) in [
             ("mysql-listen", "3306", "IP:PORT"),
+            ("peer-listen", "127.0.0.1:7306", "not a peer address"),
+            ("peer-listen", "/ip4/0.0.0.0/udp/0", "/udp/PORT/quic-v1"),
+            ("peer-listen", "/ip4/0.0.0.0/tcp/0,/ip4/0.0.0.0/udp/0/quic", "/udp/PORT/quic-v1"),
+            ("peer-listen", "/ip4/0.0.0.0", "/tcp/PORT"),
+            ("peer-listen", "/ip4/0.0.0.0/tcp/0/ws", "/tcp/PORT"),
+            ("peer-listen", "/dns4/localhost/tcp/0", "/ip4/ADDRESS/tcp/PORT"),
             ("wait-timeout", "soon", "such as 30s"),
             ("max-allowed-packet", "2GiB", "between 1KiB and 1GiB"),
             ("http-listen", "0.0.0.0:7380", "this machine only"),
-            ("peer-listen", "127.0.0.1:7306", "multiaddr"),
             ("mdns", "maybe", "neither true nor false"),
             ("log-level", "loud", "'loud' is no level; write error, warn, info, debug, trace"),
             ("log-level", "info,p2pdb_node", "PART=LEVEL"),

@@ -48,6 +48,8 @@ pub use identity::{can_be_held, node_of, peer_of};
 use session::Outboxes;
 pub use session::{Frame, SendError};
 
+use crate::ports::TAKEN;
+
 /// Greatest frame on [`Lane::Control`], in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Greatest frame on [`Lane::Bulk`], in bytes.
@@ -155,13 +157,16 @@ pub enum NetError {
     #[error("cannot set up the network transport: {0}")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An address cannot be listened on.
-    #[error("cannot listen for peers on {address}: {reason} (is another node running on this port?)")]
+    #[error("cannot listen for peers on {address}: {reason}")]
     Listen {
         /// The address.
         address: Multiaddr,
         /// The transport's words.
         reason: String,
     },
+    /// Somebody has an address to listen on.
+    #[error("cannot listen for peers on {0}: the port {TAKEN} (another node?)")]
+    Taken(Multiaddr),
     /// The network has stopped.
     #[error("the network has stopped")]
     Stopped,

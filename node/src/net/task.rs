@@ -6,6 +6,7 @@
 //! never waits for a consumer: events go to a channel whose content is bounded by budgets (`session`).
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,10 @@ pub(super) fn spawn(
     let mut swarm = behaviour::swarm(Keypair::from(keypair), &config, gate.clone())?;
     for address in &config.listen {
         let error = |reason: String| NetError::Listen { address: address.clone(), reason };
-        check_free(address).map_err(|e| error(e.to_string()))?;
+        check_free(address).map_err(|e| match e.kind() {
+            ErrorKind::AddrInUse => NetError::Taken(address.clone()),
+            _ => error(e.to_string()),
+        })?;
         swarm.listen_on(address.clone()).map_err(|e| error(e.to_string()))?;
     }
     let mut book = Book::default();
