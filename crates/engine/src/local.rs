@@ -420,8 +420,8 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
     Ok(Outcome { affected: plan.affected + rows, info, ..Outcome::default() })
 }
 
-/// Numbers the rows of a table.
-pub(crate) fn number(w: &mut dyn Tables, core: &Core, n: &Numbering) -> Result<(), SqlError> {
+/// Numbers the rows of a table, which meet its constraints with that as with an UPDATE.
+pub(crate) fn number(w: &mut dyn Tables, core: &mut Core, n: &Numbering) -> Result<(), SqlError> {
     let catalog = core.catalog(&w.base());
     let table = catalog.table_by_id(n.table).ok_or_else(|| gone("table"))?;
     let order = n.order.iter().filter(|tag| table.column_by_tag(**tag).is_some());
@@ -433,6 +433,7 @@ pub(crate) fn number(w: &mut dyn Tables, core: &Core, n: &Numbering) -> Result<(
         Ok(NEXT)
     });
     read.map_err(|e| run::failed(&e, core))?;
+    let mark = w.db().capture_mark();
     let sql = format!("UPDATE {} SET {}=?1 WHERE rowid=?2", table.physical(), physical_column(n.column));
     for (id, row) in (n.first..).zip(rows) {
         if id > n.greatest {
@@ -441,7 +442,7 @@ pub(crate) fn number(w: &mut dyn Tables, core: &Core, n: &Numbering) -> Result<(
         }
         w.execute(&sql, &[Value::from_u64(id), Value::Int(row)]).map_err(|e| run::failed(&e, core))?;
     }
-    Ok(())
+    check(w, core, mark, &[])
 }
 
 /// The error of a check, with the values of the row that was found.

@@ -322,7 +322,8 @@ impl Inner {
     }
 }
 
-/// A schema statement has made no row leave this table: the error that MySQL gives if one had to. `parents`: also for want of its parent.
+/// A schema statement has made no row leave this table, by itself or for one that came back: the error that MySQL gives if one had to.
+/// `parents`: also for want of its parent.
 fn all_stay(
     writer: &mut Writer,
     (table, parents): (ObjectId, bool),

@@ -272,6 +272,70 @@ fn a_row_without_a_number_is_given_one() {
     verified(&[&a, &b]);
 }
 
+#[test]
+fn numbers_are_held_against_the_references_over_them() {
+    let (a, b) = two("CREATE TABLE par (id INT PRIMARY KEY); CREATE TABLE t (id INT PRIMARY KEY, v INT); \
+         INSERT INTO par VALUES (1), (2); INSERT INTO t VALUES (11, 1), (12, 2), (13, 2)");
+    let add = "ALTER TABLE shop.t ADD z INT AUTO_INCREMENT UNIQUE, ADD FOREIGN KEY (z) REFERENCES shop.par (id), \
+         ADD y INT NOT NULL DEFAULT 2, ADD FOREIGN KEY (y) REFERENCES shop.par (id)";
+    assert_eq!(a.session().error(add), 1452);
+    assert_eq!(a.session().error(&add.replace("DEFAULT 2", "DEFAULT 3").replace("z", "zz")), 1452);
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.t ORDER BY id"), ["11|1", "12|2", "13|2"]);
+    a.session().run("INSERT INTO shop.par VALUES (3)");
+    a.session().run(add);
+    a.session().run(
+        "ALTER TABLE shop.par ADD n INT AUTO_INCREMENT UNIQUE, ADD m INT DEFAULT 3, \
+         ADD FOREIGN KEY (m) REFERENCES shop.par (n)",
+    );
+    converge(&[&a, &b]);
+    assert_eq!(
+        both(&a, &b, "SELECT id, v, z, y FROM shop.t ORDER BY id"),
+        ["11|1|1|2", "12|2|2|2", "13|2|3|2"]
+    );
+    assert_eq!(both(&a, &b, "SELECT id, n, m FROM shop.par ORDER BY id"), ["1|1|3", "2|2|3", "3|3|3"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_local_change_lets_no_row_come_back_in_the_place_of_another_one() {
+    let (a, b) = two("CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT, UNIQUE (v))");
+    a.session().run("ALTER TABLE shop.t ADD CONSTRAINT c CHECK (w > 0)");
+    b.session().run("INSERT INTO shop.t VALUES (1, 7, -1)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, CONFLICTS), ["t|1|check"]);
+    a.session().run("INSERT INTO shop.t VALUES (2, 7, 5)");
+    for change in ["DROP CHECK c", "ALTER CHECK c NOT ENFORCED", "DROP COLUMN w"] {
+        assert_eq!(a.session().error(&format!("ALTER TABLE shop.t {change}")), 1062, "{change}");
+    }
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.t"), ["2|7|5"]);
+    a.session().run("CALL p2pdb.resolve('shop.t', 'set', '1', 'v', 8, 'w', 3)");
+    a.session().run("ALTER TABLE shop.t DROP COLUMN w");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.t ORDER BY id"), ["1|8", "2|7"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn two_columns_that_change_names_take_what_the_other_side_writes_along() {
+    let (a, b) =
+        two("CREATE TABLE t (id INT PRIMARY KEY, v INT, w VARCHAR(9)); INSERT INTO t VALUES (1, 7, 'x')");
+    a.session().run("ALTER TABLE shop.t RENAME COLUMN v TO w, RENAME COLUMN w TO v, ADD CHECK (v <> 'z')");
+    b.session().run("UPDATE shop.t SET v = 8; INSERT INTO shop.t VALUES (2, 9, 'y')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, v, w FROM shop.t ORDER BY id"), ["1|x|8", "2|y|9"]);
+    for side in [&a, &b] {
+        side.session().run("ALTER TABLE shop.t CHANGE v w VARCHAR(9), CHANGE w v INT, DROP CHECK t_chk_1");
+    }
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id, v, w FROM shop.t ORDER BY id"), ["1|8|x", "2|9|y"]);
+    assert_eq!(both(&a, &b, CONFLICTS), NONE);
+    verified(&[&a, &b]);
+}
+
 /// What MySQL's default sql_mode takes for no date is none.
 #[test]
 fn a_number_that_is_no_date_waits_where_its_column_became_one() {

@@ -4,7 +4,7 @@
 
 use p2pdb_model::Catalog;
 use p2pdb_model::catalog::{Column, Database, ForeignKey, Index, Table, View};
-use p2pdb_model::schema::{DefaultValue, IndexDef, ReferentialAction};
+use p2pdb_model::schema::{DefaultValue, ForeignKeyDef, IndexDef, ReferentialAction};
 use p2pdb_model::types::{Collation, IntSize, LobSize, SqlType};
 
 /// A name in backquotes.
@@ -353,24 +353,33 @@ pub fn parent_names(catalog: &Catalog, k: &ForeignKey) -> Option<(String, String
 }
 
 fn foreign_key(catalog: &Catalog, table: &Table, k: &ForeignKey) -> Option<String> {
-    let list = |names: Vec<&str>| names.into_iter().map(quote).collect::<Vec<_>>().join(", ");
-    let (db, parent, columns) = parent_names(catalog, k)?;
+    let parent = parent_names(catalog, k)?;
     let own: Option<Vec<_>> =
         k.def.columns.iter().map(|t| table.column_by_tag(*t).map(|c| c.name.as_str())).collect();
-    let parent =
-        if db == table.database { quote(&parent) } else { format!("{}.{}", quote(&db), quote(&parent)) };
+    Some(reference(&table.database, (&k.name, &own?), parent, &k.def))
+}
+
+/// A foreign key by the names of its columns and of its parent (database, table, columns), as a table of `database` has it.
+pub(crate) fn reference(
+    database: &str,
+    (name, own): (&str, &[&str]),
+    (db, parent, columns): (String, String, Vec<String>),
+    def: &ForeignKeyDef,
+) -> String {
+    let list = |names: &mut dyn Iterator<Item = &str>| names.map(quote).collect::<Vec<_>>().join(", ");
+    let parent = if db == database { quote(&parent) } else { format!("{}.{}", quote(&db), quote(&parent)) };
     let mut out = format!(
         "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {parent} ({})",
-        quote(&k.name),
-        list(own?),
-        list(columns.iter().map(String::as_str).collect())
+        quote(name),
+        list(&mut own.iter().copied()),
+        list(&mut columns.iter().map(String::as_str))
     );
-    for (what, a) in [("DELETE", k.def.on_delete), ("UPDATE", k.def.on_update)] {
+    for (what, a) in [("DELETE", def.on_delete), ("UPDATE", def.on_update)] {
         if a != ReferentialAction::NoAction {
             out.push_str(&format!(" ON {what} {}", action(a)));
         }
     }
-    Some(out)
+    out
 }
 
 /// The text of SHOW CREATE TABLE. `next` is the next AUTO_INCREMENT value, shown above 1.

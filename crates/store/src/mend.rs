@@ -112,8 +112,8 @@ impl Merger {
         Ok(waiting)
     }
 
-    /// What a row meets that did not wait `before`; `None` where no more rows wait than did. Without `parents`, that a parent is not there
-    /// does not count.
+    /// What a row meets that did not wait `before`, also where another one that did is back in its place. Without `parents`, that a
+    /// parent is not there does not count.
     pub fn newly_waits(
         &mut self,
         db: &Connection,
@@ -123,7 +123,7 @@ impl Merger {
         parents: bool,
     ) -> Result<Option<Obstacle>> {
         let now = self.waiting(db, table)?;
-        if now.0.len() <= before.0.len() {
+        if now.0.is_subset(&before.0) {
             return Ok(None);
         }
         let mut run = Run::new(db, is_ancestor, &mut self.cache);

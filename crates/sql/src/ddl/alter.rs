@@ -12,7 +12,7 @@ use sqlparser::tokenizer::Token;
 
 use super::column::{self, CheckSpec, ColumnSpec, Under};
 use super::conversion;
-use super::draft::Draft;
+use super::draft::{Draft, Part};
 use super::keys::{ForeignKeySpec, IndexSpec};
 use super::numbered;
 use super::reseal::{self, Resealed};
@@ -341,6 +341,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
     for a in keys.into_iter().chain(others) {
         drop_part(&mut draft, a)?;
     }
+    rename_columns(&mut draft, &rest)?;
     for a in rest {
         match a {
             Action::Add(Element::Column(name, spec), place) => {
@@ -354,8 +355,8 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
             Action::Add(Element::Index(spec), _) => indexes.push(spec),
             Action::Add(Element::ForeignKey(spec), _) => foreign_keys.push(spec),
             Action::Add(Element::Check(spec), _) => new_checks.push(spec),
-            Action::Change(old, new, spec, place) => {
-                change(cx, &mut draft, t, &old, &new, &spec, (&mut checks, &mut resealed))?;
+            Action::Change(_, new, spec, place) => {
+                change(cx, &mut draft, t, &new, &spec, (&mut checks, &mut resealed))?;
                 if let Some(place) = place {
                     move_column(&mut draft, &new, &place)?;
                 }
@@ -376,7 +377,6 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
                 }
                 new_checks.extend(spec.checks);
             }
-            Action::RenameColumn(old, new) => rename_column(&mut draft, &old, &new)?,
             Action::SetDefault(name, value) => {
                 let table = draft.name.clone();
                 let at = draft.column(&name).ok_or_else(|| SqlError::unknown_column(&name, table))?;
@@ -403,9 +403,6 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
             Action::AlterCheck(name, enforced) => {
                 let found = draft.checks.iter_mut().find(|k| same_name(&k.name, &name));
                 let k = found.ok_or_else(|| no_check(&name))?;
-                if enforced && !k.def.enforced {
-                    checks.extend(violated(cx, t, &k.name, &k.def)?);
-                }
                 k.def.enforced = enforced;
             }
             Action::RenameIndex(old, new) => {
@@ -446,7 +443,7 @@ fn run(cx: &Context<'_>, t: &Table, actions: Vec<Action>) -> Result<Ddl, SqlErro
         false => (draft.changes(), Vec::new()),
     };
     let mut then = resealed.map_or_else(Vec::new, |resealed| reseal::then(&draft, &resealed));
-    then.extend(numbered.into_iter().flat_map(|n| n.then(&draft)));
+    then.extend(numbered.map(|n| n.then(&draft)).transpose()?.into_iter().flatten());
     let whole = (!changes.is_empty()).then_some((t.id, cx.session.foreign_key_checks));
     Ok(Ddl { changes, temporary, checks, counts, copied, then, whole, ..Ddl::default() })
 }
@@ -562,17 +559,27 @@ fn drop_part(draft: &mut Draft<'_>, action: Action) -> Result<(), SqlError> {
     }
 }
 
-fn rename_column(draft: &mut Draft<'_>, old: &str, new: &str) -> Result<(), SqlError> {
-    let at = draft.column(old).ok_or_else(|| SqlError::unknown_column(old, &draft.name))?;
-    if draft.column(new).is_some_and(|other| other != at) {
-        return Err(SqlError::duplicate_column(new));
+/// Gives columns their new names, all at once: two may change places.
+fn rename_columns(draft: &mut Draft<'_>, actions: &[Action]) -> Result<(), SqlError> {
+    let mut renamed: Vec<(usize, &str)> = Vec::new();
+    for action in actions {
+        let (Action::Change(old, new, ..) | Action::RenameColumn(old, new)) = action else { continue };
+        let at = draft.column(old).ok_or_else(|| SqlError::unknown_column(old, &draft.name))?;
+        if draft.columns[at].name != *new {
+            draft.not_checked(old)?;
+            draft.not_generating(old)?;
+            renamed.push((at, new));
+        }
     }
-    if draft.columns[at].name != new {
-        draft.not_checked(old)?;
-        draft.not_generating(old)?;
-        new.clone_into(&mut draft.columns[at].name);
+    for (at, new) in &renamed {
+        (*new).clone_into(&mut draft.columns[*at].name);
     }
-    Ok(())
+    match renamed.iter().find(|(at, new)| {
+        draft.columns.iter().enumerate().any(|(other, c)| other != *at && same_name(&c.name, new))
+    }) {
+        Some((_, new)) => Err(SqlError::duplicate_column(new)),
+        None => Ok(()),
+    }
 }
 
 /// MODIFY and CHANGE.
@@ -580,12 +587,10 @@ fn change(
     cx: &Context<'_>,
     draft: &mut Draft<'_>,
     t: &Table,
-    old: &str,
     new: &str,
     spec: &ColumnSpec,
     (checks, resealed): (&mut Vec<(String, SqlError)>, &mut Option<Resealed>),
 ) -> Result<(), SqlError> {
-    rename_column(draft, old, new)?;
     let Some(at) = draft.column(new) else { return Ok(()) };
     let id = draft.columns[at].id;
     let def = spec.def.clone();
@@ -847,27 +852,12 @@ fn data_checks(
     for k in draft.foreign_keys.iter().filter(|k| t.foreign_keys.iter().all(|o| o.id != k.id)) {
         checks.extend(draft.orphans(cx, k));
     }
-    for k in draft.checks.iter().filter(|k| t.checks.iter().all(|o| o.id != k.id)) {
-        if k.def.enforced {
-            checks.extend(violated(cx, t, &k.name, &k.def)?);
-        }
+    let changed = recomputed || !draft.converted.is_empty();
+    let held = |k: &Part<CheckDef>| !changed && t.checks.iter().any(|o| o.id == k.id && o.def.enforced);
+    for k in draft.checks.iter().filter(|k| k.def.enforced && !held(k)) {
+        checks.extend(draft.violating(k)?);
     }
     Ok(())
-}
-
-/// The query that finds a row that breaks a CHECK; none when the CHECK names a column that has no rows yet.
-fn violated(
-    cx: &Context<'_>,
-    t: &Table,
-    name: &str,
-    def: &CheckDef,
-) -> Result<Option<(String, SqlError)>, SqlError> {
-    if super::check_columns(&def.expression).iter().any(|c| t.column(c).is_none()) {
-        return Ok(None);
-    }
-    let condition = crate::dml::lower_condition(cx, t, &def.expression)?;
-    let sql = format!("SELECT 1 FROM {} WHERE NOT ({condition}) LIMIT 1", t.physical());
-    Ok(Some((sql, SqlError::new(3819, "HY000", format!("Check constraint '{name}' is violated.")))))
 }
 
 impl Draft<'_> {

@@ -67,7 +67,7 @@ impl KeyPart {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Draft<'a> {
-    catalog: &'a Catalog,
+    pub(super) catalog: &'a Catalog,
     /// The table as it stands, for ALTER.
     pub old: Option<&'a Table>,
     /// It is one session's own.
@@ -232,6 +232,11 @@ impl<'a> Draft<'a> {
             return Err(SqlError::new(1828, "HY000", message));
         }
         self.not_referenced(tag, &name)?;
+        // With its only column a CHECK goes too.
+        self.checks.retain(|k| {
+            let names = super::check_columns(&k.def.expression);
+            names.is_empty() || names.iter().any(|n| !same_name(n, &name))
+        });
         self.not_checked(&name)?;
         self.not_generating(&name)?;
         self.columns.remove(at);

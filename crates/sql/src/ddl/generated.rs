@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use p2pdb_model::catalog::{Column, HIDDEN_PREFIX, Table, is_hidden, physical_column, same_name};
-use p2pdb_model::schema::{ColumnDef, DefaultValue, Generated};
+use p2pdb_model::schema::{CheckDef, ColumnDef, DefaultValue, Generated};
 use p2pdb_model::types::SqlType;
 use p2pdb_model::{ColumnTag, Stamp, Value};
 use sqlparser::ast::Expr;
@@ -14,7 +14,7 @@ use sqlparser::tokenizer::Token;
 use super::canonical::{self, Unfit};
 use super::column::ColumnSpec;
 use super::draft::{Draft, Part};
-use crate::bind::{RelColumn, coercibility, generated};
+use crate::bind::{RelColumn, Relation, coercibility, generated};
 use crate::error::SqlError;
 use crate::field::{Field, FieldType};
 use crate::plan::ColumnTarget;
@@ -240,18 +240,24 @@ impl Draft<'_> {
 
     /// See [`Draft::present_value`]. `assigned`: with the errors of an assignment.
     fn value_of(&self, tag: ColumnTag, assigned: bool) -> Option<String> {
-        let old = self.old?;
         let end = self.columns.iter().position(|c| c.id.tag() == tag)?;
+        self.present(end + 1, assigned.then_some(tag))?.pop().map(|c| c.sql)
+    }
+
+    /// The columns of the draft, of generated ones those before `end`, as SQL over the table as it was. That of `assigned`
+    /// fails as an assignment would.
+    fn present(&self, end: usize, assigned: Option<ColumnTag>) -> Option<Vec<RelColumn>> {
+        let old = self.old?;
         let mut columns: Vec<RelColumn> = Vec::new();
         let is_plain = |c: &&Part<ColumnDef>| c.def.generated.is_none();
         let plain = self.columns.iter().filter(is_plain);
-        for c in plain.chain(self.columns[..=end].iter().filter(|c| c.def.generated.is_some())) {
+        for c in plain.chain(self.columns[..end].iter().filter(|c| c.def.generated.is_some())) {
             let mut column = readable(&c.name, &c.def);
             let own = c.id.tag();
             let converted = self.converted.iter().rev().find(|(tag, _)| *tag == own);
             column.sql = match (&c.def.generated, converted) {
                 (Some(g), _) => {
-                    let assigned = assigned && own == tag;
+                    let assigned = assigned == Some(own);
                     let nullable = !assigned || c.def.nullable;
                     let target = ColumnTarget { quiet: !assigned, nullable, ..target(&c.name, &c.def) };
                     let target = Arc::new(target);
@@ -264,7 +270,28 @@ impl Draft<'_> {
             };
             columns.push(column);
         }
-        columns.pop().map(|c| c.sql)
+        Some(columns)
+    }
+
+    /// The query that finds a row that is there and breaks a CHECK; none where the CHECK names a column of which no row
+    /// has its value yet.
+    pub(super) fn violating(&self, check: &Part<CheckDef>) -> Result<Option<(String, SqlError)>, SqlError> {
+        let is_late = |c: &Part<ColumnDef>| {
+            let made = self.old.is_some_and(|old| old.column_by_tag(c.id.tag()).is_none());
+            made && c.def.generated.is_none() && self.made_value(c).is_none()
+        };
+        let late = |name: &String| self.column(name).is_some_and(|at| is_late(&self.columns[at]));
+        if super::check_columns(&check.def.expression).iter().any(late) {
+            return Ok(None);
+        }
+        let (Some(old), Some(columns)) = (self.old, self.present(self.columns.len(), None)) else {
+            return Ok(None);
+        };
+        let relation = Relation::derived(&self.name, None, "", columns);
+        let condition = crate::dml::condition_over(relation, &check.def.expression)?;
+        let sql = format!("SELECT 1 FROM {} WHERE NOT ({condition}) LIMIT 1", old.physical());
+        let message = format!("Check constraint '{}' is violated.", check.name);
+        Ok(Some((sql, SqlError::new(3819, "HY000", message))))
     }
 
     /// What a column that this statement makes holds in the rows that are there, where that is one constant known by now: not the time,

@@ -685,23 +685,16 @@ fn with_notes(kind: PlanKind, notes: Vec<Note>) -> Plan {
 /// # Errors
 /// Those of binding, when a column is gone; 1235 for what no CHECK may hold, though a block may bring it.
 pub fn lower_check(table: &Arc<Table>, check: &Check) -> Result<String, SqlError> {
-    condition_text(table, &check.def.expression)
+    condition_over(Relation::of_table(table, &table.name, &table.physical()), &check.def.expression)
 }
 
-/// The same for an expression that is not yet part of the table.
-pub(crate) fn lower_condition(cx: &Context<'_>, table: &Table, expression: &str) -> Result<String, SqlError> {
-    let table =
-        cx.catalog.table_by_id(table.id).ok_or_else(|| SqlError::no_table(&table.database, &table.name))?;
-    condition_text(table, expression)
-}
-
-fn condition_text(table: &Arc<Table>, expression: &str) -> Result<String, SqlError> {
+/// The same over columns of rows that are no base table's.
+pub(crate) fn condition_over(relation: Relation, expression: &str) -> Result<String, SqlError> {
     let expr = expression_text(expression)?;
     if canonical::unfit(&expr).is_some() {
         return Err(SqlError::unsupported("a CHECK on more than the row"));
     }
     bind::generated::by_nobody(|mut b| {
-        let relation = Relation::of_table(table, &table.name, &table.physical());
         let scope = Scope::of(vec![relation], "check constraint");
         let sql = b.condition(&expr, &scope)?;
         inline(&sql, &b.finish().slots)
