@@ -10,7 +10,7 @@ use p2pdb_model::catalog::{HIDDEN_PREFIX, Index, Table, physical_column, sqlite_
 use p2pdb_model::{Catalog, ColumnTag, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::RowCheck;
+use p2pdb_sql::plan::{NoteLevel, RowCheck};
 use p2pdb_store::{CaptureOp, Connection};
 
 use crate::core::Core;
@@ -140,9 +140,7 @@ fn checks(
             found.map_err(|e| of_index(asked.table.as_deref(), run::failed(&e, core)))?;
         }
         for (check, sql) in &asked.checks {
-            let violated =
-                by_rules(|| w.db().query_one(sql, of_row, |_| Ok(())).map_err(|e| run::failed(&e, core)))?;
-            if violated.is_some() {
+            if is_violated(w, core, sql, of_row)? {
                 let check = asked.table.iter().flat_map(|t| &t.checks).find(|c| c.id == *check);
                 let name = check.map_or("", |c| c.name.as_str());
                 let message = format!("Check constraint '{name}' is violated.");
@@ -152,6 +150,26 @@ fn checks(
         last = Some(asked);
     }
     Ok(None)
+}
+
+/// Whether the row does not satisfy a CHECK, or no function of it takes the row's values: then that is told, too.
+fn is_violated(w: &dyn Tables, core: &Core, sql: &str, row: [ValueRef<'_>; 1]) -> Result<bool, SqlError> {
+    let found = by_rules(|| {
+        let found = w.db().query_one(sql, row, |_| Ok(()));
+        found.map_err(|e| (e.is_of_function(), run::failed(&e, core)))
+    });
+    match found {
+        Ok(found) => Ok(found.is_some()),
+        Err((true, why)) => {
+            let level = match execute::context::read(|c| c.ignore) {
+                true => NoteLevel::Warning,
+                false => NoteLevel::Error,
+            };
+            execute::context::note(level, why.code, why.message);
+            Ok(true)
+        }
+        Err((false, e)) => Err(e),
+    }
 }
 
 /// An error of the value of an expression in an index, which has no column that MySQL could name.

@@ -287,7 +287,7 @@ fn into_variables(on: &RunOn<'_>, core: &mut Core, q: &Query, values: &[Value]) 
             OutTarget::User(name) => {
                 let ty = from.of_variable();
                 let value = execute::convert::convert_typed(value, from, &ty)?;
-                core.state.user_variables.insert(name.clone(), UserVariable { value, ty });
+                core.state.set_user_variable(name, value, ty)?;
             }
             OutTarget::Local(n) => {
                 let to = core.state.locals.as_ref().and_then(|l| l.targets.get(*n).cloned());

@@ -697,9 +697,8 @@ fn a_check_that_fails_on_the_values_of_a_merged_row_puts_it_aside() {
     assert_eq!(shown, ["3"]);
     assert_eq!(conflicts, ["1|n|check", "2|doc|check", "2|n|check"]);
     // Such a row goes nowhere where the CHECK is known.
-    for (row, code) in [("(4, 10000000000, NULL)", 1690), ("(4, 1, 'no JSON')", 3141), ("(4, 9, NULL)", 3819)]
-    {
-        assert_eq!(a.session().error(&format!("INSERT INTO shop.big VALUES {row}")), code, "{row}");
+    for row in ["(4, 10000000000, NULL)", "(4, 1, 'no JSON')", "(4, 9, NULL)"] {
+        assert_eq!(a.session().error(&format!("INSERT INTO shop.big VALUES {row}")), 3819, "{row}");
     }
 }
 

@@ -236,6 +236,22 @@ pub struct UserVariable {
     pub ty: FieldType,
 }
 
+impl UserVariable {
+    /// Longest name, in characters.
+    pub const NAME_CHARS_MAX: usize = 64;
+
+    /// Reading one of any name is reading one that is not there; giving it a value takes a name that can be had.
+    ///
+    /// # Errors
+    /// 3061 for an empty name, one that is too long, and one that ends in a space.
+    pub fn check_name(name: &str) -> Result<(), SqlError> {
+        if name.is_empty() || name.ends_with(' ') || name.chars().count() > Self::NAME_CHARS_MAX {
+            return Err(SqlError::new(3061, "42000", format!("User variable name '{name}' is illegal")));
+        }
+        Ok(())
+    }
+}
+
 /// A condition that SIGNAL raised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signalled {
@@ -483,8 +499,13 @@ impl SessionState {
     }
 
     /// SET @name.
-    pub fn set_user_variable(&mut self, name: &str, value: Value, ty: FieldType) {
+    ///
+    /// # Errors
+    /// 3061: [`UserVariable::check_name`].
+    pub fn set_user_variable(&mut self, name: &str, value: Value, ty: FieldType) -> Result<(), SqlError> {
+        UserVariable::check_name(name)?;
         self.user_variables.insert(name.to_owned(), UserVariable { value, ty });
+        Ok(())
     }
 
     /// The local variables in sight.

@@ -168,7 +168,7 @@ impl StoreError {
     }
 
     /// A function of ours, or SQLite's own arithmetic, failed on the values that it was given.
-    pub(crate) fn is_of_function(&self) -> bool {
+    pub fn is_of_function(&self) -> bool {
         match self {
             StoreError::Function(_) => true,
             StoreError::Sqlite(e) => e

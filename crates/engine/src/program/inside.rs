@@ -174,7 +174,7 @@ impl Inside<'_, '_> {
         match command {
             SessionCommand::SetUser { name, value } => {
                 let (value, ty) = self.scalar(value)?;
-                self.core.state.set_user_variable(name, value, ty);
+                self.core.state.set_user_variable(name, value, ty)?;
             }
             SessionCommand::SetVariable { name, .. } if name == "autocommit" => return Err(no_commit()),
             SessionCommand::SetVariable { global, name, value } => {

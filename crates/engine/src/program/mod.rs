@@ -14,7 +14,7 @@ use p2pdb_sql::execute::coerce;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::plan::{Note, NoteLevel, OutTarget, PlanKind, ProgramCall, Scalar};
 use p2pdb_sql::routine::{self, Condition, Locals, Op, Variable};
-use p2pdb_sql::session::{SqlMode, UserVariable};
+use p2pdb_sql::session::SqlMode;
 
 use crate::api::Outcome;
 use crate::core::Core;
@@ -602,7 +602,7 @@ impl Machine {
                 OutTarget::User(name) => {
                     let to = ty.of_variable();
                     let value = p2pdb_sql::execute::convert::convert_typed(value, ty, &to)?;
-                    core.state.user_variables.insert(name.clone(), UserVariable { value, ty: to });
+                    core.state.set_user_variable(name, value, to)?;
                 }
                 OutTarget::Local(n) => {
                     let to = self.frames.last().and_then(|f| f.loaded.program.variables.get(*n)).cloned();

@@ -141,7 +141,10 @@ impl Session {
             return Ok(VecDeque::new());
         }
         let value = |c: &SessionCommand| match c {
-            SessionCommand::SetUser { value, .. } => Some(self.scalar_of(value, bound)).transpose(),
+            SessionCommand::SetUser { name, value } => {
+                UserVariable::check_name(name)?;
+                Some(self.scalar_of(value, bound)).transpose()
+            }
             SessionCommand::SetVariable { value, .. } => {
                 value.as_ref().map(|v| self.scalar_of(v, bound)).transpose()
             }
@@ -212,7 +215,7 @@ impl Session {
                     Some(known) => known,
                     None => self.scalar_of(&value, bound)?,
                 };
-                self.state().set_user_variable(&name, value, ty);
+                self.state().set_user_variable(&name, value, ty)?;
             }
             SessionCommand::SetNames(charset, collation) => {
                 self.state().set_names(&charset, collation.as_deref())?;

@@ -12,7 +12,7 @@ use crate::field::{FieldKind, FieldType};
 use crate::front::Literal;
 use crate::functions::members_spec;
 use crate::plan::{Coerce, EarlierWarnings, SessionInfo, Slot, Source};
-use crate::session::SqlMode;
+use crate::session::{SqlMode, UserVariable};
 use crate::types::{self, Class, TypeCode};
 
 /// Stack that must be left for one more level of an expression, bytes.
@@ -266,6 +266,7 @@ impl Binder<'_> {
             }
             _ => return Err(SqlError::syntax(&l.to_string(), 1)),
         };
+        UserVariable::check_name(&name)?;
         let b = self.expr(r, s)?;
         let ty = b.ty.of_variable();
         if let Some(there) = self.session.user_variables.get(&name) {

@@ -258,8 +258,7 @@ impl World {
                     _ => return Ok(()),
                 };
                 let ty = p2pdb_sql::field::FieldType::of_plain(&value);
-                self.session.set_user_variable(name, value, ty);
-                Ok(())
+                self.session.set_user_variable(name, value, ty)
             }
             _ => Ok(()),
         }
