@@ -31,6 +31,7 @@ use crate::queue::{Queue, Todo};
 use crate::realm::Start;
 use crate::roles;
 use crate::rules::Keeps;
+use crate::sealing::Committed;
 use crate::session::Session;
 use crate::statement::Statement;
 use crate::syncs::Syncs;
@@ -490,7 +491,7 @@ impl Inner {
         let mut state =
             SessionState::new(globals, options.connection_id, &options.user, &options.host, &name);
         let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
-        state.sealer = Some(self.keyring.clone());
+        state.sealer = Some(Arc::new(Committed(self.keyring.clone())));
         state.roles = roles::begin(&published.access, account.id, now);
         if let Some(db) = &options.database {
             state.use_database(&published.catalog, db)?;

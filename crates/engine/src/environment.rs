@@ -20,6 +20,7 @@ use p2pdb_store::{Conflict, Connection, Merger, NEXT, RowCell, STOP, Side, Versi
 use crate::engine::Inner;
 use crate::error::store_to_sql;
 use crate::logged::{self, Ancestry};
+use crate::sealing::Committed;
 use crate::temporary::Temporary;
 use crate::words;
 
@@ -325,7 +326,8 @@ impl Environment<'_> {
         let now = Stamp::from_millis(self.inner.clock.now_ms());
         let access = &self.inner.published.load().access;
         let reads = access.is_reader(self.account, self.inner.node, table, column.tag, now);
-        let opened = reads.then(|| self.inner.keyring.open(table, column.tag, cell)).flatten();
+        let keys = Committed(self.inner.keyring.clone());
+        let opened = reads.then(|| keys.open(table, column.tag, cell)).flatten();
         opened.map_or_else(|| SEALED.to_owned(), |v| words::whole(&v, &column.def.ty))
     }
 

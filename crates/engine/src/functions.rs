@@ -19,8 +19,8 @@ pub(crate) fn all() -> Arc<Functions> {
     ALL.get_or_init(|| Arc::new(build())).clone()
 }
 
-/// What opens cells of sealed columns for the indexes of one store, once it is there.
-pub(crate) type Opener = Arc<OnceLock<Arc<dyn Sealer>>>;
+/// What opens cells of sealed columns for the indexes of one store, once it is there; and what sessions have of it.
+pub(crate) type Opener = Arc<OnceLock<(Arc<dyn Sealer>, Arc<dyn Sealer>)>>;
 
 /// All of them for the store of a node, of which this opens sealed cells. In other stores nothing is kept of them.
 pub(crate) fn opening(opener: &Opener) -> Arc<Functions> {
@@ -32,15 +32,17 @@ pub(crate) fn opening(opener: &Opener) -> Arc<Functions> {
 
 fn look_functions(opener: &Opener) -> [ScalarFunction; 2] {
     type Call = fn(Option<&dyn Sealer>, &[ValueRef<'_>]) -> Result<Value, SqlError>;
-    let all: [(&str, Call); 2] = [(looks::OF_CELL, looks::cell), (looks::OF_VALUE, looks::value)];
-    all.map(|(name, call)| {
+    let all: [(&str, Call, bool); 2] =
+        [(looks::OF_CELL, looks::cell, false), (looks::OF_VALUE, looks::value, true)];
+    all.map(|(name, call, of_sessions)| {
         let opener = opener.clone();
         ScalarFunction {
             name: name.to_owned(),
             args: 4,
             deterministic: true,
             call: Arc::new(move |args: &[ValueRef<'_>]| {
-                call(opener.get().map(|sealer| &**sealer), args).map_err(boxed)
+                let sealer = opener.get().map(|(all, sessions)| if of_sessions { sessions } else { all });
+                call(sealer.map(|sealer| &**sealer), args).map_err(boxed)
             }),
         }
     })

@@ -15,6 +15,7 @@ use crate::arrive::ApplyError;
 use crate::engine::{Engine, Parts};
 use crate::error::EngineError;
 use crate::functions;
+use crate::sealing::Committed;
 use crate::writer::Writer;
 
 /// The realm's file in a data directory.
@@ -189,7 +190,8 @@ pub(crate) fn load(
     }
     db.commit()?;
     let mut writer = Writer::load(db, RealmId(realm), key, rules, clock, entropy)?;
-    let _ = opener.set(writer.keyring.clone());
+    let keyring = &writer.keyring;
+    let _ = opener.set((keyring.clone(), Arc::new(Committed(keyring.clone()))));
     writer.looks_are_own()?;
     if restored && !draws_on {
         writer.db.begin()?;

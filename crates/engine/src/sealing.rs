@@ -50,6 +50,8 @@ pub(crate) struct Keyring {
     held: RwLock<HashSet<At>>,
     /// Columns of which keys came that were not there, and whether those were the first, since the last commit.
     arrived: Mutex<BTreeMap<At, Refill>>,
+    /// Keys that came with blocks, and columns of which they are the first, since the last commit.
+    coming: RwLock<(HashSet<EpochId>, HashSet<At>)>,
     /// What was not needed yet.
     wrapped: Mutex<HashMap<EpochId, Vec<(SealedColumn, KeyWrap)>>>,
     /// The state of access in which no reader lacks a key that is here ([`Engine::givers_of_keys`]).
@@ -75,6 +77,7 @@ impl Keyring {
             keys: RwLock::default(),
             held: RwLock::default(),
             arrived: Mutex::default(),
+            coming: RwLock::default(),
             wrapped: Mutex::default(),
             nobody_lacks: Mutex::default(),
             current: RwLock::default(),
@@ -85,8 +88,24 @@ impl Keyring {
         SealedColumn { realm: self.realm, table, column }
     }
 
-    /// Takes what these changes hold for this node, whatever the verdict: what was sealed with it stays readable.
+    /// Takes what these changes, of a block that is not committed yet, hold for this node, whatever the verdict: what was sealed
+    /// with it stays readable.
     pub(crate) fn note(&self, changes: &[Change]) {
+        self.take(changes, |at, epoch| {
+            let mut coming = self.coming.write();
+            coming.0.insert(epoch);
+            if !self.held.read().contains(&at) {
+                coming.1.insert(at);
+            }
+        });
+    }
+
+    /// The same of the log.
+    pub(crate) fn note_logged(&self, changes: &[Change]) {
+        self.take(changes, |_, _| ());
+    }
+
+    fn take(&self, changes: &[Change], before: impl Fn(At, EpochId)) {
         for change in changes {
             let Change::Access(AccessChange::ColumnKey { table, column, epoch, wraps, .. }) = change else {
                 continue;
@@ -99,6 +118,7 @@ impl Keyring {
             let own = wraps.iter().filter(|w| w.node == self.node);
             let mut own = own.map(|w| (column, w.clone())).peekable();
             if own.peek().is_some() {
+                before(at, *epoch);
                 self.wrapped.lock().entry(*epoch).or_default().extend(own);
                 self.comes(at);
             }
@@ -113,6 +133,12 @@ impl Keyring {
         if first {
             *what = Refill::All;
         }
+    }
+
+    /// What arrived is committed, and found by its values.
+    fn is_here(&self) {
+        self.arrived.lock().clear();
+        *self.coming.write() = Default::default();
     }
 
     fn get(&self, epoch: EpochId) -> Option<Arc<ColumnKey>> {
@@ -225,6 +251,30 @@ impl Sealer for Keyring {
     }
 }
 
+/// What sessions have of the keys: those that came with a block once it is committed. Before, what is read by them would not be
+/// found by its value.
+#[derive(Debug)]
+pub(crate) struct Committed(pub(crate) Arc<Keyring>);
+
+impl Sealer for Committed {
+    fn open(&self, table: ObjectId, column: ColumnTag, cell: &[u8]) -> Option<Value> {
+        let coming = self.0.coming.read().0.contains(&sealed::epoch_of(cell)?);
+        (!coming).then(|| self.0.open(table, column, cell))?
+    }
+
+    fn holds(&self, table: ObjectId, column: ColumnTag) -> bool {
+        self.0.holds(table, column) && !self.0.coming.read().1.contains(&(table, column))
+    }
+
+    fn look(&self, table: ObjectId, column: ColumnTag, value: &[u8]) -> [u8; LOOK_BYTES] {
+        Sealer::look(&*self.0, table, column, value)
+    }
+
+    fn seal(&self, table: ObjectId, column: ColumnTag, value: &Value) -> Result<Value, SqlError> {
+        self.0.seal(table, column, value)
+    }
+}
+
 /// What the writer knows of keys besides the log.
 #[derive(Debug, Default)]
 pub(crate) struct Sealing {
@@ -262,7 +312,7 @@ impl Writer {
     /// The store's.
     pub(crate) fn looks_are_own(&mut self) -> Result<(), EngineError> {
         // What the log held was looked at with these keys.
-        self.keyring.arrived.lock().clear();
+        self.keyring.is_here();
         if !self.db.has_looks()? {
             return Ok(());
         }
@@ -294,7 +344,7 @@ impl Writer {
 
     /// After a commit.
     pub(crate) fn looks_are_filled(&self) {
-        self.keyring.arrived.lock().clear();
+        self.keyring.is_here();
     }
 
     /// Makes keys ready for values of these sealed columns; gives one that the transaction's account cannot read here.

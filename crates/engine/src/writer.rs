@@ -254,7 +254,7 @@ impl Writer {
             let site = self.site_of(&record)?;
             access.note_objects(&site, transaction, account, body.body.layouts(), tx.changes());
             if Access::is_access(tx.changes()) {
-                self.keyring.note(tx.changes());
+                self.keyring.note_logged(tx.changes());
                 access.insert(site, transaction, account, tx.changes(), |cid| self.past_of(cid))?;
             }
         }

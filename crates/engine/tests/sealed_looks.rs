@@ -324,3 +324,36 @@ fn only_an_index_on_one_column_is_taken() {
     }
     verified(&[&a]);
 }
+
+/// Keys come with blocks. Until these are committed nothing is opened with them, since nothing would be found.
+#[test]
+fn what_is_read_is_found_at_every_moment_of_an_arrival() {
+    let mut moments = 0;
+    loop {
+        let a = Node::begin(1);
+        a.session().run(
+            "CREATE DATABASE shop; USE shop; CREATE USER doc IDENTIFIED BY 'd'; GRANT SELECT ON shop.* TO doc;
+             CREATE TABLE patient (id INT PRIMARY KEY, name VARCHAR(40) COMMENT '[sealed]', KEY (name));
+             INSERT INTO patient VALUES (1, 'Ann'), (2, 'Bob')",
+        );
+        let b = a.join(2);
+        b.session().run("ALTER USER doc IDENTIFIED BY 'd'");
+        converge(&[&a, &b]);
+        assert!(a.engine.share_keys().expect("shared"));
+        let mut doc = as_(&b, "doc");
+        let (tell, told) = std::sync::mpsc::channel();
+        b.clock.at_look(moments, move || {
+            let mut ids = |name: &str| {
+                let rows = doc.try_run(&format!("SELECT id FROM patient WHERE {name} = 'bob'"));
+                rows.map(|(_, found)| found.rows).map_err(|e| e.code)
+            };
+            tell.send((ids("CONCAT(name, '')"), ids("name"))).expect("a listener");
+        });
+        b.fetch(&a);
+        b.clock.at_look(usize::MAX, || ());
+        let Ok((scan, found)) = told.try_recv() else { break };
+        assert_eq!(scan, found, "at moment {moments}");
+        moments += 1;
+    }
+    assert!(moments > 3, "{moments} moments");
+}
