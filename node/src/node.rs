@@ -619,21 +619,29 @@ fn blocked(dir: &DataDir) -> anyhow::Result<Vec<NodeId>> {
 }
 
 fn admin_token(dir: &DataDir) -> anyhow::Result<String> {
-    if let Some(token) = read_admin_token(dir)? {
-        // An empty one would open the door to everybody on this machine.
-        let whole = token.len() == 2 * TOKEN_BYTES && token.bytes().all(|b| b.is_ascii_hexdigit());
-        let path = dir.path(TOKEN_FILE);
-        anyhow::ensure!(
-            whole,
-            "{} is damaged: {} hexadecimal digits are expected; remove it, and the node makes another",
-            path.display(),
-            2 * TOKEN_BYTES
-        );
+    if let Some(token) = own_admin_token(dir)? {
         return Ok(token);
     }
     let token = p2pdb_model::ids::hex(&rand::random::<[u8; TOKEN_BYTES]>());
     dir.write_secret(TOKEN_FILE, token.as_bytes())?;
     Ok(token)
+}
+
+/// The token that the node goes on with, if there is one.
+///
+/// # Errors
+/// When it cannot be read, or is damaged.
+pub(crate) fn own_admin_token(dir: &DataDir) -> anyhow::Result<Option<String>> {
+    let Some(token) = read_admin_token(dir)? else { return Ok(None) };
+    // An empty one would open the door to everybody on this machine.
+    let whole = token.len() == 2 * TOKEN_BYTES && token.bytes().all(|b| b.is_ascii_hexdigit());
+    anyhow::ensure!(
+        whole,
+        "{} is damaged: {} hexadecimal digits are expected; remove it, and the node makes another",
+        dir.path(TOKEN_FILE).display(),
+        2 * TOKEN_BYTES
+    );
+    Ok(Some(token))
 }
 
 /// The token of a running node's admin interface.

@@ -22,8 +22,10 @@ use crate::admin::{
     KeyRequest, MemberReport, TransactionReport, VerifyReport, WrittenReport,
 };
 use crate::clock::SystemClock;
+use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, RESTORING};
 use crate::door::Logins;
+use crate::explain::explain;
 use crate::node::ROOT;
 use crate::ticket::Ticket;
 
@@ -205,6 +207,21 @@ pub fn verify(engine: &Engine, dir: &DataDir, progress: OnProgress<'_>) -> anyho
         ));
     }
     Ok(report)
+}
+
+/// What is wrong with the files beside the store, a line for each: what keeps the node from starting, and what is damaged in the
+/// others that have a checksum.
+pub fn bad_files(dir: &DataDir, config: &Config) -> Vec<String> {
+    let mut bad = dir.damaged_files();
+    // One that is damaged is named by its checksum already.
+    if bad.iter().all(|b| !b.contains(crate::door::LOGINS_FILE)) {
+        bad.extend(Logins::load(dir).err().map(|e| e.to_string()));
+    }
+    bad.extend(crate::node::own_admin_token(dir).err().map(|e| explain(&e)));
+    if config.mysql_tls != TlsMode::Off {
+        bad.extend(crate::door::tls::there(dir).err().map(|e| explain(&e)));
+    }
+    bad.iter().map(|b| b.lines().next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Looks at the file and the log of a store that cannot be opened.

@@ -206,6 +206,14 @@ fn a_directory_that_cannot_be_used_or_a_bad_setting_stops_the_start() {
     assert!(error.contains("there is no node in") && error.contains("init"), "{error}");
 }
 
+/// What stops the start, `verify` finds, too.
+fn found_by_verify(dir: &std::path::Path, name: &str) {
+    let output = run(dir, &["verify"]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(!output.status.success() && said.contains(name), "{name}: {said}");
+    assert_eq!(said.matches(name).count(), 1, "{said}");
+}
+
 #[test]
 fn damaged_files_are_named() {
     let temp = tempfile::tempdir().expect("a directory");
@@ -220,14 +228,23 @@ fn damaged_files_are_named() {
         "--peer-listen",
         "/ip4/127.0.0.1/tcp/0",
     ];
-    for name in ["node.key", "logins.json", "accounts.json"] {
+    assert!(Node::start(&dir, &[]).stop());
+    for name in ["node.key", "logins.json", "accounts.json", "admin.token", "tls/key.pem"] {
         let path = dir.join(name);
         let good = std::fs::read(&path).expect("read");
         std::fs::write(&path, &good[..good.len() / 2]).expect("write");
         let error = run_err(&dir, &run);
-        assert!(error.contains(name) && error.contains("damaged"), "{error}");
+        let damaged = if name == "tls/key.pem" { "cannot be used" } else { "damaged" };
+        assert!(error.contains(name) && error.contains(damaged), "{error}");
+        found_by_verify(&dir, name);
         std::fs::write(&path, good).expect("write");
     }
+    let (logins, away) = (dir.join("logins.json"), dir.join("away"));
+    std::fs::rename(&logins, &away).expect("moved");
+    assert!(run_err(&dir, &run).contains("logins.json is damaged: it is missing"));
+    found_by_verify(&dir, "logins.json is damaged: it is missing");
+    std::fs::rename(&away, &logins).expect("moved back");
+    assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
     let store = dir.join("realm.db");
     let good = std::fs::read(&store).expect("read");
     for bad in [

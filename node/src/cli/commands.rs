@@ -71,7 +71,7 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
         warnings: Vec::new(),
         seconds: 0.0,
     });
-    (!report.clean || !c.dir.damaged_files().is_empty()).then_some(report)
+    (!report.clean || !ops::bad_files(&c.dir, &c.config).is_empty()).then_some(report)
 }
 
 pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
@@ -89,10 +89,10 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
             None => return Err(e),
         },
     };
-    let damaged = c.dir.damaged_files();
-    report.clean &= damaged.is_empty();
-    report.findings.extend(damaged.iter().map(|d| d.lines().next().unwrap_or_default().to_owned()));
+    report.findings.extend(ops::bad_files(&c.dir, &c.config));
     report.warnings.extend(c.dir.lost());
+    let damage = report.findings.len() as u64 + report.more;
+    report.clean = damage == 0 && report.warnings.is_empty();
     progress.finish();
     if !json {
         for warning in &report.warnings {
@@ -101,7 +101,7 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     }
     if json {
         print_json(&report)?;
-    } else if report.clean {
+    } else if damage == 0 {
         print_out(&format!(
             "verified in {:.1} s: every hash, signature, verdict and row is as the log says\n",
             report.seconds
@@ -111,12 +111,14 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
             print_out(&format!("FOUND  {finding}\n"))?;
         }
     }
-    if !report.clean {
-        let n = report.findings.len() as u64 + report.more;
+    if damage > 0 {
         bail!(
             "{}: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member",
-            counted(n, "finding")
+            counted(damage, "finding")
         );
+    }
+    if !report.clean {
+        bail!("what is here is sound, but commits that were acknowledged may be missing (see the warning)");
     }
     Ok(())
 }

@@ -22,7 +22,15 @@ pub fn acceptor(dir: &DataDir, node_name: &str) -> anyhow::Result<TlsAcceptor> {
     if dir.read_text(CERTIFICATE)?.is_none() {
         make(dir, node_name)?;
     }
-    let certificate = dir.read_text(CERTIFICATE)?.context("tls/cert.pem is missing")?;
+    there(dir)?.context("tls/cert.pem is missing")
+}
+
+/// The acceptor for the certificate that is there, if one is.
+///
+/// # Errors
+/// When it or its key cannot be read or used.
+pub(crate) fn there(dir: &DataDir) -> anyhow::Result<Option<TlsAcceptor>> {
+    let Some(certificate) = dir.read_text(CERTIFICATE)? else { return Ok(None) };
     let key = dir.read_text(KEY)?.ok_or_else(|| {
         anyhow!(
             "{} is missing\n  hint: remove tls/cert.pem, too, and both are made anew",
@@ -54,7 +62,7 @@ pub fn acceptor(dir: &DataDir, node_name: &str) -> anyhow::Result<TlsAcceptor> {
             ),
             e => anyhow::Error::from(e).context(bad(CERTIFICATE)),
         })?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
 fn make(dir: &DataDir, node_name: &str) -> anyhow::Result<()> {

@@ -243,9 +243,13 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
         assert_eq!(alone.log().contains(lost), told, "{what}: {}", alone.log());
         alone.kill();
         std::fs::remove_file(dir.with_extension("log")).expect("removed");
-        let report = run_ok(&dir, &["verify"]);
+        let output = run(&dir, &["verify"]);
+        let report = text(&output.stdout);
         assert!(report.contains("as the log says"), "{what}: {report}");
         assert_eq!(report.contains("WARNING") && report.contains(lost), told, "{what}: {report}");
+        let error = text(&output.stderr);
+        let doubted = !output.status.success() && error.contains("acknowledged may be missing");
+        assert_eq!(doubted, told, "{what}: {error}");
     }
     // With its peer again it gets back what it has lost, and goes on writing.
     restore();
