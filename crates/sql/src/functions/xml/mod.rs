@@ -4,6 +4,7 @@
 //! around them; of an end tag only the length counts; and UPDATEXML replaces bytes of the source. No parser of real XML does
 //! that, which is why there is one here. It knows elements, attributes and texts, in the order of the source.
 
+mod evaluate;
 mod path;
 
 use p2pdb_model::{Value, ValueRef};
@@ -18,14 +19,14 @@ const LEVEL_MAX: usize = 254;
 pub(crate) const FUNCTIONS: &[Row] = &[
     ("p_extract_value", 3, |a| -> Answer {
         let Some((document, path)) = read(a, 2)? else { return Ok(Value::Null) };
-        match path::evaluate(&document, &path, int_of(&a[2]))? {
+        match evaluate::evaluate(&document, &path, int_of(&a[2]))? {
             Some(found) => text(found),
             None => Ok(Value::Null),
         }
     }),
     ("p_update_xml", 4, |a| -> Answer {
         let Some((document, path)) = read(a, 3)? else { return Ok(Value::Null) };
-        let Some(nodes) = path::nodes(&document, &path, int_of(&a[3]))? else { return Ok(Value::Null) };
+        let Some(nodes) = evaluate::nodes(&document, &path, int_of(&a[3]))? else { return Ok(Value::Null) };
         let (source, new) = (document.source, str_of(&a[2]));
         let [only] = nodes.as_slice() else { return text(source) };
         if *only == 0 {
