@@ -2,7 +2,7 @@
 //! whether the rows that are there allow them says [`present`].
 //!
 //! DDL writes no rows to the log: when a column changes its type, the statement only looks whether the present values
-//! can be converted, and every node converts what the log holds ([`conversion`]).
+//! can be converted, and every node converts what the log holds ([`super::conversion`]).
 
 use p2pdb_model::CellKind;
 use p2pdb_model::catalog::{Table, same_name};
