@@ -12,7 +12,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
-use p2pdb_store::Left;
 
 /// Longest file of ours that is read into memory, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -373,45 +372,6 @@ impl DataDir {
         self.damaged_files().into_iter().chain(self.lost()).collect()
     }
 
-    /// Looks at the write-ahead log that a hard stop left, before SQLite recovers from it, and notes in [`LOST`] what is wrong
-    /// with it. The caller holds the lock.
-    pub fn look_at_log(&self) {
-        let store = self.path(p2pdb_engine::realm::FILE);
-        let log = self.path(&format!("{}-wal", p2pdb_engine::realm::FILE));
-        // A node that stops properly takes this away before its log goes.
-        let was_open = self.path(crate::node::RUN_FILE).exists() && store.exists();
-        let run = self.read_json::<crate::admin::RunInfo>(crate::node::RUN_FILE).ok().flatten();
-        let left = match run.and_then(|run| run.boot).zip(crate::admin::boot()) {
-            _ if !was_open => Left::Unknown,
-            Some((then, now)) if then == now => Left::Killed,
-            _ => Left::Open,
-        };
-        if let Some(damage) = p2pdb_store::log_damage(&store, left) {
-            let text = format!(
-                "{} {damage}: what was committed after that point is not here. After a loss of power that is what had not been acknowledged, otherwise acknowledged commits may be missing",
-                log.display()
-            );
-            if let Err(e) = self.write_secret(LOST, text.as_bytes()) {
-                tracing::error!("{text}; {e}");
-            }
-        }
-        // Whoever recovers from the log and closes the store leaves none.
-        self.remove(crate::node::RUN_FILE);
-    }
-
-    /// What [`Self::look_at_log`] has noted, and what to do.
-    pub fn lost(&self) -> Option<String> {
-        let path = self.path(LOST);
-        let text = match self.read_text(LOST) {
-            Ok(text) => text?,
-            Err(e) => e.to_string(),
-        };
-        Some(format!(
-            "{text}\n  hint: compare with the other nodes or a backup; then remove {}, which keeps this message",
-            path.display()
-        ))
-    }
-
     /// Removes a file if it is there.
     pub fn remove(&self, name: &str) {
         // Nothing depends on it being gone; the next start overwrites it.
@@ -546,8 +506,6 @@ fn checksum(entries: &serde_json::Value) -> String {
 
 /// There from the beginning of a restore to its end.
 pub const RESTORING: &str = "restoring";
-/// Says what was wrong with the write-ahead log after a hard stop, until somebody removes it.
-pub const LOST: &str = "lost.txt";
 /// The key that a node showed before it joined.
 pub const JOINING_KEY: &str = "joining.key";
 /// File with the node's key.

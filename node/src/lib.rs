@@ -12,6 +12,7 @@ pub mod datadir;
 pub mod door;
 pub mod explain;
 pub mod graph;
+pub mod hard_stop;
 mod http;
 pub mod keystore;
 pub mod logging;

@@ -27,6 +27,7 @@ use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, DataDirError, JOINING_KEY, NODE_KEY, RESTORING};
 use crate::door::{Door, Logins, tls};
+use crate::hard_stop::{Doubt, SYNCED, Synced};
 use crate::net::{self, NetConfig, NetError};
 use crate::network_key;
 use crate::password;
@@ -177,7 +178,10 @@ pub fn node_name(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When there is no node, or its store cannot be opened.
 pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<Engine> {
-    opened(dir, Engine::open(engine_config(dir, config, port)?))
+    let (config, doubt) = engine_config(dir, config, port)?;
+    let engine = opened(dir, Engine::open(config))?;
+    dir.settle(doubt, engine.synced_blocks());
+    Ok(engine)
 }
 
 /// [`open_engine`] where nothing can be written.
@@ -185,21 +189,25 @@ pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow:
 /// # Errors
 /// As there.
 pub fn open_engine_reading(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
-    opened(dir, Engine::open_reading(engine_config(dir, config, None)?))
+    opened(dir, Engine::open_reading(engine_config(dir, config, None)?.0))
 }
 
 fn opened(dir: &DataDir, engine: Result<Engine, p2pdb_engine::EngineError>) -> anyhow::Result<Engine> {
     engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
 }
 
-fn engine_config(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<EngineConfig> {
+fn engine_config(
+    dir: &DataDir,
+    config: &Config,
+    port: Option<u16>,
+) -> anyhow::Result<(EngineConfig, Option<Doubt>)> {
     dir.must_be_initialised()?;
     let node_key = dir.read_node_key()?;
     // A making that broke off at its very end: from here on the store is not to be taken for a beginning.
     dir.remove(JOINING_KEY);
-    dir.look_at_log();
+    let doubt = dir.look_at_log();
     let account_keys = dir.read_account_key(ROOT)?.into_iter().collect();
-    Ok(EngineConfig {
+    let config = EngineConfig {
         rules: p2pdb_model::RULES,
         directory: dir.root().to_owned(),
         variables: variables(dir, config, &node_id(&node_key), port),
@@ -210,7 +218,8 @@ fn engine_config(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::R
         idle_transaction_ms: config.idle_transaction_timeout.as_millis() as u64,
         lock_wait_ms: config.lock_wait_timeout.as_millis() as u64,
         disk: None,
-    })
+    };
+    Ok((config, doubt))
 }
 
 /// This node is the realm's first member.
@@ -389,6 +398,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     let logins = Arc::new(Logins::load(dir)?);
     let engine = open_engine(dir, config, Some(mysql_address.port()))?;
     engine.keep_logins(logins.clone());
+    match Synced::begin(dir, engine.synced_blocks()) {
+        Ok(synced) => engine.when_synced(move |blocks| synced.note(blocks)),
+        Err(e) => warn!("cannot write {}: {e}", dir.path(SYNCED).display()),
+    }
     for damage in dir.warnings() {
         tracing::error!("{damage}");
     }
@@ -562,6 +575,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         ),
     }
     dir.remove(RUN_FILE);
+    dir.remove(SYNCED);
     info!("stopped");
     result
 }

@@ -180,6 +180,7 @@ pub(crate) struct Inner {
     /// Status counters of whoever serves clients.
     pub(crate) served: OnceLock<ServedStatus>,
     pub(crate) logins: OnceLock<Arc<dyn Logins>>,
+    pub(crate) when_synced: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
     random: Mutex<(Vec<u8>, usize)>,
     lock_wait_us: u64,
     /// Nobody runs the writer: see [`Engine::drive_by_hand`].
@@ -311,6 +312,7 @@ impl Engine {
             ended: Arc::default(),
             served: OnceLock::new(),
             logins: OnceLock::new(),
+            when_synced: OnceLock::new(),
             random: Mutex::new((vec![0; RANDOM_POOL_BYTES], RANDOM_POOL_BYTES)),
             lock_wait_us: lock_wait_ms.saturating_mul(1_000),
             by_hand: AtomicBool::new(false),
@@ -437,6 +439,18 @@ impl Engine {
     pub fn keep_logins(&self, logins: Arc<dyn Logins>) {
         // Whoever comes later would keep the same.
         let _ = self.inner.logins.set(logins);
+    }
+
+    /// Says once who is told how many blocks are synced, before anybody else hears of them: by the thread that syncs, which waits
+    /// for it.
+    pub fn when_synced(&self, told: impl Fn(u64) + Send + Sync + 'static) {
+        // Whoever comes later would do the same.
+        let _ = self.inner.when_synced.set(Box::new(told));
+    }
+
+    /// How many blocks of the log are synced.
+    pub fn synced_blocks(&self) -> u64 {
+        self.inner.durable.load().blocks
     }
 
     /// Why the log is ahead of this machine's clock further than other nodes take, if it is. Writes are refused as long.

@@ -185,6 +185,9 @@ impl Inner {
                 tracing::error!(error = %e, "the log could not be synced: nothing is written any more");
             }
         } else if let Some(last) = groups.last() {
+            if let Some(told) = self.when_synced.get() {
+                told(last.published.blocks);
+            }
             self.durable.store(last.published.clone());
         }
         for group in groups {

@@ -1,0 +1,195 @@
+//! What a node finds that was not stopped properly: whether its write-ahead log is whole, and whether anything that was
+//! acknowledged is missing.
+//!
+//! A log that is damaged, cut off or gone may have held acknowledged commits. It may also have been taken over by somebody who
+//! opened the store meanwhile, such as `sqlite3`, which recovers from the log and removes it. Nothing in the store tells the one
+//! from the other, so the number of blocks that were synced stands beside it ([`Synced`]), written before anybody hears of them:
+//! where the store holds them all, nothing is missing. It is believed as long as the machine has not gone down since, as it is
+//! not synced itself.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use p2pdb_store::Left;
+
+use crate::admin::{RunInfo, boot};
+use crate::datadir::DataDir;
+use crate::node::RUN_FILE;
+
+/// Says what was wrong with the write-ahead log after a hard stop, until somebody removes it.
+pub const LOST: &str = "lost.txt";
+/// How many blocks of the log the running node has synced, as digits.
+pub const SYNCED: &str = "run.blocks";
+/// As many as the greatest number has: the file keeps its length.
+const DIGITS: usize = 20;
+
+/// The number of synced blocks, beside the store.
+#[derive(Debug)]
+pub struct Synced {
+    path: PathBuf,
+    /// None once it could not be written: then nothing says that all is there.
+    file: Mutex<Option<File>>,
+}
+
+impl Synced {
+    /// Begins with those that the store holds.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn begin(dir: &DataDir, blocks: u64) -> std::io::Result<Self> {
+        let path = dir.path(SYNCED);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let synced = Self { path, file: Mutex::new(Some(file)) };
+        synced.note(blocks);
+        Ok(synced)
+    }
+
+    /// So many are synced.
+    pub fn note(&self, blocks: u64) {
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let text = format!("{blocks:0DIGITS$}");
+        if file.as_ref().is_some_and(|f| f.write_all_at(text.as_bytes(), 0).is_err()) {
+            // An older number would say less than there was.
+            let _ = file.take().map(|f| f.set_len(0));
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// What a store that was not closed must hold, and what is noted until that is known.
+#[derive(Debug)]
+pub struct Doubt {
+    /// So many blocks were synced.
+    synced: u64,
+    /// The log was noted as damaged; and what was noted before.
+    noted: bool,
+    before: Option<String>,
+}
+
+impl DataDir {
+    /// Looks at the write-ahead log that a hard stop left, before SQLite recovers from it, and notes in [`LOST`] what is wrong
+    /// with it. The caller holds the lock, and gives what this returns to [`Self::settle`] once the store is open.
+    pub fn look_at_log(&self) -> Option<Doubt> {
+        let store = self.path(p2pdb_engine::realm::FILE);
+        let log = self.path(&format!("{}-wal", p2pdb_engine::realm::FILE));
+        // A node that stops properly takes this away before its log goes.
+        let was_open = self.path(RUN_FILE).exists() && store.exists();
+        let run = self.read_json::<RunInfo>(RUN_FILE).ok().flatten();
+        let left = match run.and_then(|run| run.boot).zip(boot()) {
+            _ if !was_open => Left::Unknown,
+            Some((then, now)) if then == now => Left::Killed,
+            _ => Left::Open,
+        };
+        let synced = self.synced().filter(|_| left == Left::Killed);
+        let mut doubt = synced.map(|synced| {
+            let before = self.read_text(LOST).ok().flatten();
+            Doubt { synced, noted: false, before }
+        });
+        if let Some(damage) = p2pdb_store::log_damage(&store, left) {
+            doubt.iter_mut().for_each(|d| d.noted = true);
+            let text = format!(
+                "{} {damage}: what was committed after that point is not here. After a loss of power that is what had not been acknowledged, otherwise acknowledged commits may be missing",
+                log.display()
+            );
+            self.note_lost(&text);
+        }
+        // Whoever recovers from the log and closes the store leaves none.
+        self.remove(RUN_FILE);
+        self.remove(SYNCED);
+        doubt
+    }
+
+    fn synced(&self) -> Option<u64> {
+        let text = self.read_text(SYNCED).ok().flatten()?;
+        text.parse().ok().filter(|_| text.len() == DIGITS)
+    }
+
+    /// Takes the note back where the store holds every block that was synced: somebody else has recovered from the log, or what
+    /// is gone was never acknowledged. Where it holds fewer, and the log alone did not show it, that is noted.
+    pub fn settle(&self, doubt: Option<Doubt>, blocks: u64) {
+        let Some(Doubt { synced, noted, before }) = doubt else { return };
+        match (blocks >= synced, noted) {
+            (true, true) => {
+                tracing::warn!(
+                    "the write-ahead log is not as this node left it, but the store holds all {synced} blocks that were synced"
+                );
+                match before {
+                    None => self.remove(LOST),
+                    Some(text) => self.note_lost(&text),
+                }
+            }
+            (false, false) => self.note_lost(&format!(
+                "{} holds {blocks} of the {synced} blocks that were synced: acknowledged commits may be missing",
+                self.path(p2pdb_engine::realm::FILE).display()
+            )),
+            (true, false) | (false, true) => {}
+        }
+    }
+
+    fn note_lost(&self, text: &str) {
+        if let Err(e) = self.write_secret(LOST, text.as_bytes()) {
+            tracing::error!("{text}; {e}");
+        }
+    }
+
+    /// What [`Self::look_at_log`] has noted, and what to do.
+    pub fn lost(&self) -> Option<String> {
+        let path = self.path(LOST);
+        let text = match self.read_text(LOST) {
+            Ok(text) => text?,
+            Err(e) => e.to_string(),
+        };
+        Some(format!(
+            "{text}\n  hint: compare with the other nodes or a backup; then remove {}, which keeps this message",
+            path.display()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_the_last_one_and_none_where_it_is_not_whole() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::at(temp.path());
+        assert_eq!(dir.synced(), None);
+        let synced = Synced::begin(&dir, 7).expect("written");
+        assert_eq!(dir.synced(), Some(7));
+        synced.note(u64::MAX);
+        assert_eq!(dir.synced(), Some(u64::MAX));
+        synced.note(12);
+        assert_eq!(dir.synced(), Some(12));
+        for bad in ["", "12", "0000000000000000001x", "000000000000000000012"] {
+            std::fs::write(dir.path(SYNCED), bad).expect("written");
+            assert_eq!(dir.synced(), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_is_taken_back_where_all_blocks_are_there_and_an_older_one_stays() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::at(temp.path());
+        let doubt =
+            |before: Option<&str>| Some(Doubt { synced: 5, noted: true, before: before.map(str::to_owned) });
+        let noted = || std::fs::write(dir.path(LOST), "now").expect("written");
+        noted();
+        dir.settle(doubt(None), 4);
+        assert!(dir.lost().is_some_and(|l| l.starts_with("now")));
+        dir.settle(None, 9);
+        assert!(dir.lost().is_some());
+        dir.settle(doubt(None), 5);
+        assert_eq!(dir.lost(), None);
+        noted();
+        dir.settle(doubt(Some("then")), 6);
+        assert!(dir.lost().is_some_and(|l| l.starts_with("then")));
+        dir.remove(LOST);
+        dir.settle(Some(Doubt { synced: 5, noted: false, before: None }), 5);
+        assert_eq!(dir.lost(), None);
+        dir.settle(Some(Doubt { synced: 5, noted: false, before: None }), 4);
+        assert!(dir.lost().is_some_and(|l| l.contains("holds 4 of the 5 blocks")));
+    }
+}
