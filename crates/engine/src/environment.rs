@@ -110,7 +110,7 @@ impl virtuals::Environment for Environment<'_> {
     }
 
     fn p2pdb(&self, table: &str) -> Result<Vec<Vec<Value>>, SqlError> {
-        let rows = match table {
+        let rows = self.connection.one_state().and_then(|_held| match table {
             "conflicts" => self.conflicts(),
             "members" => Ok(self.members()),
             "frontier" => Ok(self.frontier()),
@@ -119,7 +119,7 @@ impl virtuals::Environment for Environment<'_> {
             "voided" => self.voided(),
             "tickets" => Ok(self.tickets()),
             _ => Ok(Vec::new()),
-        };
+        });
         rows.map_err(|e| {
             tracing::error!(error = %e, "p2pdb.{table} cannot be read");
             store_to_sql(&e)
@@ -131,6 +131,7 @@ impl virtuals::Environment for Environment<'_> {
             tracing::error!(error = %e, "the history of a row cannot be read");
             store_to_sql(&e)
         };
+        let _held = self.connection.one_state().map_err(failed)?;
         let published = self.inner.published.load_full();
         let ancestry = Ancestry::new(published.dag(), self.connection);
         let ask = |a, b| ancestry.ask(a, b);

@@ -651,3 +651,34 @@ fn what_does_not_fit_and_what_was_before_is_shown_as_it_was_written() {
         assert!(said.contains(&wants), "{before} to {after}, gone: {said}");
     }
 }
+
+/// Each of these reads is many on the store, whose tables may be others in between.
+#[test]
+fn what_waits_and_what_was_can_be_read_beside_changes_of_the_schema() {
+    let a = Node::begin(1);
+    a.session().run("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, v INT); INSERT INTO shop.t VALUES (1, 1)");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let readers =
+            ["SELECT COUNT(*) FROM p2pdb.conflicts", "CALL p2pdb.history('shop.t', 1)"].map(|read| {
+                let (mut session, done) = (a.session(), &done);
+                threads.spawn(move || {
+                    let mut reads = 0;
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        session.rows(read);
+                        reads += 1;
+                    }
+                    reads
+                })
+            });
+        let mut session = a.session();
+        for _ in 0..60 {
+            session.run("ALTER TABLE shop.t ADD w INT; ALTER TABLE shop.t DROP COLUMN w");
+            session.run("CREATE TABLE shop.u (id INT); INSERT INTO shop.u VALUES (1); DROP TABLE shop.u");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.join().expect("no read fails") > 10);
+        }
+    });
+}

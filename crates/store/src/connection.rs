@@ -55,6 +55,19 @@ pub struct Connection {
     pub(crate) greatest: RefCell<GreatestKeys>,
 }
 
+/// As long as it lives, all that is read on a connection is of one state.
+pub struct OneState<'a>(Option<&'a Connection>);
+
+impl Drop for OneState<'_> {
+    fn drop(&mut self) {
+        if let Some(db) = self.0
+            && let Err(e) = db.execute("COMMIT", ())
+        {
+            tracing::error!(error = %e, "a read could not be ended");
+        }
+    }
+}
+
 /// What the progress handler looks at.
 #[derive(Debug, Default)]
 struct Control {
@@ -99,6 +112,18 @@ impl InterruptHandle {
 }
 
 impl Connection {
+    /// Holds one state for several reads, whatever is committed meanwhile. Inside a transaction that is its own.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn one_state(&self) -> Result<OneState<'_>> {
+        if !self.db.is_autocommit() {
+            return Ok(OneState(None));
+        }
+        self.execute("BEGIN", ())?;
+        Ok(OneState(Some(self)))
+    }
+
     /// Takes over an open SQLite connection on which nothing has been prepared yet.
     pub(crate) fn new(
         mut db: rusqlite::Connection,

@@ -105,7 +105,9 @@ pub use backup::{Ids, backup, remove_store, restore, restore_checked, unmoved};
 pub use capture::{CAPTURE_BYTES_MAX, CaptureOp, Captured};
 pub use claims::{CASCADE_DEPTH_MAX, TableChecks, Violation};
 pub use conflicts::{Conflict, RowCell, Rule, Side, Version};
-pub use connection::{CheckpointReport, Connection, Cost, InterruptHandle, PROGRESS_STEPS, STATEMENTS_MAX};
+pub use connection::{
+    CheckpointReport, Connection, Cost, InterruptHandle, OneState, PROGRESS_STEPS, STATEMENTS_MAX,
+};
 pub use connection_reader::{PooledReader, Reader, ReaderPool};
 pub use connection_writer::{Savepoint, Writer};
 pub use disk::Disk;
