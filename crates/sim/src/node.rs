@@ -266,13 +266,7 @@ impl Node {
             let made = made.clone();
             move |announced| made.lock().extend(announced.made.iter().cloned())
         }));
-        let config = Config {
-            local: self.id,
-            realm: self.realm,
-            rules: self.rules,
-            seed: self.random.next(),
-            hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-        };
+        let config = Config::new(self.id, self.realm, self.rules, self.random.next());
         let signature = p2pdb_access::admission_signature(&self.ticket, &self.realm, &self.id);
         let request = self.account_key.is_none().then(|| AdmissionRequest {
             node: self.id,

@@ -148,7 +148,7 @@ impl World {
     }
 
     fn error(&self, sql: &str, e: &rusqlite::Error) -> SqlError {
-        execute::take_error().unwrap_or_else(|| SqlError::new(1, "XXXXX", format!("{e} in {sql}")))
+        execute::take_error().unwrap_or_else(|| SqlError::new(1105, "HY000", format!("{e} in {sql}")))
     }
 
     fn rows(&self, q: &Query, literals: &[Literal]) -> Result<Vec<Vec<Value>>, SqlError> {

@@ -34,6 +34,13 @@ pub struct Config {
     pub hello_ms: u64,
 }
 
+impl Config {
+    /// For a network of which nothing is known but that answers may take seconds.
+    pub fn new(local: NodeId, realm: RealmId, rules: u32, seed: u64) -> Self {
+        Config { local, realm, rules, seed, hello_ms: HELLO_INTERVAL_MS }
+    }
+}
+
 /// See the crate.
 #[derive(Debug)]
 pub struct Sync {

@@ -132,13 +132,7 @@ fn a_server_that_goes_silent_is_asked_ever_more_seldom_and_another_helps() {
 impl World {
     /// Its side of all sessions stays up, but nothing comes.
     fn mute(&mut self, n: usize) {
-        let config = Config {
-            local: self.nodes[n].id,
-            realm: self.realm,
-            rules: 1,
-            seed: 1,
-            hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-        };
+        let config = Config::new(self.nodes[n].id, self.realm, 1, 1);
         self.nodes[n].sync = Sync::new(config);
     }
 }
@@ -388,8 +382,7 @@ fn a_server_that_cannot_read_its_log_says_why_and_is_asked_again() {
     w.seal(0, 70);
     let (server, guest) = (w.nodes[0].id, w.nodes[1].id);
     let now = Now { mono_ms: w.now_ms, wall_ms: w.now_ms };
-    let config =
-        |local| Config { local, realm: w.realm, rules: 1, seed: 3, hello_ms: p2pdb_sync::HELLO_INTERVAL_MS };
+    let config = |local| Config::new(local, w.realm, 1, 3);
     let source = Unreadable(&w.nodes[0].log);
     let (mut serves, mut asks) = (Sync::new(config(server)), Sync::new(config(guest)));
     serves.handle(Event::PeerConnected { peer: guest, standing: NodePeer::Member }, now, &source);

@@ -91,13 +91,7 @@ async fn start_node(world: &mut world::World, n: usize, bootstrap: &[&Peer]) -> 
         Notice::Listening(address) => address_tx.send(address).unwrap_or_default(),
         _ => {}
     };
-    let config = Config {
-        local: node.id,
-        realm: world.realm,
-        rules: 1,
-        seed: n as u64 + 1,
-        hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-    };
+    let config = Config::new(node.id, world.realm, 1, n as u64 + 1);
     let (link, _) = link::start(config, net.clone(), events, shared.clone(), notice).expect("a thread");
     let (engine_log, engine_link) = (shared.clone(), link.clone());
     std::thread::spawn(move || {

@@ -121,13 +121,7 @@ impl Node {
 
     /// The program starts.
     pub fn start(&mut self, seed: u64) {
-        self.sync = Some(Sync::new(Config {
-            local: self.id,
-            realm: self.realm,
-            rules: 1,
-            seed,
-            hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-        }));
+        self.sync = Some(Sync::new(Config::new(self.id, self.realm, 1, seed)));
         self.starts += 1;
     }
 

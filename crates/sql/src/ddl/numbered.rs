@@ -2,7 +2,8 @@
 //!
 //! A schema change writes no rows. So the column comes without its keys first, taking NULL; the rows get their numbers as
 //! from an UPDATE, in the order of the primary key, or else as they came; then the column becomes what the statement says,
-//! and gets its keys, and the table its references. All of it in one group: readers of this node see it whole, or nothing of it when a step fails.
+//! and gets its keys, and the table its references. All of it in one group: readers of this node see it whole, or nothing of
+//! it when a step fails.
 
 use p2pdb_model::catalog::{ForeignKey, Table};
 use p2pdb_model::schema::{DefaultValue, ForeignKeyDef, IndexDef, TriggerEvent};

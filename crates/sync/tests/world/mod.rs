@@ -129,13 +129,7 @@ impl World {
         let mut log = MemoryLog::new(self.realm);
         log.append(self.genesis.clone()).expect("appendable");
         let chain = (n == 0).then(|| Tip { seq: 1, cid: self.genesis.block.cid() });
-        let config = Config {
-            local: id,
-            realm: self.realm,
-            rules: 1,
-            seed: self.rng.next(),
-            hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-        };
+        let config = Config::new(id, self.realm, 1, self.rng.next());
         self.nodes.push(Node {
             key,
             id,
@@ -362,13 +356,7 @@ impl World {
         let own = log.blocks().map(|h| &h.block).filter(|b| b.author() == self.nodes[n].id);
         let chain = own.last().map(|b| Tip { seq: b.seq(), cid: b.cid() });
         let id = self.nodes[n].id;
-        let config = Config {
-            local: id,
-            realm: self.realm,
-            rules: 1,
-            seed: self.rng.next(),
-            hello_ms: p2pdb_sync::HELLO_INTERVAL_MS,
-        };
+        let config = Config::new(id, self.realm, 1, self.rng.next());
         self.nodes[n].log = log;
         self.nodes[n].chain = chain;
         self.nodes[n].sync = Sync::new(config);
