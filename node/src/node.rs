@@ -178,10 +178,7 @@ pub fn node_name(dir: &DataDir, config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// When there is no node, or its store cannot be opened.
 pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow::Result<Engine> {
-    let (config, doubt) = engine_config(dir, config, port)?;
-    let engine = opened(dir, Engine::open(config))?;
-    dir.settle(doubt, engine.synced_blocks());
-    Ok(engine)
+    opened(dir, engine_config(dir, config, port)?, Engine::open)
 }
 
 /// [`open_engine`] where nothing can be written.
@@ -189,11 +186,18 @@ pub fn open_engine(dir: &DataDir, config: &Config, port: Option<u16>) -> anyhow:
 /// # Errors
 /// As there.
 pub fn open_engine_reading(dir: &DataDir, config: &Config) -> anyhow::Result<Engine> {
-    opened(dir, Engine::open_reading(engine_config(dir, config, None)?.0))
+    opened(dir, engine_config(dir, config, None)?, Engine::open_reading)
 }
 
-fn opened(dir: &DataDir, engine: Result<Engine, p2pdb_engine::EngineError>) -> anyhow::Result<Engine> {
-    engine.with_context(|| format!("cannot open the store in {}", dir.root().display()))
+fn opened(
+    dir: &DataDir,
+    (config, doubt): (EngineConfig, Option<Doubt>),
+    open: impl FnOnce(EngineConfig) -> Result<Engine, p2pdb_engine::EngineError>,
+) -> anyhow::Result<Engine> {
+    let engine =
+        open(config).with_context(|| format!("cannot open the store in {}", dir.root().display()))?;
+    dir.settle(doubt, engine.synced_blocks());
+    Ok(engine)
 }
 
 fn engine_config(

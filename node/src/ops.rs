@@ -213,10 +213,8 @@ pub fn verify(engine: &Engine, dir: &DataDir, progress: OnProgress<'_>) -> anyho
 /// others that have a checksum.
 pub fn bad_files(dir: &DataDir, config: &Config) -> Vec<String> {
     let mut bad = dir.damaged_files();
-    // One that is damaged is named by its checksum already.
-    if bad.iter().all(|b| !b.contains(crate::door::LOGINS_FILE)) {
-        bad.extend(Logins::load(dir).err().map(|e| e.to_string()));
-    }
+    // One whose checksum is wrong is among them already.
+    bad.extend(Logins::load(dir).err().map(|e| e.to_string()).filter(|e| !bad.contains(e)));
     bad.extend(crate::node::own_admin_token(dir).err().map(|e| explain(&e)));
     if config.mysql_tls != TlsMode::Off {
         bad.extend(crate::door::tls::there(dir).err().map(|e| explain(&e)));

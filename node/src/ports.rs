@@ -2,15 +2,35 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use tokio::net::TcpListener;
 
-/// What a node says of a port that it cannot have, behind the port.
-pub const TAKEN: &str = "is taken by another program";
+use crate::net::NetError;
+
+/// The exit status of a node that could not have a port. Any other failure is 1, and 2 a wrong command line.
+pub const EXIT_TAKEN: u8 = 3;
 /// How many ports behind one that is taken are looked at.
 const TRIES: u16 = 100;
+
+/// Somebody has a port already.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "port {port} for {what} is taken by another program (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own"
+)]
+pub struct PortTaken {
+    port: u16,
+    what: String,
+    flag: String,
+    other: SocketAddr,
+}
+
+/// Whether a node has failed because somebody has one of its ports.
+pub fn is_taken(error: &anyhow::Error) -> bool {
+    let for_peers = |e: &NetError| matches!(e, NetError::Taken(_));
+    error.chain().any(|e| e.is::<PortTaken>() || e.downcast_ref().is_some_and(for_peers))
+}
 
 /// Takes a port for a TCP service, with a hint when it is taken.
 ///
@@ -22,9 +42,7 @@ pub async fn bind(address: SocketAddr, what: &str, flag: &str) -> anyhow::Result
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
             let (ip, port) = (address.ip(), address.port());
             let other = SocketAddr::new(ip, next_free(ip, port));
-            bail!(
-                "port {port} for {what} {TAKEN} (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own"
-            )
+            Err(PortTaken { port, what: what.to_owned(), flag: flag.to_owned(), other }.into())
         }
         Err(e) => Err(e).with_context(|| format!("cannot listen on {address} for {what} (--{flag})")),
     }

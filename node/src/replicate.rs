@@ -202,7 +202,8 @@ pub fn gate(engine: Engine, shared: Arc<Shared>) -> Arc<dyn net::Gate> {
 /// The running glue.
 pub struct Replication {
     link: Link,
-    sync: std::thread::JoinHandle<()>,
+    /// That of sync, and that which takes in blocks.
+    threads: [std::thread::JoinHandle<()>; 2],
     notices: mpsc::UnboundedSender<Input>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -246,7 +247,8 @@ impl Replication {
             }
         }));
         let ingest = Ingest { engine: engine.clone(), link: link.clone(), tell: notices.clone() };
-        std::thread::Builder::new().name("p2pdb-ingest".into()).spawn(move || ingest.run(&batched))?;
+        let ingest =
+            std::thread::Builder::new().name("p2pdb-ingest".into()).spawn(move || ingest.run(&batched))?;
         let glue = Glue {
             engine,
             net,
@@ -273,7 +275,7 @@ impl Replication {
             sharing: Sharing::default(),
         };
         let task = tokio::spawn(glue.run(receiver));
-        Ok(Self { link, sync, notices, task })
+        Ok(Self { link, threads: [sync, ingest], notices, task })
     }
 
     /// The way to sync, for what it knows of its peers.
@@ -285,11 +287,13 @@ impl Replication {
     pub async fn stop(self) {
         self.link.stop();
         let _ = self.notices.send(Input::Stop);
-        let sync = self.sync;
-        let joined = tokio::task::spawn_blocking(move || sync.join().is_ok()).await;
+        // The second ends when nothing more comes from the first. Who still had the store open at the end of the process would
+        // leave its log behind.
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || threads.map(|t| t.join().is_ok())).await;
         let task = self.task.await;
-        if !matches!(joined, Ok(true)) || task.is_err() {
-            error!("the sync thread or its task has panicked; please report this with the log");
+        if !matches!(joined, Ok([true, true])) || task.is_err() {
+            error!("a thread that replicates, or its task, has panicked; please report this with the log");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use common::*;
+use p2pdb_node::ports::EXIT_TAKEN;
 
 #[test]
 fn a_first_start_makes_everything_and_a_second_finds_it() {
@@ -28,6 +29,8 @@ fn a_first_start_makes_everything_and_a_second_finds_it() {
     assert_eq!((before.role.as_deref(), before.name.as_str()), (Some("owner"), "first"));
     assert!(node.stop(), "SIGTERM ends it well");
     assert!(!dir.join("run.json").exists());
+    // All that was written is in one file.
+    assert!(!dir.join("realm.db-wal").exists());
 
     std::fs::remove_file(dir.with_extension("log")).expect("a log");
     let node = Node::start(&dir, &[]);
@@ -157,7 +160,9 @@ fn a_port_that_is_taken_is_named_with_a_way_out() {
     for flag in ["--mysql-listen", "--http-listen"] {
         let others = ["--peer-listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false"];
         let other = if flag == "--mysql-listen" { "--http-listen" } else { "--mysql-listen" };
-        let error = run_err(&dir, &[&["run", flag, &address, other, "127.0.0.1:0"], &others[..]].concat());
+        let output = run(&dir, &[&["run", flag, &address, other, "127.0.0.1:0"], &others[..]].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(EXIT_TAKEN.into()), "{error}");
         let port = address.rsplit(':').next().expect("a port");
         assert!(
             error.contains(&format!("port {port} ")) && error.contains(flag) && error.contains("hint:"),
@@ -176,8 +181,10 @@ fn a_port_that_is_taken_is_named_with_a_way_out() {
         "--mdns",
         "false",
     ];
-    let error = run_err(&dir, &args);
+    let output = run(&dir, &args);
+    let error = text(&output.stderr);
     assert!(error.contains(&peer) && error.contains("--peer-listen"), "{error}");
+    assert_eq!(output.status.code(), Some(EXIT_TAKEN.into()), "{error}");
     // None of these starts came to show the password; the first one that succeeds does.
     let node = Node::start(&dir, &[]);
     assert!(node.log().contains(&node.client_file().password));

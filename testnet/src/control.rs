@@ -9,7 +9,7 @@ use p2pdb_node::units::counted;
 
 use crate::groups;
 use crate::say::say;
-use crate::state::{self, State};
+use crate::state::State;
 
 pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
@@ -88,8 +88,10 @@ pub(crate) fn down(dir: &Path, remove: bool) -> anyhow::Result<()> {
     }
     say!("no node is running");
     if remove {
-        state::remove(dir)?;
-        say!("removed {}", dir.display());
+        match state.remove()? {
+            true => say!("removed {}", dir.display()),
+            false => say!("removed the testnet from {}; what else is there stays", dir.display()),
+        }
     }
     Ok(())
 }

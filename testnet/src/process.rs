@@ -3,14 +3,14 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::StatusReport;
 use p2pdb_node::datadir::private_dir;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
-use p2pdb_node::ports::TAKEN;
+use p2pdb_node::ports::EXIT_TAKEN;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::say::Interrupt;
@@ -26,10 +26,14 @@ const POLL: Duration = Duration::from_millis(25);
 /// Lines of a log that are shown when a node fails.
 const LOG_LINES_SHOWN: usize = 12;
 
-/// A start of a node.
-pub(crate) struct Started {
-    /// What its log held before it.
-    log_bytes: u64,
+/// A node that this command has started.
+pub(crate) struct Started(Child);
+
+impl Started {
+    /// Whether it has ended because somebody has one of its ports.
+    fn found_a_port_taken(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.and_then(|s| s.code()) == Some(EXIT_TAKEN.into()))
+    }
 }
 
 impl State {
@@ -53,7 +57,6 @@ impl State {
         }
         self.free_the_ports_of(number)?;
         let dir = self.data_dir(number);
-        dir.remove(p2pdb_node::node::RUN_FILE);
         private_dir(dir.root())?;
         let node = self.node(number)?;
         let text = format!(
@@ -69,7 +72,6 @@ impl State {
         );
         dir.write_secret("p2pdb.toml", text.as_bytes())?;
         let log = OpenOptions::new().create(true).append(true).open(self.log_path(number))?;
-        let started = Started { log_bytes: log.metadata()?.len() };
         let mut command = Command::new(&self.binary);
         match ticket {
             Some(ticket) => command.arg("join").arg(ticket),
@@ -90,7 +92,7 @@ impl State {
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
         self.node_mut(number)?.pid = Some(child.id());
         self.save()?;
-        Ok(started)
+        Ok(Started(child))
     }
 
     /// Where the nodes are whose ports are others than those that this one remembers them by.
@@ -123,20 +125,11 @@ impl State {
     ) -> anyhow::Result<StatusReport> {
         for _ in 1..STARTS_MAX {
             match self.wait(number, what, &ready) {
-                Err(_) if self.running(number).is_none() && self.found_ports_taken(number, &started) => {
-                    started = self.start(number, ticket)?;
-                }
+                Err(_) if started.found_a_port_taken() => started = self.start(number, ticket)?,
                 done => return done,
             }
         }
         self.wait(number, what, &ready)
-    }
-
-    /// Whether a node that has ended could not have a port, as its log says.
-    fn found_ports_taken(&self, number: u32, started: &Started) -> bool {
-        let log = std::fs::read(self.log_path(number)).unwrap_or_default();
-        let said = log.get(started.log_bytes as usize..).unwrap_or_default();
-        String::from_utf8_lossy(said).contains(TAKEN)
     }
 
     /// Takes away what is there of a node whose own making was cut short: without a key it has never run, and holds nothing.

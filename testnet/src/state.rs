@@ -78,29 +78,6 @@ pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<Option<File>> {
     }
 }
 
-/// Removes the directory with all that is in it; who has waited meanwhile may begin anew in it.
-pub(crate) fn remove(dir: &Path) -> anyhow::Result<()> {
-    let failed = || format!("cannot remove {}", dir.display());
-    for entry in std::fs::read_dir(dir).with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let path = entry.path();
-        if entry.file_type().with_context(failed)?.is_dir() {
-            std::fs::remove_dir_all(&path).with_context(failed)?;
-        } else if entry.file_name() != LOCK {
-            std::fs::remove_file(&path).with_context(failed)?;
-        }
-    }
-    // Last, so that nobody begins in what is still being removed.
-    match std::fs::remove_file(dir.join(LOCK)) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).with_context(failed),
-        _ => {}
-    }
-    match std::fs::remove_dir(dir) {
-        Err(e) if e.kind() != ErrorKind::DirectoryNotEmpty => Err(e).with_context(failed),
-        _ => Ok(()),
-    }
-}
-
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -176,6 +153,39 @@ impl State {
         self.save()
     }
 
+    /// Nothing of somebody else is where the nodes are to be made.
+    pub(crate) fn must_be_free(&self) -> anyhow::Result<()> {
+        let places = self
+            .nodes
+            .iter()
+            .flat_map(|n| [self.data_dir(n.number).root().to_owned(), self.log_path(n.number)]);
+        match places.into_iter().find(|place| place.exists()) {
+            Some(place) => bail!(
+                "{} is there already, and not of a testnet that this directory knows of\n  hint: name another directory with --dir",
+                place.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what the testnet has put into its directory, and the directory if it was the testnet's alone: then it says so. Who
+    /// has waited meanwhile may begin anew in it.
+    pub(crate) fn remove(&self) -> anyhow::Result<bool> {
+        let failed = || format!("cannot remove {}", self.dir.display());
+        for number in self.nodes.iter().map(|n| n.number) {
+            gone(std::fs::remove_dir_all(self.data_dir(number).root())).with_context(failed)?;
+            gone(std::fs::remove_file(self.log_path(number))).with_context(failed)?;
+        }
+        // The lock last, so that nobody begins in what is still being removed.
+        for name in [FILE, LOCK] {
+            gone(std::fs::remove_file(self.dir.join(name))).with_context(failed)?;
+        }
+        match std::fs::remove_dir(&self.dir) {
+            Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+            done => gone(done).with_context(failed).map(|()| true),
+        }
+    }
+
     pub(crate) fn node(&self, number: u32) -> anyhow::Result<&Node> {
         self.nodes
             .iter()
@@ -197,13 +207,24 @@ impl State {
         self.dir.join(format!("node{number}.log"))
     }
 
+    /// The admin interface of a node that runs. One that was killed has left its address in the directory, which is another
+    /// node's by now, perhaps.
     pub(crate) fn admin(&self, number: u32) -> anyhow::Result<AdminClient> {
-        AdminClient::of(&self.data_dir(number))
+        let admin = AdminClient::of(&self.data_dir(number))?;
+        match self.running(number) == Some(admin.run.pid) {
+            true => Ok(admin),
+            false => bail!("node {number} does not run, or has only just begun to start"),
+        }
     }
 
     pub(crate) fn client_file(&self, number: u32) -> anyhow::Result<ClientFile> {
         ClientFile::read(&self.data_dir(number))?.with_context(|| format!("node {number} has no client.cnf"))
     }
+}
+
+/// Removed, by whomever.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    removed.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
 }
 
 /// The port, or one that the system picks for 0, if nobody uses it for TCP or UDP.

@@ -56,6 +56,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             for _ in 0..nodes {
                 state.add()?;
             }
+            state.must_be_free()?;
             state.save()?;
             finish(&mut state, &[])?;
             state

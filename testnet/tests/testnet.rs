@@ -334,6 +334,29 @@ fn commands_at_once_come_one_after_the_other() {
     assert!(!net.dir.exists());
 }
 
+/// What tells a start that the node was not stopped is there for a node of a testnet as well; and what is not the testnet's stays.
+#[test]
+fn a_killed_node_whose_log_is_gone_says_so_and_the_end_takes_nothing_of_others() {
+    let net = Testnet::new();
+    net.ok(&["up", "1"]);
+    net.query(1, "CREATE DATABASE shop");
+    net.ok(&["kill", "1"]);
+    std::fs::remove_file(net.dir.join("node1/realm.db-wal")).expect("left by a kill");
+    net.ok(&["restart", "1"]);
+    // Somebody's own, beside the testnet.
+    let own = net.dir.join("notes.txt");
+    std::fs::write(&own, "mine").expect("written");
+    let warnings = net.status()[0]["status"]["warnings"].to_string();
+    assert!(warnings.contains("acknowledged commits may be missing"), "{warnings}");
+    let out = net.ok(&["down", "--remove"]);
+    assert!(out.contains("what else is there stays"), "{out}");
+    let left: Vec<_> =
+        std::fs::read_dir(&net.dir).expect("there").map(|e| e.expect("an entry").path()).collect();
+    assert_eq!(left, [own]);
+    std::fs::create_dir(net.dir.join("node1")).expect("made");
+    assert!(net.err(&["up", "1"]).contains("node1 is there already") && net.dir.join("node1").exists());
+}
+
 #[test]
 fn testnets_at_once_have_ports_of_their_own() {
     let nets = [Testnet::new(), Testnet::new(), Testnet::new()];

@@ -48,8 +48,6 @@ pub use identity::{can_be_held, node_of, peer_of};
 use session::Outboxes;
 pub use session::{Frame, SendError};
 
-use crate::ports::TAKEN;
-
 /// Greatest frame on [`Lane::Control`], in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Greatest frame on [`Lane::Bulk`], in bytes.
@@ -165,7 +163,7 @@ pub enum NetError {
         reason: String,
     },
     /// Somebody has an address to listen on.
-    #[error("cannot listen for peers on {0}: the port {TAKEN} (another node?)")]
+    #[error("cannot listen for peers on {0}: the port is taken by another program (another node?)")]
     Taken(Multiaddr),
     /// The network has stopped.
     #[error("the network has stopped")]

@@ -15,7 +15,6 @@ use p2pdb_node::admin_client::AdminClient;
 use p2pdb_node::client_file::ClientFile;
 use p2pdb_node::datadir::DataDir;
 use p2pdb_node::mysql_client::MysqlClient;
-use p2pdb_node::node::RUN_FILE;
 
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -167,7 +166,6 @@ impl Node {
         environment: &[(&str, &std::ffi::OsStr)],
     ) -> Node {
         let data = DataDir::at(dir);
-        data.remove(RUN_FILE);
         let log = dir.with_extension("log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let err = out.try_clone().expect("a log file");
@@ -202,7 +200,12 @@ impl Node {
     }
 
     pub fn admin(&self) -> AdminClient {
-        eventually("the admin interface", || AdminClient::of(&self.dir).ok())
+        eventually("the admin interface", || self.admin_now())
+    }
+
+    /// None before the node serves it: one that was killed has left its address in the directory.
+    fn admin_now(&self) -> Option<AdminClient> {
+        AdminClient::of(&self.dir).ok().filter(|admin| admin.run.pid == self.pid())
     }
 
     pub fn status(&self) -> StatusReport {
@@ -211,7 +214,7 @@ impl Node {
 
     pub fn wait_ready(&self) {
         eventually(&format!("the node in {} is ready", self.dir.root().display()), || {
-            let status: StatusReport = AdminClient::of(&self.dir).ok()?.get("status").ok()?;
+            let status: StatusReport = self.admin_now()?.get("status").ok()?;
             (status.ready && !status.listening.is_empty()).then_some(())
         });
     }

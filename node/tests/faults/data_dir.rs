@@ -187,7 +187,6 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
     let synced = std::fs::read(dir.join("run.blocks")).expect("left by a kill");
     /// What is done to the file, given its length.
     type Damage = fn(&Path, u64);
-    // A log that is cut off may have been written so far and no further; the others have lost something.
     let lost = "acknowledged commits may be missing";
     let damage: [(&str, Damage); 6] = [
         ("nothing", |_, _| ()),
@@ -219,7 +218,7 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
     for (what, damage) in damage {
         restore();
         damage(&wal, good.len() as u64);
-        let told = !["nothing", "cut off"].contains(&what);
+        let told = what != "nothing";
         if told {
             // Who only looks recovers from the log, too.
             let _ = run(&dir, &["status"]);
@@ -263,6 +262,8 @@ fn a_damaged_write_ahead_log_gives_what_was_before_the_damage_and_peers_give_the
     eventually("it writes again", || a.query("INSERT INTO d.t VALUES (61, 'after')").ok());
     wait_equal(&[&a, &b]);
     assert!(a.stop() && b.stop());
+    // It has told of it; whoever has read that takes the note away.
+    std::fs::remove_file(dir.join("lost.txt")).expect("a note");
     for name in ["a", "b"] {
         assert!(run_ok(&temp.path().join(name), &["verify"]).contains("as the log says"));
     }
