@@ -11,16 +11,19 @@ use p2pdb_model::{Catalog, ColumnTag, ObjectId, Value, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::plan::{NoteLevel, RowCheck};
-use p2pdb_store::{CaptureOp, Connection};
+use p2pdb_store::{CaptureOp, Connection, Params, StoreError};
 
 use crate::core::Core;
 use crate::functions::by_rules;
-use crate::local::{bind, lent};
+use crate::local::{bind, lent, with_values};
 use crate::program::functions;
 use crate::run;
 use crate::statement::Bound;
 use crate::tables::Tables;
 use crate::words;
+
+/// MySQL's number of a row that does not satisfy a CHECK.
+const CHECK_VIOLATED: u16 = 3819;
 
 /// What CHECK OPTION of a view asks, with its values; the first stands for the row.
 pub(crate) struct BoundCheck {
@@ -140,11 +143,11 @@ fn checks(
             found.map_err(|e| of_index(asked.table.as_deref(), run::failed(&e, core)))?;
         }
         for (check, sql) in &asked.checks {
-            if is_violated(w, core, sql, of_row)? {
+            if is_violated(w.db(), sql, of_row, |e| run::failed(e, core))? {
                 let check = asked.table.iter().flat_map(|t| &t.checks).find(|c| c.id == *check);
                 let name = check.map_or("", |c| c.name.as_str());
                 let message = format!("Check constraint '{name}' is violated.");
-                return Ok(Some(SqlError::new(3819, "HY000", message)));
+                return Ok(Some(SqlError::new(CHECK_VIOLATED, "HY000", message)));
             }
         }
         last = Some(asked);
@@ -152,12 +155,16 @@ fn checks(
     Ok(None)
 }
 
-/// Whether the row does not satisfy a CHECK, or no function of it takes the row's values: then that is told, too.
-fn is_violated(w: &dyn Tables, core: &Core, sql: &str, row: [ValueRef<'_>; 1]) -> Result<bool, SqlError> {
-    let found = by_rules(|| {
-        let found = w.db().query_one(sql, row, |_| Ok(()));
-        found.map_err(|e| (e.is_of_function(), run::failed(&e, core)))
-    });
+/// Whether this query finds a row that does not satisfy a CHECK, or a function of it does not take a row's values: then that is
+/// told, too.
+fn is_violated(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    failed: impl Fn(&StoreError) -> SqlError,
+) -> Result<bool, SqlError> {
+    let found =
+        by_rules(|| db.query_one(sql, params, |_| Ok(())).map_err(|e| (e.is_of_function(), failed(&e))));
     match found {
         Ok(found) => Ok(found.is_some()),
         Err((true, why)) => {
@@ -170,6 +177,28 @@ fn is_violated(w: &dyn Tables, core: &Core, sql: &str, row: [ValueRef<'_>; 1]) -
         }
         Err((false, e)) => Err(e),
     }
+}
+
+/// What the rows that are there say to a change of the schema: the first query that finds one, or fails. CHECKs are asked as of a
+/// row that is written.
+pub(crate) fn present(
+    db: &Connection,
+    checks: &[(String, SqlError)],
+    failed: impl Fn(&StoreError) -> SqlError,
+) -> Result<(), SqlError> {
+    for (sql, error) in checks {
+        if error.code == CHECK_VIOLATED {
+            if is_violated(db, sql, (), &failed)? {
+                return Err(error.clone());
+            }
+            continue;
+        }
+        let found = db.query_one(sql, (), |row| row.to_values());
+        if let Some(row) = found.map_err(|e| of_index(None, failed(&e)))? {
+            return Err(with_values(error, &row));
+        }
+    }
+    Ok(())
 }
 
 /// An error of the value of an expression in an index, which has no column that MySQL could name.

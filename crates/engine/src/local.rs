@@ -15,7 +15,7 @@ use p2pdb_sql::plan::{Ddl, InsertMode, Modify, Numbering, PlanKind, Slot};
 use p2pdb_store::{CaptureOp, Captured, Decision, NEXT, StoreError};
 
 use crate::api::Outcome;
-use crate::constraints::{BoundCheck, bind_checks, check, duplicate, duplicate_seen, gone, of_index};
+use crate::constraints::{BoundCheck, bind_checks, check, duplicate, duplicate_seen, gone, present};
 use crate::core::Core;
 use crate::error::{EngineError, store_to_sql};
 use crate::insert::insert;
@@ -397,12 +397,7 @@ fn ddl(w: &mut dyn Tables, core: &mut Core, plan: &Ddl) -> Result<Outcome, SqlEr
     if let Some(statement) = &plan.account {
         return crate::accounts::run(w, core, statement);
     }
-    for (sql, error) in &plan.checks {
-        let found = w.db().query_one(sql, (), |row| row.to_values());
-        if let Some(row) = found.map_err(|e| of_index(None, run::failed(&e, core)))? {
-            return Err(with_values(error, &row));
-        }
-    }
+    present(w.db(), &plan.checks, |e| run::failed(e, core))?;
     let count = plan.copied.as_ref().map(|sql| w.db().query_one(sql, (), |row| row.int(0)));
     let count = count.transpose().map_err(|e| run::failed(&e, core))?;
     let rows = count.flatten().unwrap_or(0).unsigned_abs();

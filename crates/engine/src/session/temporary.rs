@@ -22,7 +22,7 @@ use crate::statement::Bound;
 use crate::tables::OwnTables;
 use crate::temporary::TEMPORARY_TABLES_MAX;
 use crate::writer::Writer;
-use crate::{functions, local};
+use crate::{constraints, functions, local, run};
 
 /// How a statement stands to the session's temporary tables.
 pub(super) struct Use {
@@ -206,13 +206,16 @@ impl Session {
         let open = self.in_transaction();
         let (default, stamp) =
             (functions::meaning().default, p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms()));
+        let now_us = self.inner.clock.now_us();
+        let core = self.core.as_mut().expect("invariant: the core is here while a statement begins");
         let reader = self.reader.as_mut().ok_or_else(|| SqlError::new(1105, "HY000", "no reader"))?;
-        for (sql, error) in &ddl.checks {
-            let found = reader.query_one(sql, (), |row| row.to_values());
-            if let Some(row) = found.map_err(|e| store_to_sql(&e))? {
-                return Err(local::with_values(error, &row));
-            }
-        }
+        // As of a permanent table: by the session's sql_mode, with warnings.
+        run::in_context(
+            core,
+            now_us,
+            |c| c.writes = true,
+            |core| constraints::present(reader, &ddl.checks, |e| run::failed(e, core)),
+        )?;
         let (mut made, mut dropped) = (false, false);
         for a in &altered {
             let done = match (&a.before, &a.after) {
