@@ -112,7 +112,7 @@ impl InterruptHandle {
 }
 
 impl Connection {
-    /// Holds one state for several reads, whatever is committed meanwhile. Inside a transaction that is its own.
+    /// Holds the newest state for several reads, whatever is committed from now on. Inside a transaction that is its own.
     ///
     /// # Errors
     /// SQLite's.
@@ -121,7 +121,10 @@ impl Connection {
             return Ok(OneState(None));
         }
         self.execute("BEGIN", ())?;
-        Ok(OneState(Some(self)))
+        let held = OneState(Some(self));
+        // SQLite takes the state with the first read.
+        self.last_block()?;
+        Ok(held)
     }
 
     /// Takes over an open SQLite connection on which nothing has been prepared yet.

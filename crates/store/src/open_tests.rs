@@ -241,6 +241,36 @@ fn readers_see_a_snapshot_until_they_let_it_go_and_cannot_write() {
 }
 
 #[test]
+fn one_state_is_that_of_when_it_was_asked_for() {
+    let (_dir, mut w) = new_store();
+    w.begin().unwrap();
+    w.execute_batch("CREATE TABLE t_a (c_1)").unwrap();
+    w.commit().unwrap();
+    let mut r = Reader::open(w.options()).unwrap();
+    let count = |r: &Reader| int(r, "SELECT count(*) FROM t_a");
+    let held = r.one_state().unwrap();
+    let within = r.one_state().unwrap();
+    w.begin().unwrap();
+    w.execute("INSERT INTO t_a VALUES (1)", ()).unwrap();
+    w.commit().unwrap();
+    assert_eq!(count(&r), 0);
+    drop(within);
+    assert_eq!(count(&r), 0, "it goes on until the outer one ends");
+    drop(held);
+    assert_eq!(count(&r), 1);
+    // Inside of a snapshot it is that one's, which goes on.
+    r.begin().unwrap();
+    drop(r.one_state().unwrap());
+    assert!(r.in_snapshot());
+    w.begin().unwrap();
+    w.execute("INSERT INTO t_a VALUES (2)", ()).unwrap();
+    w.commit().unwrap();
+    assert_eq!(count(&r), 1);
+    r.end().unwrap();
+    assert_eq!(count(&r), 2);
+}
+
+#[test]
 fn a_pool_lends_up_to_its_limit_and_closes_snapshots_that_were_left_open() {
     let (_dir, w) = new_store();
     let pool = ReaderPool::new(w.options().clone(), 2);
