@@ -58,19 +58,19 @@ impl Synced {
     }
 }
 
-/// What a store that was not closed must hold, and what is noted until that is known.
+/// What a store that was not closed must hold. What it was that left it so stays on the disk until that is known.
 #[derive(Debug)]
 pub struct Doubt {
     /// So many blocks were synced.
     synced: u64,
-    /// The log was noted as damaged; and what was noted before.
-    noted: bool,
-    before: Option<String>,
+    /// What is wrong with the log.
+    damage: Option<String>,
 }
 
 impl DataDir {
-    /// Looks at the write-ahead log that a hard stop left, before SQLite recovers from it, and notes in [`LOST`] what is wrong
-    /// with it. The caller holds the lock, and gives what this returns to [`Self::settle`] once the store is open.
+    /// Looks at the write-ahead log that a hard stop left, before SQLite recovers from it. What is wrong with it is noted in
+    /// [`LOST`], at once where nothing says what the store must hold. The caller holds the lock, and gives what this returns to
+    /// [`Self::settle`] once the store is open.
     pub fn look_at_log(&self) -> Option<Doubt> {
         let store = self.path(p2pdb_engine::realm::FILE);
         let log = self.path(&format!("{}-wal", p2pdb_engine::realm::FILE));
@@ -82,23 +82,27 @@ impl DataDir {
             Some((then, now)) if then == now => Left::Killed,
             _ => Left::Open,
         };
-        let synced = self.synced().filter(|_| left == Left::Killed);
-        let mut doubt = synced.map(|synced| {
-            let before = self.read_text(LOST).ok().flatten();
-            Doubt { synced, noted: false, before }
-        });
-        if let Some(damage) = p2pdb_store::log_damage(&store, left) {
-            doubt.iter_mut().for_each(|d| d.noted = true);
-            let text = format!(
+        let damage = p2pdb_store::log_damage(&store, left).map(|damage| {
+            format!(
                 "{} {damage}: what was committed after that point is not here. After a loss of power that is what had not been acknowledged, otherwise acknowledged commits may be missing",
                 log.display()
-            );
-            self.note_lost(&text);
+            )
+        });
+        if let Some(synced) = self.synced().filter(|_| left == Left::Killed) {
+            return Some(Doubt { synced, damage });
+        }
+        if let Some(damage) = damage {
+            self.note_lost(&damage);
         }
         // Whoever recovers from the log and closes the store leaves none.
+        self.forget_run();
+        None
+    }
+
+    /// Nothing is known any more of the node that ran here.
+    pub fn forget_run(&self) {
         self.remove(RUN_FILE);
         self.remove(SYNCED);
-        doubt
     }
 
     fn synced(&self) -> Option<u64> {
@@ -106,26 +110,23 @@ impl DataDir {
         text.parse().ok().filter(|_| text.len() == DIGITS)
     }
 
-    /// Takes the note back where the store holds every block that was synced: somebody else has recovered from the log, or what
-    /// is gone was never acknowledged. Where it holds fewer, and the log alone did not show it, that is noted.
+    /// Notes in [`LOST`] that the store holds fewer blocks than were synced. Where it holds them all, somebody else has recovered
+    /// from a log that is not as it was left, or what is gone was never acknowledged.
     pub fn settle(&self, doubt: Option<Doubt>, blocks: u64) {
-        let Some(Doubt { synced, noted, before }) = doubt else { return };
-        match (blocks >= synced, noted) {
-            (true, true) => {
-                tracing::warn!(
-                    "the write-ahead log is not as this node left it, but the store holds all {synced} blocks that were synced"
-                );
-                match before {
-                    None => self.remove(LOST),
-                    Some(text) => self.note_lost(&text),
-                }
-            }
-            (false, false) => self.note_lost(&format!(
-                "{} holds {blocks} of the {synced} blocks that were synced: acknowledged commits may be missing",
-                self.path(p2pdb_engine::realm::FILE).display()
-            )),
-            (true, false) | (false, true) => {}
+        let Some(Doubt { synced, damage }) = doubt else { return };
+        if blocks < synced {
+            self.note_lost(&damage.unwrap_or_else(|| {
+                format!(
+                    "{} holds {blocks} of the {synced} blocks that were synced: acknowledged commits may be missing",
+                    self.path(p2pdb_engine::realm::FILE).display()
+                )
+            }));
+        } else if damage.is_some() {
+            tracing::warn!(
+                "the write-ahead log is not as this node left it, but the store holds all {synced} blocks that were synced"
+            );
         }
+        self.forget_run();
     }
 
     fn note_lost(&self, text: &str) {
@@ -134,7 +135,7 @@ impl DataDir {
         }
     }
 
-    /// What [`Self::look_at_log`] has noted, and what to do.
+    /// What a start has noted, and what to do.
     pub fn lost(&self) -> Option<String> {
         let path = self.path(LOST);
         let text = match self.read_text(LOST) {
@@ -170,26 +171,38 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_taken_back_where_all_blocks_are_there_and_an_older_one_stays() {
+    fn fewer_blocks_than_were_synced_are_noted_and_an_older_note_stays() {
         let temp = tempfile::tempdir().expect("a directory");
         let dir = DataDir::at(temp.path());
-        let doubt =
-            |before: Option<&str>| Some(Doubt { synced: 5, noted: true, before: before.map(str::to_owned) });
-        let noted = || std::fs::write(dir.path(LOST), "now").expect("written");
-        noted();
-        dir.settle(doubt(None), 4);
-        assert!(dir.lost().is_some_and(|l| l.starts_with("now")));
+        let settle = |damage: Option<&str>, blocks| {
+            dir.settle(Some(Doubt { synced: 5, damage: damage.map(str::to_owned) }), blocks);
+            dir.lost().map(|l| l.lines().next().unwrap_or_default().to_owned())
+        };
+        assert_eq!(settle(None, 5), None);
+        assert_eq!(settle(Some("then"), 6), None);
+        assert!(settle(None, 4).is_some_and(|l| l.contains("holds 4 of the 5 blocks")));
+        assert_eq!(settle(Some("then"), 4).as_deref(), Some("then"));
+        assert_eq!(settle(Some("now"), 5).as_deref(), Some("then"));
         dir.settle(None, 9);
         assert!(dir.lost().is_some());
-        dir.settle(doubt(None), 5);
-        assert_eq!(dir.lost(), None);
-        noted();
-        dir.settle(doubt(Some("then")), 6);
-        assert!(dir.lost().is_some_and(|l| l.starts_with("then")));
-        dir.remove(LOST);
-        dir.settle(Some(Doubt { synced: 5, noted: false, before: None }), 5);
-        assert_eq!(dir.lost(), None);
-        dir.settle(Some(Doubt { synced: 5, noted: false, before: None }), 4);
-        assert!(dir.lost().is_some_and(|l| l.contains("holds 4 of the 5 blocks")));
+    }
+
+    #[test]
+    fn what_must_be_there_is_known_until_the_store_has_been_opened() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::at(temp.path());
+        std::fs::write(dir.path(p2pdb_engine::realm::FILE), "").expect("written");
+        let run = RunInfo { pid: 1, mysql: String::new(), http: None, boot: boot() };
+        dir.write_json(RUN_FILE, &run).expect("written");
+        Synced::begin(&dir, 5).expect("written");
+        // Of starts that fail, nothing stays that would not be right if the store is opened after all.
+        for _ in 0..2 {
+            assert!(dir.look_at_log().is_some_and(|d| d.synced == 5 && d.damage.is_some()));
+            assert_eq!(dir.lost(), None);
+        }
+        let doubt = dir.look_at_log();
+        dir.settle(doubt, 4);
+        assert!(dir.lost().is_some());
+        assert!(dir.look_at_log().is_none());
     }
 }

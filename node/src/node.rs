@@ -159,6 +159,7 @@ fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
         );
     }
     p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
+    dir.forget_run();
     Ok(())
 }
 

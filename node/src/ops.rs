@@ -383,6 +383,8 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
         );
     }
     dir.begin_restoring()?;
+    // Of a store that was here before: this one holds what the backup does.
+    dir.forget_run();
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());
     let node = p2pdb_model::ids::NodeId(from.read_node_key()?.verifying_key().to_bytes());

@@ -200,12 +200,12 @@ impl Node {
     }
 
     pub fn admin(&self) -> AdminClient {
-        eventually("the admin interface", || self.admin_now())
+        eventually("the admin interface", || self.try_admin())
     }
 
-    /// None before the node serves it: one that was killed has left its address in the directory.
-    fn admin_now(&self) -> Option<AdminClient> {
-        AdminClient::of(&self.dir).ok().filter(|admin| admin.run.pid == self.pid())
+    /// None before the node says where it is: until then what one that was killed has said may lie there.
+    pub fn try_admin(&self) -> Option<AdminClient> {
+        AdminClient::of(&self.dir).ok().filter(|client| client.run.pid == self.pid())
     }
 
     pub fn status(&self) -> StatusReport {
@@ -214,7 +214,7 @@ impl Node {
 
     pub fn wait_ready(&self) {
         eventually(&format!("the node in {} is ready", self.dir.root().display()), || {
-            let status: StatusReport = self.admin_now()?.get("status").ok()?;
+            let status: StatusReport = self.try_admin()?.get("status").ok()?;
             (status.ready && !status.listening.is_empty()).then_some(())
         });
     }

@@ -136,8 +136,8 @@ fn inside() {
     a.kill();
     let a = Node::spawn(&data, &["run"], &["--bootstrap", &b.status().listening[0]]);
     let started = eventually("it starts, or says why not", || {
-        let client = p2pdb_node::admin_client::AdminClient::of(&a.dir);
-        let up = client.and_then(|c| c.get::<p2pdb_node::admin::StatusReport>("status")).is_ok();
+        let client = a.try_admin();
+        let up = client.is_some_and(|c| c.get::<p2pdb_node::admin::StatusReport>("status").is_ok());
         let log = a.log();
         let said = log.contains("disk is full") || log.contains("No space left");
         (up || (said && log.contains("p2pdb-node: "))).then_some(up)

@@ -162,9 +162,9 @@ fn without_syncs_the_same_cut_loses_commits() {
     let node = Node::spawn(&disk, &["run"], &[]);
     let mut held = None;
     let ended = eventually("it starts, or says why not", || {
-        let client = p2pdb_node::admin_client::AdminClient::of(&node.dir);
-        let ready = client.and_then(|c| c.get::<p2pdb_node::admin::StatusReport>("status"));
-        if ready.is_ok_and(|s| s.ready) {
+        let client = node.try_admin();
+        let said = client.and_then(|c| c.get::<p2pdb_node::admin::StatusReport>("status").ok());
+        if said.is_some_and(|s| s.ready) {
             held =
                 Some(node.query("SELECT COUNT(*) FROM d.t").map_or(0, |r| r[0][0].parse().expect("a count")));
             return Some(false);
