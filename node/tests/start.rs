@@ -219,6 +219,11 @@ fn found_by_verify(dir: &std::path::Path, name: &str) {
     let said = text(&output.stdout) + &text(&output.stderr);
     assert!(!output.status.success() && said.contains(name), "{name}: {said}");
     assert_eq!(said.matches(name).count(), 1, "{said}");
+    // Also where nobody reads what it says.
+    let (reader, unread) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = program().args(["verify", "--data-dir"]).arg(dir).stdout(unread).status();
+    assert!(!status.expect("the program starts").success(), "{name}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::access::Access;
-use super::{Context_, print_json, print_out};
+use super::{Context_, json, print_json, print_out, print_to_reader};
 use crate::admin::{ImportReport, PathRequest, VerifyReport, WrittenReport};
 use crate::ops;
 use crate::progress::Progress;
@@ -74,7 +74,7 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
     (!report.clean || !ops::bad_files(&c.dir, &c.config).is_empty()).then_some(report)
 }
 
-pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
+pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     let mut report: VerifyReport = match Access::open_reading(&c.dir, &c.config) {
         Ok(Access::Running(client)) => {
@@ -94,23 +94,18 @@ pub(super) fn verify(c: &Context_, json: bool) -> anyhow::Result<()> {
     let damage = report.findings.len() as u64 + report.more;
     report.clean = damage == 0 && report.warnings.is_empty();
     progress.finish();
-    if !json {
-        for warning in &report.warnings {
-            print_out(&format!("WARNING  {warning}\n"))?;
-        }
-    }
-    if json {
-        print_json(&report)?;
-    } else if damage == 0 {
-        print_out(&format!(
+    let said = if as_json {
+        json(&report)?
+    } else {
+        let warnings = report.warnings.iter().map(|w| format!("WARNING  {w}\n"));
+        let sound = format!(
             "verified in {:.1} s: every hash, signature, verdict and row is as the log says\n",
             report.seconds
-        ))?;
-    } else {
-        for finding in &report.findings {
-            print_out(&format!("FOUND  {finding}\n"))?;
-        }
-    }
+        );
+        let findings = report.findings.iter().map(|f| format!("FOUND  {f}\n"));
+        warnings.chain(findings).chain((damage == 0).then_some(sound)).collect()
+    };
+    print_to_reader(&said)?;
     if damage > 0 {
         bail!(
             "{}: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member",

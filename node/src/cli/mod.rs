@@ -197,16 +197,28 @@ pub fn main() -> anyhow::Result<()> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_out(&format!("{}\n", serde_json::to_string_pretty(value).context("cannot print as JSON")?))
+    print_out(&json(value)?)
+}
+
+fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(value).context("cannot print as JSON")?))
 }
 
 /// Prints; a reader that has closed the pipe (`| head`) is no error.
 fn print_out(text: &str) -> anyhow::Result<()> {
+    if !print_to_reader(text)? {
+        std::process::exit(0);
+    }
+    Ok(())
+}
+
+/// Prints; false where the reader has closed the pipe. For what says by its end what it has found, whoever reads it.
+fn print_to_reader(text: &str) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        other => Ok(other?),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => Ok(other.map(|()| true)?),
     }
 }
 
