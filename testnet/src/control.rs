@@ -9,7 +9,7 @@ use p2pdb_node::units::counted;
 
 use crate::groups;
 use crate::say::say;
-use crate::state::State;
+use crate::state::{Node, State};
 
 pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
@@ -34,8 +34,14 @@ pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
 
 pub(crate) fn heal(dir: &Path) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
-    for node in &state.nodes {
-        block(&state, node.number, &[])?;
+    // One that cannot be told keeps none of the others apart.
+    let untold = |n: &Node| block(&state, n.number, &[]).err().map(|e| format!("node {}: {e:#}", n.number));
+    let failed: Vec<String> = state.nodes.iter().filter_map(untold).collect();
+    if !failed.is_empty() {
+        bail!(
+            "not all nodes could be told, the others may reach each other again\n  {}",
+            failed.join("\n  ")
+        );
     }
     say!("all nodes may reach each other again");
     Ok(())

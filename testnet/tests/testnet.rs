@@ -210,6 +210,22 @@ fn a_reader_that_leaves_stops_nothing_and_an_interrupted_start_leaves_nothing_ru
     net.ok(&["down", "--remove"]);
 }
 
+#[test]
+fn one_that_cannot_be_told_keeps_none_of_the_others_apart() {
+    let net = Testnet::new();
+    net.ok(&["up", "2"]);
+    net.ok(&["partition", "1|2"]);
+    net.ok(&["kill", "--graceful", "1"]);
+    let (there, away) = (net.dir.join("node1"), net.dir.join("node1.away"));
+    std::fs::rename(&there, &away).expect("moved");
+    let error = net.err(&["heal"]);
+    assert!(error.contains("not all nodes") && error.contains("node 1: "), "{error}");
+    assert_eq!(net.status()[1]["status"]["blocked"], serde_json::json!([]), "node 2 was told");
+    std::fs::rename(&away, &there).expect("moved back");
+    net.ok(&["heal"]);
+    net.ok(&["down", "--remove"]);
+}
+
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
     let unfinished = |unknown: Option<usize>| {
