@@ -9,10 +9,7 @@ fn main() -> std::process::ExitCode {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("p2pdb-node: {}", p2pdb_node::explain::explain(&e));
-            match p2pdb_node::ports::is_taken(&e) {
-                true => std::process::ExitCode::from(p2pdb_node::ports::EXIT_TAKEN),
-                false => std::process::ExitCode::FAILURE,
-            }
+            p2pdb_node::cli::exit_code(&e)
         }
     }
 }

@@ -209,10 +209,15 @@ pub fn verify(engine: &Engine, dir: &DataDir, progress: OnProgress<'_>) -> anyho
     Ok(report)
 }
 
-/// What is wrong with the files beside the store, a line for each: what keeps the node from starting, and what is damaged in the
-/// others that have a checksum.
+/// What is wrong with the files of a node, a line for each, but for what is in its store: what keeps the node from starting, and
+/// what is damaged in the others that have a checksum.
 pub fn bad_files(dir: &DataDir, config: &Config) -> Vec<String> {
     let mut bad = dir.damaged_files();
+    match (dir.is_initialised(), p2pdb_engine::realm::exists(dir.root())) {
+        (true, true) => bad.extend(dir.read_node_key().err().map(|e| e.to_string())),
+        (true, false) => bad.push(format!("{} is missing", p2pdb_engine::realm::file(dir.root()).display())),
+        (false, _) => bad.push(format!("{} is missing", dir.node_key_path().display())),
+    }
     // One whose checksum is wrong is among them already.
     bad.extend(Logins::load(dir).err().map(|e| e.to_string()).filter(|e| !bad.contains(e)));
     bad.extend(crate::node::own_admin_token(dir).err().map(|e| explain(&e)));

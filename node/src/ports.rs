@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::net::NetError;
 
-/// The exit status of a node that could not have a port. Any other failure is 1, and 2 a wrong command line.
+/// The exit status of a node that could not have a port.
 pub const EXIT_TAKEN: u8 = 3;
 /// How many ports behind one that is taken are looked at.
 const TRIES: u16 = 100;

@@ -211,13 +211,18 @@ fn a_directory_that_cannot_be_used_or_a_bad_setting_stops_the_start() {
 
     let error = run_err(&dir, &["status"]);
     assert!(error.contains("there is no node in") && error.contains("init"), "{error}");
+    // Nothing was found where nobody could look.
+    let output = run(&dir, &["verify"]);
+    let error = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && error.contains("there is no node in"), "{output:?}");
+    assert!(!dir.exists(), "nothing was made");
 }
 
 /// What stops the start, `verify` finds, too.
 fn found_by_verify(dir: &std::path::Path, name: &str) {
     let output = run(dir, &["verify"]);
     let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(!output.status.success() && said.contains(name), "{name}: {said}");
+    assert!(output.status.code() == Some(1) && said.contains(name), "{name}: {said}");
     assert_eq!(said.matches(name).count(), 1, "{said}");
     // Also where nobody reads what it says.
     let (reader, unread) = std::io::pipe().expect("a pipe");
@@ -255,6 +260,13 @@ fn damaged_files_are_named() {
     std::fs::rename(&logins, &away).expect("moved");
     assert!(run_err(&dir, &run).contains("logins.json is damaged: it is missing"));
     found_by_verify(&dir, "logins.json is damaged: it is missing");
+    for name in ["node.key", "realm.db"] {
+        let (there, away) = (dir.join(name), temp.path().join("away"));
+        std::fs::rename(&there, &away).expect("moved");
+        found_by_verify(&dir, &format!("{name} is missing"));
+        assert!(!there.exists());
+        std::fs::rename(&away, &there).expect("moved back");
+    }
     std::fs::rename(&away, &logins).expect("moved back");
     assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
     let store = dir.join("realm.db");

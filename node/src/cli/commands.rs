@@ -8,6 +8,7 @@ use clap::Args;
 use super::access::Access;
 use super::{Context_, json, print_json, print_out, print_to_reader};
 use crate::admin::{ImportReport, PathRequest, VerifyReport, WrittenReport};
+use crate::datadir::JOINING_KEY;
 use crate::ops;
 use crate::progress::Progress;
 use crate::units::{counted, show_bytes};
@@ -59,8 +60,12 @@ fn request(path: &Path) -> anyhow::Result<PathRequest> {
     Ok(PathRequest { path: path.to_str().context("the path is not UTF-8")?.to_owned() })
 }
 
-/// What is found in the files of a node that does not open; `None` where that is nothing.
+/// What is found in the files of a node that does not open; `None` where that is nothing, or no node is there.
 fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
+    let unfinished = || c.dir.path(JOINING_KEY).exists() || !p2pdb_engine::realm::exists(c.dir.root());
+    if !c.dir.is_initialised() && unfinished() {
+        return None;
+    }
     let _lock = c.dir.lock().or_else(|_| c.dir.lock_reading()).ok()?;
     let mut show = |step: &str, done, total| progress.show(step, done, total);
     let report = ops::verify_unopened(c.dir.root(), &mut show);
@@ -74,21 +79,28 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
     (!report.clean || !ops::bad_files(&c.dir, &c.config).is_empty()).then_some(report)
 }
 
-pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
-    let mut progress = Progress::new();
-    let mut report: VerifyReport = match Access::open_reading(&c.dir, &c.config) {
+/// Nothing is known of the node's data: neither that it is sound nor that it is not.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was verified")]
+pub struct Unverified;
+
+/// Has the node's store verified, by the node itself if it runs.
+fn verified(c: &Context_, progress: &mut Progress) -> anyhow::Result<VerifyReport> {
+    match Access::open_reading(&c.dir, &c.config) {
         Ok(Access::Running(client)) => {
-            progress.waiting("the running node verifies itself", || client.post("verify", &()))?
+            progress.waiting("the running node verifies itself", || client.post("verify", &()))
         }
         Ok(Access::Stopped(node)) => {
-            ops::verify(&node.engine, &c.dir, &mut |step, done, total| progress.show(step, done, total))?
+            ops::verify(&node.engine, &c.dir, &mut |step, done, total| progress.show(step, done, total))
         }
         // What is damaged may be what it takes to open it.
-        Err(e) => match unopened(c, &mut progress) {
-            Some(report) => report,
-            None => return Err(e),
-        },
-    };
+        Err(e) => unopened(c, progress).ok_or(e),
+    }
+}
+
+pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
+    let mut progress = Progress::new();
+    let mut report = verified(c, &mut progress).context(Unverified)?;
     report.findings.extend(ops::bad_files(&c.dir, &c.config));
     report.warnings.extend(c.dir.lost());
     let damage = report.findings.len() as u64 + report.more;

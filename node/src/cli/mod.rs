@@ -10,6 +10,7 @@ mod sql;
 mod start;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -46,6 +47,9 @@ enum Verb {
     /// Show the log as a graph of blocks, newest first
     Log(show::Log),
     /// Recompute every hash, signature and verdict, replay the log, and compare with the tables
+    ///
+    /// Ends with 0 where all is sound and there, with 1 where something is damaged or may be missing, and with 2 where it could not
+    /// look.
     Verify(Json),
     /// Write every block to a CAR file, which `ipfs dag import` takes, too
     Export(commands::Export),
@@ -154,6 +158,16 @@ fn sources(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> anyhow
 struct Context_ {
     config: Config,
     dir: DataDir,
+}
+
+/// What the program ends with after this error (`docs/configuration.md`).
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(match () {
+        // As for arguments that it does not take.
+        () if error.is::<commands::Unverified>() => 2,
+        () if crate::ports::is_taken(error) => crate::ports::EXIT_TAKEN,
+        () => 1,
+    })
 }
 
 /// Runs the program; the error is for standard error.
