@@ -215,13 +215,8 @@ impl Replication {
     /// When a thread cannot be made, or the log not be read.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { engine, net, events, bearer, clock_skew_max, shared, join } = parts;
-        let config = SyncConfig {
-            local: engine.node(),
-            realm: engine.realm(),
-            rules: RULES,
-            seed: rand::random(),
-            hello_ms: HELLO_AGAIN_MS,
-        };
+        let config = SyncConfig::new(engine.node(), engine.realm(), RULES, rand::random());
+        let config = SyncConfig { hello_ms: HELLO_AGAIN_MS, ..config };
         let (notices, receiver) = mpsc::unbounded_channel();
         let (batches, batched) = std::sync::mpsc::channel();
         let (tell, counted) = (notices.clone(), shared.clone());

@@ -103,7 +103,7 @@ pub const COMING_GRACE_MS: u64 = 200;
 pub const ANSWER_PATIENCE_MS: u64 = 1_000;
 /// Milliseconds between two unasked frontiers to one peer.
 pub const FRONTIER_INTERVAL_MS: u64 = 500;
-/// Milliseconds that an answer (Hello, Frontier, the next bundle while credit is out) may take.
+/// Milliseconds that an answer (Frontier, the next bundle while credit is out) may take. For a Hello see [`HELLO_INTERVAL_MS`].
 pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
 /// Milliseconds before an unanswered Hello is sent again, where an answer may be on its way for seconds ([`Config::hello_ms`]).
 pub const HELLO_INTERVAL_MS: u64 = 2_000;
