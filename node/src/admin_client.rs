@@ -31,7 +31,10 @@ impl AdminClient {
     /// # Errors
     /// When none does, or it has no HTTP interface.
     pub fn of(dir: &DataDir) -> anyhow::Result<Self> {
-        let run: RunInfo = dir.read_json(RUN_FILE)?.with_context(|| {
+        // One that was killed leaves the file until the next has opened the store.
+        let held_by = dir.holder();
+        let run: Option<RunInfo> = dir.read_json(RUN_FILE)?;
+        let run = run.filter(|run| held_by.is_none_or(|pid| pid == run.pid)).with_context(|| {
             format!("no node runs in {} (or it has only just begun to start)", dir.root().display())
         })?;
         let http = run.http.clone().with_context(|| {
@@ -83,5 +86,26 @@ impl AdminClient {
             Ok(report) => bail!("{}", report.error),
             Err(_) => bail!("the node answers {status}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_killed_node_was_is_not_where_the_one_is_that_starts() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::at(temp.path());
+        dir.write_secret("admin.token", b"a token").expect("written");
+        let of = |pid: u32| {
+            let run = RunInfo { pid, mysql: String::new(), http: Some("127.0.0.1:1".into()), boot: None };
+            dir.write_json(RUN_FILE, &run).expect("written");
+            AdminClient::of(&dir).map(|client| client.run.pid)
+        };
+        assert_eq!(of(7).expect("nobody says otherwise"), 7);
+        let _lock = dir.lock().expect("nobody has it");
+        assert!(of(7).expect_err("another's").to_string().contains("only just begun to start"));
+        assert_eq!(of(std::process::id()).expect("its own"), std::process::id());
     }
 }

@@ -149,7 +149,7 @@ impl DataDir {
         if !self.root.is_dir() {
             private_dir(&self.root)?;
         }
-        let path = self.path("LOCK");
+        let path = self.path(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -181,6 +181,11 @@ impl DataDir {
         }
     }
 
+    /// Who has taken the lock last, where that is written there.
+    pub fn holder(&self) -> Option<u32> {
+        self.read_text(LOCK).ok().flatten()?.trim().parse().ok()
+    }
+
     /// True where the directory's file system is mounted for reading only.
     pub fn is_on_a_disk_for_reading(&self) -> bool {
         rustix::fs::statvfs(&self.root)
@@ -193,7 +198,7 @@ impl DataDir {
     /// [`DataDirError::Unusable`], [`DataDirError::Locked`].
     pub fn lock_reading(&self) -> Result<Lock, DataDirError> {
         let before = self.names();
-        let file = match File::open(self.path("LOCK")) {
+        let file = match File::open(self.path(LOCK)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Lock { _file: None, before }),
             Err(source) => return Err(DataDirError::Unusable { path: self.root.clone(), source }),
@@ -510,6 +515,8 @@ pub const RESTORING: &str = "restoring";
 pub const JOINING_KEY: &str = "joining.key";
 /// File with the node's key.
 pub const NODE_KEY: &str = "node.key";
+/// Held by the process that uses the directory, with its id in it.
+const LOCK: &str = "LOCK";
 
 fn key_text(key: &SigningKey) -> String {
     p2pdb_model::ids::hex(&key.to_bytes())
