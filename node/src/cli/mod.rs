@@ -162,11 +162,13 @@ struct Context_ {
 
 /// What the program ends with after this error (`docs/configuration.md`).
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(match () {
+    ExitCode::from(if error.is::<commands::Unverified>() {
         // As for arguments that it does not take.
-        () if error.is::<commands::Unverified>() => 2,
-        () if crate::ports::is_taken(error) => crate::ports::EXIT_TAKEN,
-        () => 1,
+        2
+    } else if crate::ports::is_taken(error) {
+        crate::ports::EXIT_TAKEN
+    } else {
+        1
     })
 }
 
