@@ -274,7 +274,7 @@ impl Draft<'_> {
     }
 
     /// The query that finds a row that is there and breaks a CHECK; none where the CHECK names a column of which no row
-    /// has its value yet.
+    /// has its value yet. In a temporary table no row may be there then.
     pub(super) fn violating(&self, check: &Part<CheckDef>) -> Result<Option<(String, SqlError)>, SqlError> {
         let is_late = |c: &Part<ColumnDef>| {
             let made = self.old.is_some_and(|old| old.column_by_tag(c.id.tag()).is_none());
@@ -282,7 +282,12 @@ impl Draft<'_> {
         };
         let late = |name: &String| self.column(name).is_some_and(|at| is_late(&self.columns[at]));
         if super::check_columns(&check.def.expression).iter().any(late) {
-            return Ok(None);
+            // Of a permanent table the merged rows tell.
+            let asked = self.old.filter(|_| self.temporary).map(|old| {
+                let what = "a CHECK over a column that the same ALTER TABLE adds to rows of a temporary table with the time of then";
+                (format!("SELECT 1 FROM {} LIMIT 1", old.physical()), SqlError::unsupported(what))
+            });
+            return Ok(asked);
         }
         let (Some(old), Some(columns)) = (self.old, self.present(self.columns.len(), None)) else {
             return Ok(None);
