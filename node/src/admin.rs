@@ -203,7 +203,7 @@ pub struct InviteReport {
 }
 
 /// What `verify` found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// Everything was looked at and nothing was found.
     pub clean: bool,

@@ -10,8 +10,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Longest file of ours that is read into memory, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -83,6 +85,8 @@ pub enum DataDirError {
 #[derive(Clone, Debug)]
 pub struct DataDir {
     root: PathBuf,
+    /// What is lost, where it could not be written there.
+    unnoted: Arc<Mutex<Option<String>>>,
 }
 
 /// The lock on a data directory; held until dropped.
@@ -111,7 +115,11 @@ pub fn private_dir(path: &Path) -> Result<(), DataDirError> {
 impl DataDir {
     /// The directory at this path, which need not exist.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), unnoted: Arc::default() }
+    }
+
+    pub(crate) fn unnoted(&self) -> MutexGuard<'_, Option<String>> {
+        self.unnoted.lock()
     }
 
     /// The directory itself.

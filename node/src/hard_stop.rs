@@ -91,11 +91,10 @@ impl DataDir {
         if let Some(synced) = self.synced().filter(|_| left == Left::Killed) {
             return Some(Doubt { synced, damage });
         }
-        if let Some(damage) = damage {
-            self.note_lost(&damage);
-        }
         // Whoever recovers from the log and closes the store leaves none.
-        self.forget_run();
+        if damage.is_none_or(|damage| self.note_lost(&damage)) {
+            self.forget_run();
+        }
         None
     }
 
@@ -114,37 +113,45 @@ impl DataDir {
     /// from a log that is not as it was left, or what is gone was never acknowledged.
     pub fn settle(&self, doubt: Option<Doubt>, blocks: u64) {
         let Some(Doubt { synced, damage }) = doubt else { return };
-        if blocks < synced {
-            self.note_lost(&damage.unwrap_or_else(|| {
-                format!(
-                    "{} holds {blocks} of the {synced} blocks that were synced: acknowledged commits may be missing",
-                    self.path(p2pdb_engine::realm::FILE).display()
-                )
-            }));
-        } else if damage.is_some() {
+        let lost = (blocks < synced).then(|| {
+            let store = self.path(p2pdb_engine::realm::FILE);
+            let held = format!("{} holds {blocks} of the {synced} blocks that were synced", store.display());
+            let why = damage.as_deref().unwrap_or("acknowledged commits may be missing");
+            format!("{held}: {why}")
+        });
+        if lost.is_none() && damage.is_some() {
             tracing::warn!(
                 "the write-ahead log is not as this node left it, but the store holds all {synced} blocks that were synced"
             );
         }
-        self.forget_run();
-    }
-
-    fn note_lost(&self, text: &str) {
-        if let Err(e) = self.write_secret(LOST, text.as_bytes()) {
-            tracing::error!("{text}; {e}");
+        if lost.is_none_or(|lost| self.note_lost(&lost)) {
+            self.forget_run();
         }
     }
 
-    /// What a start has noted, and what to do.
+    /// False where it cannot be written: this process knows it all the same.
+    fn note_lost(&self, text: &str) -> bool {
+        let noted = self.write_secret(LOST, text.as_bytes());
+        if let Err(e) = &noted {
+            tracing::error!("{text}; {e}");
+            *self.unnoted() = Some(text.to_owned());
+        }
+        noted.is_ok()
+    }
+
+    /// What a start has noted, or could not note, and what to do.
     pub fn lost(&self) -> Option<String> {
-        let path = self.path(LOST);
         let text = match self.read_text(LOST) {
-            Ok(text) => text?,
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                let text = self.unnoted().clone()?;
+                return Some(format!("{text}\n  hint: compare with the other nodes or a backup"));
+            }
             Err(e) => e.to_string(),
         };
         Some(format!(
             "{text}\n  hint: compare with the other nodes or a backup; then remove {}, which keeps this message",
-            path.display()
+            self.path(LOST).display()
         ))
     }
 }
@@ -181,8 +188,9 @@ mod tests {
         assert_eq!(settle(None, 5), None);
         assert_eq!(settle(Some("then"), 6), None);
         assert!(settle(None, 4).is_some_and(|l| l.contains("holds 4 of the 5 blocks")));
-        assert_eq!(settle(Some("then"), 4).as_deref(), Some("then"));
-        assert_eq!(settle(Some("now"), 5).as_deref(), Some("then"));
+        let then = settle(Some("then"), 4);
+        assert!(then.as_ref().is_some_and(|l| l.contains("holds 4 of the 5") && l.ends_with(": then")));
+        assert_eq!(settle(Some("now"), 5), then);
         dir.settle(None, 9);
         assert!(dir.lost().is_some());
     }
@@ -200,9 +208,14 @@ mod tests {
             assert!(dir.look_at_log().is_some_and(|d| d.synced == 5 && d.damage.is_some()));
             assert_eq!(dir.lost(), None);
         }
-        let doubt = dir.look_at_log();
-        dir.settle(doubt, 4);
-        assert!(dir.lost().is_some());
+        // Where it cannot be noted, this process tells of it, and so does the next.
+        std::fs::create_dir(dir.path("lost.new")).expect("in the way");
+        dir.settle(dir.look_at_log(), 4);
+        assert!(dir.lost().is_some_and(|l| l.contains("holds 4 of the 5 blocks")));
+        assert_eq!(DataDir::at(temp.path()).lost(), None);
+        std::fs::remove_dir(dir.path("lost.new")).expect("out of the way");
+        dir.settle(dir.look_at_log(), 4);
+        assert!(DataDir::at(temp.path()).lost().is_some());
         assert!(dir.look_at_log().is_none());
     }
 }

@@ -152,10 +152,13 @@ pub fn back_to_key(dir: &DataDir, config: &Config) -> anyhow::Result<()> {
 /// no block. Another may be that of a node whose key was lost.
 fn remove_unfinished(dir: &DataDir) -> anyhow::Result<()> {
     dir.must_not_be_half_restored()?;
-    if dir.read_joining_key()?.is_none() && p2pdb_engine::realm::may_hold_blocks(dir.root()) {
+    let part = p2pdb_engine::realm::part_of_store(dir.root());
+    if let Some(part) = part.filter(|_| p2pdb_engine::realm::may_hold_blocks(dir.root()))
+        && dir.read_joining_key()?.is_none()
+    {
         bail!(
             "{} exists, but there is no node.key: it was lost\n  hint: put node.key back from a backup, or move the directory away to begin anew",
-            dir.path(p2pdb_engine::realm::FILE).display()
+            part.display()
         );
     }
     p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
@@ -573,14 +576,15 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping failed")
     };
     match tokio::time::timeout_at(deadline, rest).await {
-        Ok(stopped) => stopped?,
-        // As after a crash: what was acknowledged is durable, and the log is whole.
+        Ok(stopped) => {
+            stopped?;
+            dir.forget_run();
+        }
+        // As after a crash: what was acknowledged is durable, and the log is whole. The next start looks whether it still is.
         Err(_) => warn!(
             "a long merge is cut off; nothing that was acknowledged is lost, and it is done at the next start"
         ),
     }
-    dir.remove(RUN_FILE);
-    dir.remove(SYNCED);
     info!("stopped");
     result
 }

@@ -230,14 +230,21 @@ pub fn bad_files(dir: &DataDir, config: &Config) -> Vec<String> {
 /// Looks at the file and the log of a store that cannot be opened.
 ///
 /// # Errors
-/// When nothing of it can be read.
+/// When it cannot be looked at, for another reason than what is in it.
 pub fn verify_unopened(directory: &Path, progress: OnProgress<'_>) -> anyhow::Result<VerifyReport> {
     let begun = Instant::now();
     let report = p2pdb_engine::verify_unopened(directory, &mut |p| {
         progress(p.step, p.done, p.total);
         ControlFlow::Continue(())
-    })?;
-    Ok(report_of(&report, begun, |finding| finding))
+    });
+    match report {
+        Err(e) if e.is_damage() => Ok(VerifyReport {
+            findings: vec![e.to_string()],
+            seconds: begun.elapsed().as_secs_f64(),
+            ..VerifyReport::default()
+        }),
+        report => Ok(report_of(&report?, begun, |finding| finding)),
+    }
 }
 
 fn report_of(
@@ -372,9 +379,9 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     if dir.path(RESTORING).exists() {
         // What an earlier one has left, which is in the backup again.
         p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
-    } else if p2pdb_engine::realm::exists(dir.root()) {
+    } else if let Some(there) = p2pdb_engine::realm::part_of_store(dir.root()) {
         // Of a node whose key was lost, perhaps: nothing that a restore may remove.
-        bail!(p2pdb_store::StoreError::Exists(p2pdb_engine::realm::file(dir.root())));
+        bail!(p2pdb_store::StoreError::Exists(there));
     }
     if let Some(damage) = from.damaged_files().into_iter().next() {
         bail!("cannot restore {}: {damage}", backup.display());

@@ -207,6 +207,8 @@ fn a_directory_that_cannot_be_used_or_a_bad_setting_stops_the_start() {
     std::fs::write(&config, "colour = 1").expect("write");
     let error = run_err(&dir, &["run", "--config", config.to_str().expect("a path")]);
     assert!(error.contains("bad.toml") && error.contains("colour"), "{error}");
+    let output = run(&dir, &["verify", "--config", config.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(!dir.exists(), "nothing was made");
 
     let error = run_err(&dir, &["status"]);

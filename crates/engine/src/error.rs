@@ -37,6 +37,15 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// True where what is in the data directory is at fault.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            EngineError::Store(e) => e.is_damage(),
+            EngineError::State(_) => true,
+            _ => false,
+        }
+    }
+
     /// As a MySQL client sees it.
     pub fn to_sql(&self) -> SqlError {
         match self {

@@ -129,6 +129,10 @@ pub fn restore_checked(
     if to.exists() {
         return Err(StoreError::Exists(to.path.clone()));
     }
+    // SQLite would take it for the new file's.
+    if let Some(wal) = unmoved(&to.path) {
+        return Err(StoreError::Exists(wal));
+    }
     if !backup.exists() {
         return Err(StoreError::Missing(backup.to_owned()));
     }
@@ -158,9 +162,9 @@ pub fn restore_checked(
         if let Some(wal) = unmoved(&part) {
             return Err(StoreError::Corrupt(format!("{} was not emptied", wal.display())));
         }
-        if to.path.exists() {
-            // An empty file, as `Options::exists` has said.
-            remove(&to.path)?;
+        // Empty files, as was seen above, and what belongs to a log that is not there.
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            remove(&beside(&to.path, suffix))?;
         }
         publish(&part, &to.path)
     })();

@@ -167,6 +167,17 @@ impl StoreError {
         matches!(self, StoreError::Full(_) | StoreError::Unwritable(_) | StoreError::Corrupt(_))
     }
 
+    /// True where what is in the file is at fault.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Corrupt(_)
+                | StoreError::Foreign(_)
+                | StoreError::Block(_)
+                | StoreError::BlockAt { .. }
+        )
+    }
+
     /// A function of ours, or SQLite's own arithmetic, failed on the values that it was given.
     pub fn is_of_function(&self) -> bool {
         match self {

@@ -68,21 +68,20 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
     }
     let _lock = c.dir.lock().or_else(|_| c.dir.lock_reading()).ok()?;
     let mut show = |step: &str, done, total| progress.show(step, done, total);
-    let report = ops::verify_unopened(c.dir.root(), &mut show);
-    let report = report.unwrap_or_else(|_| VerifyReport {
-        clean: true,
-        findings: Vec::new(),
-        more: 0,
-        warnings: Vec::new(),
-        seconds: 0.0,
-    });
-    (!report.clean || !ops::bad_files(&c.dir, &c.config).is_empty()).then_some(report)
+    let found = ops::verify_unopened(c.dir.root(), &mut show).ok().filter(|report| !report.clean);
+    // What keeps the store from being opened may be in the files beside it.
+    found.or_else(|| (!ops::bad_files(&c.dir, &c.config).is_empty()).then(VerifyReport::default))
 }
+
+/// What `verify` has found.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Found(String);
 
 /// Nothing is known of the node's data: neither that it is sound nor that it is not.
 #[derive(Debug, thiserror::Error)]
 #[error("nothing was verified")]
-pub struct Unverified;
+pub(super) struct Unverified;
 
 /// Has the node's store verified, by the node itself if it runs.
 fn verified(c: &Context_, progress: &mut Progress) -> anyhow::Result<VerifyReport> {
@@ -100,7 +99,7 @@ fn verified(c: &Context_, progress: &mut Progress) -> anyhow::Result<VerifyRepor
 
 pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let mut report = verified(c, &mut progress).context(Unverified)?;
+    let mut report = verified(c, &mut progress)?;
     report.findings.extend(ops::bad_files(&c.dir, &c.config));
     report.warnings.extend(c.dir.lost());
     let damage = report.findings.len() as u64 + report.more;
@@ -119,13 +118,14 @@ pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
     };
     print_to_reader(&said)?;
     if damage > 0 {
-        bail!(
-            "{}: this node's data is damaged\n  hint: keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member",
-            counted(damage, "finding")
-        );
+        let hint = "keep a copy of the data directory; then restore a backup, or join the realm anew from a healthy member";
+        let findings = counted(damage, "finding");
+        bail!(Found(format!("{findings}: this node's data is damaged\n  hint: {hint}")));
     }
     if !report.clean {
-        bail!("what is here is sound, but commits that were acknowledged may be missing (see the warning)");
+        let found =
+            "what is here is sound, but commits that were acknowledged may be missing (see the warning)";
+        bail!(Found(found.to_owned()));
     }
     Ok(())
 }

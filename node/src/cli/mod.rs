@@ -179,9 +179,17 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 pub fn main() -> anyhow::Result<()> {
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
-    let sources = sources(&matches, |name| std::env::var(name).ok())?;
-    let config = Config::load(&sources)?;
     let verb = cli.command.unwrap_or(Verb::Run);
+    let verifies = matches!(verb, Verb::Verify(_));
+    run(&matches, verb).map_err(|e| match verifies && !e.is::<commands::Found>() {
+        true => e.context(commands::Unverified),
+        false => e,
+    })
+}
+
+fn run(matches: &ArgMatches, verb: Verb) -> anyhow::Result<()> {
+    let sources = sources(matches, |name| std::env::var(name).ok())?;
+    let config = Config::load(&sources)?;
     // Commands that answer and leave log only what goes wrong, unless told otherwise.
     let quiet = !matches!(verb, Verb::Run | Verb::Join(_)) && sources.get("log-level").1 == Source::Default;
     logging::start(if quiet { "warn" } else { &config.log_level }, config.log_format)?;

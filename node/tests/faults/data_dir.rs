@@ -75,6 +75,19 @@ fn a_node_on_a_disk_for_reading_can_be_asked() {
             let error = run_err(&dir, &["invite"]);
             assert!(error.contains("cannot use the data directory"), "{error}");
             namespace::ok(&format!("mount -o remount,bind,rw {path}"));
+            if killed {
+                // That commits may be missing is told also where it cannot be noted.
+                let wal = std::fs::read(dir.join("realm.db-wal")).expect("read");
+                std::fs::write(dir.join("realm.db-wal"), "").expect("emptied");
+                namespace::ok(&format!("mount -o remount,bind,ro {path}"));
+                for _ in 0..2 {
+                    let output = run(&dir, &["verify"]);
+                    let said = text(&output.stdout);
+                    assert!(output.status.code() == Some(1) && said.contains("may be missing"), "{output:?}");
+                }
+                namespace::ok(&format!("mount -o remount,bind,rw {path}"));
+                std::fs::write(dir.join("realm.db-wal"), wal).expect("put back");
+            }
             let node = Node::start(&dir, &[]);
             assert_eq!(node.query("SELECT COUNT(*) FROM d.t").expect("a count"), [["1"]], "{name}");
             assert!(run_ok(&dir, &["import", &to("car")]).contains(": 0 new, "), "{name}");
@@ -348,9 +361,13 @@ fn a_log_that_is_not_as_it_was_left_is_no_alarm_where_every_synced_block_is_ther
     }
     // A backup holds what it holds, also where the number of a store that was there before is left.
     restore();
-    for name in ["node.key", "realm.db", "realm.db-wal", "realm.db-shm"] {
+    for name in ["node.key", "realm.db"] {
         std::fs::remove_file(dir.join(name)).expect("removed");
     }
+    // The log of that store would be taken for the new one's.
+    assert!(run_err(&dir, &["restore", &backup]).contains("realm.db-wal exists and is not overwritten"));
+    assert!(run_err(&dir, &["init"]).contains("realm.db-wal exists, but there is no node.key"));
+    std::fs::remove_file(dir.join("realm.db-wal")).expect("removed");
     run_ok(&dir, &["restore", &backup]);
     let output = run(&dir, &["verify"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -380,12 +397,21 @@ fn a_damaged_database_file_is_found_by_verify_and_never_read_as_if_whole() {
     let mut page = good.clone();
     let at = good.len() / 2 / 4096 * 4096;
     page[at..at + 4096].fill(0x5a);
-    for bad in [page, good[..good.len() / 2].to_vec()] {
+    let cut = |length: usize| good[..length].to_vec();
+    let over = |at: usize| {
+        let mut bad = good.clone();
+        bad[at..at + 16].fill(0x5a);
+        bad
+    };
+    let half = cut(good.len() / 2);
+    for bad in [page, half, cut(100), cut(4096), cut(good.len() - 4096), over(0), over(18), over(100)] {
         std::fs::write(&path, bad).expect("written");
         let output = run(&dir, &["verify"]);
-        assert!(!output.status.success());
-        let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(!said.contains("panicked") && (said.contains("damaged") || said.contains("table")), "{said}");
+        let (found, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.code() == Some(1) && found.contains("FOUND  "), "{found}{said}");
+        assert!(!said.contains("panicked") && said.contains("this node's data is damaged"), "{found}{said}");
+        let json = text(&run(&dir, &["verify", "--json"]).stdout);
+        assert!(json.contains("\"clean\": false"), "{json}");
     }
     std::fs::write(&path, good).expect("written");
     assert!(run_ok(&dir, &["verify"]).contains("as the log says"));
