@@ -9,11 +9,19 @@ use serde::de::DeserializeOwned;
 use crate::admin::{BEARER, ErrorReport, RunInfo};
 use crate::datadir::DataDir;
 use crate::node::{RUN_FILE, read_admin_token};
+use crate::units::show_duration;
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Long enough for `verify` and `backup` of a large store.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// For what a node answers whatever else it does: [`AT_ONCE`].
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Long enough for `verify` and `backup` of a large store, and for a write that waits behind other writes.
+const WORK_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// What waits for no write and takes no work that grows with the store; asked again it does no harm.
+const AT_ONCE: [&str; 6] = [STATUS, "members", "account", "partition", "heal", "clock"];
+const STATUS: &str = "status";
+
+type Answer = ureq::http::Response<ureq::Body>;
 
 /// A running node.
 #[derive(Clone, Debug)]
@@ -43,7 +51,6 @@ impl AdminClient {
         let token = read_admin_token(dir)?.context("the data directory has no admin.token")?;
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(ANSWER_TIMEOUT))
             .http_status_as_error(false)
             .proxy(None)
             .build();
@@ -55,9 +62,7 @@ impl AdminClient {
     /// # Errors
     /// When the node cannot be reached or refuses.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = self.agent.get(format!("{}/admin/{path}", self.base));
-        let answer = request.header("authorization", format!("{BEARER}{}", self.token)).call();
-        self.read(answer)
+        self.read(self.asked(path, self.limit(path)?)?)
     }
 
     /// POST below `/admin`.
@@ -65,16 +70,42 @@ impl AdminClient {
     /// # Errors
     /// When the node cannot be reached or refuses.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let limit = self.limit(path)?;
         let request = self.agent.post(format!("{}/admin/{path}", self.base));
+        let request = request.config().timeout_global(Some(limit)).build();
         let answer = request.header("authorization", format!("{BEARER}{}", self.token)).send_json(body);
-        self.read(answer)
+        self.read(self.answered(answer, limit)?)
     }
 
-    fn read<T: DeserializeOwned>(
-        &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> anyhow::Result<T> {
-        let mut answer = answer.with_context(|| format!("the node at {} does not answer", self.base))?;
+    /// How long to wait for the answer. What takes its time is asked only of a node that answers at all.
+    fn limit(&self, path: &str) -> anyhow::Result<Duration> {
+        if AT_ONCE.contains(&path) {
+            return Ok(ANSWER_TIMEOUT);
+        }
+        self.asked(STATUS, ANSWER_TIMEOUT)?;
+        Ok(WORK_TIMEOUT)
+    }
+
+    fn asked(&self, path: &str, limit: Duration) -> anyhow::Result<Answer> {
+        let request = self.agent.get(format!("{}/admin/{path}", self.base));
+        let request = request.config().timeout_global(Some(limit)).build();
+        self.answered(request.header("authorization", format!("{BEARER}{}", self.token)).call(), limit)
+    }
+
+    fn answered(&self, answer: Result<Answer, ureq::Error>, limit: Duration) -> anyhow::Result<Answer> {
+        match answer {
+            Err(ureq::Error::Timeout(ureq::Timeout::Global)) => bail!(
+                "the node at {} (pid {}) has not answered for {}\n  hint: somebody may have stopped the process (`kill -CONT {}` lets it go on), or the machine is overloaded",
+                self.base,
+                self.run.pid,
+                show_duration(limit),
+                self.run.pid
+            ),
+            answer => answer.with_context(|| format!("the node at {} does not answer", self.base)),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, mut answer: Answer) -> anyhow::Result<T> {
         if answer.status().is_success() {
             return answer
                 .body_mut()

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{NodesRequest, StatusReport};
 use p2pdb_node::app::BLOCKED_FILE;
+use p2pdb_node::explain::explain;
 use p2pdb_node::units::counted;
 
 use crate::groups;
@@ -15,6 +16,7 @@ pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
     let numbers: Vec<u32> = state.nodes.iter().map(|n| n.number).collect();
     let groups = groups::parse(text, &numbers)?;
+    let mut orders = Vec::new();
     for group in &groups {
         let others: Vec<u32> = numbers.iter().copied().filter(|n| !group.contains(n)).collect();
         let keys: Vec<String> = others
@@ -23,11 +25,17 @@ pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
                 state.node(*n)?.key.clone().with_context(|| format!("the key of node {n} is not known yet"))
             })
             .collect::<anyhow::Result<_>>()?;
-        for number in group {
-            block(&state, *number, &keys)?;
-            say!("node {number}: cut off from {}", list(&others));
+        orders.extend(group.iter().map(|number| (*number, others.clone(), keys.clone())));
+    }
+    // Half a partition is none: whoever can be told is told.
+    let mut untold = Vec::new();
+    for (number, others, keys) in orders {
+        match block(&state, number, &keys) {
+            Ok(()) => say!("node {number}: cut off from {}", list(&others)),
+            Err(e) => untold.push(format!("node {number}: {}", explain(&e))),
         }
     }
+    all_told(&untold, "between them and the other groups there may be a path")?;
     say!("no path is left between the groups; `p2pdb-testnet heal` undoes it");
     Ok(())
 }
@@ -35,16 +43,19 @@ pub(crate) fn partition(dir: &Path, text: &str) -> anyhow::Result<()> {
 pub(crate) fn heal(dir: &Path) -> anyhow::Result<()> {
     let state = State::must_load(dir)?;
     // One that cannot be told keeps none of the others apart.
-    let untold = |n: &Node| block(&state, n.number, &[]).err().map(|e| format!("node {}: {e:#}", n.number));
-    let failed: Vec<String> = state.nodes.iter().filter_map(untold).collect();
-    if !failed.is_empty() {
-        bail!(
-            "not all nodes could be told, the others may reach each other again\n  {}",
-            failed.join("\n  ")
-        );
-    }
+    let untold =
+        |n: &Node| block(&state, n.number, &[]).err().map(|e| format!("node {}: {}", n.number, explain(&e)));
+    let untold: Vec<String> = state.nodes.iter().filter_map(untold).collect();
+    all_told(&untold, "the others may reach each other again")?;
     say!("all nodes may reach each other again");
     Ok(())
+}
+
+fn all_told(untold: &[String], so: &str) -> anyhow::Result<()> {
+    match untold {
+        [] => Ok(()),
+        _ => bail!("not all nodes could be told; {so}\n  {}", untold.join("\n  ")),
+    }
 }
 
 /// Tells a running node; writes it down for a stopped one.

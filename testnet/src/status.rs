@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use p2pdb_node::admin::StatusReport;
+use p2pdb_node::explain::explain;
 use p2pdb_node::table::Table;
 use p2pdb_node::units::{counted, show_duration};
 use serde::Serialize;
@@ -38,7 +39,7 @@ pub(crate) fn status(dir: &Path, json: bool) -> anyhow::Result<()> {
             let asked = pid.map(|_| state.admin(n.number).and_then(|a| a.get::<StatusReport>("status")));
             let (status, error) = match asked {
                 Some(Ok(status)) => (Some(status), None),
-                Some(Err(e)) => (None, Some(format!("{e:#}"))),
+                Some(Err(e)) => (None, Some(explain(&e))),
                 None => (None, None),
             };
             Row {

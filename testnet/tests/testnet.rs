@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use p2pdb_node::admin_client::AdminClient;
 use p2pdb_node::client_file::ClientFile;
 use p2pdb_node::datadir::DataDir;
 use p2pdb_node::mysql_client::MysqlClient;
@@ -220,9 +221,60 @@ fn one_that_cannot_be_told_keeps_none_of_the_others_apart() {
     std::fs::rename(&there, &away).expect("moved");
     let error = net.err(&["heal"]);
     assert!(error.contains("not all nodes") && error.contains("node 1: "), "{error}");
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
     assert_eq!(net.status()[1]["status"]["blocked"], serde_json::json!([]), "node 2 was told");
     std::fs::rename(&away, &there).expect("moved back");
     net.ok(&["heal"]);
+    net.ok(&["down", "--remove"]);
+}
+
+/// Runs to its end, which must come soon; whether it succeeded, and what it complained of.
+fn soon(mut child: std::process::Child) -> (bool, String) {
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("killed");
+            panic!("it does not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().expect("it has ended");
+    (output.status.success(), text(&output.stderr))
+}
+
+#[test]
+fn a_node_that_does_not_answer_holds_up_no_command_and_none_of_the_others() {
+    let net = Testnet::new();
+    net.ok(&["up", "2"]);
+    net.ok(&["partition", "1|2"]);
+    let pid = net.pid(1).expect("it runs").to_string();
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, &pid]).status().expect("kill").success());
+    let blocked = || {
+        let other = AdminClient::of(&DataDir::at(net.dir.join("node2"))).expect("node 2 runs");
+        other.get::<Value>("status").expect("it answers")["blocked"].as_array().map(Vec::len)
+    };
+    signal("-STOP");
+    let program = Path::new(env!("CARGO_BIN_EXE_p2pdb-testnet")).with_file_name("p2pdb-node");
+    let asked = [&["status"][..], &["log"], &["verify"]].map(|args| {
+        let mut command = Command::new(&program);
+        command.args(args).arg("--data-dir").arg(net.dir.join("node1"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    });
+    let (done, error) = soon(begun(&net.dir, &["heal"]));
+    assert!(!done && error.contains("not all nodes") && error.contains("node 1: "), "{error}");
+    assert!(error.contains("has not answered for 10 s") && !error.contains("node 2: "), "{error}");
+    assert_eq!(blocked(), Some(0), "node 2 was told");
+    for child in asked {
+        let (done, error) = soon(child);
+        assert!(!done && error.contains("has not answered for 10 s"), "{error}");
+    }
+    let (done, error) = soon(begun(&net.dir, &["partition", "1|2"]));
+    assert!(!done && error.contains("not all nodes") && error.contains("node 1: "), "{error}");
+    assert_eq!(blocked(), Some(1), "node 2 was told");
+    signal("-CONT");
+    net.ok(&["heal"]);
+    assert_eq!(blocked(), Some(0));
     net.ok(&["down", "--remove"]);
 }
 
