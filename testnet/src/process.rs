@@ -20,6 +20,8 @@ use crate::state::State;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a node is started whose ports somebody else takes in that moment.
 const STARTS_MAX: u32 = 4;
+/// A process that is ending, of which nothing can be seen any more, can be waited for by then: its threads end one by one.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// A node that has not stopped by then is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(25);
@@ -30,9 +32,18 @@ const LOG_LINES_SHOWN: usize = 12;
 pub(crate) struct Started(Child);
 
 impl Started {
-    /// Whether it has ended because somebody has one of its ports.
+    /// Whether it, which has ended or is about to, does so because somebody has one of its ports.
     fn found_a_port_taken(&mut self) -> bool {
-        self.0.try_wait().is_ok_and(|status| status.and_then(|s| s.code()) == Some(EXIT_TAKEN.into()))
+        let deadline = Instant::now() + END_TIMEOUT;
+        loop {
+            match self.0.try_wait() {
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
+                ended => {
+                    return ended
+                        .is_ok_and(|status| status.and_then(|s| s.code()) == Some(EXIT_TAKEN.into()));
+                }
+            }
+        }
     }
 }
 
@@ -125,7 +136,9 @@ impl State {
     ) -> anyhow::Result<StatusReport> {
         for _ in 1..STARTS_MAX {
             match self.wait(number, what, &ready) {
-                Err(_) if started.found_a_port_taken() => started = self.start(number, ticket)?,
+                Err(_) if self.running(number).is_none() && started.found_a_port_taken() => {
+                    started = self.start(number, ticket)?
+                }
                 done => return done,
             }
         }
@@ -249,5 +262,20 @@ fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
     match kill_process(id, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(e) => Err(e).with_context(|| format!("cannot signal process {pid}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_still_ending_is_waited_for() {
+        let ends = |with: u8| {
+            let child = Command::new("sh").args(["-c", &format!("sleep 0.3; exit {with}")]).spawn();
+            Started(child.expect("it starts")).found_a_port_taken()
+        };
+        assert!(ends(EXIT_TAKEN));
+        assert!(!ends(1));
     }
 }
