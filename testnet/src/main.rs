@@ -76,7 +76,8 @@ enum Verb {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    let dir = std::path::absolute(&cli.dir).unwrap_or(cli.dir);
+    // By the one name that all commands use, however it is typed: a process is known by it. `up` may have to make it first.
+    let dir = cli.dir.canonicalize().or_else(|_| std::path::absolute(&cli.dir)).unwrap_or(cli.dir);
     // One command at a time changes what the testnet remembers; those that only look or write rows need not wait.
     let _alone = match &cli.verb {
         // `up` may have to make the directory first, and sees to it.

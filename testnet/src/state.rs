@@ -67,13 +67,18 @@ pub(crate) fn alone(dir: &Path) -> Option<File> {
     }
 }
 
-/// [`alone`], in a directory that is made if need be.
-pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<Option<File>> {
+/// [`alone`], in a directory that is made if need be; with the directory's one name.
+pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<(PathBuf, Option<File>)> {
     loop {
         private_dir(dir)?;
-        let alone = alone(dir);
+        // Whoever was at work in it may have removed it.
+        let dir = match dir.canonicalize() {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            found => found.with_context(|| format!("cannot find out where {} is", dir.display()))?,
+        };
+        let alone = alone(&dir);
         if alone.is_some() || dir.exists() {
-            return Ok(alone);
+            return Ok((dir, alone));
         }
     }
 }

@@ -20,7 +20,8 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
     };
-    let _alone = state::alone_in_new(dir)?;
+    let (dir, _alone) = state::alone_in_new(dir)?;
+    let dir = dir.as_path();
     let interrupt = Interrupt::awaited()?;
     let mut state = match State::load(dir)? {
         Some(mut state) if !state.made => {

@@ -278,6 +278,34 @@ fn a_node_that_does_not_answer_holds_up_no_command_and_none_of_the_others() {
     net.ok(&["down", "--remove"]);
 }
 
+#[test]
+fn a_directory_is_the_same_by_every_name() {
+    let net = Testnet::new();
+    net.ok(&["up", "1"]);
+    net.ok(&["down"]);
+    let above = net.dir.parent().expect("above");
+    std::os::unix::fs::symlink(&net.dir, above.join("link")).expect("made");
+    std::fs::create_dir(above.join("sub")).expect("made");
+    for name in ["link", "sub/../net"] {
+        net.ok(&["up"]);
+        let other = Testnet { dir: above.join(name), _temp: tempfile::tempdir().expect("a directory") };
+        let pid = other.pid(1).expect("it runs");
+        assert!(other.err(&["up"]).contains("runs already"));
+        other.ok(&["kill", "1"]);
+        assert!(!lives(pid));
+        // Made and ended by different names.
+        other.ok(&["up"]);
+        let pid = net.pid(1).expect("it runs");
+        net.ok(&["down"]);
+        assert!(!lives(pid), "{name}");
+    }
+    net.ok(&["up"]);
+    let pid = net.pid(1).expect("it runs");
+    let by_link = Testnet { dir: above.join("link"), _temp: tempfile::tempdir().expect("a directory") };
+    by_link.ok(&["down", "--remove"]);
+    assert!(!lives(pid) && !net.dir.exists());
+}
+
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
     let unfinished = |unknown: Option<usize>| {
