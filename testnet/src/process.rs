@@ -2,6 +2,7 @@
 //! the system has given to somebody else is never touched.
 
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -51,14 +52,26 @@ impl State {
     /// The node's process, if it runs.
     pub(crate) fn running(&self, number: u32) -> Option<u32> {
         let node = self.nodes.iter().find(|n| n.number == number)?;
-        let pid = node.pid?;
-        let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        if cmdline.is_empty() {
+        let noted = node.pid.filter(|pid| {
+            let args = arguments(*pid);
             // It has ended and waits for its parent, or is just being started: then there is a program.
-            return std::fs::read_link(format!("/proc/{pid}/exe")).is_ok().then_some(pid);
-        }
-        let data_dir = self.data_dir(number).root().to_str()?.to_owned();
-        cmdline.split(|b| *b == 0).any(|arg| arg == data_dir.as_bytes()).then_some(pid)
+            let starts = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+            args.is_some_and(|args| if args.is_empty() { starts() } else { self.names(number, &args) })
+        });
+        // Who started it may have been killed before it could note the process: the node itself has, with its lock.
+        noted.or_else(|| {
+            let holder = self.data_dir(number).holder()?;
+            let args = arguments(holder)?;
+            // Others that take the lock, such as `verify`, are no node.
+            let runs = args.iter().any(|arg| arg == b"run" || arg == b"join");
+            (runs && self.names(number, &args)).then_some(holder)
+        })
+    }
+
+    /// Whether a process with these arguments works on the node's directory.
+    fn names(&self, number: u32, args: &[Vec<u8>]) -> bool {
+        let data_dir = self.data_dir(number);
+        args.iter().any(|arg| arg == data_dir.root().as_os_str().as_bytes())
     }
 
     /// Starts a node: `run`, or `join` with a ticket.
@@ -255,6 +268,12 @@ impl State {
         self.save()?;
         Ok(true)
     }
+}
+
+/// What a process was started with; nothing for one that has ended and waits for its parent.
+fn arguments(pid: u32) -> Option<Vec<Vec<u8>>> {
+    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(cmdline.split(|b| *b == 0).filter(|arg| !arg.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
 fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {

@@ -306,6 +306,32 @@ fn a_directory_is_the_same_by_every_name() {
     assert!(!lives(pid) && !net.dir.exists());
 }
 
+/// As after a SIGKILL of `up` between the start of a node and the note of its process.
+#[test]
+fn a_node_whose_process_was_not_noted_is_known_all_the_same() {
+    let net = Testnet::new();
+    net.ok(&["up", "1"]);
+    let pid = net.pid(1).expect("it runs");
+    let file = net.dir.join("testnet.json");
+    let forget = || {
+        let state = std::fs::read_to_string(&file).expect("the state");
+        let mut state: Value = serde_json::from_str(&state).expect("JSON");
+        state["nodes"][0]["pid"] = Value::Null;
+        std::fs::write(&file, state.to_string()).expect("written");
+    };
+    forget();
+    assert_eq!(net.pid(1), Some(pid));
+    assert!(net.err(&["up"]).contains("runs already"));
+    net.ok(&["down"]);
+    assert!(!lives(pid));
+    assert_eq!(net.pid(1), None);
+    net.ok(&["up"]);
+    forget();
+    let pid = net.pid(1).expect("it runs");
+    net.ok(&["down", "--remove"]);
+    assert!(!lives(pid) && !net.dir.exists());
+}
+
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
     let unfinished = |unknown: Option<usize>| {
