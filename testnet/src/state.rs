@@ -46,11 +46,17 @@ impl Node {
 const LOCK: &str = "testnet.lock";
 
 /// Waits until no other command works on the testnet of this directory, and keeps others waiting as long as the file is open.
-/// `None` where there is no directory yet, or it cannot be written to: the command will say so itself.
+/// `None` where there is no testnet and none is being made, or the directory cannot be written to: the command will say so itself.
 pub(crate) fn alone(dir: &Path) -> Option<File> {
+    lock(dir, false)
+}
+
+fn lock(dir: &Path, begin: bool) -> Option<File> {
     let path = dir.join(LOCK);
     loop {
-        let file = File::create(&path).ok()?;
+        // Nothing is put into somebody else's directory.
+        let create = begin || dir.join(FILE).exists();
+        let file = File::options().write(true).create(create).truncate(false).open(&path).ok()?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -76,10 +82,19 @@ pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<(PathBuf, Option<File>)
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
             found => found.with_context(|| format!("cannot find out where {} is", dir.display()))?,
         };
-        let alone = alone(&dir);
+        let alone = lock(&dir, true);
         if alone.is_some() || dir.exists() {
             return Ok((dir, alone));
         }
+    }
+}
+
+/// Ends [`alone_in_new`] where no testnet was begun: what it has put into the directory does not stay. Who has waited meanwhile
+/// begins anew.
+pub(crate) fn leave(dir: &Path, alone: &Option<File>) {
+    if alone.as_ref().and_then(|lock| lock.metadata().ok()).is_some_and(|lock| lock.len() == 0) {
+        // Left behind it harms nobody.
+        let _ = std::fs::remove_file(dir.join(LOCK));
     }
 }
 
@@ -164,7 +179,7 @@ impl State {
             .nodes
             .iter()
             .flat_map(|n| [self.data_dir(n.number).root().to_owned(), self.log_path(n.number)]);
-        match places.into_iter().find(|place| place.exists()) {
+        match places.into_iter().find(|place| place.symlink_metadata().is_ok()) {
             Some(place) => bail!(
                 "{} is there already, and not of a testnet that this directory knows of\n  hint: name another directory with --dir",
                 place.display()

@@ -20,7 +20,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
     };
-    let (dir, _alone) = state::alone_in_new(dir)?;
+    let (dir, alone) = state::alone_in_new(dir)?;
     let dir = dir.as_path();
     let interrupt = Interrupt::awaited()?;
     let mut state = match State::load(dir)? {
@@ -52,13 +52,8 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         }
         None => {
             say!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
-            let mut state = State::new(dir, binary);
+            let mut state = begin(dir, nodes, binary).inspect_err(|_| state::leave(dir, &alone))?;
             state.interrupt = Some(interrupt);
-            for _ in 0..nodes {
-                state.add()?;
-            }
-            state.must_be_free()?;
-            state.save()?;
             finish(&mut state, &[])?;
             state
         }
@@ -72,6 +67,17 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
         say!("connect to node {}:  mariadb --defaults-file={}", node.number, file.display());
     }
     outcome
+}
+
+/// Notes a testnet that is to be made.
+fn begin(dir: &Path, nodes: u32, binary: PathBuf) -> anyhow::Result<State> {
+    let mut state = State::new(dir, binary);
+    for _ in 0..nodes {
+        state.add()?;
+    }
+    state.must_be_free()?;
+    state.save()?;
+    Ok(state)
 }
 
 fn running(state: &State) -> Vec<u32> {

@@ -332,6 +332,20 @@ fn a_node_whose_process_was_not_noted_is_known_all_the_same() {
     assert!(!lives(pid) && !net.dir.exists());
 }
 
+#[test]
+fn a_command_that_is_refused_leaves_nothing() {
+    let net = Testnet::new();
+    std::fs::create_dir(&net.dir).expect("made");
+    // A link that leads nowhere is there, too.
+    std::os::unix::fs::symlink("nowhere", net.dir.join("node1")).expect("made");
+    assert!(net.err(&["up", "1"]).contains("node1 is there already"));
+    for verb in ["heal", "down"] {
+        assert!(net.err(&[verb]).contains("there is no testnet"));
+    }
+    let names = std::fs::read_dir(&net.dir).expect("there").map(|e| e.expect("an entry").file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["node1"]);
+}
+
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
     let file = net.dir.join("testnet.json");
     let unfinished = |unknown: Option<usize>| {
