@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::StatusReport;
-use p2pdb_node::datadir::private_dir;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
 use p2pdb_node::ports::EXIT_TAKEN;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::say::Interrupt;
-use crate::state::State;
+use crate::state::{State, make_dir};
 
 /// A node that is not ready by then has failed to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,7 +80,7 @@ impl State {
         }
         self.free_the_ports_of(number)?;
         let dir = self.data_dir(number);
-        private_dir(dir.root())?;
+        make_dir(dir.root())?;
         let node = self.node(number)?;
         let text = format!(
             "# Written by p2pdb-testnet.\nnode-name = \"node{number}\"\nrealm-name = \"testnet\"\n\

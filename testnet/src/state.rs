@@ -6,10 +6,10 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use p2pdb_node::admin_client::AdminClient;
 use p2pdb_node::client_file::ClientFile;
-use p2pdb_node::datadir::{DataDir, private_dir};
+use p2pdb_node::datadir::{DataDir, DataDirError, private_dir};
 use serde::{Deserialize, Serialize};
 
 use crate::say::{Interrupt, say};
@@ -76,7 +76,7 @@ fn lock(dir: &Path, begin: bool) -> Option<File> {
 /// [`alone`], in a directory that is made if need be; with the directory's one name.
 pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<(PathBuf, Option<File>)> {
     loop {
-        private_dir(dir)?;
+        make_dir(dir)?;
         // Whoever was at work in it may have removed it.
         let dir = match dir.canonicalize() {
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
@@ -96,6 +96,17 @@ pub(crate) fn leave(dir: &Path, alone: &Option<File>) {
         // Left behind it harms nobody.
         let _ = std::fs::remove_file(dir.join(LOCK));
     }
+}
+
+/// [`private_dir`], with a hint that says how it is named here.
+pub(crate) fn make_dir(dir: &Path) -> anyhow::Result<()> {
+    private_dir(dir).map_err(|e| match e {
+        DataDirError::Unusable { path, source } => anyhow!(
+            "cannot use the directory {}: {source}\n  hint: choose another with --dir, or make it writable for this user",
+            path.display()
+        ),
+        e => e.into(),
+    })
 }
 
 /// See the module.

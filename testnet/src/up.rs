@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use p2pdb_node::admin::{InviteReport, InviteRequest, StatusReport};
+use p2pdb_node::explain::explain;
 use p2pdb_node::net::PEERS_DIRECT_MAX;
 use p2pdb_node::units::counted;
 
@@ -90,9 +91,7 @@ fn finish(state: &mut State, before: &[u32]) -> anyhow::Result<()> {
         // Those that ran before are none of this command's business.
         let started = state.nodes.iter().map(|n| n.number).filter(|n| !before.contains(n)).collect();
         let e = take_down(state, started, e);
-        return Err(
-            e.context("what is there stays; the next `up` goes on with it, `down --remove` removes it")
-        );
+        bail!("{e}\n  what is there stays; the next `up` goes on with it, `down --remove` removes it");
     }
     state.made = true;
     state.save()
@@ -106,10 +105,10 @@ fn take_down(state: &mut State, started: Vec<u32>, why: anyhow::Error) -> anyhow
         match state.stop(number, false) {
             Ok(true) => stopped.push(number.to_string()),
             Ok(false) => {}
-            Err(e) => left.push(format!("node {number} runs on: {e}")),
+            Err(e) => left.push(format!("node {number} runs on: {}", explain(&e))),
         }
     }
-    let mut text = format!("{why:#}");
+    let mut text = explain(&why);
     if !stopped.is_empty() {
         text += &format!("\n  what this command had started is stopped again: node {}", stopped.join(", "));
     }

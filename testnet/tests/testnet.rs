@@ -333,7 +333,7 @@ fn a_node_whose_process_was_not_noted_is_known_all_the_same() {
 }
 
 #[test]
-fn a_command_that_is_refused_leaves_nothing() {
+fn a_command_that_is_refused_leaves_nothing_and_says_why_in_its_own_words() {
     let net = Testnet::new();
     std::fs::create_dir(&net.dir).expect("made");
     // A link that leads nowhere is there, too.
@@ -344,6 +344,17 @@ fn a_command_that_is_refused_leaves_nothing() {
     }
     let names = std::fs::read_dir(&net.dir).expect("there").map(|e| e.expect("an entry").file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["node1"]);
+    let file = net.dir.join("a file");
+    std::fs::write(&file, "mine").expect("written");
+    let below = Testnet { dir: file, _temp: tempfile::tempdir().expect("a directory") };
+    let (done, error) = soon(begun(&below.dir, &["up", "1"]));
+    assert!(!done && error.contains("hint: choose another with --dir,"), "{error}");
+    std::fs::remove_dir_all(&net.dir).expect("removed");
+    // A start that fails: first why, then what becomes of it.
+    let (done, error) = soon(begun(&net.dir, &["up", "1", "--node-binary", "/nowhere/p2pdb-node"]));
+    let (why, then) = (error.find("cannot start /nowhere/p2pdb-node"), error.find("what is there stays"));
+    assert!(!done && why.is_some() && why < then, "{error}");
+    net.ok(&["down", "--remove"]);
 }
 
 fn one_whose_making_was_interrupted_is_finished_and_keeps_what_it_holds(net: &Testnet) {
