@@ -263,10 +263,22 @@ impl State {
             }
             std::thread::sleep(POLL);
         }
+        // One that is ending holds its files until its last thread has ended, the lock among them.
+        let deadline = Instant::now() + END_TIMEOUT;
+        while !has_ended(pid) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
         self.node_mut(number)?.pid = None;
         self.save()?;
         Ok(true)
     }
+}
+
+/// Nothing is left of a process but what its parent may ask for.
+fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let is_zombie = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+    is_zombie && std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1
 }
 
 /// What a process was started with; nothing for one that has ended and waits for its parent.
@@ -286,6 +298,20 @@ fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_ended_when_nothing_of_it_runs() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("it starts");
+        assert!(!has_ended(child.id()));
+        child.kill().expect("killed");
+        let deadline = Instant::now() + END_TIMEOUT;
+        while !has_ended(child.id()) {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(POLL);
+        }
+        child.wait().expect("ended");
+        assert!(has_ended(child.id()));
+    }
 
     #[test]
     fn one_that_is_still_ending_is_waited_for() {
