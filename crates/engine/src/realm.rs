@@ -55,8 +55,7 @@ pub fn exists(directory: &Path) -> bool {
 
 /// What is there of a store in this directory: its file, or the log of one whose file is gone.
 pub fn part_of_store(directory: &Path) -> Option<PathBuf> {
-    let path = file(directory);
-    if exists(directory) { Some(path) } else { store::unmoved(&path) }
+    options(directory).found()
 }
 
 /// False only where nothing would be lost with the store in this directory: there is none, or it is readable and holds no block.

@@ -126,12 +126,8 @@ pub fn restore_checked(
     ids: Ids,
     check: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
-    if to.exists() {
-        return Err(StoreError::Exists(to.path.clone()));
-    }
-    // SQLite would take it for the new file's.
-    if let Some(wal) = unmoved(&to.path) {
-        return Err(StoreError::Exists(wal));
+    if let Some(there) = to.found() {
+        return Err(StoreError::Exists(there));
     }
     if !backup.exists() {
         return Err(StoreError::Missing(backup.to_owned()));

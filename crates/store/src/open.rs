@@ -113,6 +113,11 @@ impl Options {
         self.path.metadata().is_ok_and(|m| m.len() > 0)
     }
 
+    /// What is there of a store: its file, or the log of one whose file is gone, which SQLite would take for a new one's.
+    pub fn found(&self) -> Option<PathBuf> {
+        if self.exists() { Some(self.path.clone()) } else { crate::backup::unmoved(&self.path) }
+    }
+
     /// Commits are made durable by [`crate::LogSync`], not by the commit itself.
     pub(crate) fn syncs_apart(&self) -> bool {
         self.durable

@@ -221,18 +221,21 @@ fn after_sqlite_ended_the_transaction_by_itself_nothing_goes_on_as_if_it_were_op
     w.commit().unwrap();
 }
 
+/// Commits a statement.
+fn commit(w: &mut Writer, sql: &str) {
+    w.begin().unwrap();
+    w.execute_batch(sql).unwrap();
+    w.commit().unwrap();
+}
+
 #[test]
 fn readers_see_a_snapshot_until_they_let_it_go_and_cannot_write() {
     let (_dir, mut w) = new_store();
-    w.begin().unwrap();
-    w.execute_batch("CREATE TABLE t_a (c_1)").unwrap();
-    w.commit().unwrap();
+    commit(&mut w, "CREATE TABLE t_a (c_1)");
     let mut r = Reader::open(w.options()).unwrap();
     let count = |r: &Reader| int(r, "SELECT count(*) FROM t_a");
     assert_eq!(r.begin().unwrap(), TxNo(0));
-    w.begin().unwrap();
-    w.execute("INSERT INTO t_a VALUES (1)", ()).unwrap();
-    w.commit().unwrap();
+    commit(&mut w, "INSERT INTO t_a VALUES (1)");
     assert_eq!(count(&r), 0);
     r.end().unwrap();
     assert_eq!(count(&r), 1);
@@ -243,16 +246,12 @@ fn readers_see_a_snapshot_until_they_let_it_go_and_cannot_write() {
 #[test]
 fn one_state_is_that_of_when_it_was_asked_for() {
     let (_dir, mut w) = new_store();
-    w.begin().unwrap();
-    w.execute_batch("CREATE TABLE t_a (c_1)").unwrap();
-    w.commit().unwrap();
+    commit(&mut w, "CREATE TABLE t_a (c_1)");
     let mut r = Reader::open(w.options()).unwrap();
     let count = |r: &Reader| int(r, "SELECT count(*) FROM t_a");
     let held = r.one_state().unwrap();
     let within = r.one_state().unwrap();
-    w.begin().unwrap();
-    w.execute("INSERT INTO t_a VALUES (1)", ()).unwrap();
-    w.commit().unwrap();
+    commit(&mut w, "INSERT INTO t_a VALUES (1)");
     assert_eq!(count(&r), 0);
     drop(within);
     assert_eq!(count(&r), 0, "it goes on until the outer one ends");
@@ -262,9 +261,7 @@ fn one_state_is_that_of_when_it_was_asked_for() {
     r.begin().unwrap();
     drop(r.one_state().unwrap());
     assert!(r.in_snapshot());
-    w.begin().unwrap();
-    w.execute("INSERT INTO t_a VALUES (2)", ()).unwrap();
-    w.commit().unwrap();
+    commit(&mut w, "INSERT INTO t_a VALUES (2)");
     assert_eq!(count(&r), 1);
     r.end().unwrap();
     assert_eq!(count(&r), 2);
