@@ -375,3 +375,111 @@ fn tables_that_other_rules_made_are_made_anew_once() {
     assert_eq!(shown(&a), shown(&b));
     verified(&[&a, &b]);
 }
+
+const HOUSES: &str = "CREATE TABLE p (id INT PRIMARY KEY, v INT); \
+                      CREATE TABLE k (id INT PRIMARY KEY, p INT, CONSTRAINT kp FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+                      CREATE TABLE r (id INT PRIMARY KEY, p INT, CONSTRAINT rp FOREIGN KEY (p) REFERENCES p (id)); \
+                      CREATE TABLE g (id INT PRIMARY KEY, k INT, CONSTRAINT gk FOREIGN KEY (k) REFERENCES k (id) ON DELETE SET NULL); \
+                      INSERT INTO p VALUES (1, 1), (2, 2); INSERT INTO k VALUES (1, 1), (2, 2); INSERT INTO g VALUES (1, 1), (2, 2)";
+
+/// What a delete did to others counts as long as the delete does, whatever became of its table meanwhile.
+#[test]
+fn effects_of_a_delete_that_does_not_count_are_none_where_its_table_is_gone() {
+    let edit = "UPDATE p SET v = 9 WHERE id = 1";
+    let other = "UPDATE p SET v = 7 WHERE id = 2";
+    for (drops, edits, beside, gone) in [
+        (
+            "DELETE FROM p WHERE id = 1; ALTER TABLE k DROP FOREIGN KEY kp; DROP TABLE r; DROP TABLE p",
+            edit,
+            other,
+            &["p", "r"][..],
+        ),
+        ("DELETE FROM p WHERE id = 1; SET foreign_key_checks = 0; DROP TABLE p", edit, other, &["p"]),
+        (
+            "DELETE FROM p WHERE id = 1",
+            edit,
+            "ALTER TABLE k DROP FOREIGN KEY kp; DROP TABLE r; DROP TABLE p",
+            &["p", "r"],
+        ),
+        // The row is kept by who refers to it.
+        (
+            "DELETE FROM p WHERE id = 1; ALTER TABLE k DROP FOREIGN KEY kp; ALTER TABLE r DROP FOREIGN KEY rp; DROP TABLE p",
+            "INSERT INTO r VALUES (1, 1)",
+            other,
+            &["p"],
+        ),
+        // In the middle of a chain, and more of it.
+        ("DELETE FROM p WHERE id = 1; ALTER TABLE g DROP FOREIGN KEY gk; DROP TABLE k", edit, other, &["k"]),
+        (
+            "DELETE FROM p WHERE id = 1; ALTER TABLE g DROP FOREIGN KEY gk; DROP TABLE k; DROP TABLE r; DROP TABLE p",
+            edit,
+            "UPDATE g SET k = 1 WHERE id = 2",
+            &["k", "p", "r"],
+        ),
+        (
+            "DELETE FROM p WHERE id = 1; ALTER TABLE g DROP FOREIGN KEY gk",
+            "DROP TABLE r; UPDATE p SET v = 9 WHERE id = 1",
+            "ALTER TABLE g DROP FOREIGN KEY gk; ALTER TABLE r DROP FOREIGN KEY rp; DROP TABLE k; DROP TABLE p",
+            &["k", "p", "r"],
+        ),
+    ] {
+        each_way(&Meeting { tables: HOUSES, on: [drops, edits, beside] }, |nodes| {
+            let mut there: Vec<&str> = ["g", "k", "p", "r"].into();
+            there.retain(|t| !gone.contains(t));
+            assert_eq!(all(nodes, "SHOW TABLES FROM shop"), there, "{drops}");
+            if there.contains(&"k") {
+                assert_eq!(all(nodes, "SELECT * FROM shop.k WHERE id = 1"), ["1|1"], "{drops}");
+            }
+            assert_eq!(all(nodes, "SELECT * FROM shop.g WHERE id = 1"), ["1|1"], "{drops}");
+        });
+    }
+    // Of a database that is gone.
+    let tables = "CREATE TABLE depot.p (id INT PRIMARY KEY, v INT); \
+                  CREATE TABLE k (id INT PRIMARY KEY, p INT, CONSTRAINT kp FOREIGN KEY (p) REFERENCES depot.p (id) ON DELETE SET NULL); \
+                  INSERT INTO depot.p VALUES (1, 1); INSERT INTO k VALUES (1, 1)";
+    let drops = "DELETE FROM depot.p; ALTER TABLE k DROP FOREIGN KEY kp; DROP DATABASE depot";
+    each_way(&Meeting { tables, on: [drops, "UPDATE depot.p SET v = 2", "DO 0"] }, |nodes| {
+        assert_eq!(all(nodes, "SHOW DATABASES LIKE 'depot'"), [""; 0]);
+        assert_eq!(all(nodes, "SELECT * FROM shop.k"), ["1|1"]);
+    });
+}
+
+/// An edit outvotes the delete, becomes void where the row's table is gone, and counts again there.
+#[test]
+fn effects_count_again_where_their_table_is_gone_and_the_edit_is_void() {
+    let a = Node::begin(1);
+    a.session().run(&format!(
+        "CREATE DATABASE shop; USE shop; {HOUSES}; CREATE USER bob IDENTIFIED BY 'b', boss IDENTIFIED BY 'c'; \
+         GRANT ALL ON shop.* TO bob; GRANT ALL ON *.* TO boss WITH GRANT OPTION"
+    ));
+    let (b, c) = (a.join(2), a.join(3));
+    for n in [&b, &c] {
+        n.session().run("ALTER USER bob IDENTIFIED BY 'b', boss IDENTIFIED BY 'c'");
+    }
+    converge(&[&a, &b, &c]);
+    let before = a.session().rows("SELECT @@gtid_executed").concat();
+    let row = |n: &Node| {
+        let mut s = n.session();
+        [
+            s.rows("SELECT * FROM shop.k WHERE id = 1").concat(),
+            s.rows("SELECT * FROM shop.g WHERE id = 1").concat(),
+        ]
+    };
+    a.session().run(
+        "USE shop; DELETE FROM p WHERE id = 1; ALTER TABLE k DROP FOREIGN KEY kp; DROP TABLE r; DROP TABLE p",
+    );
+    b.session_as("bob").expect("a session").run("UPDATE shop.p SET v = 9 WHERE id = 1");
+    c.session_as("boss").expect("a session").run("REVOKE ALL ON shop.* FROM bob");
+    converge(&[&a, &b]);
+    assert_eq!(row(&a), ["1|1", "1|1"], "bob's edit keeps the row");
+    verified(&[&a, &b]);
+    converge(&[&a, &b, &c]);
+    assert_eq!(row(&a), ["", "1|NULL"], "bob's edit is void");
+    verified(&[&a, &b, &c]);
+    a.session().run(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM boss KEEP THROUGH '{before}'"));
+    converge(&[&a, &b, &c]);
+    assert_eq!(row(&c), ["1|1", "1|1"], "bob's edit counts again");
+    let d = a.join(4);
+    converge(&[&a, &b, &c, &d]);
+    verified(&[&a, &b, &c, &d]);
+}

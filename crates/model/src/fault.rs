@@ -58,6 +58,7 @@ faults! {
     IdsDrawnOn, "ids-drawn-on", "a restored node draws AUTO_INCREMENT values that it may have drawn before";
     ReadersKept, "readers-kept", "values are sealed on with a key that somebody has who may read no more";
     LooksForgotten, "looks-forgotten", "sealed cells whose key comes late are not found by their values";
+    AbsentForgotten, "absent-forgotten", "what deletes in a table that is gone did to others is not looked at again when such a delete counts no more";
     BesideForgotten, "beside-forgotten", "what is written beside the drop of a table or column is kept nowhere";
     WaitingKeyTaken, "waiting-key-taken", "a new row may take the key of one that waits, and waits behind it from its COMMIT on";
     UniqueWrittenAlong, "unique-written-along", "a CHECK has unique columns written along, so that another row gets their values";

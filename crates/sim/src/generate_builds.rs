@@ -19,9 +19,13 @@ pub fn add(plan: &mut Plan) {
     let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
     plan.rows.push(format!("CREATE TABLE {HOUSE}"));
     plan.rows.push("INSERT INTO house VALUES (1, 1, 'dhouse1e'), (2, 2, 'dhouse2e')".to_owned());
-    if r.percent(50) {
+    if r.percent(60) {
         plan.rows.push(format!("CREATE TABLE {}", room(&mut r, 0)));
-        plan.rows.push("INSERT INTO room0 VALUES (1, 1, 1, 'droom1e')".to_owned());
+        plan.rows.push("INSERT INTO room0 VALUES (1, 1, 1, 'droom1e'), (2, 2, 2, 'droom2e')".to_owned());
+        if r.percent(50) {
+            plan.rows.push(format!("CREATE TABLE {}", bed(&mut r, 0)));
+            plan.rows.push("INSERT INTO bed VALUES (1, 1, 'dbed1e'), (2, 2, 'dbed2e')".to_owned());
+        }
     }
     let met_ms = r.between(FIRST_MS, end_ms);
     for n in 3..r.between(12, STATEMENTS_MAX) {
@@ -31,6 +35,20 @@ pub fn add(plan: &mut Plan) {
         let transaction = Transaction::lone(statements);
         let node = r.below(plan.nodes.len() as u64) as usize;
         plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
+    }
+    if r.percent(50) {
+        // One row goes with what refers to it, and its table after it; at the same time somebody writes to the row.
+        let nodes = plan.nodes.len() as u64;
+        let goes = r.below(nodes);
+        let writes = (goes + r.between(1, nodes - 1)) % nodes;
+        let id = r.between(1, 3);
+        let edit = format!("UPDATE house SET note = 'dhouse0e' WHERE id = {id}");
+        let drops = from_under(id).into_iter().map(|drop| (goes, drop));
+        for (n, (node, statement)) in (0..).zip([(writes, edit)].into_iter().chain(drops)) {
+            let (at_ms, transaction) = (met_ms + 2 * n, Transaction::lone(vec![statement]));
+            plan.steps
+                .push(Timed { at_ms, step: Step::Work { node: node as usize, client: 0, transaction } });
+        }
     }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
@@ -49,24 +67,44 @@ fn room(r: &mut Random, n: u64) -> String {
     )
 }
 
+fn bed(r: &mut Random, n: u64) -> String {
+    let actions = actions(r);
+    format!(
+        "bed (id INT PRIMARY KEY, room INT, note VARCHAR(60), \
+         CONSTRAINT bed_f FOREIGN KEY (room) REFERENCES room{n} (id) {actions})"
+    )
+}
+
+fn from_under(id: u64) -> Vec<String> {
+    let mut all = vec![format!("DELETE FROM house WHERE id = {id}")];
+    all.extend((0..2).map(|n| format!("ALTER TABLE room{n} DROP FOREIGN KEY room{n}_f")));
+    all.push("DROP TABLE house".to_owned());
+    all
+}
+
 /// One side's: what it drops, it drops as a person would, children first.
 fn schema(r: &mut Random) -> Vec<String> {
     let (n, m) = (r.below(2), r.below(2));
-    let one = match r.below(18) {
+    let one = match r.below(20) {
         0..=2 => {
             let all = ["bed", "room0", "room1", "house"].map(|t| format!("DROP TABLE IF EXISTS {t}"));
             return all.to_vec();
         }
+        // From under what refers to it, which stays.
+        18 => return from_under(r.between(1, 4)),
+        19 => {
+            let delete =
+                format!("DELETE FROM {} WHERE id = {}", *r.pick(&["house", "room0"]), r.between(1, 4));
+            return vec![
+                delete,
+                "ALTER TABLE bed DROP FOREIGN KEY bed_f".to_owned(),
+                format!("DROP TABLE room{n}"),
+            ];
+        }
         3 => "DROP TABLE house".to_owned(),
         4 => format!("DROP TABLE room{n}"),
         5..=7 => format!("CREATE TABLE IF NOT EXISTS {}", room(r, n)),
-        8 | 9 => {
-            let actions = actions(r);
-            format!(
-                "CREATE TABLE IF NOT EXISTS bed (id INT PRIMARY KEY, room INT, note VARCHAR(60), \
-                 CONSTRAINT bed_f FOREIGN KEY (room) REFERENCES room{n} (id) {actions})"
-            )
-        }
+        8 | 9 => format!("CREATE TABLE IF NOT EXISTS {}", bed(r, n)),
         10 => format!("CREATE TABLE IF NOT EXISTS {HOUSE}"),
         11 => format!(
             "ALTER TABLE {} DROP COLUMN {}",
@@ -86,7 +124,8 @@ fn schema(r: &mut Random) -> Vec<String> {
 fn row(r: &mut Random, n: u64) -> String {
     let table = *r.pick(&["house", "house", "room0", "room1", "bed"]);
     let (note, id, of) = (format!("d{table}{n}e"), r.between(1, 5), r.between(1, 4));
-    match (r.below(8), table) {
+    match (r.below(9), table) {
+        (8, "house") => format!("UPDATE house SET note = '{note}' WHERE id = {id}"),
         (0, _) => format!("DELETE FROM {table} WHERE id = {id}"),
         (1, "house") => format!("UPDATE house SET v = {of} WHERE id = {id}"),
         (1 | 2, _) => format!("UPDATE {table} SET note = '{note}' WHERE id = {id}"),

@@ -40,7 +40,7 @@ use crate::query::NEXT;
 /// Number of the code that makes tables of a log. A store whose tables stand by another one makes them anew when it is opened
 /// ([`Merger::merge_anew`]), so it is raised with each change of a rule of merging. (On which rules members agree is another number,
 /// in the log.)
-pub const MERGE: u32 = 4;
+pub const MERGE: u32 = 5;
 
 /// Keeps the merged tables. See the module.
 pub struct Merger {
@@ -254,9 +254,7 @@ impl Merger {
             run.reshape(schema, next)?;
         }
         for (table, ident) in rows {
-            if let Some(plan) = run.plans.plan(db, table)? {
-                run.recompute(&plan, &ident)?;
-            }
+            run.reconsider(table, &ident)?;
         }
         run.settle()?;
         let adrift = run.finish()?;
@@ -351,7 +349,7 @@ impl Run<'_> {
         }
         let Some(plan) = layout_plan.plan.clone() else {
             self.adrift += 1;
-            return Ok(());
+            return if fresh { Ok(()) } else { self.reconsider(layout.table(), &ident) };
         };
         match change {
             RowChange::Insert { values, .. } if fresh => {

@@ -311,13 +311,15 @@ fn homes(node: &Node, s: Step) -> Vec<String> {
     let (id, of, w) = (s.x / 4 % 3, s.y % 4, s.y / 4 % 6);
     let v = number(node, "house", "v", i32::from(w));
     vec![match s.action % 10 {
-        0..3 => format!("INSERT INTO {{house}} ({{house.id}}, {{house.v}}, _v) VALUES ({id}, {v}, ?v)"),
-        3 => format!("UPDATE {{house}} SET {{house.v}} = {v} WHERE {{house.id}} = {id}"),
+        0 | 1 => format!("INSERT INTO {{house}} ({{house.id}}, {{house.v}}, _v) VALUES ({id}, {v}, ?v)"),
+        2 | 3 => format!("UPDATE {{house}} SET {{house.v}} = {v} WHERE {{house.id}} = {id}"),
         4 => format!("UPDATE {{house}} SET {{house.id}} = {} WHERE {{house.id}} = {id}", 3 + id),
         5 => format!("DELETE FROM {{house}} WHERE {{house.id}} = {id}"),
         6 | 7 => format!(
             "INSERT INTO {{room}} ({{room.id}}, {{room.house}}, {{room.w}}, _v) VALUES ({id}, {of}, {w}, ?v)"
         ),
+        8 if w == 0 => format!("DELETE FROM {{room}} WHERE {{room.id}} = {id}"),
+        8 if w < 3 => format!("UPDATE {{room}} SET {{room.w}} = {of} WHERE {{room.id}} = {id}"),
         8 => format!("UPDATE {{room}} SET {{room.house}} = {of} WHERE {{room.id}} = {id}"),
         _ => format!("INSERT INTO {{bed}} ({{bed.id}}, {{bed.room}}, _v) VALUES ({id}, {of}, ?v)"),
     }]
@@ -344,8 +346,18 @@ fn homes_change(node: &Node, s: Step) -> Vec<SchemaChange> {
         house.column("v").is_some_and(leads)
     });
     match (s.y % 8, house, room, bed) {
-        (0 | 1, ..) => return there().map(|t| SchemaChange::Drop { id: t.id }).collect(),
-        (2, ..) => return there().take(1).map(|t| SchemaChange::Drop { id: t.id }).collect(),
+        (0, ..) => return there().map(|t| SchemaChange::Drop { id: t.id }).collect(),
+        (1, ..) if s.x.is_multiple_of(2) => {
+            return there().take(1).map(|t| SchemaChange::Drop { id: t.id }).collect();
+        }
+        // From under what refers to it, which stays.
+        (1 | 2, ..) => {
+            let parent = if s.x.is_multiple_of(3) { room } else { house };
+            let Some(parent) = parent else { return Vec::new() };
+            let keys = catalog.referenced_by(parent.id).iter();
+            let keys = keys.filter_map(|(child, n)| catalog.table_by_id(*child)?.foreign_keys.get(*n));
+            return keys.map(|k| k.id).chain([parent.id]).map(|id| SchemaChange::Drop { id }).collect();
+        }
         (_, None, ..) => {
             let table = ddl.table(database, "house", &[("id", int()), ("v", int())], &["id"], &[&["v"]]);
             if s.x.is_multiple_of(2) {
@@ -499,8 +511,18 @@ fn play(steps: &[Step], what: What) -> Played {
     let shop = shop(nodes[0].merger.catalog());
     let mut first = vec![nodes[0].ddl(shop)];
     if what == What::Drops {
-        let house = homes_change(&nodes[0], Step { node: 0, action: 0, x: 1, y: 3 });
-        first.push(nodes[0].ddl(house));
+        let x = steps.first().map_or(1, |s| s.x);
+        // In most worlds it is furnished.
+        for made in 0..if x % 4 < 3 { 3 } else { 1 } {
+            let x = if made == 0 { 1 } else { x.rotate_right(2 * made) };
+            let change = homes_change(&nodes[0], Step { node: 0, action: 0, x, y: 3 });
+            first.push(nodes[0].ddl(change));
+        }
+        if x % 4 < 3 {
+            let rows = [(0, 0, 0), (0, 4, 4), (6, 0, 0), (6, 4, 1), (9, 0, 0), (9, 4, 1)];
+            let rows = rows.map(|(action, x, y)| homes(&nodes[0], Step { node: 0, action, x, y }).concat());
+            first.extend(nodes[0].exec(&rows.each_ref().map(String::as_str)));
+        }
     }
     for node in &mut nodes[1..] {
         first.iter().for_each(|block| assert!(node.receive(*block)));
@@ -516,6 +538,16 @@ fn play(steps: &[Step], what: What) -> Played {
         let clock = (clock as u64 + u64::from(s.y % 7)) * 10;
         match s.action % 20 {
             10..16 if what == What::Drops => {
+                if matches!(s.y % 8, 1 | 2) {
+                    // Before tables go, rows do.
+                    let delete = homes(
+                        &nodes[n],
+                        Step { action: if s.y.is_multiple_of(3) { 8 } else { 5 }, y: 0, ..*s },
+                    )
+                    .concat();
+                    let delete = nodes[n].try_sql(&delete);
+                    delete.map(|delete| nodes[n].run_at(&[&[&delete]], true, clock));
+                }
                 let changes = homes_change(&nodes[n], *s);
                 if !changes.is_empty() {
                     nodes[n].ddl(changes);

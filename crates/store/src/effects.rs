@@ -11,10 +11,11 @@
 //! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_merge::{RowWrite, WriteKind, merge_row};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{Change, Value, ValueRef};
@@ -200,6 +201,36 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A row that may be another one now: it is merged anew. Where its table is gone there is none, but what its deletes did to
+    /// others counts, or not, as before: of that nothing is kept there, so the effects of all of them are looked at again.
+    pub(crate) fn reconsider(&mut self, table: ObjectId, ident: &Ident) -> Result<()> {
+        if let Some(plan) = self.plans.plan(self.db, table)? {
+            return self.recompute(&plan, ident);
+        }
+        if fault::on(Fault::AbsentForgotten) {
+            return Ok(());
+        }
+        let mut rows = vec![(table, ident.clone())];
+        let mut seen = HashSet::new();
+        while let Some((table, ident)) = rows.pop() {
+            if !seen.insert((table, ident.clone())) {
+                continue;
+            }
+            if self.plans.plan(self.db, table)?.is_some() {
+                self.todo.effect(table, ident);
+                continue;
+            }
+            let Some(no) = self.db.table_no_if_known(table)? else { continue };
+            for l in self.db.load_changes(no, &ident, self.is_ancestor)? {
+                if l.write.kind == WriteKind::Delete {
+                    let stored = self.db.body(l.origin.block)?;
+                    rows.extend_from_slice(stored.effects_of(l.origin.position, (table, &ident)));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Is there any bent row?
     pub(crate) fn any_bent(&mut self) -> Result<bool> {
         if let Some(known) = self.bent {
@@ -368,9 +399,7 @@ impl Run<'_> {
         }
         loop {
             if let Some((table, ident)) = self.todo.next_effect() {
-                if let Some(plan) = self.plans.plan(self.db, table)? {
-                    self.recompute(&plan, &ident)?;
-                }
+                self.reconsider(table, &ident)?;
             } else if let Some((table, n, key)) = self.todo.next_key() {
                 let Some(plan) = self.plans.plan(self.db, table)? else { continue };
                 if let Some(dependent) = plan.dependents.get(n) {

@@ -1,6 +1,7 @@
 //! A table's plan: everything about its physical form that rows are read and written with, and the SQLite text
 //! for it, worked out once per schema change.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_merge::CellRule;
@@ -196,7 +197,7 @@ pub(crate) struct TablePlan {
     /// Foreign keys whose parent is not there, by their place in the table's list, with their columns: merging asks nothing of them.
     pub parentless: Vec<(usize, Vec<usize>)>,
     pub dependents: Vec<Dependent>,
-    /// References lead from the table, over others or not, back to it.
+    /// References lead, or have ever led, from the table, over others or not, back to it.
     pub circular: bool,
     /// The order of columns in SQLite.
     pub slots: Vec<Slot>,
@@ -531,7 +532,7 @@ impl TablePlan {
         };
         let owns = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Owner;
         let owner = (0..columns.len()).filter(owns).min_by_key(|i| columns[*i].tag);
-        let (circular, table) = (is_circular(catalog, table.id), table.clone());
+        let (circular, table) = (is_circular(&schema.referred, table.id), table.clone());
         Ok(Self {
             table,
             no,
@@ -655,17 +656,16 @@ pub(crate) fn feeds_itself(catalog: &Catalog, child: ObjectId, number: usize) ->
     false
 }
 
-fn is_circular(catalog: &Catalog, table: ObjectId) -> bool {
-    let mut seen: Vec<ObjectId> = catalog.referenced_by(table).iter().map(|c| c.0).collect();
-    let mut next = 0;
-    while let Some(&t) = seen.get(next) {
-        next += 1;
-        if t == table {
-            return true;
-        }
-        for (child, _) in catalog.referenced_by(t) {
-            if !seen.contains(child) {
-                seen.push(*child);
+fn is_circular(referred: &HashMap<ObjectId, HashSet<ObjectId>>, table: ObjectId) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![table];
+    while let Some(parent) = open.pop() {
+        for child in referred.get(&parent).into_iter().flatten() {
+            if *child == table {
+                return true;
+            }
+            if seen.insert(*child) {
+                open.push(*child);
             }
         }
     }

@@ -35,6 +35,10 @@ impl TestClock {
     pub fn at_look(&self, n: usize, f: impl FnOnce() + Send + 'static) {
         *self.1.lock().expect("no look has failed") = Some((n, Box::new(f)));
     }
+    /// Nothing is due any more. True where nothing was: that look has been, or is just now.
+    pub fn was_looked_at(&self) -> bool {
+        self.1.lock().expect("no look has failed").take().is_none()
+    }
     pub fn set_back_ms(&self, ms: u64) {
         self.0.fetch_sub(ms * 1_000, Ordering::SeqCst);
     }
