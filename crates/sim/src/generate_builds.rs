@@ -37,18 +37,7 @@ pub fn add(plan: &mut Plan) {
         plan.steps.push(Timed { at_ms, step: Step::Work { node, client: 0, transaction } });
     }
     if r.percent(50) {
-        // One row goes with what refers to it, and its table after it; at the same time somebody writes to the row.
-        let nodes = plan.nodes.len() as u64;
-        let goes = r.below(nodes);
-        let writes = (goes + r.between(1, nodes - 1)) % nodes;
-        let id = r.between(1, 3);
-        let edit = format!("UPDATE house SET note = 'dhouse0e' WHERE id = {id}");
-        let drops = from_under(id).into_iter().map(|drop| (goes, drop));
-        for (n, (node, statement)) in (0..).zip([(writes, edit)].into_iter().chain(drops)) {
-            let (at_ms, transaction) = (met_ms + 2 * n, Transaction::lone(vec![statement]));
-            plan.steps
-                .push(Timed { at_ms, step: Step::Work { node: node as usize, client: 0, transaction } });
-        }
+        from_under(&mut r, plan, met_ms);
     }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
@@ -75,11 +64,43 @@ fn bed(r: &mut Random, n: u64) -> String {
     )
 }
 
-fn from_under(id: u64) -> Vec<String> {
-    let mut all = vec![format!("DELETE FROM house WHERE id = {id}")];
-    all.extend((0..2).map(|n| format!("ALTER TABLE room{n} DROP FOREIGN KEY room{n}_f")));
-    all.push("DROP TABLE house".to_owned());
-    all
+/// In a chain of three tables a row goes with what refers to it, and one of the tables after it, from under what referred to that. At the
+/// same time others write to these rows.
+fn from_under(r: &mut Random, plan: &mut Plan, met_ms: u64) {
+    let chain = ["hall", "shelf", "book"];
+    for (n, table) in chain.into_iter().enumerate() {
+        let key = match n.checked_sub(1) {
+            Some(up) => {
+                let action = *r.pick(&["CASCADE", "SET NULL"]);
+                format!(
+                    ", CONSTRAINT {table}_f FOREIGN KEY (up) REFERENCES {} (id) ON DELETE {action}",
+                    chain[up]
+                )
+            }
+            None => String::new(),
+        };
+        plan.rows.push(format!("CREATE TABLE {table} (id INT PRIMARY KEY, up INT, note VARCHAR(60){key})"));
+        plan.rows.push(format!("INSERT INTO {table} VALUES (1, 1, 'd{table}1e'), (2, 2, 'd{table}2e')"));
+    }
+    let gone = r.below(2) as usize;
+    let (first, second) = (r.below(2) as usize, r.below(2) as usize);
+    let goes = [
+        format!("DELETE FROM {} WHERE id = 1", chain[0]),
+        format!("ALTER TABLE {0} DROP FOREIGN KEY {0}_f", chain[gone + 1]),
+        format!("DROP TABLE {}", chain[gone]),
+    ];
+    let writes = [
+        format!("UPDATE {0} SET note = 'd{0}3e' WHERE id = 1", chain[first]),
+        format!("UPDATE {0} SET note = 'd{0}4e' WHERE id = 1", chain[second]),
+    ];
+    let nodes = plan.nodes.len() as u64;
+    let node = r.below(nodes);
+    let others = [0, 1].map(|n| (node + 1 + n % (nodes - 1)) % nodes);
+    let all = goes.into_iter().map(|s| (node, s)).chain(others.into_iter().zip(writes));
+    for (n, (node, statement)) in (0..).zip(all) {
+        let (at_ms, transaction) = (met_ms + 2 * (n % 3), Transaction::lone(vec![statement]));
+        plan.steps.push(Timed { at_ms, step: Step::Work { node: node as usize, client: 0, transaction } });
+    }
 }
 
 /// One side's: what it drops, it drops as a person would, children first.
@@ -91,7 +112,12 @@ fn schema(r: &mut Random) -> Vec<String> {
             return all.to_vec();
         }
         // From under what refers to it, which stays.
-        18 => return from_under(r.between(1, 4)),
+        18 => {
+            let mut all = vec![format!("DELETE FROM house WHERE id = {}", r.between(1, 4))];
+            all.extend((0..2).map(|n| format!("ALTER TABLE room{n} DROP FOREIGN KEY room{n}_f")));
+            all.push("DROP TABLE house".to_owned());
+            return all;
+        }
         19 => {
             let delete =
                 format!("DELETE FROM {} WHERE id = {}", *r.pick(&["house", "room0"]), r.between(1, 4));
