@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use p2pdb_model::{AccountId, ObjectId, Value};
+use p2pdb_model::{AccountId, ObjectId, Stamp, Value};
+use p2pdb_sql::error::SqlError;
+use p2pdb_sql::needs::Need;
 use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
@@ -45,6 +47,17 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// The account may do what a statement does, or a part of a program.
+    pub(crate) fn may(&mut self, needs: &[Need]) -> Result<(), SqlError> {
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let inner = &self.inner;
+        let access = &inner.published.load().access;
+        let now = Stamp::from_millis(inner.clock.now_ms());
+        self.powers.check(access, self.account, &self.state, now, needs, inner.node)
+    }
+
     /// What stands for a core as long as it is lent.
     pub(crate) fn hollow(&self) -> Core {
         let globals = self.state.globals.clone();

@@ -502,21 +502,10 @@ impl Session {
         Ok(Some(typed))
     }
 
-    /// The account may do what the statement does.
-    fn may(&mut self, needs: &[p2pdb_sql::needs::Need]) -> Result<(), SqlError> {
-        if needs.is_empty() {
-            return Ok(());
-        }
-        let published = self.inner.published.load();
-        let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
-        let core = self.core.as_mut().expect("invariant: the core is here while a statement runs");
-        core.powers.check(&published.access, core.account, &core.state, now, needs, self.inner.node)
-    }
-
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
         let plan = &statement.compiled().plan;
-        if let Err(e) = self.may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
+        if let Err(e) = self.core_mut().may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
             return self.finish(Err(e));
         }
         match &plan.kind {

@@ -492,3 +492,70 @@ fn what_is_void_names_accounts_that_are_gone() {
     assert!(ann.starts_with("ann~") && ann.ends_with("@%") && ann.len() == "ann~12345678@%".len(), "{ann}");
     assert_eq!(bea, "bea@%");
 }
+
+#[test]
+fn what_a_program_reads_its_caller_must_have_been_granted() {
+    let (a, _b) = clinic();
+    a.session().run(
+        "GRANT CREATE ROUTINE, EXECUTE, TRIGGER ON shop.* TO ann; GRANT SELECT, INSERT ON shop.result TO ann; \
+         INSERT INTO shop.result VALUES (1, 1, 10)",
+    );
+    let mut ann = as_(&a, "ann");
+    ann.run("USE shop");
+    let reads = "DECLARE p VARCHAR(20); DECLARE c CURSOR FOR SELECT phone FROM patient WHERE id = 1;";
+    for (name, body) in [
+        ("returned", "RETURN (SELECT phone FROM patient WHERE id = 1)".to_owned()),
+        ("assigned", format!("BEGIN {reads} SET p = (SELECT phone FROM patient WHERE id = 1); RETURN p; END")),
+        ("selected", format!("BEGIN {reads} SELECT phone INTO p FROM patient WHERE id = 1; RETURN p; END")),
+        ("fetched", format!("BEGIN {reads} OPEN c; FETCH c INTO p; CLOSE c; RETURN p; END")),
+        ("decided", "BEGIN IF EXISTS (SELECT id FROM patient WHERE phone = '11') THEN RETURN '11'; END IF; RETURN 'no'; END".to_owned()),
+        ("called", "RETURN returned()".to_owned()),
+        ("written", "BEGIN INSERT INTO result VALUES (7, 7, (SELECT phone FROM patient WHERE id = 1)); RETURN '11'; END".to_owned()),
+    ] {
+        ann.run(&format!("CREATE FUNCTION {name}() RETURNS VARCHAR(20) READS SQL DATA {body}"));
+    }
+    ann.run(
+        "CREATE FUNCTION quiet() RETURNS VARCHAR(20) READS SQL DATA BEGIN DECLARE p VARCHAR(20); \
+             DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; SELECT phone INTO p FROM patient WHERE id = 1; RETURN p; END; \
+         CREATE PROCEDURE told() BEGIN SET @told = (SELECT phone FROM patient WHERE id = 1); END; \
+         CREATE PROCEDURE local_one() BEGIN DECLARE p VARCHAR(20) DEFAULT (SELECT phone FROM patient WHERE id = 1); SET @told = p; END; \
+         CREATE TRIGGER t BEFORE INSERT ON result FOR EACH ROW SET NEW.value = (SELECT phone FROM patient WHERE id = 1)",
+    );
+    let asked = [
+        "SELECT returned()",
+        "SELECT assigned()",
+        "SELECT selected()",
+        "SELECT fetched()",
+        "SELECT decided()",
+        "SELECT called()",
+        "SELECT written()",
+        "SELECT id FROM result WHERE returned() = '11'",
+        "CALL told()",
+        "CALL local_one()",
+        "INSERT INTO result VALUES (2, 2, 0)",
+    ];
+    for sql in asked {
+        assert_eq!(ann.error(sql), 1142, "{sql}");
+    }
+    assert_eq!(ann.rows("SELECT quiet(), @told"), ["NULL|NULL"]);
+    assert_eq!(ann.rows("SELECT id, value FROM result"), ["1|10"]);
+    a.session().run("GRANT SELECT (id) ON shop.patient TO ann");
+    assert_eq!(ann.error("SELECT returned()"), 1143);
+    a.session().run("GRANT SELECT (phone) ON shop.patient TO ann");
+    assert_eq!(
+        ann.rows("SELECT returned(), assigned(), selected(), fetched(), decided(), called(), quiet()"),
+        ["11|11|11|11|11|11|11"]
+    );
+    ann.run("CALL told(); INSERT INTO result VALUES (2, 2, 0); DO written()");
+    assert_eq!(ann.rows("SELECT @told"), ["11"]);
+    assert_eq!(ann.rows("SELECT id, value FROM result ORDER BY id"), ["1|10", "2|11", "7|11"]);
+    // What was compiled meanwhile is asked again.
+    a.session().run("REVOKE SELECT (phone) ON shop.patient FROM ann");
+    for sql in asked {
+        assert_eq!(ann.error(sql), 1143, "{sql}");
+    }
+    // Who may read has them read.
+    assert_eq!(a.session().rows("SELECT shop.called()"), ["11"]);
+    a.session().run("INSERT INTO shop.result VALUES (3, 3, 0)");
+    verified(&[&a]);
+}

@@ -111,6 +111,7 @@ impl Inside<'_, '_> {
         self.core.handle.counted.query();
         self.core.handle.counted.command(bound.statement.command());
         let plan = bound.statement.compiled().plan.clone();
+        self.core.may(&plan.needs)?;
         if plan.earlier_warnings == EarlierWarnings::Cleared {
             self.core.state.clear_warnings();
         }

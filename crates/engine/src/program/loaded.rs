@@ -9,6 +9,7 @@ use p2pdb_model::{Catalog, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Scope, variables_key};
+use p2pdb_sql::needs::Need;
 use p2pdb_sql::plan::{ColumnTarget, Scalar};
 use p2pdb_sql::routine::{self, Program};
 use p2pdb_sql::session::SqlMode;
@@ -54,7 +55,7 @@ struct Kept {
 #[derive(Clone)]
 enum Compiled {
     Statement(Statement),
-    Scalar(Arc<Scalar>),
+    Scalar(Arc<(Scalar, Vec<Need>)>),
 }
 
 impl Programs {
@@ -181,7 +182,11 @@ impl Loaded {
     /// The value of an expression.
     pub(super) fn value(&self, host: &mut dyn Host, piece: usize) -> Result<(Value, FieldType)> {
         match self.compiled(host, piece, true)? {
-            Compiled::Scalar(s) => host.scalar(&s),
+            Compiled::Scalar(s) => {
+                let (scalar, needs) = &*s;
+                host.core().may(needs)?;
+                host.scalar(scalar)
+            }
             Compiled::Statement(_) => Err(super::lost()),
         }
     }

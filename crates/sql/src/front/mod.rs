@@ -34,6 +34,7 @@ pub use source::Source;
 
 use crate::bind;
 use crate::error::SqlError;
+use crate::needs::Need;
 use crate::plan::{Plan, PlanKind, Scalar, SessionCommand};
 use crate::session::SessionState;
 use crate::statement;
@@ -309,7 +310,11 @@ pub fn variables_key(text: &str, session: &SessionState) -> Vec<u8> {
 ///
 /// # Errors
 /// As [`Front::compile`]; 1241 for a row.
-pub fn compile_expression(text: &str, session: &SessionState, catalog: &Catalog) -> Result<Scalar, SqlError> {
+pub fn compile_expression(
+    text: &str,
+    session: &SessionState,
+    catalog: &Catalog,
+) -> Result<(Scalar, Vec<Need>), SqlError> {
     let mut tokens = tokens::tokenize(text, session.sql_mode, false)?;
     let source = Source::new(text, &tokens, &[], None);
     parse(&mut tokens, |parser| {
@@ -318,7 +323,8 @@ pub fn compile_expression(text: &str, session: &SessionState, catalog: &Catalog)
         let mut c = statement::Cursor::new(parser, text, ansi_quotes);
         let e = c.expr()?;
         c.end()?;
-        statement::scalar(&e, &cx)
+        let scalar = statement::scalar(&e, &cx)?;
+        Ok((scalar, source.needs.take()))
     })
 }
 

@@ -27,6 +27,7 @@ pub(crate) use parse::{head, no_row, returned, rows};
 use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::front::Compiled;
+use crate::needs::Need;
 use crate::plan::{Coerce, ColumnTarget, Scalar};
 use crate::session::SessionState;
 
@@ -309,10 +310,14 @@ pub fn compile_statement(
     crate::front::compile_alone(text, session, catalog)
 }
 
-/// Compiles an expression of a program; local variables are those of the session.
+/// Compiles an expression of a program, with what it needs to be granted; local variables are those of the session.
 ///
 /// # Errors
 /// As of any expression; 1241 for a row.
-pub fn compile_expression(text: &str, session: &SessionState, catalog: &Catalog) -> Result<Scalar, SqlError> {
+pub fn compile_expression(
+    text: &str,
+    session: &SessionState,
+    catalog: &Catalog,
+) -> Result<(Scalar, Vec<Need>), SqlError> {
     crate::front::compile_expression(text, session, catalog)
 }
