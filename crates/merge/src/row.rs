@@ -22,7 +22,7 @@
 //!   row knowing of it saw that it did not count, and so keeps the row if it counts later.
 //!
 //! An update or delete whose author's row is not among the accepted changes aims at nothing and has no effect. One that had seen
-//! its row deleted, and no other, was written while that delete was void: it aims at the row that was deleted, and so keeps it,
+//! its row deleted, and no other, was written while that delete was void: it aims at the row that was deleted last, and so keeps it,
 //! as any edit does that a delete has not seen.
 
 use std::collections::BTreeMap;
@@ -249,9 +249,13 @@ impl<E> Merge<'_, E> {
                 view = self.view(&past)?;
             }
             let is_delete = |b: &usize| self.changes[*b].kind == WriteKind::Delete;
-            if view.units.is_empty() && !founds && !self.changes[c].orphan && past.iter().any(is_delete) {
-                // The same of a delete that was void.
-                past.retain(|b| !is_delete(b));
+            let may_be_void = !founds && !self.changes[c].orphan;
+            while view.units.is_empty()
+                && may_be_void
+                && let Some(last) = past.iter().rposition(is_delete)
+            {
+                // The same of a delete that was void: the last, and those before it until there is a row.
+                past.remove(last);
                 view = self.view(&past)?;
             }
             let visible = view.units.first().cloned().unwrap_or_default();

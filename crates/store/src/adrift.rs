@@ -151,7 +151,7 @@ impl Run<'_> {
         plan: &TablePlan,
         ident: &Ident,
     ) -> Result<Option<(Image, TxNo)>> {
-        let (accepted, _) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
+        let (accepted, _) = self.counting(plan.no, ident)?;
         self.hanging(plan, ident, accepted)
     }
 

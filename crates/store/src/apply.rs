@@ -254,7 +254,13 @@ impl Merger {
             run.reshape(schema, next)?;
         }
         for (table, ident) in rows {
-            run.reconsider(table, &ident)?;
+            if let Some(plan) = run.plans.plan(db, table)? {
+                run.recompute(&plan, &ident)?;
+            }
+            // Which of its deletes counted before the verdicts turned is known no more where the table was written anew.
+            if !fault::on(Fault::AbsentForgotten) {
+                run.reconsider_all_effects(table, &ident)?;
+            }
         }
         run.settle()?;
         let adrift = run.finish()?;
@@ -341,6 +347,7 @@ impl Run<'_> {
             && (self.db.is_beyond(layout_plan.no, &ident)?
                 || !self.db.has_changes(layout_plan.no, &ident, TxNo(i64::MAX as u64))?);
         self.db.index_change(layout_plan.no, &ident, at)?;
+        self.forget_standing(layout_plan.no, &ident);
         if layout_plan.is_beside(layout, change) && !fault::on(Fault::BesideForgotten) {
             self.db.put_beside(layout_plan.no, &ident)?;
         }
@@ -349,7 +356,11 @@ impl Run<'_> {
         }
         let Some(plan) = layout_plan.plan.clone() else {
             self.adrift += 1;
-            return if fresh { Ok(()) } else { self.reconsider(layout.table(), &ident) };
+            return if fresh {
+                Ok(())
+            } else {
+                self.came_to_absent(layout_plan.no, (layout.table(), &ident), at)
+            };
         };
         match change {
             RowChange::Insert { values, .. } if fresh => {
@@ -362,16 +373,13 @@ impl Run<'_> {
             RowChange::Edit { edits, .. } => self.edit(&plan, layout_plan, edits, &ident, origin, at),
             RowChange::Delete { .. } if fault::on(Fault::DeleteForgotten) => Ok(()),
             RowChange::Delete { cause: Some(cause), .. } => {
-                let outvoted = match self.db.cause(origin, *cause)? {
-                    Some(cause) if cause.is_delete => {
-                        let mut path = vec![(plan.table.id, ident.clone())];
-                        self.is_outvoted(&cause, at.tx, &mut path)?
-                    }
-                    _ => false,
+                let counts = match self.db.cause(origin, *cause)? {
+                    Some(cause) if cause.is_delete => self.stands(&cause, at.tx)?,
+                    _ => true,
                 };
-                match outvoted {
-                    true => self.recompute(&plan, &ident),
-                    false => self.delete(&plan, &ident, origin, at),
+                match counts {
+                    true => self.delete(&plan, &ident, origin, at),
+                    false => self.recompute(&plan, &ident),
                 }
             }
             RowChange::Delete { .. } => self.delete(&plan, &ident, origin, at),

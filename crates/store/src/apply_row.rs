@@ -335,17 +335,14 @@ impl Run<'_> {
             cells.first().is_some_and(|c| plan.column(c.column).is_some() && !joint(c.column))
         };
         simple &= !merged.units.iter().any(|u| u.joint.iter().any(turned));
-        let mut now = Vec::with_capacity(merged.outvoted.len());
-        let is_delete = |l: &&Loaded| l.write.kind == p2pdb_merge::WriteKind::Delete;
-        let by_cause = not_counting.iter().filter(is_delete);
-        for Loaded { at, origin, .. } in merged.outvoted.iter().map(|d| &loaded[*d]).chain(by_cause) {
+        let now = self.not_standing((plan.table.id, ident), (&loaded, &merged), &not_counting)?;
+        for (at, origin) in &now {
             self.db.put_sibling(plan.no, ident, TxNo(0), OUTVOTED, *at)?;
-            now.push(*at);
             if !outvoted.contains(at) {
                 self.reconsider_effects((plan.table.id, ident), origin)?;
             }
         }
-        for at in outvoted.iter().filter(|at| !now.contains(at)) {
+        for at in outvoted.iter().filter(|at| !now.iter().any(|(now, _)| now == *at)) {
             self.reconsider_effects((plan.table.id, ident), &self.db.origin(at.tx)?)?;
         }
         for unit in &merged.units {

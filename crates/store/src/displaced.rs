@@ -296,6 +296,8 @@ pub(crate) struct Run<'a> {
     displaced: HashMap<i64, bool>,
     /// There are rows, or none, that references bend (`effects`).
     pub bent: Option<bool>,
+    /// Which deletes count, by the transaction: of rows as they are now (`effects`).
+    pub standing: HashMap<(i64, Ident), HashMap<TxNo, bool>>,
     buffer: Vec<u8>,
     /// Changes that could not be applied: no such table or row.
     pub adrift: u64,
@@ -313,6 +315,7 @@ impl<'a> Run<'a> {
             sums: HashMap::new(),
             displaced: HashMap::new(),
             bent: None,
+            standing: HashMap::new(),
             buffer: Vec::new(),
             adrift: 0,
         }

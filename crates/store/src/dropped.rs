@@ -175,7 +175,7 @@ impl Run<'_> {
         drops: &[DropAt],
         ident: &Ident,
     ) -> Result<Vec<DroppedRow>> {
-        let (mut loaded, _) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
+        let (mut loaded, _) = self.counting(plan.no, ident)?;
         loaded.extend(drops.iter().map(|d| d.as_delete(plan.table.id)));
         loaded.sort_by_key(|l| l.origin.order(l.at.offset));
         let merged = self.merged(plan, &loaded)?;
@@ -281,7 +281,7 @@ impl Run<'_> {
 
     /// What was written to a row beside the drop of a column, until somebody who saw both changes the row.
     fn dropped_cells(&mut self, ghost: &Ghost, plan: &TablePlan, ident: &Ident) -> Result<Vec<Conflict>> {
-        let (loaded, _) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
+        let (loaded, _) = self.counting(plan.no, ident)?;
         let merged = self.merged(plan, &loaded)?;
         let mut found = Vec::new();
         for unit in &merged.units {

@@ -11,10 +11,10 @@
 //! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use p2pdb_merge::{RowWrite, WriteKind, merge_row};
+use p2pdb_merge::{MergedRow, RowWrite, WriteKind, merge_row};
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::ReferentialAction;
@@ -23,15 +23,12 @@ use p2pdb_model::{Change, Value, ValueRef};
 use crate::connection::Connection;
 use crate::displaced::{HISTORY, Image, Place, Run};
 use crate::error::{Result, StoreError};
-use crate::index::{Cause, Loaded, Origin, saw};
+use crate::index::{At, Cause, Loaded, Origin};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::log_read::StoredBody;
 use crate::materialize_plan::{Dependent, Reference, TablePlan};
 use crate::query::NEXT;
-
-/// Rows over which the question is followed whether an effect counts; a delete further away counts.
-const CAUSES_MAX: usize = 64;
 
 /// A row whose columns of a foreign key read otherwise than they were written.
 pub(crate) struct Bent {
@@ -134,98 +131,139 @@ impl StoredBody {
 }
 
 impl Run<'_> {
-    /// The accepted changes of a row that count, in write order: without the effects of deletes that do not.
-    ///
-    /// `path`: the rows about which this question is being asked already; what depends on its own answer counts.
-    pub(crate) fn counting(
-        &mut self,
-        no: i64,
-        row: (ObjectId, &Ident),
-        path: &mut Vec<(ObjectId, Ident)>,
-    ) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
-        let loaded = self.db.load_changes(no, row.1, self.is_ancestor)?;
+    /// The accepted changes of a row that count, in write order, and those that do not: effects of deletes that do not stand.
+    pub(crate) fn counting(&mut self, no: i64, ident: &Ident) -> Result<(Vec<Loaded>, Vec<Loaded>)> {
+        let loaded = self.db.load_changes(no, ident, self.is_ancestor)?;
         if loaded.iter().all(|l| l.cause.is_none()) {
             return Ok((loaded, Vec::new()));
         }
-        path.push((row.0, row.1.clone()));
         let (mut counting, mut not) = (Vec::with_capacity(loaded.len()), Vec::new());
         for l in loaded {
-            let outvoted = match &l.cause {
-                Some(cause) if cause.is_delete => self.is_outvoted(cause, l.at.tx, path)?,
-                _ => false,
+            let counts = match l.cause_that_deletes() {
+                Some(cause) => self.stands(&cause.clone(), l.at.tx)?,
+                None => true,
             };
-            if outvoted { not.push(l) } else { counting.push(l) }
+            if counts { counting.push(l) } else { not.push(l) }
         }
-        path.pop();
         Ok((counting, not))
     }
 
-    /// The delete of this row by transaction `tx` does not count: some of what it aimed at lives on.
-    pub(crate) fn is_outvoted(
-        &mut self,
-        cause: &Cause,
-        tx: TxNo,
-        path: &mut Vec<(ObjectId, Ident)>,
-    ) -> Result<bool> {
-        let at_work = |(t, i): &(ObjectId, Ident)| *t == cause.table && *i == cause.ident;
-        if path.len() >= CAUSES_MAX || path.iter().any(at_work) {
-            return Ok(false);
+    /// The delete of this row by transaction `tx` counts, and so its effects do: nothing that it had not seen keeps the row from it,
+    /// and the delete that it is an effect of, if it is one, counts as well.
+    ///
+    /// What keeps a row from a delete is asked of the row's own changes alone, without deletes that are effects: so nothing leads back
+    /// to where it was asked, and what a delete of one transaction does hangs on no effect of another one.
+    pub(crate) fn stands(&mut self, delete: &Cause, tx: TxNo) -> Result<bool> {
+        let Some(no) = self.db.table_no_if_known(delete.table)? else { return Ok(true) };
+        let row = (no, delete.ident.clone());
+        if let Some(known) = self.standing.get(&row).and_then(|deletes| deletes.get(&tx)) {
+            return Ok(*known);
         }
-        if let Some(plan) = self.plans.plan(self.db, cause.table)?
-            && !plan.circular
-            && self.visible_of(&plan, &cause.ident)?.is_none()
-            && self.displaced_of(&plan, &cause.ident)?.is_empty()
-        {
-            return Ok(false);
-        }
-        let Some(no) = self.db.table_no_if_known(cause.table)? else { return Ok(false) };
-        let (loaded, _) = self.counting(no, (cause.table, &cause.ident), path)?;
-        let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
-        let is_ancestor = self.is_ancestor;
-        let mut ask = |a: usize, b: usize| {
-            let (later, earlier): (&Loaded, &Loaded) = (&loaded[a], &loaded[b]);
-            saw((&later.origin, later.at.offset), (&earlier.origin, earlier.at.offset), is_ancestor)
+        let loaded = self.db.load_changes(no, &delete.ident, self.is_ancestor)?;
+        let own = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
+        let kept = match own {
+            Some(own) => self.kept_from(&loaded, own)?,
+            None => false,
         };
+        let cause = own.and_then(|own| loaded[own].cause_that_deletes().cloned());
+        let stands = match cause {
+            _ if kept => false,
+            Some(cause) => self.stands(&cause, tx)?,
+            None => true,
+        };
+        self.standing.entry(row).or_default().insert(tx, stands);
+        Ok(stands)
+    }
+
+    /// Something of these changes of a row, all that are accepted, keeps it from this delete among them.
+    fn kept_from(&self, loaded: &[Loaded], delete: usize) -> Result<bool> {
+        let is_asked =
+            |n: usize| loaded[n].write.kind != WriteKind::Delete || loaded[n].cause_that_deletes().is_none();
+        let asked: Vec<usize> = (0..loaded.len()).filter(|n| *n == delete || is_asked(*n)).collect();
+        let writes: Vec<RowWrite> = asked.iter().map(|n| loaded[*n].write.clone()).collect();
+        let mut ask = |a: usize, b: usize| self.saw_loaded(&loaded[asked[a]], &loaded[asked[b]]);
         // No cell is looked at.
         let merged = merge_row::<StoreError>(&writes, &|_| true, &mut ask)?;
-        let delete = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
-        Ok(delete.is_none_or(|d| merged.outvoted.contains(&d)))
+        Ok(merged.outvoted.iter().any(|d| asked[*d] == delete))
+    }
+
+    /// The deletes that do not count, of all accepted changes of a row in two parts: what they make of it, and what is not in that.
+    pub(crate) fn not_standing(
+        &mut self,
+        row: (ObjectId, &Ident),
+        (loaded, merged): (&[Loaded], &MergedRow),
+        not_counting: &[Loaded],
+    ) -> Result<Vec<(At, Origin)>> {
+        let place = |l: &Loaded| (l.at, l.origin);
+        let is_effect = |l: &Loaded| l.write.kind == WriteKind::Delete && l.cause_that_deletes().is_some();
+        if not_counting.is_empty() && !loaded.iter().any(is_effect) {
+            return Ok(merged.outvoted.iter().map(|d| place(&loaded[*d])).collect());
+        }
+        let mut found = Vec::new();
+        let deletes = loaded.iter().chain(not_counting).filter(|l| l.write.kind == WriteKind::Delete);
+        for l in deletes {
+            let own = Cause { table: row.0, ident: row.1.clone(), is_delete: true };
+            if !self.stands(&own, l.at.tx)? {
+                found.push(place(l));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A row has one change more, so what was found out about deletes from its changes may be so no more.
+    pub(crate) fn forget_standing(&mut self, no: i64, ident: &Ident) {
+        // Of whatever hangs on it, it was found out, too.
+        if !self.standing.is_empty() && self.standing.contains_key(&(no, ident.clone())) {
+            self.standing.clear();
+        }
     }
 
     /// The effects of this row's delete by that transaction are to be looked at again.
     pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
         let stored = self.db.body(origin.block)?;
-        for (table, ident) in stored.effects_of(origin.position, row) {
-            self.todo.effect(*table, ident.clone());
+        let mut rows = stored.effects_of(origin.position, row).to_vec();
+        while let Some((table, ident)) = rows.pop() {
+            if self.plans.plan(self.db, table)?.is_none() {
+                // Nothing says of this row what its own delete did to others.
+                rows.extend_from_slice(stored.effects_of(origin.position, (table, &ident)));
+            }
+            self.todo.effect(table, ident);
         }
         Ok(())
     }
 
-    /// A row that may be another one now: it is merged anew. Where its table is gone there is none, but what its deletes did to
-    /// others counts, or not, as before: of that nothing is kept there, so the effects of all of them are looked at again.
-    pub(crate) fn reconsider(&mut self, table: ObjectId, ident: &Ident) -> Result<()> {
-        if let Some(plan) = self.plans.plan(self.db, table)? {
-            return self.recompute(&plan, ident);
+    /// The effects of all deletes of this row are to be looked at again.
+    pub(crate) fn reconsider_all_effects(&mut self, table: ObjectId, ident: &Ident) -> Result<()> {
+        let Some(no) = self.db.table_no_if_known(table)? else { return Ok(()) };
+        for l in self.db.load_changes(no, ident, self.is_ancestor)? {
+            if l.write.kind == WriteKind::Delete {
+                self.reconsider_effects((table, ident), &l.origin)?;
+            }
         }
+        Ok(())
+    }
+
+    /// A change came to a row whose table is gone: the effects of the deletes for which that makes a difference are to be looked at
+    /// again. Nothing is kept there that would say which of them counted.
+    pub(crate) fn came_to_absent(&mut self, no: i64, row: (ObjectId, &Ident), at: At) -> Result<()> {
         if fault::on(Fault::AbsentForgotten) {
             return Ok(());
         }
-        let mut rows = vec![(table, ident.clone())];
-        let mut seen = HashSet::new();
-        while let Some((table, ident)) = rows.pop() {
-            if !seen.insert((table, ident.clone())) {
-                continue;
-            }
-            if self.plans.plan(self.db, table)?.is_some() {
-                self.todo.effect(table, ident);
-                continue;
-            }
-            let Some(no) = self.db.table_no_if_known(table)? else { continue };
-            for l in self.db.load_changes(no, &ident, self.is_ancestor)? {
-                if l.write.kind == WriteKind::Delete {
-                    let stored = self.db.body(l.origin.block)?;
-                    rows.extend_from_slice(stored.effects_of(l.origin.position, (table, &ident)));
-                }
+        let loaded = self.db.load_changes(no, row.1, self.is_ancestor)?;
+        let before: Vec<Loaded> = loaded.iter().filter(|l| l.at != at).cloned().collect();
+        let deletes = |of: &[Loaded]| {
+            let all = 0..of.len();
+            all.filter(|n| of[*n].write.kind == WriteKind::Delete).collect::<Vec<_>>()
+        };
+        let mut was = Vec::new();
+        for n in deletes(&before) {
+            was.push(self.kept_from(&before, n)?);
+        }
+        let mut was = was.into_iter();
+        for n in deletes(&loaded) {
+            let is = self.kept_from(&loaded, n)?;
+            if loaded[n].at == at || was.next() != Some(is) {
+                self.reconsider_effects(row, &loaded[n].origin)?;
             }
         }
         Ok(())
@@ -399,7 +437,9 @@ impl Run<'_> {
         }
         loop {
             if let Some((table, ident)) = self.todo.next_effect() {
-                self.reconsider(table, &ident)?;
+                if let Some(plan) = self.plans.plan(self.db, table)? {
+                    self.recompute(&plan, &ident)?;
+                }
             } else if let Some((table, n, key)) = self.todo.next_key() {
                 let Some(plan) = self.plans.plan(self.db, table)? else { continue };
                 if let Some(dependent) = plan.dependents.get(n) {

@@ -137,6 +137,11 @@ pub(crate) struct Cause {
 }
 
 impl Loaded {
+    /// The delete that it is an effect of, if it is one's.
+    pub(crate) fn cause_that_deletes(&self) -> Option<&Cause> {
+        self.cause.as_ref().filter(|cause| cause.is_delete)
+    }
+
     /// What it does to the column that it lists at this place.
     pub(crate) fn cell(&self, place: usize) -> Option<Write<'_>> {
         match self.write.kind {

@@ -1,7 +1,6 @@
 //! A table's plan: everything about its physical form that rows are read and written with, and the SQLite text
 //! for it, worked out once per schema change.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_merge::CellRule;
@@ -197,8 +196,6 @@ pub(crate) struct TablePlan {
     /// Foreign keys whose parent is not there, by their place in the table's list, with their columns: merging asks nothing of them.
     pub parentless: Vec<(usize, Vec<usize>)>,
     pub dependents: Vec<Dependent>,
-    /// References lead, or have ever led, from the table, over others or not, back to it.
-    pub circular: bool,
     /// The order of columns in SQLite.
     pub slots: Vec<Slot>,
     pub checks: Vec<PlanCheck>,
@@ -532,7 +529,7 @@ impl TablePlan {
         };
         let owns = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Owner;
         let owner = (0..columns.len()).filter(owns).min_by_key(|i| columns[*i].tag);
-        let (circular, table) = (is_circular(&schema.referred, table.id), table.clone());
+        let table = table.clone();
         Ok(Self {
             table,
             no,
@@ -545,7 +542,6 @@ impl TablePlan {
             references,
             parentless,
             dependents,
-            circular,
             checks,
             generated,
             wholes,
@@ -650,22 +646,6 @@ pub(crate) fn feeds_itself(catalog: &Catalog, child: ObjectId, number: usize) ->
             }
             if !seen.contains(&(*fed, *m)) {
                 seen.push((*fed, *m));
-            }
-        }
-    }
-    false
-}
-
-fn is_circular(referred: &HashMap<ObjectId, HashSet<ObjectId>>, table: ObjectId) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![table];
-    while let Some(parent) = open.pop() {
-        for child in referred.get(&parent).into_iter().flatten() {
-            if *child == table {
-                return true;
-            }
-            if seen.insert(*child) {
-                open.push(*child);
             }
         }
     }

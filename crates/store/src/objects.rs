@@ -11,7 +11,7 @@ use p2pdb_merge::meant::Meant;
 use p2pdb_merge::object::{MergedSchema, Said, merge_schema};
 use p2pdb_model::catalog::{ObjectState, same_name};
 use p2pdb_model::change::{SchemaChange, WriteOrder};
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::ids::ObjectId;
 use p2pdb_model::schema::{ColumnDef, Definition};
 use p2pdb_model::sealed;
 use p2pdb_model::types::SqlType;
@@ -56,8 +56,6 @@ pub(crate) struct Schema {
     pub rekeyed: HashSet<ObjectId>,
     /// The live objects, for the fingerprint.
     pub live: Vec<ObjectState>,
-    /// Per table, those that have ever referred to it, whatever became of their foreign keys.
-    pub referred: Arc<HashMap<ObjectId, HashSet<ObjectId>>>,
     /// What is gone by drops that count, by table.
     pub dropped: Arc<HashMap<ObjectId, Dropped>>,
     pub expressions: Expressions,
@@ -170,7 +168,6 @@ impl Schema {
         }
         self.catalog = Arc::new(catalog);
         self.rekeyed = rekeyed.into_iter().filter(|r| r.1).map(|r| r.0).collect();
-        self.referred = Arc::new(referred(&self.held));
         self.dropped = Arc::new(dropped(&self.held, &live));
         self.live = live;
         Ok(self)
@@ -255,28 +252,6 @@ impl Schema {
     pub(crate) fn holds(&self, id: &ObjectId) -> bool {
         self.held.iter().any(|h| matches!(&*h.change, SchemaChange::Put { id: i, .. } if i == id))
     }
-}
-
-/// See [`Schema::referred`]. Of void changes, too.
-fn referred(held: &[Held]) -> HashMap<ObjectId, HashSet<ObjectId>> {
-    let mut named: HashMap<String, Vec<ObjectId>> = HashMap::new();
-    for h in held {
-        if let SchemaChange::Put { id, kind: ObjectKind::Table, name: Some(name), .. } = &*h.change {
-            named.entry(name.to_lowercase()).or_default().push(*id);
-        }
-    }
-    let mut out: HashMap<ObjectId, HashSet<ObjectId>> = HashMap::new();
-    for h in held {
-        let SchemaChange::Put { parent: child, definition: Some(definition), .. } = &*h.change else {
-            continue;
-        };
-        let Definition::ForeignKey(fk) = &**definition else { continue };
-        let by_name = fk.parent_names.iter().filter_map(|(_, table, _)| named.get(&table.to_lowercase()));
-        for parent in fk.parent.iter().chain(by_name.flatten()) {
-            out.entry(*parent).or_default().insert(*child);
-        }
-    }
-    out
 }
 
 /// See [`Schema::types`].

@@ -67,7 +67,7 @@ impl Run<'_> {
             }
             self.plans.settled.0.pop(&row);
         }
-        let (loaded, not_counting) = self.counting(plan.no, (plan.table.id, ident), &mut Vec::new())?;
+        let (loaded, not_counting) = self.counting(plan.no, ident)?;
         if loaded.len() >= CHANGES_MIN && not_counting.is_empty() {
             let all = self.db.changes_of(plan.no, ident)?;
             let plain = loaded.len() == all.len() && loaded.iter().all(|l| l.cause.is_none());
