@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long enough for `verify` and `backup` of a large store, and for a write that waits behind other writes.
 const WORK_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
-/// What waits for no write and takes no work that grows with the store; asked again it does no harm.
+/// What waits for no write and takes no work that grows with the store.
 const AT_ONCE: [&str; 6] = [STATUS, "members", "account", "partition", "heal", "clock"];
 const STATUS: &str = "status";
 
@@ -77,13 +77,13 @@ impl AdminClient {
         self.read(self.answered(answer, limit)?)
     }
 
-    /// How long to wait for the answer. What takes its time is asked only of a node that answers at all.
+    /// How long to wait for the answer. What takes its time, or changes something, is asked only of a node that answers at all: one
+    /// that was stopped would carry it out when it goes on, whatever was said meanwhile.
     fn limit(&self, path: &str) -> anyhow::Result<Duration> {
-        if AT_ONCE.contains(&path) {
-            return Ok(ANSWER_TIMEOUT);
+        if path != STATUS {
+            self.asked(STATUS, ANSWER_TIMEOUT)?;
         }
-        self.asked(STATUS, ANSWER_TIMEOUT)?;
-        Ok(WORK_TIMEOUT)
+        Ok(if AT_ONCE.contains(&path) { ANSWER_TIMEOUT } else { WORK_TIMEOUT })
     }
 
     fn asked(&self, path: &str, limit: Duration) -> anyhow::Result<Answer> {

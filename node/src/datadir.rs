@@ -53,13 +53,11 @@ pub enum DataDirError {
     Occupied(PathBuf),
     /// A restore into it has failed, or broke off.
     #[error(
-        "{root} holds what a restore left that failed or broke off, and no node is made there\n  hint: `p2pdb-node restore` with a whole backup; to begin anew without what was in it, remove {marker}"
+        "{root} holds what a restore left that failed or broke off, and no node is made there\n  hint: `p2pdb-node restore` with a whole backup; to begin anew without what was in it, choose another directory with --data-dir"
     )]
     HalfRestored {
         /// The directory.
         root: PathBuf,
-        /// What says so.
-        marker: PathBuf,
     },
     /// A file cannot be read or written.
     #[error("cannot {verb} {path}: {source}")]
@@ -194,6 +192,11 @@ impl DataDir {
         self.read_text(LOCK).ok().flatten()?.trim().parse().ok()
     }
 
+    /// Somebody holds the lock now: [`Self::holder`], once it has written who it is.
+    pub fn is_held(&self) -> bool {
+        File::open(self.path(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// True where the directory's file system is mounted for reading only.
     pub fn is_on_a_disk_for_reading(&self) -> bool {
         rustix::fs::statvfs(&self.root)
@@ -258,9 +261,15 @@ impl DataDir {
     /// Fails unless a node was made here.
     ///
     /// # Errors
-    /// [`DataDirError::Empty`].
+    /// [`DataDirError::Empty`]; [`DataDirError::Unusable`] where this user may not look.
     pub fn must_be_initialised(&self) -> Result<(), DataDirError> {
-        if self.is_initialised() { Ok(()) } else { Err(DataDirError::Empty(self.root.clone())) }
+        match self.node_key_path().try_exists() {
+            Ok(true) => Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Err(DataDirError::Unusable { path: self.root.clone(), source })
+            }
+            _ => Err(DataDirError::Empty(self.root.clone())),
+        }
     }
 
     /// Writes a secret (mode 0600), durably and at once.
@@ -368,16 +377,18 @@ impl DataDir {
 
     /// What is wrong with the files that have a checksum, a sentence for each that is damaged, and what to do.
     pub fn damaged_files(&self) -> Vec<String> {
+        self.unread_files().into_iter().map(|(damage, what)| format!("{damage}{what}")).collect()
+    }
+
+    /// The same, each with what is said behind it; also files that this user may not read.
+    pub(crate) fn unread_files(&self) -> Vec<(DataDirError, &'static str)> {
         use std::collections::BTreeMap;
         type Objects = BTreeMap<String, serde_json::Map<String, serde_json::Value>>;
         let accounts = self.read_checked::<BTreeMap<String, String>>(ACCOUNTS_FILE).err();
         let keys = self.read_checked::<Objects>(crate::keystore::FILE).err();
         let logins = self.read_checked::<Objects>(crate::door::LOGINS_FILE).err();
-        let told = |(damage, what): (Option<DataDirError>, &str)| Some(format!("{}{what}", damage?));
-        [(accounts, ""), (keys, crate::keystore::WITHOUT), (logins, "")]
-            .into_iter()
-            .filter_map(told)
-            .collect()
+        let all = [(accounts, ""), (keys, crate::keystore::WITHOUT), (logins, "")];
+        all.into_iter().filter_map(|(damage, what)| Some((damage?, what))).collect()
     }
 
     /// What is wrong and keeps nobody from going on: damaged files, and commits that may be lost.
@@ -407,11 +418,10 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::HalfRestored`].
     pub fn must_not_be_half_restored(&self) -> Result<(), DataDirError> {
-        let marker = self.path(RESTORING);
-        if self.is_initialised() || !marker.exists() {
+        if self.is_initialised() || !self.path(RESTORING).exists() {
             return Ok(());
         }
-        Err(DataDirError::HalfRestored { root: self.root.clone(), marker })
+        Err(DataDirError::HalfRestored { root: self.root.clone() })
     }
 
     /// Writes the node key.

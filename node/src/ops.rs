@@ -1,7 +1,7 @@
 //! What an operator can ask of an engine, whether the node serves it or a command has opened it by itself.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::admin::{
 };
 use crate::clock::SystemClock;
 use crate::config::{Config, TlsMode};
-use crate::datadir::{DataDir, RESTORING};
+use crate::datadir::{DataDir, DataDirError, RESTORING};
 use crate::door::Logins;
 use crate::explain::explain;
 use crate::node::ROOT;
@@ -32,7 +32,8 @@ use crate::ticket::Ticket;
 /// Told how far a long step has come: what, done, of how many (0: not known).
 pub type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
-/// Files of a backup beside the store.
+/// Files of a backup beside the store. They are written from the last to the first: with the node's key a directory counts as a
+/// node's, and as a whole backup.
 const BACKUP_SECRETS: [&str; 7] = [
     "node.key",
     "accounts.json",
@@ -211,20 +212,35 @@ pub fn verify(engine: &Engine, dir: &DataDir, progress: OnProgress<'_>) -> anyho
 
 /// What is wrong with the files of a node, a line for each, but for what is in its store: what keeps the node from starting, and
 /// what is damaged in the others that have a checksum.
-pub fn bad_files(dir: &DataDir, config: &Config) -> Vec<String> {
-    let mut bad = dir.damaged_files();
+///
+/// # Errors
+/// When this user may not look at one of them.
+pub fn bad_files(dir: &DataDir, config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut bad = Vec::new();
+    for (damage, what) in dir.unread_files() {
+        bad.push(found(damage.into())? + what);
+    }
     match (dir.is_initialised(), p2pdb_engine::realm::exists(dir.root())) {
-        (true, true) => bad.extend(dir.read_node_key().err().map(|e| e.to_string())),
+        (true, true) => bad.extend(dir.read_node_key().err().map(|e| found(e.into())).transpose()?),
         (true, false) => bad.push(format!("{} is missing", p2pdb_engine::realm::file(dir.root()).display())),
         (false, _) => bad.push(format!("{} is missing", dir.node_key_path().display())),
     }
     // One whose checksum is wrong is among them already.
-    bad.extend(Logins::load(dir).err().map(|e| e.to_string()).filter(|e| !bad.contains(e)));
-    bad.extend(crate::node::own_admin_token(dir).err().map(|e| explain(&e)));
+    let logins = Logins::load(dir).err().map(|e| found(e.into())).transpose()?;
+    bad.extend(logins.filter(|e| !bad.contains(e)));
+    bad.extend(crate::node::own_admin_token(dir).err().map(found).transpose()?);
     if config.mysql_tls != TlsMode::Off {
-        bad.extend(crate::door::tls::there(dir).err().map(|e| explain(&e)));
+        bad.extend(crate::door::tls::there(dir).err().map(found).transpose()?);
     }
-    bad.iter().map(|b| b.lines().next().unwrap_or_default().to_owned()).collect()
+    Ok(bad.iter().map(|b| b.lines().next().unwrap_or_default().to_owned()).collect())
+}
+
+/// What is wrong with a file. That this user may not read it says nothing of what is in it.
+fn found(e: anyhow::Error) -> anyhow::Result<String> {
+    match e.downcast_ref() {
+        Some(DataDirError::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Err(e),
+        _ => Ok(explain(&e)),
+    }
 }
 
 /// Looks at the file and the log of a store that cannot be opened.
@@ -324,11 +340,9 @@ pub fn backup(engine: &Engine, dir: &DataDir, target: &Path) -> anyhow::Result<W
     fs::DirBuilder::new().mode(0o700).create(target).with_context(failed)?;
     let store = target.join(p2pdb_engine::realm::FILE);
     let written = engine.backup(&store).map_err(anyhow::Error::from).and_then(|()| {
-        let to = DataDir::at(target);
-        for name in BACKUP_SECRETS {
-            if let Some(text) = dir.read_text(name)? {
-                to.write_secret(name, text.as_bytes())?;
-            }
+        copy_secrets(dir, &DataDir::at(target))?;
+        if let Some(parent) = std::path::absolute(target)?.parent() {
+            File::open(parent)?.sync_all()?;
         }
         Ok(fs::metadata(&store)?.len())
     });
@@ -339,6 +353,15 @@ pub fn backup(engine: &Engine, dir: &DataDir, target: &Path) -> anyhow::Result<W
             Err(e.context(failed()))
         }
     }
+}
+
+fn copy_secrets(from: &DataDir, to: &DataDir) -> Result<(), DataDirError> {
+    for name in BACKUP_SECRETS.into_iter().rev() {
+        if let Some(text) = from.read_text(name)? {
+            to.write_secret(name, text.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether this directory is a backup; changes nothing.
@@ -374,11 +397,12 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     check_backup(backup)?;
     let from = DataDir::at(backup);
     if dir.is_initialised() {
-        bail!(crate::datadir::DataDirError::Occupied(dir.root().to_owned()));
+        bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
     if dir.path(RESTORING).exists() {
-        // What an earlier one has left, which is in the backup again.
+        // What an earlier one has left, of another backup perhaps.
         p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
+        BACKUP_SECRETS.into_iter().for_each(|name| dir.remove(name));
     } else if let Some(there) = p2pdb_engine::realm::part_of_store(dir.root()) {
         // Of a node whose key was lost, perhaps: nothing that a restore may remove.
         bail!(p2pdb_store::StoreError::Exists(there));
@@ -397,6 +421,7 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     dir.begin_restoring()?;
     // Of a store that was here before: this one holds what the backup does.
     dir.forget_run();
+    dir.remove(crate::hard_stop::LOST);
     // With the functions that indexes name.
     let store = p2pdb_engine::realm::options(dir.root());
     let node = p2pdb_model::ids::NodeId(from.read_node_key()?.verifying_key().to_bytes());
@@ -416,12 +441,7 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     };
     p2pdb_store::restore_checked(&p2pdb_engine::realm::file(backup), &store, ids, check)
         .with_context(|| format!("cannot restore {}", backup.display()))?;
-    for name in BACKUP_SECRETS.into_iter().rev() {
-        // The node key comes last: with it the directory counts as a node's.
-        if let Some(text) = from.read_text(name)? {
-            dir.write_secret(name, text.as_bytes())?;
-        }
-    }
+    copy_secrets(&from, dir)?;
     dir.remove(RESTORING);
     Ok(())
 }
@@ -492,4 +512,40 @@ pub fn ago(unix_ms: u64) -> String {
         return "in the future".to_owned();
     }
     format!("{} ago", crate::units::show_duration(Duration::from_millis(now - unix_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_has_the_nodes_key_when_all_else_of_a_backup_is_there() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let [from, to] = ["from", "to"].map(|name| DataDir::at(temp.path().join(name)));
+        for dir in [&from, &to] {
+            fs::create_dir(dir.root()).expect("made");
+        }
+        from.write_node_key(&SigningKey::from_bytes(&[7; 32])).expect("written");
+        from.write_secret("logins.json", b"{}").expect("written");
+        // It cannot be read, so the copy breaks off there.
+        fs::create_dir(from.path("accounts.json")).expect("made");
+        copy_secrets(&from, &to).expect_err("it breaks off");
+        assert!(to.path("logins.json").exists() && !to.is_initialised());
+        fs::remove_dir(from.path("accounts.json")).expect("removed");
+        copy_secrets(&from, &to).expect("copied");
+        assert!(to.is_initialised());
+    }
+
+    #[test]
+    fn what_this_user_may_not_read_is_no_damage() {
+        let error = |kind: ErrorKind| DataDirError::File {
+            verb: "read",
+            path: "node.key".into(),
+            source: io::Error::from(kind),
+        };
+        assert!(found(error(ErrorKind::PermissionDenied).into()).is_err());
+        assert!(found(error(ErrorKind::InvalidData).into()).expect("damage").contains("node.key"));
+    }
 }

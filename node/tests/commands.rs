@@ -133,8 +133,16 @@ fn a_backup_with_a_damaged_or_lost_file_of_logins_and_keys_is_not_restored() {
     let error = run_err(&restored, &["restore", &backup.display().to_string()]);
     assert!(error.contains("logins.json is missing"), "{error}");
     std::fs::write(backup.join("logins.json"), logins).expect("written");
+    // As a restore of another backup leaves it that broke off, into the directory of a node that had lost something.
+    for name in ["restoring", "admission.json", "lost.txt"] {
+        std::fs::write(restored.join(name), "of another node").expect("written");
+    }
     let said = run_ok(&restored, &["restore", &backup.display().to_string()]);
     assert!(said.contains("p2pdb-node verify"), "{said}");
+    for name in ["restoring", "admission.json", "lost.txt"] {
+        assert!(!restored.join(name).exists(), "{name}");
+    }
+    assert!(run_ok(&restored, &["verify"]).contains("as the log says"));
     assert!(Node::start(&restored, &[]).stop());
 }
 

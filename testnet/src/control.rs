@@ -105,6 +105,7 @@ pub(crate) fn down(dir: &Path, remove: bool) -> anyhow::Result<()> {
     }
     say!("no node is running");
     if remove {
+        numbers.iter().try_for_each(|n| state.must_be_unused(*n))?;
         match state.remove()? {
             true => say!("removed {}", dir.display()),
             false => say!("removed the testnet from {}; what else is there stays", dir.display()),

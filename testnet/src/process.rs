@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use p2pdb_node::admin::StatusReport;
+use p2pdb_node::admin::{RunInfo, StatusReport};
 use p2pdb_node::net::PEERS_DIRECT_MAX;
+use p2pdb_node::node::RUN_FILE;
 use p2pdb_node::ports::EXIT_TAKEN;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -57,14 +58,41 @@ impl State {
             let starts = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
             args.is_some_and(|args| if args.is_empty() { starts() } else { self.names(number, &args) })
         });
-        // Who started it may have been killed before it could note the process: the node itself has, with its lock.
-        noted.or_else(|| {
-            let holder = self.data_dir(number).holder()?;
-            let args = arguments(holder)?;
-            // Others that take the lock, such as `verify`, are no node.
-            let runs = args.iter().any(|arg| arg == b"run" || arg == b"join");
-            (runs && self.names(number, &args)).then_some(holder)
+        // Who started it may have been killed before it could note the process, and somebody else may have started it, by whatever name
+        // of its directory: the node itself holds the lock, or will in a moment.
+        noted.or_else(|| self.serving(number)).or_else(|| self.starting(number))
+    }
+
+    /// The process that serves the node, as it says itself. Others that take the lock, such as `verify`, are no node.
+    fn serving(&self, number: u32) -> Option<u32> {
+        let dir = self.data_dir(number);
+        let holder = dir.holder().filter(|pid| arguments(*pid).is_some() && dir.is_held())?;
+        let run: Option<RunInfo> = dir.read_json(RUN_FILE).ok()?;
+        let says_so = run.is_some_and(|run| run.pid == holder);
+        let runs = || arguments(holder).is_some_and(|args| self.names(number, &args) && runs(&args));
+        (says_so || runs()).then_some(holder)
+    }
+
+    /// A process that was told to run the node and has not come to its lock.
+    fn starting(&self, number: u32) -> Option<u32> {
+        let own = std::process::id();
+        let all = std::fs::read_dir("/proc").ok()?;
+        let mut pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        pids.find(|pid| {
+            let is_it = |args: Vec<Vec<u8>>| runs(&args) && self.names(number, &args);
+            *pid != own && arguments(*pid).is_some_and(is_it)
         })
+    }
+
+    /// # Errors
+    /// When somebody uses the node's directory who is no node of this testnet: nothing is taken away from under them.
+    pub(crate) fn must_be_unused(&self, number: u32) -> anyhow::Result<()> {
+        let dir = self.data_dir(number);
+        if dir.is_held() {
+            let pid = dir.holder().map_or_else(String::new, |pid| format!(" (pid {pid})"));
+            bail!("{} is in use by another process{pid}\n  hint: end that one first", dir.root().display());
+        }
+        Ok(())
     }
 
     /// Whether a process with these arguments works on the node's directory.
@@ -272,6 +300,11 @@ impl State {
         self.save()?;
         Ok(true)
     }
+}
+
+/// These arguments are of a node that runs, or comes to run.
+fn runs(args: &[Vec<u8>]) -> bool {
+    args.iter().any(|arg| arg == b"run" || arg == b"join") && args.iter().any(|arg| arg == b"--data-dir")
 }
 
 /// Nothing is left of a process but what its parent may ask for.

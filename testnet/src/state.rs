@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::say::{Interrupt, say};
 
 const FILE: &str = "testnet.json";
+/// What is left of a [`State::save`] that was cut short.
+const UNSAVED: &str = "testnet.new";
 /// Ports tried first, for node 1; the next nodes take the next ones.
 const MYSQL_PORT: u16 = 13306;
 const PEER_PORT: u16 = 17306;
@@ -93,7 +95,8 @@ pub(crate) fn alone_in_new(dir: &Path) -> anyhow::Result<(PathBuf, Option<File>)
 /// begins anew.
 pub(crate) fn leave(dir: &Path, alone: &Option<File>) {
     if alone.as_ref().and_then(|lock| lock.metadata().ok()).is_some_and(|lock| lock.len() == 0) {
-        // Left behind it harms nobody.
+        // Left behind they harm nobody.
+        let _ = std::fs::remove_file(dir.join(UNSAVED));
         let _ = std::fs::remove_file(dir.join(LOCK));
     }
 }
@@ -208,7 +211,7 @@ impl State {
             gone(std::fs::remove_file(self.log_path(number))).with_context(failed)?;
         }
         // The lock last, so that nobody begins in what is still being removed.
-        for name in [FILE, LOCK] {
+        for name in [FILE, UNSAVED, LOCK] {
             gone(std::fs::remove_file(self.dir.join(name))).with_context(failed)?;
         }
         match std::fs::remove_dir(&self.dir) {

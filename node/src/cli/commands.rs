@@ -70,7 +70,8 @@ fn unopened(c: &Context_, progress: &mut Progress) -> Option<VerifyReport> {
     let mut show = |step: &str, done, total| progress.show(step, done, total);
     let found = ops::verify_unopened(c.dir.root(), &mut show).ok().filter(|report| !report.clean);
     // What keeps the store from being opened may be in the files beside it.
-    found.or_else(|| (!ops::bad_files(&c.dir, &c.config).is_empty()).then(VerifyReport::default))
+    let is_bad = || ops::bad_files(&c.dir, &c.config).is_ok_and(|bad| !bad.is_empty());
+    found.or_else(|| is_bad().then(VerifyReport::default))
 }
 
 /// What `verify` has found.
@@ -100,7 +101,12 @@ fn verified(c: &Context_, progress: &mut Progress) -> anyhow::Result<VerifyRepor
 pub(super) fn verify(c: &Context_, as_json: bool) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     let mut report = verified(c, &mut progress)?;
-    report.findings.extend(ops::bad_files(&c.dir, &c.config));
+    match ops::bad_files(&c.dir, &c.config) {
+        Ok(bad) => report.findings.extend(bad),
+        // What is known says enough.
+        Err(_) if !report.findings.is_empty() => {}
+        Err(e) => return Err(e),
+    }
     report.warnings.extend(c.dir.lost());
     let damage = report.findings.len() as u64 + report.more;
     report.clean = damage == 0 && report.warnings.is_empty();
