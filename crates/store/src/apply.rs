@@ -253,14 +253,14 @@ impl Merger {
             run.index_drops(&old, &schema, None)?;
             run.reshape(schema, next)?;
         }
-        for (table, ident) in rows {
-            if let Some(plan) = run.plans.plan(db, table)? {
-                run.recompute(&plan, &ident)?;
+        for (table, ident) in &rows {
+            if let Some(plan) = run.plans.plan(db, *table)? {
+                run.recompute(&plan, ident)?;
             }
-            // Which of its deletes counted before the verdicts turned is known no more where the table was written anew.
-            if !fault::on(Fault::AbsentForgotten) {
-                run.reconsider_all_effects(table, &ident)?;
-            }
+        }
+        // Which of their deletes counted before the verdicts turned is known no more where a table was written anew.
+        if !fault::on(Fault::AbsentForgotten) {
+            run.reconsider_all_effects(&rows)?;
         }
         run.settle()?;
         let adrift = run.finish()?;

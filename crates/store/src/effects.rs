@@ -11,7 +11,7 @@
 //! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use p2pdb_merge::{MergedRow, RowWrite, WriteKind, merge_row};
@@ -96,6 +96,9 @@ impl Connection {
     }
 }
 
+/// Rows without a table that were walked through, each with the transaction whose effects these are.
+type Seen = HashSet<(TxNo, ObjectId, Ident)>;
+
 /// The rows that a block's changes had effects on, by the transaction's position and the row that they began at.
 pub(crate) type Effects = HashMap<(u32, ObjectId, Ident), Vec<(ObjectId, Ident)>>;
 
@@ -154,24 +157,28 @@ impl Run<'_> {
     /// What keeps a row from a delete is asked of the row's own changes alone, without deletes that are effects: so nothing leads back
     /// to where it was asked, and what a delete of one transaction does hangs on no effect of another one.
     pub(crate) fn stands(&mut self, delete: &Cause, tx: TxNo) -> Result<bool> {
-        let Some(no) = self.db.table_no_if_known(delete.table)? else { return Ok(true) };
-        let row = (no, delete.ident.clone());
-        if let Some(known) = self.standing.get(&row).and_then(|deletes| deletes.get(&tx)) {
-            return Ok(*known);
+        let mut chain = Vec::new();
+        let mut next = Some(delete.clone());
+        // A cause stands before its effects, so this ends; however long somebody has made it.
+        let stands = loop {
+            let Some(delete) = next else { break true };
+            let Some(no) = self.db.table_no_if_known(delete.table)? else { break true };
+            let row = (no, delete.ident.clone());
+            if let Some(known) = self.standing.get(&row).and_then(|deletes| deletes.get(&tx)) {
+                break *known;
+            }
+            let loaded = self.db.load_changes(no, &delete.ident, self.is_ancestor)?;
+            chain.push(row);
+            let own = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
+            let Some(own) = own else { break true };
+            if self.kept_from(&loaded, own)? {
+                break false;
+            }
+            next = loaded[own].cause_that_deletes().cloned();
+        };
+        for row in chain {
+            self.standing.entry(row).or_default().insert(tx, stands);
         }
-        let loaded = self.db.load_changes(no, &delete.ident, self.is_ancestor)?;
-        let own = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
-        let kept = match own {
-            Some(own) => self.kept_from(&loaded, own)?,
-            None => false,
-        };
-        let cause = own.and_then(|own| loaded[own].cause_that_deletes().cloned());
-        let stands = match cause {
-            _ if kept => false,
-            Some(cause) => self.stands(&cause, tx)?,
-            None => true,
-        };
-        self.standing.entry(row).or_default().insert(tx, stands);
         Ok(stands)
     }
 
@@ -220,24 +227,38 @@ impl Run<'_> {
 
     /// The effects of this row's delete by that transaction are to be looked at again.
     pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
+        self.reconsider_further(row, origin, &mut HashSet::new())
+    }
+
+    /// The same, but for those of rows without a table that are among `seen`.
+    fn reconsider_further(
+        &mut self,
+        row: (ObjectId, &Ident),
+        origin: &Origin,
+        seen: &mut Seen,
+    ) -> Result<()> {
         let stored = self.db.body(origin.block)?;
         let mut rows = stored.effects_of(origin.position, row).to_vec();
         while let Some((table, ident)) = rows.pop() {
-            if self.plans.plan(self.db, table)?.is_none() {
+            if self.plans.plan(self.db, table)?.is_some() {
+                self.todo.effect(table, ident);
+            } else if seen.insert((origin.tx, table, ident.clone())) {
                 // Nothing says of this row what its own delete did to others.
                 rows.extend_from_slice(stored.effects_of(origin.position, (table, &ident)));
             }
-            self.todo.effect(table, ident);
         }
         Ok(())
     }
 
-    /// The effects of all deletes of this row are to be looked at again.
-    pub(crate) fn reconsider_all_effects(&mut self, table: ObjectId, ident: &Ident) -> Result<()> {
-        let Some(no) = self.db.table_no_if_known(table)? else { return Ok(()) };
-        for l in self.db.load_changes(no, ident, self.is_ancestor)? {
-            if l.write.kind == WriteKind::Delete {
-                self.reconsider_effects((table, ident), &l.origin)?;
+    /// The effects of all deletes of these rows are to be looked at again.
+    pub(crate) fn reconsider_all_effects(&mut self, rows: &BTreeSet<(ObjectId, Ident)>) -> Result<()> {
+        let mut seen = HashSet::new();
+        for (table, ident) in rows {
+            let Some(no) = self.db.table_no_if_known(*table)? else { continue };
+            for l in self.db.load_changes(no, ident, self.is_ancestor)? {
+                if l.write.kind == WriteKind::Delete {
+                    self.reconsider_further((*table, ident), &l.origin, &mut seen)?;
+                }
             }
         }
         Ok(())
@@ -262,7 +283,8 @@ impl Run<'_> {
         let mut was = was.into_iter();
         for n in deletes(&loaded) {
             let is = self.kept_from(&loaded, n)?;
-            if loaded[n].at == at || was.next() != Some(is) {
+            // Of one that has just come the effects are still to come.
+            if loaded[n].at != at && was.next() != Some(is) {
                 self.reconsider_effects(row, &loaded[n].origin)?;
             }
         }

@@ -1,6 +1,7 @@
 //! The rules of `docs/merge.md` about references, each with two nodes that were apart.
 
-use p2pdb_model::Value;
+use p2pdb_model::change::{Layout, RowChange};
+use p2pdb_model::{Change, ObjectId, RowKey, Value};
 
 use crate::apply_testing::*;
 use crate::conflicts::Rule;
@@ -223,4 +224,36 @@ fn rows_in_a_ring_go_and_stay_together() {
     b.exec(&["UPDATE {ring} SET {ring.v} = 1 WHERE {ring.id} = 2"]).unwrap();
     meet(&mut a, &mut b);
     assert_eq!(rows(&a, "ring"), ["1 3 -", "2 1 1", "3 2 -"]);
+}
+
+/// No statement makes such effects, and a member may sign them.
+#[test]
+fn effects_of_effects_are_followed_to_their_end_however_many_and_in_whatever_circles() {
+    const LONG: u32 = 5_000;
+    let (mut a, mut b) = pair(&[item(1), item(2)]);
+    let table = a.merger.catalog().table("d", "item").expect("a table").clone();
+    let v = table.column("v").expect("a column").tag;
+    let key = |id: u32| RowKey(vec![Value::Int(i64::from(id))]);
+    let delete =
+        |id: u32, cause: Option<u32>| Change::Row(RowChange::Delete { layout: 0, key: key(id), cause });
+    let chain = (0..LONG).map(|n| delete(n + 1, n.checked_sub(1))).collect();
+    let circle = (0..9).map(|n: u32| delete(1 + n % 3, n.checked_sub(1))).collect();
+    for changes in [chain, circle] {
+        let changes: Vec<Change> = changes;
+        // Also in a table that is nowhere.
+        for table in [table.id, ObjectId([7; 16])] {
+            let values = vec![Value::Int(5)];
+            let edit = RowChange::Update { layout: 0, key: key(1), values, cause: None };
+            a.changes(&[Layout(table, 0, vec![v])], vec![Change::Row(edit)]);
+            let n = b.changes(&[Layout(table, 0, Vec::new())], changes.clone());
+            meet(&mut a, &mut b);
+            let met = a.state();
+            for verdict in [VOID, Verdict::ACCEPTED] {
+                a.judge(n, verdict);
+                b.judge(n, verdict);
+                assert_eq!(a.state(), b.state());
+            }
+            assert_eq!(a.state(), met);
+        }
+    }
 }
