@@ -194,7 +194,8 @@ impl DataDir {
 
     /// Somebody holds the lock now: [`Self::holder`], once it has written who it is.
     pub fn is_held(&self) -> bool {
-        File::open(self.path(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        let is_locked = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(self.path(LOCK)).is_ok_and(is_locked)
     }
 
     /// True where the directory's file system is mounted for reading only.

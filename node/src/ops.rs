@@ -341,8 +341,10 @@ pub fn backup(engine: &Engine, dir: &DataDir, target: &Path) -> anyhow::Result<W
     let store = target.join(p2pdb_engine::realm::FILE);
     let written = engine.backup(&store).map_err(anyhow::Error::from).and_then(|()| {
         copy_secrets(dir, &DataDir::at(target))?;
-        if let Some(parent) = std::path::absolute(target)?.parent() {
-            File::open(parent)?.sync_all()?;
+        let above = std::path::absolute(target)?;
+        // One that may not be read is somebody else's to look after.
+        if let Some(parent) = above.parent().and_then(|parent| File::open(parent).ok()) {
+            parent.sync_all()?;
         }
         Ok(fs::metadata(&store)?.len())
     });
@@ -400,9 +402,8 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
     if dir.path(RESTORING).exists() {
-        // What an earlier one has left, of another backup perhaps.
+        // What an earlier one has left, which is in the backup again.
         p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
-        BACKUP_SECRETS.into_iter().for_each(|name| dir.remove(name));
     } else if let Some(there) = p2pdb_engine::realm::part_of_store(dir.root()) {
         // Of a node whose key was lost, perhaps: nothing that a restore may remove.
         bail!(p2pdb_store::StoreError::Exists(there));
@@ -441,6 +442,8 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     };
     p2pdb_store::restore_checked(&p2pdb_engine::realm::file(backup), &store, ids, check)
         .with_context(|| format!("cannot restore {}", backup.display()))?;
+    // Of an earlier one, of another backup perhaps.
+    BACKUP_SECRETS.into_iter().for_each(|name| dir.remove(name));
     copy_secrets(&from, dir)?;
     dir.remove(RESTORING);
     Ok(())

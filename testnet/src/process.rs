@@ -3,7 +3,9 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -70,7 +72,7 @@ impl State {
         let run: Option<RunInfo> = dir.read_json(RUN_FILE).ok()?;
         let says_so = run.is_some_and(|run| run.pid == holder);
         let runs = || arguments(holder).is_some_and(|args| self.names(number, &args) && runs(&args));
-        (says_so || runs()).then_some(holder)
+        (self.is_a_node(holder) && (says_so || runs())).then_some(holder)
     }
 
     /// A process that was told to run the node and has not come to its lock.
@@ -80,8 +82,18 @@ impl State {
         let mut pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
         pids.find(|pid| {
             let is_it = |args: Vec<Vec<u8>>| runs(&args) && self.names(number, &args);
-            *pid != own && arguments(*pid).is_some_and(is_it)
+            *pid != own && arguments(*pid).is_some_and(is_it) && self.is_a_node(*pid)
         })
+    }
+
+    /// The process runs the node's program, and files have the same names for it: it is in no container.
+    fn is_a_node(&self, pid: u32) -> bool {
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let name =
+            |path: &Path| path.file_name().map(|name| name.to_string_lossy().replace(" (deleted)", ""));
+        let root = |of: &str| std::fs::metadata(of).ok().map(|root| (root.dev(), root.ino()));
+        program.is_some_and(|program| name(&program) == name(&self.binary))
+            && root(&format!("/proc/{pid}/root")) == root("/")
     }
 
     /// # Errors
@@ -279,7 +291,7 @@ impl State {
         signal(pid, if at_once { Signal::KILL } else { Signal::TERM })?;
         let mut deadline = Instant::now() + STOP_TIMEOUT;
         let mut killed = at_once;
-        while self.running(number).is_some() {
+        while self.running(number) == Some(pid) {
             if Instant::now() > deadline {
                 if killed {
                     bail!("node {number} (pid {pid}) does not end, not even by SIGKILL");

@@ -311,3 +311,26 @@ fn of_two_rows_that_one_key_means_the_one_born_with_these_very_words_is_followed
     let of = "SELECT l.id, i.v FROM shop.line l JOIN shop.item i USING (code) WHERE l.id > 2 ORDER BY 1";
     assert_eq!(both(&a, &b, of), ["3|1", "4|2"]);
 }
+
+#[test]
+fn what_went_along_stays_away_when_its_parents_are_made_again() {
+    let none: [&str; 0] = [];
+    for (here, there) in [
+        ("DELETE FROM p WHERE id = 1", "DELETE FROM g"),
+        ("DELETE FROM g", "DELETE FROM g"),
+        ("DELETE FROM g", "DELETE FROM p; DELETE FROM g"),
+        ("DELETE FROM p WHERE id = 1", "DELETE FROM p"),
+    ] {
+        let (a, b) = two("CREATE TABLE g (id INT PRIMARY KEY); \
+             CREATE TABLE p (id INT PRIMARY KEY, g INT, FOREIGN KEY (g) REFERENCES g (id) ON DELETE CASCADE); \
+             CREATE TABLE q (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+             INSERT INTO g VALUES (1); INSERT INTO p VALUES (1, 1); INSERT INTO q VALUES (1, 1)");
+        a.session().run(&format!("USE shop; INSERT INTO q VALUES (2, 1); {here}"));
+        b.session()
+            .run(&format!("USE shop; {there}; INSERT IGNORE INTO g VALUES (1); INSERT INTO p VALUES (1, 1)"));
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.p"), ["1|1"], "{here} and {there}");
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.q"), none, "{here} and {there}");
+        verified(&[&a, &b]);
+    }
+}

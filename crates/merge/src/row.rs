@@ -112,7 +112,7 @@ pub struct MergedRow {
     pub units: Vec<Unit>,
     /// Changes that aim at nothing among the accepted changes.
     pub adrift: Vec<usize>,
-    /// Deletes of something that lives on, because of an edit that they had not seen.
+    /// Deletes from which a change that they had not seen keeps the row, whatever effects of other rows' changes do to it.
     pub outvoted: Vec<usize>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn merge_from<E>(
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedRow, E> {
     let none = vec![Vec::new(); changes.len()];
-    Merge { changes, start, aims: none.clone(), kills: none, joint, saw }.run(short_cuts)
+    Merge { changes, start, aims: none.clone(), kills: none.clone(), gone: none, joint, saw }.run(short_cuts)
 }
 
 /// How many leading changes may be left out: all up to a delete that had seen everything before it and that
@@ -165,7 +165,8 @@ pub fn settled_prefix<E>(
             let alone = match change.kind {
                 WriteKind::Insert { generated: true } => j == 0,
                 WriteKind::Insert { generated: false } => {
-                    changes[0].kind != WriteKind::Insert { generated: true } || saw(j, 0)?
+                    // A weak one takes no other's place.
+                    changes[0].kind != WriteKind::Insert { generated: true } || (saw(j, 0)? && !change.weak)
                 }
                 WriteKind::Update | WriteKind::Edit | WriteKind::Delete => true,
             };
@@ -210,6 +211,8 @@ struct Merge<'a, E> {
     aims: Vec<Vec<usize>>,
     /// Per delete, the founders from which it removes.
     kills: Vec<Vec<usize>>,
+    /// Per delete, the founders that were gone where its author was.
+    gone: Vec<Vec<usize>>,
     joint: &'a dyn Fn(ColumnTag) -> bool,
     saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
 }
@@ -243,18 +246,16 @@ impl<E> Merge<'_, E> {
             }
             let mut view = self.view(&past)?;
             let founds = matches!(self.changes[c].kind, WriteKind::Insert { .. });
-            if view.units.is_empty() && !founds && past.iter().any(|b| self.is_effect_delete(*b)) {
-                // Its author saw the row: what had taken it along did not count there, because the row that it belonged to lived.
-                past.retain(|b| !self.is_effect_delete(*b));
-                view = self.view(&past)?;
-            }
-            let is_delete = |b: &usize| self.changes[*b].kind == WriteKind::Delete;
-            let may_be_void = !founds && !self.changes[c].orphan;
+            // Its author saw the row: what had taken it along did not count there, because the row that it belonged to lived, or a
+            // delete was void. The last, and those before it until there is a row.
+            let orphan = self.changes[c].orphan;
+            let may_not_count = |b: &usize| {
+                self.changes[*b].kind == WriteKind::Delete && (self.changes[*b].effect || !orphan)
+            };
             while view.units.is_empty()
-                && may_be_void
-                && let Some(last) = past.iter().rposition(is_delete)
+                && !founds
+                && let Some(last) = past.iter().rposition(may_not_count)
             {
-                // The same of a delete that was void: the last, and those before it until there is a row.
                 past.remove(last);
                 view = self.view(&past)?;
             }
@@ -274,6 +275,12 @@ impl<E> Merge<'_, E> {
                             }
                         }
                     }
+                    let is_gone = |i: &usize| {
+                        matches!(self.changes[*i].kind, WriteKind::Insert { .. })
+                            && !view.superseded.contains(i)
+                            && !view.units.iter().any(|u| u.contains(i))
+                    };
+                    self.gone[c] = past.iter().copied().filter(is_gone).collect();
                     self.aims[c] = visible;
                     self.kills[c] = kills;
                 }
@@ -329,9 +336,6 @@ impl<E> Merge<'_, E> {
                 if !is_delete(d) || !self.kills[d].iter().any(|f| founders.contains(f)) {
                     continue;
                 }
-                if !merged.outvoted.contains(&d) {
-                    merged.outvoted.push(d);
-                }
                 let mut seen = false;
                 for &m in members.iter().rev().take_while(|m| **m > d) {
                     // Neither who needs the row nor who may only add has decided.
@@ -345,7 +349,33 @@ impl<E> Merge<'_, E> {
             let founder = founders.iter().copied().min().unwrap_or_default();
             merged.units.push(self.unit(standing, founder, &members, lost)?);
         }
+        for &d in all.iter().filter(|d| is_delete(**d)) {
+            if self.is_outvoted(d, all)? {
+                merged.outvoted.push(d);
+            }
+        }
         Ok(merged)
+    }
+
+    /// A change that this delete had not seen keeps what it aimed at, and nobody has deleted that for itself who had seen the change.
+    fn is_outvoted(&mut self, delete: usize, all: &[usize]) -> Result<bool, E> {
+        for f in self.kills[delete].clone() {
+            let keeps = |x: &usize| self.keeps(*x) && self.aims[*x].contains(&f);
+            let keep: Vec<usize> = all.iter().copied().filter(keeps).collect();
+            'next: for x in keep {
+                for &d in all.iter().rev().take_while(|d| **d > x) {
+                    // Also where it was gone for them already, as the effect of something.
+                    let own = !self.is_effect_delete(d) && self.gone[d].contains(&f);
+                    let removes =
+                        own || (self.kills[d].contains(&f) && (d == delete || !self.is_effect_delete(d)));
+                    if removes && (self.saw)(d, x)? {
+                        continue 'next;
+                    }
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Superseded founders that live by a change of their own (one that aims at no shown row), grouped where a change

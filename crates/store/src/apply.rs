@@ -258,9 +258,8 @@ impl Merger {
                 run.recompute(&plan, ident)?;
             }
         }
-        // Which of their deletes counted before the verdicts turned is known no more where a table was written anew.
         if !fault::on(Fault::AbsentForgotten) {
-            run.reconsider_all_effects(&rows)?;
+            run.reconsider_all_effects(rows)?;
         }
         run.settle()?;
         let adrift = run.finish()?;

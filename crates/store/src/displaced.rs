@@ -296,8 +296,8 @@ pub(crate) struct Run<'a> {
     displaced: HashMap<i64, bool>,
     /// There are rows, or none, that references bend (`effects`).
     pub bent: Option<bool>,
-    /// Which deletes count, by the transaction: of rows as they are now (`effects`).
-    pub standing: HashMap<(i64, Ident), HashMap<TxNo, bool>>,
+    /// Which deletes count (`effects`).
+    pub standing: crate::effects::Standing,
     buffer: Vec<u8>,
     /// Changes that could not be applied: no such table or row.
     pub adrift: u64,
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
             sums: HashMap::new(),
             displaced: HashMap::new(),
             bent: None,
-            standing: HashMap::new(),
+            standing: Default::default(),
             buffer: Vec::new(),
             adrift: 0,
         }

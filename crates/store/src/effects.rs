@@ -96,8 +96,17 @@ impl Connection {
     }
 }
 
-/// Rows without a table that were walked through, each with the transaction whose effects these are.
-type Seen = HashSet<(TxNo, ObjectId, Ident)>;
+/// What is known of deletes, of rows as they are now, by the table's number and the row and by the transaction.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// Whether the delete counts.
+    known: HashMap<(i64, Ident), HashMap<TxNo, bool>>,
+    /// All deletes of a row.
+    deletes: HashMap<(i64, Ident), Deletes>,
+}
+
+/// The deletes of a row, by the transaction: whether something keeps the row from it, and the delete that it is an effect of.
+type Deletes = HashMap<TxNo, (bool, Option<Cause>)>;
 
 /// The rows that a block's changes had effects on, by the transaction's position and the row that they began at.
 pub(crate) type Effects = HashMap<(u32, ObjectId, Ident), Vec<(ObjectId, Ident)>>;
@@ -154,8 +163,8 @@ impl Run<'_> {
     /// The delete of this row by transaction `tx` counts, and so its effects do: nothing that it had not seen keeps the row from it,
     /// and the delete that it is an effect of, if it is one, counts as well.
     ///
-    /// What keeps a row from a delete is asked of the row's own changes alone, without deletes that are effects: so nothing leads back
-    /// to where it was asked, and what a delete of one transaction does hangs on no effect of another one.
+    /// What keeps a row from a delete is asked of the row's own changes alone, whichever of them that are effects count: so nothing
+    /// leads back to where it was asked, and what a delete of one transaction does hangs on no effect of another one.
     pub(crate) fn stands(&mut self, delete: &Cause, tx: TxNo) -> Result<bool> {
         let mut chain = Vec::new();
         let mut next = Some(delete.clone());
@@ -163,35 +172,46 @@ impl Run<'_> {
         let stands = loop {
             let Some(delete) = next else { break true };
             let Some(no) = self.db.table_no_if_known(delete.table)? else { break true };
-            let row = (no, delete.ident.clone());
-            if let Some(known) = self.standing.get(&row).and_then(|deletes| deletes.get(&tx)) {
+            let row = (no, delete.ident);
+            if let Some(known) = self.standing.known.get(&row).and_then(|deletes| deletes.get(&tx)) {
                 break *known;
             }
-            let loaded = self.db.load_changes(no, &delete.ident, self.is_ancestor)?;
-            chain.push(row);
-            let own = loaded.iter().position(|l| l.at.tx == tx && l.write.kind == WriteKind::Delete);
-            let Some(own) = own else { break true };
-            if self.kept_from(&loaded, own)? {
-                break false;
+            if !self.standing.deletes.contains_key(&row) {
+                let loaded = self.db.load_changes(no, &row.1, self.is_ancestor)?;
+                let deletes = self.deletes_among(&loaded)?;
+                self.standing.deletes.insert(row.clone(), deletes);
             }
-            next = loaded[own].cause_that_deletes().cloned();
+            let own = self.standing.deletes.get(&row).and_then(|deletes| deletes.get(&tx)).cloned();
+            chain.push(row);
+            match own {
+                None => break true,
+                Some((true, _)) => break false,
+                Some((false, cause)) => next = cause,
+            }
         };
         for row in chain {
-            self.standing.entry(row).or_default().insert(tx, stands);
+            self.standing.known.entry(row).or_default().insert(tx, stands);
         }
         Ok(stands)
     }
 
-    /// Something of these changes of a row, all that are accepted, keeps it from this delete among them.
-    fn kept_from(&self, loaded: &[Loaded], delete: usize) -> Result<bool> {
-        let is_asked =
-            |n: usize| loaded[n].write.kind != WriteKind::Delete || loaded[n].cause_that_deletes().is_none();
-        let asked: Vec<usize> = (0..loaded.len()).filter(|n| *n == delete || is_asked(*n)).collect();
-        let writes: Vec<RowWrite> = asked.iter().map(|n| loaded[*n].write.clone()).collect();
-        let mut ask = |a: usize, b: usize| self.saw_loaded(&loaded[asked[a]], &loaded[asked[b]]);
+    /// The deletes among all accepted changes of a row.
+    fn deletes_among(&self, loaded: &[Loaded]) -> Result<Deletes> {
+        let is_delete = |l: &Loaded| l.write.kind == WriteKind::Delete;
+        let mut found = HashMap::new();
+        if !loaded.iter().any(is_delete) {
+            return Ok(found);
+        }
+        let writes: Vec<RowWrite> = loaded.iter().map(|l| l.write.clone()).collect();
+        let mut ask = |a: usize, b: usize| self.saw_loaded(&loaded[a], &loaded[b]);
         // No cell is looked at.
         let merged = merge_row::<StoreError>(&writes, &|_| true, &mut ask)?;
-        Ok(merged.outvoted.iter().any(|d| asked[*d] == delete))
+        for (n, l) in loaded.iter().enumerate().filter(|(_, l)| is_delete(l)) {
+            let delete = (merged.outvoted.contains(&n), l.cause_that_deletes().cloned());
+            // Of several that somebody has signed in one transaction the first.
+            found.entry(l.at.tx).or_insert(delete);
+        }
+        Ok(found)
     }
 
     /// The deletes that do not count, of all accepted changes of a row in two parts: what they make of it, and what is not in that.
@@ -220,29 +240,20 @@ impl Run<'_> {
     /// A row has one change more, so what was found out about deletes from its changes may be so no more.
     pub(crate) fn forget_standing(&mut self, no: i64, ident: &Ident) {
         // Of whatever hangs on it, it was found out, too.
-        if !self.standing.is_empty() && self.standing.contains_key(&(no, ident.clone())) {
-            self.standing.clear();
+        if !self.standing.deletes.is_empty() && self.standing.deletes.remove(&(no, ident.clone())).is_some() {
+            self.standing.known.clear();
         }
     }
 
     /// The effects of this row's delete by that transaction are to be looked at again.
     pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
-        self.reconsider_further(row, origin, &mut HashSet::new())
-    }
-
-    /// The same, but for those of rows without a table that are among `seen`.
-    fn reconsider_further(
-        &mut self,
-        row: (ObjectId, &Ident),
-        origin: &Origin,
-        seen: &mut Seen,
-    ) -> Result<()> {
         let stored = self.db.body(origin.block)?;
         let mut rows = stored.effects_of(origin.position, row).to_vec();
+        let mut seen = HashSet::new();
         while let Some((table, ident)) = rows.pop() {
             if self.plans.plan(self.db, table)?.is_some() {
                 self.todo.effect(table, ident);
-            } else if seen.insert((origin.tx, table, ident.clone())) {
+            } else if seen.insert((table, ident.clone())) {
                 // Nothing says of this row what its own delete did to others.
                 rows.extend_from_slice(stored.effects_of(origin.position, (table, &ident)));
             }
@@ -250,17 +261,29 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The effects of all deletes of these rows are to be looked at again.
-    pub(crate) fn reconsider_all_effects(&mut self, rows: &BTreeSet<(ObjectId, Ident)>) -> Result<()> {
-        let mut seen = HashSet::new();
+    /// All effects of all deletes of these rows, and theirs, are to be looked at again: where a table was written anew nothing says any
+    /// more which of them counted.
+    pub(crate) fn reconsider_all_effects(&mut self, rows: BTreeSet<(ObjectId, Ident)>) -> Result<()> {
+        let mut seen: HashSet<(TxNo, ObjectId, Ident)> = HashSet::new();
+        let mut again: BTreeSet<(ObjectId, Ident)> = BTreeSet::new();
         for (table, ident) in rows {
-            let Some(no) = self.db.table_no_if_known(*table)? else { continue };
-            for l in self.db.load_changes(no, ident, self.is_ancestor)? {
-                if l.write.kind == WriteKind::Delete {
-                    self.reconsider_further((*table, ident), &l.origin, &mut seen)?;
+            let Some(no) = self.db.table_no_if_known(table)? else { continue };
+            for l in self.db.load_changes(no, &ident, self.is_ancestor)? {
+                if l.write.kind != WriteKind::Delete {
+                    continue;
+                }
+                let stored = self.db.body(l.origin.block)?;
+                let mut open = vec![(table, ident.clone())];
+                while let Some((table, ident)) = open.pop() {
+                    if seen.insert((l.origin.tx, table, ident.clone())) {
+                        let effects = stored.effects_of(l.origin.position, (table, &ident));
+                        open.extend_from_slice(effects);
+                        again.extend(effects.iter().cloned());
+                    }
                 }
             }
         }
+        again.into_iter().for_each(|(table, ident)| self.todo.effect(table, ident));
         Ok(())
     }
 
@@ -272,20 +295,11 @@ impl Run<'_> {
         }
         let loaded = self.db.load_changes(no, row.1, self.is_ancestor)?;
         let before: Vec<Loaded> = loaded.iter().filter(|l| l.at != at).cloned().collect();
-        let deletes = |of: &[Loaded]| {
-            let all = 0..of.len();
-            all.filter(|n| of[*n].write.kind == WriteKind::Delete).collect::<Vec<_>>()
-        };
-        let mut was = Vec::new();
-        for n in deletes(&before) {
-            was.push(self.kept_from(&before, n)?);
-        }
-        let mut was = was.into_iter();
-        for n in deletes(&loaded) {
-            let is = self.kept_from(&loaded, n)?;
-            // Of one that has just come the effects are still to come.
-            if loaded[n].at != at && was.next() != Some(is) {
-                self.reconsider_effects(row, &loaded[n].origin)?;
+        let (was, is) = (self.deletes_among(&before)?, self.deletes_among(&loaded)?);
+        for l in before.iter().filter(|l| l.write.kind == WriteKind::Delete) {
+            let kept = |of: &Deletes| of.get(&l.at.tx).map(|d| d.0);
+            if kept(&was) != kept(&is) {
+                self.reconsider_effects(row, &l.origin)?;
             }
         }
         Ok(())
