@@ -62,7 +62,7 @@ impl AdminClient {
     /// # Errors
     /// When the node cannot be reached or refuses.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.read(self.asked(path, self.limit(path)?)?)
+        self.read(self.asked(path, self.limit(path, false)?)?)
     }
 
     /// POST below `/admin`.
@@ -70,7 +70,7 @@ impl AdminClient {
     /// # Errors
     /// When the node cannot be reached or refuses.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        let limit = self.limit(path)?;
+        let limit = self.limit(path, true)?;
         let request = self.agent.post(format!("{}/admin/{path}", self.base));
         let request = request.config().timeout_global(Some(limit)).build();
         let answer = request.header("authorization", format!("{BEARER}{}", self.token)).send_json(body);
@@ -79,11 +79,12 @@ impl AdminClient {
 
     /// How long to wait for the answer. What takes its time, or changes something, is asked only of a node that answers at all: one
     /// that was stopped would carry it out when it goes on, whatever was said meanwhile.
-    fn limit(&self, path: &str) -> anyhow::Result<Duration> {
-        if path != STATUS {
+    fn limit(&self, path: &str, changes: bool) -> anyhow::Result<Duration> {
+        let at_once = AT_ONCE.contains(&path);
+        if changes || !at_once {
             self.asked(STATUS, ANSWER_TIMEOUT)?;
         }
-        Ok(if AT_ONCE.contains(&path) { ANSWER_TIMEOUT } else { WORK_TIMEOUT })
+        Ok(if at_once { ANSWER_TIMEOUT } else { WORK_TIMEOUT })
     }
 
     fn asked(&self, path: &str, limit: Duration) -> anyhow::Result<Answer> {

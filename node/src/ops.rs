@@ -401,13 +401,6 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
     if dir.is_initialised() {
         bail!(DataDirError::Occupied(dir.root().to_owned()));
     }
-    if dir.path(RESTORING).exists() {
-        // What an earlier one has left, which is in the backup again.
-        p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
-    } else if let Some(there) = p2pdb_engine::realm::part_of_store(dir.root()) {
-        // Of a node whose key was lost, perhaps: nothing that a restore may remove.
-        bail!(p2pdb_store::StoreError::Exists(there));
-    }
     if let Some(damage) = from.damaged_files().into_iter().next() {
         bail!("cannot restore {}: {damage}", backup.display());
     }
@@ -418,6 +411,13 @@ pub fn restore(backup: &Path, dir: &DataDir, ids: p2pdb_store::Ids) -> anyhow::R
             backup.display(),
             from.path(crate::door::LOGINS_FILE).display()
         );
+    }
+    if dir.path(RESTORING).exists() {
+        // What an earlier one has left, which is in the backup again.
+        p2pdb_store::remove_store(&p2pdb_engine::realm::file(dir.root()))?;
+    } else if let Some(there) = p2pdb_engine::realm::part_of_store(dir.root()) {
+        // Of a node whose key was lost, perhaps: nothing that a restore may remove.
+        bail!(p2pdb_store::StoreError::Exists(there));
     }
     dir.begin_restoring()?;
     // Of a store that was here before: this one holds what the backup does.

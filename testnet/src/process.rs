@@ -92,7 +92,8 @@ impl State {
         let name =
             |path: &Path| path.file_name().map(|name| name.to_string_lossy().replace(" (deleted)", ""));
         let root = |of: &str| std::fs::metadata(of).ok().map(|root| (root.dev(), root.ino()));
-        program.is_some_and(|program| name(&program) == name(&self.binary))
+        let own = self.binary.canonicalize().unwrap_or_else(|_| self.binary.clone());
+        program.is_some_and(|program| name(&program) == name(&own))
             && root(&format!("/proc/{pid}/root")) == root("/")
     }
 

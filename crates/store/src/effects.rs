@@ -7,8 +7,8 @@
 //!   the new key of the row that was born with that key, or NULL where the constraint says SET NULL. What was written is
 //!   in the log; `bent` says which rows these are and what they referred to, so that they are found when a parent comes.
 //!
-//! Both depend on which rows are live and on what they hold, never on which are visible, so that nothing that is
-//! displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
+//! The first depends on what was done to the deleted row (decision 0017), the second on which rows are live and on what they hold,
+//! neither on which are visible, so that nothing that is displaced later feeds back. A constraint whose columns would come back to itself bends nothing; its orphans
 //! are displaced, like those of CASCADE.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -152,7 +152,7 @@ impl Run<'_> {
         let (mut counting, mut not) = (Vec::with_capacity(loaded.len()), Vec::new());
         for l in loaded {
             let counts = match l.cause_that_deletes() {
-                Some(cause) => self.stands(&cause.clone(), l.at.tx)?,
+                Some(cause) => self.stands(cause, l.at.tx)?,
                 None => true,
             };
             if counts { counting.push(l) } else { not.push(l) }

@@ -529,9 +529,8 @@ impl TablePlan {
         };
         let owns = |i: &usize| columns[*i].stored && columns[*i].kind == CellKind::Owner;
         let owner = (0..columns.len()).filter(owns).min_by_key(|i| columns[*i].tag);
-        let table = table.clone();
         Ok(Self {
-            table,
+            table: table.clone(),
             no,
             columns,
             rowid,
