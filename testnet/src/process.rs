@@ -55,10 +55,9 @@ impl State {
     pub(crate) fn running(&self, number: u32) -> Option<u32> {
         let node = self.nodes.iter().find(|n| n.number == number)?;
         let noted = node.pid.filter(|pid| {
-            let args = arguments(*pid);
-            // It has ended and waits for its parent, or is just being started: then there is a program.
-            let starts = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
-            args.is_some_and(|args| if args.is_empty() { starts() } else { self.names(number, &args) })
+            // One that is just being started has a program before it has arguments.
+            let is_it = |args: Vec<Vec<u8>>| args.is_empty() || self.names(number, &args);
+            arguments(*pid).is_some_and(is_it) && self.is_a_node(*pid)
         });
         // Who started it may have been killed before it could note the process, and somebody else may have started it, by whatever name
         // of its directory: the node itself holds the lock, or will in a moment.

@@ -316,31 +316,47 @@ fn a_node_whose_process_was_not_noted_is_known_all_the_same() {
     net.ok(&["up", "1"]);
     let pid = net.pid(1).expect("it runs");
     let file = net.dir.join("testnet.json");
-    let forget = || {
+    let note = |pid: Option<u32>| {
         let state = std::fs::read_to_string(&file).expect("the state");
         let mut state: Value = serde_json::from_str(&state).expect("JSON");
-        state["nodes"][0]["pid"] = Value::Null;
+        state["nodes"][0]["pid"] = pid.into();
         std::fs::write(&file, state.to_string()).expect("written");
     };
-    forget();
+    note(None);
     assert_eq!(net.pid(1), Some(pid));
     assert!(net.err(&["up"]).contains("runs already"));
     net.ok(&["down"]);
     assert!(!lives(pid));
     assert_eq!(net.pid(1), None);
     net.ok(&["up"]);
-    forget();
+    note(None);
     let pid = net.pid(1).expect("it runs");
     net.ok(&["down"]);
     assert!(!lives(pid));
-    // It has not come to its lock.
+    // Its number is given to somebody else, who looks into its directory.
     let root = net.dir.canonicalize().expect("there").join("node1");
+    let mut looks = Command::new("sh");
+    let mut looks =
+        looks.args(["-c", "read line", "sh"]).arg(&root).stdin(Stdio::piped()).spawn().expect("it starts");
+    note(Some(looks.id()));
+    assert_eq!(net.pid(1), None);
+    net.ok(&["down"]);
+    assert!(lives(looks.id().into()));
+    looks.kill().and_then(|()| looks.wait()).expect("it has ended");
+    // It has not come to its lock.
     let named = net.dir.with_file_name("p2pdb-node");
     std::fs::copy("/bin/sh", &named).expect("copied");
     let mut starts = Command::new(named);
     let starts = starts.args(["-c", "read line", "sh", "run", "--data-dir"]).arg(&root);
     let mut starts = starts.stdin(Stdio::piped()).spawn().expect("it starts");
-    assert_eq!(net.pid(1), Some(starts.id().into()));
+    let becomes_known = |process: u32| {
+        let deadline = Instant::now() + PATIENCE;
+        while net.pid(1) != Some(process.into()) {
+            assert!(Instant::now() < deadline, "it is not known");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    becomes_known(starts.id());
     net.ok(&["down"]);
     starts.wait().expect("it has ended");
     // Somebody has started it, by another name of its directory, and has then moved the testnet.
@@ -349,11 +365,7 @@ fn a_node_whose_process_was_not_noted_is_known_all_the_same() {
     let node =
         node.args(["--data-dir", "node1"]).current_dir(&net.dir).stdout(Stdio::null()).stderr(Stdio::null());
     let mut node = node.spawn().expect("it starts");
-    let deadline = Instant::now() + PATIENCE;
-    while net.pid(1) != Some(node.id().into()) {
-        assert!(Instant::now() < deadline, "it is not known");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    becomes_known(node.id());
     let moved =
         Testnet { dir: net.dir.with_file_name("moved"), _temp: tempfile::tempdir().expect("a directory") };
     std::fs::rename(&net.dir, &moved.dir).expect("moved");

@@ -313,6 +313,29 @@ fn of_two_rows_that_one_key_means_the_one_born_with_these_very_words_is_followed
 }
 
 #[test]
+fn what_went_along_is_back_with_a_row_that_an_edit_keeps_across_its_second_insert() {
+    let (a, b) = two("CREATE TABLE g (id INT PRIMARY KEY, v INT); \
+         CREATE TABLE p (id INT PRIMARY KEY, g INT, v INT, FOREIGN KEY (g) REFERENCES g (id) ON DELETE CASCADE); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO g VALUES (1, 1); INSERT INTO p VALUES (1, 1, 1)");
+    a.session().run(
+        "USE shop; DELETE FROM g; INSERT INTO p VALUES (1, NULL, 2); INSERT INTO c VALUES (1, 1); DELETE FROM p",
+    );
+    b.session().run("USE shop; UPDATE g SET v = 7; UPDATE p SET v = 9");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.g"), ["1|7"]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.p"), ["1"]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|1"]);
+    verified(&[&a, &b]);
+    // Who has seen it all deletes it all.
+    b.session().run("USE shop; DELETE FROM p");
+    converge(&[&a, &b]);
+    let none: [&str; 0] = [];
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.p UNION SELECT id, p, 0 FROM shop.c"), none);
+    verified(&[&a, &b]);
+}
+
+#[test]
 fn what_went_along_stays_away_when_its_parents_are_made_again() {
     let none: [&str; 0] = [];
     for (here, there) in [

@@ -139,7 +139,9 @@ pub(crate) fn merge_from<E>(
     saw: &mut dyn FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<MergedRow, E> {
     let none = vec![Vec::new(); changes.len()];
-    Merge { changes, start, aims: none.clone(), kills: none.clone(), gone: none, joint, saw }.run(short_cuts)
+    let (aims, aimed, kills, killed, gone) = (none.clone(), none.clone(), none.clone(), none.clone(), none);
+    Merge { changes, start, aims, aimed, kills, killed, gone, past: Vec::new(), joint, ask: saw }
+        .run(short_cuts)
 }
 
 /// How many leading changes may be left out: all up to a delete that had seen everything before it and that
@@ -209,12 +211,42 @@ struct Merge<'a, E> {
     start: usize,
     /// Per change, the founders at which it aims (an insert: itself, and what it joined).
     aims: Vec<Vec<usize>>,
+    /// The other way about: per founder, the changes that aim at it.
+    aimed: Vec<Vec<usize>>,
     /// Per delete, the founders from which it removes.
     kills: Vec<Vec<usize>>,
+    /// The other way about: per founder, the deletes that remove from it.
+    killed: Vec<Vec<usize>>,
     /// Per delete, the founders that were gone where its author was.
     gone: Vec<Vec<usize>>,
+    /// Per change from `start` on, what its author had seen of those before it; empty until [`Self::look_back`].
+    past: Vec<Seen>,
     joint: &'a dyn Fn(ColumnTag) -> bool,
-    saw: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
+    ask: &'a mut dyn FnMut(usize, usize) -> Result<bool, E>,
+}
+
+/// A set of changes, a bit each.
+#[derive(Clone, Default)]
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn add(&mut self, c: usize) {
+        if self.0.len() <= c / 64 {
+            self.0.resize(c / 64 + 1, 0);
+        }
+        self.0[c / 64] |= 1 << (c % 64);
+    }
+
+    fn add_all(&mut self, others: &Seen) {
+        if self.0.len() < others.0.len() {
+            self.0.resize(others.0.len(), 0);
+        }
+        self.0.iter_mut().zip(&others.0).for_each(|(word, other)| *word |= other);
+    }
+
+    fn has(&self, c: usize) -> bool {
+        self.0.get(c / 64).is_some_and(|word| word >> (c % 64) & 1 == 1)
+    }
 }
 
 /// The founders that live, as seen from some set of changes.
@@ -237,40 +269,32 @@ impl<E> Merge<'_, E> {
         if simple && short_cuts && same_key_columns(&self.changes[self.start..]) {
             return self.run_simple(&all);
         }
+        self.look_back()?;
         for &c in &all {
-            let mut past = Vec::new();
-            for &b in &all[..c - self.start] {
-                if (self.saw)(c, b)? {
-                    past.push(b);
-                }
-            }
+            let mut past: Vec<usize> =
+                all[..c - self.start].iter().copied().filter(|b| self.past[c - self.start].has(*b)).collect();
             let mut view = self.view(&past)?;
             let founds = matches!(self.changes[c].kind, WriteKind::Insert { .. });
             // Its author saw the row: what had taken it along did not count there, because the row that it belonged to lived, or a
             // delete was void. The last, and those before it until there is a row.
             let orphan = self.changes[c].orphan;
-            let may_not_count = |b: &usize| {
-                self.changes[*b].kind == WriteKind::Delete && (self.changes[*b].effect || !orphan)
-            };
             while view.units.is_empty()
                 && !founds
-                && let Some(last) = past.iter().rposition(may_not_count)
+                && let Some(last) = past.iter().rposition(|b| self.changes[*b].kind == WriteKind::Delete)
+                && (self.changes[past[last]].effect || !orphan)
             {
                 past.remove(last);
                 view = self.view(&past)?;
             }
             let visible = view.units.first().cloned().unwrap_or_default();
             match self.changes[c].kind {
-                WriteKind::Insert { .. } => {
-                    self.aims[c] = visible;
-                    self.aims[c].push(c);
-                }
-                WriteKind::Update | WriteKind::Edit => self.aims[c] = visible,
+                WriteKind::Insert { .. } => self.aim(c, [visible, vec![c]].concat()),
+                WriteKind::Update | WriteKind::Edit => self.aim(c, visible),
                 WriteKind::Delete => {
                     let mut kills = visible.clone();
                     for &s in &view.superseded {
                         for &v in &visible {
-                            if v > s && !kills.contains(&s) && (self.saw)(v, s)? {
+                            if v > s && !kills.contains(&s) && self.saw(v, s)? {
                                 kills.push(s);
                             }
                         }
@@ -281,12 +305,41 @@ impl<E> Merge<'_, E> {
                             && !view.units.iter().any(|u| u.contains(i))
                     };
                     self.gone[c] = past.iter().copied().filter(is_gone).collect();
-                    self.aims[c] = visible;
+                    self.aim(c, visible);
+                    kills.iter().for_each(|f| self.killed[*f].push(c));
                     self.kills[c] = kills;
                 }
             }
         }
         self.conclude(&all)
+    }
+
+    /// Whoever had seen a change had seen what its author had: a history in which everybody had seen everything takes one question for
+    /// each change.
+    fn look_back(&mut self) -> Result<(), E> {
+        for c in self.start..self.changes.len() {
+            let mut past = Seen::default();
+            for b in (self.start..c).rev() {
+                if !past.has(b) && (self.ask)(c, b)? {
+                    past.add(b);
+                    past.add_all(&self.past[b - self.start]);
+                }
+            }
+            self.past.push(past);
+        }
+        Ok(())
+    }
+
+    fn saw(&mut self, later: usize, earlier: usize) -> Result<bool, E> {
+        match self.past.get(later - self.start) {
+            Some(past) => Ok(past.has(earlier)),
+            None => (self.ask)(later, earlier),
+        }
+    }
+
+    fn aim(&mut self, change: usize, founders: Vec<usize>) {
+        founders.iter().for_each(|f| self.aimed[*f].push(change));
+        self.aims[change] = founders;
     }
 
     /// No deletes, no generated keys, keys of the same columns: one unit with every change that had seen an insert.
@@ -301,7 +354,7 @@ impl<E> Merge<'_, E> {
                 if sees {
                     break;
                 }
-                sees = (self.saw)(c, i)?;
+                sees = self.saw(c, i)?;
             }
             if sees { members.push(c) } else { merged.adrift.push(c) }
         }
@@ -323,9 +376,7 @@ impl<E> Merge<'_, E> {
         }
         let shown: Vec<usize> = view.units.concat();
         parts.extend(
-            self.superseded_groups(&view.superseded, &shown, all)?
-                .into_iter()
-                .map(|g| (Standing::Superseded, g)),
+            self.superseded_groups(&view.superseded, &shown)?.into_iter().map(|g| (Standing::Superseded, g)),
         );
         for (standing, founders) in parts {
             let aims_here = |c: usize| self.aims[c].iter().any(|f| founders.contains(f));
@@ -340,7 +391,7 @@ impl<E> Merge<'_, E> {
                 for &m in members.iter().rev().take_while(|m| **m > d) {
                     // Neither who needs the row nor who may only add has decided.
                     let decides = !self.is_touch(m) && !self.changes[m].weak;
-                    seen = seen || (decides && (self.saw)(m, d)?);
+                    seen = seen || (decides && self.saw(m, d)?);
                 }
                 if !seen {
                     lost.push(d);
@@ -358,17 +409,22 @@ impl<E> Merge<'_, E> {
     }
 
     /// A change that this delete had not seen keeps what it aimed at, and nobody has deleted that for itself who had seen the change.
+    ///
+    /// What was gone for its author as the effect of something alone is as good as what it aimed at: if that effect does not count, it is.
     fn is_outvoted(&mut self, delete: usize, all: &[usize]) -> Result<bool, E> {
-        for f in self.kills[delete].clone() {
-            let keeps = |x: &usize| self.keeps(*x) && self.aims[*x].contains(&f);
-            let keep: Vec<usize> = all.iter().copied().filter(keeps).collect();
+        for f in [self.kills[delete].as_slice(), &self.gone[delete]].concat() {
+            let mut keep = Vec::new();
+            for x in self.aimed[f].clone() {
+                if self.keeps(x) && !(x < delete && self.saw(delete, x)?) {
+                    keep.push(x);
+                }
+            }
+            if keep.is_empty() || self.was_deleted_for(delete, f)? {
+                continue;
+            }
             'next: for x in keep {
                 for &d in all.iter().rev().take_while(|d| **d > x) {
-                    // Also where it was gone for them already, as the effect of something.
-                    let own = !self.is_effect_delete(d) && self.gone[d].contains(&f);
-                    let removes =
-                        own || (self.kills[d].contains(&f) && (d == delete || !self.is_effect_delete(d)));
-                    if removes && (self.saw)(d, x)? {
+                    if self.deletes_for_itself(d, f) && self.saw(d, x)? {
                         continue 'next;
                     }
                 }
@@ -378,30 +434,38 @@ impl<E> Merge<'_, E> {
         Ok(false)
     }
 
+    /// For the author of this delete the founder was gone because somebody had deleted it for itself.
+    fn was_deleted_for(&mut self, delete: usize, founder: usize) -> Result<bool, E> {
+        for d in self.start..delete {
+            if self.deletes_for_itself(d, founder) && self.saw(delete, d)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A delete that is no effect, of a row with this founder; also where that was gone already, as the effect of something.
+    fn deletes_for_itself(&self, c: usize, founder: usize) -> bool {
+        !self.is_effect_delete(c) && (self.kills[c].contains(&founder) || self.gone[c].contains(&founder))
+    }
+
     /// Superseded founders that live by a change of their own (one that aims at no shown row), grouped where a change
     /// aims at several.
-    fn superseded_groups(
-        &mut self,
-        superseded: &[usize],
-        shown: &[usize],
-        all: &[usize],
-    ) -> Result<Vec<Vec<usize>>, E> {
+    fn superseded_groups(&mut self, superseded: &[usize], shown: &[usize]) -> Result<Vec<Vec<usize>>, E> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for &s in superseded {
             let mut own = false;
-            for &x in all {
+            for x in self.aimed[s].clone() {
                 own = own
-                    || (self.aims[x].contains(&s)
-                        && !self.aims[x].iter().any(|f| shown.contains(f))
+                    || (!self.aims[x].iter().any(|f| shown.contains(f))
                         && self.keeps(x)
-                        && !self.removed(x, s, all)?);
+                        && !self.removed(x, s, &|_| true)?);
             }
             if !own {
                 continue;
             }
-            let linked = |g: &Vec<usize>| {
-                all.iter().any(|x| self.aims[*x].contains(&s) && self.aims[*x].iter().any(|f| g.contains(f)))
-            };
+            let linked =
+                |g: &Vec<usize>| self.aimed[s].iter().any(|x| self.aims[*x].iter().any(|f| g.contains(f)));
             let (mut together, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(linked);
             let mut group: Vec<usize> = together.drain(..).flatten().collect();
             group.push(s);
@@ -414,9 +478,10 @@ impl<E> Merge<'_, E> {
     }
 
     /// Did a delete among `within` remove `x` as a change of the founder `f`?
-    fn removed(&mut self, x: usize, f: usize, within: &[usize]) -> Result<bool, E> {
-        for &d in within.iter().rev().take_while(|d| **d > x) {
-            if self.kills[d].contains(&f) && (self.saw)(d, x)? {
+    fn removed(&mut self, x: usize, f: usize, within: &dyn Fn(usize) -> bool) -> Result<bool, E> {
+        for n in 0..self.killed[f].len() {
+            let d = self.killed[f][n];
+            if d > x && within(d) && self.saw(d, x)? {
                 return Ok(true);
             }
         }
@@ -424,14 +489,17 @@ impl<E> Merge<'_, E> {
     }
 
     fn view(&mut self, past: &[usize]) -> Result<View, E> {
+        let mut seen = Seen::default();
+        past.iter().for_each(|b| seen.add(*b));
+        let within = |c: usize| seen.has(c);
         let mut alive = Vec::new();
         for &i in past {
             if !matches!(self.changes[i].kind, WriteKind::Insert { .. }) {
                 continue;
             }
-            for &x in past {
-                let aims = self.keeps(x) && self.aims[x].contains(&i);
-                if aims && !self.removed(x, i, past)? {
+            for n in 0..self.aimed[i].len() {
+                let x = self.aimed[i][n];
+                if within(x) && self.keeps(x) && !self.removed(x, i, &within)? {
                     alive.push(i);
                     break;
                 }
@@ -442,7 +510,7 @@ impl<E> Merge<'_, E> {
             for &j in &alive {
                 // Only a founder supersedes; an insert that joined a row is part of it, and a weak one joins what lives.
                 let founds = self.aims[j].len() == 1 && !self.changes[j].weak;
-                if j > i && founds && (self.saw)(j, i)? {
+                if j > i && founds && self.saw(j, i)? {
                     superseded.push(i);
                     continue 'next;
                 }
@@ -499,7 +567,7 @@ impl<E> Merge<'_, E> {
             let others = |m: &&usize| !self.changes[**m].effect && !self.changes[**m].weak;
             for &o in members.iter().filter(others) {
                 let meets = |c: &ColumnTag| self.changes[w].columns.contains(c);
-                if self.changes[o].columns.iter().any(meets) && !(self.saw)(w.max(o), w.min(o))? {
+                if self.changes[o].columns.iter().any(meets) && !self.saw(w.max(o), w.min(o))? {
                     beaten.push(w);
                     break;
                 }
@@ -536,7 +604,7 @@ impl<E> Merge<'_, E> {
             for w in yielding {
                 let mut seen = false;
                 for later in of_column.iter().filter(|later| later.change > w.change) {
-                    seen = seen || (self.saw)(later.change, w.change)?;
+                    seen = seen || self.saw(later.change, w.change)?;
                 }
                 if !seen {
                     siblings.push(w);
@@ -552,7 +620,7 @@ impl<E> Merge<'_, E> {
             for (n, w) in rest.iter().enumerate() {
                 let mut seen = false;
                 for later in &of_column[n + 1..] {
-                    seen = seen || (self.saw)(later.change, w.change)?;
+                    seen = seen || self.saw(later.change, w.change)?;
                 }
                 if !seen {
                     siblings.push(*w);

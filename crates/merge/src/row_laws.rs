@@ -91,6 +91,7 @@ impl Arbitrary for World {
             let effect = matches!(kind, WriteKind::Update | WriteKind::Delete);
             world.changes[change].effect = effect && bool::arbitrary(g);
             world.changes[change].weak = !effect && bool::arbitrary(g);
+            world.changes[change].orphan = effect && u8::arbitrary(g) % 4 == 0;
             world.void[change] = kind == WriteKind::Delete && u8::arbitrary(g) % 3 == 0;
             views[node].push(change);
         }
@@ -124,7 +125,9 @@ quickcheck! {
                         let meets = |c: &ColumnTag| world.changes[w].columns.contains(c);
                         !world.changes[x].effect && world.changes[x].columns.iter().any(meets)
                     });
-                shown || overwritten || deleted || beaten
+                // It was of a row that is void, which somebody else says.
+                let elsewhere = world.changes[w].orphan && merged.adrift.contains(&w);
+                shown || overwritten || deleted || beaten || elsewhere
             })
         })
     }
@@ -262,6 +265,43 @@ fn who_changed_a_row_knowing_of_an_effect_that_did_not_count_keeps_it_when_it_co
     assert!(merged.units[0].cells.iter().any(|c| c.change == knowing));
     // Nobody else does.
     assert!(w.merge_of(&[insert, effect]).units.is_empty());
+}
+
+#[test]
+fn a_delete_fails_where_an_edit_keeps_what_only_an_effect_had_taken_before() {
+    let mut w = World::new();
+    let first = w.add(INSERT, &COLUMNS, &[]);
+    let effect = w.add(WriteKind::Delete, &[], &[first]);
+    w.changes[effect].effect = true;
+    let again = w.add(INSERT, &COLUMNS, &[effect]);
+    let delete = w.add(WriteKind::Delete, &[], &[again]);
+    let edit = w.add(WriteKind::Update, &[2], &[first]);
+    // Whether the effect counts or not, the edited row lives.
+    assert_eq!(w.merge().outvoted, [effect, delete]);
+    assert_eq!(w.merge_of(&[first, again, delete, edit]).outvoted, [2]);
+    // It is another row where somebody had deleted the first one for itself,
+    w.changes[effect].effect = false;
+    assert_eq!(w.merge().outvoted, [effect]);
+    // and nothing keeps what somebody deletes who has seen the edit.
+    w.changes[effect].effect = true;
+    w.add(WriteKind::Delete, &[], &[delete, edit]);
+    assert!(w.merge().outvoted.is_empty());
+}
+
+#[test]
+fn who_saw_a_row_that_is_void_aims_at_none_that_was_deleted_before() {
+    let mut w = World::new();
+    let first = w.add(INSERT, &COLUMNS, &[]);
+    let effect = w.add(WriteKind::Delete, &[], &[first]);
+    w.changes[effect].effect = true;
+    let again = w.add(INSERT, &COLUMNS, &[effect]);
+    let delete = w.add(WriteKind::Delete, &[], &[again]);
+    let edit = w.add(WriteKind::Update, &[2], &[delete]);
+    w.changes[edit].orphan = true;
+    for merged in [w.merge(), w.plain()] {
+        assert!(merged.units.is_empty() && merged.outvoted.is_empty(), "{merged:?}");
+        assert!(merged.adrift.contains(&edit));
+    }
 }
 
 #[test]
