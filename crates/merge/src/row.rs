@@ -401,7 +401,7 @@ impl<E> Merge<'_, E> {
             merged.units.push(self.unit(standing, founder, &members, lost)?);
         }
         for &d in all.iter().filter(|d| is_delete(**d)) {
-            if self.is_outvoted(d, all)? {
+            if self.is_outvoted(d)? {
                 merged.outvoted.push(d);
             }
         }
@@ -411,35 +411,40 @@ impl<E> Merge<'_, E> {
     /// A change that this delete had not seen keeps what it aimed at, and nobody has deleted that for itself who had seen the change.
     ///
     /// What was gone for its author as the effect of something alone is as good as what it aimed at: if that effect does not count, it is.
-    fn is_outvoted(&mut self, delete: usize, all: &[usize]) -> Result<bool, E> {
+    fn is_outvoted(&mut self, delete: usize) -> Result<bool, E> {
         for f in [self.kills[delete].as_slice(), &self.gone[delete]].concat() {
-            let mut keep = Vec::new();
+            let (mut before, mut keep) = (Vec::new(), Vec::new());
             for x in self.aimed[f].clone() {
-                if self.keeps(x) && !(x < delete && self.saw(delete, x)?) {
-                    keep.push(x);
+                if self.keeps(x) {
+                    let seen = x < delete && self.saw(delete, x)?;
+                    if seen { before.push(x) } else { keep.push(x) }
                 }
             }
-            if keep.is_empty() || self.was_deleted_for(delete, f)? {
+            if keep.is_empty() {
                 continue;
             }
-            'next: for x in keep {
-                for &d in all.iter().rev().take_while(|d| **d > x) {
-                    if self.deletes_for_itself(d, f) && self.saw(d, x)? {
-                        continue 'next;
-                    }
+            if self.gone[delete].contains(&f) {
+                let past = self.past[delete - self.start].clone();
+                if !self.any_left(&before, f, &|d| past.has(d))? {
+                    continue;
                 }
+            }
+            if self.any_left(&keep, f, &|_| true)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// For the author of this delete the founder was gone because somebody had deleted it for itself.
-    fn was_deleted_for(&mut self, delete: usize, founder: usize) -> Result<bool, E> {
-        for d in self.start..delete {
-            if self.deletes_for_itself(d, founder) && self.saw(delete, d)? {
-                return Ok(true);
+    /// One of these changes of the founder `f` is left: nobody among `within` who had seen it has deleted that for itself.
+    fn any_left(&mut self, changes: &[usize], f: usize, within: &dyn Fn(usize) -> bool) -> Result<bool, E> {
+        'next: for &x in changes {
+            for d in x + 1..self.changes.len() {
+                if within(d) && self.deletes_for_itself(d, f) && self.saw(d, x)? {
+                    continue 'next;
+                }
             }
+            return Ok(true);
         }
         Ok(false)
     }

@@ -289,6 +289,25 @@ fn a_delete_fails_where_an_edit_keeps_what_only_an_effect_had_taken_before() {
 }
 
 #[test]
+fn a_delete_that_failed_before_does_not_make_the_next_one_count() {
+    let mut w = World::new();
+    let row = w.add(INSERT, &COLUMNS, &[]);
+    let delete = w.add(WriteKind::Delete, &[], &[row]);
+    let edit = w.add(WriteKind::Update, &[1], &[row]);
+    // Who sees both deletes the row once more; somebody else has seen neither.
+    let again = w.add(WriteKind::Delete, &[], &[delete, edit]);
+    let other = w.add(WriteKind::Update, &[2], &[row]);
+    assert_eq!(w.merge().outvoted, [delete, again]);
+    // Nor if it goes as the effect of something, and is inserted before it is deleted.
+    w.changes[again].effect = true;
+    let insert = w.add(INSERT, &COLUMNS, &[again]);
+    let last = w.add(WriteKind::Delete, &[], &[insert]);
+    assert_eq!(w.merge().outvoted, [delete, again, last]);
+    w.add(WriteKind::Delete, &[], &[last, other]);
+    assert!(w.merge().outvoted.is_empty());
+}
+
+#[test]
 fn who_saw_a_row_that_is_void_aims_at_none_that_was_deleted_before() {
     let mut w = World::new();
     let first = w.add(INSERT, &COLUMNS, &[]);
