@@ -288,7 +288,10 @@ pub fn lost_values(blocks: &[FullBlock], log: &Log<'_>, picture: &Picture) -> Ju
                         return Err(lost(&format!("{value} under {slot}")));
                     }
                     if there {
-                        let here = |d: &Deed| !d.inserts && d.takes(*column, slot);
+                        // Behind a delete that had seen it there is another row, from which it was not taken.
+                        let goes = |d: &&Deed| d.deletes && log.saw(d.at, deed.at);
+                        let same = |d: &Deed| !counting().filter(goes).any(|x| log.saw(d.at, x.at));
+                        let here = |d: &Deed| !d.inserts && d.takes(*column, slot) && same(d);
                         let taken = alone && counting().filter(saw_it).any(here);
                         *stands.entry(value.clone()).or_default() |= !taken || nowhere;
                     }
