@@ -604,10 +604,7 @@ impl Finalize<'_> {
                     && run.db.has_counting_changes(plan.no, &image.ident, tx)?
                 {
                     image.flags |= HISTORY;
-                    // A delete that did not count may do so by now: nobody looks at a row that is not there.
-                    if !run.db.outvoted_of(plan.no, &image.ident)?.is_empty() {
-                        self.out.recompute.push((plan.table.id, image.ident.clone()));
-                    }
+                    self.reconsider_deletes(run, plan, &image)?;
                 }
                 self.complete(run, plan, rowid, &mut image, raw)?;
                 let f = run.hash(plan, &image, Place::Visible)?;
@@ -662,6 +659,7 @@ impl Finalize<'_> {
                 {
                     self.out.recompute.push((plan.table.id, image.ident.clone()));
                 }
+                self.reconsider_deletes(run, plan, &image)?;
                 let rest: Vec<usize> =
                     changed.into_iter().filter(|i| !edits.iter().any(|(e, _)| e == i)).collect();
                 let ident = image.ident.clone();
@@ -702,6 +700,14 @@ impl Finalize<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Beside a delete of this row that does not count, a change of it may turn whether others do.
+    fn reconsider_deletes(&mut self, run: &Run<'_>, plan: &TablePlan, image: &Image) -> Result<()> {
+        if image.flags & HISTORY != 0 && !run.db.outvoted_of(plan.no, &image.ident)?.is_empty() {
+            self.out.recompute.push((plan.table.id, image.ident.clone()));
+        }
+        Ok(())
     }
 
     /// These columns; of a row that a CHECK decides as a whole also those joined to them of which something is held back: the author saw
@@ -952,6 +958,7 @@ impl Finalize<'_> {
                 let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));
                 let key = image.ident.to_key()?;
                 let change = RowChange::Update { layout, key, values: Vec::new(), cause: None };
+                self.reconsider_deletes(run, &plan, &image)?;
                 self.push(&plan, image.ident.clone(), change);
             }
             if level < REFERRED_LEVELS_MAX {
