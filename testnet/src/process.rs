@@ -55,9 +55,12 @@ impl State {
     pub(crate) fn running(&self, number: u32) -> Option<u32> {
         let node = self.nodes.iter().find(|n| n.number == number)?;
         let noted = node.pid.filter(|pid| {
-            // One that is just being started has a program before it has arguments.
-            let is_it = |args: Vec<Vec<u8>>| args.is_empty() || self.names(number, &args);
-            arguments(*pid).is_some_and(is_it) && self.is_a_node(*pid)
+            let args = arguments(*pid);
+            // It has ended and waits for its parent, or is just being started: then there is a program.
+            let starts = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+            // What it was started as may be a script, or have given way to a program of another name.
+            let is_it = |args: &[Vec<u8>]| self.names(number, args) && (runs(args) || self.is_a_node(*pid));
+            args.is_some_and(|args| if args.is_empty() { starts() } else { is_it(&args) })
         });
         // Who started it may have been killed before it could note the process, and somebody else may have started it, by whatever name
         // of its directory: the node itself holds the lock, or will in a moment.
