@@ -267,14 +267,20 @@ fn who_changed_a_row_knowing_of_an_effect_that_did_not_count_keeps_it_when_it_co
     assert!(w.merge_of(&[insert, effect]).units.is_empty());
 }
 
-#[test]
-fn a_delete_fails_where_an_edit_keeps_what_only_an_effect_had_taken_before() {
+/// A row that goes along with another, is inserted again and then deleted for itself: insert, effect, insert, delete.
+fn taken_along_and_deleted_again() -> (World, [usize; 4]) {
     let mut w = World::new();
     let first = w.add(INSERT, &COLUMNS, &[]);
     let effect = w.add(WriteKind::Delete, &[], &[first]);
     w.changes[effect].effect = true;
     let again = w.add(INSERT, &COLUMNS, &[effect]);
     let delete = w.add(WriteKind::Delete, &[], &[again]);
+    (w, [first, effect, again, delete])
+}
+
+#[test]
+fn a_delete_fails_where_an_edit_keeps_what_only_an_effect_had_taken_before() {
+    let (mut w, [first, effect, again, delete]) = taken_along_and_deleted_again();
     let edit = w.add(WriteKind::Update, &[2], &[first]);
     // Whether the effect counts or not, the edited row lives.
     assert_eq!(w.merge().outvoted, [effect, delete]);
@@ -309,12 +315,7 @@ fn a_delete_that_failed_before_does_not_make_the_next_one_count() {
 
 #[test]
 fn who_saw_a_row_that_is_void_aims_at_none_that_was_deleted_before() {
-    let mut w = World::new();
-    let first = w.add(INSERT, &COLUMNS, &[]);
-    let effect = w.add(WriteKind::Delete, &[], &[first]);
-    w.changes[effect].effect = true;
-    let again = w.add(INSERT, &COLUMNS, &[effect]);
-    let delete = w.add(WriteKind::Delete, &[], &[again]);
+    let (mut w, [.., delete]) = taken_along_and_deleted_again();
     let edit = w.add(WriteKind::Update, &[2], &[delete]);
     w.changes[edit].orphan = true;
     for merged in [w.merge(), w.plain()] {
