@@ -357,3 +357,108 @@ fn what_went_along_stays_away_when_its_parents_are_made_again() {
         verified(&[&a, &b]);
     }
 }
+
+/// Keys 1 and 2 with a child each; key 3 is gone, and the reference of child 3 to it, which was made meanwhile, reads NULL.
+fn bent_from_three(child: &str) -> (Node, Node) {
+    let (a, b) = two(&format!(
+        "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, x INT, {child}, \
+         FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1), (2), (3); INSERT INTO c VALUES (1, 1, 1), (2, 2, 2)"
+    ));
+    a.session().run("DELETE FROM shop.p WHERE id = 3");
+    b.session().run("INSERT INTO shop.c VALUES (3, 3, 7)");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|1|1", "2|2|2", "3|NULL|7"]);
+    (a, b)
+}
+
+#[test]
+fn no_statement_takes_a_unique_value_that_a_reference_comes_back_with() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    let mut s = b.session();
+    s.run("USE shop");
+    let refused =
+        s.try_run("UPDATE p SET id = 3 WHERE id = 1").map(|_| ()).expect_err("its child's key is claimed");
+    let wanted = "Duplicate entry '3' for key 'c.one' (claimed by a row that waits in p2pdb.conflicts)";
+    assert_eq!((refused.code, refused.message.as_str()), (1062, wanted));
+    assert_eq!(s.rows("SELECT * FROM p ORDER BY id"), ["1", "2"]);
+    assert_eq!(s.rows("SELECT * FROM c ORDER BY id"), ["1|1|1", "2|2|2", "3|NULL|7"]);
+    // By a later statement of the transaction that brings it back, too.
+    s.run("BEGIN; INSERT INTO p VALUES (3)");
+    assert_eq!(s.error("UPDATE c SET p = 3 WHERE id = 2"), 1062);
+    assert_eq!(s.error("INSERT INTO c VALUES (4, 3, 4)"), 1062);
+    s.run("ROLLBACK; BEGIN; SET foreign_key_checks = 0; INSERT INTO c VALUES (4, 3, 4)");
+    assert_eq!(s.error("INSERT INTO p VALUES (3)"), 1062);
+    s.run("ROLLBACK; SET foreign_key_checks = 1");
+    // Nobody else has it, or is to.
+    s.run("BEGIN; INSERT INTO p VALUES (3); INSERT INTO c VALUES (4, NULL, 4); COMMIT");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|1|1", "2|2|2", "3|3|7", "4|NULL|4"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn who_gave_a_bent_row_another_value_has_that_one() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    b.session().run(
+        "USE shop; BEGIN; UPDATE c SET p = NULL WHERE id = 2; UPDATE c SET p = 2 WHERE id = 3; \
+         INSERT INTO p VALUES (3); UPDATE c SET p = 3 WHERE id = 1; COMMIT",
+    );
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|3|1", "2|NULL|2", "3|2|7"]);
+    // A reference that somebody decided to leave NULL comes back no more.
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    b.session().run("CALL p2pdb.resolve('shop.c', 'keep', 3); UPDATE shop.p SET id = 3 WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|3|1", "2|2|2", "3|NULL|7"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_reference_that_comes_back_has_the_rest_of_its_key() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p, x)");
+    let mut s = b.session();
+    s.run("USE shop; BEGIN; INSERT INTO p VALUES (3); UPDATE c SET p = 3 WHERE id = 2");
+    assert_eq!(s.error("UPDATE c SET x = 7 WHERE id = 2"), 1062);
+    assert_eq!(s.error("UPDATE c SET x = 2 WHERE id = 3"), 1062);
+    s.run("UPDATE c SET x = 8 WHERE id = 2; UPDATE c SET x = 2 WHERE id = 3; COMMIT");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|1|1", "2|3|8", "3|3|2"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    let c = a.join(3);
+    converge(&[&a, &b, &c]);
+    // Each side makes a child of a key that the other one's delete takes away.
+    a.session().run("INSERT INTO shop.p VALUES (4)");
+    converge(&[&a, &b, &c]);
+    a.session().run("DELETE FROM shop.p WHERE id = 4");
+    b.session().run("INSERT INTO shop.c VALUES (5, 4, 5)");
+    c.session().run("INSERT INTO shop.c VALUES (6, 4, 6)");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &b, "SELECT id, p FROM shop.c WHERE id > 3 ORDER BY id"), ["5|NULL", "6|NULL"]);
+    assert_eq!(a.session().error("INSERT INTO shop.p VALUES (4)"), 1062);
+    a.session().run("CALL p2pdb.resolve('shop.c', 'keep', 5); INSERT INTO shop.p VALUES (4)");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &c, "SELECT id, p FROM shop.c WHERE id > 3 ORDER BY id"), ["5|NULL", "6|4"]);
+    verified(&[&a, &b, &c]);
+}
+
+#[test]
+fn a_text_that_comes_back_is_compared_by_its_collation() {
+    let (a, b) = two("CREATE TABLE p (code VARCHAR(9) PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, \
+         code VARCHAR(9) UNIQUE, FOREIGN KEY (code) REFERENCES p (code) ON DELETE SET NULL ON UPDATE CASCADE); \
+         INSERT INTO p VALUES ('de'), ('fr'); INSERT INTO c VALUES (1, 'fr')");
+    a.session().run("DELETE FROM shop.p WHERE code = 'de'");
+    b.session().run("INSERT INTO shop.c VALUES (2, 'DE')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|fr", "2|NULL"]);
+    assert_eq!(a.session().error("UPDATE shop.p SET code = 'dE' WHERE code = 'fr'"), 1062);
+    a.session().run("INSERT INTO shop.p VALUES ('dE')");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|fr", "2|DE"]);
+    verified(&[&a, &b]);
+}

@@ -61,6 +61,7 @@ faults! {
     AbsentForgotten, "absent-forgotten", "what deletes in a table that is gone did to others is not looked at again when such a delete counts no more";
     BesideForgotten, "beside-forgotten", "what is written beside the drop of a table or column is kept nowhere";
     WaitingKeyTaken, "waiting-key-taken", "a new row may take the key of one that waits, and waits behind it from its COMMIT on";
+    ReturnsUnasked, "returns-unasked", "a statement may bring a reference back whose unique value another row has";
     UniqueWrittenAlong, "unique-written-along", "a CHECK has unique columns written along, so that another row gets their values";
     StaleState, "stale-state", "after a failed commit whose past cannot be read anew, what it would have been is shown";
     StaleVersion, "stale-version", "the version of a transaction that changed nothing is kept for the next one";

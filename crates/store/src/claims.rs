@@ -4,7 +4,7 @@
 //! among the visible rows, so parent and child may come in one statement. ON DELETE / ON UPDATE CASCADE and SET NULL are
 //! carried out here as further changes of the transaction, captured and logged like any others; RESTRICT and NO ACTION
 //! refuse, also when the statement puts the parent back (as InnoDB does for REPLACE). A displaced row keeps its claims:
-//! a statement may not take a value that it waits for (DESIGN §6).
+//! a statement may not take a value that it waits for (DESIGN §6). What references claim that come back is asked in `claims_bent`.
 //!
 //! A violation is data for the caller, who words it as MySQL would and rolls the statement back. Not here: NOT NULL and
 //! CHECK, which are expressions (`sql`).
@@ -106,6 +106,18 @@ impl Merger {
     /// Checks the rows captured since `mark`, the place before the statement, and carries out referential actions.
     /// Capture must be on. `foreign_keys` is `foreign_key_checks`; claims are checked always.
     pub fn check(&mut self, db: &Connection, mark: usize, foreign_keys: bool) -> Result<Option<Violation>> {
+        match self.check_written(db, mark, foreign_keys)? {
+            None => self.returns(db, mark),
+            refused => Ok(refused),
+        }
+    }
+
+    fn check_written(
+        &mut self,
+        db: &Connection,
+        mark: usize,
+        foreign_keys: bool,
+    ) -> Result<Option<Violation>> {
         let Some(capture) = db.capture.clone() else { return Ok(None) };
         let never = |_, _| Ok(false);
         let mut next = mark;
@@ -292,7 +304,7 @@ fn set_later(
 }
 
 /// The plan's columns out of a captured row; empty for an empty row.
-fn columns(plan: &TablePlan, row: &[Value]) -> Vec<Value> {
+pub(crate) fn columns(plan: &TablePlan, row: &[Value]) -> Vec<Value> {
     if row.is_empty() {
         return Vec::new();
     }
@@ -305,7 +317,7 @@ fn columns(plan: &TablePlan, row: &[Value]) -> Vec<Value> {
     values
 }
 
-fn key(values: &[Value], columns: &[usize]) -> Option<Vec<Value>> {
+pub(crate) fn key(values: &[Value], columns: &[usize]) -> Option<Vec<Value>> {
     let key: Vec<Value> = columns.iter().map(|c| values[*c].clone()).collect();
     (!key.iter().any(Value::is_null)).then_some(key)
 }

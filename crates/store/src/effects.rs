@@ -33,10 +33,12 @@ use crate::query::NEXT;
 /// A row whose columns of a foreign key read otherwise than they were written.
 pub(crate) struct Bent {
     pub ident: Ident,
+    /// The foreign key.
+    pub constraint: ObjectId,
     /// What was written.
     pub key: Ident,
     /// What the columns read instead.
-    reads: Ident,
+    pub reads: Ident,
 }
 
 impl Connection {
@@ -71,12 +73,21 @@ impl Connection {
 
     fn bent(&self, sql: &str, params: &[ValueRef<'_>]) -> Result<Vec<Bent>> {
         let mut found = Vec::new();
-        self.query(&format!("SELECT ident, key, reads FROM bent {sql}"), params, |r| {
+        self.query(&format!("SELECT ident, key, reads, fk FROM bent {sql}"), params, |r| {
             let part = |n| Ident::from_sql(r.get(n)?);
-            found.push(Bent { ident: part(0)?, key: part(1)?, reads: part(2)? });
+            let constraint = r.blob(3)?.try_into();
+            let constraint = constraint
+                .map(ObjectId)
+                .map_err(|_| StoreError::Corrupt("a bent row without its foreign key".to_owned()))?;
+            found.push(Bent { ident: part(0)?, constraint, key: part(1)?, reads: part(2)? });
             Ok(NEXT)
         })?;
         Ok(found)
+    }
+
+    /// How this row is bent, by each of its foreign keys.
+    pub(crate) fn bent_row(&self, table: i64, ident: &Ident) -> Result<Vec<Bent>> {
+        self.bent("WHERE tbl = ?1 AND ident = ?2", &[ValueRef::Int(table), ident.sql()])
     }
 
     pub(crate) fn bent_of_table(&self, table: i64) -> Result<Vec<Ident>> {
@@ -340,7 +351,7 @@ impl Run<'_> {
 
     /// What the columns of a reference to this key read, if not the key. `own`: a row of the parent's table besides those
     /// that are in it.
-    fn reads(
+    pub(crate) fn reads(
         &mut self,
         reference: &Reference,
         key: &[Value],
@@ -487,25 +498,37 @@ impl Run<'_> {
         }
     }
 
+    /// The rows that this reference bends from one of these keys, and that are to read something else by now.
+    pub(crate) fn bent_otherwise<'k>(
+        &mut self,
+        reference: &Reference,
+        keys: impl IntoIterator<Item = &'k Ident>,
+    ) -> Result<Vec<Ident>> {
+        let mut idents = Vec::new();
+        if !self.any_bent()? {
+            return Ok(idents);
+        }
+        let fk = ValueRef::Blob(&reference.id.0);
+        // Texts are equal by their collation, which SQLite knows.
+        let mut bent = self.db.bent("WHERE fk = ?1 AND exact = 0", &[fk])?;
+        for key in keys {
+            bent.extend(self.db.bent("WHERE fk = ?1 AND exact = 1 AND key = ?2", &[fk, key.sql()])?);
+        }
+        for bent in bent {
+            let reads = self.reads(reference, &bent.key.to_key()?.0, None)?;
+            if reads.map(|r| Ident::of(&r)) != Some(bent.reads) {
+                idents.push(bent.ident);
+            }
+        }
+        Ok(idents)
+    }
+
     fn reconsider_children(&mut self, dependent: &Dependent, key: &[Value]) -> Result<()> {
         let Some(child) = self.plans.plan(self.db, dependent.child)? else { return Ok(()) };
         let Some(reference) = child.references.iter().find(|r| r.id == dependent.id && r.bends) else {
             return Ok(());
         };
-        let fk = ValueRef::Blob(&dependent.id.0);
-        let exact = Ident::of(key);
-        let mut idents = Vec::new();
-        if self.any_bent()? {
-            let mut bent = self.db.bent("WHERE fk = ?1 AND exact = 1 AND key = ?2", &[fk, exact.sql()])?;
-            // Texts are equal by their collation, which SQLite knows.
-            bent.extend(self.db.bent("WHERE fk = ?1 AND exact = 0", &[fk])?);
-            for bent in bent {
-                let reads = self.reads(reference, &bent.key.to_key()?.0, None)?;
-                if reads.map(|r| Ident::of(&r)) != Some(bent.reads) {
-                    idents.push(bent.ident);
-                }
-            }
-        }
+        let mut idents = self.bent_otherwise(reference, [&Ident::of(key)])?;
         let reads = self.reads(reference, key, None)?;
         // Those that read these values because they are bent have been looked at, if the key is not what they follow.
         if reads.is_some() || (self.any_bent()? && !self.is_live(reference, key)?) {

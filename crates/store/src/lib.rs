@@ -32,6 +32,7 @@ mod capture;
 #[cfg(test)]
 mod capture_tests;
 mod claims;
+mod claims_bent;
 mod collation;
 mod conflicts;
 mod connection;
