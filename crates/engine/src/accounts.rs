@@ -20,6 +20,7 @@ use p2pdb_sql::plan::NoteLevel;
 
 use crate::api::Outcome;
 use crate::core::Core;
+use crate::powers::lacking;
 use crate::tables::Tables;
 use crate::writer::Writer;
 
@@ -152,10 +153,7 @@ impl Accounts<'_> {
     }
 
     fn need(&self, privilege: &str) -> SqlError {
-        let message = format!(
-            "Access denied; you need (at least one of) the {privilege} privilege(s) for this operation"
-        );
-        SqlError::new(1227, "42000", message)
+        lacking(privilege)
     }
 
     /// Somebody keeps passwords and keys here.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use p2pdb_model::{AccountId, ObjectId, Stamp, Value};
+use p2pdb_model::{AccountId, ObjectId, Privileges, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::needs::Need;
 use p2pdb_sql::session::SessionState;
@@ -58,6 +58,11 @@ impl Core {
         self.powers.check(access, self.account, &self.state, now, needs, inner.node)
     }
 
+    /// The account has this privilege on everything.
+    pub(crate) fn holds(&self, privilege: Privileges) -> bool {
+        self.inner.holds(self.account, &self.state, privilege)
+    }
+
     /// What stands for a core as long as it is lent.
     pub(crate) fn hollow(&self) -> Core {
         let globals = self.state.globals.clone();
@@ -83,9 +88,9 @@ impl Core {
 }
 
 /// What others see of a session, and how they stop it.
-#[derive(Default)]
 pub(crate) struct Handle {
     pub(crate) id: u64,
+    pub(crate) account: AccountId,
     pub(crate) user: String,
     pub(crate) host: String,
     /// See [`crate::SessionOptions::attributes`].
@@ -102,8 +107,20 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(id: u64, user: &str, host: &str, counted: Counted) -> Self {
-        Handle { id, user: user.to_owned(), host: host.to_owned(), counted, ..Handle::default() }
+    pub(crate) fn new(id: u64, account: AccountId, (user, host): (&str, &str), counted: Counted) -> Self {
+        Handle {
+            id,
+            account,
+            user: user.to_owned(),
+            host: host.to_owned(),
+            attributes: Vec::new(),
+            since_us: AtomicU64::default(),
+            counted,
+            doing: Mutex::default(),
+            kill_query: AtomicBool::default(),
+            kill_connection: AtomicBool::default(),
+            interrupt: Mutex::default(),
+        }
     }
 
     pub(crate) fn kill(&self, query_only: bool) {

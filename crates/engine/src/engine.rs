@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use lru::LruCache;
-use p2pdb_access::Access;
+use p2pdb_access::{Access, Asker, Columns};
 use p2pdb_block::SigningKey;
 use p2pdb_dag::{BlockNo, Branch, Dag, Frontier, Head};
-use p2pdb_model::{Catalog, Cid, NodeId, RealmId, Value};
+use p2pdb_model::{AccountId, Catalog, Cid, NodeId, Privileges, RealmId, Value};
 use p2pdb_sql::account::{AccountName, host_matches, host_rank};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Front, LiteralKind};
@@ -511,7 +511,8 @@ impl Inner {
             state.use_database(&published.catalog, db)?;
         }
         let counted = Counted::new(&self.ended);
-        let mut handle = Handle::new(options.connection_id, &options.user, &options.host, counted);
+        let mut handle =
+            Handle::new(options.connection_id, account.id, (&options.user, &options.host), counted);
         handle.attributes.clone_from(&options.attributes);
         let handle = Arc::new(handle);
         handle.since_us.store(self.clock.now_us(), Ordering::Relaxed);
@@ -612,6 +613,19 @@ impl Inner {
             self.interrupt_wait(id);
             true
         })
+    }
+
+    /// Whose session this is.
+    pub(crate) fn account_of(&self, id: u64) -> Option<AccountId> {
+        self.sessions.lock().get(&id).map(|h| h.account)
+    }
+
+    /// The account has this privilege on everything, by itself or by its roles in force.
+    pub(crate) fn holds(&self, account: AccountId, state: &SessionState, privilege: Privileges) -> bool {
+        let roles: Vec<AccountId> = state.roles.iter().map(|(id, _)| *id).collect();
+        let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
+        let asker = Asker { account, roles: &roles, now };
+        self.published.load().access.allows(&asker, None, privilege, Columns::No)
     }
 
     /// Ends what a session waits for, if it waits, with 1317.

@@ -9,11 +9,12 @@ use p2pdb_dag::ChainFrontier;
 use p2pdb_model::catalog::{Column, Table};
 use p2pdb_model::change::RowChange;
 use p2pdb_model::temporal::DateTime;
-use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, SqlType, Stamp, Value};
+use p2pdb_model::{AccountId, Catalog, CellEdit, ObjectId, Privileges, SqlType, Stamp, Value};
 use p2pdb_sql::account::{AccountName, Granted, ROW_OWNER};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::{self, Sealer};
 use p2pdb_sql::plan::NoteLevel;
+use p2pdb_sql::session::SessionState;
 use p2pdb_sql::virtuals::{self, Process};
 use p2pdb_store::{Conflict, Connection, Merger, NEXT, RowCell, STOP, Side, Version};
 
@@ -38,6 +39,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) temporary: &'a Temporary,
     /// Who asks.
     pub(crate) account: AccountId,
+    pub(crate) state: &'a SessionState,
 }
 
 /// What stands for a sealed value before who may not read it.
@@ -68,7 +70,9 @@ impl virtuals::Environment for Environment<'_> {
                 attributes: h.attributes.clone(),
             }
         };
-        self.inner.handles().iter().map(process).collect()
+        let all = self.inner.holds(self.account, self.state, Privileges::PROCESS);
+        let shown = |h: &&Arc<crate::core::Handle>| all || h.account == self.account;
+        self.inner.handles().iter().filter(shown).map(process).collect()
     }
 
     fn status(&self, session: u64, global: bool) -> Vec<(String, String)> {

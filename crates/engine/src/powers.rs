@@ -94,6 +94,13 @@ impl Powers {
     }
 }
 
+/// 1227: none of these privileges is granted on everything.
+pub(crate) fn lacking(privileges: &str) -> SqlError {
+    let message =
+        format!("Access denied; you need (at least one of) the {privileges} privilege(s) for this operation");
+    SqlError::new(1227, "42000", message)
+}
+
 fn denied(state: &SessionState, need: &Need, column: Option<&str>) -> SqlError {
     let own = state.user_at_host();
     match column {
@@ -114,8 +121,7 @@ pub(crate) fn schema_denied(state: &SessionState, catalog: &Catalog, changes: &[
         _ => None,
     });
     if definers.into_iter().any(|d| d != account) {
-        let message = "Access denied; you need (at least one of) the SUPER or SET_ANY_DEFINER privilege(s) for this operation";
-        return SqlError::new(1227, "42000", message);
+        return lacking("SUPER or SET_ANY_DEFINER");
     }
     let database_of = |id: ObjectId| catalog.databases().find(|d| d.id == id).map(|d| d.name.clone());
     let table_of = |id: ObjectId| catalog.table_by_id(id).map(|t| t.name.clone());

@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::logged::Logged;
+use crate::powers::lacking;
 use crate::tables::Tables;
 use crate::writer::Writer;
 
@@ -74,8 +75,7 @@ pub(crate) fn keep(w: &mut dyn Tables, core: &Core) -> Result<Outcome, SqlError>
     };
     let asker = Asker { account: core.account, roles: &roles, now };
     if !w.access.allows(&asker, None, Privileges::SUPER, Columns::No) {
-        let message = "Access denied; you need (at least one of) the SUPER privilege(s) for this operation";
-        return Err(SqlError::new(1227, "42000", message));
+        return Err(lacking("SUPER"));
     }
     w.keep_count().map_err(|e| EngineError::from(e).to_sql())?;
     Ok(Outcome::default())

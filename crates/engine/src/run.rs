@@ -67,6 +67,7 @@ pub(crate) fn bind(
             catalog: on.catalog,
             temporary: &core.temporary,
             account: core.account,
+            state: &core.state,
         };
         p2pdb_sql::virtuals::rows_json(name, args, on.catalog, &core.state, &environment)
     };

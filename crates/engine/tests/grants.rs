@@ -559,3 +559,39 @@ fn what_a_program_reads_its_caller_must_have_been_granted() {
     a.session().run("INSERT INTO shop.result VALUES (3, 3, 0)");
     verified(&[&a]);
 }
+
+#[test]
+fn sessions_of_others_are_seen_and_stopped_by_who_was_granted_that() {
+    let (a, _) = clinic();
+    let mut root = a.session();
+    root.run("CREATE USER 'eve'; CREATE ROLE 'watch'");
+    let (mut eve, mut other) = (as_(&a, "eve"), as_(&a, "eve"));
+    let id = |s: &mut TestSession| s.rows("SELECT CONNECTION_ID()")[0].clone();
+    let (roots, others) = (id(&mut root), id(&mut other));
+    let everywhere = [
+        "SHOW PROCESSLIST",
+        "SELECT id, user FROM information_schema.processlist",
+        "SELECT processlist_id, processlist_user FROM performance_schema.threads",
+    ];
+    for query in everywhere {
+        let seen = eve.rows(query);
+        assert!(seen.iter().all(|row| row.contains("|eve")), "{query}: {seen:?}");
+        assert_eq!(seen.len(), 2, "{query}");
+        assert_eq!(root.rows(query).len(), 3, "{query}");
+    }
+    assert_eq!(eve.error(&format!("KILL {roots}")), 1095);
+    assert_eq!(eve.error(&format!("KILL QUERY {roots}")), 1095);
+    assert_eq!(eve.error("KILL 4294967295"), 1094);
+    eve.run(&format!("KILL {others}"));
+    assert!(other.session.killed());
+    for flush in ["TABLES", "TABLES WITH READ LOCK", "PRIVILEGES", "STATUS"] {
+        assert_eq!(eve.error(&format!("FLUSH {flush}")), 1227, "{flush}");
+    }
+    // By itself, or by a role.
+    root.run("GRANT PROCESS, SUPER, RELOAD ON *.* TO 'watch'; GRANT 'watch' TO 'eve'");
+    assert_eq!(eve.rows("SHOW PROCESSLIST").len(), 2);
+    eve.run("SET ROLE 'watch'; FLUSH TABLES WITH READ LOCK; UNLOCK TABLES; FLUSH PRIVILEGES");
+    assert_eq!(eve.rows("SHOW PROCESSLIST").len(), 3);
+    eve.run(&format!("KILL {roots}"));
+    assert!(root.session.killed());
+}

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use p2pdb_model::change::SchemaChange;
-use p2pdb_model::{ColumnTag, ObjectId, Value};
+use p2pdb_model::{ColumnTag, ObjectId, Privileges, Value};
 
 use crate::account::{AccountStatement, Roles};
 use crate::error::SqlError;
@@ -611,6 +611,8 @@ pub enum SessionCommand {
     ReadLock,
     /// UNLOCK TABLES.
     UnlockTables,
+    /// Goes on where the account has this privilege on everything; else 1227, with these words for it.
+    Holds(Privileges, &'static str),
     /// FLUSH STATUS: the session counts its statements anew.
     FlushStatus,
     /// FLUSH, and other statements that have nothing to do here.

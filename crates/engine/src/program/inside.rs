@@ -17,6 +17,7 @@ use super::{End, Host, Kept, Machine, Result, Step, functions};
 use crate::api::{Outcome, Sink};
 use crate::core::Core;
 use crate::engine::Inner;
+use crate::powers::lacking;
 use crate::run::{self, OneValue, RunOn};
 use crate::statement::Bound;
 use crate::tables::Tables;
@@ -191,6 +192,8 @@ impl Inside<'_, '_> {
             SessionCommand::SetNames(charset, collation) => {
                 self.core.state.set_names(charset, collation.as_deref())?;
             }
+            SessionCommand::Holds(privilege, _) if self.core.holds(*privilege) => {}
+            SessionCommand::Holds(_, words) => return Err(lacking(words)),
             SessionCommand::FlushStatus => self.core.handle.counted.begin_anew(),
             SessionCommand::Nothing => {}
             SessionCommand::Fail(e) => return Err(e.clone()),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use p2pdb_model::Value;
+use p2pdb_model::{Privileges, Value};
 use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
@@ -13,6 +13,7 @@ use p2pdb_sql::session::{Isolation, UserVariable};
 
 use super::{Flow, NAMED_STATEMENTS_MAX, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
+use crate::powers::lacking;
 use crate::roles;
 use crate::run::{self, OneValue};
 use crate::statement::Bound;
@@ -245,6 +246,12 @@ impl Session {
                     Value::Int(id) => u64::from(id as u32),
                     _ => 0,
                 };
+                let owner = self.inner.account_of(id);
+                if owner.is_some_and(|owner| owner != self.handle.account)
+                    && !self.core().holds(Privileges::SUPER)
+                {
+                    return Err(SqlError::new(1095, "HY000", format!("You are not owner of thread {id}")));
+                }
                 if !self.inner.kill(id, query_only) {
                     return Err(SqlError::new(1094, "HY000", format!("Unknown thread id: {id}")));
                 }
@@ -287,6 +294,11 @@ impl Session {
                 }
             }
             SessionCommand::LockTables { read, .. } => self.locked.lock(read),
+            SessionCommand::Holds(privilege, words) => {
+                if !self.core().holds(privilege) {
+                    return Err(lacking(words));
+                }
+            }
             SessionCommand::ReadLock => self.locked.lock(Vec::new()),
             SessionCommand::UnlockTables => self.locked.unlock(),
             SessionCommand::FlushStatus => self.handle.counted.begin_anew(),

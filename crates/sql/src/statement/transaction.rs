@@ -1,6 +1,7 @@
 //! Statements that change the session or its transaction and touch no table: BEGIN to SAVEPOINT, USE, KILL, LOCK
 //! TABLES, FLUSH, and PREPARE in text.
 
+use p2pdb_model::Privileges;
 use sqlparser::ast::{CastKind, DataType, Expr};
 use sqlparser::tokenizer::Token;
 
@@ -162,6 +163,9 @@ fn commit_first() -> SessionCommand {
     SessionCommand::Commit { chain: false, release: false }
 }
 
+/// Before FLUSH does anything.
+const RELOAD: SessionCommand = SessionCommand::Holds(Privileges::RELOAD, "RELOAD");
+
 /// FLUSH: it commits. Nothing else to do, but for FLUSH STATUS, and FLUSH TABLES WITH READ LOCK, which gives the session one snapshot to read from until
 /// UNLOCK TABLES.
 fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
@@ -172,6 +176,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         while !c.at_end() {
             if c.eat("with read lock") {
                 return Ok(vec![
+                    RELOAD,
                     SessionCommand::Begin { read_only: Some(true), snapshot: true },
                     SessionCommand::ReadLock,
                 ]);
@@ -183,7 +188,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
                 c.table_name()?;
             }
         }
-        return Ok(vec![commit_first()]);
+        return Ok(vec![RELOAD, commit_first()]);
     }
     const WORDS: [&str; 12] = [
         "privileges",
@@ -199,7 +204,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         "user_resources",
         "optimizer_costs",
     ];
-    let mut all = vec![commit_first()];
+    let mut all = vec![RELOAD, commit_first()];
     c.list(|c| {
         let word = c.eat_one(&WORDS).ok_or_else(|| c.error())?;
         if word == "status" {
