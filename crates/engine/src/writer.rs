@@ -21,7 +21,9 @@ use p2pdb_model::{
 };
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_store::{self as store, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict};
+use p2pdb_store::{
+    self as store, ForeignKeys, Local, LocalChanges, Merger, NewTransaction, Savepoint, TxNo, Verdict,
+};
 
 use crate::api::{Clock, Entropy};
 use crate::arrive::Arriving;
@@ -67,8 +69,8 @@ struct Leased {
     named: Vec<(String, Savepoint)>,
     /// Ids drawn from AUTO_INCREMENT.
     drawn: Drawn,
-    /// As its last statement had it.
-    foreign_key_checks: bool,
+    /// How its statements had them.
+    foreign_keys: ForeignKeys,
     /// Up to this mark the changes take so many bytes of a block.
     measured: (usize, usize),
     /// Keys of sealed columns that it brings along.
@@ -433,7 +435,7 @@ impl Writer {
             account,
             named: Vec::new(),
             drawn: Drawn::default(),
-            foreign_key_checks: true,
+            foreign_keys: ForeignKeys::default(),
             measured: (mark, 0),
             keys: NewKeys::new(),
         });
@@ -487,7 +489,7 @@ impl Writer {
             };
             let generated =
                 |table: ObjectId, key: &Value| key.as_u64().is_some_and(|id| leased.drawn.has(table, id));
-            let foreign_key_checks = leased.foreign_key_checks;
+            let foreign_keys = leased.foreign_keys;
             let (access, account) = (self.access.clone(), leased.account);
             let now = Site::now(self.node, site.stamp);
             let weak = |table: ObjectId, columns: &[ColumnTag], owner: Option<AccountId>| {
@@ -497,8 +499,7 @@ impl Writer {
                 access.not_insertable(&now, account, table, columns, owner == Some(account))
             };
             let generated = &generated;
-            let local =
-                Local { origin, foreign_key_checks, generated, weak: &weak, not_insertable: &unnamed };
+            let local = Local { origin, foreign_keys, generated, weak: &weak, not_insertable: &unnamed };
             let mut net = self.merger.finalize(&self.db, &local, captured)?;
             for layout in &net.layouts {
                 self.touch(layout.table(), site.no);
@@ -1048,10 +1049,10 @@ impl Writer {
         }
     }
 
-    /// The transaction that is entered runs with foreign keys checked, or not.
+    /// A statement of the transaction that is entered runs with foreign keys checked, or not.
     pub(crate) fn note_foreign_key_checks(&mut self, on: bool) {
         if let Some(leased) = &mut self.leased {
-            leased.foreign_key_checks = on;
+            leased.foreign_keys.note(on);
         }
     }
 

@@ -462,3 +462,170 @@ fn a_text_that_comes_back_is_compared_by_its_collation() {
     assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|fr", "2|DE"]);
     verified(&[&a, &b]);
 }
+
+#[test]
+fn what_stayed_with_a_row_stays_when_it_is_deleted_without_its_foreign_key() {
+    for action in ["CASCADE", "SET NULL"] {
+        let (a, b) = two(&format!(
+            "CREATE TABLE p (id INT PRIMARY KEY, v INT); CREATE TABLE c (id INT PRIMARY KEY, p INT, \
+             CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE {action}); \
+             CREATE TABLE d (id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES c (id) ON DELETE CASCADE); \
+             INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1, 1), (2, 1), (3, 1); INSERT INTO d VALUES (1, 1)"
+        ));
+        a.session().run("DELETE FROM shop.p");
+        b.session().run("UPDATE shop.p SET v = 2");
+        converge(&[&a, &b]);
+        let c = ["1|1", "2|1", "3|1"];
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), c, "{action}");
+        // Of what the transaction itself deletes and changes nothing else is said.
+        a.session().run(
+            "USE shop; ALTER TABLE c DROP FOREIGN KEY f; BEGIN; DELETE FROM p; DELETE FROM c WHERE id = 2; \
+             UPDATE c SET p = 5 WHERE id = 3; COMMIT",
+        );
+        assert_eq!(a.session().rows("SELECT * FROM shop.c"), ["1|1", "3|5"], "{action}");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|1", "3|5"], "{action}");
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.d"), ["1|1"], "{action}");
+        verified(&[&a, &b]);
+    }
+}
+
+#[test]
+fn a_row_that_stays_is_kept_by_who_may_do_something_in_its_table() {
+    let (a, b) =
+        two("CREATE TABLE p (id INT PRIMARY KEY, v INT); CREATE TABLE c (id INT PRIMARY KEY, p INT, \
+         CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1, 1); \
+         CREATE USER ann; GRANT DELETE ON shop.p TO ann");
+    a.session().run("DELETE FROM shop.p");
+    b.session().run("UPDATE shop.p SET v = 2");
+    converge(&[&a, &b]);
+    a.session().run("ALTER TABLE shop.c DROP FOREIGN KEY f");
+    let mut ann = a.session_as("ann").expect("a session");
+    assert_eq!(ann.error("DELETE FROM shop.p"), 1142);
+    a.session().run("GRANT SELECT (id) ON shop.c TO ann");
+    ann.run("DELETE FROM shop.p");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|1"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_row_that_a_transaction_moves_is_the_row_it_was() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    let mut s = b.session();
+    s.run("USE shop; BEGIN; UPDATE c SET id = 9 WHERE id = 3; INSERT INTO p VALUES (3)");
+    assert_eq!(s.error("UPDATE c SET p = 3 WHERE id = 2"), 1062);
+    // Another row has its key.
+    s.run("ROLLBACK; UPDATE c SET id = 9 WHERE id = 3");
+    s.run("BEGIN; INSERT INTO c VALUES (3, NULL, 1); INSERT INTO p VALUES (3)");
+    assert_eq!(s.error("UPDATE c SET p = 3 WHERE id = 2"), 1062);
+    assert_eq!(s.error("UPDATE c SET p = 3 WHERE id = 3"), 1062);
+    s.run("ROLLBACK; BEGIN; UPDATE c SET id = 8 WHERE id = 9; INSERT INTO p VALUES (3); COMMIT");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["1|1|1", "2|2|2", "8|3|7"]);
+    verified(&[&a, &b]);
+    // One that is gone claims nothing, whoever has its key.
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    b.session().run(
+        "USE shop; UPDATE c SET p = NULL WHERE id = 1; BEGIN; DELETE FROM c WHERE id = 3; \
+         UPDATE c SET id = 3 WHERE id = 1; INSERT INTO p VALUES (3); UPDATE c SET p = 3 WHERE id = 2; COMMIT",
+    );
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), ["2|3|2", "3|NULL|1"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_primary_key_comes_back_to_its_row_alone() {
+    for (key, rows, took) in [
+        ("p INT, x INT, PRIMARY KEY (p, x)", ["1|7", "5|7"], "UPDATE p SET id = 3 WHERE id = 1"),
+        (
+            "p INT PRIMARY KEY, x INT",
+            ["1|7", "5|7"],
+            "BEGIN; INSERT INTO p VALUES (3); INSERT INTO c VALUES (3, 9)",
+        ),
+    ] {
+        let (a, b) = two(&format!(
+            "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c ({key}, \
+             FOREIGN KEY (p) REFERENCES p (id) ON UPDATE CASCADE); \
+             INSERT INTO p VALUES (1), (2), (3); INSERT INTO c VALUES (1, 7)"
+        ));
+        a.session().run("UPDATE shop.p SET id = 5 WHERE id = 3");
+        b.session().run("INSERT INTO shop.c VALUES (3, 7)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY p"), rows, "{key}");
+        let mut s = b.session();
+        s.run("USE shop");
+        let (first, last) = took.rsplit_once("; ").unwrap_or(("DO 1", took));
+        s.run(first);
+        assert_eq!(s.error(last), 1062, "{key}");
+        s.run("ROLLBACK");
+        assert_eq!(s.rows("SELECT * FROM c ORDER BY p"), rows, "{key}");
+        s.run("INSERT INTO p VALUES (3)");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY p"), ["1|7", "3|7"], "{key}");
+        verified(&[&a, &b]);
+    }
+}
+
+#[test]
+fn what_comes_back_brings_back_what_refers_to_it() {
+    let child = "UNIQUE KEY one (p), FOREIGN KEY (p) REFERENCES";
+    let (a, b) = two(&format!(
+        "CREATE TABLE p (id INT PRIMARY KEY); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, {child} p (id) ON DELETE SET NULL ON UPDATE CASCADE); \
+         CREATE TABLE d (id INT PRIMARY KEY, p INT, {child} c (p) ON DELETE SET NULL ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1), (3); INSERT INTO c VALUES (1, 3)"
+    ));
+    let c = a.join(3);
+    converge(&[&a, &b, &c]);
+    a.session().run("DELETE FROM shop.p WHERE id = 3");
+    b.session().run("INSERT INTO shop.d VALUES (1, 3)");
+    c.session().run("USE shop; INSERT INTO d VALUES (2, 3); UPDATE c SET p = 1; UPDATE c SET p = 3");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.d ORDER BY id"), ["1", "2"]);
+    assert_eq!(a.session().error("INSERT INTO shop.p VALUES (3)"), 1062);
+    a.session().run("CALL p2pdb.resolve('shop.d', 'keep', 1); INSERT INTO shop.p VALUES (3)");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &c, "SELECT * FROM shop.d ORDER BY id"), ["1|NULL", "2|3"]);
+    verified(&[&a, &b, &c]);
+}
+
+#[test]
+fn a_waiting_row_does_not_follow_a_parent_past_a_visible_one() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    a.session().run("INSERT INTO shop.p VALUES (6)");
+    converge(&[&a, &b]);
+    a.session().run("INSERT INTO shop.c VALUES (11, 6, 1)");
+    b.session().run("INSERT INTO shop.c VALUES (12, 6, 2)");
+    converge(&[&a, &b]);
+    let shown = both(&a, &b, "SELECT id FROM shop.c WHERE p = 6");
+    assert_eq!(shown.len(), 1);
+    assert_eq!(b.session().error("UPDATE shop.p SET id = 7 WHERE id = 6"), 1062);
+    assert_eq!(b.session().rows("SELECT id FROM shop.c WHERE p = 6"), shown);
+    let waits = if shown == ["11"] { 12 } else { 11 };
+    b.session().run(&format!(
+        "CALL p2pdb.resolve('shop.c', 'discard', {waits}); UPDATE shop.p SET id = 7 WHERE id = 6"
+    ));
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.c WHERE p = 7"), shown);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn a_transaction_that_checked_foreign_keys_at_times_is_merged_as_it_is_shown() {
+    for (before, after) in [("0", "1"), ("1", "0")] {
+        let (a, b) = two("CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, \
+             FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL); INSERT INTO p VALUES (1)");
+        a.session().run(&format!(
+            "USE shop; BEGIN; SET foreign_key_checks = {before}; INSERT INTO c VALUES ({before}, {before} + 7 * (1 - {before})); \
+             SET foreign_key_checks = {after}; INSERT INTO c VALUES ({after}, {after} + 7 * (1 - {after})); COMMIT"
+        ));
+        let rows = ["0|NULL", "1|1"];
+        assert_eq!(a.session().rows("SELECT * FROM shop.c ORDER BY id"), rows);
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), rows);
+        verified(&[&a, &b]);
+    }
+}

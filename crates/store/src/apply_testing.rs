@@ -416,9 +416,11 @@ impl Node {
                 true => all.to_vec(),
                 false => Vec::new(),
             };
+            let mut checks = ForeignKeys::default();
+            checks.note(foreign_keys);
             let local = Local {
                 origin,
-                foreign_key_checks: foreign_keys,
+                foreign_keys: checks,
                 generated: &|_, _| drawn,
                 weak: &|_, _, _| adding,
                 not_insertable: &not,

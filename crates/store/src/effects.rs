@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use p2pdb_merge::{MergedRow, RowWrite, WriteKind, merge_row};
 use p2pdb_model::fault::{self, Fault};
-use p2pdb_model::ids::ObjectId;
+use p2pdb_model::ids::{ColumnTag, ObjectId};
 use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{Change, Value, ValueRef};
 
@@ -100,6 +100,12 @@ impl Connection {
         self.bent("WHERE fk = ?1 ORDER BY tbl, ident", &[ValueRef::Blob(&fk.0)])
     }
 
+    pub(crate) fn bends_any(&self, fk: ObjectId) -> Result<bool> {
+        let found =
+            self.query_one("SELECT 1 FROM bent WHERE fk = ?1 LIMIT 1", [ValueRef::Blob(&fk.0)], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
     pub(crate) fn is_bent(&self, table: i64, ident: &Ident) -> Result<bool> {
         let params = [ValueRef::Int(table), ident.sql()];
         let sql = "SELECT 1 FROM bent WHERE tbl = ?1 AND ident = ?2 LIMIT 1";
@@ -119,12 +125,21 @@ pub(crate) struct Standing {
 /// The deletes of a row, by the transaction: whether something keeps the row from it, and the delete that it is an effect of.
 type Deletes = HashMap<TxNo, (bool, Option<Cause>)>;
 
-/// The rows that a block's changes had effects on, by the transaction's position and the row that they began at.
-pub(crate) type Effects = HashMap<(u32, ObjectId, Ident), Vec<(ObjectId, Ident)>>;
+/// What a foreign key did to another row.
+#[derive(Debug)]
+pub(crate) struct Effect {
+    pub table: ObjectId,
+    pub ident: Ident,
+    /// The columns that it wrote; none: it took the row along.
+    pub columns: Vec<ColumnTag>,
+}
+
+/// The effects that a block's changes had, by the transaction's position and the row that they began at.
+pub(crate) type Effects = HashMap<(u32, ObjectId, Ident), Vec<Effect>>;
 
 impl StoredBody {
-    /// The rows on which this transaction's change of a row had effects.
-    fn effects_of(&self, position: u32, row: (ObjectId, &Ident)) -> &[(ObjectId, Ident)] {
+    /// The effects of this transaction's change of a row.
+    pub(crate) fn effects_of(&self, position: u32, row: (ObjectId, &Ident)) -> &[Effect] {
         let all = self.effects.get_or_init(|| {
             let mut all = Effects::new();
             for (position, tx) in (0..).zip(self.body.transactions()) {
@@ -138,8 +153,11 @@ impl StoredBody {
                 for (n, change) in tx.changes().iter().enumerate() {
                     if let Change::Row(change) = change
                         && let Some(cause) = change.cause()
-                        && let (Some((table, ident)), Some(effect)) = (named(cause as usize), named(n))
+                        && let (Some((table, ident)), Some(on)) = (named(cause as usize), named(n))
+                        && let Some(layout) = self.body.layouts().get(change.layout())
                     {
+                        let columns = layout.columns().to_vec();
+                        let effect = Effect { table: on.0, ident: on.1, columns };
                         all.entry((position, table, ident)).or_default().push(effect);
                     }
                 }
@@ -259,14 +277,14 @@ impl Run<'_> {
     /// The effects of this row's delete by that transaction are to be looked at again.
     pub(crate) fn reconsider_effects(&mut self, row: (ObjectId, &Ident), origin: &Origin) -> Result<()> {
         let stored = self.db.body(origin.block)?;
-        let mut rows = stored.effects_of(origin.position, row).to_vec();
+        let mut effects: Vec<&Effect> = stored.effects_of(origin.position, row).iter().collect();
         let mut seen = HashSet::new();
-        while let Some((table, ident)) = rows.pop() {
-            if self.plans.plan(self.db, table)?.is_some() {
-                self.todo.effect(table, ident);
-            } else if seen.insert((table, ident.clone())) {
+        while let Some(Effect { table, ident, .. }) = effects.pop() {
+            if self.plans.plan(self.db, *table)?.is_some() {
+                self.todo.effect(*table, ident.clone());
+            } else if seen.insert((*table, ident)) {
                 // Nothing says of this row what its own delete did to others.
-                rows.extend_from_slice(stored.effects_of(origin.position, (table, &ident)));
+                effects.extend(stored.effects_of(origin.position, (*table, ident)));
             }
         }
         Ok(())
@@ -287,9 +305,10 @@ impl Run<'_> {
                 let mut open = vec![(table, ident.clone())];
                 while let Some((table, ident)) = open.pop() {
                     if seen.insert((l.origin.tx, table, ident.clone())) {
-                        let effects = stored.effects_of(l.origin.position, (table, &ident));
-                        open.extend_from_slice(effects);
-                        again.extend(effects.iter().cloned());
+                        let effects = stored.effects_of(l.origin.position, (table, &ident)).iter();
+                        let rows: Vec<_> = effects.map(|e| (e.table, e.ident.clone())).collect();
+                        open.extend_from_slice(&rows);
+                        again.extend(rows);
                     }
                 }
             }
@@ -441,7 +460,7 @@ impl Run<'_> {
     }
 
     /// The live row of this identity.
-    fn live_of(&self, plan: &TablePlan, ident: &Ident) -> Result<Option<Image>> {
+    pub(crate) fn live_of(&self, plan: &TablePlan, ident: &Ident) -> Result<Option<Image>> {
         if let Some(stored) = self.visible_of(plan, ident)? {
             return Ok(Some(stored.image));
         }
@@ -498,21 +517,30 @@ impl Run<'_> {
         }
     }
 
-    /// The rows that this reference bends from one of these keys, and that are to read something else by now.
+    /// The rows that this reference bends from one of these keys, and that are to read something else by now. Texts are equal by their
+    /// collation, which SQLite knows: all are looked at, or those `alike`.
     pub(crate) fn bent_otherwise<'k>(
         &mut self,
         reference: &Reference,
         keys: impl IntoIterator<Item = &'k Ident>,
+        alike: bool,
     ) -> Result<Vec<Ident>> {
         let mut idents = Vec::new();
         if !self.any_bent()? {
             return Ok(idents);
         }
         let fk = ValueRef::Blob(&reference.id.0);
-        // Texts are equal by their collation, which SQLite knows.
-        let mut bent = self.db.bent("WHERE fk = ?1 AND exact = 0", &[fk])?;
+        let inexact = self.db.bent("WHERE fk = ?1 AND exact = 0", &[fk])?;
+        let (mut bent, mut left) = if alike { (Vec::new(), inexact) } else { (inexact, Vec::new()) };
         for key in keys {
             bent.extend(self.db.bent("WHERE fk = ?1 AND exact = 1 AND key = ?2", &[fk, key.sql()])?);
+            let mut others = Vec::with_capacity(left.len());
+            for b in left {
+                let both = [b.key.to_key()?.0, key.to_key()?.0].concat();
+                let same = self.db.query_one(&reference.same_key, both, |_| Ok(()))?.is_some();
+                if same { bent.push(b) } else { others.push(b) }
+            }
+            left = others;
         }
         for bent in bent {
             let reads = self.reads(reference, &bent.key.to_key()?.0, None)?;
@@ -528,7 +556,7 @@ impl Run<'_> {
         let Some(reference) = child.references.iter().find(|r| r.id == dependent.id && r.bends) else {
             return Ok(());
         };
-        let mut idents = self.bent_otherwise(reference, [&Ident::of(key)])?;
+        let mut idents = self.bent_otherwise(reference, [&Ident::of(key)], false)?;
         let reads = self.reads(reference, key, None)?;
         // Those that read these values because they are bent have been looked at, if the key is not what they follow.
         if reads.is_some() || (self.any_bent()? && !self.is_live(reference, key)?) {
@@ -575,7 +603,7 @@ fn born_with(plan: &TablePlan, columns: &[p2pdb_model::ColumnTag], key: &[Value]
 }
 
 /// The other way about: the values of the columns with which a row of this identity was born.
-fn birth_key(
+pub(crate) fn birth_key(
     plan: &TablePlan,
     columns: &[p2pdb_model::ColumnTag],
     ident: &Ident,

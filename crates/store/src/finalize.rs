@@ -8,7 +8,9 @@
 //! A local transaction has seen everything in the tables, so each of its writes wins and settles what was a conflict.
 //! That the result is what merging the block would give is held by a test over random worlds.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+pub(crate) mod kept;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,7 +21,6 @@ use p2pdb_model::change::{Layout, RowChange};
 use p2pdb_model::decimal::Decimal;
 use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{ColumnTag, ObjectId};
-use p2pdb_model::schema::ReferentialAction;
 use p2pdb_model::{AccountId, CellEdit, CellKind, Change, RowKey, Value, ValueRef};
 use sha2::{Digest, Sha256};
 
@@ -33,9 +34,6 @@ use crate::index::{At, IsAncestor, LOST_DELETE, Origin, tx_sql};
 use crate::index_ident::Ident;
 use crate::log::TxNo;
 use crate::materialize_plan::{Slot, TablePlan};
-
-/// Rows up a chain of references that a new reference keeps.
-pub(crate) const REFERRED_LEVELS_MAX: usize = 15;
 
 /// Length of what tells apart two rows of one key that are not the same row, bytes.
 const DISTINGUISHER_BYTES: usize = 8;
@@ -68,14 +66,34 @@ pub type OfInserts<'a, T> = &'a dyn Fn(ObjectId, &[ColumnTag], Option<AccountId>
 pub struct Local<'a> {
     /// Its number, and the stamp, author and position that its block will have. The CID is not known yet.
     pub origin: Origin,
-    /// Foreign keys were checked when its statements ran.
-    pub foreign_key_checks: bool,
+    /// Whether foreign keys were checked.
+    pub foreign_keys: ForeignKeys,
     /// Was this key of this table drawn from AUTO_INCREMENT?
     pub generated: &'a dyn Fn(ObjectId, &Value) -> bool,
     /// Are they weak?
     pub weak: OfInserts<'a, bool>,
     /// Which of the columns may they not name? These are left out where they hold what nobody has to write.
     pub not_insertable: OfInserts<'a, Vec<ColumnTag>>,
+}
+
+/// Whether the statements of a transaction checked foreign keys; some may have, and others not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForeignKeys {
+    checked: bool,
+    unchecked: bool,
+}
+
+impl ForeignKeys {
+    /// One more statement did, or did not.
+    pub fn note(&mut self, checked: bool) {
+        self.checked |= checked;
+        self.unchecked |= !checked;
+    }
+
+    /// Some of what it wrote was checked.
+    fn checked_some(self) -> bool {
+        self.checked || !self.unchecked
+    }
 }
 
 /// One physical row through the transaction.
@@ -162,6 +180,7 @@ impl Merger {
             sealed,
             away: HashSet::new(),
             late: Vec::new(),
+            overruled: Vec::new(),
             referring: BTreeMap::new(),
         };
         if lives.iter().any(|l| l.old.is_none() && l.new.is_some()) {
@@ -272,6 +291,7 @@ impl Merger {
             }
         }
         f.push_effects(&mut run, &mut places)?;
+        f.push_stayed(&mut run)?;
         f.push_references(&mut run)?;
         f.out.todo = std::mem::take(&mut run.todo);
         run.finish()?;
@@ -487,6 +507,8 @@ struct Finalize<'a> {
     away: HashSet<(ObjectId, Ident)>,
     /// Updates through foreign keys, to be logged after what caused them.
     late: Vec<Late>,
+    /// Deletes of rows that were deleted now, from which something had kept them: where each is, and its row.
+    overruled: Vec<(At, ObjectId, Ident)>,
     /// References that were written: table, place among the plan's, and the parent's values.
     referring: BTreeMap<(ObjectId, usize, Ident), Vec<Value>>,
 }
@@ -694,6 +716,10 @@ impl Finalize<'_> {
                 if old.flags & (HISTORY | BIRTHS) != 0 {
                     self.out.recompute.push((plan.table.id, old.ident.clone()));
                 }
+                if old.flags & HISTORY != 0 && cause.is_none() {
+                    let overruled = run.db.outvoted_of(plan.no, &old.ident)?.into_iter();
+                    self.overruled.extend(overruled.map(|at| (at, plan.table.id, old.ident.clone())));
+                }
                 let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));
                 let key = old.ident.to_key()?;
                 self.push(plan, old.ident, RowChange::Delete { layout, key, cause });
@@ -779,7 +805,7 @@ impl Finalize<'_> {
 
     /// What a visible row may change for others.
     fn shown(&self, run: &mut Run<'_>, plan: &TablePlan, image: &Image, rowid: i64) -> Result<()> {
-        run.shown(plan, image, rowid, !self.local.foreign_key_checks)
+        run.shown(plan, image, rowid, self.local.foreign_keys.unchecked)
     }
 
     /// Sets the hidden columns, where the statement has not set them so.
@@ -901,22 +927,6 @@ impl Finalize<'_> {
         Ok(())
     }
 
-    /// The row's references that were written are to be logged: all, or those over some of these columns.
-    fn note_references(&mut self, plan: &TablePlan, image: &Image, columns: Option<&[usize]>) {
-        if !self.local.foreign_key_checks {
-            return;
-        }
-        for (n, reference) in plan.references.iter().enumerate().filter(|(_, r)| r.holds_on()) {
-            if columns.is_some_and(|all| !reference.columns.iter().any(|c| all.contains(c))) {
-                continue;
-            }
-            if let Some(key) = plan.key_of(&reference.columns, image) {
-                let key: Vec<Value> = key.iter().map(|v| v.to_value()).collect();
-                self.referring.entry((plan.table.id, n, Ident::of(&key))).or_insert(key);
-            }
-        }
-    }
-
     /// Logs the updates through foreign keys, each after its cause.
     fn push_effects(&mut self, run: &mut Run<'_>, places: &mut [Option<u32>]) -> Result<()> {
         let mut open = std::mem::take(&mut self.late);
@@ -933,46 +943,6 @@ impl Finalize<'_> {
             }
             self.push_update(&plan, image, &columns, cause)?;
             places[life] = Some(self.out.changes.len() as u32 - 1);
-        }
-        Ok(())
-    }
-
-    /// Logs that rows are referred to: a delete elsewhere that has not seen it does not take the parent away, nor what
-    /// that refers to.
-    fn push_references(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let mut known: HashSet<(ObjectId, Ident)> = HashSet::new();
-        let mut open: VecDeque<(Arc<TablePlan>, Image, usize)> = VecDeque::new();
-        for ((table, n, _), key) in std::mem::take(&mut self.referring) {
-            let Some(plan) = run.plans.plan(run.db, table)? else { continue };
-            if let Some((parent, image)) = run.parent(&plan.references[n], &key)? {
-                open.push_back((parent, image, 1));
-            }
-        }
-        let written: HashSet<(i64, Ident)> = self.out.touched.iter().cloned().collect();
-        while let Some((plan, image, level)) = open.pop_front() {
-            if !known.insert((plan.table.id, image.ident.clone())) {
-                continue;
-            }
-            // What this transaction has written is kept by that.
-            if !written.contains(&(plan.no, image.ident.clone())) {
-                let layout = self.layout(Layout(plan.table.id, 0, Vec::new()));
-                let key = image.ident.to_key()?;
-                let change = RowChange::Update { layout, key, values: Vec::new(), cause: None };
-                self.reconsider_deletes(run, &plan, &image)?;
-                self.push(&plan, image.ident.clone(), change);
-            }
-            if level < REFERRED_LEVELS_MAX {
-                for reference in &plan.references {
-                    let key = plan.key_of(&reference.columns, &image);
-                    let key = key.map(|k| k.iter().map(|v| v.to_value()).collect::<Vec<_>>());
-                    if reference.on_delete != ReferentialAction::SetNull
-                        && let Some(key) = key
-                        && let Some((parent, image)) = run.parent(reference, &key)?
-                    {
-                        open.push_back((parent, image, level + 1));
-                    }
-                }
-            }
         }
         Ok(())
     }

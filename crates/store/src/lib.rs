@@ -114,7 +114,7 @@ pub use connection_writer::{Savepoint, Writer};
 pub use disk::Disk;
 pub use displaced::Reason;
 pub use error::{ConstraintError, ConstraintKind, FunctionError, Result, StoreError};
-pub use finalize::{Local, LocalChanges, OfInserts};
+pub use finalize::{ForeignKeys, Local, LocalChanges, OfInserts};
 pub use fingerprint::Fingerprint;
 pub use functions::{
     AggregateFn, AggregateFunction, AggregateState, CollationFn, CollationSequence, Functions, ScalarFn,

@@ -17,7 +17,7 @@ use crate::conflicts::Rule;
 use crate::connection::Connection;
 use crate::displaced::{Image, Place, Run, Stored};
 use crate::error::Result;
-use crate::finalize::REFERRED_LEVELS_MAX;
+use crate::finalize::kept::REFERRED_LEVELS_MAX;
 use crate::index::IsAncestor;
 use crate::index_ident::Ident;
 use crate::materialize_plan::TablePlan;

@@ -172,12 +172,23 @@ impl Change<'_> {
         }
     }
 
-    /// Rows that had waited, and references that read NULL until now.
-    fn without_returned(&mut self, shown: &Shown, waiting: usize) {
-        if waiting == 0 {
-            return;
-        }
-        self.gone.retain(|row| match self.come.iter().position(|r| is_but_for(&shown.references, row, r)) {
+    /// Rows that had waited, and references that read NULL until now, or followed a parent of whose former key there is another now.
+    fn without_returned(&mut self, shown: &Shown, waiting: usize, before: &View, after: &View) {
+        let made = |reference: &Reference| -> BTreeSet<Vec<String>> {
+            let of = |view: &View| view.values(&reference.parent, &reference.target);
+            of(after).difference(&of(before)).cloned().collect()
+        };
+        let made: Vec<_> = shown.references.iter().map(|r| (&r.columns, made(r))).collect();
+        let refers = |row: &Row, columns: &[usize], made: &BTreeSet<Vec<String>>| {
+            let key: Option<Vec<String>> =
+                columns.iter().map(|c| row[*c].as_deref().map(str::to_lowercase)).collect();
+            key.is_some_and(|key| made.contains(&key))
+        };
+        let is_back = |was: &Row, row: &Row| {
+            is_but_for(&shown.references, was, row)
+                && (waiting > 0 || made.iter().any(|(c, made)| refers(row, c, made)))
+        };
+        self.gone.retain(|row| match self.come.iter().position(|r| is_back(row, r)) {
             Some(at) => {
                 self.come.swap_remove(at);
                 false
@@ -205,7 +216,7 @@ fn kept(showed: &View, before: &View, after: &View) -> Result<(), String> {
     for (name, then) in &showed.tables {
         let Some(now) = after.tables.get(name) else { return Err(format!("table {name} is gone")) };
         let mut change = change(then, now);
-        change.without_returned(then, before.waiting.get(name).copied().unwrap_or(0));
+        change.without_returned(then, before.waiting.get(name).copied().unwrap_or(0), before, after);
         change.is_nothing(name)?;
     }
     Ok(())
@@ -466,7 +477,9 @@ fn judge(
         } else {
             change.without_effects(then, before, left);
         }
-        change.without_returned(then, waiting);
+        if committed {
+            change.without_returned(then, waiting, before, after);
+        }
         change.is_nothing(name)?;
     }
     Ok(())
