@@ -24,7 +24,9 @@ const EVERYTHING: Privileges = Privileges(
         | Privileges::UPDATE.0
         | Privileges::DELETE.0
         | Privileges::DROP.0
-        | Privileges::EXECUTE.0,
+        | Privileges::EXECUTE.0
+        | Privileges::CREATE_TEMPORARY_TABLES.0
+        | Privileges::LOCK_TABLES.0,
 );
 
 /// What may be granted to the owners of rows.
@@ -104,6 +106,7 @@ pub(crate) fn lacking(privileges: &str) -> SqlError {
 fn denied(state: &SessionState, need: &Need, column: Option<&str>) -> SqlError {
     let own = state.user_at_host();
     match column {
+        _ if need.name.is_empty() => SqlError::database_denied(&own, &need.database),
         _ if need.privilege == Privileges::EXECUTE => {
             SqlError::routine_denied(&own, "execute", format!("{}.{}", need.database, need.name))
         }

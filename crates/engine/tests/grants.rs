@@ -595,3 +595,37 @@ fn sessions_of_others_are_seen_and_stopped_by_who_was_granted_that() {
     eve.run(&format!("KILL {roots}"));
     assert!(root.session.killed());
 }
+
+#[test]
+fn a_temporary_table_is_its_sessions_and_needs_a_privilege_to_be_made() {
+    let (a, _) = clinic();
+    let mut root = a.session();
+    root.run("CREATE USER 'eve'; GRANT SELECT ON shop.patient TO 'eve'");
+    let mut eve = as_(&a, "eve");
+    assert_eq!(eve.error("CREATE TEMPORARY TABLE shop.t (id INT)"), 1044);
+    assert_eq!(eve.error("CREATE TEMPORARY TABLE shop.t AS SELECT id FROM shop.patient"), 1044);
+    root.run("GRANT CREATE TEMPORARY TABLES ON shop.* TO 'eve'");
+    eve.run(
+        "USE shop; CREATE TEMPORARY TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 2), (2, 3)",
+    );
+    eve.run(
+        "UPDATE t JOIN patient USING (id) SET v = v + 1; ALTER TABLE t ADD x INT; DELETE FROM t WHERE id = 2",
+    );
+    assert_eq!(eve.rows("SELECT t.id, v, name FROM t JOIN patient USING (id)"), ["1|3|Ann"]);
+    eve.run("TRUNCATE t; DROP TEMPORARY TABLE t");
+    // It hides a table that others have; what the account may not do to that is as before.
+    eve.run("CREATE TEMPORARY TABLE result (id INT); INSERT INTO result VALUES (1); DROP TABLE result");
+    assert_eq!(eve.error("INSERT INTO result (patient) VALUES (1)"), 1142);
+}
+
+#[test]
+fn tables_are_locked_by_who_may_lock_and_read_them() {
+    let (a, _) = clinic();
+    let mut root = a.session();
+    root.run("CREATE USER 'eve'; GRANT SELECT ON shop.patient TO 'eve'");
+    let mut eve = as_(&a, "eve");
+    assert_eq!(eve.error("LOCK TABLES shop.patient READ"), 1044);
+    root.run("GRANT LOCK TABLES ON shop.* TO 'eve'");
+    eve.run("LOCK TABLES shop.patient READ; UNLOCK TABLES");
+    assert_eq!(eve.error("LOCK TABLES shop.patient READ, shop.result WRITE"), 1142);
+}

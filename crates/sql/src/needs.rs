@@ -9,13 +9,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use p2pdb_model::catalog::{Table, View};
-use p2pdb_model::{ColumnTag, ObjectId, Privileges};
+use p2pdb_model::catalog::{Database, Table, View};
+use p2pdb_model::{Catalog, ColumnTag, ObjectId, Privileges};
 
 /// What is needed on one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The table, view or routine; `None`: the realm.
+    /// The table, view, routine or database; `None`: the realm.
     pub on: Option<ObjectId>,
     /// Which privilege.
     pub privilege: Privileges,
@@ -27,7 +27,7 @@ pub struct Need {
     pub sealed: bool,
     /// Its database.
     pub database: String,
-    /// Its name.
+    /// Its name; empty: it is the database.
     pub name: String,
 }
 
@@ -146,8 +146,13 @@ impl Recorder {
         self.0.borrow_mut().push(Asked::Need(need));
     }
 
-    /// Everything that was taken down, each once.
-    pub fn take(&self) -> Vec<Need> {
+    /// Something is done in a database as a whole.
+    pub fn in_database(&self, database: &Database, privilege: Privileges) {
+        self.need(plain(database.id, privilege, &database.name, ""));
+    }
+
+    /// Everything that was taken down, each once. A session does with its temporary tables what it likes.
+    pub fn take(&self, catalog: &Catalog) -> Vec<Need> {
         let mut out: Vec<Need> = Vec::new();
         let add = |out: &mut Vec<Need>, need: Need| {
             let same =
@@ -184,6 +189,7 @@ impl Recorder {
             };
             add(&mut out, need);
         }
+        out.retain(|need| need.on.is_none_or(|on| !catalog.is_temporary(on)));
         out
     }
 }

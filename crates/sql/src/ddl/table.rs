@@ -1,5 +1,6 @@
 //! CREATE TABLE, and the parts of it that ALTER TABLE shares.
 
+use p2pdb_model::Privileges;
 use p2pdb_model::catalog::{HIDDEN_PREFIX, Table, is_hidden};
 use p2pdb_model::ids::ColumnTag;
 use p2pdb_model::schema::*;
@@ -250,6 +251,9 @@ pub fn create(
     let (db, name) = c.table_name()?;
     let db = database(cx, &cx.database(db)?)?;
     table_name_ok(&name)?;
+    if temporary {
+        cx.source.needs.in_database(db, Privileges::CREATE_TEMPORARY_TABLES);
+    }
     let exists = super::is_taken(db, &name, temporary);
     if exists && if_not_exists {
         while !c.at_end() {

@@ -324,7 +324,7 @@ pub fn compile_expression(
         let e = c.expr()?;
         c.end()?;
         let scalar = statement::scalar(&e, &cx)?;
-        Ok((scalar, source.needs.take()))
+        Ok((scalar, source.needs.take(catalog)))
     })
 }
 
@@ -383,7 +383,7 @@ fn compile_now(
     })?;
     plan.params = count;
     plan.note_functions();
-    plan.needs = source.needs.take();
+    plan.needs = source.needs.take(catalog);
     Ok((plan, source.pins()))
 }
 

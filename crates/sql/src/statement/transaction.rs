@@ -140,6 +140,15 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
         if !known && crate::virtuals::describe(&db, &name).is_none() {
             return Err(SqlError::no_table(db, name));
         }
+        let needs = &cx.source.needs;
+        if let Some(database) = cx.catalog.database(&db) {
+            needs.in_database(database, Privileges::LOCK_TABLES);
+        }
+        if let Some(table) = table {
+            drop(needs.reads(table));
+        } else if let Some(view) = cx.catalog.view(&db, &name) {
+            needs.reads_view(view);
+        }
         let read_or_write = |c: &Cursor<'_, '_>| c.is("read") || c.is("write") || c.is("low_priority");
         let aliased = c.eat("as") || !read_or_write(c);
         if aliased {
