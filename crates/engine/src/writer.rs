@@ -499,7 +499,11 @@ impl Writer {
                 access.not_insertable(&now, account, table, columns, owner == Some(account))
             };
             let generated = &generated;
-            let local = Local { origin, foreign_keys, generated, weak: &weak, not_insertable: &unnamed };
+            let ancestry = Ancestry::new(&self.dag, &self.db);
+            let is_ancestor = |a, b| ancestry.ask(a, b);
+            let is_ancestor = &is_ancestor;
+            let local =
+                Local { origin, is_ancestor, foreign_keys, generated, weak: &weak, not_insertable: &unnamed };
             let mut net = self.merger.finalize(&self.db, &local, captured)?;
             for layout in &net.layouts {
                 self.touch(layout.table(), site.no);

@@ -448,6 +448,25 @@ fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
 }
 
 #[test]
+fn a_row_that_was_moved_before_its_key_is_made_comes_back() {
+    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
+    let c = a.join(3);
+    a.session().run("INSERT INTO shop.p VALUES (4)");
+    converge(&[&a, &b, &c]);
+    a.session().run("DELETE FROM shop.p WHERE id = 4");
+    b.session().run("INSERT INTO shop.c VALUES (5, 4, 5)");
+    c.session().run("INSERT INTO shop.c VALUES (6, 4, 6)");
+    converge(&[&a, &b, &c]);
+    let mut s = a.session();
+    s.run("USE shop; BEGIN; UPDATE c SET id = 15 WHERE id = 5");
+    assert_eq!(s.error("INSERT INTO p VALUES (4)"), 1062);
+    s.run("DELETE FROM c WHERE id = 15; INSERT INTO p VALUES (4); COMMIT");
+    converge(&[&a, &b, &c]);
+    assert_eq!(both(&a, &c, "SELECT id, p FROM shop.c WHERE id > 3 ORDER BY id"), ["6|4"]);
+    verified(&[&a, &b, &c]);
+}
+
+#[test]
 fn a_text_that_comes_back_is_compared_by_its_collation() {
     let (a, b) = two("CREATE TABLE p (code VARCHAR(9) PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, \
          code VARCHAR(9) UNIQUE, FOREIGN KEY (code) REFERENCES p (code) ON DELETE SET NULL ON UPDATE CASCADE); \
@@ -496,7 +515,7 @@ fn a_row_that_stays_is_kept_by_who_may_do_something_in_its_table() {
         two("CREATE TABLE p (id INT PRIMARY KEY, v INT); CREATE TABLE c (id INT PRIMARY KEY, p INT, \
          CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
          INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1, 1); \
-         CREATE USER ann; GRANT DELETE ON shop.p TO ann");
+         CREATE USER ann; GRANT SELECT, DELETE ON shop.p TO ann");
     a.session().run("DELETE FROM shop.p");
     b.session().run("UPDATE shop.p SET v = 2");
     converge(&[&a, &b]);
@@ -628,4 +647,71 @@ fn a_transaction_that_checked_foreign_keys_at_times_is_merged_as_it_is_shown() {
         assert_eq!(both(&a, &b, "SELECT * FROM shop.c ORDER BY id"), rows);
         verified(&[&a, &b]);
     }
+}
+
+/// Item 1 and a child of it that an edit kept from a delete, everywhere.
+fn kept_from_a_delete(action: &str) -> (Node, Node) {
+    let (a, b) = two(&format!(
+        "CREATE TABLE p (id INT PRIMARY KEY, v INT); CREATE TABLE c (id INT PRIMARY KEY, p INT, v INT, \
+         CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE {action}); \
+         INSERT INTO p VALUES (1, 1), (2, 1), (3, 1); INSERT INTO c VALUES (1, 1, 1)"
+    ));
+    a.session().run("DELETE FROM shop.p WHERE id = 1");
+    b.session().run("UPDATE shop.p SET v = 2");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|1|1"]);
+    (a, b)
+}
+
+#[test]
+fn what_stays_by_itself_is_not_written_to_be_kept() {
+    for action in ["CASCADE", "SET NULL"] {
+        // The child refers to another row by now, and what others do to it stands.
+        let (a, b) = kept_from_a_delete(action);
+        a.session().run("UPDATE shop.c SET p = 3");
+        converge(&[&a, &b]);
+        b.session().run("UPDATE shop.c SET p = 2");
+        a.session().run("DELETE FROM shop.p WHERE id = 1");
+        converge(&[&a, &b]);
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|2|1"], "{action}");
+        a.session().run("UPDATE shop.p SET v = 3");
+        b.session().run("DELETE FROM shop.c");
+        converge(&[&a, &b]);
+        let none: [&str; 0] = [];
+        assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), none, "{action}");
+        verified(&[&a, &b]);
+        // Nothing is needed in its table, either.
+        let (a, b) = kept_from_a_delete(action);
+        a.session().run("UPDATE shop.c SET p = 3; CREATE USER ann; GRANT SELECT, DELETE ON shop.p TO ann");
+        a.session_as("ann").expect("a session").run("DELETE FROM shop.p WHERE id = 1");
+        converge(&[&a, &b]);
+        verified(&[&a, &b]);
+    }
+}
+
+#[test]
+fn what_stays_is_kept_through_rows_that_go() {
+    let (a, b) = two("CREATE TABLE g (id INT PRIMARY KEY, v INT); \
+         CREATE TABLE p (id INT PRIMARY KEY, g INT, FOREIGN KEY (g) REFERENCES g (id) ON DELETE CASCADE); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO g VALUES (1, 1); INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1, 1)");
+    a.session().run("DELETE FROM shop.g");
+    b.session().run("UPDATE shop.g SET v = 2");
+    converge(&[&a, &b]);
+    a.session().run("ALTER TABLE shop.c DROP FOREIGN KEY f; DELETE FROM shop.g");
+    converge(&[&a, &b]);
+    let none: [&str; 0] = [];
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.p"), none);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|1"]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn an_effect_of_the_same_transaction_keeps_no_row() {
+    let (a, b) = kept_from_a_delete("CASCADE");
+    a.session().run("USE shop; ALTER TABLE c DROP FOREIGN KEY f; \
+         ALTER TABLE c ADD CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL; DELETE FROM p WHERE id = 1");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT * FROM shop.c"), ["1|NULL|1"]);
+    verified(&[&a, &b]);
 }

@@ -418,14 +418,17 @@ impl Node {
             };
             let mut checks = ForeignKeys::default();
             checks.note(foreign_keys);
-            let local = Local {
-                origin,
-                foreign_keys: checks,
-                generated: &|_, _| drawn,
-                weak: &|_, _, _| adding,
-                not_insertable: &not,
-            };
-            let changes = self.merger.finalize(&self.writer, &local, captured).expect("finalized");
+            let changes = self.merging(|merger, writer, is_ancestor| {
+                let local = Local {
+                    origin,
+                    is_ancestor,
+                    foreign_keys: checks,
+                    generated: &|_, _| drawn,
+                    weak: &|_, _, _| adding,
+                    not_insertable: &not,
+                };
+                merger.finalize(writer, &local, captured)
+            });
             if changes.changes.is_empty() {
                 continue;
             }

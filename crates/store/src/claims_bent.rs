@@ -73,18 +73,9 @@ impl Merger {
         if fault::on(Fault::ReturnsUnasked) {
             return Ok(None);
         }
-        let mut names: Vec<Arc<str>> = Vec::new();
-        capture.with(mark, |list| {
-            for c in list.iter().filter(|c| c.op != CaptureOp::Delete) {
-                if !names.contains(&c.table) {
-                    names.push(c.table.clone());
-                }
-            }
-        });
         let (mut plans, mut asked) = (Plans::new(), HashSet::new());
-        for name in names {
-            let Some(id) = run.plans.by_name(&name) else { continue };
-            let Some(plan) = run.plans.plan(db, id)? else { continue };
+        for name in capture.with(mark, tables) {
+            let Some(plan) = run.plan_of(&name)? else { continue };
             let mut here = Vec::new();
             for dependent in &plan.dependents {
                 if run.is_bending(dependent.id)? || run.may_follow(dependent.child)? {
@@ -108,6 +99,13 @@ impl Merger {
         if written.keys.is_empty() && written.left.is_empty() && written.rows.is_empty() {
             return Ok(None);
         }
+        for name in capture.with(0, tables) {
+            if !plans.contains_key(&name)
+                && let Some(plan) = run.plan_of(&name)?
+            {
+                plans.insert(name, plan);
+            }
+        }
         capture.with(0, |list| who(list, &plans, &mut written));
         written.unsealed = unsealed;
         run.add_own_keys(&mut written)?;
@@ -124,6 +122,17 @@ impl Merger {
         undone?;
         found
     }
+}
+
+/// The tables of these captured changes.
+fn tables(list: &[Captured]) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for c in list {
+        if !names.contains(&c.table) {
+            names.push(c.table.clone());
+        }
+    }
+    names
 }
 
 /// What these captured changes mean for references by the constraints that are asked about.
@@ -183,6 +192,13 @@ fn who(list: &[Captured], plans: &Plans, written: &mut Written) {
 }
 
 impl Run<'_> {
+    fn plan_of(&mut self, name: &str) -> Result<Option<Arc<TablePlan>>> {
+        match self.plans.by_name(name) {
+            Some(id) => self.plans.plan(self.db, id),
+            None => Ok(None),
+        }
+    }
+
     /// The constraint bends some row.
     fn is_bending(&mut self, constraint: ObjectId) -> Result<bool> {
         Ok(self.any_bent()? && self.db.bends_any(constraint)?)

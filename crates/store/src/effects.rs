@@ -224,6 +224,12 @@ impl Run<'_> {
         Ok(stands)
     }
 
+    /// This effect of that transaction takes its row along if it counts: nothing keeps the row from it.
+    pub(crate) fn takes_along(&mut self, no: i64, effect: &Effect, origin: &Origin) -> Result<bool> {
+        let loaded = self.db.load_changes(no, &effect.ident, self.is_ancestor)?;
+        Ok(self.deletes_among(&loaded)?.get(&origin.tx).is_some_and(|(kept, _)| !kept))
+    }
+
     /// The deletes among all accepted changes of a row.
     fn deletes_among(&self, loaded: &[Loaded]) -> Result<Deletes> {
         let is_delete = |l: &Loaded| l.write.kind == WriteKind::Delete;

@@ -66,6 +66,8 @@ pub type OfInserts<'a, T> = &'a dyn Fn(ObjectId, &[ColumnTag], Option<AccountId>
 pub struct Local<'a> {
     /// Its number, and the stamp, author and position that its block will have. The CID is not known yet.
     pub origin: Origin,
+    /// As for [`Merger::record`].
+    pub is_ancestor: IsAncestor<'a>,
     /// Whether foreign keys were checked.
     pub foreign_keys: ForeignKeys,
     /// Was this key of this table drawn from AUTO_INCREMENT?
@@ -161,8 +163,7 @@ impl Merger {
         captured: Vec<Captured>,
     ) -> Result<LocalChanges> {
         let lives = self.lives(db, captured)?;
-        let never = |_, _| Ok(false);
-        let mut run = Run::new(db, &never, &mut self.cache);
+        let mut run = Run::new(db, local.is_ancestor, &mut self.cache);
         // Others of the block that is open. A transaction that came to nothing may have left its number to an arriving one.
         let (tx, position) = (local.origin.tx.0, u64::from(local.origin.position));
         let stale = fault::on(Fault::StaleVersion);
@@ -180,6 +181,7 @@ impl Merger {
             sealed,
             away: HashSet::new(),
             late: Vec::new(),
+            unsealed: self.unsealed.iter().map(|o| o.tx).collect(),
             overruled: Vec::new(),
             referring: BTreeMap::new(),
         };
@@ -507,6 +509,8 @@ struct Finalize<'a> {
     away: HashSet<(ObjectId, Ident)>,
     /// Updates through foreign keys, to be logged after what caused them.
     late: Vec<Late>,
+    /// The transactions of the block that is open, this one too.
+    unsealed: HashSet<TxNo>,
     /// Deletes of rows that were deleted now, from which something had kept them: where each is, and its row.
     overruled: Vec<(At, ObjectId, Ident)>,
     /// References that were written: table, place among the plan's, and the parent's values.

@@ -1,7 +1,7 @@
 //! What a local transaction logs to keep rows that it does not write: the parents that it refers to, and what stays behind when a
 //! row goes whose earlier delete did not count.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use p2pdb_model::change::{Layout, RowChange};
@@ -13,7 +13,9 @@ use super::Finalize;
 use crate::displaced::{Image, Run};
 use crate::effects::Effect;
 use crate::error::Result;
+use crate::index::{Origin, saw};
 use crate::index_ident::Ident;
+use crate::log::TxNo;
 use crate::materialize_plan::TablePlan;
 
 /// Rows up a chain of references that a new reference keeps.
@@ -81,35 +83,100 @@ impl Finalize<'_> {
     /// With the row they count again, since nothing keeps it any more. What its foreign keys take along now is deleted by this
     /// transaction itself; what is left (the key was dropped, or is not checked) its author means to keep.
     pub(super) fn push_stayed(&mut self, run: &mut Run<'_>) -> Result<()> {
-        for (at, table, ident) in std::mem::take(&mut self.overruled) {
+        let overruled = std::mem::take(&mut self.overruled);
+        if overruled.is_empty() {
+            return Ok(());
+        }
+        let mut written = self.written();
+        for (at, table, ident) in overruled {
             let origin = run.db.origin(at.tx)?;
             let body = run.db.body(origin.block)?;
-            for effect in body.effects_of(origin.position, (table, &ident)) {
-                let Some(plan) = run.plans.plan(run.db, effect.table)? else { continue };
-                let Some(image) = run.live_of(&plan, &effect.ident)? else { continue };
-                self.push_kept(&plan, image, effect)?;
+            let mut seen: HashSet<(ObjectId, Ident)> = HashSet::new();
+            let mut open = vec![(table, ident)];
+            while let Some((table, ident)) = open.pop() {
+                for effect in body.effects_of(origin.position, (table, &ident)) {
+                    let plan = run.plans.plan(run.db, effect.table)?;
+                    let live = match plan {
+                        Some(plan) => run.live_of(&plan, &effect.ident)?.map(|image| (plan, image)),
+                        None => None,
+                    };
+                    match live {
+                        Some((plan, image)) => {
+                            self.push_kept(run, (&plan, image), (effect, &origin), &mut written)?
+                        }
+                        // What is gone, or was in a table that is, had effects of its own.
+                        None if seen.insert((effect.table, effect.ident.clone())) => {
+                            open.push((effect.table, effect.ident.clone()));
+                        }
+                        None => {}
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Keeps a live row from this effect, as far as this transaction has not done so by what it writes.
-    fn push_kept(&mut self, plan: &TablePlan, image: Image, effect: &Effect) -> Result<()> {
-        let (mut written, mut columns) = (false, HashSet::<ColumnTag>::new());
-        for ((no, ident), change) in self.out.touched.iter().zip(&self.out.changes) {
-            if let Change::Row(row) = change
-                && (*no, ident) == (plan.no, &effect.ident)
-            {
-                written = true;
-                columns.extend(self.out.layouts[row.layout()].columns());
+    /// What this transaction has written so far.
+    fn written(&self) -> HashMap<(i64, Ident), Written> {
+        let mut all: HashMap<(i64, Ident), Written> = HashMap::new();
+        for (row, change) in self.out.touched.iter().zip(&self.out.changes) {
+            if let Change::Row(change) = change {
+                let written = all.entry(row.clone()).or_default();
+                written.keeps = written.keeps || change.cause().is_none();
+                written.columns.extend(self.out.layouts[change.layout()].columns());
             }
         }
-        let kept = effect.columns.iter().filter(|tag| !columns.contains(tag));
-        let kept: Vec<usize> = kept.filter_map(|tag| plan.column(*tag)).collect();
-        if effect.columns.is_empty() != kept.is_empty() || (written && kept.is_empty()) {
-            return Ok(());
+        all
+    }
+
+    /// Keeps a live row from this effect of an earlier transaction, where nothing else does.
+    fn push_kept(
+        &mut self,
+        run: &mut Run<'_>,
+        (plan, image): (&TablePlan, Image),
+        (effect, origin): (&Effect, &Origin),
+        written: &mut HashMap<(i64, Ident), Written>,
+    ) -> Result<()> {
+        let written = written.entry((plan.no, effect.ident.clone())).or_default();
+        let mut kept = Vec::new();
+        if effect.columns.is_empty() {
+            if written.keeps || !run.takes_along(plan.no, effect, origin)? {
+                return Ok(());
+            }
+        } else {
+            for tag in effect.columns.iter().filter(|tag| !written.columns.contains(tag)) {
+                if let Some(i) = plan.column(*tag)
+                    && self.is_overwritten(run, image.writers[i], origin)?
+                {
+                    kept.push(i);
+                }
+            }
+            if kept.is_empty() {
+                return Ok(());
+            }
         }
+        written.keeps = true;
+        written.columns.extend(kept.iter().map(|i| plan.columns[*i].tag));
         self.out.recompute.push((plan.table.id, effect.ident.clone()));
         self.push_update(plan, image, &kept, None)
     }
+
+    /// An effect of that transaction overwrites what this one wrote.
+    fn is_overwritten(&self, run: &Run<'_>, writer: TxNo, effect: &Origin) -> Result<bool> {
+        if writer == TxNo(0) {
+            return Ok(true);
+        }
+        if self.unsealed.contains(&writer) {
+            return Ok(false);
+        }
+        saw((effect, u32::MAX), (&run.db.origin(writer)?, 0), run.is_ancestor)
+    }
+}
+
+/// What a transaction did to a row.
+#[derive(Default)]
+struct Written {
+    /// Something that keeps it, or deletes it for itself.
+    keeps: bool,
+    columns: HashSet<ColumnTag>,
 }
