@@ -498,6 +498,12 @@ impl<'a> Run<'a> {
                 } else {
                     self.displaced_where(plan, &displaced, &params)?
                 };
+                if !rows.iter().map(|r| r.rowid).is_sorted_by(|a, b| a < b)
+                    || rows.first().is_some_and(|r| r.rowid < from)
+                {
+                    let name = &plan.sql.name;
+                    return Err(StoreError::Corrupt(format!("the rows of {name} do not ascend")));
+                }
                 next = rows.last().and_then(|r| r.rowid.checked_add(1));
                 for row in rows {
                     each(self, row)?;

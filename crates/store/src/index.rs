@@ -287,6 +287,9 @@ impl Connection {
     }
 
     /// The next row keys of a table after `after`, ascending, at most `max`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where they do not ascend, as in a damaged index: whoever goes on from the last would not come to an end.
     pub(crate) fn idents_after(&self, table: i64, after: Option<&Ident>, max: i64) -> Result<Vec<Ident>> {
         let mut found = Vec::new();
         let mut each = |r: &crate::query::Row<'_>| {
@@ -305,6 +308,9 @@ impl Connection {
                 &mut each,
             )?,
         };
+        if !after.into_iter().chain(&found).is_sorted_by(|a, b| a < b) {
+            return Err(StoreError::Corrupt("the keys in the index of changes do not ascend".to_owned()));
+        }
         Ok(found)
     }
 

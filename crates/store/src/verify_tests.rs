@@ -243,6 +243,46 @@ fn every_flipped_bit_of_an_index_entry_is_found_and_the_index_is_named() {
 }
 
 #[test]
+fn a_flipped_bit_that_puts_rows_out_of_order_is_found_and_ends() {
+    let (_dir, mut w) = new_store();
+    let world = fill_sized(&mut w, 1000);
+    let options = w.options().clone();
+    drop(w);
+    let pages: Vec<i64> = {
+        let db = raw(&options.path);
+        let sql = "SELECT pageno FROM dbstat WHERE name = 'block' AND pagetype = 'leaf'";
+        let mut pages = db.prepare(sql).unwrap();
+        let pages = pages.query_map((), |r| r.get(0)).unwrap();
+        pages.map(Result::unwrap).collect()
+    };
+    let whole = std::fs::read(&options.path).unwrap();
+    let mut damaged = options.clone();
+    damaged.path = options.path.with_extension("damaged");
+    let mut tried = 0;
+    for page in pages {
+        let start = (page as usize - 1) * 4096;
+        let two = |at: usize| usize::from(u16::from_be_bytes([whole[at], whole[at + 1]]));
+        for cell in 0..two(start + 3) {
+            // A cell begins with its length, of two bytes here, and its rowid, of one.
+            let at = start + two(start + 8 + 2 * cell);
+            for bit in 0..24 {
+                let mut bytes = whole.clone();
+                bytes[at + bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&damaged.path, &bytes).unwrap();
+                let found = Reader::open(&damaged).and_then(|r| {
+                    let file = verify_file(&r, &mut |_| NEXT)?;
+                    let log = verify_log(&r, &world.realm, &mut |_| NEXT)?;
+                    Ok(!file.is_clean() || !log.is_clean())
+                });
+                assert!(found.unwrap_or(true), "bit {bit} of cell {cell} of page {page}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 24, "{tried}");
+}
+
+#[test]
 fn stores_with_the_same_content_compare_equal_whatever_is_node_local() {
     let (_dir_a, mut a) = new_store();
     let (_dir_b, mut b) = new_store();

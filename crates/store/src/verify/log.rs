@@ -23,6 +23,7 @@ pub fn verify_log(c: &Connection, realm: &RealmId, progress: OnProgress<'_>) -> 
     // Only for the progress: what is wrong with it comes up below.
     let total = c.last_block().map_or(0, |no| no.0);
     let mut stopped = false;
+    let mut last = None;
     let sql = "SELECT no, cid, branch, seq, stamp, arrived, checked, first_tx, unseen, sum, envelope
                FROM block ORDER BY no";
     let scan = c.query(sql, (), |r| {
@@ -30,6 +31,17 @@ pub fn verify_log(c: &Connection, realm: &RealmId, progress: OnProgress<'_>) -> 
         if no % PROGRESS_ROWS == 1 && progress(Progress { step: "log", done: no - 1, total }).is_break() {
             stopped = true;
             return Ok(STOP);
+        }
+        if let Ok(ValueRef::Int(no)) = r.get(0) {
+            // In a damaged table a scan may come back to where it was.
+            if let Some(before) = last.replace(no).filter(|before| no <= *before) {
+                check.report.add(
+                    Part::Block,
+                    no,
+                    format!("it stands behind {before}: the table is out of order"),
+                );
+                return Ok(STOP);
+            }
         }
         check.block(r)?;
         Ok(NEXT)
@@ -401,7 +413,12 @@ impl<'a> Check<'a> {
         let mut vouched_for: HashSet<Cid> = HashSet::new();
         let sql = "SELECT no, checked, envelope FROM block ORDER BY no DESC";
         let (c, report) = (self.c, &mut self.report);
+        let mut last = i64::MAX;
         c.query(sql, (), |r| {
+            // What is out of order has been reported.
+            if std::mem::replace(&mut last, r.int(0)?) <= last {
+                return Ok(STOP);
+            }
             // What cannot be read has been reported.
             let Ok(block) = RawBlock(r.blob(2)?.to_vec()).decode() else { return Ok(NEXT) };
             let by_successor = vouched_for.remove(&block.cid());
