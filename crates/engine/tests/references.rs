@@ -427,12 +427,11 @@ fn a_reference_that_comes_back_has_the_rest_of_its_key() {
     verified(&[&a, &b]);
 }
 
-#[test]
-fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
+/// Each of two sides has made a child of key 4, which the delete of a third one has taken away.
+fn two_bent_from_four() -> (Node, Node, Node) {
     let (a, b) = bent_from_three("UNIQUE KEY one (p)");
     let c = a.join(3);
     converge(&[&a, &b, &c]);
-    // Each side makes a child of a key that the other one's delete takes away.
     a.session().run("INSERT INTO shop.p VALUES (4)");
     converge(&[&a, &b, &c]);
     a.session().run("DELETE FROM shop.p WHERE id = 4");
@@ -440,6 +439,12 @@ fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
     c.session().run("INSERT INTO shop.c VALUES (6, 4, 6)");
     converge(&[&a, &b, &c]);
     assert_eq!(both(&a, &b, "SELECT id, p FROM shop.c WHERE id > 3 ORDER BY id"), ["5|NULL", "6|NULL"]);
+    (a, b, c)
+}
+
+#[test]
+fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
+    let (a, b, c) = two_bent_from_four();
     assert_eq!(a.session().error("INSERT INTO shop.p VALUES (4)"), 1062);
     a.session().run("CALL p2pdb.resolve('shop.c', 'keep', 5); INSERT INTO shop.p VALUES (4)");
     converge(&[&a, &b, &c]);
@@ -449,14 +454,7 @@ fn a_key_does_not_come_back_that_takes_one_of_two_rows_away() {
 
 #[test]
 fn a_row_that_was_moved_before_its_key_is_made_comes_back() {
-    let (a, b) = bent_from_three("UNIQUE KEY one (p)");
-    let c = a.join(3);
-    a.session().run("INSERT INTO shop.p VALUES (4)");
-    converge(&[&a, &b, &c]);
-    a.session().run("DELETE FROM shop.p WHERE id = 4");
-    b.session().run("INSERT INTO shop.c VALUES (5, 4, 5)");
-    c.session().run("INSERT INTO shop.c VALUES (6, 4, 6)");
-    converge(&[&a, &b, &c]);
+    let (a, b, c) = two_bent_from_four();
     let mut s = a.session();
     s.run("USE shop; BEGIN; UPDATE c SET id = 15 WHERE id = 5");
     assert_eq!(s.error("INSERT INTO p VALUES (4)"), 1062);

@@ -67,7 +67,6 @@ impl Merger {
     /// The first unique value that two rows would have when references come back, by what was captured since `mark`.
     pub(crate) fn returns(&mut self, db: &Connection, mark: usize) -> Result<Option<Violation>> {
         let never = |_, _| Ok(false);
-        let unsealed: HashSet<TxNo> = self.unsealed.iter().map(|o| o.tx).collect();
         let mut run = Run::new(db, &never, &mut self.cache);
         let Some(capture) = &db.capture else { return Ok(None) };
         if fault::on(Fault::ReturnsUnasked) {
@@ -106,8 +105,8 @@ impl Merger {
                 plans.insert(name, plan);
             }
         }
-        capture.with(0, |list| who(list, &plans, &mut written));
-        written.unsealed = unsealed;
+        capture.with(0, |list| who(list, &plans, &mut written))?;
+        written.unsealed = self.unsealed.iter().map(|o| o.tx).collect();
         run.add_own_keys(&mut written)?;
         let mut back = run.following(&written)?;
         back.extend(run.coming_back(&written)?);
@@ -165,7 +164,7 @@ fn written(list: &[Captured], plans: &Plans, asked: &HashSet<ObjectId>) -> Writt
 }
 
 /// Who the rows are that the transaction has written so far.
-fn who(list: &[Captured], plans: &Plans, written: &mut Written) {
+fn who(list: &[Captured], plans: &Plans, written: &mut Written) -> Result<()> {
     let mut dead: HashSet<(ObjectId, Ident)> = HashSet::new();
     for c in list {
         let Some(plan) = plans.get(&c.table) else { continue };
@@ -176,10 +175,10 @@ fn who(list: &[Captured], plans: &Plans, written: &mut Written) {
                 let ident = plan.implied_ident(&columns(plan, &c.new));
                 ident.filter(|ident| dead.remove(&(table, ident.clone())))
             }
-            _ => {
-                let known = written.who.remove(&(table, c.old_rowid));
-                known.unwrap_or_else(|| plan.captured(&c.old).ok().map(|image| image.ident))
-            }
+            _ => match written.who.remove(&(table, c.old_rowid)) {
+                Some(known) => known,
+                None => Some(plan.captured(&c.old)?.ident),
+            },
         };
         match c.op {
             CaptureOp::Delete => dead.extend(before.map(|ident| (table, ident))),
@@ -189,6 +188,7 @@ fn who(list: &[Captured], plans: &Plans, written: &mut Written) {
     let known =
         written.who.iter().filter_map(|((table, rowid), ident)| Some(((*table, ident.clone()?), *rowid)));
     written.places = known.collect();
+    Ok(())
 }
 
 impl Run<'_> {
