@@ -17,7 +17,8 @@ const TRIES: u16 = 100;
 /// Somebody has a port already.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "port {port} for {what} is taken by another program (another node, or MySQL / MariaDB itself?)\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own"
+    "port {port} for {what} is taken by another program ({})\n  hint: stop that one, or choose another port: --{flag} {other} (0 takes a free one); a second node on this machine needs --mysql-listen, --http-listen and --peer-listen of its own",
+    if flag == "mysql-listen" { "another node, or MySQL / MariaDB itself?" } else { "another node?" }
 )]
 pub struct PortTaken {
     port: u16,

@@ -14,7 +14,12 @@ fn init_sql_and_status_work_from_the_command_line() {
     let error = run_err(&dir, &["init"]);
     assert!(error.contains("already holds a node"), "{error}");
     assert!(run_ok(&dir, &["status"]).contains("stopped"));
-    assert!(run_err(&dir, &["sql", "-e", "SELECT 1"]).contains("is the node running?"));
+    let error = run_err(&dir, &["sql", "-e", "SELECT 1"]);
+    assert!(error.contains("no node runs in"), "another may listen where this one did: {error}");
+    let file = dir.join("client.cnf");
+    let file = file.to_str().expect("a path");
+    let error = run_err(&dir, &["sql", "--defaults-file", file, "-e", "SELECT 1"]);
+    assert!(error.contains("is the node running?"), "{error}");
 
     let node = Node::start(&dir, &[]);
     let out = run_ok(&dir, &["sql", "-e", "SELECT 1 AS one, 'x' AS t; SELECT NULL AS n"]);
@@ -265,9 +270,20 @@ fn an_invitation_gives_the_ticket_alone_and_says_the_rest_beside_it() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("node");
     run_ok(&dir, &["init", "--node-name", "one"]);
-    for wrong in ["3", "5x", "soon"] {
-        let error = run_err(&dir, &["invite", "--expires", wrong]);
-        assert!(error.contains("--expires") && error.contains(&format!("'{wrong}'")), "{error}");
+    for (flag, wrong) in [
+        ("--expires", "3"),
+        ("--expires", "5x"),
+        ("--expires", "soon"),
+        ("--role", "god"),
+        ("--uses", "0"),
+        ("--node", "ab"),
+        ("--address", "here"),
+        ("--mysql-listen", "abc"),
+    ] {
+        let output = run(&dir, &["invite", flag, wrong]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "a wrong command line: {error}");
+        assert!(error.contains(flag) && error.contains(&format!("'{wrong}'")), "{error}");
     }
     // A stopped node whose ports are not known: nobody could find it.
     let output = run(&dir, &["invite", "--role", "reader", "--uses", "2", "--expires", "3d"]);
@@ -284,4 +300,46 @@ fn an_invitation_gives_the_ticket_alone_and_says_the_rest_beside_it() {
     assert!(log.contains("2 newest blocks") && log.contains("--limit N"), "{log}");
     assert!(!run_ok(&dir, &["log"]).contains("--limit"), "all are shown");
     assert!(node.stop());
+}
+
+#[test]
+fn ctrl_c_stops_the_statement_at_the_node_and_what_is_typed_ahead_is_kept() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &[]);
+    let sleeping = || {
+        let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP(600)%'";
+        node.query(sql).expect("an answer")[0][0].clone()
+    };
+    let waits = std::process::Command::new(env!("CARGO_BIN_EXE_p2pdb-node"))
+        .args(["sql", "-e", "SELECT SLEEP(600); CREATE DATABASE never", "--data-dir"])
+        .arg(&dir)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    eventually("it sleeps", || (sleeping() == "1").then_some(()));
+    let pid = rustix::process::Pid::from_child(&waits);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    let output = waits.wait_with_output().expect("it ends");
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && error.contains("interrupted"), "{error}");
+    assert_eq!(sleeping(), "0");
+    assert!(node.query("USE never").is_err(), "what stood behind it has run");
+
+    // `script` gives it a terminal; it is typed at once, while the first statement waits.
+    let command = format!("{} sql --data-dir {}", env!("CARGO_BIN_EXE_p2pdb-node"), dir.display());
+    let mut terminal = std::process::Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script is there: util-linux has it");
+    let typed = b"SELECT SLEEP(1);\nSELECT 'first';\nSELECT 'second' FROM dual;\n\\q\n";
+    std::io::Write::write_all(&mut terminal.stdin.take().expect("a pipe"), typed).expect("typed");
+    let output = terminal.wait_with_output().expect("it ends");
+    let history = std::fs::read_to_string(dir.join("sql_history")).expect("a history");
+    for statement in ["SELECT SLEEP(1);", "SELECT 'first';", "SELECT 'second' FROM dual;"] {
+        assert!(history.contains(statement), "{history}\n{}", text(&output.stdout));
+    }
 }

@@ -66,7 +66,7 @@ pub fn may_hold_blocks(directory: &Path) -> bool {
         return store::unmoved(&options.path).is_some();
     }
     match store::Writer::open(&options) {
-        Err(store::StoreError::Missing(_)) => false,
+        Err(store::StoreError::Missing(_) | store::StoreError::Empty(_)) => false,
         Err(_) => true,
         Ok(db) => !matches!(db.last_block(), Ok(store::BlockNo(0))),
     }

@@ -130,7 +130,7 @@ pub fn restore_checked(
         return Err(StoreError::Exists(there));
     }
     if !backup.exists() {
-        return Err(StoreError::Missing(backup.to_owned()));
+        return Err(StoreError::none_at(backup));
     }
     let part = beside(&to.path, ".part");
     let clean = || remove_store(&part);
@@ -141,7 +141,7 @@ pub fn restore_checked(
         let mut options = to.clone();
         options.path = part.clone();
         let mut writer = Writer::open(&options).map_err(|e| match e {
-            StoreError::Missing(_) | StoreError::Foreign(_) => StoreError::Foreign(backup.to_owned()),
+            StoreError::Empty(_) | StoreError::Foreign(_) => StoreError::Foreign(backup.to_owned()),
             e => e,
         })?;
         writer.check_blocks()?;

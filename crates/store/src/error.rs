@@ -4,7 +4,7 @@
 //! restore a backup, wait, retry. Every variant leaves the database as it was before the transaction; a message
 //! says what happened and what to do next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -38,6 +38,9 @@ pub enum StoreError {
     /// There is no database at this path.
     #[error("there is no database at {0}")]
     Missing(PathBuf),
+    /// The file is there, but nothing is in it: a creation that did not come to its end, or somebody has emptied it.
+    #[error("{0} is empty, no database is in it")]
+    Empty(PathBuf),
     /// Something is in the way of a new file.
     #[error("{0} exists and is not overwritten")]
     Exists(PathBuf),
@@ -162,6 +165,12 @@ impl ConstraintError {
 }
 
 impl StoreError {
+    /// There is no database: no file, or nothing in it.
+    pub(crate) fn none_at(path: &Path) -> Self {
+        let path = path.to_owned();
+        if path.exists() { StoreError::Empty(path) } else { StoreError::Missing(path) }
+    }
+
     /// True where the machine is at fault, so that a retry after repair may succeed.
     pub fn is_disk_fault(&self) -> bool {
         matches!(self, StoreError::Full(_) | StoreError::Unwritable(_) | StoreError::Corrupt(_))

@@ -172,14 +172,14 @@ impl Writer {
         finish(options, lock, connection)
     }
 
-    /// Opens an existing store. [`StoreError::Missing`] when there is none.
+    /// Opens an existing store. [`StoreError::Missing`] or [`StoreError::Empty`] when there is none.
     pub fn open(options: &Options) -> Result<Writer> {
         if !options.exists() {
-            return Err(StoreError::Missing(options.path.clone()));
+            return Err(StoreError::none_at(&options.path));
         }
         let (lock, connection) = writing(options)?;
         match kind(&connection, &options.path)? {
-            Kind::Empty => return Err(StoreError::Missing(options.path.clone())),
+            Kind::Empty => return Err(StoreError::Empty(options.path.clone())),
             Kind::Store => {}
         }
         if options.reads_only {
@@ -200,7 +200,7 @@ impl Reader {
         set(&connection, "cache_size", kibibytes(options.reader_cache_bytes))?;
         set(&connection, "query_only", 1)?;
         match kind(&connection, &options.path)? {
-            Kind::Empty => Err(StoreError::Missing(options.path.clone())),
+            Kind::Empty => Err(StoreError::Empty(options.path.clone())),
             Kind::Store => Ok(Reader::new(connection)),
         }
     }

@@ -48,13 +48,13 @@ fn the_files_are_readable_by_their_owner_only() {
 fn an_interrupted_creation_is_no_store_and_can_be_repeated() {
     let (_dir, options) = scratch();
     std::fs::write(&options.path, b"").unwrap();
-    assert!(matches!(Writer::open(&options), Err(StoreError::Missing(_))));
+    assert!(matches!(Writer::open(&options), Err(StoreError::Empty(_))));
     // The header page was written, then the power went.
     let db = rusqlite::Connection::open(&options.path).unwrap();
     db.pragma_update(None, "journal_mode", "wal").unwrap();
     drop(db);
     assert!(options.exists());
-    assert!(matches!(Writer::open(&options), Err(StoreError::Missing(_))));
+    assert!(matches!(Writer::open(&options), Err(StoreError::Empty(_))));
     Writer::create(&options).unwrap();
 }
 

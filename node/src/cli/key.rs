@@ -13,6 +13,7 @@ use p2pdb_model::ids::{PublicKey, hex, unhex};
 use p2pdb_model::{AccountId, NodeId};
 
 use super::access::Access;
+use super::values::{self, Lasting};
 use super::{Context_, password, print_out};
 use crate::admin::{AccountReport, AccountRequest, DelegateRequest, KeyRequest};
 use crate::clock::SystemClock;
@@ -20,7 +21,6 @@ use crate::door::Logins;
 use crate::keystore::Keystore;
 use crate::network_key;
 use crate::ops;
-use crate::units::parse_duration;
 
 /// `key`.
 #[derive(Debug, Args)]
@@ -73,11 +73,11 @@ struct DelegateArgs {
     /// The key's file
     file: PathBuf,
     /// The node that may act for the account, by its key (hexadecimal, see `members`); default: this one
-    #[arg(long, value_name = "NODE")]
-    to: Option<String>,
-    /// For how long, such as 8h or 30d; default: without end
-    #[arg(long)]
-    expires: Option<String>,
+    #[arg(long, value_name = "NODE", value_parser = values::node_key)]
+    to: Option<NodeId>,
+    /// For how long, such as 8h or 30d; `never` for no end
+    #[arg(long, value_name = "TIME", default_value = "never", value_parser = values::lasting)]
+    expires: Lasting,
 }
 
 pub(super) fn key(c: &Context_, args: &Key) -> anyhow::Result<()> {
@@ -138,32 +138,25 @@ fn delegate(c: &Context_, args: &DelegateArgs) -> anyhow::Result<()> {
     let damaged = || anyhow::anyhow!("the node gives an answer that is none");
     let realm = ops::realm_from_text(&report.realm).ok_or_else(damaged)?;
     let id = AccountId::from_hex(&report.account).ok_or_else(damaged)?;
-    let node = args.to.as_deref().unwrap_or(&report.node);
-    let to = NodeId::from_hex(node)
-        .with_context(|| format!("--to: '{node}' is not the key of a node, 64 hexadecimal digits"))?;
-    let until_ms = match &args.expires {
-        None => None,
-        Some(text) => {
-            let time = parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?;
-            Some(SystemClock.wall_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
-        }
+    let to = match args.to {
+        Some(node) => node,
+        None => NodeId::from_hex(&report.node).ok_or_else(damaged)?,
     };
+    let until_ms = args.expires.0.map(|time| {
+        SystemClock.wall_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    });
     let AccessChange::Delegate { signature, .. } =
         delegation(id, Delegate::Node(to), until_ms, &key, Some(&realm))
     else {
         bail!("a delegation cannot be signed");
     };
-    let request = DelegateRequest {
-        account: report.account,
-        to: node.to_owned(),
-        until_ms,
-        signature: hex(&signature),
-    };
+    let request =
+        DelegateRequest { account: report.account, to: to.to_hex(), until_ms, signature: hex(&signature) };
     match &access {
         Access::Running(client) => client.post::<()>("delegate", &request)?,
         Access::Stopped(node) => ops::delegate(&node.engine, &request)?,
     }
-    print_out(&format!("  {} may be served by node {node}\n", args.user))
+    print_out(&format!("  {} may be served by node {to}\n", args.user))
 }
 
 fn account(access: &Access, user: &str) -> anyhow::Result<AccountReport> {

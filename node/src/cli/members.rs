@@ -2,33 +2,37 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use libp2p::Multiaddr;
+use p2pdb_model::NodeId;
+use p2pdb_model::change::Role;
 
 use super::access::Access;
+use super::values::{self, Lasting};
 use super::{Context_, print_json, print_out};
 use crate::admin::{InviteReport, InviteRequest, MemberReport, NodesRequest};
 use crate::ops;
 use crate::table::Table;
-use crate::units::{counted, parse_duration, show_utc};
+use crate::units::{counted, show_utc};
 
 /// `invite`.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
     /// What the joining node becomes: owner, writer, reader or relay. Owners and writers are invited on a node that holds
     /// an account's key, such as the one that made the realm
-    #[arg(long, default_value = "writer")]
-    role: String,
+    #[arg(long, default_value = "writer", value_parser = values::role)]
+    role: Role,
     /// How many nodes the ticket admits
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
     /// Admit the node with this key alone, as `p2pdb-node join --show-key` prints it there
-    #[arg(long, value_name = "KEY")]
-    node: Option<String>,
+    #[arg(long, value_name = "KEY", value_parser = values::node_key)]
+    node: Option<NodeId>,
     /// How long the ticket holds, such as 30m, 8h or 7d; `never` for no end
-    #[arg(long, default_value = "1d")]
-    expires: String,
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = values::lasting)]
+    expires: Lasting,
     /// Address to put into the ticket instead of those the node listens on (may be repeated)
-    #[arg(long, value_name = "MULTIADDR")]
-    address: Vec<String>,
+    #[arg(long, value_name = "MULTIADDR", value_parser = values::peer_address)]
+    address: Vec<Multiaddr>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -54,30 +58,18 @@ enum MembersVerb {
 }
 
 pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
-    let expires_s = match args.expires.as_str() {
-        "never" => None,
-        // Days, hours? Too different to guess.
-        text if text.trim().parse::<u64>().is_ok() => bail!(
-            "--expires: '{text}' has no unit; write a number with s, m, h or d, such as {}d, or never",
-            text.trim()
-        ),
-        text => match parse_duration(text).map_err(|e| anyhow::anyhow!("--expires: {e}"))?.as_secs() {
-            0 => bail!("--expires: '{text}' is less than a second"),
-            seconds => Some(seconds),
-        },
-    };
     let request = InviteRequest {
-        role: args.role.clone(),
-        expires_s,
+        role: args.role.name().to_owned(),
+        expires_s: args.expires.0.map(|time| time.as_secs()),
         uses: args.uses,
-        node: args.node.clone(),
-        addresses: args.address.clone(),
+        node: args.node.map(|node| node.to_hex()),
+        addresses: args.address.iter().map(ToString::to_string).collect(),
     };
     let report: InviteReport = match Access::open(&c.dir, &c.config)? {
         Access::Running(client) => client.post("invite", &request)?,
         Access::Stopped(node) => {
             // Of a stopped node only fixed addresses are known; an unspecified one or port 0 leads nowhere.
-            let fixed = |a: &&libp2p::Multiaddr| {
+            let fixed = |a: &&Multiaddr| {
                 let text = a.to_string();
                 !text.contains("/0.0.0.0/")
                     && !text.contains("/ip6/::/")
@@ -135,7 +127,7 @@ pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
     if args.json {
         return print_json(&rows);
     }
-    let mut table = Table::new(["", "name", "role", "node", "blocks", "last block"]);
+    let mut table = Table::new(["", "name", "role", "node", "seq", "last block"]);
     for m in &rows {
         table.row([
             if m.local { "*" } else { "" }.to_owned(),

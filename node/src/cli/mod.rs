@@ -8,6 +8,7 @@ mod password;
 mod show;
 mod sql;
 mod start;
+mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{CONFIG_VARIABLE, Config, KEYS, Source, Sources, env_name};
+use crate::config::{CONFIG_VARIABLE, Config, ConfigError, KEYS, Source, Sources, env_name};
 use crate::datadir::DataDir;
 use crate::logging;
 
@@ -162,7 +163,7 @@ struct Context_ {
 
 /// What the program ends with after this error (`docs/configuration.md`).
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.is::<commands::Unverified>() {
+    ExitCode::from(if error.is::<commands::Unverified>() || error.is::<ConfigError>() {
         // As for arguments that it does not take.
         2
     } else if crate::ports::is_taken(error) {

@@ -1,5 +1,6 @@
 //! `sql`: a small client for people without another one at hand. Speaks MySQL's protocol like any client.
 
+mod interrupt;
 mod split;
 
 use std::io::{IsTerminal, Read};
@@ -12,6 +13,7 @@ use p2pdb_mysql::client::{ClientEvent, Column, Done};
 use p2pdb_mysql::{ColumnType, ServerError, StatusFlags};
 use rustyline::error::ReadlineError;
 
+use self::interrupt::Interrupt;
 use self::split::{Splitter, Step};
 use super::{Context_, print_out};
 use crate::client_file::ClientFile;
@@ -43,14 +45,28 @@ pub(super) struct Sql {
 pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
     let file = match &args.defaults_file {
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             ClientFile::parse(&text)
         }
-        None => ClientFile::read(&c.dir)?.with_context(|| {
-            format!("there is no client.cnf in {}\n  hint: --data-dir names the node's directory, --defaults-file another option file", c.dir.root().display())
-        })?,
+        None => {
+            let file = ClientFile::read(&c.dir)?.with_context(|| {
+                format!("there is no client.cnf in {}\n  hint: --data-dir names the node's directory, --defaults-file another option file", c.dir.root().display())
+            })?;
+            // At the address in the file another node may listen: the one that this directory is a copy of.
+            if !c.dir.is_held() {
+                bail!(
+                    "no node runs in {}\n  hint: `p2pdb-node run --data-dir {0}` starts it; --defaults-file takes an option file for another one",
+                    c.dir.root().display()
+                );
+            }
+            file
+        }
     };
-    let mut connection = Connection(MysqlClient::open(&file, args.database.clone(), "p2pdb-node sql")?);
+    let mut client = MysqlClient::open(&file, args.database.clone(), "p2pdb-node sql")?;
+    let interacts = args.execute.is_empty() && std::io::stdin().is_terminal();
+    let interrupt = Interrupt::of(client.protocol().connection_id(), file, !interacts)?;
+    let mut connection = Connection { client, interrupt };
     let mut out = Output { json: args.json, framed: true, vertical: false };
     if !args.execute.is_empty() {
         out.framed = std::io::stdout().is_terminal();
@@ -59,7 +75,7 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
+    if !interacts {
         out.framed = std::io::stdout().is_terminal();
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -77,36 +93,42 @@ fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Res
     }
     for step in steps {
         let Step::Run(statement) = step else { break };
-        connection.query(&statement.sql, &Output { vertical: statement.vertical, ..*out })??;
+        let (ended, interrupted) =
+            connection.query(&statement.sql, &Output { vertical: statement.vertical, ..*out })?;
+        ended?;
+        if interrupted {
+            bail!("interrupted");
+        }
     }
     Ok(())
 }
 
 fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::Result<()> {
-    let mut editor = rustyline::DefaultEditor::new().context("cannot read from this terminal")?;
-    let history = c.dir.path(HISTORY_FILE);
-    // No history yet is no error.
-    let _ = editor.load_history(&history);
+    let mut editor = Editor::of(c)?;
     println!(
         "{} · end statements with ; or \\G · throw one away with \\c · leave with \\q or Ctrl-D",
-        connection.0.protocol().server_version()
+        connection.client.protocol().server_version()
     );
     let mut splitter = Splitter::default();
     'typing: loop {
         let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
-        match editor.readline(prompt) {
+        match editor.lines.readline(prompt) {
             Ok(line) => {
                 for step in splitter.add(&format!("{line}\n")) {
                     let Step::Run(statement) = step else { break 'typing };
                     if is_remembered(&statement.sql) {
                         // Only the words, so that a statement comes back as one line.
                         let ends = if statement.vertical { "\\G" } else { ";" };
-                        let _ =
-                            editor.add_history_entry(format!("{}{ends}", statement.sql.replace('\n', " ")));
+                        editor.remember(format!("{}{ends}", statement.sql.replace('\n', " ")));
                     }
                     let out = Output { vertical: statement.vertical, ..*out };
-                    if let Err(e) = connection.query(&statement.sql, &out)? {
+                    let (ended, interrupted) = connection.query(&statement.sql, &out)?;
+                    if let Err(e) = ended {
                         eprintln!("{e}");
+                    }
+                    // The others of this line were not meant to run, either.
+                    if interrupted {
+                        break;
                     }
                 }
             }
@@ -115,16 +137,40 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
             Err(e) => return Err(e).context("cannot read from this terminal"),
         }
     }
-    // It may hold passwords, so the file is there with its permissions before it is written.
-    if !history.exists()
-        && let Err(e) = c.dir.write_secret(HISTORY_FILE, b"")
-    {
-        eprintln!("{e}");
-    }
-    if let Err(e) = editor.save_history(&history) {
-        eprintln!("the history was not saved: {e}");
-    }
     Ok(())
+}
+
+/// Lines from the terminal, with the history of the statements.
+struct Editor {
+    lines: rustyline::DefaultEditor,
+    /// Where it is kept, as long as it can be.
+    history: Option<PathBuf>,
+}
+
+impl Editor {
+    fn of(c: &Context_) -> anyhow::Result<Self> {
+        let mut lines = rustyline::DefaultEditor::new().context("cannot read from this terminal")?;
+        let history = c.dir.path(HISTORY_FILE);
+        // No history yet is no error.
+        let _ = lines.load_history(&history);
+        // It may hold passwords, so the file is there with its permissions before it is written.
+        let made = if history.exists() { Ok(()) } else { c.dir.write_secret(HISTORY_FILE, b"") };
+        if let Err(e) = &made {
+            eprintln!("the history is not kept: {e}");
+        }
+        Ok(Editor { lines, history: made.is_ok().then_some(history) })
+    }
+
+    /// Keeps a statement before it is run, whatever becomes of this program meanwhile.
+    fn remember(&mut self, statement: String) {
+        let _ = self.lines.add_history_entry(statement);
+        if let Some(history) = &self.history
+            && let Err(e) = self.lines.append_history(history)
+        {
+            eprintln!("the history is no longer kept: {e}");
+            self.history = None;
+        }
+    }
 }
 
 /// False for what may hold a password: the patterns that the mysql client leaves out of its history (`--histignore`).
@@ -141,48 +187,57 @@ struct Output {
     vertical: bool,
 }
 
-struct Connection(MysqlClient);
+struct Connection {
+    client: MysqlClient,
+    interrupt: Interrupt,
+}
 
 impl Connection {
-    /// Runs a statement and prints its results; the inner error is the statement's.
-    fn query(&mut self, sql: &str, out: &Output) -> anyhow::Result<Result<(), ServerError>> {
-        let begun = Instant::now();
-        self.0.protocol().query(sql.as_bytes());
-        let mut result: Option<(Vec<Column>, Vec<Row>, u64)> = None;
-        loop {
-            match self.0.event()? {
-                ClientEvent::Columns(columns) => result = Some((columns, Vec::new(), 0)),
-                ClientEvent::Row(row) => {
-                    if let Some((columns, rows, total)) = &mut result {
-                        rows.push(row);
-                        *total += 1;
-                        if rows.len() >= TABLE_ROWS_MAX && !out.json {
-                            print_rows(columns, std::mem::take(rows), out)?;
-                        }
+    /// Runs a statement and prints its results; the inner error is the statement's. Also says whether Ctrl-C was to stop it.
+    fn query(&mut self, sql: &str, out: &Output) -> anyhow::Result<(Result<(), ServerError>, bool)> {
+        let Self { client, interrupt } = self;
+        let (ended, interrupted) = interrupt.during(|| run_one(client, sql, out));
+        Ok((ended?, interrupted))
+    }
+}
+
+fn run_one(client: &mut MysqlClient, sql: &str, out: &Output) -> anyhow::Result<Result<(), ServerError>> {
+    let begun = Instant::now();
+    client.protocol().query(sql.as_bytes());
+    let mut result: Option<(Vec<Column>, Vec<Row>, u64)> = None;
+    loop {
+        match client.event()? {
+            ClientEvent::Columns(columns) => result = Some((columns, Vec::new(), 0)),
+            ClientEvent::Row(row) => {
+                if let Some((columns, rows, total)) = &mut result {
+                    rows.push(row);
+                    *total += 1;
+                    if rows.len() >= TABLE_ROWS_MAX && !out.json {
+                        print_rows(columns, std::mem::take(rows), out)?;
                     }
                 }
-                ClientEvent::Done(done) => {
-                    let more = done.status.contains(StatusFlags::MORE_RESULTS_EXISTS);
-                    match result.take() {
-                        Some((columns, rows, total)) => {
-                            print_rows(&columns, rows, out)?;
-                            if out.framed && !out.json {
-                                print_out(&format!(
-                                    "{} in set ({:.2} s)\n\n",
-                                    counted(total, "row"),
-                                    begun.elapsed().as_secs_f64()
-                                ))?;
-                            }
-                        }
-                        None => print_done(&done, begun.elapsed(), out)?,
-                    }
-                    if !more {
-                        return Ok(Ok(()));
-                    }
-                }
-                ClientEvent::Error(e) => return Ok(Err(e)),
-                other => bail!("unexpected answer: {other:?}"),
             }
+            ClientEvent::Done(done) => {
+                let more = done.status.contains(StatusFlags::MORE_RESULTS_EXISTS);
+                match result.take() {
+                    Some((columns, rows, total)) => {
+                        print_rows(&columns, rows, out)?;
+                        if out.framed && !out.json {
+                            print_out(&format!(
+                                "{} in set ({:.2} s)\n\n",
+                                counted(total, "row"),
+                                begun.elapsed().as_secs_f64()
+                            ))?;
+                        }
+                    }
+                    None => print_done(&done, begun.elapsed(), out)?,
+                }
+                if !more {
+                    return Ok(Ok(()));
+                }
+            }
+            ClientEvent::Error(e) => return Ok(Err(e)),
+            other => bail!("unexpected answer: {other:?}"),
         }
     }
 }

@@ -19,8 +19,8 @@ pub(super) struct Join {
     #[arg(long, conflicts_with_all = ["ticket", "peer", "no_run"])]
     show_key: bool,
     /// Address of a member, beside those in the ticket (may be repeated)
-    #[arg(long, value_name = "MULTIADDR")]
-    peer: Vec<String>,
+    #[arg(long, value_name = "MULTIADDR", value_parser = super::values::peer_address)]
+    peer: Vec<libp2p::Multiaddr>,
     /// Leave once the node has joined and caught up
     #[arg(long)]
     no_run: bool,
@@ -53,12 +53,7 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
     let text = piped.as_ref().unwrap_or(text);
     let ticket = Ticket::decode(text)?;
     let mut config = c.config.clone();
-    for peer in &args.peer {
-        let address = peer.parse().with_context(|| {
-            format!("--peer: '{peer}' is not a peer address, such as /ip4/192.0.2.7/tcp/7306")
-        })?;
-        config.bootstrap.push(address);
-    }
+    config.bootstrap.extend(args.peer.iter().cloned());
     if ticket.addresses.is_empty() && config.bootstrap.is_empty() && !config.mdns {
         bail!(
             "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"

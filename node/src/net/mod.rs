@@ -32,6 +32,7 @@ pub mod link;
 mod link_tests;
 mod members;
 mod session;
+mod strays;
 mod streams;
 mod task;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use libp2p::futures::StreamExt;
 use libp2p::identity::{Keypair, ed25519};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
+use libp2p::swarm::{ConnectionId, ListenError, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, kad, mdns};
 use p2pdb_model::ids::NodeId;
 use tokio::sync::{Semaphore, mpsc};
@@ -25,6 +25,7 @@ use super::behaviour::{self, Behaviour, BehaviourEvent, InnerEvent};
 use super::book::{self, Book, Whom};
 use super::identity::{node_of, peer_of};
 use super::session::{self, Frame, Outbox, Outboxes, Outgoing};
+use super::strays::Strays;
 use super::streams::{HandlerEvent, StreamEvent};
 use super::{
     ASK_AGAIN_TIMEOUT, Access, Command, GOSSIP_MESSAGE_BYTES_MAX, GOSSIP_WAITING_BYTES_MAX, Gate, GossipId,
@@ -85,6 +86,7 @@ pub(super) fn spawn(
         dials: HashMap::new(),
         banned: HashMap::new(),
         gossip_budget: Arc::new(Semaphore::new(GOSSIP_WAITING_BYTES_MAX)),
+        strays: Strays::default(),
     };
     tokio::spawn(task.run(commands));
     Ok(local)
@@ -104,6 +106,7 @@ struct Task {
     dials: HashMap<ConnectionId, Whom>,
     banned: HashMap<PeerId, Instant>,
     gossip_budget: Arc<Semaphore>,
+    strays: Strays,
 }
 
 struct Connection {
@@ -209,7 +212,7 @@ impl Task {
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                tracing::debug!(address = %send_back_addr, %error, "incoming connection refused");
+                self.on_stray(&send_back_addr, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 let address = address.with(Protocol::P2p(*self.swarm.local_peer_id()));
@@ -220,6 +223,19 @@ impl Task {
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has failed"),
             _ => {}
+        }
+    }
+
+    fn on_stray(&mut self, address: &Multiaddr, error: &ListenError) {
+        tracing::debug!(%address, %error, "incoming connection refused");
+        // Who is blocked is known, and so is what comes from where a peer is connected: of several dials it keeps one.
+        let expected = !matches!(error, ListenError::Transport(_))
+            || self.peers.values().flat_map(|p| &p.connections).any(|c| is_same_port(&c.address, address));
+        if !expected && let Some(before) = self.strays.came(Instant::now()) {
+            tracing::info!(
+                %address, %error, before,
+                "somebody connected who did not speak as a peer does; more of them are counted, and one a minute is told"
+            );
         }
     }
 
@@ -691,6 +707,24 @@ fn check_free(address: &Multiaddr) -> std::io::Result<()> {
     }
 }
 
+/// Whether two addresses have the same IP address and port, of TCP or of UDP.
+fn is_same_port(a: &Multiaddr, b: &Multiaddr) -> bool {
+    let place = |address: &Multiaddr| {
+        let mut parts = address.iter();
+        let ip: Option<IpAddr> = match parts.next() {
+            Some(Protocol::Ip4(ip)) => Some(ip.into()),
+            Some(Protocol::Ip6(ip)) => Some(ip.into()),
+            _ => None,
+        };
+        let port = match parts.next() {
+            Some(Protocol::Tcp(port) | Protocol::Udp(port)) => Some(port),
+            _ => None,
+        };
+        ip.zip(port)
+    };
+    place(a).is_some() && place(a) == place(b)
+}
+
 /// Whether an address makes sense outside this machine and its local network.
 fn is_global(address: &Multiaddr) -> bool {
     match address.iter().next() {
@@ -713,6 +747,17 @@ fn is_replaced(ours: bool, age: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dials_of_one_node_are_known_by_its_port() {
+        let at = |text: &str| text.parse::<Multiaddr>().expect("an address");
+        let peer = at("/ip4/192.0.2.1/tcp/7306");
+        assert!(is_same_port(&peer, &at("/ip4/192.0.2.1/udp/7306/quic-v1")));
+        for other in ["/ip4/192.0.2.1/tcp/7307", "/ip4/192.0.2.2/tcp/7306", "/dns4/a.example/tcp/7306"] {
+            assert!(!is_same_port(&peer, &at(other)), "{other}");
+        }
+        assert!(!is_same_port(&at("/dns4/a.example/tcp/1"), &at("/dns4/a.example/tcp/1")));
+    }
 
     #[test]
     fn connections_of_one_dial_are_left_to_who_dialled() {

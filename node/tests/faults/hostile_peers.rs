@@ -345,5 +345,6 @@ fn strangers_and_sockets_that_are_no_peers_are_in_nobodys_way() {
     sockets[1].set_read_timeout(Some(WAIT)).expect("set");
     while matches!(sockets[1].read(&mut byte), Ok(n) if n > 0) {}
     runtime.block_on(stranger.net.shutdown());
+    eventually("it is told", || a.log().contains("did not speak as a peer does").then_some(()));
     assert!(a.status().ready);
 }

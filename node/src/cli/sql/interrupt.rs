@@ -1,0 +1,65 @@
+//! Ctrl-C while a statement runs: the node is asked to stop it (KILL QUERY, by a connection of its own), as the mysql client does, so
+//! that it does not go on there unseen. A second one leaves without waiting.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+
+use crate::client_file::ClientFile;
+use crate::mysql_client::MysqlClient;
+
+/// Exit status of a program that SIGINT has ended, as shells give it.
+const EXIT_INTERRUPTED: i32 = 130;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Statement {
+    None,
+    Runs,
+    IsStopped,
+}
+
+/// From its making on, SIGINT no longer ends the program by itself.
+pub(super) struct Interrupt(Arc<Mutex<Statement>>);
+
+impl Interrupt {
+    /// `leaves`: also where no statement runs. (A line editor reads Ctrl-C as a key; one between two of its lines is late, and means
+    /// nothing any more.)
+    pub(super) fn of(connection: u32, file: ClientFile, leaves: bool) -> anyhow::Result<Self> {
+        let now = Arc::new(Mutex::new(Statement::None));
+        let mut signals = Signals::new([SIGINT])?;
+        let seen = now.clone();
+        std::thread::spawn(move || {
+            for _ in &mut signals {
+                // Held until the node has heard: the statement after this one is not meant.
+                let mut now = seen.lock();
+                match *now {
+                    Statement::None if !leaves => {}
+                    Statement::None | Statement::IsStopped => std::process::exit(EXIT_INTERRUPTED),
+                    Statement::Runs => {
+                        *now = Statement::IsStopped;
+                        eprintln!("^C: the node is asked to stop the statement; once more to leave at once");
+                        if let Err(e) = stop(connection, &file) {
+                            eprintln!("it was not told: {e:#}");
+                        }
+                    }
+                }
+            }
+        });
+        Ok(Interrupt(now))
+    }
+
+    /// Runs a statement; also says whether it was to be stopped.
+    pub(super) fn during<T>(&self, run: impl FnOnce() -> T) -> (T, bool) {
+        *self.0.lock() = Statement::Runs;
+        let result = run();
+        let was = std::mem::replace(&mut *self.0.lock(), Statement::None);
+        (result, was == Statement::IsStopped)
+    }
+}
+
+fn stop(connection: u32, file: &ClientFile) -> anyhow::Result<()> {
+    let mut second = MysqlClient::open(file, None, "p2pdb-node sql")?;
+    Ok(second.run(&format!("KILL QUERY {connection}"))?.map(drop)?)
+}
