@@ -190,6 +190,10 @@ pub struct IndexDef {
     /// FULLTEXT. Left out of the log where it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fulltext: bool,
+    /// Nobody asked for it: a foreign key made it for its columns. It goes when another index serves them. Left out of the log
+    /// where it is not (MySQL manual, FOREIGN KEY Constraints).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub implied: bool,
 }
 
 impl IndexDef {

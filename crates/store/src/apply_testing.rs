@@ -659,7 +659,14 @@ impl<'a> Ddl<'a> {
     pub(crate) fn index(&mut self, table: ObjectId, name: &str, columns: &[&str], unique: bool) -> ObjectId {
         let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
         let parts = columns.iter().map(part).collect();
-        let def = IndexDef { unique, parts, comment: String::new(), invisible: false, fulltext: false };
+        let def = IndexDef {
+            unique,
+            parts,
+            comment: String::new(),
+            invisible: false,
+            fulltext: false,
+            implied: false,
+        };
         self.put(table, name, Definition::Index(def), 0)
     }
 
@@ -667,7 +674,14 @@ impl<'a> Ddl<'a> {
     pub(crate) fn search(&mut self, table: ObjectId, name: &str, columns: &[&str]) {
         let part = |c: &&str| IndexPart { column: self.tag(table, c), prefix: None, descending: false };
         let parts = columns.iter().map(part).collect();
-        let def = IndexDef { unique: false, parts, comment: String::new(), invisible: false, fulltext: true };
+        let def = IndexDef {
+            unique: false,
+            parts,
+            comment: String::new(),
+            invisible: false,
+            fulltext: true,
+            implied: false,
+        };
         self.put(table, name, Definition::Index(def), 0);
     }
 

@@ -30,6 +30,7 @@ fn table(keys: bool) -> Table {
             comment: String::new(),
             invisible: false,
             fulltext: false,
+            implied: false,
         };
         Index { id: ObjectId::derive(ObjectKind::Index, id, name, None), name: name.to_owned(), def }
     };

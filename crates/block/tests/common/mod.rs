@@ -180,6 +180,7 @@ pub fn every_change() -> Vec<Change> {
         comment: String::new(),
         invisible: false,
         fulltext: false,
+        implied: false,
     };
     let foreign_key = ForeignKeyDef {
         columns: vec![column.tag()],

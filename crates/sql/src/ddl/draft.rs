@@ -346,7 +346,17 @@ impl<'a> Draft<'a> {
         if invisible && primary {
             return Err(SqlError::new(3522, "HY000", "A primary key index cannot be invisible"));
         }
-        let def = IndexDef { unique, parts: resolved, comment, invisible, fulltext: false };
+        let def = IndexDef { unique, parts: resolved, comment, invisible, fulltext: false, implied: false };
+        // What foreign keys made for themselves goes when another one serves them, and its name is free, as in MySQL.
+        let serves = |own: &IndexDef| {
+            let columns: Vec<_> = own.parts.iter().map(|p| p.column).collect();
+            own.implied && def.leads(&columns)
+        };
+        self.indexes.retain(|i| !serves(&i.def));
+        let own_name = match &parts[0].expression {
+            Some(_) => own_name,
+            None => self.free_index_name(&parts[0].column),
+        };
         self.put_index(if primary { Some("PRIMARY".to_owned()) } else { name }, primary, own_name, def)
     }
 
@@ -383,7 +393,8 @@ impl<'a> Draft<'a> {
             resolved.push(IndexPart { column, prefix: None, descending: false });
         }
         let own_name = self.free_index_name(&parts[0].column);
-        let def = IndexDef { unique: false, parts: resolved, comment, invisible, fulltext: true };
+        let def =
+            IndexDef { unique: false, parts: resolved, comment, invisible, fulltext: true, implied: false };
         self.fulltext_fits(&def)?;
         self.put_index(name, false, own_name, def)
     }
@@ -445,19 +456,6 @@ impl<'a> Draft<'a> {
         let taken = old.is_some_and(|id| self.indexes.iter().any(|i| i.id == id));
         let id =
             old.filter(|_| !taken).unwrap_or_else(|| self.new_id(&name, &Definition::Index(def.clone())));
-        // The index that a named foreign key made for itself goes when another one serves it, as in MySQL.
-        let spare: Vec<ObjectId> = self
-            .foreign_keys
-            .iter()
-            .filter(|k| def.leads(&k.def.columns))
-            .filter_map(|k| {
-                let at = self.index(&k.name)?;
-                let own = &self.indexes[at];
-                let same = own.def.parts.len() == k.def.columns.len() && own.def.leads(&k.def.columns);
-                (same && !own.def.unique && own.def.comment.is_empty()).then_some(own.id)
-            })
-            .collect();
-        self.indexes.retain(|i| !spare.contains(&i.id));
         self.indexes.push(Part { id, name, def, position: 0 });
         Ok(())
     }

@@ -383,6 +383,10 @@ impl Draft<'_> {
             let wanted = wanted.filter(|n| self.index(n).is_none());
             let parts: Vec<_> = spec.columns.iter().map(|c| KeyPart::of(c)).collect();
             self.add_index(wanted, false, false, &parts, String::new(), false)?;
+            // Afterwards, so that one that another node asks for by the same name is the same index.
+            if let Some(made) = self.indexes.last_mut() {
+                made.def.implied = true;
+            }
         }
         let id = self.new_id(&name, &Definition::ForeignKey(def.clone()));
         self.foreign_keys.push(Part { id, name, def, position: 0 });
