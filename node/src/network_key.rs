@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use p2pdb_model::ids::{hex, unhex};
-use tracing::warn;
 
 use crate::net::Multiaddr;
 
@@ -48,13 +47,9 @@ pub(crate) fn usable(addresses: &[Multiaddr], private: bool) -> anyhow::Result<V
     if !private {
         return Ok(addresses.to_vec());
     }
-    let (tcp, others): (Vec<Multiaddr>, Vec<Multiaddr>) =
-        addresses.iter().cloned().partition(|a| a.to_string().contains("/tcp/"));
+    let tcp: Vec<Multiaddr> = addresses.iter().filter(|a| a.to_string().contains("/tcp/")).cloned().collect();
     if tcp.is_empty() {
         bail!("a private network (network-key) needs an address with /tcp/ in peer-listen");
-    }
-    for address in others {
-        warn!(%address, "not listened on: a private network has TCP only");
     }
     Ok(tcp)
 }

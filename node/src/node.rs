@@ -36,6 +36,15 @@ use crate::replicate::{self, Bearer, Join, Parts, Replication, Shared};
 use crate::ticket::Ticket;
 use crate::unserved::Stall;
 
+/// Looks at what the configuration names, before anything is made that would stay where it cannot be used.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn can_begin(config: &Config) -> anyhow::Result<()> {
+    let network_key = config.network_key.as_deref().map(network_key::read).transpose()?;
+    network_key::usable(&config.peer_listen, network_key.is_some()).map(drop)
+}
+
 /// The first account of a realm.
 pub const ROOT: &str = "root";
 /// The ticket of a node that is not a member yet.
@@ -449,6 +458,9 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     }
     let network_key = config.network_key.as_deref().map(network_key::read).transpose()?;
     let listen = network_key::usable(&config.peer_listen, network_key.is_some())?;
+    for address in config.peer_listen.iter().filter(|a| !listen.contains(a)) {
+        warn!(%address, "not listened on: a private network has TCP only");
+    }
     let net_config = NetConfig {
         node_key: dir.read_node_key()?.to_bytes(),
         listen,

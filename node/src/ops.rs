@@ -222,7 +222,11 @@ pub fn bad_files(dir: &DataDir, config: &Config) -> anyhow::Result<Vec<String>> 
     }
     match (dir.is_initialised(), p2pdb_engine::realm::exists(dir.root())) {
         (true, true) => bad.extend(dir.read_node_key().err().map(|e| found(e.into())).transpose()?),
-        (true, false) => bad.push(format!("{} is missing", p2pdb_engine::realm::file(dir.root()).display())),
+        (true, false) => {
+            let file = p2pdb_engine::realm::file(dir.root());
+            let how = if file.exists() { "is empty" } else { "is missing" };
+            bad.push(format!("{} {how}", file.display()));
+        }
         (false, _) => bad.push(format!("{} is missing", dir.node_key_path().display())),
     }
     // One whose checksum is wrong is among them already.

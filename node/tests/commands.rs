@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn init_sql_and_status_work_from_the_command_line() {
@@ -311,21 +312,36 @@ fn ctrl_c_stops_the_statement_at_the_node_and_what_is_typed_ahead_is_kept() {
         let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP(600)%'";
         node.query(sql).expect("an answer")[0][0].clone()
     };
-    let waits = std::process::Command::new(env!("CARGO_BIN_EXE_p2pdb-node"))
-        .args(["sql", "-e", "SELECT SLEEP(600); CREATE DATABASE never", "--data-dir"])
-        .arg(&dir)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    eventually("it sleeps", || (sleeping() == "1").then_some(()));
-    let pid = rustix::process::Pid::from_child(&waits);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    let begin = || {
+        let client = std::process::Command::new(env!("CARGO_BIN_EXE_p2pdb-node"))
+            .args(["sql", "-e", "SELECT SLEEP(600); CREATE DATABASE never", "--data-dir"])
+            .arg(&dir)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        eventually("it sleeps", || (sleeping() == "1").then_some(()));
+        let pid = Pid::from_child(&client);
+        (client, move || kill_process(pid, Signal::INT).expect("sent"))
+    };
+    let (waits, ctrl_c) = begin();
+    ctrl_c();
     let output = waits.wait_with_output().expect("it ends");
     let error = text(&output.stderr);
     assert!(!output.status.success() && error.contains("interrupted"), "{error}");
     assert_eq!(sleeping(), "0");
     assert!(node.query("USE never").is_err(), "what stood behind it has run");
+
+    // A node that does not answer holds up nobody who presses it again.
+    let (mut waits, ctrl_c) = begin();
+    let hangs = Pid::from_raw(i32::try_from(node.pid()).expect("an id")).expect("an id");
+    kill_process(hangs, Signal::STOP).expect("sent");
+    let status = eventually("it leaves", || {
+        ctrl_c();
+        waits.try_wait().expect("its status")
+    });
+    kill_process(hangs, Signal::CONT).expect("sent");
+    assert_eq!(status.code(), Some(130));
 
     // `script` gives it a terminal; it is typed at once, while the first statement waits.
     let command = format!("{} sql --data-dir {}", env!("CARGO_BIN_EXE_p2pdb-node"), dir.display());
@@ -342,4 +358,37 @@ fn ctrl_c_stops_the_statement_at_the_node_and_what_is_typed_ahead_is_kept() {
     for statement in ["SELECT SLEEP(1);", "SELECT 'first';", "SELECT 'second' FROM dual;"] {
         assert!(history.contains(statement), "{history}\n{}", text(&output.stdout));
     }
+}
+
+#[test]
+fn the_client_of_the_node_encrypts_and_takes_statements_as_they_come() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("node");
+    let node = Node::start(&dir, &["--mysql-tls", "required"]);
+    let version = run_ok(&dir, &["sql", "-e", "SHOW STATUS LIKE 'Ssl_version'"]);
+    assert!(version.contains("TLSv1"), "{version}");
+    let mut client = std::process::Command::new(env!("CARGO_BIN_EXE_p2pdb-node"))
+        .args(["sql", "--data-dir"])
+        .arg(&dir)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let (mut typed, shown) = (client.stdin.take().expect("a pipe"), client.stdout.take().expect("a pipe"));
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(shown));
+    let mut next = || lines.next().expect("a line").expect("text");
+    std::io::Write::write_all(&mut typed, b"SELECT 'at once';\n").expect("taken");
+    assert_eq!((next(), next()), ("at once".to_owned(), "at once".to_owned()), "the pipe is still open");
+    let rest = b"SELECT HEX(_binary '\xff;\xfe') AS h;\nquit\nSELECT never;";
+    std::io::Write::write_all(&mut typed, rest).expect("taken");
+    drop(typed);
+    assert_eq!((next(), next()), ("h".to_owned(), "FF3BFE".to_owned()));
+    assert!(client.wait().expect("it ends").success());
+    // A certificate that is not the node's: somebody else may have its port.
+    let other = p2pdb_node::datadir::DataDir::at(temp.path().join("other"));
+    p2pdb_node::door::tls::acceptor(&other, "other").expect("a certificate");
+    std::fs::copy(other.path("tls/cert.pem"), dir.join("tls/cert.pem")).expect("copied");
+    let error = run_err(&dir, &["sql", "-e", "SELECT 1"]);
+    assert!(error.contains("the certificate is not the one in tls/cert.pem"), "{error}");
+    assert!(node.stop());
 }

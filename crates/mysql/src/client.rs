@@ -16,6 +16,17 @@ use crate::params::{ParamType, parse_value};
 use crate::value::Param;
 use crate::wire::{NULL_CELL, Reader, put_lenenc_bytes, put_nul_terminated, text};
 
+/// Whether TLS is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseTls {
+    /// No.
+    Never,
+    /// Where the server offers it.
+    IfOffered,
+    /// The login fails if the server has none.
+    Always,
+}
+
 /// How to log in.
 #[derive(Clone)]
 pub struct ClientConfig {
@@ -25,8 +36,8 @@ pub struct ClientConfig {
     pub password: Vec<u8>,
     /// Database to open.
     pub database: Option<String>,
-    /// Start TLS; the login fails if the server has none.
-    pub tls: bool,
+    /// Whether TLS is started.
+    pub tls: UseTls,
     /// Method to begin with; `None` for the server's.
     pub plugin: Option<AuthPlugin>,
     /// What to ask for; what the server does not offer is left out.
@@ -42,7 +53,7 @@ impl ClientConfig {
             user: user.into(),
             password: password.into(),
             database: None,
-            tls: false,
+            tls: UseTls::Never,
             plugin: None,
             capabilities: Capabilities::LONG_PASSWORD
                 .union(Capabilities::LONG_FLAG)
@@ -374,11 +385,12 @@ impl Client {
         let mut wanted = self.config.capabilities;
         wanted.set(Capabilities::CONNECT_WITH_DB, self.config.database.is_some());
         self.capabilities = wanted.intersection(offered);
-        if !self.config.tls {
+        let is_offered = offered.contains(Capabilities::SSL);
+        if self.config.tls == UseTls::Never || (self.config.tls == UseTls::IfOffered && !is_offered) {
             self.send_login();
             return Ok(None);
         }
-        if !offered.contains(Capabilities::SSL) {
+        if !is_offered {
             let message = "SSL connection error: the server does not offer TLS";
             return Ok(Some(ClientEvent::Error(ServerError::new(2026, "HY000", message))));
         }

@@ -2,7 +2,7 @@
 
 mod pair;
 
-use p2pdb_mysql::client::{ClientConfig, ClientEvent};
+use p2pdb_mysql::client::{ClientConfig, ClientEvent, UseTls};
 use p2pdb_mysql::{
     AuthPlugin, Capabilities, Command, Connection, Event, LOGIN_PACKET_BYTES_MAX, ProtocolError, scramble,
 };
@@ -12,7 +12,7 @@ use pair::{OK, Pair, SALT, account, bytes, config, frame, frames};
 fn login(user: &str, password: &str, plugin: Option<AuthPlugin>, tls: bool) -> String {
     let mut client = ClientConfig::new(user, password);
     client.plugin = plugin;
-    client.tls = tls;
+    client.tls = if tls { UseTls::Always } else { UseTls::Never };
     let mut server = config();
     server.tls_available = tls;
     let mut pair = Pair::new(client, server);

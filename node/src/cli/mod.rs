@@ -161,10 +161,16 @@ struct Context_ {
     dir: DataDir,
 }
 
+/// The command line is wrong in a way that is told in other words than its parser's, which would repeat a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongArguments(String);
+
 /// What the program ends with after this error (`docs/configuration.md`).
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.is::<commands::Unverified>() || error.is::<ConfigError>() {
-        // As for arguments that it does not take.
+    let wrong = error.is::<WrongArguments>() || error.is::<ConfigError>();
+    // As for arguments that it does not take.
+    ExitCode::from(if wrong || error.is::<commands::Unverified>() {
         2
     } else if crate::ports::is_taken(error) {
         crate::ports::EXIT_TAKEN

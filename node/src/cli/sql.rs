@@ -5,6 +5,8 @@ mod split;
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,17 +14,21 @@ use clap::Args;
 use p2pdb_mysql::client::{ClientEvent, Column, Done};
 use p2pdb_mysql::{ColumnType, ServerError, StatusFlags};
 use rustyline::error::ReadlineError;
+use rustyline::{Cmd, ConditionalEventHandler, Event, EventContext, EventHandler, KeyEvent, RepeatCount};
 
 use self::interrupt::Interrupt;
 use self::split::{Splitter, Step};
 use super::{Context_, print_out};
 use crate::client_file::ClientFile;
+use crate::door::tls;
 use crate::mysql_client::MysqlClient;
 use crate::table::Table;
 use crate::units::counted;
 
 /// Rows held to align a table; a longer result is shown in pieces.
 const TABLE_ROWS_MAX: usize = 10_000;
+/// What is read of statements from a pipe or file at once, bytes.
+const READ_BYTES: usize = 1 << 20;
 const HISTORY_FILE: &str = "sql_history";
 
 /// `sql`.
@@ -63,36 +69,56 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
             file
         }
     };
-    let mut client = MysqlClient::open(&file, args.database.clone(), "p2pdb-node sql")?;
+    let certificate = if args.defaults_file.is_none() { tls::certificate(&c.dir)? } else { None };
+    let tls = Some(tls::for_client(certificate.as_deref()).context("tls/cert.pem cannot be used")?);
+    let mut client = MysqlClient::open_with(&file, args.database.clone(), "p2pdb-node sql", &tls)?;
     let interacts = args.execute.is_empty() && std::io::stdin().is_terminal();
-    let interrupt = Interrupt::of(client.protocol().connection_id(), file, !interacts)?;
+    let interrupt = Interrupt::of(client.protocol().connection_id(), file, tls, !interacts)?;
     let mut connection = Connection { client, interrupt };
     let mut out = Output { json: args.json, framed: true, vertical: false };
     if !args.execute.is_empty() {
         out.framed = std::io::stdout().is_terminal();
         for text in &args.execute {
-            run_all(&mut connection, &out, text)?;
+            run_all(&mut connection, &out, text.as_bytes())?;
         }
         return Ok(());
     }
     if !interacts {
         out.framed = std::io::stdout().is_terminal();
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-        return run_all(&mut connection, &out, &text);
+        return run_all(&mut connection, &out, std::io::stdin().lock());
     }
     interact(c, &mut connection, &out)
 }
 
-/// Runs a text of statements; stops at the first error.
-fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Result<()> {
-    let mut splitter = Splitter::default();
-    let mut steps = splitter.add(&format!("{text}\n"));
-    if steps.last() != Some(&Step::Leave) {
-        steps.extend(splitter.rest().map(Step::Run));
+/// Runs statements as they come; stops at the first error.
+fn run_all(connection: &mut Connection, out: &Output, mut input: impl Read) -> anyhow::Result<()> {
+    let (mut splitter, mut buffer, mut lines) = (Splitter::default(), vec![0; READ_BYTES], Vec::new());
+    loop {
+        let n = input.read(&mut buffer).context("cannot read the statements")?;
+        if n == 0 {
+            lines.push(b'\n');
+            let mut steps = splitter.add(&lines);
+            if steps.last() != Some(&Step::Leave) {
+                steps.extend(splitter.rest().map(Step::Run));
+            }
+            return run_each(connection, out, steps).map(drop);
+        }
+        let end = buffer[..n].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        lines.extend_from_slice(&buffer[..end]);
+        if end > 0 {
+            if !run_each(connection, out, splitter.add(&lines))? {
+                return Ok(());
+            }
+            lines.clear();
+        }
+        lines.extend_from_slice(&buffer[end..n]);
     }
+}
+
+/// False where it is to leave.
+fn run_each(connection: &mut Connection, out: &Output, steps: Vec<Step>) -> anyhow::Result<bool> {
     for step in steps {
-        let Step::Run(statement) = step else { break };
+        let Step::Run(statement) = step else { return Ok(false) };
         let (ended, interrupted) =
             connection.query(&statement.sql, &Output { vertical: statement.vertical, ..*out })?;
         ended?;
@@ -100,7 +126,7 @@ fn run_all(connection: &mut Connection, out: &Output, text: &str) -> anyhow::Res
             bail!("interrupted");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::Result<()> {
@@ -113,13 +139,16 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
     'typing: loop {
         let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
         match editor.lines.readline(prompt) {
+            // What was typed of a statement is thrown away, and what is typed behind is not.
+            Ok(_) if editor.is_interrupted() => splitter = Splitter::default(),
             Ok(line) => {
-                for step in splitter.add(&format!("{line}\n")) {
+                for step in splitter.add(format!("{line}\n").as_bytes()) {
                     let Step::Run(statement) = step else { break 'typing };
-                    if is_remembered(&statement.sql) {
+                    let sql = String::from_utf8_lossy(&statement.sql);
+                    if is_remembered(&sql) {
                         // Only the words, so that a statement comes back as one line.
                         let ends = if statement.vertical { "\\G" } else { ";" };
-                        editor.remember(format!("{}{ends}", statement.sql.replace('\n', " ")));
+                        editor.remember(format!("{}{ends}", sql.replace('\n', " ")));
                     }
                     let out = Output { vertical: statement.vertical, ..*out };
                     let (ended, interrupted) = connection.query(&statement.sql, &out)?;
@@ -132,7 +161,6 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
                     }
                 }
             }
-            Err(ReadlineError::Interrupted) => splitter = Splitter::default(),
             Err(ReadlineError::Eof) => break,
             Err(e) => return Err(e).context("cannot read from this terminal"),
         }
@@ -143,13 +171,28 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
 /// Lines from the terminal, with the history of the statements.
 struct Editor {
     lines: rustyline::DefaultEditor,
+    /// Ctrl-C has ended the line.
+    interrupted: Arc<AtomicBool>,
     /// Where it is kept, as long as it can be.
     history: Option<PathBuf>,
+}
+
+/// Ctrl-C as a key that ends the line: where the editor itself gives it up, it forgets what is typed behind.
+struct CtrlC(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for CtrlC {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
+        self.0.store(true, Ordering::Relaxed);
+        Some(Cmd::AcceptLine)
+    }
 }
 
 impl Editor {
     fn of(c: &Context_) -> anyhow::Result<Self> {
         let mut lines = rustyline::DefaultEditor::new().context("cannot read from this terminal")?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let ends = EventHandler::Conditional(Box::new(CtrlC(interrupted.clone())));
+        lines.bind_sequence(KeyEvent::ctrl('C'), ends);
         let history = c.dir.path(HISTORY_FILE);
         // No history yet is no error.
         let _ = lines.load_history(&history);
@@ -158,7 +201,12 @@ impl Editor {
         if let Err(e) = &made {
             eprintln!("the history is not kept: {e}");
         }
-        Ok(Editor { lines, history: made.is_ok().then_some(history) })
+        Ok(Editor { lines, interrupted, history: made.is_ok().then_some(history) })
+    }
+
+    /// Whether Ctrl-C has ended the last line.
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.swap(false, Ordering::Relaxed)
     }
 
     /// Keeps a statement before it is run, whatever becomes of this program meanwhile.
@@ -194,16 +242,16 @@ struct Connection {
 
 impl Connection {
     /// Runs a statement and prints its results; the inner error is the statement's. Also says whether Ctrl-C was to stop it.
-    fn query(&mut self, sql: &str, out: &Output) -> anyhow::Result<(Result<(), ServerError>, bool)> {
+    fn query(&mut self, sql: &[u8], out: &Output) -> anyhow::Result<(Result<(), ServerError>, bool)> {
         let Self { client, interrupt } = self;
         let (ended, interrupted) = interrupt.during(|| run_one(client, sql, out));
         Ok((ended?, interrupted))
     }
 }
 
-fn run_one(client: &mut MysqlClient, sql: &str, out: &Output) -> anyhow::Result<Result<(), ServerError>> {
+fn run_one(client: &mut MysqlClient, sql: &[u8], out: &Output) -> anyhow::Result<Result<(), ServerError>> {
     let begun = Instant::now();
-    client.protocol().query(sql.as_bytes());
+    client.protocol().query(sql);
     let mut result: Option<(Vec<Column>, Vec<Row>, u64)> = None;
     loop {
         match client.event()? {

@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Context_, print_out};
+use super::{Context_, WrongArguments, print_out};
 use crate::node::{self, TICKET_FILE, Until};
 use crate::ticket::Ticket;
 
@@ -27,6 +27,7 @@ pub(super) struct Join {
 }
 
 pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
+    node::can_begin(&c.config)?;
     let lock = c.dir.lock()?;
     if !c.dir.is_initialised() {
         c.dir.make(&lock, || node::init(&c.dir, &c.config))?;
@@ -51,7 +52,7 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
     };
     let piped = if text == "-" { Some(piped_ticket()?) } else { None };
     let text = piped.as_ref().unwrap_or(text);
-    let ticket = Ticket::decode(text)?;
+    let ticket = Ticket::decode(text).map_err(|e| WrongArguments(e.to_string()))?;
     let mut config = c.config.clone();
     config.bootstrap.extend(args.peer.iter().cloned());
     if ticket.addresses.is_empty() && config.bootstrap.is_empty() && !config.mdns {
@@ -59,6 +60,7 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
             "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"
         );
     }
+    node::can_begin(&config)?;
     let mut lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
     let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == text.trim());

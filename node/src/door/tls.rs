@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self as tls, ServerConfig};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{self as tls, DigitallySignedStruct, ServerConfig, SignatureScheme};
 
-use crate::datadir::{DataDir, private_dir};
+use crate::datadir::{DataDir, DataDirError, private_dir};
 
 const CERTIFICATE: &str = "tls/cert.pem";
 const KEY: &str = "tls/key.pem";
@@ -63,6 +64,79 @@ pub(crate) fn there(dir: &DataDir) -> anyhow::Result<Option<TlsAcceptor>> {
             e => anyhow::Error::from(e).context(bad(CERTIFICATE)),
         })?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+/// For a client of this node, or of any: it encrypts. With the certificate that lies in the node's directory it also knows that it speaks
+/// with the one who has its key; without, whoever answers is believed, as the mysql client does (`--ssl-mode=PREFERRED`).
+///
+/// # Errors
+/// When the file is no certificate.
+pub(crate) fn for_client(certificate: Option<&str>) -> anyhow::Result<Arc<tls::ClientConfig>> {
+    let expected = certificate.map(|text| CertificateDer::from_pem_slice(text.as_bytes())).transpose()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let known = Known { expected, provider: provider.clone() };
+    let config = tls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(known))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The certificate that [`acceptor`] made or was given.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn certificate(dir: &DataDir) -> Result<Option<String>, DataDirError> {
+    dir.read_text(CERTIFICATE)
+}
+
+#[derive(Debug)]
+struct Known {
+    expected: Option<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, tls::Error> {
+        match &self.expected {
+            Some(expected) if expected != shown => Err(tls::Error::General(
+                "the certificate is not the one in tls/cert.pem of the data directory; another program answers there, or the node runs with an earlier one".to_owned(),
+            )),
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, tls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, tls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn make(dir: &DataDir, node_name: &str) -> anyhow::Result<()> {

@@ -2,22 +2,25 @@
 //! that it does not go on there unseen. A second one leaves without waiting.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
 use crate::client_file::ClientFile;
-use crate::mysql_client::MysqlClient;
+use crate::mysql_client::{MysqlClient, Tls};
 
 /// Exit status of a program that SIGINT has ended, as shells give it.
 const EXIT_INTERRUPTED: i32 = 130;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default)]
 enum Statement {
+    #[default]
     None,
     Runs,
-    IsStopped,
+    /// By who asks the node, which may not answer.
+    IsStopped(Option<JoinHandle<()>>),
 }
 
 /// From its making on, SIGINT no longer ends the program by itself.
@@ -26,23 +29,25 @@ pub(super) struct Interrupt(Arc<Mutex<Statement>>);
 impl Interrupt {
     /// `leaves`: also where no statement runs. (A line editor reads Ctrl-C as a key; one between two of its lines is late, and means
     /// nothing any more.)
-    pub(super) fn of(connection: u32, file: ClientFile, leaves: bool) -> anyhow::Result<Self> {
+    pub(super) fn of(connection: u32, file: ClientFile, tls: Tls, leaves: bool) -> anyhow::Result<Self> {
         let now = Arc::new(Mutex::new(Statement::None));
         let mut signals = Signals::new([SIGINT])?;
         let seen = now.clone();
         std::thread::spawn(move || {
             for _ in &mut signals {
-                // Held until the node has heard: the statement after this one is not meant.
                 let mut now = seen.lock();
-                match *now {
+                match &*now {
                     Statement::None if !leaves => {}
-                    Statement::None | Statement::IsStopped => std::process::exit(EXIT_INTERRUPTED),
+                    Statement::None | Statement::IsStopped(_) => std::process::exit(EXIT_INTERRUPTED),
                     Statement::Runs => {
-                        *now = Statement::IsStopped;
                         eprintln!("^C: the node is asked to stop the statement; once more to leave at once");
-                        if let Err(e) = stop(connection, &file) {
-                            eprintln!("it was not told: {e:#}");
-                        }
+                        let (file, tls) = (file.clone(), tls.clone());
+                        let asks = std::thread::spawn(move || {
+                            if let Err(e) = stop(connection, &file, &tls) {
+                                eprintln!("it was not told: {e:#}");
+                            }
+                        });
+                        *now = Statement::IsStopped(Some(asks));
                     }
                 }
             }
@@ -54,12 +59,18 @@ impl Interrupt {
     pub(super) fn during<T>(&self, run: impl FnOnce() -> T) -> (T, bool) {
         *self.0.lock() = Statement::Runs;
         let result = run();
-        let was = std::mem::replace(&mut *self.0.lock(), Statement::None);
-        (result, was == Statement::IsStopped)
+        let asks = match &mut *self.0.lock() {
+            Statement::IsStopped(asks) => asks.take(),
+            Statement::None | Statement::Runs => None,
+        };
+        // Until the node has heard: the statement after this one is not meant. A second Ctrl-C leaves here, too.
+        let waited = asks.map(JoinHandle::join);
+        let was = std::mem::take(&mut *self.0.lock());
+        (result, waited.is_some() || matches!(was, Statement::IsStopped(_)))
     }
 }
 
-fn stop(connection: u32, file: &ClientFile) -> anyhow::Result<()> {
-    let mut second = MysqlClient::open(file, None, "p2pdb-node sql")?;
+fn stop(connection: u32, file: &ClientFile, tls: &Tls) -> anyhow::Result<()> {
+    let mut second = MysqlClient::open_with(file, None, "p2pdb-node sql", tls)?;
     Ok(second.run(&format!("KILL QUERY {connection}"))?.map(drop)?)
 }

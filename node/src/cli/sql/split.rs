@@ -2,10 +2,10 @@
 //! `DELIMITER` end with their line, as in the mysql client. So do the others of its words that are known here: `\c` throws away what
 //! is typed of a statement, `\q` does, too, and leaves; `quit` and `exit` leave where they stand alone on a line and no statement is open.
 
-/// A statement, without what ended it.
+/// A statement, without what ended it. Bytes: a dump holds BLOBs as they are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement {
-    pub(super) sql: String,
+    pub(super) sql: Vec<u8>,
     /// It ended with `\G`: a line for each column.
     pub(super) vertical: bool,
 }
@@ -22,15 +22,15 @@ pub(super) enum Step {
 /// Collects text until a statement is whole.
 #[derive(Debug)]
 pub(super) struct Splitter {
-    pending: String,
-    delimiter: String,
+    pending: Vec<u8>,
+    delimiter: Vec<u8>,
     /// What is pending begins behind something else on its line.
     within_line: bool,
 }
 
 impl Default for Splitter {
     fn default() -> Self {
-        Splitter { pending: String::new(), delimiter: ";".to_owned(), within_line: false }
+        Splitter { pending: Vec::new(), delimiter: b";".to_vec(), within_line: false }
     }
 }
 
@@ -52,104 +52,99 @@ enum How {
 }
 
 /// Words that leave.
-const LEAVE: [&str; 2] = ["quit", "exit"];
+const LEAVE: [&[u8]; 2] = [b"quit", b"exit"];
 
 impl Splitter {
-    /// Adds text; gives the statements that are now whole.
-    pub(super) fn add(&mut self, text: &str) -> Vec<Step> {
-        self.pending.push_str(text);
-        let mut steps = Vec::new();
+    /// Adds whole lines; gives the statements that are now whole.
+    pub(super) fn add(&mut self, lines: &[u8]) -> Vec<Step> {
+        self.pending.extend_from_slice(lines);
+        let all = std::mem::take(&mut self.pending);
+        let (mut rest, mut steps) = (&all[..], Vec::new());
         loop {
-            if self.leaves() {
+            if self.leaves(rest) {
                 steps.push(Step::Leave);
-                return steps;
+                break;
             }
-            if let Some(line) = self.own_line("delimiter") {
-                if let Some(delimiter) = line.split_whitespace().nth(1) {
-                    self.delimiter = delimiter.to_owned();
+            if let Some(end) = own_line_end(rest, b"delimiter") {
+                let mut words = rest[..end].split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
+                if let Some(delimiter) = words.nth(1) {
+                    self.delimiter = delimiter.to_vec();
                 }
+                (rest, self.within_line) = (&rest[end + 1..], false);
                 continue;
             }
-            let end = match self.own_line_end("use") {
+            let end = match own_line_end(rest, b"use") {
                 // With its delimiter, or without.
                 Some(line) => {
-                    let within = end_of_statement(&self.pending[..line], &self.delimiter);
+                    let within = end_of_statement(&rest[..line], &self.delimiter);
                     Some(within.unwrap_or(End { at: line, bytes: 0, how: How::Run }))
                 }
-                None => end_of_statement(&self.pending, &self.delimiter),
+                None => end_of_statement(rest, &self.delimiter),
             };
-            let Some(end) = end else { return steps };
-            let rest = self.pending.split_off(end.at + end.bytes);
-            self.pending.truncate(end.at);
-            let statement = std::mem::replace(&mut self.pending, rest);
-            self.within_line = end.bytes > 0;
+            let Some(end) = end else { break };
+            let sql = rest[..end.at].trim_ascii();
+            (rest, self.within_line) = (&rest[end.at + end.bytes..], end.bytes > 0);
             match end.how {
                 How::ThrowAway => {}
                 How::Leave => {
                     steps.push(Step::Leave);
-                    return steps;
+                    break;
                 }
-                _ if statement.trim().is_empty() => {}
+                _ if sql.is_empty() => {}
                 how => {
-                    let (sql, vertical) = (statement.trim().to_owned(), how == How::RunVertical);
-                    steps.push(Step::Run(Statement { sql, vertical }));
+                    let vertical = how == How::RunVertical;
+                    steps.push(Step::Run(Statement { sql: sql.to_vec(), vertical }));
                 }
             }
         }
+        self.pending = rest.to_vec();
+        steps
     }
 
     /// The line that is pending is a word that leaves, alone, and no statement is open.
-    fn leaves(&self) -> bool {
-        let bare = self.pending.trim_start();
-        let before = &self.pending[..self.pending.len() - bare.len()];
-        if self.within_line && !before.contains('\n') {
+    fn leaves(&self, rest: &[u8]) -> bool {
+        let bare = rest.trim_ascii_start();
+        let before = &rest[..rest.len() - bare.len()];
+        if self.within_line && !before.contains(&b'\n') {
             return false;
         }
-        let Some((line, _)) = bare.split_once('\n') else { return false };
-        let line = line.trim();
-        let word = line.strip_suffix(&self.delimiter).unwrap_or(line).trim_end();
+        let Some(end) = bare.iter().position(|b| *b == b'\n') else { return false };
+        let line = bare[..end].trim_ascii();
+        let word = line.strip_suffix(&self.delimiter[..]).unwrap_or(line).trim_ascii_end();
         LEAVE.iter().any(|w| word.eq_ignore_ascii_case(w))
     }
 
     /// What is left, as a last statement.
     pub(super) fn rest(&mut self) -> Option<Statement> {
         let rest = std::mem::take(&mut self.pending);
-        let bare = rest.trim();
-        let comment = bare
-            .lines()
-            .all(|l| l.trim().is_empty() || l.trim().starts_with("--") || l.trim().starts_with('#'));
-        (!comment).then(|| Statement { sql: bare.to_owned(), vertical: false })
+        let bare = rest.trim_ascii();
+        let is_comment = |line: &[u8]| line.is_empty() || line.starts_with(b"--") || line.starts_with(b"#");
+        let comment = bare.split(|b| *b == b'\n').all(|line| is_comment(line.trim_ascii()));
+        (!comment).then(|| Statement { sql: bare.to_vec(), vertical: false })
     }
 
     /// Nothing typed since the last statement.
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.trim().is_empty()
-    }
-
-    /// The end of the line, if what is pending begins with this word and its line is whole.
-    fn own_line_end(&self, word: &str) -> Option<usize> {
-        let bare = self.pending.trim_start();
-        let begins = bare.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
-        let goes_on = bare.get(word.len()..).is_some_and(|r| r.starts_with([' ', '\t']));
-        let from = self.pending.len() - bare.len();
-        let end = bare.find('\n').filter(|_| begins && goes_on)?;
-        Some(from + end)
-    }
-
-    /// Takes that line out.
-    fn own_line(&mut self, word: &str) -> Option<String> {
-        let end = self.own_line_end(word)?;
-        let rest = self.pending.split_off(end + 1);
-        self.within_line = false;
-        Some(std::mem::replace(&mut self.pending, rest))
+        self.pending.trim_ascii().is_empty()
     }
 }
 
-fn end_of_statement(text: &str, delimiter: &str) -> Option<End> {
-    let bytes = text.as_bytes();
+/// The end of the first line, if it begins with this word and is whole.
+fn own_line_end(text: &[u8], word: &[u8]) -> Option<usize> {
+    let bare = text.trim_ascii_start();
+    let begins = bare.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+    let goes_on = matches!(bare.get(word.len()), Some(b' ' | b'\t'));
+    if !(begins && goes_on) {
+        return None;
+    }
+    let end = bare.iter().position(|b| *b == b'\n')?;
+    Some(text.len() - bare.len() + end)
+}
+
+fn end_of_statement(bytes: &[u8], delimiter: &[u8]) -> Option<End> {
     let mut i = 0;
     while i < bytes.len() {
-        if bytes[i..].starts_with(delimiter.as_bytes()) {
+        if bytes[i..].starts_with(delimiter) {
             return Some(End { at: i, bytes: delimiter.len(), how: How::Run });
         }
         let how = match bytes[i..] {
@@ -210,14 +205,15 @@ mod tests {
             ("select 'open;", &[], Some("select 'open;")),
         ] {
             let mut splitter = Splitter::default();
-            assert_eq!(sql(splitter.add(text)), statements, "{text}");
-            assert_eq!(splitter.rest().map(|s| s.sql).as_deref(), rest, "{text}");
+            assert_eq!(sql(splitter.add(text.as_bytes())), statements, "{text}");
+            let left = splitter.rest().map(|s| s.sql);
+            assert_eq!(left.as_deref(), rest.map(str::as_bytes), "{text}");
         }
     }
 
     fn sql(steps: Vec<Step>) -> Vec<String> {
         let text = |s| match s {
-            Step::Run(s) => s.sql,
+            Step::Run(s) => String::from_utf8(s.sql).expect("text"),
             Step::Leave => "(leave)".to_owned(),
         };
         steps.into_iter().map(text).collect()
@@ -245,7 +241,7 @@ mod tests {
             let mut splitter = Splitter::default();
             let mut got = Vec::new();
             for line in lines {
-                got.extend(sql(splitter.add(&format!("{line}\n"))));
+                got.extend(sql(splitter.add(format!("{line}\n").as_bytes())));
                 if got.last().is_some_and(|s| s == "(leave)") {
                     break;
                 }
@@ -259,14 +255,23 @@ mod tests {
     #[test]
     fn what_the_mysql_client_knows_ends_statements_too() {
         let mut splitter = Splitter::default();
-        let got = splitter.add("use d\nselect 1\\G select '\\\\G' \\g\nUSE e; use f;\n");
+        let got = splitter.add(b"use d\nselect 1\\G select '\\\\G' \\g\nUSE e; use f;\n");
         let vertical: Vec<bool> = got.iter().map(|s| matches!(s, Step::Run(s) if s.vertical)).collect();
         assert_eq!(vertical, [false, true, false, false, false]);
         assert_eq!(sql(got), ["use d", "select 1", "select '\\\\G'", "USE e", "use f"]);
         let body = "create procedure p() begin select 1; select 2; end";
-        let got = splitter.add(&format!("DELIMITER //\n{body} //\ndelimiter ;\ncall p();"));
+        let got = splitter.add(format!("DELIMITER //\n{body} //\ndelimiter ;\ncall p();").as_bytes());
         assert_eq!(sql(got), [body, "call p()"]);
         assert!(splitter.is_empty());
-        assert_eq!(sql(splitter.add("update t set used = 1;")), ["update t set used = 1"]);
+        assert_eq!(sql(splitter.add(b"update t set used = 1;")), ["update t set used = 1"]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay_as_they_are() {
+        let mut splitter = Splitter::default();
+        let steps = splitter.add(b"insert into t values (_binary '\xff;\x00\\''); select 1;\n");
+        let Some(Step::Run(first)) = steps.first() else { panic!("{steps:?}") };
+        assert_eq!(first.sql, b"insert into t values (_binary '\xff;\x00\\'')");
+        assert_eq!((steps.len(), splitter.is_empty()), (2, true));
     }
 }
