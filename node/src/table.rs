@@ -42,9 +42,13 @@ impl Table {
         !self.rows.is_empty() && self.rows.iter().all(|r| number(&r[column]))
     }
 
+    fn numeric(&self) -> Vec<bool> {
+        (0..self.head.len()).map(|column| self.is_numeric(column)).collect()
+    }
+
     /// The table framed in the manner of the `mysql` client.
     pub fn framed(&self) -> String {
-        let widths = self.widths();
+        let (widths, numeric) = (self.widths(), self.numeric());
         let mut out = String::new();
         let rule = |out: &mut String| {
             for w in &widths {
@@ -57,7 +61,7 @@ impl Table {
         for (n, line) in std::iter::once(&self.head).chain(&self.rows).enumerate() {
             for (i, cell) in line.iter().enumerate() {
                 let pad = widths[i] - width(cell);
-                let (left, right) = if n > 0 && self.is_numeric(i) { (pad, 0) } else { (0, pad) };
+                let (left, right) = if n > 0 && numeric[i] { (pad, 0) } else { (0, pad) };
                 let _ = write!(out, "| {:left$}{cell}{:right$} ", "", "");
             }
             out.push_str("|\n");
@@ -73,12 +77,12 @@ impl Table {
 impl fmt::Display for Table {
     /// Columns two blanks apart, no frame, no trailing blanks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
+        let (widths, numeric) = (self.widths(), self.numeric());
         for line in std::iter::once(&self.head).chain(&self.rows) {
             let mut text = String::new();
             for (i, cell) in line.iter().enumerate() {
                 let pad = widths[i] - width(cell);
-                let (left, right) = if self.is_numeric(i) { (pad, 0) } else { (0, pad) };
+                let (left, right) = if numeric[i] { (pad, 0) } else { (0, pad) };
                 write!(text, "{:left$}{cell}{:right$}  ", "", "")?;
             }
             writeln!(f, "{}", text.trim_end())?;

@@ -336,10 +336,11 @@ fn ctrl_c_stops_the_statement_at_the_node_and_what_is_typed_ahead_is_kept() {
     let (mut waits, ctrl_c) = begin();
     let hangs = Pid::from_raw(i32::try_from(node.pid()).expect("an id")).expect("an id");
     kill_process(hangs, Signal::STOP).expect("sent");
-    let status = eventually("it leaves", || {
-        ctrl_c();
-        waits.try_wait().expect("its status")
-    });
+    ctrl_c();
+    let mut told = std::io::BufReader::new(waits.stderr.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut told, &mut String::new()).expect("it says that it asks");
+    ctrl_c();
+    let status = eventually("it leaves", || waits.try_wait().expect("its status"));
     kill_process(hangs, Signal::CONT).expect("sent");
     assert_eq!(status.code(), Some(130));
 

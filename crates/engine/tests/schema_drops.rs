@@ -483,3 +483,24 @@ fn effects_count_again_where_their_table_is_gone_and_the_edit_is_void() {
     converge(&[&a, &b, &c, &d]);
     verified(&[&a, &b, &c, &d]);
 }
+
+#[test]
+fn an_index_that_all_have_dropped_is_not_kept_by_a_foreign_key_made_after_it() {
+    let m = Meeting {
+        tables: "CREATE TABLE p (a INT PRIMARY KEY); \
+                 CREATE TABLE c (x INT, y INT, CONSTRAINT k FOREIGN KEY (x) REFERENCES p (a))",
+        on: [
+            "ALTER TABLE c ADD KEY more (x, y)",
+            "ALTER TABLE c DROP FOREIGN KEY k; ALTER TABLE c DROP KEY k; \
+             ALTER TABLE c ADD CONSTRAINT kb FOREIGN KEY (x) REFERENCES p (a)",
+            "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1)",
+        ],
+    };
+    each_way(&m, |nodes| {
+        let indexes =
+            "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_NAME = 'c' ORDER BY 1";
+        assert_eq!(all(nodes, indexes), ["kb", "more"]);
+        let mut s = nodes[0].session();
+        assert_eq!(s.error("INSERT INTO shop.c VALUES (2, 2)"), 1452);
+    });
+}

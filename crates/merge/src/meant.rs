@@ -117,6 +117,29 @@ impl<E> Merge<'_, E> {
         Ok(j < i && (self.saw)(i, j)?)
     }
 
+    /// For the author of `i` an object with these changes was there: one of its puts no drop had seen.
+    fn was_there(&mut self, i: usize, history: &History) -> Result<bool, E> {
+        let mut drops = Vec::new();
+        for d in &history.drops {
+            if self.knew(i, *d)? {
+                drops.push(*d);
+            }
+        }
+        for p in &history.puts {
+            if !self.knew(i, *p)? {
+                continue;
+            }
+            let mut removed = false;
+            for d in drops.iter().filter(|d| *d > p) {
+                removed = removed || (self.saw)(*d, *p)?;
+            }
+            if !removed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The columns of a table as the author of `i` knew them, by the names that they had there.
     fn known_columns(
         &mut self,
@@ -131,29 +154,19 @@ impl<E> Merge<'_, E> {
                 false => self.objects.get(&column).cloned(),
             };
             let Some(history) = history else { continue };
-            let mut drops = Vec::new();
-            for d in history.drops {
-                if self.knew(i, d)? {
-                    drops.push(d);
-                }
+            if !self.was_there(i, &history)? {
+                continue;
             }
-            let (mut named, mut lives): (Option<(WriteOrder, String)>, bool) = (None, false);
+            let mut named: Option<(WriteOrder, String)> = None;
             for p in history.puts {
-                if !self.knew(i, p)? {
-                    continue;
-                }
                 if let Some(name) = self.name_put(p)
+                    && self.knew(i, p)?
                     && named.as_ref().is_none_or(|n| n.1 != name)
                 {
                     named = Some((self.changes[p].order, name));
                 }
-                let mut removed = false;
-                for d in drops.iter().filter(|d| **d > p) {
-                    removed = removed || (self.saw)(*d, p)?;
-                }
-                lives |= !removed;
             }
-            if let Some((at, name)) = named.filter(|_| lives) {
+            if let Some((at, name)) = named {
                 known.push((at, column, name));
             }
         }
@@ -385,7 +398,8 @@ impl<E> Merge<'_, E> {
         self.of_tables.columns.get(&table)?.iter().copied().find(|c| c.tag() == tag)
     }
 
-    /// The indexes of a table that begin with these columns, as the author of `i` knew them.
+    /// The indexes of a table that begin with these columns, as the author of `i` knew them: those that were there, or, where that
+    /// is none, those that they had seen dropped and that something else may have kept.
     fn serving(
         &mut self,
         i: usize,
@@ -393,6 +407,7 @@ impl<E> Merge<'_, E> {
         columns: &[ColumnTag],
         out: &mut Vec<ObjectId>,
     ) -> Result<(), E> {
+        let (mut there, mut dropped) = (Vec::new(), Vec::new());
         for index in self.of_tables.indexes.get(&table).cloned().unwrap_or_default() {
             let Some(put) = self.known_definition(i, index)? else { continue };
             let SchemaChange::Put { definition: Some(definition), .. } = self.changes[put].change else {
@@ -401,9 +416,11 @@ impl<E> Merge<'_, E> {
             if let Definition::Index(def) = &**definition
                 && def.leads(columns)
             {
-                out.push(index);
+                let history = self.objects.get(&index).cloned().unwrap_or_default();
+                if self.was_there(i, &history)? { &mut there } else { &mut dropped }.push(index);
             }
         }
+        out.extend(if there.is_empty() { dropped } else { there });
         Ok(())
     }
 }

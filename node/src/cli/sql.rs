@@ -29,13 +29,15 @@ use crate::units::counted;
 const TABLE_ROWS_MAX: usize = 10_000;
 /// What is read of statements from a pipe or file at once, bytes.
 const READ_BYTES: usize = 1 << 20;
+/// What some editors of other systems write before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const HISTORY_FILE: &str = "sql_history";
 
 /// `sql`.
 #[derive(Debug, Args)]
 pub(super) struct Sql {
     /// Run these statements and leave (may be repeated)
-    #[arg(short = 'e', long = "execute", value_name = "SQL")]
+    #[arg(short = 'e', long = "execute", value_name = "SQL", allow_hyphen_values = true)]
     execute: Vec<String>,
     /// Database to use
     #[arg(short = 'D', long)]
@@ -93,6 +95,7 @@ pub(super) fn run(c: &Context_, args: &Sql) -> anyhow::Result<()> {
 /// Runs statements as they come; stops at the first error.
 fn run_all(connection: &mut Connection, out: &Output, mut input: impl Read) -> anyhow::Result<()> {
     let (mut splitter, mut buffer, mut lines) = (Splitter::default(), vec![0; READ_BYTES], Vec::new());
+    let mut is_first = true;
     loop {
         let n = input.read(&mut buffer).context("cannot read the statements")?;
         if n == 0 {
@@ -103,9 +106,12 @@ fn run_all(connection: &mut Connection, out: &Output, mut input: impl Read) -> a
             }
             return run_each(connection, out, steps).map(drop);
         }
-        let end = buffer[..n].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        lines.extend_from_slice(&buffer[..end]);
-        if end > 0 {
+        let begin =
+            if is_first && buffer[..n].starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        is_first = false;
+        let end = buffer[..n].iter().rposition(|b| *b == b'\n').map_or(begin, |at| at + 1);
+        lines.extend_from_slice(&buffer[begin..end]);
+        if end > begin {
             if !run_each(connection, out, splitter.add(&lines))? {
                 return Ok(());
             }
@@ -140,7 +146,7 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
         let prompt = if splitter.is_empty() { "p2pdb> " } else { "    -> " };
         match editor.lines.readline(prompt) {
             // What was typed of a statement is thrown away, and what is typed behind is not.
-            Ok(_) if editor.is_interrupted() => splitter = Splitter::default(),
+            Ok(_) if editor.is_interrupted() => splitter.throw_away(),
             Ok(line) => {
                 for step in splitter.add(format!("{line}\n").as_bytes()) {
                     let Step::Run(statement) = step else { break 'typing };
@@ -162,6 +168,11 @@ fn interact(c: &Context_, connection: &mut Connection, out: &Output) -> anyhow::
                 }
             }
             Err(ReadlineError::Eof) => break,
+            // A signal that was not the key.
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Io(e)) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(ReadlineError::Errno(e))
+                if std::io::Error::from(e).kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e).context("cannot read from this terminal"),
         }
     }

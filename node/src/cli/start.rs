@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{Context_, WrongArguments, print_out};
+use crate::config::Config;
 use crate::node::{self, TICKET_FILE, Until};
 use crate::ticket::Ticket;
 
@@ -26,8 +27,13 @@ pub(super) struct Join {
     no_run: bool,
 }
 
+fn can_begin(config: &Config) -> anyhow::Result<()> {
+    node::can_begin(config)
+        .map_err(|e| e.context(WrongArguments("the configuration cannot be used".to_owned())))
+}
+
 pub(super) fn run(c: &Context_) -> anyhow::Result<()> {
-    node::can_begin(&c.config)?;
+    can_begin(&c.config)?;
     let lock = c.dir.lock()?;
     if !c.dir.is_initialised() {
         c.dir.make(&lock, || node::init(&c.dir, &c.config))?;
@@ -60,7 +66,7 @@ pub(super) fn join(c: &Context_, args: &Join) -> anyhow::Result<()> {
             "the ticket names no address, and there is no other way to find a member\n  hint: add --peer /ip4/…/tcp/7306"
         );
     }
-    node::can_begin(&config)?;
+    can_begin(&config)?;
     let mut lock = c.dir.lock()?;
     // The same ticket again: an earlier join broke off, or has not been answered yet.
     let same = c.dir.read_text(TICKET_FILE)?.is_some_and(|t| t.trim() == text.trim());

@@ -23,6 +23,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Splitter {
     pending: Vec<u8>,
+    /// Up to here no end was found in it, outside of quotes and comments.
+    looked_at: usize,
     delimiter: Vec<u8>,
     /// What is pending begins behind something else on its line.
     within_line: bool,
@@ -30,7 +32,7 @@ pub(super) struct Splitter {
 
 impl Default for Splitter {
     fn default() -> Self {
-        Splitter { pending: Vec::new(), delimiter: b";".to_vec(), within_line: false }
+        Splitter { pending: Vec::new(), looked_at: 0, delimiter: b";".to_vec(), within_line: false }
     }
 }
 
@@ -60,30 +62,38 @@ impl Splitter {
         self.pending.extend_from_slice(lines);
         let all = std::mem::take(&mut self.pending);
         let (mut rest, mut steps) = (&all[..], Vec::new());
+        let mut from = std::mem::take(&mut self.looked_at);
         loop {
             if self.leaves(rest) {
                 steps.push(Step::Leave);
                 break;
             }
             if let Some(end) = own_line_end(rest, b"delimiter") {
-                let mut words = rest[..end].split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
+                let line = behind_comments(&rest[..=end]);
+                let mut words = line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
                 if let Some(delimiter) = words.nth(1) {
                     self.delimiter = delimiter.to_vec();
                 }
-                (rest, self.within_line) = (&rest[end + 1..], false);
+                (rest, self.within_line, from) = (&rest[end + 1..], false, 0);
                 continue;
             }
             let end = match own_line_end(rest, b"use") {
                 // With its delimiter, or without.
                 Some(line) => {
-                    let within = end_of_statement(&rest[..line], &self.delimiter);
-                    Some(within.unwrap_or(End { at: line, bytes: 0, how: How::Run }))
+                    let within = end_of_statement(&rest[..line], 0, &self.delimiter);
+                    Ok(within.unwrap_or(End { at: line, bytes: 0, how: How::Run }))
                 }
-                None => end_of_statement(rest, &self.delimiter),
+                None => end_of_statement(rest, from, &self.delimiter),
             };
-            let Some(end) = end else { break };
+            let end = match end {
+                Ok(end) => end,
+                Err(looked_at) => {
+                    self.looked_at = looked_at;
+                    break;
+                }
+            };
             let sql = rest[..end.at].trim_ascii();
-            (rest, self.within_line) = (&rest[end.at + end.bytes..], end.bytes > 0);
+            (rest, self.within_line, from) = (&rest[end.at + end.bytes..], end.bytes > 0, 0);
             match end.how {
                 How::ThrowAway => {}
                 How::Leave => {
@@ -97,13 +107,14 @@ impl Splitter {
                 }
             }
         }
-        self.pending = rest.to_vec();
+        let rest = all.len() - rest.len();
+        self.pending = if rest == 0 { all } else { all[rest..].to_vec() };
         steps
     }
 
     /// The line that is pending is a word that leaves, alone, and no statement is open.
     fn leaves(&self, rest: &[u8]) -> bool {
-        let bare = rest.trim_ascii_start();
+        let bare = behind_comments(rest);
         let before = &rest[..rest.len() - bare.len()];
         if self.within_line && !before.contains(&b'\n') {
             return false;
@@ -123,15 +134,34 @@ impl Splitter {
         (!comment).then(|| Statement { sql: bare.to_vec(), vertical: false })
     }
 
+    /// Throws away what is there of a statement.
+    pub(super) fn throw_away(&mut self) {
+        self.pending.clear();
+        (self.looked_at, self.within_line) = (0, false);
+    }
+
     /// Nothing typed since the last statement.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.trim_ascii().is_empty()
     }
 }
 
+/// Behind blank lines and those that are comments.
+fn behind_comments(text: &[u8]) -> &[u8] {
+    let mut bare = text.trim_ascii_start();
+    while is_comment_line(bare) && bare.contains(&b'\n') {
+        bare = bare[line_end(bare, 0)..].trim_ascii_start();
+    }
+    bare
+}
+
+fn is_comment_line(line: &[u8]) -> bool {
+    [&b"-- "[..], b"--\n", b"--\r", b"#"].iter().any(|begin| line.starts_with(begin))
+}
+
 /// The end of the first line, if it begins with this word and is whole.
 fn own_line_end(text: &[u8], word: &[u8]) -> Option<usize> {
-    let bare = text.trim_ascii_start();
+    let bare = behind_comments(text);
     let begins = bare.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
     let goes_on = matches!(bare.get(word.len()), Some(b' ' | b'\t'));
     if !(begins && goes_on) {
@@ -141,11 +171,11 @@ fn own_line_end(text: &[u8], word: &[u8]) -> Option<usize> {
     Some(text.len() - bare.len() + end)
 }
 
-fn end_of_statement(bytes: &[u8], delimiter: &[u8]) -> Option<End> {
-    let mut i = 0;
+/// Looks from `i` on, which is outside of quotes and comments; the error is from where to look on when there is more.
+fn end_of_statement(bytes: &[u8], mut i: usize, delimiter: &[u8]) -> Result<End, usize> {
     while i < bytes.len() {
         if bytes[i..].starts_with(delimiter) {
-            return Some(End { at: i, bytes: delimiter.len(), how: How::Run });
+            return Ok(End { at: i, bytes: delimiter.len(), how: How::Run });
         }
         let how = match bytes[i..] {
             [b'\\', b'g', ..] => Some(How::Run),
@@ -155,14 +185,15 @@ fn end_of_statement(bytes: &[u8], delimiter: &[u8]) -> Option<End> {
             _ => None,
         };
         if let Some(how) = how {
-            return Some(End { at: i, bytes: 2, how });
+            return Ok(End { at: i, bytes: 2, how });
         }
         match bytes[i] {
             quote @ (b'\'' | b'"' | b'`') => {
+                let begins = i;
                 i += 1;
                 loop {
                     match bytes.get(i) {
-                        None => return None,
+                        None => return Err(begins),
                         Some(b'\\') if quote != b'`' => i += 2,
                         Some(b) if *b == quote => break,
                         Some(_) => i += 1,
@@ -171,16 +202,14 @@ fn end_of_statement(bytes: &[u8], delimiter: &[u8]) -> Option<End> {
                 i += 1;
             }
             b'#' => i = line_end(bytes, i),
-            b'-' if bytes[i..].starts_with(b"-- ") || bytes[i..].starts_with(b"--\n") => {
-                i = line_end(bytes, i)
-            }
+            b'-' if is_comment_line(&bytes[i..]) => i = line_end(bytes, i),
             b'/' if bytes[i..].starts_with(b"/*") => {
-                i += 2 + bytes[i + 2..].windows(2).position(|w| w == b"*/")? + 2;
+                i += 2 + bytes[i + 2..].windows(2).position(|w| w == b"*/").ok_or(i)? + 2;
             }
             _ => i += 1,
         }
     }
-    None
+    Err(i)
 }
 
 fn line_end(bytes: &[u8], from: usize) -> usize {
@@ -237,6 +266,8 @@ mod tests {
             (&["select 1", "\\c", "exit"], &["(leave)"], false),
             (&["use d", "exit"], &["use d", "(leave)"], false),
             (&["delimiter //", "quit//"], &["(leave)"], false),
+            (&["select 1;", "-- c", "# d", "", "quit"], &["select 1", "(leave)"], false),
+            (&["-- c", "delimiter //", "a; b//"], &["a; b"], false),
         ] {
             let mut splitter = Splitter::default();
             let mut got = Vec::new();
@@ -264,6 +295,22 @@ mod tests {
         assert_eq!(sql(got), [body, "call p()"]);
         assert!(splitter.is_empty());
         assert_eq!(sql(splitter.add(b"update t set used = 1;")), ["update t set used = 1"]);
+    }
+
+    #[test]
+    fn what_comes_line_by_line_is_cut_as_what_comes_at_once() {
+        let text =
+            "use d\nselect 'a;\n;b' , 1 -- ;'\n+ 2; /* ;\n; */ a\n;\ndelimiter //\nb;\nc // d\n-- ;\n//\ne;";
+        let at_once = sql(Splitter::default().add(text.as_bytes()));
+        let (mut splitter, mut by_line) = (Splitter::default(), Vec::new());
+        for line in text.split_inclusive('\n') {
+            by_line.extend(sql(splitter.add(line.as_bytes())));
+        }
+        assert_eq!(by_line, at_once);
+        assert_eq!(at_once.len(), 5, "{at_once:?}");
+        splitter.throw_away();
+        assert!(splitter.is_empty());
+        assert_eq!(sql(splitter.add(b"f; g//\n")), ["f; g"], "the delimiter stays");
     }
 
     #[test]
