@@ -197,6 +197,12 @@ pub struct IndexDef {
 }
 
 impl IndexDef {
+    /// A foreign key has made it, and an index that begins with these columns does its work.
+    pub fn is_spare_beside(&self, columns: impl IntoIterator<Item = ColumnTag>) -> bool {
+        let mut columns = columns.into_iter();
+        self.implied && self.parts.iter().all(|p| columns.next() == Some(p.column))
+    }
+
     /// It begins with these columns, whole, in this order.
     pub fn leads(&self, columns: &[ColumnTag]) -> bool {
         !self.fulltext

@@ -348,11 +348,8 @@ impl<'a> Draft<'a> {
         }
         let def = IndexDef { unique, parts: resolved, comment, invisible, fulltext: false, implied: false };
         // What foreign keys made for themselves goes when another one serves them, and its name is free, as in MySQL.
-        let serves = |own: &IndexDef| {
-            let columns: Vec<_> = own.parts.iter().map(|p| p.column).collect();
-            own.implied && def.leads(&columns)
-        };
-        self.indexes.retain(|i| !serves(&i.def));
+        let whole = || def.parts.iter().take_while(|p| p.prefix.is_none()).map(|p| p.column);
+        self.indexes.retain(|i| !i.def.is_spare_beside(whole()));
         let own_name = match &parts[0].expression {
             Some(_) => own_name,
             None => self.free_index_name(&parts[0].column),

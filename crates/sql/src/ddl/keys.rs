@@ -381,11 +381,8 @@ impl Draft<'_> {
         if !self.has_index_for(&columns) {
             let wanted = spec.index.or_else(|| named.then(|| name.clone()));
             // One that another foreign key made, and that goes with this one, does not have its name any more.
-            let stays = |own: &IndexDef| {
-                let within = own.parts.iter().zip(&columns).filter(|(p, c)| p.column == **c).count();
-                !own.implied || within < own.parts.len()
-            };
-            let wanted = wanted.filter(|n| self.index(n).is_none_or(|at| !stays(&self.indexes[at].def)));
+            let goes = |at: usize| self.indexes[at].def.is_spare_beside(columns.iter().copied());
+            let wanted = wanted.filter(|n| self.index(n).is_none_or(goes));
             let parts: Vec<_> = spec.columns.iter().map(|c| KeyPart::of(c)).collect();
             self.add_index(wanted, false, false, &parts, String::new(), false)?;
             // Afterwards, so that one that another node asks for by the same name is the same index.

@@ -14,9 +14,7 @@ use crate::mysql_client::{MysqlClient, Tls};
 /// Exit status of a program that SIGINT has ended, as shells give it.
 const EXIT_INTERRUPTED: i32 = 130;
 
-#[derive(Default)]
 enum Statement {
-    #[default]
     None,
     Runs,
     /// By who asks the node, which may not answer.
@@ -59,14 +57,22 @@ impl Interrupt {
     pub(super) fn during<T>(&self, run: impl FnOnce() -> T) -> (T, bool) {
         *self.0.lock() = Statement::Runs;
         let result = run();
-        let asks = match &mut *self.0.lock() {
+        let mut now = self.0.lock();
+        let asks = match &mut *now {
             Statement::IsStopped(asks) => asks.take(),
-            Statement::None | Statement::Runs => None,
+            ended => {
+                *ended = Statement::None;
+                return (result, false);
+            }
         };
+        drop(now);
         // Until the node has heard: the statement after this one is not meant. A second Ctrl-C leaves here, too.
-        let waited = asks.map(JoinHandle::join);
-        let was = std::mem::take(&mut *self.0.lock());
-        (result, waited.is_some() || matches!(was, Statement::IsStopped(_)))
+        if let Some(asks) = asks {
+            // A panic there has been printed, and the statement is over.
+            let _ = asks.join();
+        }
+        *self.0.lock() = Statement::None;
+        (result, true)
     }
 }
 
