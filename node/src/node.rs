@@ -801,7 +801,10 @@ async fn wait_for_end(
                 let link = app.link.clone();
                 let peers = tokio::task::spawn_blocking(move || link.peers()).await.unwrap_or_default();
                 let behind: u64 = peers.iter().filter_map(|p| p.fetching).sum();
-                if !was_member || behind > 0 {
+                if !was_member && matches!(*app.join.borrow(), Join::Asking | Join::NoTicket) {
+                    let reached = peers.iter().filter(|p| p.greeted).count() as u64;
+                    progress.show("asking to be admitted: peers that answer", reached, 0);
+                } else if !was_member || behind > 0 {
                     let held = app.engine.status().blocks;
                     progress.show("catching up: blocks", held, held + behind);
                 }

@@ -119,7 +119,7 @@ impl virtuals::Environment for Environment<'_> {
             "members" => Ok(self.members()),
             "frontier" => Ok(self.frontier()),
             "blocks" => self.blocks(),
-            "forks" => Ok(self.forks()),
+            "forks" => self.forks(),
             "voided" => self.voided(),
             "tickets" => Ok(self.tickets()),
             _ => Ok(Vec::new()),
@@ -496,21 +496,21 @@ impl Environment<'_> {
         Ok(rows)
     }
 
-    fn forks(&self) -> Vec<Vec<Value>> {
+    /// Each fork: which of two blocks of one number was held first, and which came then.
+    fn forks(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
         let mut rows = Vec::new();
-        for fork in self.inner.published.load().dag().forks() {
-            let first = fork.branches.first().map(|b| b.1);
-            for (shared, tip) in fork.branches.iter().skip(1) {
-                rows.push(vec![
-                    text(fork.chain.author),
-                    text(fork.chain.uuid()),
-                    uint(shared + 1),
-                    first.map_or(Value::Null, |t| text(t.cid)),
-                    text(tip.cid),
-                ]);
-            }
+        let published = self.inner.published.load();
+        for branch in published.dag().branches() {
+            let Some(from) = branch.fork else { continue };
+            let seq = from.seq + 1;
+            let at = |branch: p2pdb_dag::BranchNo| {
+                let found = self.connection.block_at(p2pdb_store::BranchNo(branch.0), seq)?;
+                Ok::<_, p2pdb_store::StoreError>(found.map_or(Value::Null, |(_, cid)| text(cid)))
+            };
+            let (held, came) = (at(from.branch)?, at(branch.no)?);
+            rows.push(vec![text(branch.chain.author), text(branch.chain.uuid()), uint(seq), held, came]);
         }
-        rows
+        Ok(rows)
     }
 
     fn voided(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {

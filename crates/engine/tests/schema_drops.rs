@@ -504,3 +504,29 @@ fn an_index_that_all_have_dropped_is_not_kept_by_a_foreign_key_made_after_it() {
         assert_eq!(s.error("INSERT INTO shop.c VALUES (2, 2)"), 1452);
     });
 }
+
+#[test]
+fn a_foreign_key_keeps_an_index_where_two_sides_define_another_one_anew() {
+    for other in [
+        "ALTER TABLE p ALTER INDEX n INVISIBLE; ALTER TABLE c ALTER INDEX m INVISIBLE",
+        "ALTER TABLE p ALTER INDEX n INVISIBLE; ALTER TABLE c DROP INDEX m, ADD INDEX m (y, z)",
+    ] {
+        let m = Meeting {
+            tables: "CREATE TABLE p (a INT PRIMARY KEY, b INT, d INT, KEY kb (b), KEY n (d)); \
+                     CREATE TABLE c (x INT, y INT, z INT, KEY m (y), FOREIGN KEY (x) REFERENCES p (a)); \
+                     CREATE TABLE e (x INT, FOREIGN KEY (x) REFERENCES p (b))",
+            on: [
+                "ALTER TABLE c DROP INDEX m, ADD INDEX m (x, y); \
+                 ALTER TABLE p DROP INDEX kb, DROP INDEX n, ADD INDEX n (b)",
+                other,
+                "INSERT INTO p VALUES (1, 1, 1); INSERT INTO c VALUES (1, 1, 1)",
+            ],
+        };
+        each_way(&m, |nodes| {
+            let begins = "SELECT COUNT(*) > 0 FROM information_schema.STATISTICS WHERE SEQ_IN_INDEX = 1 AND";
+            for of in ["TABLE_NAME = 'c' AND COLUMN_NAME = 'x'", "TABLE_NAME = 'p' AND COLUMN_NAME = 'b'"] {
+                assert_eq!(all(nodes, &format!("{begins} {of}")), ["1"], "{of}");
+            }
+        });
+    }
+}

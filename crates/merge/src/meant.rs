@@ -10,7 +10,7 @@
 //! * What an author saw is taken from the changes that count. Only where the name is nobody's there, it is looked for among those
 //!   that do not count: a rename that its author saw and that became void later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use p2pdb_model::change::{SchemaChange, WriteOrder};
 use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind, hex};
@@ -39,7 +39,7 @@ pub(crate) struct Parts {
     /// All changes of columns, void ones included.
     all: HashMap<ObjectId, History>,
     /// Indexes by table.
-    indexes: HashMap<ObjectId, Vec<ObjectId>>,
+    pub(crate) indexes: HashMap<ObjectId, Vec<ObjectId>>,
     /// Foreign keys by table.
     foreign_keys: HashMap<ObjectId, Vec<ObjectId>>,
 }
@@ -211,7 +211,7 @@ impl<E> Merge<'_, E> {
     }
 
     /// What the definitions of live checks and generated columns mean, as far as that may not be what has the name now.
-    pub(crate) fn meant(&mut self, live: &[ObjectId]) -> Result<HashMap<ObjectId, Meant>, E> {
+    pub(crate) fn meant(&mut self, live: &BTreeSet<ObjectId>) -> Result<HashMap<ObjectId, Meant>, E> {
         let mut out = HashMap::new();
         let mut unsettled: HashMap<ObjectId, bool> = HashMap::new();
         for id in live {
@@ -230,7 +230,7 @@ impl<E> Merge<'_, E> {
         Ok(out)
     }
 
-    fn defines(&self, i: usize) -> bool {
+    pub(crate) fn defines(&self, i: usize) -> bool {
         matches!(self.changes[i].change, SchemaChange::Put { definition: Some(_), .. })
     }
 

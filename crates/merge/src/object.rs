@@ -6,16 +6,19 @@
 //!   its columns, indexes and constraints are one unit: a put of a part that a drop of the table had not seen keeps the
 //!   whole table. A drop of a database drops its tables and views one by one, as far as its author had seen them.
 //! * What a drop had not seen and is built on the object keeps it like a change of it: `meant`.
+//! * A foreign key has an index on both sides. Nobody may drop the last one, so it is missing only where one side gave another
+//!   index a definition that serves the key, and dropped the one that had, and the other side gave that index another definition
+//!   again. Then the drop of the one that was defined last does not count.
 //! * A part also needs its table, a table its database: dropping them hides it, and it is there again if they revive.
 //! * A name that a drop or a rename gave up is *freed*; the next object of that name is another object. `freed` names
 //!   the greatest such change. It is a function of the changes held, which on the node that writes the next block is
 //!   that block's causal past.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use p2pdb_model::catalog::ObjectState;
 use p2pdb_model::change::{SchemaChange, WriteOrder};
-use p2pdb_model::ids::{ObjectId, ObjectKind};
+use p2pdb_model::ids::{ColumnTag, ObjectId, ObjectKind};
 use p2pdb_model::schema::Definition;
 
 use crate::meant::{Built, Meant, Parts};
@@ -94,15 +97,14 @@ pub fn merge_schema<E>(
     m.births(&mut out);
     let ids: Vec<ObjectId> = m.objects.keys().copied().collect();
     let mut known = HashMap::new();
-    let mut live = Vec::new();
+    let mut live = BTreeSet::new();
     for id in ids {
-        if m.lives(id, &mut known)?
-            && let Some(state) = m.states.get(&id)
-        {
-            out.live.push(state.clone());
-            live.push(id);
+        if m.lives(id, &mut known)? && m.states.contains_key(&id) {
+            live.insert(id);
         }
     }
+    m.serve_foreign_keys(&mut live);
+    out.live.extend(live.iter().filter_map(|id| m.states.get(id).cloned()));
     out.meant = m.meant(&live)?;
     Ok(out)
 }
@@ -261,6 +263,34 @@ impl<E> Merge<'_, E> {
             return Ok(false);
         }
         Ok(self.kept(id, kind, parent)? && (parent == ObjectId::ROOT || self.lives(parent, known)?))
+    }
+
+    /// Adds the dropped indexes without which live foreign keys would have none.
+    fn serve_foreign_keys(&self, live: &mut BTreeSet<ObjectId>) {
+        let mut needed: Vec<(ObjectId, &[ColumnTag])> = Vec::new();
+        for state in live.iter().filter_map(|id| self.states.get(id)) {
+            if let Definition::ForeignKey(key) = &state.definition {
+                needed.push((state.parent, &key.columns));
+                needed.extend(key.parent.map(|parent| (parent, &key.parent_columns[..])));
+            }
+        }
+        needed.retain(|(table, _)| live.contains(table));
+        for (table, columns) in needed {
+            let of_table = self.of_tables.indexes.get(&table).into_iter().flatten();
+            let serve = |id: &&ObjectId| {
+                let state = self.states.get(id).filter(|state| state.parent == table);
+                state.is_some_and(|s| matches!(&s.definition, Definition::Index(def) if def.leads(columns)))
+            };
+            let serving: Vec<ObjectId> = of_table.filter(serve).copied().collect();
+            if serving.iter().any(|id| live.contains(id)) {
+                continue;
+            }
+            let defined = |id: &ObjectId| {
+                let puts = self.objects.get(id).map(|h| h.puts.as_slice()).unwrap_or_default();
+                puts.iter().rev().copied().find(|put| self.defines(*put))
+            };
+            live.extend(serving.into_iter().max_by_key(defined));
+        }
     }
 
     /// Some put of the object, or of what is below it or built on it, was removed by no drop that reaches it.

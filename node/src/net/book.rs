@@ -117,14 +117,18 @@ impl Book {
     }
 
     /// A dial has failed.
-    pub(super) fn failed(&mut self, whom: &Whom, now: Instant, jitter: f64) {
+    ///
+    /// True where it is a bootstrap peer, and has answered until now.
+    pub(super) fn failed(&mut self, whom: &Whom, now: Instant, jitter: f64) -> bool {
         let Some(target) = self.targets.get_mut(whom) else {
-            return;
+            return false;
         };
         target.fails(now, jitter);
+        let is_news = target.bootstrap && target.failures == 1 && target.connected.is_none();
         if target.failures >= FAILURES_MAX && !target.bootstrap && target.connected.is_none() {
             self.targets.remove(whom);
         }
+        is_news
     }
 
     /// Dial this peer now, whatever happened before.

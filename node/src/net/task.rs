@@ -207,8 +207,15 @@ impl Task {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 tracing::debug!(peer = ?peer_id, %error, "dial failed");
-                if let Some(whom) = self.dials.remove(&connection_id) {
-                    self.book.failed(&whom, Instant::now(), rand::random());
+                if let Some(whom) = self.dials.remove(&connection_id)
+                    && self.book.failed(&whom, Instant::now(), rand::random())
+                {
+                    let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+                    tracing::warn!(
+                        ?whom,
+                        why,
+                        "a peer to stay connected to does not answer; it is tried again"
+                    );
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
