@@ -112,6 +112,8 @@ pub struct PeerReport {
     pub clock_offset_ms: Option<i64>,
     /// It held the same blocks when we last heard.
     pub equal: Option<bool>,
+    /// Of the same blocks it had made other tables.
+    pub tables_differ: bool,
     /// Blocks that are still to come from it.
     pub fetching: Option<u64>,
 }
@@ -255,8 +257,18 @@ pub struct ImportReport {
 pub struct PasswordRequest {
     /// The login.
     pub user: String,
-    /// Its new password.
-    pub password: String,
+    /// What it gets.
+    pub secret: Secret,
+}
+
+/// A new password.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secret {
+    /// The password itself.
+    Password(String),
+    /// Its hash of `mysql_native_password`: `*` and 40 hexadecimal digits.
+    NativeHash(String),
 }
 
 /// Asks about an account.

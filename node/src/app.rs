@@ -10,7 +10,7 @@ use p2pdb_engine::Engine;
 use p2pdb_model::NodeId;
 use parking_lot::{Mutex, RwLock};
 
-use crate::admin::{PeerReport, StatusReport, VerifyReport};
+use crate::admin::{PeerReport, Secret, StatusReport, VerifyReport};
 use crate::datadir::DataDir;
 use crate::door::{Door, Logins};
 use crate::net::link::Link;
@@ -82,9 +82,9 @@ impl App {
     pub(crate) fn door(&self) -> &Arc<Door> {
         &self.door
     }
-    pub(crate) fn set_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
+    pub(crate) fn set_password(&self, user: &str, secret: &Secret) -> anyhow::Result<()> {
         let account = crate::ops::account_of(&self.engine, user).ok().map(|a| a.id);
-        crate::password::set(&self.dir, &self.logins, user, password, account, self.mysql)
+        crate::password::set(&self.dir, &self.logins, user, secret, account, self.mysql)
     }
     pub(crate) fn logins(&self) -> &Logins {
         &self.logins
@@ -196,6 +196,7 @@ impl App {
                 round_trip_ms: p.round_trip.map(|t| t.as_secs_f64() * 1e3),
                 clock_offset_ms: session.and_then(|s| s.clock_offset_ms),
                 equal: session.and_then(|s| s.equal),
+                tables_differ: status.differs.contains(&p.node.to_string()),
                 fetching: session.and_then(|s| s.fetching),
             }
         });

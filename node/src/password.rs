@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use anyhow::bail;
 
 use p2pdb_model::AccountId;
+use p2pdb_mysql::Verifiers;
 
+use crate::admin::Secret;
 use crate::client_file::ClientFile;
 use crate::datadir::DataDir;
 use crate::door::Logins;
@@ -35,7 +37,7 @@ pub fn random() -> String {
 /// # Errors
 /// When the files cannot be written.
 pub fn make(dir: &DataDir, mysql: SocketAddr) -> anyhow::Result<()> {
-    set(dir, &Logins::open(dir)?, ROOT, &random(), None, mysql)?;
+    set(dir, &Logins::open(dir)?, ROOT, &Secret::Password(random()), None, mysql)?;
     Ok(dir.write_secret(UNSEEN_FILE, b"")?)
 }
 
@@ -43,15 +45,44 @@ pub fn make(dir: &DataDir, mysql: SocketAddr) -> anyhow::Result<()> {
 /// that name, and need not have logged in here before; without one the password is that of whoever has it.
 ///
 /// # Errors
-/// When there is no such login, the password is of no use, or the files cannot be written.
+/// When there is no such login, the password is of no use, or the files cannot be written; also for the hash of a password of
+/// `root`, whose option file needs the password itself.
 pub fn set(
     dir: &DataDir,
     logins: &Logins,
     user: &str,
-    password: &str,
+    secret: &Secret,
     account: Option<AccountId>,
     mysql: SocketAddr,
 ) -> anyhow::Result<()> {
+    must_be_known(logins, user, account)?;
+    let password = match secret {
+        Secret::Password(password) => password,
+        Secret::NativeHash(_) if user == ROOT => {
+            bail!("client.cnf has the password of {ROOT}: it must be known itself, not by its hash")
+        }
+        Secret::NativeHash(hash) => {
+            let Some(verifiers) = Verifiers::from_native_hash(hash) else {
+                bail!("a hash of mysql_native_password is `*` and 40 hexadecimal digits");
+            };
+            return Ok(logins.set_verifiers(user, account, verifiers)?);
+        }
+    };
+    if password.is_empty() || password.len() > BYTES_MAX || password.chars().any(char::is_control) {
+        bail!("a password has 1 to {BYTES_MAX} bytes and no control characters");
+    }
+    logins.set_password(user, account, password)?;
+    if user == ROOT {
+        let password = password.clone();
+        let mut file = ClientFile { host: String::new(), port: 0, user: user.to_owned(), password };
+        file.set_address(mysql);
+        file.write(dir)?;
+    }
+    dir.remove(UNSEEN_FILE);
+    Ok(())
+}
+
+fn must_be_known(logins: &Logins, user: &str, account: Option<AccountId>) -> anyhow::Result<()> {
     if user != ROOT && account.is_none() && !logins.users().iter().any(|u| u == user) {
         let known = logins.users().join(", ");
         bail!(
@@ -59,17 +90,6 @@ pub fn set(
             if known.is_empty() { ROOT } else { &known }
         );
     }
-    if password.is_empty() || password.len() > BYTES_MAX || password.chars().any(char::is_control) {
-        bail!("a password has 1 to {BYTES_MAX} bytes and no control characters");
-    }
-    logins.set_password(user, account, password)?;
-    if user == ROOT {
-        let password = password.to_owned();
-        let mut file = ClientFile { host: String::new(), port: 0, user: user.to_owned(), password };
-        file.set_address(mysql);
-        file.write(dir)?;
-    }
-    dir.remove(UNSEEN_FILE);
     Ok(())
 }
 
@@ -97,18 +117,20 @@ mod tests {
         dir.write_secret(UNSEEN_FILE, b"\xff\xfe").expect("whatever stands in it");
         assert!(unseen(&dir).is_some_and(|p| p.len() == CHARS));
         assert_eq!(unseen(&dir), None, "shown once");
+        let plain = |text: &str| Secret::Password(text.to_owned());
         let long = "x".repeat(BYTES_MAX);
         for good in ["x", long.as_str(), r#"a"b#c\d 'e' "#, "päss"] {
-            set(&dir, &logins, ROOT, good, None, address).expect("set");
+            set(&dir, &logins, ROOT, &plain(good), None, address).expect("set");
             let file = ClientFile::read(&dir).expect("read").expect("there");
             assert_eq!((file.password.as_str(), file.port), (good, 3307));
             assert!(logins.check(ROOT, None, good.as_bytes()));
         }
         for bad in ["", "a\nb", &"x".repeat(BYTES_MAX + 1)] {
-            assert!(set(&dir, &logins, ROOT, bad, None, address).is_err(), "{bad:?}");
+            assert!(set(&dir, &logins, ROOT, &plain(bad), None, address).is_err(), "{bad:?}");
         }
         assert!(logins.check(ROOT, None, "päss".as_bytes()));
-        let error = set(&dir, &logins, "nobody", "x", None, address).expect_err("no login").to_string();
+        let error =
+            set(&dir, &logins, "nobody", &plain("x"), None, address).expect_err("no login").to_string();
         assert!(error.contains("'nobody'") && error.contains("root"), "{error}");
     }
 }

@@ -263,6 +263,7 @@ impl Replication {
             asked: HashMap::new(),
             unanswered: HashSet::new(),
             strange_to: HashMap::new(),
+            elsewhere: HashSet::new(),
             start: "",
             asking_tips: None,
             fault: String::new(),
@@ -378,6 +379,8 @@ struct Glue {
     /// Peers that do not know that this node is a member, and since when it waits. They close the connection now and then, since it asks
     /// for what only members get.
     strange_to: HashMap<NodeId, Instant>,
+    /// Peers of other realms that were asked for admission.
+    elsewhere: HashSet<NodeId>,
     /// Why peers are asked for blocks of our own, and since when.
     start: &'static str,
     asking_tips: Option<Instant>,
@@ -707,9 +710,11 @@ impl Glue {
                 self.join.send_replace(Join::Admitted);
                 let _ = self.net.recheck().await;
             }
-            AdmissionAnswer::Admitted { genesis } => {
-                let reason = format!("the peer belongs to another realm ({genesis})");
-                self.join.send_replace(Join::Refused(reason));
+            // Of the ticket's nodes another one may be of its realm.
+            AdmissionAnswer::Admitted { .. } | AdmissionAnswer::OtherRealm => {
+                if self.elsewhere.insert(peer) {
+                    warn!(%peer, "the ticket's realm is not that of this peer; others are asked, and it is asked again");
+                }
             }
             AdmissionAnswer::Refused { reason } => {
                 warn!(%peer, "not admitted: {reason}");

@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Node, run_ok, text, wait_equal};
+use common::{Node, run_err_with, run_ok, run_ok_with, text, wait_equal};
 use mysql_async::prelude::Queryable;
 use p2pdb_node::client_file::ClientFile;
 
@@ -62,6 +62,46 @@ fn the_mariadb_program_loads_a_script_and_shows_tables() {
     let with = run(&["-N", "--ssl", "--ssl-verify-server-cert=0"], tls);
     assert!(with.starts_with("Ssl_cipher\tTLS_") && with.ends_with("Ssl_version\tTLSv1.3\n"), "{with}");
     assert_eq!(run(&["-N", "--skip-ssl"], tls), "Ssl_cipher\t\nSsl_version\t\n");
+}
+
+/// An account that came from a MySQL server with the hash of its password: over TLS the password itself is asked for, once; then
+/// its own method serves without TLS, too.
+#[test]
+fn a_password_known_by_its_older_hash_is_asked_for_in_full_over_tls() {
+    let (_dir, node) = node();
+    node.query("CREATE USER ann IDENTIFIED BY 'first'").expect("made");
+    let hash = p2pdb_mysql::Verifiers::of_password(b"geheim").native_hash().expect("a hash");
+    let said = run_ok_with(node.dir.root(), &["password", "ann", "--hash"], &format!("{hash}\n"));
+    assert_eq!(said, "  account  ann, password set\n");
+    let client = node.client_file();
+    let login = |password: &str, more: &[&str]| {
+        let output = Command::new("mariadb")
+            .args(["--no-defaults", "-N", "-h", &client.host, "-P", &client.port.to_string(), "-u", "ann"])
+            .arg(format!("-p{password}"))
+            .args(more)
+            .args(["-e", "SELECT CURRENT_USER()"])
+            .output()
+            .expect("the mariadb client is there: scripts/test installs it");
+        if output.status.success() { text(&output.stdout) } else { text(&output.stderr) }
+    };
+    let sha2 = "--default-auth=caching_sha2_password";
+    let tls = [sha2, "--ssl", "--ssl-verify-server-cert=0"];
+    let knows =
+        || std::fs::read_to_string(node.dir.path("logins.json")).expect("readable").matches("sha2").count();
+    // Without TLS the client is asked for the method whose hash is there.
+    assert_eq!(login("geheim", &[sha2, "--skip-ssl"]), "ann@%\n");
+    assert_eq!(knows(), 1, "root's");
+    for wrong in ["first", "Geheim"] {
+        assert!(login(wrong, &tls).contains("ERROR 1045"), "{wrong}");
+    }
+    assert_eq!(login("geheim", &tls), "ann@%\n");
+    assert_eq!(knows(), 2, "learned");
+    assert_eq!(login("geheim", &[sha2, "--skip-ssl"]), "ann@%\n");
+    assert!(
+        run_err_with(node.dir.root(), &["password", "ann", "--hash"], "*12\n")
+            .contains("40 hexadecimal digits")
+    );
+    assert!(run_err_with(node.dir.root(), &["password", "--hash"], &hash).contains("client.cnf"));
 }
 
 #[test]

@@ -131,6 +131,24 @@ fn a_refused_join_can_be_tried_again_with_the_same_key() {
     wait_equal(&[&a, &b]);
 }
 
+/// A ticket may name an address at which another realm answers by now: the join says so and waits for who can admit it.
+#[test]
+fn a_join_goes_on_where_a_node_of_another_realm_answers() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let a = Node::start(&temp.path().join("a"), &[]);
+    let other = Node::start(&temp.path().join("other"), &[]);
+    let astray = a.ticket_by("writer", other.status().listening[0].clone());
+    let at = temp.path().join("b");
+    let b = Node::spawn(&at, &["join", &astray, "--no-run"], &[]);
+    eventually("it is told", || b.log().contains("not that of this peer").then_some(()));
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(b.log().matches("not that of this peer").count(), 1, "{}", b.log());
+    assert!(b.try_admin().is_some() && !other.log().contains("not admitted"), "{}", other.log());
+    assert!(!b.stop(), "it has not joined");
+    let b = Node::join(&at, &a.ticket("writer", 1), &[]);
+    wait_equal(&[&a, &b]);
+}
+
 #[test]
 fn a_join_that_is_stopped_has_not_joined() {
     let temp = tempfile::tempdir().expect("a directory");
@@ -361,6 +379,8 @@ fn equal_logs_with_different_tables_raise_an_alarm() {
     let b = Node::spawn(&at, &["run"], &TESTNET);
     for node in [&a, &b] {
         let alarm = eventually("an alarm", || node.status().alarm);
+        let told = eventually("a peer", || node.status().peers.first().map(|p| p.tables_differ));
+        assert!(told && run_ok(node.dir.root(), &["status"]).contains("ALARM: other tables"));
         assert!(alarm.contains("the tables differ"), "{alarm}");
         let (code, body) = http_get(node, "/readyz", None);
         assert!(code == 503 && body.contains("ALARM"), "{code} {body}");

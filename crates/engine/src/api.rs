@@ -155,6 +155,8 @@ pub struct Status {
     pub refuses_writes: Option<String>,
     /// A fingerprint differed from a peer's at an equal frontier, and where; or the tables cannot be read.
     pub alarm: Option<String>,
+    /// The peers it differed from, as [`crate::Engine::compare`] was told of them.
+    pub differs: Vec<String>,
     /// Unix milliseconds at which something, of clients or of peers, could not be committed last, and why.
     pub failed: Option<(u64, String)>,
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
 use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
-use p2pdb_sql::field::FieldType;
+use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::front::{Literal, Scope};
 use p2pdb_sql::plan::{Call, CallFunction, Plan, PlanKind, SessionCommand};
 use p2pdb_sql::session::{Isolation, SessionState};
@@ -280,6 +280,17 @@ impl Session {
             }
             other => other,
         }
+    }
+
+    /// The default values of a result's columns, as [`p2pdb_sql::ddl::defaults::in_record`] has them; NULL where a column
+    /// is none of a table's.
+    pub fn defaults(&self, fields: &[Field]) -> Vec<Value> {
+        let catalog = self.catalog();
+        let of = |f: &Field| {
+            let column = catalog.table(&f.database, &f.org_table)?.column(&f.org_name)?;
+            Some(p2pdb_sql::ddl::defaults::in_record(&column.def))
+        };
+        fields.iter().map(|f| of(f).unwrap_or(Value::Null)).collect()
     }
 
     /// Cuts a text of several statements apart.

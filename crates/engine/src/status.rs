@@ -224,7 +224,7 @@ impl Engine {
         };
         let published = inner.published.load();
         let Health { alarm, failed, differs, .. } = inner.health.lock().clone();
-        let alarm = alarm.or_else(|| differs.into_values().next().map(|d| d.message));
+        let alarm = alarm.or_else(|| differs.values().next().map(|d| d.message.clone()));
         Status {
             realm: inner.realm,
             node: inner.node,
@@ -241,6 +241,7 @@ impl Engine {
             forks: published.dag().forks().iter().map(|f| f.branches.len() as u64 - 1).sum(),
             refuses_writes: inner.refuses_writes(published.kept),
             alarm: alarm.or(unreadable),
+            differs: differs.into_keys().collect(),
             failed,
         }
     }

@@ -27,7 +27,7 @@ pub enum Command {
     },
     /// COM_INIT_DB: change the default database; answer OK or an error.
     InitDb(String),
-    /// COM_FIELD_LIST: answer [`crate::Connection::field_list`] or an error.
+    /// COM_FIELD_LIST: answer [`crate::Connection::field`] for each column and [`crate::Connection::eof`], or an error.
     FieldList {
         /// Name of the table in the default database.
         table: String,

@@ -5,7 +5,7 @@
 use crate::constants::{Capabilities, ColumnFlags, ColumnType, StatusFlags};
 use crate::error::ServerError;
 use crate::value::ColumnDef;
-use crate::wire::{NULL_CELL, put_lenenc, put_lenenc_bytes};
+use crate::wire::{put_lenenc, put_lenenc_bytes};
 
 /// Longest error text; clients have buffers of this size (`MYSQL_ERRMSG_SIZE`).
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 511;
@@ -164,14 +164,6 @@ pub(crate) fn put_column(out: &mut Vec<u8>, column: &ColumnDef<'_>) {
     out.extend_from_slice(&column.flags.union(flag).bits().to_le_bytes());
     out.push(column.decimals);
     out.extend_from_slice(&[0, 0]);
-}
-
-/// The default value behind a column definition of COM_FIELD_LIST.
-pub(crate) fn put_column_default(out: &mut Vec<u8>, default: Option<&[u8]>) {
-    match default {
-        Some(text) => put_lenenc_bytes(out, text),
-        None => out.push(NULL_CELL),
-    }
 }
 
 /// Payload of the first packet that answers COM_STMT_PREPARE.

@@ -82,6 +82,31 @@ impl ColumnCode {
 /// The cell does not fit; the caller knows where it stands.
 struct Misfit;
 
+impl Misfit {
+    fn of(self, index: usize, column: &ColumnCode, cell: Cell<'_>) -> EncodeError {
+        EncodeError::Mismatch {
+            column: index,
+            cell: cell.kind(),
+            column_type: format!("{:?}", column.column_type),
+        }
+    }
+}
+
+/// The default value behind a column's definition in the answer to COM_FIELD_LIST, as text; NULL on an error.
+pub(crate) fn put_default(
+    out: &mut Vec<u8>,
+    column: &ColumnDef<'_>,
+    cell: Cell<'_>,
+) -> Result<(), EncodeError> {
+    let code = ColumnCode::of(column);
+    let start = out.len();
+    put_text_cell(out, &code, cell).map_err(|misfit| {
+        out.truncate(start);
+        out.push(NULL_CELL);
+        misfit.of(0, &code, cell)
+    })
+}
+
 /// Writes the rows of the result at hand. Made by [`crate::Connection::rows`]; drop it and make another at
 /// will, for example to send what is buffered in between.
 pub struct RowWriter<'a> {
@@ -133,12 +158,10 @@ impl<'a> RowWriter<'a> {
                 }
             }
         };
-        if written.is_err() && self.error.is_none() {
-            self.error = Some(EncodeError::Mismatch {
-                column: index,
-                cell: cell.kind(),
-                column_type: format!("{:?}", column.column_type),
-            });
+        if let Err(misfit) = written
+            && self.error.is_none()
+        {
+            self.error = Some(misfit.of(index, column, cell));
         }
     }
 

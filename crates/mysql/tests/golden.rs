@@ -278,10 +278,16 @@ fn answers_to_small_commands() {
     };
     assert_eq!((table.as_str(), wildcard.as_str()), ("albums", "%"));
     let column = ColumnDef::new("id", ColumnType::Long);
-    server.field_list([(column, Some(&b"0"[..])), (column, None)], StatusFlags::AUTOCOMMIT);
+    for default in [Cell::Int(0), Cell::Null, Cell::Bytes(b"7")] {
+        server.field(&column, default).unwrap();
+    }
+    server.field(&column, Cell::Double(f64::NAN)).unwrap_err();
+    server.eof(StatusFlags::AUTOCOMMIT, 0);
     let definition = "03 'def' 00 00 00 02 'id' 00 0C 3F 00 0B 00 00 00 03 80 00 00 00 00";
     let found = frames(server.output());
     assert_eq!(found[0], (1, bytes(&format!("{definition} 01 '0'"))));
     assert_eq!(found[1], (2, bytes(&format!("{definition} FB"))));
-    assert_eq!(found[2], (3, bytes("FE 00 00 02 00")));
+    assert_eq!(found[2], (3, bytes(&format!("{definition} 01 '7'"))));
+    assert_eq!(found[3], (4, bytes(&format!("{definition} FB"))));
+    assert_eq!(found[4], (5, bytes("FE 00 00 02 00")));
 }

@@ -688,7 +688,10 @@ impl Up {
                     self.strange_to.entry(peer).or_insert(time_us);
                 }
             }
-            Action::AdmissionAnswered { answer: AdmissionAnswer::Refused { .. }, .. } => {}
+            Action::AdmissionAnswered {
+                answer: AdmissionAnswer::Refused { .. } | AdmissionAnswer::OtherRealm,
+                ..
+            } => {}
             Action::Ban { peer, reason, .. } => self.out.push(Out::Ban(peer, reason)),
             Action::Incompatible { reason, .. } => self.out.push(Out::Wrong("correct peers", reason)),
             Action::Fault { reason } => self.out.push(Out::Note(format!("sync cannot read: {reason}"))),

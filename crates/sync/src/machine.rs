@@ -289,6 +289,9 @@ impl Sync {
                 if let Some(p) = self.peers.get_mut(&peer) {
                     p.asked = true;
                 }
+                if request.realm != self.config.realm.0 {
+                    return self.send(peer, &Message::Admission(AdmissionAnswer::OtherRealm));
+                }
                 self.actions.push_back(Action::AdmissionRequested { peer, request });
             }
             Message::Admission(answer) => {

@@ -144,6 +144,8 @@ pub enum AdmissionAnswer {
         /// Why, for people.
         reason: String,
     },
+    /// The one asked is of another realm.
+    OtherRealm,
     /// The receiver is no member here, and hears this first of all. It may ask with its ticket, also when it holds an admission: who
     /// admitted it may have been put back to an older state before anybody else heard of it.
     Stranger,

@@ -166,6 +166,15 @@ fn a_stranger_gets_an_answer_about_admission_and_nothing_else() {
         .iter()
         .any(|a| matches!(a, Action::AdmissionAnswered { answer: r, .. } if *r == answer));
     assert!(answered);
+    // A ticket of another realm is nothing for the host to look up.
+    let elsewhere = AdmissionRequest { realm: Cid::default(), ..request };
+    w.event(1, Event::RequestAdmission { peer: host, request: elsewhere });
+    w.run_for(10);
+    let asked = |a: &&Action| matches!(a, Action::AdmissionRequested { .. });
+    assert_eq!(w.nodes[0].actions.iter().filter(asked).count(), 1);
+    let told =
+        |a: &Action| matches!(a, Action::AdmissionAnswered { answer: AdmissionAnswer::OtherRealm, .. });
+    assert!(w.nodes[1].actions.iter().any(told));
     // Whatever else it says is not answered.
     let before = w.messages.clone();
     for message in [Message::GetFrontier, Message::GetTips(host)] {

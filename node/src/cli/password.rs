@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{Context_, print_out};
-use crate::admin::PasswordRequest;
+use crate::admin::{PasswordRequest, Secret};
 use crate::admin_client::AdminClient;
 use crate::datadir::DataDirError;
 use crate::door::Logins;
@@ -22,30 +22,29 @@ pub(super) struct Password {
     /// Read the password from the first line of standard input instead of making a random one
     #[arg(long)]
     stdin: bool,
+    /// Read instead the password's hash of mysql_native_password from there: `*` and 40 hexadecimal digits, as mysql.user of
+    /// a MySQL server has it
+    #[arg(long, conflicts_with = "stdin")]
+    hash: bool,
 }
 
 pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
     c.dir.must_be_initialised()?;
-    let password = if args.stdin { read()? } else { password::random() };
+    let given = args.stdin || args.hash;
+    let line = if given { read()? } else { password::random() };
+    let secret = if args.hash { Secret::NativeHash(line.clone()) } else { Secret::Password(line.clone()) };
     match c.dir.lock() {
         Ok(_lock) => {
-            password::set(
-                &c.dir,
-                &Logins::open(&c.dir)?,
-                &args.user,
-                &password,
-                None,
-                c.config.mysql_listen,
-            )?;
+            password::set(&c.dir, &Logins::open(&c.dir)?, &args.user, &secret, None, c.config.mysql_listen)?;
         }
         Err(DataDirError::Locked { .. }) => {
-            let request = PasswordRequest { user: args.user.clone(), password: password.clone() };
+            let request = PasswordRequest { user: args.user.clone(), secret };
             AdminClient::of(&c.dir)?.post::<()>("password", &request)?;
         }
         Err(e) => return Err(e.into()),
     }
-    let shown = if args.stdin { "set".to_owned() } else { format!("{password}  (shown this once") };
-    let kept = match (args.user == ROOT, args.stdin) {
+    let shown = if given { "set".to_owned() } else { format!("{line}  (shown this once") };
+    let kept = match (args.user == ROOT, given) {
         (true, true) => "  (kept in client.cnf)",
         (true, false) => "; kept in client.cnf)",
         (false, true) => "",

@@ -121,7 +121,13 @@ fn status_text(s: &StatusReport) -> String {
         table.row([
             if p.name.is_empty() { p.access.clone() } else { p.name.clone() },
             short(&p.node),
-            p.equal.map_or("?", |e| if e { "yes" } else { "no" }).to_owned(),
+            match p.equal {
+                _ if p.tables_differ => "ALARM: other tables",
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "?",
+            }
+            .to_owned(),
             p.fetching.map_or_else(|| "-".to_owned(), |n| n.to_string()),
             p.round_trip_ms.map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms")),
             p.clock_offset_ms.map_or_else(|| "?".to_owned(), |ms| format!("{ms:+} ms")),

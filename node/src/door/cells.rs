@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use p2pdb_model::ValueRef;
 use p2pdb_mysql::{Cell, ColumnDef, ColumnFlags, ColumnType, RowWriter, charset};
-use p2pdb_sql::field::{Field, FieldKind};
+use p2pdb_sql::field::{Field, FieldKind, FieldType};
 use p2pdb_sql::present;
 use p2pdb_sql::zone::Zone;
 
@@ -87,40 +87,52 @@ pub(super) fn put_row(
     charset: Charset,
 ) {
     for (field, value) in fields.iter().zip(row) {
-        let cell = present::cell(&field.ty, *value, zone);
-        match &cell {
-            present::Cell::Null => rows.cell(Cell::Null),
-            present::Cell::Int(n) => rows.cell(Cell::Int(*n)),
-            present::Cell::UInt(n) => rows.cell(Cell::UInt(*n)),
-            present::Cell::Float(n) => rows.cell(Cell::Float(*n)),
-            present::Cell::Double(n) => rows.cell(Cell::Double(*n)),
-            present::Cell::Text(t) => {
-                let bytes: Cow<'_, [u8]> = charset.encode(t);
-                rows.cell(Cell::Bytes(&bytes));
-            }
-            present::Cell::Bytes(b) => rows.cell(Cell::Bytes(b)),
-            present::Cell::Date(d) => rows.cell(Cell::Date { year: d.year, month: d.month, day: d.day }),
-            present::Cell::DateTime(d, _) => rows.cell(Cell::DateTime {
-                year: d.year,
-                month: d.month,
-                day: d.day,
-                hour: d.hour,
-                minute: d.minute,
-                second: d.second,
-                micros: d.micros,
-            }),
-            present::Cell::Time(t, _) => {
-                let us = t.0.unsigned_abs();
-                let seconds = us / 1_000_000;
-                rows.cell(Cell::Time {
-                    negative: t.0 < 0,
-                    days: (seconds / 86_400) as u32,
-                    hours: (seconds / 3_600 % 24) as u8,
-                    minutes: (seconds / 60 % 60) as u8,
-                    seconds: (seconds % 60) as u8,
-                    micros: (us % 1_000_000) as u32,
-                });
+        with_cell(&field.ty, *value, zone, charset, |cell| rows.cell(cell));
+    }
+}
+
+/// Hands on a stored value as the client sees it.
+pub(super) fn with_cell<R>(
+    ty: &FieldType,
+    value: ValueRef<'_>,
+    zone: Zone,
+    charset: Charset,
+    then: impl FnOnce(Cell<'_>) -> R,
+) -> R {
+    let presented = present::cell(ty, value, zone);
+    let encoded: Cow<'_, [u8]>;
+    then(match &presented {
+        present::Cell::Null => Cell::Null,
+        present::Cell::Int(n) => Cell::Int(*n),
+        present::Cell::UInt(n) => Cell::UInt(*n),
+        present::Cell::Float(n) => Cell::Float(*n),
+        present::Cell::Double(n) => Cell::Double(*n),
+        present::Cell::Text(t) => {
+            encoded = charset.encode(t);
+            Cell::Bytes(&encoded)
+        }
+        present::Cell::Bytes(b) => Cell::Bytes(b),
+        present::Cell::Date(d) => Cell::Date { year: d.year, month: d.month, day: d.day },
+        present::Cell::DateTime(d, _) => Cell::DateTime {
+            year: d.year,
+            month: d.month,
+            day: d.day,
+            hour: d.hour,
+            minute: d.minute,
+            second: d.second,
+            micros: d.micros,
+        },
+        present::Cell::Time(t, _) => {
+            let us = t.0.unsigned_abs();
+            let seconds = us / 1_000_000;
+            Cell::Time {
+                negative: t.0 < 0,
+                days: (seconds / 86_400) as u32,
+                hours: (seconds / 3_600 % 24) as u8,
+                minutes: (seconds / 60 % 60) as u8,
+                seconds: (seconds % 60) as u8,
+                micros: (us % 1_000_000) as u32,
             }
         }
-    }
+    })
 }

@@ -21,6 +21,7 @@ use p2pdb_sql::command::Command as StatementKind;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Literal, binary};
 use p2pdb_sql::session::SqlMode;
+use p2pdb_sql::zone::Zone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::{debug, error};
@@ -281,7 +282,9 @@ impl Client<'_> {
             }
             Event::CheckPassword(password) => {
                 let (name, id) = &self.login_name;
-                let right = self.door.logins.check(name, *id, password.as_bytes());
+                let logins = &self.door.logins;
+                let right =
+                    tokio::task::block_in_place(|| logins.check_and_learn(name, *id, password.as_bytes()));
                 self.connection.password_checked(right);
             }
             Event::LoginProven => self.open_session().await,
@@ -677,9 +680,28 @@ impl Client<'_> {
         let session = self.session.as_mut().expect("invariant: commands come after the login");
         match session.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table))) {
             Ok(statement) => {
-                let results = results_collation(session.sql_state().charset_results);
-                let wanted = statement.fields().iter().filter(|f| matches_wildcard(&f.name, wildcard));
-                self.connection.field_list(wanted.map(|f| (cells::column(f, results), None)), status);
+                let state = session.sql_state();
+                let results = results_collation(state.charset_results);
+                let charset = state.charset_results.map_or(Charset::Utf8, Charset::named);
+                let defaults = session.defaults(statement.fields());
+                for (field, default) in statement.fields().iter().zip(&defaults) {
+                    if !matches_wildcard(&field.name, wildcard) {
+                        continue;
+                    }
+                    let column = cells::column(field, results);
+                    // Default values are in no zone, which is to say in UTC.
+                    let sent =
+                        cells::with_cell(&field.ty, default.into(), Zone::default(), charset, |cell| {
+                            self.connection.field(&column, cell)
+                        });
+                    if let Err(e) = sent {
+                        error!(
+                            "the default value of {}.{} does not fit its column: {e}",
+                            field.org_table, field.name
+                        );
+                    }
+                }
+                self.connection.eof(status, 0);
             }
             Err(e) => self.refuse(&e),
         }

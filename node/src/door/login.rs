@@ -11,6 +11,7 @@ use p2pdb_mysql::{AuthPlugin, Credentials, Verifiers};
 use p2pdb_sql::account::AccountName;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::datadir::{DataDir, DataDirError};
 use crate::keystore::Keystore;
@@ -21,8 +22,9 @@ pub(crate) const FILE: &str = "logins.json";
 struct Entry {
     /// `SHA1(SHA1(password))`, hexadecimal.
     native: String,
-    /// `SHA256(SHA256(password))`, hexadecimal.
-    sha2: String,
+    /// `SHA256(SHA256(password))`, hexadecimal; not there until the password itself was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha2: Option<String>,
     /// The account's id, hexadecimal. Without it the password is that of whatever account has the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<String>,
@@ -72,11 +74,12 @@ impl Logins {
         for (user, entry) in entries {
             let bytes = |text: &str| unhex(text);
             let native = bytes(&entry.native).and_then(|b| b.try_into().ok());
-            let sha2 = bytes(&entry.sha2).and_then(|b| b.try_into().ok());
-            if native.is_none() || sha2.is_none() {
+            let sha2 = entry.sha2.as_deref().map(|text| bytes(text).and_then(|b| b.try_into().ok()));
+            let (Some(native), None | Some(Some(_))) = (native, sha2) else {
                 let reason = format!("the verifiers of '{user}' are not 40 and 64 hexadecimal digits");
                 return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
-            }
+            };
+            let verifiers = Verifiers { native: Some(native), sha2: sha2.flatten() };
             let account = match entry.account.as_deref().map(|id| unhex(id).and_then(|b| b.try_into().ok())) {
                 None => None,
                 Some(Some(id)) => Some(AccountId(id)),
@@ -85,7 +88,7 @@ impl Logins {
                     return Err(DataDirError::Damaged { path: dir.path(FILE), reason });
                 }
             };
-            users.insert(user, Known { verifiers: Verifiers { native, sha2 }, account });
+            users.insert(user, Known { verifiers, account });
         }
         Ok(Self { dir: dir.clone(), users: RwLock::new(users) })
     }
@@ -100,10 +103,42 @@ impl Logins {
         account: Option<AccountId>,
         password: &str,
     ) -> Result<(), DataDirError> {
+        self.set_verifiers(user, account, Verifiers::of_password(password.as_bytes()))
+    }
+
+    /// As [`Self::set_password`], where only the password's verifiers are known.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing has changed.
+    pub fn set_verifiers(
+        &self,
+        user: &str,
+        account: Option<AccountId>,
+        verifiers: Verifiers,
+    ) -> Result<(), DataDirError> {
         self.change_users(|users| {
-            let verifiers = Verifiers::of_password(password.as_bytes());
             users.insert(user.to_owned(), Known { verifiers, account });
         })
+    }
+
+    /// Whether this is the user's password, as the full exchange of `caching_sha2_password` has shown it. Then the verifier is
+    /// kept that spares the next login the exchange.
+    pub fn check_and_learn(&self, user: &str, account: Option<AccountId>, password: &[u8]) -> bool {
+        if !self.check(user, account, password) {
+            return false;
+        }
+        let learned = self.change_users(|users| {
+            // It may be another one since.
+            if let Some(known) =
+                users.get_mut(user).filter(|k| k.is_of(account) && k.verifiers.check_password(password))
+            {
+                known.verifiers = Verifiers::of_password(password);
+            }
+        });
+        if let Err(e) = learned {
+            warn!(user, "logged in, but the next login must show its password again: {e}");
+        }
+        true
     }
 
     fn change_users(&self, change: impl FnOnce(&mut BTreeMap<String, Known>)) -> Result<(), DataDirError> {
@@ -114,10 +149,9 @@ impl Logins {
             .iter()
             .map(|(user, known)| {
                 let v = &known.verifiers;
-                let text = |b: Option<&[u8]>| b.map(hex).unwrap_or_default();
                 let entry = Entry {
-                    native: text(v.native.as_ref().map(|b| b.as_slice())),
-                    sha2: text(v.sha2.as_ref().map(|b| b.as_slice())),
+                    native: v.native.map(|b| hex(&b)).unwrap_or_default(),
+                    sha2: v.sha2.map(|b| hex(&b)),
                     account: known.account.map(|id| hex(&id.0)),
                 };
                 (user, entry)
@@ -242,6 +276,23 @@ mod tests {
         assert!(!logins.change(&name, other, "geheim", "mine").expect("an answer"));
         assert!(logins.change(&name, ann, "geheim", "neu").expect("an answer"));
         assert!(logins.check("ann", Some(ann), b"neu") && !logins.check("ann", Some(other), b"neu"));
+    }
+
+    #[test]
+    fn what_is_known_by_its_older_hash_alone_is_learned_from_the_password() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let dir = DataDir::at(temp.path());
+        let hash = Verifiers::of_password(b"geheim").native_hash().expect("a hash");
+        let verifiers = Verifiers::from_native_hash(&hash).expect("read");
+        Logins::open(&dir).expect("empty").set_verifiers("ann", None, verifiers.clone()).expect("kept");
+        let sha2 = |logins: &Logins| match logins.credentials("ann", None) {
+            Credentials::Password { verifiers, .. } => verifiers.sha2,
+            _ => panic!("ann has a password"),
+        };
+        let logins = Logins::open(&dir).expect("read");
+        assert!(!logins.check_and_learn("ann", None, b"Geheim") && sha2(&logins).is_none());
+        assert!(logins.check_and_learn("ann", None, b"geheim") && sha2(&logins).is_some());
+        assert_eq!(sha2(&Logins::open(&dir).expect("read")), sha2(&logins), "written down");
     }
 
     #[test]

@@ -116,7 +116,7 @@ async fn backup(State(app): Shared, Json(request): Json<PathRequest>) -> Respons
 }
 
 async fn password(State(app): Shared, Json(request): Json<PasswordRequest>) -> Response {
-    blocking(app, move |app| app.set_password(&request.user, &request.password)).await
+    blocking(app, move |app| app.set_password(&request.user, &request.secret)).await
 }
 
 async fn account(State(app): Shared, Json(request): Json<AccountRequest>) -> Response {

@@ -131,6 +131,15 @@ impl Book {
         is_news
     }
 
+    /// Where this peer was looked for.
+    pub(super) fn addresses(&self, whom: &Whom) -> Vec<Multiaddr> {
+        match (whom, self.targets.get(whom)) {
+            (Whom::Address(address), _) => vec![address.clone()],
+            (_, Some(target)) => target.addresses.iter().cloned().collect(),
+            (_, None) => Vec::new(),
+        }
+    }
+
     /// Dial this peer now, whatever happened before.
     pub(super) fn hurry(&mut self, peer: PeerId, now: Instant) {
         let by_address =

@@ -211,11 +211,14 @@ impl Task {
                     && self.book.failed(&whom, Instant::now(), rand::random())
                 {
                     let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-                    tracing::warn!(
-                        ?whom,
-                        why,
-                        "a peer to stay connected to does not answer; it is tried again"
-                    );
+                    let at = self
+                        .book
+                        .addresses(&whom)
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(" ");
+                    tracing::warn!(at, why, "a peer to stay connected to does not answer; it is tried again");
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {

@@ -64,4 +64,36 @@ with c.cursor() as q:
     q.execute("SELECT b FROM l")
     assert q.fetchone() == (b"\xfe",)
 c.close()
+
+
+def field_list(wildcard):
+    """COM_FIELD_LIST: the columns' default values, as text."""
+    c._execute_command(4, b"d\0" + wildcard)
+    found = {}
+    while not (packet := c._read_packet()).is_eof_packet():
+        names = [packet.read_length_coded_string() for _ in range(6)]
+        packet.advance(13)
+        found[names[4].decode()] = packet.read_length_coded_string()
+    return found
+
+
+c = pymysql.connect(host=host, port=int(port), user=user, password=password, database="py")
+with c.cursor() as q:
+    q.execute("""CREATE TABLE d (id INT AUTO_INCREMENT PRIMARY KEY, i INT DEFAULT 7, z INT(5) ZEROFILL NOT NULL DEFAULT 42,
+        n INT NOT NULL, u BIGINT UNSIGNED DEFAULT 18446744073709551615, d DECIMAL(6,2) NOT NULL, e DECIMAL(6,2) DEFAULT 1.5,
+        f DOUBLE DEFAULT 0.25, v VARCHAR(9) DEFAULT 'ä', s VARCHAR(9) NOT NULL, t TEXT, b BINARY(3) DEFAULT 'a',
+        bits BIT(9) DEFAULT b'101', day DATE DEFAULT '2026-02-03', at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        ts TIMESTAMP(2) NULL DEFAULT '2026-02-03 04:05:06.78', tm TIME DEFAULT '-10:00:00', y YEAR NOT NULL,
+        en ENUM('x', 'y') NOT NULL, em ENUM('x', 'y') DEFAULT 'y', st SET('p', 'q') DEFAULT 'p,q', j JSON,
+        x INT DEFAULT (1 + 1), g INT AS (i + 1))""")
+    # A TIMESTAMP's default is in the time of whoever inserts.
+    q.execute("SET time_zone = '+05:00'")
+found = field_list(b"")
+assert found == {
+    "id": b"0", "i": b"7", "z": b"00042", "n": b"0", "u": b"18446744073709551615", "d": b"0.00", "e": b"1.50", "f": b"0.25",
+    "v": "ä".encode(), "s": b"", "t": None, "b": b"a\0\0", "bits": b"\0\x05", "day": b"2026-02-03", "at": b"0000-00-00 00:00:00",
+    "ts": b"2026-02-03 04:05:06.78", "tm": b"-10:00:00", "y": b"0000", "en": b"x", "em": b"y", "st": b"p,q", "j": None,
+    "x": None, "g": None}, found
+assert field_list(b"e%") == {"e": b"1.50", "en": b"x", "em": b"y"}
+c.close()
 print("fine")

@@ -5,12 +5,10 @@
 
 use super::{Answering, Connection, Phase};
 use crate::constants::{Capabilities, StatusFlags};
-use crate::error::ServerError;
-use crate::response::{
-    OkPacket, put_column, put_column_default, put_eof, put_error, put_ok, put_prepare_ok, put_rows_end,
-};
-use crate::row::{ColumnCode, RowWriter};
-use crate::value::ColumnDef;
+use crate::error::{EncodeError, ServerError};
+use crate::response::{OkPacket, put_column, put_eof, put_error, put_ok, put_prepare_ok, put_rows_end};
+use crate::row::{ColumnCode, RowWriter, put_default};
+use crate::value::{Cell, ColumnDef};
 use crate::wire::put_lenenc;
 
 /// ER_CLIENT_INTERACTION_TIMEOUT.
@@ -147,20 +145,18 @@ impl Connection {
         Some(id)
     }
 
-    /// Answers [`crate::Command::FieldList`]: the columns with their default values as text.
-    pub fn field_list<'c>(
-        &mut self,
-        columns: impl IntoIterator<Item = (ColumnDef<'c>, Option<&'c [u8]>)>,
-        status: StatusFlags,
-    ) {
-        self.assert_result("field_list");
-        for (column, default) in columns {
-            self.packet(|out| {
-                put_column(out, &column);
-                put_column_default(out, default);
-            });
-        }
-        self.eof(status, 0);
+    /// The next column that [`crate::Command::FieldList`] asks for, with its default value. [`Self::eof`] ends them.
+    ///
+    /// # Errors
+    /// The value does not fit the column; it is NULL then.
+    pub fn field(&mut self, column: &ColumnDef<'_>, default: Cell<'_>) -> Result<(), EncodeError> {
+        self.assert_result("field");
+        let mut fits = Ok(());
+        self.packet(|out| {
+            put_column(out, column);
+            fits = put_default(out, column, default);
+        });
+        fits
     }
 
     /// Answers [`crate::Command::Statistics`]: one line for people.
@@ -170,7 +166,7 @@ impl Connection {
         self.end_answer();
     }
 
-    /// Answers with an EOF packet, in the form the client knows ([`crate::Command::Debug`]).
+    /// Answers with an EOF packet, in the form the client knows ([`crate::Command::Debug`], [`crate::Command::FieldList`]).
     pub fn eof(&mut self, status: StatusFlags, warnings: u16) {
         self.assert_result("eof");
         self.bare_eof(status, warnings);

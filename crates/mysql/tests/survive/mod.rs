@@ -67,7 +67,7 @@ pub fn answer(server: &mut Connection, event: Event) {
                 server.rows().row([Cell::Int(1)]).expect("a number fits");
                 server.end_rows(&OK);
             }
-            Command::FieldList { .. } => server.field_list([], OK.status),
+            Command::FieldList { .. } => server.eof(OK.status, 0),
             Command::Statistics => server.statistics("x"),
             Command::Debug => server.eof(OK.status, 0),
             Command::CloseStatement { .. } | Command::Quit => {}

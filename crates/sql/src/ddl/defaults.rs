@@ -157,9 +157,23 @@ pub fn unwritten(first: &ColumnDef, added: Stamp) -> Value {
         return Value::Int(DateTime::from_unix_us(us).truncated(fsp).pack());
     }
     let constant = first.default.as_ref().and_then(literal_of).and_then(|l| stored(&first.ty, l));
-    match constant {
-        Some(v) => v,
-        None if first.nullable => Value::Null,
-        None => implicit_default(&first.ty),
-    }
+    constant.unwrap_or_else(|| empty(first))
+}
+
+/// What COM_FIELD_LIST shows as a column's default: the value in MySQL's default record, which is the constant default,
+/// else NULL, else the type's zero, also where an expression or CURRENT_TIMESTAMP would fill the column. A TIMESTAMP is as
+/// it was written, in the time of whoever inserts.
+pub fn in_record(def: &ColumnDef) -> Value {
+    let ty = match &def.ty {
+        SqlType::Timestamp { fsp } => SqlType::DateTime { fsp: *fsp },
+        ty => ty.clone(),
+    };
+    let constant = def.default.as_ref().filter(|d| !matches!(d, DefaultValue::Expression(_)));
+    let value = constant.and_then(literal_of).and_then(|l| stored(&ty, l));
+    value.filter(|v| def.nullable || !v.is_null()).unwrap_or_else(|| empty(def))
+}
+
+/// NULL, or the zero of a type that cannot be NULL.
+pub fn empty(def: &ColumnDef) -> Value {
+    if def.nullable { Value::Null } else { implicit_default(&def.ty) }
 }

@@ -25,7 +25,6 @@ use crate::bind::statement::used;
 use crate::bind::{self, Binder, Relation, Repr, Scope, column_target, fired_target, lenient};
 use crate::ddl::{canonical, defaults};
 use crate::error::SqlError;
-use crate::execute::assign::implicit_default;
 use crate::execute::sealed;
 use crate::field::FieldType;
 use crate::plan::{Coerce, ColumnTarget, Note, NoteLevel, NowKind, Plan, PlanKind, RowCheck, Slot, Source};
@@ -231,7 +230,7 @@ fn fill(
                 return Err(error);
             }
             notes.push(Note { level: NoteLevel::Warning, code: error.code, message: error.message });
-            Ok(constant(if column.def.nullable { Value::Null } else { implicit_default(&column.def.ty) }))
+            Ok(constant(defaults::empty(&column.def)))
         }
     }
 }

@@ -127,11 +127,11 @@ impl Splitter {
 
     /// What is left, as a last statement.
     pub(super) fn rest(&mut self) -> Option<Statement> {
-        let rest = std::mem::take(&mut self.pending);
-        let bare = rest.trim_ascii();
-        let is_comment = |line: &[u8]| line.is_empty() || line.starts_with(b"--") || line.starts_with(b"#");
-        let comment = bare.split(|b| *b == b'\n').all(|line| is_comment(line.trim_ascii()));
-        (!comment).then(|| Statement { sql: bare.to_vec(), vertical: false })
+        let mut rest = std::mem::take(&mut self.pending);
+        // The last line is whole now.
+        rest.push(b'\n');
+        let is_said = !behind_comments(&rest).is_empty();
+        is_said.then(|| Statement { sql: rest.trim_ascii().to_vec(), vertical: false })
     }
 
     /// Throws away what is there of a statement.
