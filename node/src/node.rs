@@ -517,19 +517,6 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
         found: parking_lot::Mutex::default(),
     });
     let accepting = tokio::spawn(door.clone().serve(mysql));
-    let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let http_task = http.map(|listener| {
-        let app = app.clone();
-        tokio::spawn(async move {
-            let stop = async move {
-                let _ = stopped.await;
-            };
-            if let Err(e) = crate::http::serve(app, listener, stop).await {
-                error!("the HTTP interface has failed: {e}");
-            }
-        })
-    });
-
     let unusable = match ClientFile::read(dir) {
         Ok(Some(mut file)) if !file.password.is_empty() => {
             file.set_address(mysql_address);
@@ -566,6 +553,19 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     // Whoever reads that it runs may stop it.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     dir.write_json(RUN_FILE, &run_info)?;
+    // Who hears by it that the node is ready finds it.
+    let (http_stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let http_task = http.map(|listener| {
+        let app = app.clone();
+        tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.await;
+            };
+            if let Err(e) = crate::http::serve(app, listener, stop).await {
+                error!("the HTTP interface has failed: {e}");
+            }
+        })
+    });
 
     let result = wait_for_end(until, signals, &app, dir, unshown).await;
 

@@ -160,6 +160,18 @@ fn with_peer(address: Multiaddr, node: &NodeId) -> Multiaddr {
 /// Least digits of a key that name a member: fewer are a slip of the finger, and a removal is not taken back.
 const KEY_DIGITS_MIN: usize = 8;
 
+/// Removes another member, as [`find_member`] finds it.
+///
+/// # Errors
+/// When it is this node, or the engine refuses.
+pub fn remove_member(engine: &Engine, text: &str) -> anyhow::Result<()> {
+    let found = find_member(engine, text)?;
+    if found == engine.node() {
+        bail!("this is the node itself; remove it from another owner's node");
+    }
+    Ok(engine.remove_member(found)?)
+}
+
 /// The member that a text names: its name, or the beginning of its key, at least [`KEY_DIGITS_MIN`] digits of it.
 ///
 /// # Errors

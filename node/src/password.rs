@@ -13,7 +13,7 @@ use p2pdb_mysql::Verifiers;
 use crate::admin::Secret;
 use crate::client_file::ClientFile;
 use crate::datadir::DataDir;
-use crate::door::Logins;
+use crate::door::{Logins, login_named};
 use crate::node::ROOT;
 
 /// Characters of a random password; no two that look alike, none that a shell or an option file minds.
@@ -55,6 +55,7 @@ pub fn set(
     account: Option<AccountId>,
     mysql: SocketAddr,
 ) -> anyhow::Result<()> {
+    let user = &login_named(user);
     must_be_known(logins, user, account)?;
     let password = match secret {
         Secret::Password(password) => password,
@@ -62,9 +63,12 @@ pub fn set(
             bail!("client.cnf has the password of {ROOT}: it must be known itself, not by its hash")
         }
         Secret::NativeHash(hash) => {
-            let Some(verifiers) = Verifiers::from_native_hash(hash) else {
+            let Some(verifiers) = Verifiers::from_native_hash(hash.trim()) else {
                 bail!("a hash of mysql_native_password is `*` and 40 hexadecimal digits");
             };
+            if verifiers.check_password(b"") {
+                bail!("this is the hash of the empty password, by which everybody would log in");
+            }
             return Ok(logins.set_verifiers(user, account, verifiers)?);
         }
     };
@@ -74,7 +78,7 @@ pub fn set(
     logins.set_password(user, account, password)?;
     if user == ROOT {
         let password = password.clone();
-        let mut file = ClientFile { host: String::new(), port: 0, user: user.to_owned(), password };
+        let mut file = ClientFile { host: String::new(), port: 0, user: user.clone(), password };
         file.set_address(mysql);
         file.write(dir)?;
     }

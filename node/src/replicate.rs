@@ -712,14 +712,16 @@ impl Glue {
             }
             // Of the ticket's nodes another one may be of its realm.
             AdmissionAnswer::Admitted { .. } | AdmissionAnswer::OtherRealm => {
-                if self.elsewhere.insert(peer) {
+                if self.asked.contains_key(&peer) && self.elsewhere.insert(peer) {
                     warn!(%peer, "the ticket's realm is not that of this peer; others are asked, and it is asked again");
                 }
             }
-            AdmissionAnswer::Refused { reason } => {
+            AdmissionAnswer::Refused { reason } if self.asked.contains_key(&peer) => {
                 warn!(%peer, "not admitted: {reason}");
                 self.join.send_replace(Join::Refused(reason));
             }
+            // Nobody asked it.
+            AdmissionAnswer::Refused { .. } => {}
             // Somebody has admitted this node of whom the peer hears nothing: a member that was removed meanwhile, or was restored.
             AdmissionAnswer::Stranger if self.engine.role().is_none() => {
                 if self.shared.admitted.load(Ordering::Acquire) {

@@ -101,6 +101,12 @@ fn a_password_known_by_its_older_hash_is_asked_for_in_full_over_tls() {
         run_err_with(node.dir.root(), &["password", "ann", "--hash"], "*12\n")
             .contains("40 hexadecimal digits")
     );
+    // Its name with the host that it has.
+    run_ok_with(node.dir.root(), &["password", "ann@%", "--stdin"], "neu\n");
+    assert_eq!(login("neu", &["--skip-ssl"]), "ann@%\n");
+    assert!(run_err_with(node.dir.root(), &["password", "root@%", "--hash"], &hash).contains("client.cnf"));
+    let empty = p2pdb_mysql::Verifiers::of_password(b"").native_hash().expect("a hash");
+    assert!(run_err_with(node.dir.root(), &["password", "ann", "--hash"], &empty).contains("everybody"));
     assert!(run_err_with(node.dir.root(), &["password", "--hash"], &hash).contains("client.cnf"));
 }
 

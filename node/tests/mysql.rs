@@ -440,9 +440,7 @@ fn kill_ends_another_connection_and_kill_query_only_its_statement() {
     query(&mut b, &format!("KILL QUERY {id}")).expect("killed");
     assert_eq!(query(&mut a, "SELECT 1").expect("still there"), [["1"]]);
     query(&mut b, &format!("KILL {id}")).expect("killed");
-    let error = a.run("SELECT 1").expect("the reason").expect_err("killed");
-    assert_eq!(error.code, 1317);
-    assert!(a.run("SELECT 1").is_err(), "the connection is closed");
+    assert!(a.run("SELECT 1").is_err(), "the connection is closed without a word");
     assert_eq!(query(&mut b, "KILL 999999").expect_err("nobody").code, 1094);
     let own = query(&mut b, "SELECT CONNECTION_ID()").expect("an id")[0][0].clone();
     let error = b.run(&format!("KILL {own}")).expect("an answer").expect_err("killed");

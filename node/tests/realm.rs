@@ -187,6 +187,8 @@ fn who_was_removed_is_told_when_it_joins_again_and_no_ticket_names_who_cannot_co
         assert!(error.contains("at least 8 digits"), "{error}");
     }
     assert!(run_err(a.dir.root(), &["members", "remove", ""]).contains("at least 8 digits"));
+    let own = run_err(a.dir.root(), &["members", "remove", &a.status().node]);
+    assert!(own.contains("this is the node itself"), "{own}");
     run_ok(a.dir.root(), &["members", "remove", &node[..8]]);
     let removed = invite(key.trim());
     assert!(
@@ -522,6 +524,7 @@ fn two_copies_of_a_node_that_write_are_noticed_once() {
     let check = |node: &Node| {
         let forks = node.query("SELECT * FROM p2pdb.forks").expect("rows");
         assert_eq!(forks.len(), 1, "{forks:?}");
+        assert!(forks[0][3] < forks[0][4], "in one order on each node: {forks:?}");
         let log = node.log();
         let said: Vec<&str> = log.lines().filter(|l| l.contains("a chain has forked")).collect();
         assert_eq!(said.len(), 1, "{said:?}");

@@ -31,9 +31,9 @@ struct Cli {
 enum Verb {
     /// Make and start nodes of one realm, or start again those that `down` has stopped
     Up {
-        /// How many nodes
-        #[arg(default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
-        nodes: u32,
+        /// How many nodes; 3 where nothing is said and none are there
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+        nodes: Option<u32>,
         /// The p2pdb-node program; default: beside this one
         #[arg(long, value_name = "FILE")]
         node_binary: Option<PathBuf>,

@@ -15,8 +15,10 @@ use crate::status;
 
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(25);
+/// Nodes of a testnet whose number nobody names.
+const NODES: u32 = 3;
 
-pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Result<()> {
+pub(crate) fn up(dir: &Path, nodes: Option<u32>, binary: Option<PathBuf>) -> anyhow::Result<()> {
     let binary = match binary {
         Some(path) => std::path::absolute(path)?,
         None => beside_this()?,
@@ -24,7 +26,17 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
     let (dir, alone) = state::alone_in_new(dir)?;
     let dir = dir.as_path();
     let interrupt = Interrupt::awaited()?;
-    let mut state = match State::load(dir)? {
+    let there = State::load(dir)?;
+    if let (Some(asked), Some(state)) = (nodes, &there)
+        && asked as usize != state.nodes.len()
+    {
+        bail!(
+            "the testnet in {} is one of {}, not of {asked}\n  hint: `p2pdb-testnet down --remove` takes it away; `--dir` names another place for a second one",
+            dir.display(),
+            counted(state.nodes.len() as u64, "node")
+        );
+    }
+    let mut state = match there {
         Some(mut state) if !state.made => {
             say!("the testnet in {} was never finished: going on with it", dir.display());
             let before = running(&state);
@@ -52,6 +64,7 @@ pub(crate) fn up(dir: &Path, nodes: u32, binary: Option<PathBuf>) -> anyhow::Res
             state
         }
         None => {
+            let nodes = nodes.unwrap_or(NODES);
             say!("making a testnet of {} in {}", counted(u64::from(nodes), "node"), dir.display());
             let mut state = begin(dir, nodes, binary).inspect_err(|_| state::leave(dir, &alone))?;
             state.interrupt = Some(interrupt);

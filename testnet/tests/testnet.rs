@@ -169,6 +169,7 @@ fn a_dump_a_partition_a_kill_and_the_end() {
     assert!(out.contains("no node is running"), "{out}");
     assert!(pids.iter().all(|p| !lives(*p)), "a process is left");
     assert!(net.status().iter().all(|r| r["pid"].is_null()));
+    assert!(net.err(&["up", "4"]).contains("is one of 3 nodes, not of 4"));
     a_failed_start_leaves_nothing_running_that_it_started(&net);
     nodes_whose_ports_are_taken_get_others(&net);
     // Everything is there after `up`.

@@ -496,7 +496,7 @@ impl Environment<'_> {
         Ok(rows)
     }
 
-    /// Each fork: which of two blocks of one number was held first, and which came then.
+    /// Each fork: the two blocks of one number, the same on each node.
     fn forks(&self) -> p2pdb_store::Result<Vec<Vec<Value>>> {
         let mut rows = Vec::new();
         let published = self.inner.published.load();
@@ -507,8 +507,12 @@ impl Environment<'_> {
                 let found = self.connection.block_at(p2pdb_store::BranchNo(branch.0), seq)?;
                 Ok::<_, p2pdb_store::StoreError>(found.map_or(Value::Null, |(_, cid)| text(cid)))
             };
-            let (held, came) = (at(from.branch)?, at(branch.no)?);
-            rows.push(vec![text(branch.chain.author), text(branch.chain.uuid()), uint(seq), held, came]);
+            let mut blocks = [at(from.branch)?, at(branch.no)?];
+            blocks.sort();
+            rows.push(
+                [vec![text(branch.chain.author), text(branch.chain.uuid()), uint(seq)], blocks.to_vec()]
+                    .concat(),
+            );
         }
         Ok(rows)
     }

@@ -282,15 +282,9 @@ impl Session {
         }
     }
 
-    /// The default values of a result's columns, as [`p2pdb_sql::ddl::defaults::in_record`] has them; NULL where a column
-    /// is none of a table's.
-    pub fn defaults(&self, fields: &[Field]) -> Vec<Value> {
-        let catalog = self.catalog();
-        let of = |f: &Field| {
-            let column = catalog.table(&f.database, &f.org_table)?.column(&f.org_name)?;
-            Some(p2pdb_sql::ddl::defaults::in_record(&column.def))
-        };
-        fields.iter().map(|f| of(f).unwrap_or(Value::Null)).collect()
+    /// The default values of the columns of a table of the current database, as [`p2pdb_sql::ddl::defaults::of_fields`] has them.
+    pub fn defaults(&self, table: &str, fields: &[Field]) -> Vec<Value> {
+        p2pdb_sql::ddl::defaults::of_fields(&self.catalog(), self.sql_state(), table, fields)
     }
 
     /// Cuts a text of several statements apart.

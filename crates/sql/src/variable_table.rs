@@ -66,6 +66,8 @@ pub struct Variable {
     pub scope: Scope,
     /// SET gives 1238.
     pub read_only: bool,
+    /// SET takes the value that it has, since clients say it, and no other (1235).
+    pub fixed: bool,
     /// Its type.
     pub kind: Kind,
     /// NULL may be assigned.
@@ -97,7 +99,11 @@ impl Variable {
 }
 
 const fn v(name: &'static str, scope: Scope, read_only: bool, kind: Kind, default: Initial) -> Variable {
-    Variable { name, scope, read_only, kind, nullable: false, deprecated: None, default }
+    Variable { name, scope, read_only, fixed: false, kind, nullable: false, deprecated: None, default }
+}
+
+const fn fixed(name: &'static str, scope: Scope, kind: Kind, default: Initial) -> Variable {
+    Variable { fixed: true, ..v(name, scope, false, kind, default) }
 }
 
 impl Variable {
@@ -125,8 +131,8 @@ pub const VARIABLES: &[Variable] = &[
     v("bind_address", Global, true, Kind::Text, Text("*")),
     v("binlog_cache_size", Global, false, Kind::Int { min: 4096, max: u64::MAX }, Int(32768)),
     v("binlog_expire_logs_seconds", Global, false, Kind::Int { min: 0, max: 4_294_967_295 }, Int(2592000)),
-    v("binlog_format", Both, true, Kind::Enum(&["MIXED", "STATEMENT", "ROW"]), Text("ROW")),
-    v("binlog_row_image", Both, true, Kind::Enum(&["MINIMAL", "NOBLOB", "FULL"]), Text("FULL")),
+    fixed("binlog_format", Both, Kind::Enum(&["MIXED", "STATEMENT", "ROW"]), Text("ROW")),
+    fixed("binlog_row_image", Both, Kind::Enum(&["MINIMAL", "NOBLOB", "FULL"]), Text("FULL")),
     v("block_encryption_mode", Both, false, Kind::Enum(crate::functions::cipher::MODES), Text("aes-128-ecb")),
     v("bulk_insert_buffer_size", Both, false, Kind::Int { min: 0, max: u64::MAX }, Int(8388608)),
     v("character_set_client", Both, false, Charset, Text("utf8mb4")),
@@ -140,7 +146,7 @@ pub const VARIABLES: &[Variable] = &[
     v("collation_connection", Both, false, Collation, Text("utf8mb4_0900_ai_ci")),
     v("collation_database", Both, false, Collation, Text("utf8mb4_0900_ai_ci")),
     v("collation_server", Both, false, Collation, Text("utf8mb4_0900_ai_ci")),
-    v("completion_type", Both, true, Kind::Enum(&["NO_CHAIN", "CHAIN", "RELEASE"]), Text("NO_CHAIN")),
+    fixed("completion_type", Both, Kind::Enum(&["NO_CHAIN", "CHAIN", "RELEASE"]), Text("NO_CHAIN")),
     v("concurrent_insert", Global, true, Kind::Enum(&["NEVER", "AUTO", "ALWAYS"]), Text("AUTO")),
     v("connect_timeout", Global, false, Kind::Int { min: 2, max: 31536000 }, Int(10)),
     v("cte_max_recursion_depth", Both, false, Kind::Int { min: 0, max: 4_294_967_295 }, Int(1000)),
@@ -149,6 +155,7 @@ pub const VARIABLES: &[Variable] = &[
     v("default_collation_for_utf8mb4", Both, false, Collation, Text("utf8mb4_0900_ai_ci")),
     v("default_password_lifetime", Global, false, Kind::Int { min: 0, max: 65535 }, Int(0)),
     v("default_storage_engine", Both, false, Kind::Enum(&["InnoDB"]), Text("InnoDB")),
+    fixed("default_table_encryption", Both, Bool, Int(0)),
     v("default_tmp_storage_engine", Both, false, Kind::Enum(&["InnoDB"]), Text("InnoDB")),
     v("default_week_format", Both, false, Kind::Int { min: 0, max: 7 }, Int(0)),
     v("disabled_storage_engines", Global, true, Kind::Text, Text("")),
@@ -168,6 +175,7 @@ pub const VARIABLES: &[Variable] = &[
     v("ft_query_expansion_limit", Global, true, Kind::Int { min: 0, max: 1000 }, Int(20)),
     v("ft_stopword_file", Global, true, Kind::Text, Text("(built-in)")),
     v("general_log", Global, true, Bool, Int(0)),
+    v("generated_random_password_length", Both, false, Kind::Int { min: 5, max: 255 }, Int(20)),
     v("group_concat_max_len", Both, false, Kind::Int { min: 4, max: u64::MAX }, Int(1024)),
     v("gtid_executed", Global, true, Kind::Text, Text("")),
     v("gtid_mode", Global, true, Kind::Enum(&["OFF"]), Text("OFF")),
@@ -208,6 +216,7 @@ pub const VARIABLES: &[Variable] = &[
     v("innodb_version", Global, true, Kind::Text, Text("8.0.40")),
     v("insert_id", Session, false, Kind::Int { min: 0, max: u64::MAX }, Int(0)),
     v("interactive_timeout", Both, false, Kind::Int { min: 1, max: 31536000 }, Int(28800)),
+    fixed("internal_tmp_mem_storage_engine", Both, Kind::Enum(&["MEMORY", "TempTable"]), Text("TempTable")),
     v("join_buffer_size", Both, false, Kind::Int { min: 128, max: u64::MAX }, Int(262144)),
     v("keep_files_on_create", Both, false, Bool, Int(0)),
     v("key_buffer_size", Global, false, Kind::Int { min: 0, max: u64::MAX }, Int(8388608)),
@@ -238,11 +247,15 @@ pub const VARIABLES: &[Variable] = &[
     v("max_heap_table_size", Both, false, Kind::Int { min: 16384, max: u64::MAX }, Int(16777216)),
     v("max_join_size", Both, false, Kind::Int { min: 1, max: u64::MAX }, Int(u64::MAX)),
     v("max_length_for_sort_data", Both, false, Kind::Int { min: 4, max: 8388608 }, Int(4096)),
+    v("max_points_in_geometry", Both, false, Kind::Int { min: 3, max: 1_048_576 }, Int(65536)),
     v("max_prepared_stmt_count", Global, false, Kind::Int { min: 0, max: 4194304 }, Int(16382)),
+    v("max_seeks_for_key", Both, false, Kind::Int { min: 1, max: u64::MAX }, Int(u64::MAX)),
     v("max_sort_length", Both, false, Kind::Int { min: 4, max: 8388608 }, Int(1024)),
     v("max_sp_recursion_depth", Both, false, Kind::Int { min: 0, max: 255 }, Int(0)),
     v("max_user_connections", Both, false, Kind::Int { min: 0, max: 4_294_967_295 }, Int(0)),
     v("max_write_lock_count", Global, false, Kind::Int { min: 1, max: u64::MAX }, Int(u64::MAX)),
+    v("min_examined_row_limit", Both, false, Kind::Int { min: 0, max: u64::MAX }, Int(0)),
+    v("myisam_sort_buffer_size", Both, false, Kind::Int { min: 4096, max: u64::MAX }, Int(8_388_608)),
     v("myisam_use_mmap", Global, true, Bool, Int(0)),
     v("net_buffer_length", Both, false, Kind::Int { min: 1024, max: 1048576 }, Int(16384)),
     v("net_read_timeout", Both, false, Kind::Int { min: 1, max: 31536000 }, Int(30)),
@@ -257,7 +270,7 @@ pub const VARIABLES: &[Variable] = &[
     v("optimizer_prune_level", Both, false, Kind::Int { min: 0, max: 1 }, Int(1)),
     v("optimizer_search_depth", Both, false, Kind::Int { min: 0, max: 62 }, Int(62)),
     v("optimizer_switch", Both, false, Kind::Text, Text("index_merge=on,index_condition_pushdown=on,materialization=on,semijoin=on,derived_merge=on")),
-    v("optimizer_trace", Both, true, Kind::Text, Text("enabled=off,one_line=off")),
+    fixed("optimizer_trace", Both, Kind::Text, Text("enabled=off,one_line=off")),
     v("password_history", Global, false, Kind::Int { min: 0, max: 4_294_967_295 }, Int(0)),
     v("performance_schema", Global, true, Bool, Int(0)),
     v("pid_file", Global, true, Kind::Text, Text("")),
@@ -265,7 +278,7 @@ pub const VARIABLES: &[Variable] = &[
     v("port", Global, true, Kind::Int { min: 0, max: 65535 }, Int(3306)),
     v("preload_buffer_size", Both, false, Kind::Int { min: 1024, max: 1073741824 }, Int(32768)),
     v("print_identified_with_as_hex", Both, false, Bool, Int(0)),
-    v("profiling", Both, true, Bool, Int(0)),
+    fixed("profiling", Both, Bool, Int(0)),
     v("profiling_history_size", Both, false, Kind::Int { min: 0, max: 100 }, Int(15)),
     v("protocol_version", Global, true, Kind::Int { min: 0, max: 255 }, Int(10)),
     v("proxy_user", Session, true, Kind::Text, Text("")),
@@ -284,7 +297,9 @@ pub const VARIABLES: &[Variable] = &[
     v("read_only", Global, true, Bool, Int(0)),
     v("read_rnd_buffer_size", Both, false, Kind::Int { min: 1, max: u64::MAX }, Int(262144)),
     v("report_host", Global, true, Kind::Text, Text("")),
+    fixed("require_row_format", Session, Bool, Int(0)),
     v("require_secure_transport", Global, true, Bool, Int(0)),
+    fixed("resultset_metadata", Session, Kind::Enum(&["NONE", "FULL"]), Text("FULL")),
     v("secure_file_priv", Global, true, Kind::Text, Text("NULL")),
     v("server_id", Global, true, Kind::Int { min: 0, max: 4_294_967_295 }, Int(1)),
     v("server_id_bits", Global, true, Kind::Int { min: 7, max: 32 }, Int(32)),
@@ -305,16 +320,16 @@ pub const VARIABLES: &[Variable] = &[
     v("slow_query_log", Global, false, Bool, Int(0)),
     v("socket", Global, true, Kind::Text, Text("")),
     v("sort_buffer_size", Both, false, Kind::Int { min: 32768, max: u64::MAX }, Int(262144)),
-    v("sql_auto_is_null", Both, true, Bool, Int(0)),
+    fixed("sql_auto_is_null", Both, Bool, Int(0)),
     v("sql_big_selects", Both, false, Bool, Int(1)),
     v("sql_buffer_result", Both, false, Bool, Int(0)),
-    v("sql_generate_invisible_primary_key", Both, true, Bool, Int(0)),
+    fixed("sql_generate_invisible_primary_key", Both, Bool, Int(0)),
     v("sql_log_bin", Session, false, Bool, Int(1)),
     v("sql_log_off", Both, false, Bool, Int(0)),
     v("sql_mode", Both, false, SqlMode, Text("ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION")),
     v("sql_notes", Both, false, Bool, Int(1)),
     v("sql_quote_show_create", Both, false, Bool, Int(1)),
-    v("sql_require_primary_key", Both, true, Bool, Int(0)),
+    fixed("sql_require_primary_key", Both, Bool, Int(0)),
     v("sql_safe_updates", Both, false, Bool, Int(0)),
     v("sql_select_limit", Both, false, Kind::Int { min: 0, max: u64::MAX }, Int(u64::MAX)),
     v("sql_warnings", Both, false, Bool, Int(0)),

@@ -203,7 +203,13 @@ pub(crate) fn write(
     writable(v, global)?;
     let mut notes = Vec::new();
     let checked = match value {
-        Some((value, kind)) => Some(check(s, v, value, kind, &mut notes)?),
+        Some((value, kind)) => {
+            let value = check(s, v, value, kind, &mut notes)?;
+            if v.fixed && !is_in_force(v, &value) {
+                return Err(SqlError::unsupported(format!("another value of {name} than it has")));
+            }
+            Some(value)
+        }
         None if global => None,
         None if v.no_default() => {
             return Err(SqlError::new(
@@ -230,6 +236,16 @@ pub(crate) fn write(
         notes.push(Note { level: NoteLevel::Warning, code: 1287, message: warning.to_owned() });
     }
     Ok(notes)
+}
+
+/// Nothing changes by it: the value that a fixed variable has, or, of a list of settings, some of them.
+fn is_in_force(v: &Variable, value: &Value) -> bool {
+    match (value, v.default_value()) {
+        (Value::Text(said), Value::Text(has)) if v.kind == Kind::Text => {
+            said.split(',').all(|part| has.split(',').any(|h| h.eq_ignore_ascii_case(part.trim())))
+        }
+        (said, has) => *said == has,
+    }
 }
 
 /// Refuses what may not be set: 1238 read only, 1621 read only in a session, 1229 GLOBAL needed, 1228 SESSION only.

@@ -40,7 +40,7 @@ use crate::query::NEXT;
 /// Number of the code that makes tables of a log. A store whose tables stand by another one makes them anew when it is opened
 /// ([`Merger::merge_anew`]), so it is raised with each change of a rule of merging. (On which rules members agree is another number,
 /// in the log.)
-pub const MERGE: u32 = 7;
+pub const MERGE: u32 = 8;
 
 /// Keeps the merged tables. See the module.
 pub struct Merger {

@@ -1,6 +1,5 @@
 //! `invite` and `members`.
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use libp2p::Multiaddr;
 use p2pdb_model::NodeId;
@@ -10,6 +9,7 @@ use super::access::Access;
 use super::values::{self, Lasting};
 use super::{Context_, print_json, print_out};
 use crate::admin::{InviteReport, InviteRequest, MemberReport, NodesRequest};
+use crate::node::ROOT;
 use crate::ops;
 use crate::table::Table;
 use crate::units::{counted, show_utc};
@@ -116,14 +116,15 @@ pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
             client.post("members/remove", &NodesRequest { nodes: vec![member.clone()] })?
         }
         (Some(MembersVerb::Remove { member }), Access::Stopped(node)) => {
-            let found = ops::find_member(&node.engine, member)?;
-            if found == node.engine.node() {
-                bail!("this is the node itself; remove it from another owner's node");
-            }
-            node.engine.remove_member(found)?;
+            ops::remove_member(&node.engine, member)?;
             ops::members(&node.engine)
         }
     };
+    if args.verb.is_some() && c.dir.read_account_key(ROOT)?.is_none() {
+        eprintln!(
+            "  WARNING  this node holds no account's key: keep accounts.json of the node that made the realm, or nobody can invite writers any more"
+        );
+    }
     if args.json {
         return print_json(&rows);
     }

@@ -60,7 +60,7 @@ enum Verb {
     Backup(commands::Backup),
     /// Make the node's data directory from a backup
     Restore(commands::Restore),
-    /// Set a new password for a login of this node, and write it to client.cnf
+    /// Set a new password for a login of this node; that of root is written to client.cnf
     Password(password::Password),
     /// Make, show, export and import keys of accounts, and let nodes act for them
     Key(key::Key),

@@ -51,6 +51,12 @@ pub(super) fn file_name(name: &AccountName) -> String {
     if name.host == "%" { name.user.clone() } else { format!("{}@{}", name.user, name.host) }
 }
 
+/// The login that `name` or `name@host` means.
+pub(crate) fn named(text: &str) -> String {
+    let (user, host) = text.rsplit_once('@').unwrap_or((text, "%"));
+    file_name(&AccountName { user: user.to_owned(), host: host.to_owned() })
+}
+
 impl Logins {
     /// Reads the file, which must be there.
     ///

@@ -34,8 +34,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use self::control::{Control, End};
-pub(crate) use login::FILE as LOGINS_FILE;
 pub use login::Logins;
+pub(crate) use login::{FILE as LOGINS_FILE, named as login_named};
 pub use stats::{Kind, LATENCY_BOUNDS_US, Stats};
 
 use crate::config::{Config, TlsMode};

@@ -81,8 +81,7 @@ async fn log(State(app): Shared, Query(query): Query<LogQuery>) -> Response {
 async fn remove(State(app): Shared, Json(request): Json<NodesRequest>) -> Response {
     blocking(app, move |app| {
         for text in &request.nodes {
-            let node = ops::find_member(app.engine(), text)?;
-            app.engine().remove_member(node)?;
+            ops::remove_member(app.engine(), text)?;
         }
         Ok(ops::members(app.engine()))
     })

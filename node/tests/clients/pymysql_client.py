@@ -66,9 +66,9 @@ with c.cursor() as q:
 c.close()
 
 
-def field_list(wildcard):
+def field_list(table, wildcard=b""):
     """COM_FIELD_LIST: the columns' default values, as text."""
-    c._execute_command(4, b"d\0" + wildcard)
+    c._execute_command(4, table + b"\0" + wildcard)
     found = {}
     while not (packet := c._read_packet()).is_eof_packet():
         names = [packet.read_length_coded_string() for _ in range(6)]
@@ -88,12 +88,18 @@ with c.cursor() as q:
         x INT DEFAULT (1 + 1), g INT AS (i + 1))""")
     # A TIMESTAMP's default is in the time of whoever inserts.
     q.execute("SET time_zone = '+05:00'")
-found = field_list(b"")
+    q.execute("CREATE DATABASE other")
+    q.execute("CREATE TABLE other.i (id INT NOT NULL, t INT DEFAULT 11)")
+    q.execute("CREATE TABLE i (id INT, t VARCHAR(9) DEFAULT 'mine')")
+    q.execute("CREATE VIEW v AS SELECT id, t, t + 1 AS more, COUNT(*) AS n FROM other.i GROUP BY id, t")
+found = field_list(b"d")
 assert found == {
     "id": b"0", "i": b"7", "z": b"00042", "n": b"0", "u": b"18446744073709551615", "d": b"0.00", "e": b"1.50", "f": b"0.25",
     "v": "ä".encode(), "s": b"", "t": None, "b": b"a\0\0", "bits": b"\0\x05", "day": b"2026-02-03", "at": b"0000-00-00 00:00:00",
     "ts": b"2026-02-03 04:05:06.78", "tm": b"-10:00:00", "y": b"0000", "en": b"x", "em": b"y", "st": b"p,q", "j": None,
     "x": None, "g": None}, found
-assert field_list(b"e%") == {"e": b"1.50", "en": b"x", "em": b"y"}
+assert field_list(b"d", b"E%") == {"e": b"1.50", "en": b"x", "em": b"y"}
+assert field_list(b"d", b"%\\_%") == {}
+assert field_list(b"v") == {"id": b"0", "t": b"11", "more": None, "n": b"0"}, field_list(b"v")
 c.close()
 print("fine")

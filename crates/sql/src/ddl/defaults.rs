@@ -3,15 +3,17 @@
 use p2pdb_model::schema::{ColumnDef, DefaultValue};
 use p2pdb_model::temporal::DateTime;
 use p2pdb_model::types::SqlType;
-use p2pdb_model::{Stamp, Value};
+use p2pdb_model::{Catalog, Stamp, Value};
 
 use crate::error::SqlError;
 use crate::execute::{self, assign, assign::implicit_default, convert};
-use crate::field::FieldType;
+use crate::field::{Field, FieldType};
 use crate::front::{Literal, LiteralKind};
 use crate::plan::ColumnTarget;
 use crate::schema_text::is_lob;
-use crate::session::SqlMode;
+use crate::session::{SessionState, SqlMode};
+use crate::statement::view_fields;
+use crate::virtuals::information;
 
 /// Runs a conversion outside any statement, strictly; warnings are failures.
 fn converted(value: Value, from: &FieldType, to: &ColumnTarget, mode: SqlMode) -> Option<Value> {
@@ -142,7 +144,8 @@ fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
         return Some(Value::Null);
     }
     let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
-    converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), SqlMode(0))
+    // What was taken as a default is one, whatever the mode was.
+    converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), SqlMode::ALLOW_INVALID_DATES)
 }
 
 /// What a row written before the column existed shows in it: the constant default the column was **added** with, for
@@ -157,23 +160,42 @@ pub fn unwritten(first: &ColumnDef, added: Stamp) -> Value {
         return Value::Int(DateTime::from_unix_us(us).truncated(fsp).pack());
     }
     let constant = first.default.as_ref().and_then(literal_of).and_then(|l| stored(&first.ty, l));
-    constant.unwrap_or_else(|| empty(first))
+    constant.unwrap_or_else(|| empty(&first.ty, first.nullable))
 }
 
-/// What COM_FIELD_LIST shows as a column's default: the value in MySQL's default record, which is the constant default,
-/// else NULL, else the type's zero, also where an expression or CURRENT_TIMESTAMP would fill the column. A TIMESTAMP is as
-/// it was written, in the time of whoever inserts.
-pub fn in_record(def: &ColumnDef) -> Value {
-    let ty = match &def.ty {
+/// What COM_FIELD_LIST shows as the defaults of these columns, all of one table or view of the current database: the values
+/// in MySQL's default record. A column has its constant default there, else NULL, else the type's zero, also where an
+/// expression or CURRENT_TIMESTAMP would fill it. A TIMESTAMP is as it was written, in the time of whoever inserts.
+pub fn of_fields(catalog: &Catalog, session: &SessionState, table: &str, fields: &[Field]) -> Vec<Value> {
+    let database = session.database.as_deref().unwrap_or_default();
+    if let Some(t) = catalog.table(database, table) {
+        let of = |f: &Field| {
+            let def = &t.column(&f.name)?.def;
+            Some(in_record(&def.ty, def.default.as_ref(), def.nullable))
+        };
+        return fields.iter().map(|f| of(f).unwrap_or(Value::Null)).collect();
+    }
+    // A view's columns are known by the tables that they come from.
+    let shown = catalog.view(database, table).map(|v| view_fields(catalog, session, v));
+    let shown = shown.and_then(Result::ok).unwrap_or_else(|| fields.to_vec());
+    let of = |f: &Field| {
+        let ty = information::type_of_result(f, false);
+        in_record(&ty, information::default_of_result(catalog, f, &ty).as_ref(), !f.not_null)
+    };
+    shown.iter().map(of).collect()
+}
+
+fn in_record(ty: &SqlType, default: Option<&DefaultValue>, nullable: bool) -> Value {
+    let written = match ty {
         SqlType::Timestamp { fsp } => SqlType::DateTime { fsp: *fsp },
         ty => ty.clone(),
     };
-    let constant = def.default.as_ref().filter(|d| !matches!(d, DefaultValue::Expression(_)));
-    let value = constant.and_then(literal_of).and_then(|l| stored(&ty, l));
-    value.filter(|v| def.nullable || !v.is_null()).unwrap_or_else(|| empty(def))
+    let constant = default.filter(|d| !matches!(d, DefaultValue::Expression(_)));
+    let value = constant.and_then(literal_of).and_then(|l| stored(&written, l));
+    value.filter(|v| nullable || !v.is_null()).unwrap_or_else(|| empty(ty, nullable))
 }
 
 /// NULL, or the zero of a type that cannot be NULL.
-pub fn empty(def: &ColumnDef) -> Value {
-    if def.nullable { Value::Null } else { implicit_default(&def.ty) }
+pub fn empty(ty: &SqlType, nullable: bool) -> Value {
+    if nullable { Value::Null } else { implicit_default(ty) }
 }

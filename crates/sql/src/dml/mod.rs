@@ -230,7 +230,7 @@ fn fill(
                 return Err(error);
             }
             notes.push(Note { level: NoteLevel::Warning, code: error.code, message: error.message });
-            Ok(constant(defaults::empty(&column.def)))
+            Ok(constant(defaults::empty(&column.def.ty, column.def.nullable)))
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::field::{Field, FieldKind, FieldType};
 use crate::session::SessionState;
 
 mod grants;
-mod information;
+pub(crate) mod information;
 mod p2pdb;
 mod performance;
 mod programs;
@@ -338,21 +338,9 @@ fn json(rows: Vec<Row>) -> String {
     serde_json::Value::Array(rows).to_string()
 }
 
-/// MySQL's LIKE without regard to case, as SHOW uses it; `\` escapes.
-pub(crate) fn like(text: &str, pattern: &str) -> bool {
-    fn go(t: &[char], p: &[char]) -> bool {
-        match p {
-            [] => t.is_empty(),
-            ['%', rest @ ..] => (0..=t.len()).any(|n| go(&t[n..], rest)),
-            ['\\', c, rest @ ..] => t.first() == Some(c) && go(&t[1..], rest),
-            ['_', rest @ ..] => !t.is_empty() && go(&t[1..], rest),
-            [c, rest @ ..] => t.first() == Some(c) && go(&t[1..], rest),
-        }
-    }
-    let chars = |s: &str| s.to_lowercase().chars().collect::<Vec<_>>();
-    let mut pattern = chars(pattern);
-    pattern.dedup_by(|a, b| *a == '%' && *b == '%');
-    go(&chars(text), &pattern)
+/// MySQL's LIKE under the collation of names, as SHOW and COM_FIELD_LIST use it; `\` escapes.
+pub fn like(text: &str, pattern: &str) -> bool {
+    crate::collate::like(text, pattern, Some('\\'), Collation::Utf8mb4GeneralCi)
 }
 
 #[cfg(test)]
@@ -371,6 +359,12 @@ mod tests {
             ("version", "version", true),
             ("version_comment", "version", false),
             ("aXbXc", "%x%x%", true),
+            ("Äpfel", "äPF%", true),
+            ("", "", true),
+            ("a", "%%", true),
+            // Trying each way of cutting the text would take for ever.
+            (&"a".repeat(64), &("%a".repeat(32) + "%b"), false),
+            (&"ä".repeat(64), &("%_".repeat(32) + "!"), false),
         ] {
             assert_eq!(like(text, pattern), want, "{text} LIKE {pattern}");
         }
