@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::powers::Powers;
 use crate::program::Budget;
 use crate::read_set::{Blind, Reads};
+use crate::session::Touched;
 use crate::tally::Counted;
 use crate::temporary::Temporary;
 
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) busy: Vec<ObjectId>,
     /// The row of the trigger that has just run.
     pub(crate) row: Vec<Value>,
+    /// What the open transaction has done.
+    pub(crate) touched: Touched,
 }
 
 impl Core {
@@ -55,7 +58,9 @@ impl Core {
         let inner = &self.inner;
         let access = &inner.published.load().access;
         let now = Stamp::from_millis(inner.clock.now_ms());
-        self.powers.check(access, self.account, &self.state, now, needs, inner.node)
+        self.powers.check(access, self.account, &self.state, now, needs, inner.node)?;
+        self.touched.add(needs);
+        Ok(())
     }
 
     /// The account has this privilege on everything.
@@ -83,6 +88,7 @@ impl Core {
             budget: self.budget.clone(),
             busy: Vec::new(),
             row: Vec::new(),
+            touched: Touched::default(),
         }
     }
 }

@@ -498,6 +498,14 @@ impl SessionState {
         variables::write(self, global, name, value)
     }
 
+    /// Whether [`Self::set_variable`] takes the value, asked of all assignments of a statement before the first is made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn may_set(&self, global: bool, name: &str, value: (&Value, &FieldKind)) -> Result<(), SqlError> {
+        variables::may_write(self, global, name, value)
+    }
+
     /// SET @name.
     ///
     /// # Errors

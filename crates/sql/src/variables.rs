@@ -3,7 +3,8 @@
 //! The table holds what clients, ORMs and dump programs read or set. A variable that steers something is a field of
 //! [`SessionState`]; the rest are values that are kept, checked by type and shown, because their absence (1193) breaks
 //! clients while their effect belongs to another server's engine (`sort_buffer_size`, `innodb_…`). What a variable
-//! does is said in the user's book; a setting that would promise something we do not do is read only.
+//! does is said in the user's book; a setting that would promise something we do not do is read only, or takes the one value
+//! that it has.
 
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -204,11 +205,8 @@ pub(crate) fn write(
     let mut notes = Vec::new();
     let checked = match value {
         Some((value, kind)) => {
-            let value = check(s, v, value, kind, &mut notes)?;
-            if v.fixed && !is_in_force(v, &value) {
-                return Err(SqlError::unsupported(format!("another value of {name} than it has")));
-            }
-            Some(value)
+            let value = acceptable(s, v, value, kind, &mut notes)?;
+            Some(if v.fixed { v.default_value() } else { value })
         }
         None if global => None,
         None if v.no_default() => {
@@ -236,6 +234,32 @@ pub(crate) fn write(
         notes.push(Note { level: NoteLevel::Warning, code: 1287, message: warning.to_owned() });
     }
     Ok(notes)
+}
+
+/// What [`write`] would refuse of a value, before anything of its statement is done.
+pub(crate) fn may_write(
+    s: &SessionState,
+    global: bool,
+    name: &str,
+    (value, kind): (&Value, &FieldKind),
+) -> Result<(), SqlError> {
+    let v = find(name).ok_or_else(|| SqlError::unknown_variable(name))?;
+    writable(v, global)?;
+    acceptable(s, v, value, kind, &mut Vec::new()).map(|_| ())
+}
+
+fn acceptable(
+    s: &SessionState,
+    v: &Variable,
+    value: &Value,
+    kind: &FieldKind,
+    notes: &mut Vec<Note>,
+) -> Result<Value, SqlError> {
+    let value = check(s, v, value, kind, notes)?;
+    if v.fixed && !is_in_force(v, &value) {
+        return Err(SqlError::unsupported(format!("another value of {} than it has", v.name)));
+    }
+    Ok(value)
 }
 
 /// Nothing changes by it: the value that a fixed variable has, or, of a list of settings, some of them.
@@ -410,9 +434,6 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "insert_id" => s.insert_id = Some(whole).filter(|n| *n != 0),
         "max_execution_time" => s.max_execution_time_ms = whole,
         "pseudo_thread_id" => {}
-        "session_track_transaction_info" if !word.eq_ignore_ascii_case("off") => {
-            return Err(SqlError::unsupported("session_track_transaction_info"));
-        }
         "sql_mode" => {
             let mode = SqlMode::parse(word).map_err(|m| bad_value(name, m))?;
             for (unbuilt, what) in [

@@ -120,9 +120,14 @@ pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
             ops::members(&node.engine)
         }
     };
-    if args.verb.is_some() && c.dir.read_account_key(ROOT)?.is_none() {
+    if let Some(MembersVerb::Remove { member }) = &args.verb
+        && rows.iter().any(|m| {
+            m.removed && m.role == Role::Owner.name() && (m.name == *member || m.node.starts_with(member))
+        })
+        && c.dir.read_account_key(ROOT).is_ok_and(|key| key.is_none())
+    {
         eprintln!(
-            "  WARNING  this node holds no account's key: keep accounts.json of the node that made the realm, or nobody can invite writers any more"
+            "  WARNING  this node holds no key of {ROOT}: unless another owner's does, keep accounts.json of {member}, or nobody can invite writers any more"
         );
     }
     if args.json {

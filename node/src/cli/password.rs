@@ -9,14 +9,14 @@ use super::{Context_, print_out};
 use crate::admin::{PasswordRequest, Secret};
 use crate::admin_client::AdminClient;
 use crate::datadir::DataDirError;
-use crate::door::Logins;
+use crate::door::{Logins, login_named};
 use crate::node::ROOT;
 use crate::password;
 
 /// `password`.
 #[derive(Debug, Args)]
 pub(super) struct Password {
-    /// The login
+    /// The login, NAME or NAME@HOST
     #[arg(default_value = ROOT)]
     user: String,
     /// Read the password from the first line of standard input instead of making a random one
@@ -30,27 +30,28 @@ pub(super) struct Password {
 
 pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
     c.dir.must_be_initialised()?;
+    let user = login_named(&args.user);
     let given = args.stdin || args.hash;
     let line = if given { read()? } else { password::random() };
     let secret = if args.hash { Secret::NativeHash(line.clone()) } else { Secret::Password(line.clone()) };
     match c.dir.lock() {
         Ok(_lock) => {
-            password::set(&c.dir, &Logins::open(&c.dir)?, &args.user, &secret, None, c.config.mysql_listen)?;
+            password::set(&c.dir, &Logins::open(&c.dir)?, &user, &secret, None, c.config.mysql_listen)?;
         }
         Err(DataDirError::Locked { .. }) => {
-            let request = PasswordRequest { user: args.user.clone(), secret };
+            let request = PasswordRequest { user: user.clone(), secret };
             AdminClient::of(&c.dir)?.post::<()>("password", &request)?;
         }
         Err(e) => return Err(e.into()),
     }
     let shown = if given { "set".to_owned() } else { format!("{line}  (shown this once") };
-    let kept = match (args.user == ROOT, given) {
+    let kept = match (user == ROOT, given) {
         (true, true) => "  (kept in client.cnf)",
         (true, false) => "; kept in client.cnf)",
         (false, true) => "",
         (false, false) => ")",
     };
-    print_out(&format!("  account  {}, password {shown}{kept}\n", args.user))
+    print_out(&format!("  account  {user}, password {shown}{kept}\n"))
 }
 
 /// The first line of standard input.

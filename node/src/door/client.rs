@@ -21,7 +21,7 @@ use p2pdb_sql::command::Command as StatementKind;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::front::{Literal, binary};
 use p2pdb_sql::session::SqlMode;
-use p2pdb_sql::virtuals::like;
+use p2pdb_sql::virtuals::NamePattern;
 use p2pdb_sql::zone::Zone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -388,7 +388,7 @@ impl Client<'_> {
             }
             Command::InitDb(name) => self.query(&format!("USE {}", quoted(&name))).await,
             Command::FieldList { table, wildcard } => {
-                self.field_list(&table, &wildcard);
+                tokio::task::block_in_place(|| self.field_list(&table, &wildcard));
                 Ok(())
             }
             Command::Ping => {
@@ -657,8 +657,9 @@ impl Client<'_> {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
         status.set(StatusFlags::DB_DROPPED, outcome.database_dropped);
-        let session = self.session.as_ref().expect("invariant: commands come after the login");
-        let heard = Heard::of(outcome, session.sql_state());
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        let transaction = session.transaction_news(outcome.has_rows);
+        let heard = Heard::of(outcome, transaction, session.sql_state());
         let changes = heard.changes();
         let ok = OkPacket {
             affected_rows: if self.found_rows {
@@ -688,8 +689,9 @@ impl Client<'_> {
                 let results = results_collation(state.charset_results);
                 let charset = state.charset_results.map_or(Charset::Utf8, Charset::named);
                 let defaults = session.defaults(table, statement.fields());
+                let pattern = NamePattern::new(wildcard);
                 for (field, default) in statement.fields().iter().zip(&defaults) {
-                    if !wildcard.is_empty() && !like(&field.name, wildcard) {
+                    if !wildcard.is_empty() && !pattern.matches(&field.name) {
                         continue;
                     }
                     let column = cells::column(field, results);

@@ -49,6 +49,7 @@ impl Session {
                         return self.commit(Then::Commands(commands, bound), sink);
                     }
                     self.locked.unlock();
+                    self.tell_begin(read_only, snapshot);
                     let mut fresh = self.fresh_snapshot(true);
                     fresh.read_only = read_only.unwrap_or(fresh.read_only);
                     self.transaction = Transaction::Reading(fresh);
@@ -146,8 +147,10 @@ impl Session {
                 UserVariable::check_name(name)?;
                 Some(self.scalar_of(value, bound)).transpose()
             }
-            SessionCommand::SetVariable { value, .. } => {
-                value.as_ref().map(|v| self.scalar_of(v, bound)).transpose()
+            SessionCommand::SetVariable { global, name, value: Some(value) } => {
+                let (value, ty) = self.scalar_of(value, bound)?;
+                self.core().state.may_set(*global, name, (&value, &ty.kind))?;
+                Ok(Some((value, ty)))
             }
             _ => Ok(None),
         };

@@ -13,7 +13,7 @@ use crate::plan::ColumnTarget;
 use crate::schema_text::is_lob;
 use crate::session::{SessionState, SqlMode};
 use crate::statement::view_fields;
-use crate::virtuals::information;
+use crate::virtuals::{default_of_result, type_of_result};
 
 /// Runs a conversion outside any statement, strictly; warnings are failures.
 fn converted(value: Value, from: &FieldType, to: &ColumnTarget, mode: SqlMode) -> Option<Value> {
@@ -46,8 +46,8 @@ pub fn literal_default(
     }
     let invalid = || SqlError::invalid_default(column);
     let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
-    let stored =
-        converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), mode).ok_or_else(invalid)?;
+    let stored = converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), taking(ty, mode))
+        .ok_or_else(invalid)?;
     let field = FieldType::of_column(ty);
     if let SqlType::Bit { .. } = ty {
         let n = stored.as_u64().ok_or_else(invalid)?;
@@ -139,13 +139,26 @@ fn literal_expression(text: &str) -> Option<Literal> {
     }
 }
 
+/// A TIMESTAMP is a date that there is, in every mode.
+fn taking(ty: &SqlType, mode: SqlMode) -> SqlMode {
+    match ty {
+        SqlType::Timestamp { .. } => SqlMode(mode.0 & !SqlMode::ALLOW_INVALID_DATES.0),
+        _ => mode,
+    }
+}
+
 fn stored(ty: &SqlType, literal: Literal) -> Option<Value> {
     if literal.value.is_null() {
         return Some(Value::Null);
     }
     let from = literal.kind.field_type(p2pdb_model::types::Collation::Utf8mb4_0900AiCi);
     // What was taken as a default is one, whatever the mode was.
-    converted(literal.value, &from, &ColumnTarget::plain("", ty.clone()), SqlMode::ALLOW_INVALID_DATES)
+    converted(
+        literal.value,
+        &from,
+        &ColumnTarget::plain("", ty.clone()),
+        taking(ty, SqlMode::ALLOW_INVALID_DATES),
+    )
 }
 
 /// What a row written before the column existed shows in it: the constant default the column was **added** with, for
@@ -179,8 +192,8 @@ pub fn of_fields(catalog: &Catalog, session: &SessionState, table: &str, fields:
     let shown = catalog.view(database, table).map(|v| view_fields(catalog, session, v));
     let shown = shown.and_then(Result::ok).unwrap_or_else(|| fields.to_vec());
     let of = |f: &Field| {
-        let ty = information::type_of_result(f, false);
-        in_record(&ty, information::default_of_result(catalog, f, &ty).as_ref(), !f.not_null)
+        let ty = type_of_result(f, false);
+        in_record(&ty, default_of_result(catalog, f, &ty).as_ref(), !f.not_null)
     };
     shown.iter().map(of).collect()
 }

@@ -9,8 +9,8 @@ use p2pdb_model::ids::ObjectKind;
 use p2pdb_model::types::Collation;
 
 use super::{
-    Cx, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, grants, information, like, maybe, performance,
-    programs, text,
+    Cx, NamePattern, Row, SHOW, Ty, VirtualColumn, VirtualTable, count, grants, information, maybe,
+    performance, programs, text,
 };
 use crate::error::SqlError;
 use crate::field::Field;
@@ -304,7 +304,8 @@ pub(super) fn rows(cx: &Cx<'_>, name: &str) -> Result<Vec<Row>, SqlError> {
             "procedure status" | "function status" | "events" => 1,
             _ => 0,
         };
-        all.retain(|row| matches!(row.get(at), Some(Value::Text(t)) if like(t, pattern)));
+        let pattern = NamePattern::new(pattern);
+        all.retain(|row| matches!(row.get(at), Some(Value::Text(t)) if pattern.matches(t)));
     }
     Ok(all)
 }
