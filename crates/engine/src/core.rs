@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use crate::powers::Powers;
 use crate::program::Budget;
 use crate::read_set::{Blind, Reads};
-use crate::session::Touched;
 use crate::tally::Counted;
 use crate::temporary::Temporary;
 
@@ -45,8 +44,6 @@ pub(crate) struct Core {
     pub(crate) busy: Vec<ObjectId>,
     /// The row of the trigger that has just run.
     pub(crate) row: Vec<Value>,
-    /// What the open transaction has done.
-    pub(crate) touched: Touched,
 }
 
 impl Core {
@@ -58,9 +55,7 @@ impl Core {
         let inner = &self.inner;
         let access = &inner.published.load().access;
         let now = Stamp::from_millis(inner.clock.now_ms());
-        self.powers.check(access, self.account, &self.state, now, needs, inner.node)?;
-        self.touched.add(needs);
-        Ok(())
+        self.powers.check(access, self.account, &self.state, now, needs, inner.node)
     }
 
     /// The account has this privilege on everything.
@@ -88,7 +83,6 @@ impl Core {
             budget: self.budget.clone(),
             busy: Vec::new(),
             row: Vec::new(),
-            touched: Touched::default(),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::realm::Start;
 use crate::roles;
 use crate::rules::Keeps;
 use crate::sealing::Committed;
-use crate::session::{Session, Touched};
+use crate::session::Session;
 use crate::statement::Statement;
 use crate::syncs::Syncs;
 use crate::tally::{Counted, Tally};
@@ -519,7 +519,6 @@ impl Inner {
         handle.doing.lock().1 = state.database.clone();
         self.sessions.lock().insert(options.connection_id, handle.clone());
         Ok(Box::new(Core {
-            touched: Touched::default(),
             state,
             account: account.id,
             handle,

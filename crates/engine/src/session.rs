@@ -29,12 +29,9 @@ use crate::statement::{Bound, Statement};
 use crate::wait::{Taker, Wait};
 use crate::words;
 use locked::Locked;
-pub(crate) use news::Touched;
-pub use news::TransactionNews;
 
 mod commands;
 mod locked;
-mod news;
 mod reading;
 mod temporary;
 mod writing;
@@ -149,8 +146,6 @@ pub struct Session {
     named: HashMap<String, Statement>,
     /// LOCK TABLES is in force.
     locked: Locked,
-    /// What the client has heard of its transaction.
-    told: news::Told,
     /// Per savepoint, how much was written to temporary tables before it.
     own_savepoints: Vec<(String, usize)>,
     /// Stored procedures that are running, each called by the one before.
@@ -178,7 +173,6 @@ impl Session {
             waiting: None,
             named: HashMap::new(),
             locked: Locked::default(),
-            told: news::Told::default(),
             own_savepoints: Vec::new(),
             machines: Vec::new(),
             call_params: None,
@@ -516,12 +510,9 @@ impl Session {
     fn run(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let statement = bound.statement.clone();
         let plan = &statement.compiled().plan;
-        let before = self.core().touched;
         if let Err(e) = self.core_mut().may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
             return self.finish(Err(e));
         }
-        let locks = matches!(&plan.kind, PlanKind::Query(q) if q.locking.is_some_and(|l| !l.share));
-        self.touch(statement.text(), locks, before);
         match &plan.kind {
             PlanKind::Query(_) if plan.commits && self.in_transaction() => {
                 self.commit(Then::Run(bound), sink)

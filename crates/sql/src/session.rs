@@ -502,7 +502,12 @@ impl SessionState {
     ///
     /// # Errors
     /// As there.
-    pub fn may_set(&self, global: bool, name: &str, value: (&Value, &FieldKind)) -> Result<(), SqlError> {
+    pub fn may_set(
+        &self,
+        global: bool,
+        name: &str,
+        value: Option<(&Value, &FieldKind)>,
+    ) -> Result<(), SqlError> {
         variables::may_write(self, global, name, value)
     }
 

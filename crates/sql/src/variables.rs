@@ -210,11 +210,7 @@ pub(crate) fn write(
         }
         None if global => None,
         None if v.no_default() => {
-            return Err(SqlError::new(
-                1230,
-                "42000",
-                format!("Variable '{name}' doesn't have a default value"),
-            ));
+            return Err(no_default(name));
         }
         None => Some(s.globals.get(v)),
     };
@@ -236,16 +232,28 @@ pub(crate) fn write(
     Ok(notes)
 }
 
-/// What [`write`] would refuse of a value, before anything of its statement is done.
+/// What [`write`] would refuse, before anything of its statement is done.
 pub(crate) fn may_write(
     s: &SessionState,
     global: bool,
     name: &str,
-    (value, kind): (&Value, &FieldKind),
+    value: Option<(&Value, &FieldKind)>,
 ) -> Result<(), SqlError> {
     let v = find(name).ok_or_else(|| SqlError::unknown_variable(name))?;
     writable(v, global)?;
-    acceptable(s, v, value, kind, &mut Vec::new()).map(|_| ())
+    match value {
+        Some((value, kind)) => {
+            let value = acceptable(s, v, value, kind, &mut Vec::new())?;
+            // On a copy: some are refused only where they take effect.
+            if v.scope == Scope::Global { Ok(()) } else { store_session(&mut s.clone(), v.name, value) }
+        }
+        None if !global && v.no_default() => Err(no_default(name)),
+        None => Ok(()),
+    }
+}
+
+fn no_default(name: &str) -> SqlError {
+    SqlError::new(1230, "42000", format!("Variable '{name}' doesn't have a default value"))
 }
 
 fn acceptable(
@@ -434,6 +442,9 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "insert_id" => s.insert_id = Some(whole).filter(|n| *n != 0),
         "max_execution_time" => s.max_execution_time_ms = whole,
         "pseudo_thread_id" => {}
+        "session_track_transaction_info" if !word.eq_ignore_ascii_case("off") => {
+            return Err(SqlError::unsupported("session_track_transaction_info"));
+        }
         "sql_mode" => {
             let mode = SqlMode::parse(word).map_err(|m| bad_value(name, m))?;
             for (unbuilt, what) in [

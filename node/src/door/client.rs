@@ -657,9 +657,8 @@ impl Client<'_> {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
         status.set(StatusFlags::DB_DROPPED, outcome.database_dropped);
-        let session = self.session.as_mut().expect("invariant: commands come after the login");
-        let transaction = session.transaction_news(outcome.has_rows);
-        let heard = Heard::of(outcome, transaction, session.sql_state());
+        let session = self.session.as_ref().expect("invariant: commands come after the login");
+        let heard = Heard::of(outcome, session.sql_state());
         let changes = heard.changes();
         let ok = OkPacket {
             affected_rows: if self.found_rows {

@@ -49,7 +49,6 @@ impl Session {
                         return self.commit(Then::Commands(commands, bound), sink);
                     }
                     self.locked.unlock();
-                    self.tell_begin(read_only, snapshot);
                     let mut fresh = self.fresh_snapshot(true);
                     fresh.read_only = read_only.unwrap_or(fresh.read_only);
                     self.transaction = Transaction::Reading(fresh);
@@ -147,10 +146,11 @@ impl Session {
                 UserVariable::check_name(name)?;
                 Some(self.scalar_of(value, bound)).transpose()
             }
-            SessionCommand::SetVariable { global, name, value: Some(value) } => {
-                let (value, ty) = self.scalar_of(value, bound)?;
-                self.core().state.may_set(*global, name, (&value, &ty.kind))?;
-                Ok(Some((value, ty)))
+            SessionCommand::SetVariable { global, name, value } => {
+                let value = value.as_ref().map(|v| self.scalar_of(v, bound)).transpose()?;
+                let asked = value.as_ref().map(|(v, ty)| (v, &ty.kind));
+                self.core().state.may_set(*global, name, asked)?;
+                Ok(value)
             }
             _ => Ok(None),
         };

@@ -185,16 +185,6 @@ pub fn tokenize(text: &str, mode: SqlMode, lift: bool) -> Result<Tokens, SqlErro
     tokens_of(text, mode, lift, false)
 }
 
-/// Whether the statement calls one of these functions, told by its words alone.
-pub fn calls(text: &str, mode: SqlMode, names: &[&str]) -> bool {
-    let Ok(found) = tokenize(text, mode, false) else { return false };
-    let is_call = |at: usize| matches!(found.tokens.get(at + 1).map(|t| &t.token), Some(Token::LParen));
-    found.tokens.iter().enumerate().any(|(at, t)| match &t.token {
-        Token::Word(w) => is_call(at) && names.iter().any(|name| w.value.eq_ignore_ascii_case(name)),
-        _ => false,
-    })
-}
-
 /// The same for a text with the body of a stored program: `;` is a token like any other.
 ///
 /// # Errors
