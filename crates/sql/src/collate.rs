@@ -321,7 +321,8 @@ pub fn like(text: &str, pattern: &str, escape: Option<char>, collation: Collatio
     wildcard(&t, &p, |c| *c == '%', |c| *c == '_', |c| Some(*c) == escape, equal)
 }
 
-fn wildcard<T>(
+/// Walks a pattern once: of several `any` only the last one has to take more.
+pub(crate) fn wildcard<T>(
     t: &[T],
     p: &[T],
     any: impl Fn(&T) -> bool,

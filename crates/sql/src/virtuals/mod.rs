@@ -12,6 +12,7 @@ use std::sync::Arc;
 use p2pdb_model::types::Collation;
 use p2pdb_model::{Catalog, Value};
 
+use crate::collate::wildcard;
 use crate::error::SqlError;
 use crate::field::{Field, FieldKind, FieldType};
 use crate::session::SessionState;
@@ -339,59 +340,28 @@ fn json(rows: Vec<Row>) -> String {
 }
 
 /// A pattern for names, of SHOW … LIKE and COM_FIELD_LIST: LIKE without regard to case, but to accents; `\` escapes.
-pub struct NamePattern(Vec<Part>);
-
-#[derive(PartialEq)]
-enum Part {
-    Any,
-    One,
-    Char(char),
-}
+pub struct NamePattern(Vec<char>);
 
 impl NamePattern {
     /// Reads a pattern; what many `%` say, one says.
     pub fn new(pattern: &str) -> Self {
-        let mut parts = Vec::new();
-        let mut chars = pattern.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '%' => parts.push(Part::Any),
-                '_' => parts.push(Part::One),
-                '\\' => parts.extend(chars.next().unwrap_or('\\').to_lowercase().map(Part::Char)),
-                c => parts.extend(c.to_lowercase().map(Part::Char)),
+        let mut folded: Vec<char> = Vec::new();
+        let (mut escapes, mut is_any) = (false, false);
+        for c in pattern.chars().flat_map(char::to_lowercase) {
+            let repeats = is_any && c == '%';
+            is_any = c == '%' && !escapes;
+            escapes = c == '\\' && !escapes;
+            if !repeats {
+                folded.push(c);
             }
         }
-        parts.dedup_by(|a, b| *a == Part::Any && *b == Part::Any);
-        NamePattern(parts)
+        NamePattern(folded)
     }
 
     /// Whether the name is one of those. What it costs grows with the name, not with the pattern.
     pub fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
-        let (mut at, mut part) = (0, 0);
-        // Of several `%` only the last one has to take more.
-        let mut back: Option<(usize, usize)> = None;
-        loop {
-            let fits = match self.0.get(part) {
-                Some(Part::Any) => {
-                    part += 1;
-                    back = Some((at, part));
-                    continue;
-                }
-                None if at == name.len() => return true,
-                None => false,
-                Some(Part::One) => at < name.len(),
-                Some(Part::Char(c)) => name.get(at) == Some(c),
-            };
-            match &mut back {
-                _ if fits => (at, part) = (at + 1, part + 1),
-                Some((from, to)) if *from < name.len() => {
-                    *from += 1;
-                    (at, part) = (*from, *to);
-                }
-                _ => return false,
-            }
-        }
+        wildcard(&name, &self.0, |c| *c == '%', |c| *c == '_', |c| *c == '\\', |a, b| a == b)
     }
 }
 
