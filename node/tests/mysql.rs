@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::*;
-use p2pdb_mysql::client::ClientEvent;
-use p2pdb_mysql::{Param, StatusFlags};
+use p2pdb_mysql::client::{Client, ClientConfig, ClientEvent};
+use p2pdb_mysql::{Capabilities, Param, StatusFlags};
 use p2pdb_node::mysql_client::MysqlClient;
 
 fn start(extra: &[&str]) -> (tempfile::TempDir, Node) {
@@ -47,6 +47,106 @@ fn statements_prepared_statements_and_several_results() {
         assert!(matches!(&row[0], Param::Text(t) | Param::Bytes(t) if t == name.as_bytes()), "{row:?}");
         assert!(matches!(c.event().expect("an event"), ClientEvent::Done(_)));
     }
+}
+
+/// A connection by hand, of which the capabilities are known.
+struct Raw {
+    client: Client,
+    socket: TcpStream,
+}
+
+impl Raw {
+    fn open(node: &Node, capabilities: impl FnOnce(&mut Capabilities)) -> Raw {
+        let file = node.client_file();
+        let mut config = ClientConfig::new(file.user.clone(), file.password.clone());
+        capabilities(&mut config.capabilities);
+        let socket = TcpStream::connect((file.host.as_str(), file.port)).expect("connected");
+        let mut raw = Raw { client: Client::new(config), socket };
+        assert!(matches!(raw.event(), ClientEvent::Ready(_)));
+        raw
+    }
+
+    fn event(&mut self) -> ClientEvent {
+        let mut buffer = [0; 4096];
+        loop {
+            let event = self.client.poll().expect("the protocol holds");
+            let mut output = Vec::new();
+            self.client.take_output(&mut output);
+            self.socket.write_all(&output).expect("sent");
+            if let Some(event) = event {
+                return event;
+            }
+            let n = self.socket.read(&mut buffer).expect("read");
+            assert!(n > 0, "the node closed the connection");
+            self.client.receive(&buffer[..n]).expect("the protocol holds");
+        }
+    }
+
+    /// What each result of a statement says of the transaction: characteristics in brackets, state.
+    fn news(&mut self, sql: &str) -> Vec<String> {
+        self.client.query(sql.as_bytes());
+        self.ends()
+    }
+
+    fn ends(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let done = match self.event() {
+                ClientEvent::Done(done) => done,
+                ClientEvent::Error(e) => panic!("{e}"),
+                _ => continue,
+            };
+            let texts = done.changes.iter().filter_map(|(kind, data)| {
+                let text = String::from_utf8_lossy(&data[1..]);
+                match kind {
+                    4 => Some(format!("[{text}]")),
+                    5 => Some(text.into_owned()),
+                    _ => None,
+                }
+            });
+            all.push(texts.collect::<Vec<_>>().join(" "));
+            if !done.status.contains(StatusFlags::MORE_RESULTS_EXISTS) {
+                return all;
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_hear_of_their_transaction_with_each_result_that_can_say_it() {
+    let (_temp, node) = start(&[]);
+    let mut c = Raw::open(&node, |_| {});
+    c.news("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); CREATE PROCEDURE p() BEGIN SELECT i FROM t; INSERT INTO t VALUES (1); END");
+    assert_eq!(c.news("SET session_track_transaction_info = CHARACTERISTICS"), ["[] ________"]);
+    assert_eq!(c.news("BEGIN; SELECT 1; DO 1"), ["[START TRANSACTION;] T_______", "T_____S_", ""]);
+    assert_eq!(
+        c.news("COMMIT AND CHAIN; CALL p()"),
+        ["[START TRANSACTION;] T_______", "T_R___S_", "T_R_W_S_"]
+    );
+    assert_eq!(c.news("COMMIT"), ["[] ________"]);
+    // What an error could not say, the next OK does, that of COM_PING, too.
+    c.news("BEGIN");
+    c.client.query(b"CREATE TABLE t (i INT)");
+    assert!(matches!(c.event(), ClientEvent::Error(e) if e.code == 1050));
+    c.client.command(0x0E, &[]);
+    assert_eq!(c.ends(), ["[] ________"]);
+    // COM_RESET_CONNECTION.
+    c.news("BEGIN");
+    c.client.command(0x1F, &[]);
+    assert_eq!(c.ends(), [""]);
+    assert_eq!(c.news("BEGIN"), [""]);
+
+    // An EOF packet says nothing: it waits for the next OK.
+    let mut older = Raw::open(&node, |c| c.remove(Capabilities::DEPRECATE_EOF));
+    older.news("USE d; SET session_track_transaction_info = STATE");
+    assert_eq!(older.news("BEGIN"), ["T_______"]);
+    assert_eq!(older.news("CALL p()"), ["", "T_R_W_S_"]);
+    assert_eq!(older.news("COMMIT AND CHAIN"), ["T_______"]);
+    assert_eq!(older.news("SELECT 1"), [""]);
+    assert_eq!(older.news("DO 1"), ["T_____S_"]);
+
+    let mut deaf = Raw::open(&node, |c| c.remove(Capabilities::SESSION_TRACK));
+    assert_eq!(deaf.news("SET session_track_transaction_info = STATE; BEGIN"), ["", ""]);
 }
 
 #[test]

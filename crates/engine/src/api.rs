@@ -11,6 +11,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::Field;
 
 use crate::program::Kept;
+use crate::session::TransactionNews;
 
 /// The wall clock; an argument everywhere, so that a simulator can own it.
 pub trait Clock: Send + Sync {
@@ -39,10 +40,14 @@ pub trait Sink {
     fn end(&mut self, _outcome: &Outcome, _end: ResultEnd) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+    /// The end of rows tells the client what it has not heard yet of its transaction.
+    fn tells(&self) -> bool {
+        false
+    }
 }
 
 /// How the session stands between two results of one statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultEnd {
     /// Inside a transaction.
     pub in_transaction: bool,
@@ -50,6 +55,8 @@ pub struct ResultEnd {
     pub read_only: bool,
     /// `autocommit`.
     pub autocommit: bool,
+    /// What the client hears of its transaction, if the sink [tells](Sink::tells) it.
+    pub news: TransactionNews,
 }
 
 /// How a statement ended well.

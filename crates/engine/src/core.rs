@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use p2pdb_model::{AccountId, ObjectId, Privileges, Stamp, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::needs::Need;
+use p2pdb_sql::plan::Touches;
 use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) busy: Vec<ObjectId>,
     /// The row of the trigger that has just run.
     pub(crate) row: Vec<Value>,
+    /// What was done to the transaction, by programs too, since somebody looked.
+    pub(crate) touched: Touches,
 }
 
 impl Core {
@@ -83,6 +86,7 @@ impl Core {
             budget: self.budget.clone(),
             busy: Vec::new(),
             row: Vec::new(),
+            touched: Touches::default(),
         }
     }
 }

@@ -535,6 +535,7 @@ impl Inner {
             budget: Default::default(),
             busy: Vec::new(),
             row: Vec::new(),
+            touched: Default::default(),
         }))
     }
 

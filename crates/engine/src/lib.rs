@@ -59,7 +59,7 @@ pub use engine::{CommitHook, Counters, Engine, Step};
 pub use error::EngineError;
 pub use members::{Admission, NODE_NAME_BYTES_MAX};
 pub use realm::{NewRealm, Start, create_joiner, create_realm};
-pub use session::{Progress, Session};
+pub use session::{Progress, Session, TransactionNews};
 pub use source::LogView;
 pub use statement::Statement;
 pub use wait::Wait;

@@ -13,7 +13,7 @@ use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::front::{Literal, Scope};
-use p2pdb_sql::plan::{Call, CallFunction, Plan, PlanKind, SessionCommand};
+use p2pdb_sql::plan::{Call, CallFunction, Plan, PlanKind, SessionCommand, Touches};
 use p2pdb_sql::session::{Isolation, SessionState};
 use p2pdb_store::{PooledReader, TxNo};
 
@@ -29,9 +29,12 @@ use crate::statement::{Bound, Statement};
 use crate::wait::{Taker, Wait};
 use crate::words;
 use locked::Locked;
+use news::News;
+pub use news::TransactionNews;
 
 mod commands;
 mod locked;
+mod news;
 mod reading;
 mod temporary;
 mod writing;
@@ -134,8 +137,10 @@ pub struct Session {
     handle: Arc<Handle>,
     reader: Option<PooledReader>,
     transaction: Transaction,
-    /// SET TRANSACTION for the next one: isolation, read only.
-    next: (Option<Isolation>, Option<bool>),
+    /// What the client hears of it, and what SET TRANSACTION has set for it.
+    news: News,
+    /// What the transaction that begins takes over from the one before it (AND CHAIN): isolation, read only.
+    chained: Option<(Isolation, bool)>,
     isolation: Isolation,
     /// What the open transaction read in its snapshot before it began to write, until that is proven to hold still. The
     /// reader stays in the snapshot as long.
@@ -164,10 +169,11 @@ impl Session {
             handle,
             budget: core.budget.clone(),
             isolation: core.state.isolation,
+            news: News::new(&core.state),
             core: Some(core),
             reader: None,
             transaction: Transaction::None,
-            next: (None, None),
+            chained: None,
             unproven: None,
             seen: Seen::default(),
             waiting: None,
@@ -220,7 +226,21 @@ impl Session {
             in_transaction: self.in_transaction(),
             read_only: self.in_read_only_transaction(),
             autocommit: self.autocommit(),
+            news: TransactionNews::default(),
         }
+    }
+
+    /// What the client has not heard yet of its transaction; it is heard now.
+    pub fn transaction_news(&mut self) -> TransactionNews {
+        self.note_touched();
+        self.news.take()
+    }
+
+    /// What was done since the last time counts for the open transaction.
+    fn note_touched(&mut self) {
+        let core = self.core_mut();
+        let (touched, autocommit) = (std::mem::take(&mut core.touched), core.state.autocommit);
+        self.news.touch(touched, autocommit);
     }
 
     /// The client hears of changes to the session's state.
@@ -513,6 +533,7 @@ impl Session {
         if let Err(e) = self.core_mut().may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
             return self.finish(Err(e));
         }
+        self.core_mut().touched |= plan.touches;
         match &plan.kind {
             PlanKind::Query(_) if plan.commits && self.in_transaction() => {
                 self.commit(Then::Run(bound), sink)
@@ -529,7 +550,9 @@ impl Session {
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Ddl(ddl) if ddl.quiet => self.defined_own(&bound),
             PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
-            PlanKind::Session(commands) => self.commands(commands.clone().into(), bound, sink),
+            PlanKind::Session(commands) => {
+                self.commands(commands.clone().into(), bound, Outcome::default(), sink)
+            }
             PlanKind::Program(_) => self.call_program(bound),
         }
     }
@@ -544,7 +567,9 @@ impl Session {
         match self.waiting.take() {
             None => Flow::Done(Err(SqlError::new(1105, "HY000", "nothing to resume"))),
             Some(Waiting::Statement { taker, then }) => match taker.take() {
-                Some((core, mut result)) => {
+                Some((mut core, mut result)) => {
+                    // It was a transaction of its own.
+                    core.touched = Touches::default();
                     self.core = Some(core);
                     if let (Ok(_), Some(own)) = (&result, then.own) {
                         result = self.define_own(&own);
@@ -618,15 +643,21 @@ impl Session {
     /// Every statement ends here: bookkeeping of what the next one may ask.
     pub(crate) fn finish(&mut self, result: Result<Outcome, SqlError>) -> Flow {
         self.note_end();
-        let state = self.state();
+        self.note_touched();
+        let shows = !self.opens();
         let result = match result {
             Ok(mut outcome) => {
                 let has_rows = outcome.has_rows || outcome.kept.is_some();
+                if has_rows && shows {
+                    self.news.send_rows();
+                }
+                let state = self.state();
                 state.row_count = if has_rows { -1 } else { outcome.affected as i64 };
                 outcome.warnings = state.end_warnings().min(u64::from(u16::MAX)) as u16;
                 Ok(outcome)
             }
             Err(e) => {
+                let state = self.state();
                 state.end_warnings();
                 state.failed(&e);
                 Err(e)
@@ -653,13 +684,13 @@ impl Session {
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
         self.locked.unlock();
-        self.next = (None, None);
     }
 
     /// COM_RESET_CONNECTION: rolls back, forgets everything but who it is.
     pub fn reset(&mut self) {
         self.forget();
         self.state().reset();
+        self.news = News::new(self.sql_state());
         let published = self.inner.published.load();
         let now = p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms());
         let account = self.core().account;
@@ -675,6 +706,7 @@ impl Session {
         let core = self.inner.new_core(options)?;
         self.handle = core.handle.clone();
         self.budget = core.budget.clone();
+        self.news = News::new(&core.state);
         self.core = Some(core);
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::Node;
+use p2pdb_engine::TransactionNews;
+use support::{Node, TestSession};
 
 #[test]
 fn the_info_text_counts_where_mysqls_does() {
@@ -56,8 +57,6 @@ fn set_names_is_tracked_as_the_variables_that_it_sets() {
     assert!(outcome.variables_changed.iter().all(|(_, v)| v == "latin1"), "{outcome:?}");
     let outcome = s.run("SET autocommit = 0");
     assert_eq!(outcome.variables_changed, [("autocommit".to_owned(), "OFF".to_owned())]);
-    assert_eq!(s.error("SET session_track_transaction_info = STATE"), 1235);
-    s.run("SET session_track_transaction_info = OFF");
 }
 
 #[test]
@@ -338,5 +337,448 @@ fn many_rows_in_one_statement_answer_as_one_by_one() {
     assert_eq!(
         s.error("INSERT INTO u (k, v) SELECT k + 1000 - 1000 * (k = 120), v FROM t ORDER BY id"),
         1062
+    );
+}
+
+/// What a client hears of its transaction with a statement: of each of its results, characteristics in brackets, then the state.
+fn heard(s: &mut TestSession, sql: &str) -> String {
+    let of = |news: TransactionNews| {
+        let characteristics = news.characteristics.map(|c| format!("[{c}]"));
+        characteristics.into_iter().chain(news.state).collect::<Vec<_>>().join(" ")
+    };
+    match s.try_run(sql) {
+        Ok((_, rows)) => {
+            let last = s.session.transaction_news();
+            rows.news.into_iter().chain([last]).map(of).collect::<Vec<_>>().join(" | ").trim().to_owned()
+        }
+        Err(e) => format!("error {}", e.code),
+    }
+}
+
+/// Runs statements, each behind `>`, and compares what is heard with the line below it, if it says anything.
+fn hears(s: &mut TestSession, script: &str) {
+    let mut lines = script.lines().map(str::trim).filter(|l| !l.is_empty()).peekable();
+    while let Some(line) = lines.next() {
+        let sql = line.strip_prefix("> ").unwrap_or_else(|| panic!("no statement: {line}"));
+        let expected = lines.next_if(|l| !l.starts_with('>')).unwrap_or_default();
+        assert_eq!(heard(s, sql), expected, "{sql}");
+    }
+}
+
+fn with_tables(node: &Node) -> TestSession {
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT, f FLOAT); CREATE TABLE u (i INT); INSERT INTO u VALUES (1)");
+    s
+}
+
+/// The example of the manual, section "Server Tracking of Client Session State".
+#[test]
+fn news_of_a_transaction_are_told_where_that_is_asked_for() {
+    let node = Node::begin(1);
+    let mut s = with_tables(&node);
+    hears(
+        &mut s,
+        "
+        > BEGIN
+        > COMMIT
+        > SET session_track_transaction_info = 'CHARACTERISTICS'
+        [] ________
+        > SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;]
+        > SET TRANSACTION READ WRITE
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SET TRANSACTION READ WRITE;]
+        > START TRANSACTION
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ WRITE;] T_______
+        > SELECT 1
+        T_____S_
+        > INSERT INTO t () VALUES ()
+        T___W_S_
+        > INSERT INTO t VALUES (1, RAND())
+        T___WsS_
+        > COMMIT
+        [] ________
+        > SET session_track_transaction_info = OFF
+        > BEGIN
+        > SET session_track_transaction_info = STATE
+        ________
+        > INSERT INTO t () VALUES ()
+        > COMMIT
+        > BEGIN
+        T_______
+        > SET session_track_transaction_info = CHARACTERISTICS
+        [START TRANSACTION;]
+        > SET session_track_transaction_info = STATE
+        ",
+    );
+    s.session.reset();
+    hears(
+        &mut s,
+        "
+        > BEGIN
+        > SET GLOBAL session_track_transaction_info = STATE
+        > COMMIT
+        ",
+    );
+    s.session.reset();
+    hears(&mut s, "> DO 1\n________\n> BEGIN\nT_______");
+    let mut other = node.session();
+    hears(&mut other, "> BEGIN\nT_______");
+    s.run("SET GLOBAL session_track_transaction_info = OFF");
+}
+
+/// As MySQL's own test of it (session_tracker_trx_state) expects it, of tables with transactions.
+#[test]
+fn the_state_of_a_transaction_is_what_was_done_in_it() {
+    let node = Node::begin(1);
+    let mut s = with_tables(&node);
+    s.run("SET session_track_transaction_info = STATE");
+    hears(&mut s, "> DO 1\n________");
+    hears(
+        &mut s,
+        "
+        > START TRANSACTION
+        T_______
+        > DROP TABLE IF EXISTS v
+        ________
+        > CREATE TABLE v (i INT)
+        > START TRANSACTION
+        T_______
+        > SET @dummy = 0
+        > ROLLBACK
+        ________
+        > SET autocommit = 0
+        > INSERT INTO t (i) VALUES (1)
+        I___W___
+        > SELECT i FROM t LIMIT 1 INTO @dummy
+        I_R_Ws__
+        > SELECT i FROM t
+        I_R_WsS_
+        > BEGIN WORK
+        T_______
+        > DROP TABLE v
+        ________
+        > SELECT RAND(22) INTO @dummy
+        > COMMIT
+        > SET TRANSACTION READ ONLY
+        > SET TRANSACTION READ WRITE
+        > SET @x = UUID()
+        > INSERT INTO t (i) VALUES (1)
+        I___W___
+        > SET TRANSACTION READ WRITE
+        error 1568
+        > CREATE TABLE v (i INT)
+        ________
+        > SET TRANSACTION READ ONLY
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > DO 1
+        > ROLLBACK
+        > TRUNCATE TABLE v
+        > CREATE TABLE v2 SELECT i FROM t
+        > SELECT 1 FROM DUAL
+        > SELECT i FROM v
+        I_R___S_
+        > UNLOCK TABLES
+        > LOCK TABLES t WRITE
+        I___W__L
+        > INSERT INTO t (i) VALUES (2)
+        > SELECT i FROM t
+        I_R_W_SL
+        > COMMIT
+        _______L
+        > SET TRANSACTION READ ONLY
+        > SET TRANSACTION READ WRITE
+        > UNLOCK TABLES
+        ________
+        > LOCK TABLES u READ
+        I_R____L
+        > UNLOCK TABLES
+        ________
+        > SET autocommit = 1
+        > INSERT INTO t (i) VALUES (1)
+        > SELECT 1 FROM DUAL
+        > DELETE FROM t
+        > LOCK TABLE t WRITE, u WRITE
+        _______L
+        > INSERT INTO t (i) VALUES (3)
+        > SELECT i FROM t WHERE i > 2
+        > UNLOCK TABLES
+        ________
+        > FLUSH TABLES WITH READ LOCK
+        > SELECT i FROM t
+        > START TRANSACTION WITH CONSISTENT SNAPSHOT
+        T_R_____
+        > UNLOCK TABLES
+        > COMMIT AND CHAIN
+        T_______
+        > SET @x = UUID()
+        T____s__
+        > SET @x = 1
+        > COMMIT AND CHAIN
+        T_______
+        > SELECT 1 FROM DUAL
+        T_____S_
+        > COMMIT AND CHAIN
+        T_______
+        > SELECT 1 FROM DUAL INTO @x
+        > COMMIT AND CHAIN
+        > SELECT i FROM t INTO @x
+        T_R_____
+        > ROLLBACK AND CHAIN
+        T_______
+        > INSERT INTO u SELECT i FROM t
+        T_R_W___
+        > CREATE TABLE t (i INT)
+        error 1050
+        > DO 1
+        ________
+        > BEGIN
+        T_______
+        > SELECT i FROM t WHERE i = 3 FOR UPDATE
+        T___W_S_
+        > SELECT i FROM t LOCK IN SHARE MODE
+        T_R_W_S_
+        > ROLLBACK
+        ________
+        > BEGIN
+        T_______
+        > UPDATE t JOIN u ON t.i = u.i SET t.i = 4
+        T_R_W___
+        > COMMIT
+        ________
+        > BEGIN
+        T_______
+        > DO @@sql_mode
+        T____s__
+        > COMMIT AND CHAIN
+        T_______
+        > DO @@time_zone, NOW(), VERSION
+        error 1054
+        > DO @@time_zone, NOW()
+        > DO CURRENT_USER
+        T____s__
+        > DELETE FROM t ORDER BY i LIMIT 1
+        T___Ws__
+        > SAVEPOINT a
+        > ROLLBACK TO a
+        > ROLLBACK
+        ________
+        > BEGIN
+        T_______
+        > CREATE TEMPORARY TABLE own (i INT)
+        > INSERT INTO own VALUES (1)
+        T___W___
+        > INSERT INTO missing VALUES (1)
+        error 1146
+        > COMMIT
+        ________
+        ",
+    );
+}
+
+/// The same test, its second half.
+#[test]
+fn characteristics_begin_another_transaction_like_this_one() {
+    let node = Node::begin(1);
+    let mut s = with_tables(&node);
+    hears(
+        &mut s,
+        "
+        > SET session_track_transaction_info = CHARACTERISTICS
+        [] ________
+        > START TRANSACTION
+        [START TRANSACTION;] T_______
+        > START TRANSACTION WITH CONSISTENT SNAPSHOT
+        [START TRANSACTION WITH CONSISTENT SNAPSHOT;] T_R_____
+        > START TRANSACTION READ WRITE
+        [START TRANSACTION READ WRITE;] T_______
+        > START TRANSACTION READ ONLY
+        [START TRANSACTION READ ONLY;]
+        > START TRANSACTION READ WRITE, WITH CONSISTENT SNAPSHOT
+        [START TRANSACTION WITH CONSISTENT SNAPSHOT, READ WRITE;] T_R_____
+        > START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT
+        [START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;]
+        > COMMIT AND CHAIN
+        [START TRANSACTION READ ONLY;] T_______
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > BEGIN
+        [START TRANSACTION READ ONLY;]
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > SET TRANSACTION READ ONLY
+        error 1568
+        > ROLLBACK
+        [] ________
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
+        > SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+        [SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION READ ONLY;]
+        > SET TRANSACTION READ ONLY
+        > SET TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SET TRANSACTION READ ONLY;]
+        > BEGIN WORK
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY;] T_______
+        > COMMIT
+        [] ________
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
+        > COMMIT
+        []
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
+        > SELECT i FROM t
+        []
+        > SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED;]
+        > INSERT INTO t (i) VALUES (1)
+        []
+        > SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET TRANSACTION READ ONLY;]
+        > SET SESSION TRANSACTION READ ONLY
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED;]
+        > START TRANSACTION
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION;] T_______
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > SET SESSION TRANSACTION READ WRITE
+        > COMMIT AND CHAIN
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION;]
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > COMMIT
+        [] ________
+        > SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED;]
+        > SET SESSION transaction_isolation = 'READ-UNCOMMITTED'
+        []
+        > SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
+        > START TRANSACTION READ WRITE
+        [START TRANSACTION READ WRITE;] T_______
+        > ROLLBACK
+        [] ________
+        > SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED;]
+        > START TRANSACTION READ ONLY
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ ONLY;] T_______
+        > ROLLBACK AND CHAIN
+        [SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ ONLY;]
+        > COMMIT
+        [] ________
+        > COMMIT AND CHAIN
+        [START TRANSACTION;] T_______
+        > INSERT INTO t (i) VALUES (1)
+        T___W___
+        > COMMIT
+        [] ________
+        > SET autocommit = 0
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
+        > INSERT INTO t (i) VALUES (1)
+        error 1792
+        > ROLLBACK
+        []
+        > SET TRANSACTION READ WRITE
+        [SET TRANSACTION READ WRITE;]
+        > INSERT INTO t (i) VALUES (1)
+        I___W___
+        > START TRANSACTION READ ONLY
+        [START TRANSACTION READ ONLY;] T_______
+        > DROP TABLE u
+        [] ________
+        > SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+        [SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;]
+        > INSERT INTO t (i) VALUES (1)
+        I___W___
+        > ALTER TABLE t ADD COLUMN j INT
+        [] ________
+        > START TRANSACTION
+        [START TRANSACTION;] T_______
+        > ROLLBACK
+        [] ________
+        > INSERT INTO t (i) VALUES (2)
+        I___W___
+        > ALTER TABLE t ADD COLUMN k INT
+        ________
+        ",
+    );
+}
+
+/// The same test, on stored programs.
+#[test]
+fn what_stored_programs_do_counts_for_the_transaction() {
+    let node = Node::begin(1);
+    let mut s = with_tables(&node);
+    for body in [
+        "FUNCTION looks() RETURNS INT READS SQL DATA BEGIN SET @d = 0; IF (SELECT COUNT(*) FROM t) THEN SET @d = 1; END IF; RETURN @d; END",
+        "PROCEDURE one() BEGIN SET @d = 0; IF (SELECT COUNT(*) FROM t) THEN SET @d = 1; END IF; END",
+        "PROCEDURE two() BEGIN CALL one(); UPDATE t SET i = 4; END",
+        "PROCEDURE three() BEGIN DECLARE x CHAR(36); SET x = UUID(); END",
+        "PROCEDURE four(x CHAR(36)) BEGIN END",
+        "PROCEDURE five() BEGIN SELECT i FROM t; SELECT i FROM u; END",
+        "PROCEDURE six() BEGIN SELECT i FROM t; ALTER TABLE t ADD COLUMN j INT; SELECT i FROM u; END",
+        "PROCEDURE seven() BEGIN START TRANSACTION; INSERT INTO t (i) VALUES (1); COMMIT; END",
+        "PROCEDURE eight() BEGIN DECLARE n INT; DECLARE c CURSOR FOR SELECT i FROM u; OPEN c; FETCH c INTO n; CLOSE c; END",
+        "TRIGGER u_insert AFTER INSERT ON u FOR EACH ROW SET @d = (SELECT COUNT(*) FROM t)",
+    ] {
+        s.run(&format!("CREATE {body}"));
+    }
+    hears(
+        &mut s,
+        "
+        > SET session_track_transaction_info = STATE
+        ________
+        > BEGIN
+        T_______
+        > SELECT looks()
+        T_R___S_
+        > COMMIT AND CHAIN
+        T_______
+        > CALL three()
+        T____s__
+        > CALL one()
+        T_R__s__
+        > CALL two()
+        T_R_Ws__
+        > COMMIT AND CHAIN
+        T_______
+        > CALL four(UUID())
+        T____s__
+        > COMMIT
+        ________
+        > CALL five()
+        |  |
+        > BEGIN
+        T_______
+        > CALL five()
+        T_R___S_ |  |
+        > COMMIT AND CHAIN
+        T_______
+        > CALL eight()
+        T_R_____
+        > COMMIT AND CHAIN
+        T_______
+        > INSERT INTO u VALUES (2)
+        T_R_W___
+        > COMMIT
+        ________
+        > CALL seven()
+        > SET autocommit = 0
+        > CALL five()
+        I_R___S_ |  |
+        > BEGIN
+        T_______
+        > CALL six()
+        T_R___S_ | I_R___S_ |
+        > COMMIT
+        ________
+        > SET autocommit = 1
+        > SET session_track_transaction_info = CHARACTERISTICS
+        []
+        > CALL seven()
+        []
+        ",
     );
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use p2pdb_engine::Progress;
-use support::{Node, converge};
+use support::{Node, TestSession, converge};
 
 fn table() -> Node {
     let node = Node::begin(1);
@@ -580,4 +580,54 @@ fn flush_tables_with_read_lock_reads_one_snapshot_and_writes_nothing() {
     assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["4"]);
     a.run("COMMIT");
     assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["0"]);
+}
+
+/// MySQL 8.0 manual, sections 15.3.1 and 15.3.7.
+#[test]
+fn a_chained_transaction_is_like_the_one_before_it() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    other.run("USE d");
+    let mut sees_new_rows = |s: &mut TestSession| {
+        let before = s.rows("SELECT COUNT(*) FROM t");
+        other.run("INSERT INTO t VALUES (1)");
+        s.rows("SELECT COUNT(*) FROM t") != before
+    };
+    for chain in ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"] {
+        s.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION");
+        assert!(sees_new_rows(&mut s), "it is READ COMMITTED");
+        s.run(chain);
+        assert!(sees_new_rows(&mut s), "{chain} begins another like it");
+        // What the session has from now on holds for transactions that begin by themselves.
+        s.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+        s.run(chain);
+        assert!(sees_new_rows(&mut s));
+        // BEGIN instead of a COMMIT keeps what SET TRANSACTION has set, too.
+        s.run("BEGIN");
+        assert!(sees_new_rows(&mut s));
+        s.run("COMMIT; BEGIN");
+        assert!(!sees_new_rows(&mut s), "the next is as the session has it");
+        s.run("COMMIT");
+        // What is set for one transaction is over with it, with a COMMIT alone, and where the session is told otherwise.
+        for end in ["COMMIT", "ROLLBACK", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"] {
+            s.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+            s.run(end);
+            s.run("BEGIN");
+            assert!(!sees_new_rows(&mut s), "{end}");
+            s.run("COMMIT");
+        }
+        // Chained to nothing, it takes writes.
+        s.run(&format!("{chain}; INSERT INTO t VALUES (2); COMMIT"));
+        s.run(&format!("SET TRANSACTION READ ONLY; BEGIN; {chain}"));
+        assert_eq!(s.error("INSERT INTO t VALUES (2)"), 1792);
+        s.run("COMMIT; INSERT INTO t VALUES (2)");
+        s.run("SET TRANSACTION READ ONLY; COMMIT; INSERT INTO t VALUES (2)");
+        // The commit of a chain has a GTID as any other.
+        s.run("BEGIN; INSERT INTO t VALUES (3)");
+        assert_eq!(s.run(chain).gtid.is_some(), chain.starts_with("COMMIT"));
+        s.run("INSERT INTO t VALUES (3)");
+        assert!(s.run("BEGIN").gtid.is_some());
+        s.run("COMMIT");
+    }
 }

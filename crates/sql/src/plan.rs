@@ -6,7 +6,7 @@
 //! [`crate::execute::bind_slot`] and never looks inside.
 
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{BitOrAssign, RangeInclusive};
 use std::sync::Arc;
 
 use p2pdb_model::change::SchemaChange;
@@ -38,6 +38,36 @@ pub struct Plan {
     pub needs: Vec<Need>,
     /// It commits what is open before it answers rows (ANALYZE TABLE and its like).
     pub commits: bool,
+    /// What it does to its transaction.
+    pub touches: Touches,
+}
+
+/// What a statement does to its transaction, as clients hear of it (`session_track_transaction_info`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touches {
+    /// It reads tables.
+    pub reads: bool,
+    /// It writes tables, or locks rows to be written.
+    pub writes: bool,
+    /// Another server may do something else by it, such as by UUID() or LIMIT (MySQL 8.0 manual, section 5.4.4.3, "Mixed
+    /// Binary Logging Format", on unsafe statements).
+    pub is_unsafe: bool,
+}
+
+impl Touches {
+    pub(crate) fn of_query(q: &Query) -> Self {
+        let some = !q.reads.is_empty();
+        let writes = some && q.locking.is_some_and(|how| !how.share);
+        Touches { reads: some && !writes, writes, is_unsafe: false }
+    }
+}
+
+impl BitOrAssign for Touches {
+    fn bitor_assign(&mut self, other: Self) {
+        self.reads |= other.reads;
+        self.writes |= other.writes;
+        self.is_unsafe |= other.is_unsafe;
+    }
 }
 
 /// What a statement does with the warnings of the one before it.
@@ -65,6 +95,7 @@ impl Plan {
             functions: false,
             needs: Vec::new(),
             commits: false,
+            touches: Touches::default(),
         }
     }
 }
@@ -200,6 +231,33 @@ impl Plan {
             PlanKind::Ddl(_) | PlanKind::Session(_) | PlanKind::Program(_) => false,
         };
         self.functions = own || self.scalars().iter().any(|s| s.query().is_some_and(|q| q.functions));
+    }
+
+    /// Notes what it does to its transaction.
+    pub(crate) fn note_touches(&mut self, is_unsafe: bool) {
+        let mut all = Touches { is_unsafe, ..Touches::default() };
+        match &self.kind {
+            PlanKind::Query(q) => all |= Touches::of_query(q),
+            PlanKind::Insert(i) => {
+                all |= Touches { reads: !i.reads.is_empty(), writes: true, is_unsafe: false };
+            }
+            PlanKind::Modify(m) => {
+                let others = |table: &ObjectId| m.steps.iter().all(|s| s.table != *table);
+                all |= Touches { reads: m.reads.all().iter().any(others), writes: true, is_unsafe: false };
+            }
+            PlanKind::Session(commands) => {
+                for command in commands {
+                    if let SessionCommand::LockTables { write, read } = command {
+                        all |= Touches { reads: !read.is_empty(), writes: *write, is_unsafe: false };
+                    }
+                }
+            }
+            PlanKind::Ddl(_) | PlanKind::Program(_) => {}
+        }
+        for q in self.scalars().iter().filter_map(|s| s.query()) {
+            all |= Touches::of_query(q);
+        }
+        self.touches = all;
     }
 
     /// The single values that it asks for before it runs.
@@ -607,7 +665,7 @@ pub enum SessionCommand {
         /// Those READ under their own names.
         read: Vec<(ObjectId, String)>,
     },
-    /// FLUSH TABLES WITH READ LOCK, behind the beginning of a snapshot.
+    /// FLUSH TABLES WITH READ LOCK: one snapshot to read from until UNLOCK TABLES.
     ReadLock,
     /// UNLOCK TABLES.
     UnlockTables,

@@ -442,9 +442,6 @@ pub(crate) fn store_session(s: &mut SessionState, name: &'static str, value: Val
         "insert_id" => s.insert_id = Some(whole).filter(|n| *n != 0),
         "max_execution_time" => s.max_execution_time_ms = whole,
         "pseudo_thread_id" => {}
-        "session_track_transaction_info" if !word.eq_ignore_ascii_case("off") => {
-            return Err(SqlError::unsupported("session_track_transaction_info"));
-        }
         "sql_mode" => {
             let mode = SqlMode::parse(word).map_err(|m| bad_value(name, m))?;
             for (unbuilt, what) in [

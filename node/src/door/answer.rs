@@ -21,6 +21,7 @@ use super::control::Control;
 use super::params::Charset;
 use super::stats::Stats;
 use super::stream::Stream;
+use super::track::of_transaction;
 use super::{FLUSH_BYTES, cells};
 
 /// Why rows could not be given to the client.
@@ -48,9 +49,14 @@ pub(super) struct Answer<'a> {
     pub(super) raw: bool,
 }
 
+/// Whether an OK packet tells of changes to the session; the end of `rows` is one for newer clients only.
+pub(super) fn tells(client: Capabilities, rows: bool) -> bool {
+    client.contains(Capabilities::SESSION_TRACK) && (!rows || client.contains(Capabilities::DEPRECATE_EOF))
+}
+
 impl Answer<'_> {
     /// The OUT parameters of a prepared CALL, as a result of their own.
-    pub(super) fn out_parameters(&mut self, outcome: &Outcome, end: ResultEnd) {
+    pub(super) fn out_parameters(&mut self, outcome: &Outcome, end: &ResultEnd) {
         if !self.connection.capabilities().contains(Capabilities::PS_MULTI_RESULTS) {
             return;
         }
@@ -71,13 +77,14 @@ impl Answer<'_> {
     }
 
     /// Ends the rows of one of several results.
-    pub(super) fn end_rows(&mut self, outcome: &Outcome, end: ResultEnd) {
+    pub(super) fn end_rows(&mut self, outcome: &Outcome, end: &ResultEnd) {
         let mut status = StatusFlags::MORE_RESULTS_EXISTS;
         status.set(StatusFlags::IN_TRANS, end.in_transaction);
         status.set(StatusFlags::IN_TRANS_READONLY, end.read_only);
         status.set(StatusFlags::AUTOCOMMIT, end.autocommit);
         status.set(StatusFlags::NO_BACKSLASH_ESCAPES, self.raw);
-        let ok = OkPacket { status, warnings: outcome.warnings, ..OkPacket::default() };
+        let changes: Vec<_> = of_transaction(&end.news).collect();
+        let ok = OkPacket { status, warnings: outcome.warnings, changes: &changes, ..OkPacket::default() };
         self.connection.end_rows(&ok);
         self.open = false;
     }
@@ -85,8 +92,7 @@ impl Answer<'_> {
     fn begin(&mut self, fields: &[Field], flags: StatusFlags) {
         if self.open {
             // Its statement failed, and a handler of the stored procedure went on.
-            let end = ResultEnd { in_transaction: false, read_only: false, autocommit: false };
-            self.end_rows(&Outcome::default(), end);
+            self.end_rows(&Outcome::default(), &ResultEnd::default());
         }
         self.connection.begin_flagged_rows(fields.iter().map(|f| cells::column(f, self.results)), flags);
         self.open = true;
@@ -133,8 +139,12 @@ impl Sink for Answer<'_> {
         ControlFlow::Continue(())
     }
 
+    fn tells(&self) -> bool {
+        tells(self.connection.capabilities(), true)
+    }
+
     fn end(&mut self, outcome: &Outcome, end: ResultEnd) -> ControlFlow<()> {
-        self.end_rows(outcome, end);
+        self.end_rows(outcome, &end);
         if self.connection.output().len() >= FLUSH_BYTES
             && let Err(e) = self.flush()
         {

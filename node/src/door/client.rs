@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement};
+use p2pdb_engine::{Outcome, Progress, Session, SessionOptions, Statement, TransactionNews};
 use p2pdb_model::AccountId;
 use p2pdb_mysql::{
     Capabilities, ColumnDef, Command, Connection, Event, Execute, Login, OkPacket, ProtocolError,
@@ -27,7 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::{debug, error};
 
-use super::answer::{Answer, Failure};
+use super::answer::{self, Answer, Failure};
 use super::control::{Control, End};
 use super::params::{Charset, literal, results_collation};
 use super::stats::Kind;
@@ -347,8 +347,7 @@ impl Client<'_> {
                         debug!(id = self.id, "the client's character set was not taken: {e}");
                     }
                 }
-                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
-                self.connection.ok(&ok);
+                self.answer(&Outcome::default(), false);
             }
             Err(e) => {
                 self.deny();
@@ -392,8 +391,7 @@ impl Client<'_> {
                 Ok(())
             }
             Command::Ping => {
-                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
-                self.connection.ok(&ok);
+                self.answer(&Outcome::default(), false);
                 Ok(())
             }
             Command::Statistics => {
@@ -414,8 +412,7 @@ impl Client<'_> {
                     tokio::task::block_in_place(|| session.reset());
                     self.note_limits();
                 }
-                let ok = OkPacket { status: self.status(), ..OkPacket::default() };
-                self.connection.ok(&ok);
+                self.answer(&Outcome::default(), false);
                 Ok(())
             }
             Command::Quit => {
@@ -595,7 +592,7 @@ impl Client<'_> {
                     match &result {
                         // Rows of a statement that failed, in a procedure that went on.
                         Ok(outcome) if answer.open && !outcome.has_rows => {
-                            answer.end_rows(&Outcome::default(), end);
+                            answer.end_rows(&Outcome::default(), &end);
                         }
                         _ => {}
                     }
@@ -603,7 +600,7 @@ impl Client<'_> {
                         && !outcome.out.is_empty()
                         && answer.failure.is_none()
                     {
-                        answer.out_parameters(outcome, end);
+                        answer.out_parameters(outcome, &end);
                     }
                     return (result, answer.failure);
                 }
@@ -657,8 +654,13 @@ impl Client<'_> {
         let mut status = self.status();
         status.set(StatusFlags::MORE_RESULTS_EXISTS, more);
         status.set(StatusFlags::DB_DROPPED, outcome.database_dropped);
-        let session = self.session.as_ref().expect("invariant: commands come after the login");
-        let heard = Heard::of(outcome, session.sql_state());
+        let capabilities = self.connection.capabilities();
+        let session = self.session.as_mut().expect("invariant: commands come after the login");
+        let transaction = match answer::tells(capabilities, outcome.has_rows) {
+            true => session.transaction_news(),
+            false => TransactionNews::default(),
+        };
+        let heard = Heard::of(outcome, transaction, session.sql_state());
         let changes = heard.changes();
         let ok = OkPacket {
             affected_rows: if self.found_rows {

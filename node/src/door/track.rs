@@ -1,7 +1,7 @@
 //! What a client hears of its session with an OK packet (MySQL manual, section 7.1.18, "Server Tracking of Client Session State"):
 //! what it has asked for by the variables `session_track_…`.
 
-use p2pdb_engine::Outcome;
+use p2pdb_engine::{Outcome, TransactionNews};
 use p2pdb_model::Value;
 use p2pdb_mysql::SessionChange;
 use p2pdb_sql::session::SessionState;
@@ -12,10 +12,11 @@ pub(super) struct Heard<'a> {
     schema: Option<&'a str>,
     state: bool,
     gtids: Option<String>,
+    transaction: TransactionNews,
 }
 
 impl<'a> Heard<'a> {
-    pub(super) fn of(outcome: &'a Outcome, session: &SessionState) -> Self {
+    pub(super) fn of(outcome: &'a Outcome, transaction: TransactionNews, session: &SessionState) -> Self {
         let mut variables = Vec::new();
         if !outcome.variables_changed.is_empty() {
             let tracked =
@@ -35,7 +36,7 @@ impl<'a> Heard<'a> {
                 _ => None,
             }
         });
-        Heard { variables, schema, state: outcome.state_changed, gtids }
+        Heard { variables, schema, state: outcome.state_changed, gtids, transaction }
     }
 
     pub(super) fn changes(&self) -> Vec<SessionChange<'_>> {
@@ -45,8 +46,15 @@ impl<'a> Heard<'a> {
         changes.extend(self.schema.map(SessionChange::Schema));
         changes.extend(self.state.then_some(SessionChange::StateChanged));
         changes.extend(self.gtids.as_deref().map(SessionChange::Gtids));
+        changes.extend(of_transaction(&self.transaction));
         changes
     }
+}
+
+/// What changes by news of the transaction.
+pub(super) fn of_transaction(news: &TransactionNews) -> impl Iterator<Item = SessionChange<'_>> {
+    let characteristics = news.characteristics.as_deref().map(SessionChange::TransactionCharacteristics);
+    characteristics.into_iter().chain(news.state.as_deref().map(SessionChange::TransactionState))
 }
 
 fn text(session: &SessionState, name: &str, global: bool) -> Option<String> {

@@ -113,6 +113,7 @@ impl Inside<'_, '_> {
         self.core.handle.counted.command(bound.statement.command());
         let plan = bound.statement.compiled().plan.clone();
         self.core.may(&plan.needs)?;
+        self.core.touched |= plan.touches;
         if plan.earlier_warnings == EarlierWarnings::Cleared {
             self.core.state.clear_warnings();
         }

@@ -9,9 +9,8 @@ use p2pdb_model::{Catalog, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Scope, variables_key};
-use p2pdb_sql::needs::Need;
-use p2pdb_sql::plan::{ColumnTarget, Scalar};
-use p2pdb_sql::routine::{self, Program};
+use p2pdb_sql::plan::ColumnTarget;
+use p2pdb_sql::routine::{self, Expression, Program};
 use p2pdb_sql::session::SqlMode;
 use parking_lot::Mutex;
 
@@ -55,7 +54,7 @@ struct Kept {
 #[derive(Clone)]
 enum Compiled {
     Statement(Statement),
-    Scalar(Arc<(Scalar, Vec<Need>)>),
+    Scalar(Arc<Expression>),
 }
 
 impl Programs {
@@ -183,9 +182,10 @@ impl Loaded {
     pub(super) fn value(&self, host: &mut dyn Host, piece: usize) -> Result<(Value, FieldType)> {
         match self.compiled(host, piece, true)? {
             Compiled::Scalar(s) => {
-                let (scalar, needs) = &*s;
-                host.core().may(needs)?;
-                host.scalar(scalar)
+                let core = host.core();
+                core.may(&s.needs)?;
+                core.touched |= s.touches;
+                host.scalar(&s.scalar)
             }
             Compiled::Statement(_) => Err(super::lost()),
         }

@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// The statement that runs opens a cursor.
-    fn opens(&self) -> bool {
+    pub(crate) fn opens(&self) -> bool {
         self.machines.last().is_some_and(|r| r.machine.opens())
     }
 
@@ -129,7 +129,10 @@ impl Session {
             outcome.has_rows = true;
         }
         if outcome.has_rows && !self.machines.is_empty() {
-            let end = self.result_end();
+            let mut end = self.result_end();
+            if sink.tells() {
+                end.news = self.transaction_news();
+            }
             if sink.end(&outcome, end).is_break() {
                 return Err(crate::engine::interrupted());
             }

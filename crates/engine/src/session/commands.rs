@@ -23,9 +23,9 @@ impl Session {
         &mut self,
         mut commands: VecDeque<SessionCommand>,
         bound: Bound,
+        mut outcome: Outcome,
         sink: &mut dyn Sink,
     ) -> Flow {
-        let mut outcome = Outcome::default();
         // The values of SET are those from before it.
         let mut values = match self.values_of_set(&commands, &bound) {
             Ok(values) => values,
@@ -36,46 +36,54 @@ impl Session {
             match command {
                 SessionCommand::Commit { chain, release: _ } => {
                     if chain {
-                        let read_only = Some(self.in_read_only_transaction());
-                        commands.push_front(SessionCommand::Begin { read_only, snapshot: false });
+                        self.chain(&mut commands);
                     }
                     let then =
                         if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) };
                     return self.commit(then, sink);
                 }
-                SessionCommand::Begin { read_only, snapshot } => {
-                    if !matches!(self.transaction, Transaction::None) {
-                        commands.push_front(SessionCommand::Begin { read_only, snapshot });
-                        return self.commit(Then::Commands(commands, bound), sink);
-                    }
-                    self.locked.unlock();
-                    let mut fresh = self.fresh_snapshot(true);
-                    fresh.read_only = read_only.unwrap_or(fresh.read_only);
-                    self.transaction = Transaction::Reading(fresh);
-                    if snapshot && let Err(e) = self.open_reader().and_then(|()| self.open_snapshot()) {
-                        return self.abandon(e);
-                    }
-                }
-                SessionCommand::Rollback { chain, release: _ } => {
-                    let read_only = Some(self.in_read_only_transaction());
-                    self.rollback();
-                    if chain {
-                        commands.push_front(SessionCommand::Begin { read_only, snapshot: false });
-                    }
-                }
                 // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
                 SessionCommand::UnlockTables if !self.locked.in_force() => {}
-                SessionCommand::LockTables { .. } | SessionCommand::UnlockTables
+                // What commits what is open before it does anything.
+                SessionCommand::Begin { .. }
+                | SessionCommand::ReadLock
+                | SessionCommand::LockTables { .. }
+                | SessionCommand::UnlockTables
                     if !matches!(self.transaction, Transaction::None) =>
                 {
-                    match command {
-                        SessionCommand::LockTables { read, .. } => self.locked.lock(read),
-                        _ => self.locked.unlock(),
+                    commands.push_front(command);
+                    return self.commit(Then::Commands(commands, bound), sink);
+                }
+                SessionCommand::Begin { read_only, snapshot } => {
+                    self.locked.unlock();
+                    if read_only.is_some() {
+                        self.news.set_once(None, read_only);
                     }
-                    return self.commit(
-                        if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) },
-                        sink,
-                    );
+                    if let Err(e) = self.begin_transaction(snapshot) {
+                        return self.abandon(e);
+                    }
+                    self.news.begin(snapshot);
+                }
+                SessionCommand::ReadLock => {
+                    if let Err(e) = self.begin_transaction(true) {
+                        return self.abandon(e);
+                    }
+                    if let Transaction::Reading(s) = &mut self.transaction {
+                        s.read_only = true;
+                    }
+                    self.locked.lock(Vec::new());
+                }
+                SessionCommand::Rollback { chain, release: _ } => {
+                    let once = self.news.once();
+                    if chain {
+                        self.chain(&mut commands);
+                    }
+                    let chained = self.chained;
+                    self.rollback();
+                    if chain {
+                        self.news.set_once(once.isolation, once.read_only);
+                        self.chained = chained;
+                    }
                 }
                 SessionCommand::Execute { name, using } => {
                     if let Some(locals) = &mut self.state().locals {
@@ -99,6 +107,23 @@ impl Session {
             }
         }
         self.finish(Ok(outcome))
+    }
+
+    /// AND CHAIN: a transaction like the open one begins behind it.
+    fn chain(&mut self, commands: &mut VecDeque<SessionCommand>) {
+        if !matches!(self.transaction, Transaction::None) {
+            self.chained = Some((self.isolation, self.in_read_only_transaction()));
+        }
+        commands.push_front(SessionCommand::Begin { read_only: None, snapshot: false });
+    }
+
+    /// `snapshot`: it sees what is there now, not what is there at its first read.
+    fn begin_transaction(&mut self, snapshot: bool) -> Result<(), SqlError> {
+        self.transaction = Transaction::Reading(self.fresh_snapshot(true));
+        match snapshot {
+            true => self.open_reader().and_then(|()| self.open_snapshot()),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn execute(&mut self, name: &str, using: &[String], sink: &mut dyn Sink) -> Flow {
@@ -235,10 +260,7 @@ impl Session {
                         "Transaction characteristics can't be changed while a transaction is in progress",
                     ));
                 }
-                if let Some(level) = isolation.as_deref().and_then(Isolation::from_name) {
-                    self.next.0 = Some(level);
-                }
-                self.next.1 = read_only.or(self.next.1);
+                self.news.set_once(isolation.as_deref().and_then(Isolation::from_name), read_only);
             }
             SessionCommand::Savepoint(name) => self.savepoint(&name)?,
             SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
@@ -296,20 +318,30 @@ impl Session {
                     return Err(SqlError::new(1243, "HY000", message));
                 }
             }
-            SessionCommand::LockTables { read, .. } => self.locked.lock(read),
+            SessionCommand::LockTables { read, .. } => {
+                self.news.end();
+                // Behind the commit.
+                self.core_mut().touched = bound.statement.compiled().plan.touches;
+                self.news.lock(true);
+                self.locked.lock(read);
+            }
             SessionCommand::Holds(privilege, words) => {
                 if !self.core().holds(privilege) {
                     return Err(lacking(words));
                 }
             }
-            SessionCommand::ReadLock => self.locked.lock(Vec::new()),
-            SessionCommand::UnlockTables => self.locked.unlock(),
+            SessionCommand::UnlockTables => {
+                self.news.end();
+                self.news.lock(false);
+                self.locked.unlock();
+            }
             SessionCommand::FlushStatus => self.handle.counted.begin_anew(),
             SessionCommand::Nothing => {}
             SessionCommand::Fail(error) => return Err(error),
             SessionCommand::Begin { .. }
             | SessionCommand::Commit { .. }
             | SessionCommand::Rollback { .. }
+            | SessionCommand::ReadLock
             | SessionCommand::Execute { .. } => {}
         }
         Ok(())
@@ -318,6 +350,13 @@ impl Session {
     /// What clients hear that track this variable.
     fn note_variable(&mut self, name: String, outcome: &mut Outcome) {
         let shown = p2pdb_sql::variables::shown_value(self.sql_state(), &name);
+        match name.as_str() {
+            "session_track_transaction_info" => self.news.listen(&shown),
+            // What holds from now on holds for the next transaction, too.
+            "transaction_isolation" if !self.in_transaction() => self.news.forget_isolation(),
+            "transaction_read_only" if !self.in_transaction() => self.news.forget_read_only(),
+            _ => {}
+        }
         outcome.variables_changed.push((name, shown));
     }
 

@@ -8,7 +8,7 @@ use p2pdb_model::{ObjectId, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::{Locking, Query};
+use p2pdb_sql::plan::{Locking, Query, Touches};
 use p2pdb_sql::session::Isolation;
 use p2pdb_store::PooledReader;
 
@@ -33,13 +33,13 @@ impl Session {
             && !self.is_of_own(q)
         {
             if reads_only {
-                return self.finish(Err(super::temporary::read_only()));
+                return self.refuse_to_write();
             }
             return self.lock(how, !inside, bound, sink);
         }
         // What SET TRANSACTION said is used up by what reads a table.
-        if !inside && !q.reads.all().is_empty() {
-            self.next = (None, None);
+        if !inside && !q.reads.is_empty() {
+            self.news.forget_once();
         }
         let plan = bound.statement.compiled().plan.clone();
         let result = if plan.fields.is_empty() {
@@ -184,22 +184,30 @@ impl Session {
 
     /// Will the transaction that begins next be READ ONLY?
     pub(super) fn begins_read_only(&self) -> bool {
-        self.next.1.unwrap_or(self.core().state.read_only)
+        self.news.once().read_only.unwrap_or(self.core().state.read_only)
     }
 
     /// May a statement that is a transaction by itself not write? Where it runs, what SET TRANSACTION said is used up.
     pub(super) fn next_is_read_only(&mut self) -> bool {
         let read_only = self.begins_read_only();
         if !read_only {
-            self.next = (None, None);
+            self.news.forget_once();
         }
         read_only
     }
 
+    /// 1792, of a statement that so has done nothing.
+    pub(super) fn refuse_to_write(&mut self) -> Flow {
+        self.core_mut().touched = Touches::default();
+        self.finish(Err(super::temporary::read_only()))
+    }
+
     pub(super) fn fresh_snapshot(&mut self, explicit: bool) -> Snapshot {
-        let read_only = self.begins_read_only();
-        let (isolation, _) = std::mem::take(&mut self.next);
-        self.isolation = isolation.unwrap_or(self.core().state.isolation);
+        let (isolation, read_only) = self.chained.take().unwrap_or_else(|| {
+            let isolation = self.news.once().isolation.unwrap_or(self.core().state.isolation);
+            (isolation, self.begins_read_only())
+        });
+        self.isolation = isolation;
         self.seen = Seen::default();
         Snapshot { explicit, read_only, ..Snapshot::default() }
     }

@@ -71,10 +71,10 @@ impl Session {
                 let result = self.write_own(&bound, own.reads_others, false);
                 self.finish(result)
             }
-            Transaction::Reading(s) if s.read_only => self.finish(Err(read_only())),
+            Transaction::Reading(s) if s.read_only => self.refuse_to_write(),
             Transaction::None if self.core().state.autocommit => {
                 if self.next_is_read_only() {
-                    return self.finish(Err(read_only()));
+                    return self.refuse_to_write();
                 }
                 // A transaction of this one statement.
                 self.lease(bound, true)

@@ -1,11 +1,13 @@
 //! Statements that write, the lease of the writer that a transaction holds from its first write on, and how a
 //! transaction ends.
 
+use std::collections::VecDeque;
+
 use p2pdb_model::change::SchemaChange;
 use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::{Ddl, Locking, PlanKind};
+use p2pdb_sql::plan::{Ddl, Locking, PlanKind, SessionCommand, Touches};
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
@@ -33,9 +35,9 @@ impl Session {
                 let lease = *lease;
                 self.write_on_lease(lease, &bound)
             }
-            Transaction::Reading(s) if s.read_only => self.finish(Err(super::temporary::read_only())),
+            Transaction::Reading(s) if s.read_only => self.refuse_to_write(),
             Transaction::None if self.core().state.autocommit => self.submit(bound, After::default()),
-            Transaction::None if self.begins_read_only() => self.finish(Err(super::temporary::read_only())),
+            Transaction::None if self.begins_read_only() => self.refuse_to_write(),
             _ => self.lease(bound, false),
         }
     }
@@ -43,7 +45,7 @@ impl Session {
     /// Hands an autocommit statement to the writer.
     pub(super) fn submit(&mut self, bound: Bound, then: After) -> Flow {
         if self.next_is_read_only() {
-            return self.finish(Err(super::temporary::read_only()));
+            return self.refuse_to_write();
         }
         let (giver, taker) = handoff();
         let core = self.core.take().expect("invariant: the core is here while a statement begins");
@@ -257,9 +259,7 @@ impl Session {
         f: impl FnOnce(&mut Core, &mut Writer) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
         if !self.inner.queue.use_lease(lease) {
-            self.transaction = Transaction::None;
-            self.end_snapshot();
-            self.end_own(false);
+            self.rollback();
             return Err(deadlock(TAKEN_BACK));
         }
         let inner = self.inner.clone();
@@ -297,6 +297,9 @@ impl Session {
     /// Commits what is open, then does what follows.
     pub(super) fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Flow {
         self.end_snapshot();
+        let begins = |c: &VecDeque<SessionCommand>| matches!(c.front(), Some(SessionCommand::Begin { .. }));
+        let begins = matches!(&then, Then::Commands(commands, _) if begins(commands));
+        self.over(begins);
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
@@ -313,15 +316,15 @@ impl Session {
             Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
             Then::Fail(e) => self.finish(Err(e)),
             Then::Run(bound) => self.run_committed(bound, sink),
-            Then::Commands(commands, bound) => self.commands(commands, bound, sink),
+            Then::Commands(commands, bound) => {
+                self.commands(commands, bound, Outcome { gtid, ..Outcome::default() }, sink)
+            }
         }
     }
 
     /// What commits before it runs.
     fn run_committed(&mut self, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let plan = bound.statement.compiled().plan.clone();
-        // The commit before it was a transaction, too.
-        self.next = (None, None);
         match &plan.kind {
             PlanKind::Query(q) => self.query(q, bound, sink),
             PlanKind::Modify(_) if self.own_use(&plan).is_some() => {
@@ -376,6 +379,19 @@ impl Session {
         }
         self.end_snapshot();
         self.end_own(false);
+        self.over(false);
+    }
+
+    /// The transaction is over, however it ended. `begins`: what SET TRANSACTION has set holds for the one that follows at once.
+    fn over(&mut self, begins: bool) {
+        if let Some(core) = &mut self.core {
+            core.touched = Touches::default();
+        }
+        self.news.end();
+        if !begins {
+            self.news.forget_once();
+            self.chained = None;
+        }
     }
 }
 

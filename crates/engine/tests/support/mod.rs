@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 
 use p2pdb_block::SigningKey;
 use p2pdb_engine::{
-    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, Logins, NewRealm, Outcome, Progress, Session,
-    SessionOptions, Sink, create_joiner, create_realm,
+    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, Logins, NewRealm, Outcome, Progress, ResultEnd,
+    Session, SessionOptions, Sink, TransactionNews, create_joiner, create_realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::PublicKey;
@@ -436,6 +436,8 @@ pub struct TestSession {
 pub struct Rows {
     pub columns: Vec<String>,
     pub rows: Vec<Vec<String>>,
+    /// What was told of the transaction with the ends of results before the last.
+    pub news: Vec<TransactionNews>,
 }
 
 impl Sink for Rows {
@@ -447,6 +449,13 @@ impl Sink for Rows {
     fn row(&mut self, fields: &[Field], row: &[ValueRef<'_>]) -> ControlFlow<()> {
         self.rows.push(fields.iter().zip(row).map(|(f, v)| p2pdb_engine::text(&f.ty, *v)).collect());
         ControlFlow::Continue(())
+    }
+    fn end(&mut self, _: &Outcome, end: ResultEnd) -> ControlFlow<()> {
+        self.news.push(end.news);
+        ControlFlow::Continue(())
+    }
+    fn tells(&self) -> bool {
+        true
     }
 }
 

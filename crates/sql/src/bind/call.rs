@@ -127,6 +127,25 @@ const GRAMMAR: [&str; 36] = [
     "ROW_COUNT",
 ];
 
+/// Functions that give another value on another server (MySQL 8.0 manual, sections 5.4.4.3 and 17.5.1.14); those that the session answers are in
+/// [`crate::plan::CallFunction`].
+const UNSAFE: &[&str] = &[
+    "CURRENT_USER",
+    "FOUND_ROWS",
+    "LOAD_FILE",
+    "MASTER_POS_WAIT",
+    "RAND",
+    "ROW_COUNT",
+    "SESSION_USER",
+    "SOURCE_POS_WAIT",
+    "SYSDATE",
+    "SYSTEM_USER",
+    "USER",
+    "UUID",
+    "UUID_SHORT",
+    "VERSION",
+];
+
 /// 1582; 1064 where the grammar knows the function.
 pub(super) fn wrong_count(name: &str) -> SqlError {
     if GRAMMAR.contains(&name) {
@@ -138,6 +157,9 @@ pub(super) fn wrong_count(name: &str) -> SqlError {
 impl Binder<'_> {
     pub(crate) fn function(&mut self, f: &Function, s: &Rc<Scope>) -> Result<Bound, SqlError> {
         let call = Call::of(f)?;
+        if UNSAFE.contains(&&*call.name) {
+            self.note_unsafe();
+        }
         if let Some(over) = &f.over {
             return self.window(&call, over, s);
         }

@@ -34,6 +34,28 @@ const MISSING_VARIABLE_BYTES: u32 = 65_532;
 /// Functions that need no parentheses, which the parser takes for names (MySQL manual, 14.7 and 14.15).
 const CALLED_BARE: [&str; 4] = ["current_user", "utc_date", "utc_time", "utc_timestamp"];
 
+/// System variables of a session that have the same value where its statements are run again (MySQL 8.0 manual, section 5.4.4.3).
+const REPLICATED: [&str; 18] = [
+    "auto_increment_increment",
+    "auto_increment_offset",
+    "character_set_client",
+    "character_set_connection",
+    "character_set_database",
+    "character_set_server",
+    "collation_connection",
+    "collation_database",
+    "collation_server",
+    "foreign_key_checks",
+    "identity",
+    "last_insert_id",
+    "lc_time_names",
+    "pseudo_thread_id",
+    "sql_auto_is_null",
+    "time_zone",
+    "timestamp",
+    "unique_checks",
+];
+
 impl Binder<'_> {
     /// An expression in a scope.
     ///
@@ -223,6 +245,9 @@ impl Binder<'_> {
             (n, None) => (false, n.to_owned()),
             _ => return Err(SqlError::unknown_variable(name)),
         };
+        if global || !REPLICATED.contains(&name.as_str()) {
+            self.note_unsafe();
+        }
         if matches!(name.as_str(), "warning_count" | "error_count") {
             self.earlier_warnings = EarlierWarnings::Counted;
         }

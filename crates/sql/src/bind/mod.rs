@@ -12,6 +12,7 @@
 //! SQLite decides nothing here: where its own operators mean the same as MySQL's they are used, elsewhere a function of
 //! [`crate::functions`] is called.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -236,6 +237,8 @@ pub struct Binder<'a> {
     pub(crate) text: Option<&'a Text<'a>>,
     /// Takes down what has to be granted; `None` inside of views with definer rights.
     pub(crate) needs: Option<&'a Recorder>,
+    /// The statement is one that MySQL calls unsafe, inside of views, too.
+    is_unsafe: Option<&'a Cell<bool>>,
     /// Slots so far; `?n` is `slots[n - 1]`.
     pub slots: Vec<Slot>,
     /// Where the slots of parameters (true) and literals are.
@@ -298,6 +301,7 @@ impl<'a> Binder<'a> {
         Binder {
             text: Some(text),
             needs: Some(&text.needs),
+            is_unsafe: Some(&text.is_unsafe),
             assigns,
             ..Binder::without_text(catalog, session)
         }
@@ -311,6 +315,7 @@ impl<'a> Binder<'a> {
             session,
             text: None,
             needs: None,
+            is_unsafe: None,
             slots: Vec::new(),
             places: HashMap::new(),
             insert_into: None,
@@ -335,6 +340,13 @@ impl<'a> Binder<'a> {
             assigns: false,
             assigned: HashMap::new(),
             widened: false,
+        }
+    }
+
+    /// Something in the statement may have another effect on another server.
+    pub(crate) fn note_unsafe(&self) {
+        if let Some(mark) = self.is_unsafe {
+            mark.set(true);
         }
     }
 

@@ -522,6 +522,7 @@ impl Binder<'_> {
             Some(other) => return Err(SqlError::syntax(&other.to_string(), 1)),
         };
         let Some(limit) = limit else { return Err(SqlError::syntax("OFFSET", 1)) };
+        self.note_unsafe();
         let mut sql = format!(" LIMIT {}", self.row_count(limit)?);
         if let Some(o) = offset {
             sql += &format!(" OFFSET {}", self.row_count(o)?);

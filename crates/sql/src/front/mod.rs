@@ -34,8 +34,8 @@ pub use source::Source;
 
 use crate::bind;
 use crate::error::SqlError;
-use crate::needs::Need;
-use crate::plan::{Plan, PlanKind, Scalar, SessionCommand};
+use crate::plan::{Plan, PlanKind, SessionCommand, Touches};
+use crate::routine::Expression;
 use crate::session::SessionState;
 use crate::statement;
 use lexer::{Lexer, Quoting, Raw};
@@ -314,7 +314,7 @@ pub fn compile_expression(
     text: &str,
     session: &SessionState,
     catalog: &Catalog,
-) -> Result<(Scalar, Vec<Need>), SqlError> {
+) -> Result<Expression, SqlError> {
     let mut tokens = tokens::tokenize(text, session.sql_mode, false)?;
     let source = Source::new(text, &tokens, &[], None);
     parse(&mut tokens, |parser| {
@@ -324,7 +324,9 @@ pub fn compile_expression(
         let e = c.expr()?;
         c.end()?;
         let scalar = statement::scalar(&e, &cx)?;
-        Ok((scalar, source.needs.take(catalog)))
+        let mut touches = scalar.query().map(Touches::of_query).unwrap_or_default();
+        touches.is_unsafe = source.is_unsafe.get();
+        Ok(Expression { scalar, needs: source.needs.take(catalog), touches })
     })
 }
 
@@ -383,6 +385,7 @@ fn compile_now(
     })?;
     plan.params = count;
     plan.note_functions();
+    plan.note_touches(source.is_unsafe.get());
     plan.needs = source.needs.take(catalog);
     Ok((plan, source.pins()))
 }

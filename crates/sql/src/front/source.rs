@@ -1,6 +1,6 @@
 //! A statement's text as the binder sees it: which literal stands where, which of them it looked at.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
 use p2pdb_model::ids::ObjectId;
@@ -29,6 +29,8 @@ pub struct Source<'a> {
     pinned: RefCell<BTreeSet<usize>>,
     /// What the statement needs to be granted.
     pub needs: Recorder,
+    /// See [`crate::plan::Touches::is_unsafe`].
+    pub is_unsafe: Cell<bool>,
     aliases: RefCell<Option<Vec<Alias>>>,
 }
 

@@ -28,7 +28,7 @@ use crate::error::SqlError;
 use crate::field::FieldType;
 use crate::front::Compiled;
 use crate::needs::Need;
-use crate::plan::{Coerce, ColumnTarget, Scalar};
+use crate::plan::{Coerce, ColumnTarget, Scalar, Touches};
 use crate::session::SessionState;
 
 /// Blocks, loops and branches inside of each other.
@@ -310,7 +310,18 @@ pub fn compile_statement(
     crate::front::compile_alone(text, session, catalog)
 }
 
-/// Compiles an expression of a program, with what it needs to be granted; local variables are those of the session.
+/// An expression of a program.
+#[derive(Debug)]
+pub struct Expression {
+    /// Its value.
+    pub scalar: Scalar,
+    /// What it needs to be granted.
+    pub needs: Vec<Need>,
+    /// What it does to its transaction.
+    pub touches: Touches,
+}
+
+/// Compiles an expression of a program; local variables are those of the session.
 ///
 /// # Errors
 /// As of any expression; 1241 for a row.
@@ -318,6 +329,6 @@ pub fn compile_expression(
     text: &str,
     session: &SessionState,
     catalog: &Catalog,
-) -> Result<(Scalar, Vec<Need>), SqlError> {
+) -> Result<Expression, SqlError> {
     crate::front::compile_expression(text, session, catalog)
 }

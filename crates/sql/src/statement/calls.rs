@@ -68,6 +68,9 @@ fn lift(e: &mut Expr, cx: &Context<'_>, calls: &mut Vec<Call>) -> Result<(), Sql
                 }
                 return Ok(());
             };
+            if function != CallFunction::WaitForGtids {
+                cx.source.is_unsafe.set(true);
+            }
             let args = args_mut(f);
             if !count.contains(&args.len()) {
                 let message = format!("Incorrect parameter count in the call to native function '{name}'");

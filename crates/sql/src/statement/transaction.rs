@@ -184,11 +184,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
     if c.eat("tables") || c.eat("table") {
         while !c.at_end() {
             if c.eat("with read lock") {
-                return Ok(vec![
-                    RELOAD,
-                    SessionCommand::Begin { read_only: Some(true), snapshot: true },
-                    SessionCommand::ReadLock,
-                ]);
+                return Ok(vec![RELOAD, SessionCommand::ReadLock]);
             }
             if c.eat("for export") {
                 return Err(SqlError::unsupported("FLUSH TABLES FOR EXPORT"));
