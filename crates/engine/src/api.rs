@@ -55,7 +55,7 @@ pub struct ResultEnd {
     pub read_only: bool,
     /// `autocommit`.
     pub autocommit: bool,
-    /// What the client hears of its transaction, if the sink [tells](Sink::tells) it.
+    /// What the client hears of its transaction where the sink [tells](Sink::tells) it; else nothing.
     pub news: TransactionNews,
 }
 

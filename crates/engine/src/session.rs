@@ -75,6 +75,10 @@ struct Snapshot {
     explicit: bool,
     /// Temporary tables were written.
     own: bool,
+    /// Something was read.
+    used: bool,
+    /// It is the snapshot of FLUSH TABLES WITH READ LOCK.
+    read_lock: bool,
 }
 
 enum Waiting {
@@ -109,7 +113,24 @@ enum Then {
     /// It was the transaction of one statement, which had this outcome.
     Done(Outcome),
     /// The commands behind it.
-    Commands(VecDeque<SessionCommand>, Bound),
+    Commands(Box<Rest>),
+}
+
+impl Then {
+    /// Another transaction begins at once, like the one that ends.
+    fn begins(&self) -> bool {
+        matches!(self, Then::Commands(rest) if matches!(rest.commands.front(), Some(SessionCommand::Begin { .. })))
+    }
+}
+
+/// The commands of a statement that are still to be carried out.
+struct Rest {
+    commands: VecDeque<SessionCommand>,
+    /// What the assignments among them assign, where that was worked out before the first one was made.
+    values: VecDeque<Option<(Value, FieldType)>>,
+    bound: Bound,
+    /// What came of those before.
+    outcome: Outcome,
 }
 
 /// What the session does when a statement at the writer has gone well.
@@ -210,14 +231,28 @@ impl Session {
     pub fn in_transaction(&self) -> bool {
         match &self.transaction {
             Transaction::None => false,
-            Transaction::Reading(s) => s.explicit || s.begun.is_some() || s.own,
+            Transaction::Reading(s) => s.explicit || s.used || s.own,
             Transaction::Writing(_) => true,
+        }
+    }
+
+    /// A transaction is open, also one in which nothing was done yet, of which the status flag says nothing.
+    fn is_open(&self) -> bool {
+        !matches!(self.transaction, Transaction::None)
+    }
+
+    /// The open transaction takes no writes, or the next one.
+    fn is_read_only(&self) -> bool {
+        match &self.transaction {
+            Transaction::None => self.begins_read_only(),
+            Transaction::Reading(s) => s.read_only,
+            Transaction::Writing(_) => false,
         }
     }
 
     /// Inside a transaction that takes no writes, as the protocol's status flag says it.
     pub fn in_read_only_transaction(&self) -> bool {
-        self.in_transaction() && matches!(&self.transaction, Transaction::Reading(s) if s.read_only)
+        self.in_transaction() && self.is_read_only()
     }
 
     /// How the session stands between two results.
@@ -237,7 +272,7 @@ impl Session {
     }
 
     /// What was done since the last time counts for the open transaction.
-    fn note_touched(&mut self) {
+    pub(crate) fn note_touched(&mut self) {
         let core = self.core_mut();
         let (touched, autocommit) = (std::mem::take(&mut core.touched), core.state.autocommit);
         self.news.touch(touched, autocommit);
@@ -294,7 +329,11 @@ impl Session {
         let catalog = self.catalog();
         match self.inner.compile(text.into(), &self.core().state, &catalog, None) {
             // A schema statement commits what is open also when it fails.
-            Err(e) if self.in_transaction() && e.code != SYNTAX_ERROR && is_schema_statement(text) => {
+            Err(e)
+                if (self.is_open() || self.news.holds_once())
+                    && e.code != SYNTAX_ERROR
+                    && is_schema_statement(text) =>
+            {
                 let commit = self.inner.compile("COMMIT".into(), &self.core().state, &catalog, None)?;
                 Ok(commit.failing(e, text))
             }
@@ -535,9 +574,7 @@ impl Session {
         }
         self.core_mut().touched |= plan.touches;
         match &plan.kind {
-            PlanKind::Query(_) if plan.commits && self.in_transaction() => {
-                self.commit(Then::Run(bound), sink)
-            }
+            PlanKind::Query(_) if plan.commits => self.commit(Then::Run(bound), sink),
             PlanKind::Query(q) => {
                 // What CHECKSUM TABLE did not find; what else is said of a query is said while it runs.
                 for note in plan.notes.iter().filter(|n| n.level == p2pdb_sql::plan::NoteLevel::Error) {
@@ -550,9 +587,7 @@ impl Session {
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Ddl(ddl) if ddl.quiet => self.defined_own(&bound),
             PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
-            PlanKind::Session(commands) => {
-                self.commands(commands.clone().into(), bound, Outcome::default(), sink)
-            }
+            PlanKind::Session(commands) => self.begin_commands(commands.clone().into(), bound, sink),
             PlanKind::Program(_) => self.call_program(bound),
         }
     }
@@ -614,10 +649,7 @@ impl Session {
             },
             Some(Waiting::Commit { taker, then }) => match taker.take() {
                 Some(Ok(gtid)) => self.committed(gtid, then, sink),
-                Some(Err(e)) => {
-                    self.end_own(false);
-                    self.finish(Err(e))
-                }
+                Some(Err(e)) => self.abandon(e),
                 None => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
             },
         }

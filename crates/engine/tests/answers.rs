@@ -490,11 +490,12 @@ fn the_state_of_a_transaction_is_what_was_done_in_it() {
         > SET TRANSACTION READ WRITE
         > UNLOCK TABLES
         ________
-        > LOCK TABLES u READ
+        > LOCK TABLES u AS other READ
         I_R____L
+        > SET autocommit = 1
+        _______L
         > UNLOCK TABLES
         ________
-        > SET autocommit = 1
         > INSERT INTO t (i) VALUES (1)
         > SELECT 1 FROM DUAL
         > DELETE FROM t
@@ -627,6 +628,12 @@ fn characteristics_begin_another_transaction_like_this_one() {
         []
         > SET TRANSACTION READ ONLY
         [SET TRANSACTION READ ONLY;]
+        > LOCK TABLES t WRITE
+        [] _______L
+        > UNLOCK TABLES
+        ________
+        > SET TRANSACTION READ ONLY
+        [SET TRANSACTION READ ONLY;]
         > SELECT i FROM t
         []
         > SET TRANSACTION ISOLATION LEVEL READ COMMITTED
@@ -721,6 +728,8 @@ fn what_stored_programs_do_counts_for_the_transaction() {
         "PROCEDURE six() BEGIN SELECT i FROM t; ALTER TABLE t ADD COLUMN j INT; SELECT i FROM u; END",
         "PROCEDURE seven() BEGIN START TRANSACTION; INSERT INTO t (i) VALUES (1); COMMIT; END",
         "PROCEDURE eight() BEGIN DECLARE n INT; DECLARE c CURSOR FOR SELECT i FROM u; OPEN c; FETCH c INTO n; CLOSE c; END",
+        "PROCEDURE nine() BEGIN DECLARE x CHAR(36) DEFAULT UUID(); IF (SELECT COUNT(*) FROM t) >= 0 THEN START TRANSACTION; END IF; END",
+        "PROCEDURE ten() BEGIN IF (SELECT COUNT(*) FROM t) >= 0 THEN SIGNAL SQLSTATE '45000'; END IF; END",
         "TRIGGER u_insert AFTER INSERT ON u FOR EACH ROW SET @d = (SELECT COUNT(*) FROM t)",
     ] {
         s.run(&format!("CREATE {body}"));
@@ -765,6 +774,16 @@ fn what_stored_programs_do_counts_for_the_transaction() {
         > COMMIT
         ________
         > CALL seven()
+        > CALL nine()
+        T_______
+        > COMMIT
+        ________
+        > CALL ten()
+        error 1644
+        > BEGIN
+        T_______
+        > COMMIT
+        ________
         > SET autocommit = 0
         > CALL five()
         I_R___S_ |  |

@@ -609,6 +609,9 @@ fn a_chained_transaction_is_like_the_one_before_it() {
         s.run("COMMIT; BEGIN");
         assert!(!sees_new_rows(&mut s), "the next is as the session has it");
         s.run("COMMIT");
+        s.run("BEGIN; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN");
+        assert!(!sees_new_rows(&mut s), "BEGIN begins another like the one that it ends");
+        s.run("COMMIT; SET SESSION tx_isolation = 'REPEATABLE-READ'");
         // What is set for one transaction is over with it, with a COMMIT alone, and where the session is told otherwise.
         for end in ["COMMIT", "ROLLBACK", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"] {
             s.run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
@@ -630,4 +633,93 @@ fn a_chained_transaction_is_like_the_one_before_it() {
         assert!(s.run("BEGIN").gtid.is_some());
         s.run("COMMIT");
     }
+}
+
+/// At READ COMMITTED, and with a savepoint alone, a transaction is open that holds no snapshot.
+#[test]
+fn autocommit_ends_what_is_open_and_only_where_it_is_turned_on() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    other.run("USE d");
+    for (i, begins) in [
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET autocommit = 0; SELECT * FROM t",
+        "SET autocommit = 0; SAVEPOINT a",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        s.run(begins);
+        let insert = format!("INSERT INTO t VALUES ({i})");
+        s.run(&format!("SET autocommit = 1; {insert}"));
+        assert_eq!(other.rows(&format!("SELECT COUNT(*) FROM t WHERE i = {i}")), ["1"], "{begins}");
+    }
+    s.run("SET autocommit = 0; INSERT INTO t VALUES (7); SET autocommit = 0");
+    assert_eq!(s.error("SET autocommit = 5"), 1231);
+    assert_eq!(s.error("SET autocommit = 1, sql_mode = 'nonsense'"), 1231);
+    s.run("ROLLBACK; SET autocommit = 1");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 7"), ["0"]);
+    // The values of a SET are those from before it, whatever it commits.
+    s.run("SET @a = 1; SET autocommit = 0; INSERT INTO t VALUES (8)");
+    let outcome = s.run("SET @a = 2, autocommit = 1, @b = @a, time_zone = 'UTC'");
+    assert_eq!(s.rows("SELECT @a, @b"), ["2|1"]);
+    assert!(outcome.gtid.is_some());
+    let told: Vec<&str> = outcome.variables_changed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(told, ["autocommit", "time_zone"]);
+    s.run("SET autocommit = 0; SELECT * FROM t");
+    let outcome = s.run("SET sql_mode = '', autocommit = 1");
+    assert_eq!(outcome.variables_changed.len(), 2, "what came before the commit is told, too");
+}
+
+#[test]
+fn a_read_only_transaction_takes_no_writes_however_it_began() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); SET autocommit = 0");
+    for begins in [
+        "SET TRANSACTION READ ONLY; SAVEPOINT a; COMMIT AND CHAIN",
+        "SET TRANSACTION READ ONLY, ISOLATION LEVEL READ COMMITTED; SELECT * FROM t; COMMIT AND CHAIN",
+        "SET TRANSACTION READ ONLY; SELECT * FROM t FOR SHARE",
+        "SET TRANSACTION READ ONLY, ISOLATION LEVEL READ COMMITTED; SELECT * FROM t; SELECT * FROM t FOR SHARE",
+        "SAVEPOINT a; SET TRANSACTION READ ONLY; SELECT * FROM t",
+        "START TRANSACTION READ ONLY; BEGIN",
+        "SET SESSION TRANSACTION READ ONLY; BEGIN; SET SESSION TRANSACTION READ WRITE; BEGIN",
+        "BEGIN; START TRANSACTION READ ONLY",
+    ] {
+        s.run(begins);
+        assert_eq!(s.error("INSERT INTO t VALUES (1)"), 1792, "{begins}");
+        assert_eq!(s.error("SELECT * FROM t FOR UPDATE"), 1792, "{begins}");
+        s.run("ROLLBACK");
+    }
+    s.run("SET TRANSACTION READ ONLY");
+    assert_eq!(s.error("SELECT * FROM t FOR UPDATE"), 1792);
+    // What commits is the end of what SET TRANSACTION has set, also where nothing is open.
+    for ends in ["LOCK TABLES t WRITE", "UNLOCK TABLES", "ANALYZE TABLE t", "FLUSH TABLES"] {
+        s.run("SET TRANSACTION READ ONLY");
+        if ends == "UNLOCK TABLES" {
+            s.run("LOCK TABLES t WRITE; SET TRANSACTION READ ONLY");
+        }
+        s.run(ends);
+        s.run("INSERT INTO t VALUES (1); ROLLBACK; UNLOCK TABLES");
+    }
+    s.run("SET TRANSACTION READ ONLY");
+    assert_eq!(s.error("CREATE TABLE t (i INT)"), 1050);
+    s.run("INSERT INTO t VALUES (1); ROLLBACK; SET autocommit = 1");
+    // The lock of FLUSH is no transaction of the client's.
+    s.run("FLUSH TABLES WITH READ LOCK; BEGIN; UNLOCK TABLES; INSERT INTO t VALUES (2); COMMIT");
+}
+
+#[test]
+fn flush_tables_with_read_lock_reads_one_state_at_every_level() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    other.run("USE d");
+    s.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; FLUSH TABLES WITH READ LOCK");
+    other.run("INSERT INTO t VALUES (1)");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["0"]);
+    other.run("INSERT INTO t VALUES (1)");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["0"]);
+    s.run("UNLOCK TABLES");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["2"]);
 }

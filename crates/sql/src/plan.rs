@@ -49,7 +49,7 @@ pub struct Touches {
     pub reads: bool,
     /// It writes tables, or locks rows to be written.
     pub writes: bool,
-    /// Another server may do something else by it, such as by UUID() or LIMIT (MySQL 8.0 manual, section 5.4.4.3, "Mixed
+    /// Another server may do something else by it, such as by UUID() or LIMIT (MySQL 8.4 manual, section 7.4.4.3, "Mixed
     /// Binary Logging Format", on unsafe statements).
     pub is_unsafe: bool,
 }
@@ -247,8 +247,8 @@ impl Plan {
             }
             PlanKind::Session(commands) => {
                 for command in commands {
-                    if let SessionCommand::LockTables { write, read } = command {
-                        all |= Touches { reads: !read.is_empty(), writes: *write, is_unsafe: false };
+                    if let SessionCommand::LockTables { reads, writes, .. } = command {
+                        all |= Touches { reads: *reads, writes: *writes, is_unsafe: false };
                     }
                 }
             }
@@ -660,8 +660,10 @@ pub enum SessionCommand {
     Deallocate(String),
     /// LOCK TABLES: commits; the tables' writers exclude each other anyway (one writer a realm).
     LockTables {
+        /// Any of them READ.
+        reads: bool,
         /// Any of them WRITE.
-        write: bool,
+        writes: bool,
         /// Those READ under their own names.
         read: Vec<(ObjectId, String)>,
     },

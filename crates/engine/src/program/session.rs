@@ -150,6 +150,7 @@ impl Session {
             }
             Step::Done(result) => {
                 self.end_program(running);
+                self.note_touched();
                 let result = result.map(|end| self.call_ended(end));
                 self.note_end();
                 Flow::Done(result)

@@ -11,35 +11,41 @@ use p2pdb_sql::front::{Literal, LiteralKind};
 use p2pdb_sql::plan::{PlanKind, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
-use super::{Flow, NAMED_STATEMENTS_MAX, Session, Then, Transaction};
+use super::{Flow, NAMED_STATEMENTS_MAX, Rest, Session, Then, Transaction};
 use crate::api::{Outcome, Sink};
 use crate::powers::lacking;
 use crate::roles;
 use crate::run::{self, OneValue};
 use crate::statement::Bound;
 
+/// What AND CHAIN does behind the end.
+const BEGIN: SessionCommand = SessionCommand::Begin { read_only: None, snapshot: false };
+
 impl Session {
-    pub(super) fn commands(
+    /// Carries out the commands of a statement. The values of SET are those from before it.
+    pub(super) fn begin_commands(
         &mut self,
-        mut commands: VecDeque<SessionCommand>,
+        commands: VecDeque<SessionCommand>,
         bound: Bound,
-        mut outcome: Outcome,
         sink: &mut dyn Sink,
     ) -> Flow {
-        // The values of SET are those from before it.
-        let mut values = match self.values_of_set(&commands, &bound) {
-            Ok(values) => values,
-            Err(e) => return self.finish(Err(e)),
-        };
-        while let Some(command) = commands.pop_front() {
-            let value = values.pop_front().flatten();
+        match self.values_of_set(&commands, &bound) {
+            Ok(values) => self.commands(Rest { commands, values, bound, outcome: Outcome::default() }, sink),
+            Err(e) => self.finish(Err(e)),
+        }
+    }
+
+    pub(super) fn commands(&mut self, mut rest: Rest, sink: &mut dyn Sink) -> Flow {
+        while let Some(command) = rest.commands.pop_front() {
+            let value = rest.values.pop_front().flatten();
             match command {
                 SessionCommand::Commit { chain, release: _ } => {
                     if chain {
-                        self.chain(&mut commands);
+                        self.chain();
+                        rest.commands.push_front(BEGIN);
                     }
-                    let then =
-                        if commands.is_empty() { Then::Report } else { Then::Commands(commands, bound) };
+                    let reports = rest.commands.is_empty();
+                    let then = if reports { Then::Report } else { Then::Commands(Box::new(rest)) };
                     return self.commit(then, sink);
                 }
                 // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
@@ -49,41 +55,43 @@ impl Session {
                 | SessionCommand::ReadLock
                 | SessionCommand::LockTables { .. }
                 | SessionCommand::UnlockTables
-                    if !matches!(self.transaction, Transaction::None) =>
+                    if self.is_open() =>
                 {
-                    commands.push_front(command);
-                    return self.commit(Then::Commands(commands, bound), sink);
+                    // Without a COMMIT before it, BEGIN is as if that were chained.
+                    if let SessionCommand::Begin { .. } = command {
+                        self.chain();
+                    }
+                    rest.commands.push_front(command);
+                    return self.commit(Then::Commands(Box::new(rest)), sink);
                 }
                 SessionCommand::Begin { read_only, snapshot } => {
+                    self.over(true);
                     self.locked.unlock();
                     if read_only.is_some() {
                         self.news.set_once(None, read_only);
                     }
-                    if let Err(e) = self.begin_transaction(snapshot) {
+                    if let Err(e) = self.begin_transaction(read_only, snapshot) {
                         return self.abandon(e);
                     }
                     self.news.begin(snapshot);
                 }
                 SessionCommand::ReadLock => {
-                    if let Err(e) = self.begin_transaction(true) {
+                    self.over(false);
+                    if let Err(e) = self.begin_transaction(Some(true), true) {
                         return self.abandon(e);
                     }
+                    self.isolation = Isolation::RepeatableRead;
                     if let Transaction::Reading(s) = &mut self.transaction {
-                        s.read_only = true;
+                        s.read_lock = true;
                     }
                     self.locked.lock(Vec::new());
                 }
                 SessionCommand::Rollback { chain, release: _ } => {
-                    let once = self.news.once();
                     if chain {
-                        self.chain(&mut commands);
+                        self.chain();
+                        rest.commands.push_front(BEGIN);
                     }
-                    let chained = self.chained;
-                    self.rollback();
-                    if chain {
-                        self.news.set_once(once.isolation, once.read_only);
-                        self.chained = chained;
-                    }
+                    self.end_by_rollback(chain);
                 }
                 SessionCommand::Execute { name, using } => {
                     if let Some(locals) = &mut self.state().locals {
@@ -91,35 +99,35 @@ impl Session {
                     }
                     return self.execute(&name, &using, sink);
                 }
-                SessionCommand::SetVariable { global: false, ref name, .. }
-                    if name == "autocommit" && self.in_transaction() && !self.core().state.autocommit =>
-                {
-                    // Turning autocommit on commits.
-                    self.state().autocommit = true;
-                    commands.push_front(command);
-                    return self.commit(Then::Commands(commands, bound), sink);
-                }
                 other => {
-                    if let Err(e) = self.command(other, value, &bound, &mut outcome) {
+                    let before = self.autocommit();
+                    if let Err(e) = self.command(other, value, &rest.bound, &mut rest.outcome) {
                         return self.finish(Err(e));
+                    }
+                    // Turning autocommit on commits.
+                    if !before && self.autocommit() {
+                        return self.commit(Then::Commands(Box::new(rest)), sink);
                     }
                 }
             }
         }
-        self.finish(Ok(outcome))
+        self.finish(Ok(rest.outcome))
     }
 
-    /// AND CHAIN: a transaction like the open one begins behind it.
-    fn chain(&mut self, commands: &mut VecDeque<SessionCommand>) {
-        if !matches!(self.transaction, Transaction::None) {
-            self.chained = Some((self.isolation, self.in_read_only_transaction()));
+    /// The transaction that begins next is like the open one, if one is.
+    fn chain(&mut self) {
+        // That of FLUSH TABLES WITH READ LOCK is none of the client's.
+        let is_own = matches!(&self.transaction, Transaction::Reading(s) if s.read_lock);
+        if self.is_open() && !is_own {
+            self.chained = Some((self.isolation, self.is_read_only()));
         }
-        commands.push_front(SessionCommand::Begin { read_only: None, snapshot: false });
     }
 
     /// `snapshot`: it sees what is there now, not what is there at its first read.
-    fn begin_transaction(&mut self, snapshot: bool) -> Result<(), SqlError> {
-        self.transaction = Transaction::Reading(self.fresh_snapshot(true));
+    fn begin_transaction(&mut self, read_only: Option<bool>, snapshot: bool) -> Result<(), SqlError> {
+        let mut fresh = self.fresh_snapshot(true);
+        fresh.read_only = read_only.unwrap_or(fresh.read_only);
+        self.transaction = Transaction::Reading(fresh);
         match snapshot {
             true => self.open_reader().and_then(|()| self.open_snapshot()),
             false => Ok(()),
@@ -261,6 +269,13 @@ impl Session {
                     ));
                 }
                 self.news.set_once(isolation.as_deref().and_then(Isolation::from_name), read_only);
+                // One that is open, but for savepoints has not begun.
+                if self.is_open() {
+                    let next = self.fresh_snapshot(false);
+                    if let Transaction::Reading(s) = &mut self.transaction {
+                        s.read_only = next.read_only;
+                    }
+                }
             }
             SessionCommand::Savepoint(name) => self.savepoint(&name)?,
             SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
@@ -319,8 +334,7 @@ impl Session {
                 }
             }
             SessionCommand::LockTables { read, .. } => {
-                self.news.end();
-                // Behind the commit.
+                self.over(false);
                 self.core_mut().touched = bound.statement.compiled().plan.touches;
                 self.news.lock(true);
                 self.locked.lock(read);
@@ -331,7 +345,7 @@ impl Session {
                 }
             }
             SessionCommand::UnlockTables => {
-                self.news.end();
+                self.over(false);
                 self.news.lock(false);
                 self.locked.unlock();
             }
@@ -353,8 +367,12 @@ impl Session {
         match name.as_str() {
             "session_track_transaction_info" => self.news.listen(&shown),
             // What holds from now on holds for the next transaction, too.
-            "transaction_isolation" if !self.in_transaction() => self.news.forget_isolation(),
-            "transaction_read_only" if !self.in_transaction() => self.news.forget_read_only(),
+            "transaction_isolation" | "tx_isolation" if !self.in_transaction() => {
+                self.news.forget_isolation()
+            }
+            "transaction_read_only" | "tx_read_only" if !self.in_transaction() => {
+                self.news.forget_read_only()
+            }
             _ => {}
         }
         outcome.variables_changed.push((name, shown));

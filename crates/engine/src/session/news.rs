@@ -1,4 +1,4 @@
-//! What a client hears of its transaction, if it has set `session_track_transaction_info` (MySQL 8.0 manual, section 5.1.18, "Server
+//! What a client hears of its transaction, if it has set `session_track_transaction_info` (MySQL 8.4 manual, section 7.1.18, "Server
 //! Tracking of Client Session State"): what was done in it so far, and how another one would be begun like it.
 //!
 //! By it a proxy knows whether it may move a session to another server, and when. Nothing is decided by what stands here,
@@ -127,6 +127,11 @@ impl News {
 
     pub(super) fn once(&self) -> Once {
         self.once
+    }
+
+    /// Something is set for one transaction.
+    pub(super) fn holds_once(&self) -> bool {
+        self.once != Once::default()
     }
 
     /// What is given holds for one transaction.

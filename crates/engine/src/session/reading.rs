@@ -8,7 +8,7 @@ use p2pdb_model::{ObjectId, ValueRef};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::Field;
-use p2pdb_sql::plan::{Locking, Query, Touches};
+use p2pdb_sql::plan::{Query, Touches};
 use p2pdb_sql::session::Isolation;
 use p2pdb_store::PooledReader;
 
@@ -23,19 +23,20 @@ use crate::statement::Bound;
 
 impl Session {
     pub(super) fn query(&mut self, q: &Query, bound: Bound, sink: &mut dyn Sink) -> Flow {
-        let inside = !self.core().state.autocommit || self.in_transaction();
-        // By itself it waits for nobody and holds nothing; NOWAIT and SKIP LOCKED ask whether another transaction does.
-        // In a READ ONLY transaction FOR SHARE is a read like any other: with the writer it could write.
-        let reads_only = self.in_read_only_transaction();
-        let asks = |how: &Locking| !(reads_only && how.share) && (inside || how.nowait || how.skip_locked);
-        if let Some(how) =
-            q.locking.filter(|how| asks(how) && !matches!(self.transaction, Transaction::Writing(_)))
+        let inside = !self.core().state.autocommit || self.is_open();
+        if let Some(how) = q.locking
+            && !matches!(self.transaction, Transaction::Writing(_))
             && !self.is_of_own(q)
         {
-            if reads_only {
-                return self.refuse_to_write();
+            // In a READ ONLY transaction FOR SHARE is a read like any other: with the writer it could write. By itself a
+            // locking read waits for nobody and holds nothing; NOWAIT and SKIP LOCKED ask whether another transaction does.
+            match self.is_read_only() {
+                true if !how.share && !q.reads.is_empty() => return self.refuse_to_write(),
+                false if inside || how.nowait || how.skip_locked => {
+                    return self.lock(how, !inside, bound, sink);
+                }
+                _ => {}
             }
-            return self.lock(how, !inside, bound, sink);
         }
         // What SET TRANSACTION said is used up by what reads a table.
         if !inside && !q.reads.is_empty() {
@@ -178,6 +179,7 @@ impl Session {
             let catalog = self.inner.published.load().catalog.clone();
             let last = reader.begin().map_err(|e| store_to_sql(&e))?;
             s.begun = Some((catalog, last));
+            s.used = true;
         }
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Session {
         reads_others: bool,
         alone: bool,
     ) -> Result<Outcome, SqlError> {
-        let inside = !alone && (!self.core().state.autocommit || self.in_transaction());
+        let inside = !alone && (!self.core().state.autocommit || self.is_open());
         if inside && let Transaction::None = self.transaction {
             self.transaction = Transaction::Reading(self.fresh_snapshot(false));
         }
@@ -203,7 +203,7 @@ impl Session {
             return Ok(Outcome::default());
         }
         self.open_own_reader()?;
-        let open = self.in_transaction();
+        let open = self.is_open();
         let (default, stamp) =
             (functions::meaning().default, p2pdb_model::Stamp::from_millis(self.inner.clock.now_ms()));
         let now_us = self.inner.clock.now_us();

@@ -1,13 +1,11 @@
 //! Statements that write, the lease of the writer that a transaction holds from its first write on, and how a
 //! transaction ends.
 
-use std::collections::VecDeque;
-
 use p2pdb_model::change::SchemaChange;
 use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::{Ddl, Locking, PlanKind, SessionCommand, Touches};
+use p2pdb_sql::plan::{Ddl, Locking, PlanKind, Touches};
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
@@ -297,9 +295,7 @@ impl Session {
     /// Commits what is open, then does what follows.
     pub(super) fn commit(&mut self, then: Then, sink: &mut dyn Sink) -> Flow {
         self.end_snapshot();
-        let begins = |c: &VecDeque<SessionCommand>| matches!(c.front(), Some(SessionCommand::Begin { .. }));
-        let begins = matches!(&then, Then::Commands(commands, _) if begins(commands));
-        self.over(begins);
+        self.over(then.begins());
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
@@ -316,8 +312,9 @@ impl Session {
             Then::Report => self.finish(Ok(Outcome { gtid, ..Outcome::default() })),
             Then::Fail(e) => self.finish(Err(e)),
             Then::Run(bound) => self.run_committed(bound, sink),
-            Then::Commands(commands, bound) => {
-                self.commands(commands, bound, Outcome { gtid, ..Outcome::default() }, sink)
+            Then::Commands(mut rest) => {
+                rest.outcome.gtid = gtid.or(rest.outcome.gtid);
+                self.commands(*rest, sink)
             }
         }
     }
@@ -373,17 +370,22 @@ impl Session {
 
     /// Rolls the open transaction back. Never fails: what cannot be undone here is undone by the writer.
     pub(super) fn rollback(&mut self) {
+        self.end_by_rollback(false);
+    }
+
+    /// The same; `begins`: see [`Self::over`].
+    pub(super) fn end_by_rollback(&mut self, begins: bool) {
         if let Transaction::Writing(lease) = std::mem::replace(&mut self.transaction, Transaction::None) {
             // The writer rolls back when it sees this; nobody has to wait for it.
             self.end(lease, false);
         }
         self.end_snapshot();
         self.end_own(false);
-        self.over(false);
+        self.over(begins);
     }
 
     /// The transaction is over, however it ended. `begins`: what SET TRANSACTION has set holds for the one that follows at once.
-    fn over(&mut self, begins: bool) {
+    pub(super) fn over(&mut self, begins: bool) {
         if let Some(core) = &mut self.core {
             core.touched = Touches::default();
         }

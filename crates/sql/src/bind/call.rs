@@ -127,7 +127,7 @@ const GRAMMAR: [&str; 36] = [
     "ROW_COUNT",
 ];
 
-/// Functions that give another value on another server (MySQL 8.0 manual, sections 5.4.4.3 and 17.5.1.14); those that the session answers are in
+/// Functions that give another value on another server (MySQL 8.4 manual, sections 7.4.4.3 and 19.5.1.14); those that the session answers are in
 /// [`crate::plan::CallFunction`].
 const UNSAFE: &[&str] = &[
     "CURRENT_USER",

@@ -34,7 +34,7 @@ const MISSING_VARIABLE_BYTES: u32 = 65_532;
 /// Functions that need no parentheses, which the parser takes for names (MySQL manual, 14.7 and 14.15).
 const CALLED_BARE: [&str; 4] = ["current_user", "utc_date", "utc_time", "utc_timestamp"];
 
-/// System variables of a session that have the same value where its statements are run again (MySQL 8.0 manual, section 5.4.4.3).
+/// System variables of a session that have the same value where its statements are run again (MySQL 8.4 manual, section 7.4.4.3).
 const REPLICATED: [&str; 18] = [
     "auto_increment_increment",
     "auto_increment_offset",

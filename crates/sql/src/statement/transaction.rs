@@ -131,7 +131,7 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     if !c.eat("tables") {
         c.expect("table")?;
     }
-    let (mut write, mut read) = (false, Vec::new());
+    let (mut reads, mut writes, mut read) = (false, false, Vec::new());
     c.list(|c| {
         let (db, name) = c.table_name()?;
         let db = cx.database(db)?;
@@ -156,15 +156,16 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
         }
         if c.eat("read") {
             c.eat("local");
+            reads = true;
             read.extend(table.filter(|_| !aliased).map(|t| (t.id, name)));
         } else {
             c.eat("low_priority");
             c.expect("write")?;
-            write = true;
+            writes = true;
         }
         Ok(())
     })?;
-    Ok(SessionCommand::LockTables { write, read })
+    Ok(SessionCommand::LockTables { reads, writes, read })
 }
 
 /// What statements do that commit what is open.
