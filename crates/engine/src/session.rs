@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
-use p2pdb_sql::command::Command;
+use p2pdb_sql::command::{Command, commits_first};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::front::{Literal, Scope};
@@ -131,6 +131,8 @@ struct Rest {
     bound: Bound,
     /// What came of those before.
     outcome: Outcome,
+    /// The last of those before has turned autocommit on.
+    turned_on: bool,
 }
 
 /// What the session does when a statement at the writer has gone well.
@@ -231,7 +233,7 @@ impl Session {
     pub fn in_transaction(&self) -> bool {
         match &self.transaction {
             Transaction::None => false,
-            Transaction::Reading(s) => s.explicit || s.used || s.own,
+            Transaction::Reading(s) => !s.read_lock && (s.explicit || s.used || s.own),
             Transaction::Writing(_) => true,
         }
     }
@@ -310,35 +312,48 @@ impl Session {
     /// Compiles one statement.
     ///
     /// # Errors
-    /// Whatever is wrong with the text: syntax (also a second statement), names, types; 1235 for what is not supported.
+    /// Whatever is wrong with the text: syntax (also a second statement), names, types; 1235 for what is not supported. Where a
+    /// statement commits first, and there is something to commit, it fails when it runs.
     pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
-        let prepared = self.compiled(text);
-        if let Err(e) = &prepared {
-            self.state().clear_warnings();
-            self.state().failed(e);
-        }
+        let prepared = match self.compiled(text) {
+            Err(e)
+                if (self.is_open() || self.news.holds_once())
+                    && e.code != SYNTAX_ERROR
+                    && commits_first(text) =>
+            {
+                Ok(self.compiled("COMMIT")?.failing(e, text))
+            }
+            other => other,
+        };
+        self.note_prepared(&prepared);
         prepared
     }
 
-    /// As [`Self::prepare`], for a statement that says itself what went wrong.
-    pub(crate) fn compiled(&self, text: &str) -> Result<Statement, SqlError> {
+    /// As [`Self::prepare`], for a statement that is kept, and may be run later or never.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare_to_keep(&mut self, text: &str) -> Result<Statement, SqlError> {
+        let prepared = self.compiled(text);
+        self.note_prepared(&prepared);
+        prepared
+    }
+
+    fn note_prepared(&mut self, prepared: &Result<Statement, SqlError>) {
+        if let Err(e) = prepared {
+            self.state().clear_warnings();
+            self.state().failed(e);
+        }
+    }
+
+    /// The same, for a statement that says itself what went wrong.
+    fn compiled(&self, text: &str) -> Result<Statement, SqlError> {
         if let [_, second, ..] = self.split(text)[..] {
             let at = second.as_ptr() as usize - text.as_ptr() as usize;
             return Err(SqlError::syntax(second, 1 + text[..at].matches('\n').count() as u64));
         }
         let catalog = self.catalog();
-        match self.inner.compile(text.into(), &self.core().state, &catalog, None) {
-            // A schema statement commits what is open also when it fails.
-            Err(e)
-                if (self.is_open() || self.news.holds_once())
-                    && e.code != SYNTAX_ERROR
-                    && is_schema_statement(text) =>
-            {
-                let commit = self.inner.compile("COMMIT".into(), &self.core().state, &catalog, None)?;
-                Ok(commit.failing(e, text))
-            }
-            other => other,
-        }
+        self.inner.compile(text.into(), &self.core().state, &catalog, None)
     }
 
     /// The default values of the columns of a table of the current database, as [`p2pdb_sql::ddl::defaults::of_fields`] has them.
@@ -573,6 +588,13 @@ impl Session {
             return self.finish(Err(e));
         }
         self.core_mut().touched |= plan.touches;
+        let locking = plan.value_queries().into_iter().find(|q| self.must_lock(q)).and_then(|q| q.locking);
+        if let Some(how) = locking {
+            return match self.is_read_only() {
+                true => self.refuse_to_write(),
+                false => self.lock(how, false, bound, sink),
+            };
+        }
         match &plan.kind {
             PlanKind::Query(_) if plan.commits => self.commit(Then::Run(bound), sink),
             PlanKind::Query(q) => {
@@ -649,7 +671,7 @@ impl Session {
             },
             Some(Waiting::Commit { taker, then }) => match taker.take() {
                 Some(Ok(gtid)) => self.committed(gtid, then, sink),
-                Some(Err(e)) => self.abandon(e),
+                Some(Err(e)) => self.commit_failed(&then, e),
                 None => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
             },
         }
@@ -767,12 +789,3 @@ fn looks_up(plan: &Plan) -> bool {
 
 /// MySQL's number for a syntax error, which commits nothing.
 const SYNTAX_ERROR: u16 = 1064;
-
-/// Begins with a word that schema statements begin with.
-fn is_schema_statement(text: &str) -> bool {
-    let mut words = text.trim_start().split(|c: char| !c.is_ascii_alphabetic());
-    let word = words.next().unwrap_or_default();
-    let temporary = words.next().is_some_and(|w| w.eq_ignore_ascii_case("temporary"));
-    !temporary
-        && ["create", "alter", "drop", "rename", "truncate"].iter().any(|w| word.eq_ignore_ascii_case(w))
-}

@@ -245,12 +245,8 @@ fn nowait_gives_up_at_once_and_skip_locked_finds_nothing_while_another_transacti
     assert_eq!(b.rows(SKIP), ["10"]);
 }
 
-#[test]
-fn an_idle_transaction_stops_nobodys_reads_and_loses_the_writer_after_its_limit() {
-    let node = table();
-    let (mut a, mut b) = (node.session(), node.session());
-    a.run("BEGIN; UPDATE d.t SET v = 99 WHERE id = 1");
-    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+/// Ten times as fast as it does.
+fn while_time_passes<T>(node: &Node, f: impl FnOnce() -> T) -> T {
     let clock = node.clock.clone();
     let done = Arc::new(AtomicBool::new(false));
     let seen = done.clone();
@@ -260,9 +256,19 @@ fn an_idle_transaction_stops_nobodys_reads_and_loses_the_writer_after_its_limit(
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    b.run("UPDATE d.t SET v = 11 WHERE id = 1");
+    let result = f();
     done.store(true, Ordering::SeqCst);
     mover.join().expect("the clock's mover");
+    result
+}
+
+#[test]
+fn an_idle_transaction_stops_nobodys_reads_and_loses_the_writer_after_its_limit() {
+    let node = table();
+    let (mut a, mut b) = (node.session(), node.session());
+    a.run("BEGIN; UPDATE d.t SET v = 99 WHERE id = 1");
+    assert_eq!(b.rows("SELECT v FROM d.t WHERE id = 1"), ["10"]);
+    while_time_passes(&node, || b.run("UPDATE d.t SET v = 11 WHERE id = 1"));
     assert_eq!(a.error("UPDATE d.t SET v = 100 WHERE id = 1"), 1213);
     assert_eq!(a.rows("SELECT v FROM d.t WHERE id = 1"), ["11"]);
 }
@@ -722,4 +728,109 @@ fn flush_tables_with_read_lock_reads_one_state_at_every_level() {
     assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["0"]);
     s.run("UNLOCK TABLES");
     assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["2"]);
+}
+
+/// In a transaction; by itself no statement holds a lock beyond its end.
+#[test]
+fn a_locking_read_locks_wherever_its_value_goes() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); INSERT INTO t VALUES (1)");
+    s.run("CREATE PROCEDURE sets() BEGIN DECLARE n INT; SET n = (SELECT MAX(i) + 1 FROM t FOR UPDATE); INSERT INTO t VALUES (n); END");
+    s.run("CREATE PROCEDURE given(n INT) BEGIN INSERT INTO t VALUES (n); END");
+    s.run(
+        "CREATE PROCEDURE asks() BEGIN IF (SELECT MAX(i) FROM t FOR UPDATE) > 0 THEN SET @x = 1; END IF; END",
+    );
+    s.run("CREATE PROCEDURE counts() BEGIN DECLARE n INT DEFAULT 0; WHILE n < (SELECT MIN(i) FROM t FOR SHARE SKIP LOCKED) DO SET n = n + 1; END WHILE; END");
+    s.run("CREATE PROCEDURE cases() BEGIN CASE (SELECT MIN(i) FROM t FOR UPDATE) WHEN 1 THEN SET @x = 1; END CASE; END");
+    other.run("USE d");
+    for locks in [
+        "SET @n = (SELECT MAX(i) + 1 FROM t FOR UPDATE)",
+        "SET @n = (SELECT MAX(i) + 1 FROM t FOR SHARE)",
+        "SET @n = (SELECT MAX(i) + 1 FROM t FOR UPDATE SKIP LOCKED), @m = 1",
+        "CALL sets()",
+        "CALL given((SELECT MAX(i) + 1 FROM t FOR UPDATE))",
+        "CALL asks()",
+        "CALL counts()",
+        "CALL cases()",
+    ] {
+        s.run("BEGIN");
+        s.run(locks);
+        assert_eq!(other.error("SELECT * FROM t FOR UPDATE NOWAIT"), 3572, "{locks}");
+        s.run("COMMIT");
+    }
+    assert_eq!(s.rows("SELECT * FROM t"), ["1", "2", "3"]);
+    s.run("CREATE PROCEDURE calls() CALL given((SELECT MAX(i) FROM t FOR UPDATE)); BEGIN");
+    assert_eq!(s.error("CALL calls()"), 1235);
+    s.run("COMMIT; CREATE TEMPORARY TABLE own (i INT); BEGIN; SET @n = (SELECT MAX(i) FROM own FOR UPDATE)");
+    other.run("SELECT * FROM t FOR UPDATE NOWAIT");
+    s.run("COMMIT");
+    s.run("SET @n = (SELECT MAX(i) FROM t FOR UPDATE)");
+    other.run("INSERT INTO t VALUES (9)");
+    s.run("START TRANSACTION READ ONLY");
+    assert_eq!(s.error("SET @n = (SELECT MAX(i) FROM t FOR UPDATE)"), 1792);
+    s.run("SET @n = (SELECT MAX(i) FROM t FOR SHARE); COMMIT");
+    assert_eq!(s.rows("SELECT @n"), ["9"]);
+}
+
+#[test]
+fn a_statement_that_fails_commits_where_it_runs_and_not_where_it_is_prepared() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    for (i, fails) in
+        ["DROP TABLE nope", "/* a */ DROP TABLE nope", "/*!40000 DROP TABLE nope */", "LOCK TABLES nope READ"]
+            .into_iter()
+            .enumerate()
+    {
+        s.run(&format!("BEGIN; INSERT INTO t VALUES ({i})"));
+        assert!(matches!(s.error(fails), 1051 | 1146), "{fails}");
+        s.run("ROLLBACK");
+        assert_eq!(s.rows("SELECT COUNT(*) FROM t"), [(i + 1).to_string()], "{fails}");
+    }
+    s.run("BEGIN; INSERT INTO t VALUES (9)");
+    assert_eq!(s.error("PREPARE p FROM 'DROP TABLE nope'"), 1051);
+    assert_eq!(s.session.prepare_to_keep("DROP TABLE nope").map(|_| ()).expect_err("refused").code, 1051);
+    s.run("ROLLBACK");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 9"), ["0"]);
+}
+
+#[test]
+fn the_snapshot_is_of_the_first_read_of_a_table() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    other.run("USE d");
+    s.run("BEGIN; SELECT 1; SHOW TABLES; SELECT @@autocommit");
+    other.run("INSERT INTO t VALUES (1)");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t"), ["1"]);
+    s.run("COMMIT; SET autocommit = 0; SAVEPOINT a; SELECT 1");
+    assert!(!s.session.in_transaction());
+    s.run("SET SESSION TRANSACTION READ ONLY");
+    assert_eq!(s.error("INSERT INTO t VALUES (2)"), 1792);
+    s.run("SET SESSION TRANSACTION READ WRITE; SET autocommit = 1");
+    for (level, expected, warnings) in [("READ COMMITTED", "2", 1), ("REPEATABLE READ", "2", 0)] {
+        s.run(&format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}"));
+        assert_eq!(s.run("START TRANSACTION WITH CONSISTENT SNAPSHOT").warnings, warnings, "{level}");
+        other.run("INSERT INTO t VALUES (3)");
+        assert_eq!(s.rows("SELECT COUNT(*) FROM t"), [expected], "{level}");
+        s.run("COMMIT");
+    }
+    s.run("FLUSH TABLES WITH READ LOCK");
+    assert!(!s.session.in_transaction());
+    s.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; UNLOCK TABLES");
+}
+
+#[test]
+fn autocommit_stays_off_where_the_commit_fails() {
+    let node = Node::begin(1);
+    let (mut s, mut other) = (node.session(), node.session());
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT)");
+    other.run("USE d");
+    s.run("SET autocommit = 0; INSERT INTO t VALUES (1)");
+    // It idles for too long, and somebody else takes the writer.
+    while_time_passes(&node, || other.run("INSERT INTO t VALUES (2)"));
+    assert_eq!(s.error("SET autocommit = 1"), 1213);
+    s.run("INSERT INTO t VALUES (3); ROLLBACK");
+    assert_eq!(s.rows("SELECT * FROM t"), ["2"]);
 }

@@ -133,6 +133,18 @@ impl Command {
     }
 }
 
+/// The text begins as a statement that commits what is open before it looks for what it names, and so also where that is not
+/// there (MySQL 8.4 manual, section 15.3.3): those of the schema, but for temporary tables, and LOCK TABLES.
+pub fn commits_first(text: &str) -> bool {
+    let mut words = Tokens(text).words().map(str::to_ascii_lowercase);
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match first.as_str() {
+        "create" | "alter" | "drop" | "rename" | "truncate" => second != "temporary",
+        "lock" => matches!(second.as_str(), "table" | "tables"),
+        _ => false,
+    }
+}
+
 const fn same(a: &[u8], b: &[u8]) -> bool {
     let mut at = 0;
     while at < a.len() && at < b.len() && a[at] == b[at] {

@@ -233,6 +233,17 @@ impl Plan {
         self.functions = own || self.scalars().iter().any(|s| s.query().is_some_and(|q| q.functions));
     }
 
+    /// The queries that a command takes values of: `SET @a = (SELECT … FOR UPDATE)`.
+    pub fn value_queries(&self) -> Vec<&Query> {
+        let touches = self.touches.reads || self.touches.writes;
+        match self.kind {
+            PlanKind::Session(_) | PlanKind::Program(_) if touches => {
+                self.scalars().into_iter().filter_map(Scalar::query).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Notes what it does to its transaction.
     pub(crate) fn note_touches(&mut self, is_unsafe: bool) {
         let mut all = Touches { is_unsafe, ..Touches::default() };
@@ -307,6 +318,13 @@ pub struct Query {
     pub functions: bool,
     /// Its rows are SQLite's plan of a statement, to be shown like this.
     pub explain: Option<Arc<crate::explain::Explain>>,
+}
+
+impl Query {
+    /// It reads tables of `p2pdb`, which tell of the same state as the others.
+    pub fn reads_realm(&self) -> bool {
+        self.slots.iter().any(|s| matches!(&s.source, Source::Virtual(name, _) if name.starts_with("p2pdb.")))
+    }
 }
 
 /// What a statement reads.

@@ -484,7 +484,7 @@ impl Client<'_> {
 
     fn prepare(&mut self, text: &str) {
         let session = self.session.as_mut().expect("invariant: commands come after the login");
-        let statement = match session.prepare(text) {
+        let statement = match session.prepare_to_keep(text) {
             Ok(statement) => statement,
             Err(e) => return self.refuse(&e),
         };

@@ -41,6 +41,8 @@ pub(crate) struct Loaded {
     /// A trigger: its variables are a row, and take its values as they are.
     pub(crate) as_they_are: bool,
     pieces: Vec<Mutex<Option<Kept>>>,
+    /// Per piece: it has the words of a locking read.
+    says_lock: Vec<bool>,
 }
 
 /// What a piece was compiled to, and what that depends on.
@@ -125,6 +127,7 @@ impl Loaded {
             scope: None,
             as_they_are: false,
             pieces: program.pieces.iter().map(|_| Mutex::default()).collect(),
+            says_lock: program.pieces.iter().map(|p| says_lock(&p.text)).collect(),
             program,
         }
     }
@@ -178,6 +181,22 @@ impl Loaded {
         }
     }
 
+    /// For an expression with a locking read for which the session has to wait: a statement that does, and gives nothing.
+    pub(super) fn lock(&self, host: &mut dyn Host, piece: usize) -> Result<Option<Statement>> {
+        if !self.says_lock[piece] {
+            return Ok(None);
+        }
+        // What is wrong with it is said where it is computed.
+        let Ok(Compiled::Scalar(s)) = self.compiled(host, piece, true) else { return Ok(None) };
+        if !s.scalar.query().is_some_and(|q| host.must_lock(q)) {
+            return Ok(None);
+        }
+        let catalog = host.catalog();
+        let text: Arc<str> = format!("DO ({})", self.program.pieces[piece].text).into();
+        let compiled = routine::compile_statement(&text, &host.core().state, &catalog)?;
+        Ok(Some(Statement::new(text, compiled, catalog.epoch)))
+    }
+
     /// The value of an expression.
     pub(super) fn value(&self, host: &mut dyn Host, piece: usize) -> Result<(Value, FieldType)> {
         match self.compiled(host, piece, true)? {
@@ -190,4 +209,10 @@ impl Loaded {
             Compiled::Statement(_) => Err(super::lost()),
         }
     }
+}
+
+/// FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE, or something that looks like it.
+fn says_lock(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["update", "share"].iter().any(|word| text.contains(word))
 }

@@ -12,7 +12,7 @@ use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::coerce;
 use p2pdb_sql::field::FieldType;
-use p2pdb_sql::plan::{Note, NoteLevel, OutTarget, PlanKind, ProgramCall, Scalar};
+use p2pdb_sql::plan::{Note, NoteLevel, OutTarget, PlanKind, ProgramCall, Query, Scalar};
 use p2pdb_sql::routine::{self, Condition, Locals, Op, Variable};
 use p2pdb_sql::session::SqlMode;
 
@@ -48,6 +48,10 @@ pub(crate) trait Host {
     fn catalog(&mut self) -> Arc<Catalog>;
     /// A value with its type.
     fn scalar(&mut self, scalar: &Scalar) -> Result<(Value, FieldType)>;
+    /// The query must lock what it reads, for which only a statement can wait.
+    fn must_lock(&self, _query: &Query) -> bool {
+        false
+    }
 }
 
 /// What to do next.
@@ -121,6 +125,10 @@ pub(crate) struct Machine {
     tracked: Outcome,
     /// ROW_COUNT() before the cursor is opened, which leaves it as it is.
     row_count: i64,
+    /// The statement that was handed out takes the lock for the expression that comes.
+    locks: bool,
+    /// It has.
+    has_locked: bool,
     end: End,
 }
 
@@ -188,6 +196,11 @@ impl Machine {
                 loaded.name
             );
             return Err(SqlError::new(1456, "HY000", message));
+        }
+        if args.iter().filter_map(Scalar::query).any(|q| host.must_lock(q)) {
+            return Err(SqlError::unsupported(
+                "a locking read as an argument of CALL in a stored procedure that holds no lock yet",
+            ));
         }
         let args = args.iter().map(|a| host.scalar(a)).collect::<Result<Vec<_>>>()?;
         let outs = targets.iter().enumerate().filter_map(|(i, t)| Some((i, t.clone()?))).collect();
@@ -341,7 +354,12 @@ impl Machine {
     }
 
     fn came_of(&mut self, host: &mut dyn Host, event: Result<Outcome>) -> Result<()> {
+        let locks = std::mem::take(&mut self.locks);
         let mut outcome = event?;
+        if locks {
+            self.has_locked = true;
+            return Ok(());
+        }
         self.track(&mut outcome);
         let opening = self.opening();
         let core = host.core();
@@ -434,6 +452,19 @@ impl Machine {
         };
         if is_statement {
             host.core().state.clear_warnings();
+        }
+        let expression = match op {
+            Op::Set { value, .. } => *value,
+            Op::JumpUnless { condition: piece, .. } | Op::Return(piece) => Some(*piece),
+            _ => None,
+        };
+        // Once: the statement behind it has the lock, or needs none.
+        if let Some(piece) = expression
+            && !std::mem::take(&mut self.has_locked)
+            && let Some(statement) = loaded.lock(host, piece)?
+        {
+            self.locks = true;
+            return Ok(Some(Bound { statement, params: Arc::default() }));
         }
         match op {
             Op::Statement(piece) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::{Field, FieldType};
-use p2pdb_sql::plan::{PlanKind, Scalar};
+use p2pdb_sql::plan::{PlanKind, Query, Scalar};
 
 use super::{End, Host, Kept, Machine, Step};
 use crate::api::{Outcome, Sink};
@@ -46,6 +46,10 @@ impl Host for Session {
 
     fn catalog(&mut self) -> Arc<Catalog> {
         Session::catalog(self)
+    }
+
+    fn must_lock(&self, query: &Query) -> bool {
+        Session::must_lock(self, query)
     }
 
     fn scalar(&mut self, scalar: &Scalar) -> Result<(Value, FieldType), SqlError> {

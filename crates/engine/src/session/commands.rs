@@ -8,7 +8,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{FieldKind, FieldType};
 use p2pdb_sql::front::{Literal, LiteralKind};
-use p2pdb_sql::plan::{PlanKind, Scalar, SessionCommand};
+use p2pdb_sql::plan::{Note, NoteLevel, PlanKind, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
 use super::{Flow, NAMED_STATEMENTS_MAX, Rest, Session, Then, Transaction};
@@ -30,7 +30,10 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Flow {
         match self.values_of_set(&commands, &bound) {
-            Ok(values) => self.commands(Rest { commands, values, bound, outcome: Outcome::default() }, sink),
+            Ok(values) => {
+                let rest = Rest { commands, values, bound, outcome: Outcome::default(), turned_on: false };
+                self.commands(rest, sink)
+            }
             Err(e) => self.finish(Err(e)),
         }
     }
@@ -70,19 +73,27 @@ impl Session {
                     if read_only.is_some() {
                         self.news.set_once(None, read_only);
                     }
-                    if let Err(e) = self.begin_transaction(read_only, snapshot) {
-                        return self.abandon(e);
+                    self.begin_transaction(read_only);
+                    match self.isolation {
+                        _ if !snapshot => {}
+                        Isolation::RepeatableRead => {
+                            if let Err(e) = self.look_now() {
+                                return self.abandon(e);
+                            }
+                        }
+                        _ => self.state().warn(snapshot_ignored()),
                     }
                     self.news.begin(snapshot);
                 }
                 SessionCommand::ReadLock => {
                     self.over(false);
-                    if let Err(e) = self.begin_transaction(Some(true), true) {
-                        return self.abandon(e);
-                    }
+                    self.begin_transaction(Some(true));
                     self.isolation = Isolation::RepeatableRead;
                     if let Transaction::Reading(s) = &mut self.transaction {
                         s.read_lock = true;
+                    }
+                    if let Err(e) = self.look_now() {
+                        return self.abandon(e);
                     }
                     self.locked.lock(Vec::new());
                 }
@@ -106,6 +117,7 @@ impl Session {
                     }
                     // Turning autocommit on commits.
                     if !before && self.autocommit() {
+                        rest.turned_on = true;
                         return self.commit(Then::Commands(Box::new(rest)), sink);
                     }
                 }
@@ -123,14 +135,26 @@ impl Session {
         }
     }
 
-    /// `snapshot`: it sees what is there now, not what is there at its first read.
-    fn begin_transaction(&mut self, read_only: Option<bool>, snapshot: bool) -> Result<(), SqlError> {
+    fn begin_transaction(&mut self, read_only: Option<bool>) {
         let mut fresh = self.fresh_snapshot(true);
         fresh.read_only = read_only.unwrap_or(fresh.read_only);
         self.transaction = Transaction::Reading(fresh);
-        match snapshot {
-            true => self.open_reader().and_then(|()| self.open_snapshot()),
-            false => Ok(()),
+    }
+
+    /// The transaction sees what is there now, not what is there at its first read.
+    fn look_now(&mut self) -> Result<(), SqlError> {
+        self.open_reader()?;
+        self.open_snapshot()
+    }
+
+    /// What holds for the next transaction holds for one that is open, but has not begun: with savepoints alone.
+    fn renew_unbegun(&mut self) {
+        if self.in_transaction() || !matches!(&self.transaction, Transaction::Reading(s) if !s.read_lock) {
+            return;
+        }
+        let next = self.fresh_snapshot(false);
+        if let Transaction::Reading(s) = &mut self.transaction {
+            s.read_only = next.read_only;
         }
     }
 
@@ -269,13 +293,7 @@ impl Session {
                     ));
                 }
                 self.news.set_once(isolation.as_deref().and_then(Isolation::from_name), read_only);
-                // One that is open, but for savepoints has not begun.
-                if self.is_open() {
-                    let next = self.fresh_snapshot(false);
-                    if let Transaction::Reading(s) = &mut self.transaction {
-                        s.read_only = next.read_only;
-                    }
-                }
+                self.renew_unbegun();
             }
             SessionCommand::Savepoint(name) => self.savepoint(&name)?,
             SessionCommand::RollbackTo(name) => self.end_savepoint(&name, true)?,
@@ -368,10 +386,12 @@ impl Session {
             "session_track_transaction_info" => self.news.listen(&shown),
             // What holds from now on holds for the next transaction, too.
             "transaction_isolation" | "tx_isolation" if !self.in_transaction() => {
-                self.news.forget_isolation()
+                self.news.forget_isolation();
+                self.renew_unbegun();
             }
             "transaction_read_only" | "tx_read_only" if !self.in_transaction() => {
-                self.news.forget_read_only()
+                self.news.forget_read_only();
+                self.renew_unbegun();
             }
             _ => {}
         }
@@ -472,5 +492,16 @@ fn literal(variable: Option<&UserVariable>) -> Literal {
             Some(n) => Literal::uint(n),
             None => Literal::bytes(b.clone()),
         },
+    }
+}
+
+/// What InnoDB says of WITH CONSISTENT SNAPSHOT at other levels.
+fn snapshot_ignored() -> Note {
+    Note {
+        level: NoteLevel::Warning,
+        code: 138,
+        message: "InnoDB: WITH CONSISTENT SNAPSHOT was ignored because this phrase can only be used with \
+                  REPEATABLE READ isolation level."
+            .to_owned(),
     }
 }

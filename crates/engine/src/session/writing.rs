@@ -5,7 +5,7 @@ use p2pdb_model::change::SchemaChange;
 use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
-use p2pdb_sql::plan::{Ddl, Locking, PlanKind, Touches};
+use p2pdb_sql::plan::{Ddl, Locking, PlanKind, Query, Touches};
 use p2pdb_sql::session::Isolation;
 
 use super::reading::keeps_snapshot;
@@ -87,9 +87,15 @@ impl Session {
     }
 
     /// A locking read in a transaction: takes the writer first. Where another transaction has it, NOWAIT gives up, and SKIP
-    /// LOCKED finds nothing, as if that one had locked every row. `single`: it is a transaction by itself.
+    /// LOCKED finds nothing, as if that one had locked every row; but what gives no rows waits. `single`: it is a transaction
+    /// by itself.
     pub(super) fn lock(&mut self, how: Locking, single: bool, bound: Bound, sink: &mut dyn Sink) -> Flow {
-        if !how.nowait && !how.skip_locked {
+        let shows = match &bound.statement.compiled().plan.kind {
+            PlanKind::Query(q) => !q.into.is_empty() || !bound.statement.fields().is_empty(),
+            _ => false,
+        };
+        let gives_up = how.nowait || (how.skip_locked && shows);
+        if !gives_up {
             return self.lease(bound, single);
         }
         if let Transaction::None = self.transaction {
@@ -124,6 +130,16 @@ impl Session {
             Err(_) if single => self.abandon(self.inner.no_room()),
             Err(_) => self.finish(Err(self.inner.no_room())),
         }
+    }
+
+    /// The query locks what it reads, and the session holds no lock yet. By itself a statement locks nothing that outlives
+    /// it, and in a READ ONLY transaction FOR SHARE is a read like any other.
+    pub(crate) fn must_lock(&self, q: &Query) -> bool {
+        q.locking.is_some_and(|how| !how.share || !self.is_read_only())
+            && !q.reads.is_empty()
+            && (!self.autocommit() || self.is_open())
+            && !matches!(self.transaction, Transaction::Writing(_))
+            && !self.is_of_own(q)
     }
 
     /// A KILL may have come just before the job stood in the queue, where it looks for it.
@@ -167,6 +183,8 @@ impl Session {
         let plan = bound.statement.compiled().plan.clone();
         match &plan.kind {
             PlanKind::Query(q) if !functions::writes(&plan.calls) => self.query(q, bound, sink),
+            PlanKind::Session(commands) => self.begin_commands(commands.clone().into(), bound, sink),
+            PlanKind::Program(_) => self.call_program(bound),
             _ => self.write_on_lease(lease, &bound),
         }
     }
@@ -299,10 +317,17 @@ impl Session {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Writing(lease) => match self.end(lease, true) {
                 Some(taker) => self.wait_on(&taker.clone(), Waiting::Commit { taker, then }),
-                None => self.abandon(deadlock(TAKEN_BACK)),
+                None => self.commit_failed(&then, deadlock(TAKEN_BACK)),
             },
             Transaction::Reading(_) | Transaction::None => self.committed(None, then, sink),
         }
+    }
+
+    pub(super) fn commit_failed(&mut self, then: &Then, error: SqlError) -> Flow {
+        if matches!(then, Then::Commands(rest) if rest.turned_on) {
+            self.state().autocommit = false;
+        }
+        self.abandon(error)
     }
 
     pub(super) fn committed(&mut self, gtid: Option<String>, then: Then, sink: &mut dyn Sink) -> Flow {
@@ -313,6 +338,7 @@ impl Session {
             Then::Fail(e) => self.finish(Err(e)),
             Then::Run(bound) => self.run_committed(bound, sink),
             Then::Commands(mut rest) => {
+                rest.turned_on = false;
                 rest.outcome.gtid = gtid.or(rest.outcome.gtid);
                 self.commands(*rest, sink)
             }
