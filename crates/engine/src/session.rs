@@ -316,11 +316,7 @@ impl Session {
     /// statement commits first, and there is something to commit, it fails when it runs.
     pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
         let prepared = match self.compiled(text) {
-            Err(e)
-                if (self.is_open() || self.news.holds_once())
-                    && e.code != SYNTAX_ERROR
-                    && commits_first(text) =>
-            {
+            Err(e) if (self.is_open() || self.news.holds_once()) && fails_committed(&e, text) => {
                 Ok(self.compiled("COMMIT")?.failing(e, text))
             }
             other => other,
@@ -474,6 +470,7 @@ impl Session {
         match self.fitting(&bound, &catalog) {
             Ok(Some(fitting)) => bound.statement = fitting,
             Ok(None) => {}
+            Err(e) if fails_committed(&e, statement.text()) => return self.commit(Then::Fail(e), sink),
             Err(e) => return self.finish(Err(e)),
         }
         let earlier = bound.statement.compiled().plan.earlier_warnings;
@@ -789,3 +786,8 @@ fn looks_up(plan: &Plan) -> bool {
 
 /// MySQL's number for a syntax error, which commits nothing.
 const SYNTAX_ERROR: u16 = 1064;
+
+/// The statement with this text, of which this is wrong, commits what is open all the same.
+pub(crate) fn fails_committed(error: &SqlError, text: &str) -> bool {
+    error.code != SYNTAX_ERROR && commits_first(text)
+}

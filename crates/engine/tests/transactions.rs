@@ -788,6 +788,20 @@ fn a_statement_that_fails_commits_where_it_runs_and_not_where_it_is_prepared() {
         s.run("ROLLBACK");
         assert_eq!(s.rows("SELECT COUNT(*) FROM t"), [(i + 1).to_string()], "{fails}");
     }
+    // In a procedure, also where a handler goes on, and of a statement that was right when it was prepared.
+    s.run("CREATE PROCEDURE fails() DROP TABLE nope; CREATE TABLE w (i INT)");
+    s.run(
+        "CREATE PROCEDURE goes_on() BEGIN DECLARE CONTINUE HANDLER FOR 1051 BEGIN END; DROP TABLE nope; END",
+    );
+    s.run("PREPARE p FROM 'DROP TABLE w'; DROP TABLE w");
+    for (i, (fails, code)) in
+        [("CALL fails()", 1051), ("CALL goes_on()", 0), ("EXECUTE p", 1051)].into_iter().enumerate()
+    {
+        s.run(&format!("BEGIN; INSERT INTO t VALUES ({})", 20 + i));
+        assert_eq!(s.try_run(fails).map_or_else(|e| e.code, |_| 0), code, "{fails}");
+        s.run("ROLLBACK");
+        assert_eq!(s.rows(&format!("SELECT COUNT(*) FROM t WHERE i = {}", 20 + i)), ["1"], "{fails}");
+    }
     s.run("BEGIN; INSERT INTO t VALUES (9)");
     assert_eq!(s.error("PREPARE p FROM 'DROP TABLE nope'"), 1051);
     assert_eq!(s.session.prepare_to_keep("DROP TABLE nope").map(|_| ()).expect_err("refused").code, 1051);

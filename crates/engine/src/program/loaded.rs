@@ -15,6 +15,7 @@ use p2pdb_sql::session::SqlMode;
 use parking_lot::Mutex;
 
 use super::{Host, Result};
+use crate::session::fails_committed;
 use crate::statement::Statement;
 
 /// Programs that a session keeps; then it begins anew.
@@ -175,9 +176,16 @@ impl Loaded {
 
     /// A statement.
     pub(super) fn statement(&self, host: &mut dyn Host, piece: usize) -> Result<Statement> {
-        match self.compiled(host, piece, false)? {
-            Compiled::Statement(s) => Ok(s),
-            Compiled::Scalar(_) => Err(super::lost()),
+        let text = &self.program.pieces[piece].text;
+        match self.compiled(host, piece, false) {
+            Ok(Compiled::Statement(s)) => Ok(s),
+            Ok(Compiled::Scalar(_)) => Err(super::lost()),
+            Err(e) if fails_committed(&e, text) => {
+                let catalog = host.catalog();
+                let commit = host.inner().compile("COMMIT".into(), &host.core().state, &catalog, None)?;
+                Ok(commit.failing(e, text))
+            }
+            Err(e) => Err(e),
         }
     }
 
