@@ -183,8 +183,34 @@ pub struct InviteRequest {
     /// The key of the only node that it admits, hexadecimal.
     #[serde(default)]
     pub node: Option<String>,
+    /// For whom it writes; none: for every account whose key the inviting node holds in clear.
+    #[serde(default)]
+    pub acts_for: Option<InviteFor>,
     /// Addresses to put into it; empty: where the node listens.
     pub addresses: Vec<String>,
+}
+
+/// For whom a node that joins may write.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum InviteFor {
+    /// For nobody until an account's key delegates to it.
+    Nobody,
+    /// For this account, whose key the inviting node's keystore has.
+    Account {
+        /// `name` or `name@host`.
+        user: String,
+        /// What locks the key.
+        password: String,
+    },
+}
+
+impl std::fmt::Debug for InviteFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            InviteFor::Nobody => f.write_str("Nobody"),
+            InviteFor::Account { user, .. } => write!(f, "Account({user})"),
+        }
+    }
 }
 
 /// A ticket.
@@ -200,6 +226,8 @@ pub struct InviteReport {
     pub uses: u32,
     /// The key of the only node that it admits, hexadecimal.
     pub node: Option<String>,
+    /// The accounts that a bearer may write for.
+    pub acts_for: Vec<String>,
     /// Addresses in it.
     pub addresses: Vec<String>,
 }

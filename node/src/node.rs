@@ -422,9 +422,10 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     for damage in dir.warnings() {
         tracing::error!("{damage}");
     }
-    if dir.read_account_key(ROOT)?.is_none() && made_realm(&engine) {
+    let first_key_holds = || engine.account(ROOT, "%").is_some_and(|root| root.key.is_some());
+    if dir.read_account_key(ROOT)?.is_none() && made_realm(&engine) && first_key_holds() {
         warn!(
-            "accounts.json, which this node had when it made the realm, is not in its directory: nobody can be invited as an owner or writer by it; put it back from a backup"
+            "accounts.json, which this node had when it made the realm, is not in its directory: no node can be invited by it to write for root; put it back from a backup"
         );
     }
     let writer = WriterThread::start(&engine).context("cannot start the writer thread")?;
@@ -547,7 +548,7 @@ async fn run_async(dir: &DataDir, config: &Config, until: Until) -> anyhow::Resu
     // A password that nobody will need, since the join is refused, is not shown.
     let joins = app.engine.role().is_none() && *join.borrow() != Join::NoTicket;
     if !joins {
-        greet_account(dir, known_password);
+        greet_account(dir, &app.engine, known_password);
     }
     let unshown = joins.then_some(known_password);
     // Whoever reads that it runs may stop it.
@@ -731,10 +732,32 @@ fn greet(dir: &DataDir, app: &App) {
 }
 
 /// How to log in.
-fn greet_account(dir: &DataDir, known_password: bool) {
+fn greet_account(dir: &DataDir, engine: &Engine, known_password: bool) {
     let quoted = |text: String| if text.contains(' ') { format!("'{text}'") } else { text };
     let client = quoted(absolute(&dir.client_cnf_path()));
     let mut text = String::new();
+    let served: Vec<String> = engine.served_accounts().iter().map(crate::ops::login_of).collect();
+    if !served.iter().any(|name| name == ROOT) {
+        let known = Logins::open(dir).map(|l| l.users()).unwrap_or_default();
+        text += &match served.first() {
+            Some(name) => {
+                let names = served.join(", ");
+                let login = match served.iter().any(|name| known.contains(name)) {
+                    true => String::new(),
+                    false => {
+                        let root = quoted(absolute(dir.root()));
+                        format!("; to log in:  p2pdb-node password {name} --data-dir {root}")
+                    }
+                };
+                format!("  account  this node writes for {names}, not for {ROOT}{login}\n")
+            }
+            None => format!(
+                "  account  this node writes for nobody yet; who has an account's key lets it:  p2pdb-node key delegate ACCOUNT FILE --to {}\n",
+                engine.node()
+            ),
+        };
+        return print_greeting(&text);
+    }
     if let Some(password) = password::unseen(dir) {
         text += &format!("  account  root, password {password}  (shown this once; kept in client.cnf)\n");
     }
@@ -814,7 +837,7 @@ async fn wait_for_end(
                     progress.finish();
                     info!(blocks = app.engine.status().blocks, "joined the realm and caught up");
                     if let Some(known_password) = unshown {
-                        greet_account(dir, known_password);
+                        greet_account(dir, &app.engine, known_password);
                     }
                 }
                 let equal = peers.iter().any(|p| p.equal == Some(true));

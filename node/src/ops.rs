@@ -11,22 +11,22 @@ use anyhow::{Context, bail};
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
 use p2pdb_access::AccountView;
-use p2pdb_engine::Engine;
+use p2pdb_engine::{ActsFor, Engine, Invitation};
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::{PublicKey, unhex};
 use p2pdb_model::{AccountId, NodeId, RealmId};
 use p2pdb_sql::account::AccountName;
 
 use crate::admin::{
-    AccountReport, AccountRequest, BlockReport, DelegateRequest, ImportReport, InviteReport, InviteRequest,
-    KeyRequest, MemberReport, TransactionReport, VerifyReport, WrittenReport,
+    AccountReport, AccountRequest, BlockReport, DelegateRequest, ImportReport, InviteFor, InviteReport,
+    InviteRequest, KeyRequest, MemberReport, TransactionReport, VerifyReport, WrittenReport,
 };
 use crate::clock::SystemClock;
 use crate::config::{Config, TlsMode};
 use crate::datadir::{DataDir, DataDirError, RESTORING};
-use crate::door::Logins;
+use crate::door::{Logins, login_named};
 use crate::explain::explain;
-use crate::node::ROOT;
+use crate::keystore::Keystore;
 use crate::ticket::Ticket;
 
 /// Told how far a long step has come: what, done, of how many (0: not known).
@@ -117,13 +117,7 @@ pub fn invite(
             false => bail!("--node: this is {}, a member already", m.name),
         }
     }
-    // Only an account's key can delegate; without one the node that joins would be a writer that may write for nobody.
-    if role.writes() && engine.role() == Some(Role::Owner) && dir.read_account_key(ROOT)?.is_none() {
-        bail!(
-            "this node holds no account's key, so a node that it invites as {} could write for nobody\n  hint: invite on the node that made the realm, or on another that has the key in its accounts.json; if that file was lost here, put it back from a backup. This node may invite readers and relays",
-            role.name()
-        );
-    }
+    let (acts_for, accounts) = acts_for(engine, dir, request, role)?;
     let mut addresses = Vec::new();
     for text in &request.addresses {
         let address: Multiaddr = text
@@ -137,7 +131,7 @@ pub fn invite(
     let expires_ms = request.expires_s.map(|s| SystemClock.wall_ms().saturating_add(s.saturating_mul(1000)));
     let key = SigningKey::from_bytes(&rand::random());
     let public = PublicKey(key.verifying_key().to_bytes());
-    engine.invite(public, role, expires_ms, request.uses, node)?;
+    engine.invite(Invitation { ticket: public, role, expires_ms, uses: request.uses, node, acts_for })?;
     let ticket = Ticket { realm: engine.realm(), role, key, addresses };
     Ok(InviteReport {
         ticket: ticket.encode(),
@@ -145,8 +139,65 @@ pub fn invite(
         expires_ms,
         uses: request.uses,
         node: node.map(|n| n.to_hex()),
+        acts_for: accounts,
         addresses: ticket.addresses.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// What an account is called where one logs in as it.
+pub(crate) fn login_of(account: &AccountView) -> String {
+    login_named(&format!("{}@{}", account.name, account.host))
+}
+
+/// For which accounts the bearer may write, and what they are called. Only an account's key can delegate.
+fn acts_for(
+    engine: &Engine,
+    dir: &DataDir,
+    request: &InviteRequest,
+    role: Role,
+) -> anyhow::Result<(ActsFor, Vec<String>)> {
+    match &request.acts_for {
+        _ if !role.writes() && request.acts_for.is_some() => {
+            bail!("--as and --no-account are for owners and writers: a {} writes for nobody", role.name())
+        }
+        Some(InviteFor::Nobody) => Ok((ActsFor::Nobody, Vec::new())),
+        Some(InviteFor::Account { user, password }) => {
+            let account = account_of(engine, user)?;
+            let name = login_of(&account);
+            let Some(key) = Keystore::at(dir).open(&name, password)? else { bail!("{}", no_key(user)) };
+            let key = SigningKey::from_bytes(&key);
+            let public = PublicKey(key.verifying_key().to_bytes());
+            if account.key != Some(public) && !account.further_keys.contains(&public) {
+                bail!("the key of '{user}' in this node's keystore is the account's no more (DROP KEY)");
+            }
+            if role == Role::Owner && !account.owner {
+                bail!(
+                    "an owner's node needs an account with all privileges, which '{user}' has not; invite it as a writer"
+                );
+            }
+            Ok((ActsFor::Account(account.id, Box::new(key)), vec![name]))
+        }
+        None if !role.writes() || engine.role() != Some(Role::Owner) => Ok((ActsFor::Held, Vec::new())),
+        None => {
+            let held = engine.held_accounts();
+            // Without a word to the contrary it would be a writer that may write for nobody.
+            if held.is_empty() {
+                bail!(
+                    "this node holds no account's key in clear, so a node that it invites as {} could write for nobody\n  hint: say for whom (--as ACCOUNT, whose key is in this node's keystore), or --no-account; or invite on the node that made the realm, or on another that has the key in its accounts.json; if that file was lost here, put it back from a backup. Readers and relays need no key",
+                    role.name()
+                );
+            }
+            let names = held.iter().map(login_of).collect();
+            Ok((ActsFor::Held, names))
+        }
+    }
+}
+
+/// What to say where the keystore opens no key.
+pub(crate) fn no_key(user: &str) -> String {
+    format!(
+        "there is no key of '{user}' in this node's keystore, or the password is another one\n  hint: it is on the node where the account was made; that of root is in accounts.json"
+    )
 }
 
 /// The address with `/p2p/<id>` of this node behind it.

@@ -25,6 +25,8 @@ pub(crate) struct Recount {
     /// Since when it is known of whom.
     noticed: Arc<Mutex<HashMap<NodeId, Instant>>>,
     rests_since: Arc<Mutex<Option<Instant>>>,
+    /// What was said last of why it cannot be done.
+    said: Arc<Mutex<Option<String>>>,
 }
 
 impl Recount {
@@ -38,15 +40,17 @@ impl Recount {
             return;
         }
         let (engine, busy, noticed) = (engine.clone(), self.busy.clone(), self.noticed.clone());
-        let rests_since = self.rests_since.clone();
+        let (rests_since, said) = (self.rests_since.clone(), self.said.clone());
         tokio::task::spawn_blocking(move || {
             let done = match engine.has_to_tell_lost_count() {
                 true => tell(&engine),
                 false => deal(&engine, &mut noticed.lock()),
             };
-            if let Err(e) = &done {
+            let why = done.as_ref().err().map(ToString::to_string);
+            if let Some(e) = why.as_ref().filter(|e| said.lock().as_ref() != Some(e)) {
                 warn!("AUTO_INCREMENT values cannot be dealt, or asked for, now: {e}");
             }
+            *said.lock() = why;
             *rests_since.lock() = done.is_err().then(Instant::now);
             busy.store(false, Ordering::Release);
         });

@@ -125,6 +125,71 @@ fn an_account_whose_key_lives_elsewhere_is_served_where_its_holder_says() {
     run_ok(&dir, &["key", "delegate", "bob", &path("out.key")]);
 }
 
+/// Of two tickets one lets its bearer write for one account alone, the other for nobody: whoever runs such a node has nothing of root's.
+#[test]
+fn a_ticket_says_for_whom_its_bearer_writes() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| temp.path().join(name).to_str().expect("a path").to_owned();
+    let one = Node::start(&temp.path().join("one"), &[]);
+    let dir = one.dir.root().to_owned();
+    for sql in [
+        "CREATE DATABASE d",
+        "CREATE TABLE d.t (id INT PRIMARY KEY)",
+        "CREATE USER lab IDENTIFIED BY 'l'",
+        "GRANT SELECT, INSERT ON d.* TO lab",
+    ] {
+        one.query(sql).expect(sql);
+    }
+    assert!(run_err_with(&dir, &["invite", "--as", "lab"], "x\n").contains("the password is another one"));
+    assert!(run_err_with(&dir, &["invite", "--as", "eve"], "l\n").contains("no account 'eve'"));
+    let relay = ["invite", "--role", "relay", "--as", "lab"];
+    assert!(run_err_with(&dir, &relay, "l\n").contains("a relay writes for nobody"));
+    assert!(run_err(&dir, &["invite", "--role", "reader", "--no-account"]).contains("writes for nobody"));
+    let owner = ["invite", "--role", "owner", "--as", "lab"];
+    assert!(run_err_with(&dir, &owner, "l\n").contains("all privileges, which 'lab' has not"));
+    let ticket = run_ok_with(&dir, &["invite", "--as", "lab"], "l\n");
+    let two = Node::join(&temp.path().join("two"), ticket.trim(), &[]);
+    eventually("what to do next is said", || {
+        two.log().contains("writes for lab, not for root; to log in:  p2pdb-node password lab").then_some(())
+    });
+    run_ok_with(two.dir.root(), &["password", "lab", "--stdin"], "here\n");
+    let mut lab = login(&two, "lab", "here").expect("served");
+    query(&mut lab, "INSERT INTO d.t VALUES (1)").expect("granted");
+    assert_eq!(query(&mut lab, "DELETE FROM d.t").expect_err("not granted").code, 1142);
+    let root = two.client_file();
+    assert!(login(&two, "root", &root.password).err().expect("refused").contains("1045"));
+    wait_equal(&[&one, &two]);
+    let node = two.status().node;
+    let acts = "SELECT account, state FROM p2pdb.delegations WHERE node = ";
+    assert_eq!(one.query(&format!("{acts}'{node}'")).expect("read"), [["lab@%", "holds"]]);
+    // A key of its own there makes it a reader, and outlives the ticket's.
+    query(&mut lab, "ALTER USER USER() IDENTIFIED BY 'own'").expect("a key more");
+    wait_equal(&[&one, &two]);
+    let first = "SELECT did FROM p2pdb.account_keys WHERE account = 'lab@%' ORDER BY since LIMIT 1";
+    let did = one.query(first).expect("read").remove(0).remove(0);
+    one.query(&format!("ALTER USER lab DROP KEY '{did}'")).expect("dropped");
+    wait_equal(&[&one, &two]);
+    query(&mut login(&two, "lab", "own").expect("served"), "INSERT INTO d.t VALUES (2)").expect("granted");
+    let gone = run_err_with(&dir, &["invite", "--as", "lab"], "l\n");
+    assert!(gone.contains("is the account's no more"), "{gone}");
+    // For nobody, until the holder of a key says so.
+    let ticket = run_ok(&dir, &["invite", "--no-account"]);
+    let three = Node::join(&temp.path().join("three"), ticket.trim(), &[]);
+    eventually("what to do next is said", || {
+        three.log().contains("key delegate ACCOUNT FILE --to").then_some(())
+    });
+    let did = run_ok(&dir, &["key", "new", &path("bob.key")]);
+    one.query(&format!("CREATE USER bob IDENTIFIED WITH p2pdb_key AS '{}'", did.trim())).expect("made");
+    one.query("GRANT INSERT ON d.t TO bob").expect("granted");
+    run_ok(&dir, &["key", "delegate", "bob", &path("bob.key"), "--to", &three.status().node]);
+    run_ok_with(three.dir.root(), &["password", "bob", "--stdin"], "b\n");
+    let mut bob = eventually("bob is served", || login(&three, "bob", "b").ok());
+    query(&mut bob, "INSERT INTO d.t VALUES (3)").expect("granted");
+    wait_equal(&[&one, &two, &three]);
+    assert_eq!(one.query("SELECT COUNT(*) FROM d.t").expect("read"), [["3"]]);
+    assert!(three.stop() && two.stop() && one.stop());
+}
+
 /// A reader comes to a node of its own when nobody writes: the node that has the keys of sealed columns gives them by itself, once.
 #[test]
 fn a_node_that_has_keys_of_sealed_columns_gives_them_to_readers_by_itself() {

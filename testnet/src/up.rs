@@ -181,6 +181,7 @@ fn invited(state: &State, uses: u32) -> anyhow::Result<String> {
         expires_s: Some(3600),
         uses,
         node: None,
+        acts_for: None,
         addresses: Vec::new(),
     };
     let invite: InviteReport = state.admin(1)?.post("invite", &request)?;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use p2pdb_dag::Past;
 use p2pdb_model::change::{AccessChange, Delegate, Role, WriteOrder};
+use p2pdb_model::fault::{self, Fault};
 use p2pdb_model::ids::{NodeId, PublicKey};
 use p2pdb_model::{AccountId, Privileges};
 
@@ -168,19 +169,32 @@ impl Access {
 
     /// What became of the account's key, the one that it began with or a further one: `None` when it is none, then whether it
     /// was taken away.
-    fn key_cut(&self, account: AccountId, key: PublicKey, at: &At<'_>) -> Option<Option<Cut>> {
+    pub(crate) fn key_cut(&self, account: AccountId, key: PublicKey, at: &At<'_>) -> Option<Option<Cut>> {
+        let given = self.keys_given(account, at).filter(|(_, k)| *k == key);
+        let drops = self.key_drops(account, key);
+        // One that was not taken away is enough.
+        given.map(|(r, _)| self.cut_by(drops.iter(), r, at)).min_by_key(|cut| (cut.is_some(), *cut))
+    }
+
+    /// What takes the key from the account.
+    pub(crate) fn key_drops(&self, account: AccountId, key: PublicKey) -> &[Ref] {
+        if fault::on(Fault::DroppedKeyKept) { &[] } else { listed(&self.by.dropped_keys, &(account, key)) }
+    }
+
+    /// What gave the account keys at this place, the one that it began with and further ones, taken away since or not.
+    pub(crate) fn keys_given(
+        &self,
+        account: AccountId,
+        at: &At<'_>,
+    ) -> impl Iterator<Item = (Ref, PublicKey)> {
         let first = listed(&self.by.accounts, &account).iter();
         let further = listed(&self.by.keys, &account).iter();
-        let given = first.chain(further).filter(|r| {
-            let of = match &self.item(**r).1.change {
-                AccessChange::Account { key, .. } | AccessChange::AddKey { key, .. } => Some(*key),
-                _ => None,
-            };
-            of == Some(key) && self.holds(**r, at)
-        });
-        let drops = listed(&self.by.dropped_keys, &(account, key));
-        // One that was not taken away is enough.
-        given.map(|r| self.cut_by(drops.iter(), *r, at)).min_by_key(|cut| (cut.is_some(), *cut))
+        first.chain(further).filter_map(|r| match &self.item(*r).1.change {
+            AccessChange::Account { key, .. } | AccessChange::AddKey { key, .. } => {
+                self.holds(*r, at).then_some((*r, *key))
+            }
+            _ => None,
+        })
     }
 
     /// A delegation by the account to the node holds: one that names it, or with a `member` one to a ticket of that, too.
@@ -194,26 +208,37 @@ impl Access {
         // The complaint is the greatest, so that it does not depend on which delegation arrived first.
         let mut complaint = Reason::NoDelegation;
         for &d in listed(&self.by.delegations, &account) {
-            let (_, item) = self.item(d);
-            let AccessChange::Delegate { to, until_ms, .. } = &item.change else { continue };
-            let Some(key) = item.signer else { continue };
+            let AccessChange::Delegate { to, .. } = &self.item(d).1.change else { continue };
             if !self.reaches(to, node, member) || !self.holds(d, at) {
                 continue;
             }
-            let Some(key_cut) = self.key_cut(account, key, at) else { continue };
-            let against = match until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
-                true => Some(Reason::DelegationExpired),
-                false => {
-                    let cut = self.withdrawn(d, account, key, to, node, at);
-                    cut.into_iter().chain(key_cut).min().map(Cut::of_delegation)
-                }
-            };
-            match against {
+            match self.ended(d, account, Some(node), at) {
                 None => return Ok(()),
                 Some(reason) => complaint = complaint.max(reason),
             }
         }
         Err(complaint)
+    }
+
+    /// Why the node does not act for the account by this delegation, which reaches it and counts; `None` when it does. Without a
+    /// node: why nobody would whom it reached later.
+    pub(crate) fn ended(
+        &self,
+        delegation: Ref,
+        account: AccountId,
+        node: Option<NodeId>,
+        at: &At<'_>,
+    ) -> Option<Reason> {
+        let (_, item) = self.item(delegation);
+        let (AccessChange::Delegate { to, until_ms, .. }, Some(key)) = (&item.change, item.signer) else {
+            return Some(Reason::NoDelegation);
+        };
+        let Some(key_cut) = self.key_cut(account, key, at) else { return Some(Reason::NoDelegation) };
+        if until_ms.is_some_and(|ms| at.site.stamp.millis() > ms) {
+            return Some(Reason::DelegationExpired);
+        }
+        let cut = self.withdrawn(delegation, account, key, to, node, at);
+        cut.into_iter().chain(key_cut).min().map(Cut::of_delegation)
     }
 
     /// What undelegations, and the loss of the key that signed it, do to a delegation at this place.
@@ -223,19 +248,18 @@ impl Access {
         account: AccountId,
         key: PublicKey,
         to: &Delegate,
-        node: NodeId,
+        node: Option<NodeId>,
         at: &At<'_>,
     ) -> Option<Cut> {
         let undelegations = listed(&self.by.undelegations, &account).iter().filter(|u| {
             let AccessChange::Undelegate { from, .. } = &self.item(**u).1.change else { return false };
-            from == to || *from == Delegate::Node(node)
+            from == to || node.is_some_and(|node| *from == Delegate::Node(node))
         });
-        let keys = listed(&self.by.dropped_keys, &(account, key)).iter();
-        self.cut_by(undelegations.chain(keys), delegation, at)
+        self.cut_by(undelegations.chain(self.key_drops(account, key)), delegation, at)
     }
 
     /// The delegation names the node, or a ticket that one of its admissions used.
-    fn reaches(&self, to: &Delegate, node: NodeId, member: Option<&Membership>) -> bool {
+    pub(crate) fn reaches(&self, to: &Delegate, node: NodeId, member: Option<&Membership>) -> bool {
         match to {
             Delegate::Node(n) => *n == node,
             Delegate::Ticket(k) => member.iter().flat_map(|m| &m.admissions).any(|m| {

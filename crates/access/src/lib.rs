@@ -39,6 +39,7 @@
 //!
 //! Not here: the clock (stamps only), what is in tables, how a ticket travels, which roles a session has activated.
 
+mod devices;
 mod fold;
 mod grants;
 mod homes;
@@ -53,6 +54,7 @@ mod seal;
 mod sealed;
 mod view;
 
+pub use devices::{DelegationView, KeyView};
 pub use fold::{Access, Flip, Horizon, Judged, Rejudge, Site};
 pub use ids::{Deal, IdState, SPLIT};
 pub use keys::{GenesisSpec, admission_signature, delegation, genesis_changes};

@@ -316,19 +316,12 @@ impl Access {
                 delegates.push(*to);
             }
         }
-        let mut further_keys: Vec<PublicKey> = Vec::new();
-        for &r in listed(&self.by.keys, &id) {
-            let AccessChange::AddKey { key, .. } = &self.item(r).1.change else { continue };
-            let dropped = listed(&self.by.dropped_keys, &(id, *key)).iter();
-            if self.holds(r, at) && self.cut_by(dropped, r, at).is_none() && !further_keys.contains(key) {
-                further_keys.push(*key);
-            }
-        }
+        let is_left = |r: Ref, key: PublicKey| self.cut_by(self.key_drops(id, key).iter(), r, at).is_none();
+        let key = key.filter(|key| is_left(first, *key));
+        let further = self.keys_given(id, at).filter(|(r, k)| Some(*k) != key && is_left(*r, *k));
+        let mut further_keys: Vec<PublicKey> = further.map(|(_, key)| key).collect();
         further_keys.sort_unstable();
-        let key = key.filter(|key| {
-            let dropped = listed(&self.by.dropped_keys, &(id, *key)).iter();
-            self.cut_by(dropped, first, at).is_none()
-        });
+        further_keys.dedup();
         let is_role = matches!(self.item(first).1.change, AccessChange::NewRole { .. });
         AccountView { id, name, host, is_role, key, further_keys, owner: self.has_all(id, at), delegates }
     }

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use p2pdb_access::{AccountView, Reason, delegation};
+use p2pdb_access::{Access, AccountView, DelegationView, Reason, delegation};
 use p2pdb_block::SigningKey;
 use p2pdb_block::sign::public_key;
 use p2pdb_model::change::{AccessChange, Delegate, Keep, Rights, SeenTip};
 use p2pdb_model::fault;
-use p2pdb_model::ids::{NodeId, ObjectId, ObjectKind};
+use p2pdb_model::ids::{NodeId, ObjectId, ObjectKind, PublicKey};
 use p2pdb_model::privileges::Level;
 use p2pdb_model::temporal::{DateRules, DateTime, Parsed};
 use p2pdb_model::{AccountId, Catalog, ColumnTag, GtidSet, Privileges, Stamp};
@@ -100,6 +100,10 @@ fn failed(what: &str, names: &[String]) -> SqlError {
     SqlError::new(1396, "HY000", format!("Operation {what} failed for {}", names.join(",")))
 }
 
+fn failed_because(name: &AccountName, why: String) -> SqlError {
+    SqlError::new(1396, "HY000", format!("Operation ALTER USER failed for {name}: {why}"))
+}
+
 fn note(code: u16, name: &AccountName, state: &str) {
     execute::context::note(NoteLevel::Note, code, format!("Authorization ID {name} {state}."));
 }
@@ -173,7 +177,10 @@ impl Accounts<'_> {
             AccountStatement::CreateUsers { quiet, users, roles } => self.create_users(*quiet, users, roles),
             AccountStatement::AlterUsers { quiet, users } => self.alter_users(*quiet, users),
             AccountStatement::CreateRoles { quiet, roles } => self.create_roles(*quiet, roles),
-            AccountStatement::Withdraw { user, node, keep } => self.withdraw(user, *node, keep),
+            AccountStatement::Withdraw { quiet, user, node, keep } => {
+                self.withdraw(*quiet, user, *node, keep)
+            }
+            AccountStatement::DropKey { quiet, user, key, keep } => self.drop_key(*quiet, user, key, keep),
             AccountStatement::Drop { quiet, roles, names, keep } => self.drop(*quiet, *roles, names, keep),
             AccountStatement::Rename(pairs) => self.rename(pairs),
             AccountStatement::Grant { what, on, to, history, until } => {
@@ -309,21 +316,101 @@ impl Accounts<'_> {
         self.write(changes.collect(), nothing, |a| a.need("CREATE ROLE, CREATE USER"))
     }
 
-    /// The node acts for the account no more: what it wrote for it beyond what is seen here, or beyond KEEP THROUGH, is void.
-    fn withdraw(&mut self, user: &Who, node: NodeId, keep: &Option<String>) -> Result<(), SqlError> {
-        let account = match user {
+    /// The account that ALTER USER is about; `None`, with a note, where IF EXISTS lets it be nobody.
+    fn altered(&self, quiet: bool, who: &Who) -> Result<Option<AccountView>, SqlError> {
+        let account = match who {
             Who::Current => self.w.access.accounts().into_iter().find(|a| a.id == self.core.account),
             Who::Named(name) => self.find(name),
         };
-        let name = if let Who::Named(name) = user { shown(name) } else { String::new() };
-        let account = account.filter(|a| !a.is_role).ok_or_else(|| failed("ALTER USER", &[name]))?;
+        match (account.filter(|a| !a.is_role), who) {
+            (None, Who::Named(name)) if quiet => {
+                note(NOT_THERE, name, "does not exist");
+                Ok(None)
+            }
+            (None, Who::Named(name)) => Err(failed("ALTER USER", &[shown(name)])),
+            (None, Who::Current) => Err(failed("ALTER USER", &[String::new()])),
+            (account, _) => Ok(account),
+        }
+    }
+
+    /// The node acts for the account no more: what it wrote for it beyond what is seen here, or beyond KEEP THROUGH, is void.
+    fn withdraw(
+        &mut self,
+        quiet: bool,
+        user: &Who,
+        node: NodeId,
+        keep: &Option<String>,
+    ) -> Result<(), SqlError> {
+        let Some(account) = self.altered(quiet, user)? else { return Ok(()) };
         let seen = match self.keep(keep)? {
             Some(kept) => kept,
             None => crate::members::seen_of(self.w, node),
         };
         let from = Delegate::Node(node);
-        let change = AccessChange::Undelegate { account: account.id, from, seen };
-        self.write(vec![change], nothing, |a| a.need("CREATE USER"))
+        let changes = vec![AccessChange::Undelegate { account: account.id, from, seen }];
+        let name = AccountName { user: account.name, host: account.host };
+        self.leaves_itself_a_node(account.id, &name, &changes)?;
+        self.write(changes, nothing, |a| a.need("CREATE USER"))
+    }
+
+    /// Nobody takes the last node from the own account: it could never come back by itself, and nobody could help the realm's only
+    /// owner. With KEEP THROUGH also what came later falls, such as another key.
+    fn leaves_itself_a_node(
+        &mut self,
+        of: AccountId,
+        name: &AccountName,
+        changes: &[AccessChange],
+    ) -> Result<(), SqlError> {
+        let (own, now) = (self.core.account, self.now());
+        if of != own || fault::is_patched() {
+            return Ok(());
+        }
+        let after = self.w.access_after(own, changes).map_err(|e| e.to_sql())?;
+        // Who takes a node from afar, which was stolen perhaps, has this one left.
+        if after.may_act(self.w.node(), own, now) {
+            return Ok(());
+        }
+        // The greatest role of a node that acts: who may do everything needs an owner's for some of it.
+        let greatest = |access: &Access| {
+            let acts = |d: &DelegationView| d.account == own && d.ended.is_none();
+            let nodes = access.delegations(now).into_iter().filter(acts).filter_map(|d| d.node);
+            nodes.filter_map(|n| access.role(n)).filter(|r| r.writes()).max()
+        };
+        let has_all = after.accounts().iter().any(|a| a.id == own && a.owner);
+        match greatest(&after) {
+            Some(role) if !has_all || Some(role) >= greatest(&self.w.access) => return Ok(()),
+            _ => {}
+        }
+        let why = "no node, or none of an owner, would act for your own account any more: let one act by another key first (ALTER USER … IDENTIFIED BY there; or ADD KEY, then p2pdb-node key delegate), or leave it to an account with all privileges";
+        Err(failed_because(name, why.to_owned()))
+    }
+
+    /// The key is the account's no more: what was done by delegations that it alone has signed, beyond what is seen here or beyond
+    /// KEEP THROUGH, is void.
+    fn drop_key(
+        &mut self,
+        quiet: bool,
+        user: &Who,
+        key: &PublicKey,
+        keep: &Option<String>,
+    ) -> Result<(), SqlError> {
+        let Some(account) = self.altered(quiet, user)? else { return Ok(()) };
+        let keys: Vec<PublicKey> = account.key.into_iter().chain(account.further_keys).collect();
+        let name = AccountName { user: account.name, host: account.host };
+        if !keys.contains(key) {
+            return Err(failed_because(&name, format!("{} is no key of it", key.to_did())));
+        }
+        let (node, now) = (self.w.node(), self.now());
+        let acted = self.w.access.may_act(node, account.id, now);
+        let changes = vec![AccessChange::DropKey { account: account.id, key: *key, keep: self.keep(keep)? }];
+        self.leaves_itself_a_node(account.id, &name, &changes)?;
+        self.write(changes, nothing, |a| a.need("CREATE USER"))?;
+        if acted && !self.w.access.may_act(node, account.id, now) {
+            let message =
+                format!("No other key of {name} has delegated to this node, which writes for it no more");
+            execute::context::note(NoteLevel::Warning, 1105, message);
+        }
+        Ok(())
     }
 
     fn drop(
@@ -631,6 +718,15 @@ impl Accounts<'_> {
             SqlError::new(1772, "HY000", format!("Malformed GTID set specification '{text}'."))
         })?;
         let mut tips = Vec::new();
+        let mut held = GtidSet::default();
+        for branch in self.w.dag.branches() {
+            held.add(branch.chain.uuid().0, 1, i64::MAX as u64);
+        }
+        let unknown = set.minus(&held);
+        if unknown != GtidSet::default() {
+            let message = format!("KEEP THROUGH names chains of which this node holds nothing: {unknown}");
+            return Err(SqlError::new(1772, "HY000", message));
+        }
         for branch in self.w.dag.branches() {
             let Some(last) = set.last(branch.chain.uuid().0) else { continue };
             let seq = last.min(branch.tip.seq);

@@ -547,7 +547,7 @@ impl Inner {
     }
 
     /// Readers serve logins too, though they write nothing: a delegation is not asked of them.
-    fn may_act(&self, published: &Published, account: p2pdb_model::AccountId) -> bool {
+    pub(crate) fn may_act(&self, published: &Published, account: p2pdb_model::AccountId) -> bool {
         let now = p2pdb_model::Stamp::from_millis(self.clock.now_ms());
         let writes = published.access.role(self.node).is_some_and(|r| r.writes());
         !writes || published.access.may_act(self.node, account, now)

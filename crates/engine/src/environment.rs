@@ -42,6 +42,9 @@ pub(crate) struct Environment<'a> {
     pub(crate) state: &'a SessionState,
 }
 
+/// The state of a key or delegation that has not ended.
+const HOLDS: &str = "holds";
+
 /// What stands for a sealed value before who may not read it.
 const SEALED: &str = "(sealed)";
 
@@ -51,6 +54,11 @@ fn text(t: impl ToString) -> Value {
 
 fn uint(n: u64) -> Value {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// Milliseconds since the Unix epoch, as a TIMESTAMP of whole seconds.
+fn when(ms: u64) -> Value {
+    Value::Int(DateTime::from_unix_us(ms.saturating_mul(1_000) as i64).truncated(0).pack())
 }
 
 impl virtuals::Environment for Environment<'_> {
@@ -122,6 +130,8 @@ impl virtuals::Environment for Environment<'_> {
             "forks" => self.forks(),
             "voided" => self.voided(),
             "tickets" => Ok(self.tickets()),
+            "account_keys" => Ok(self.account_keys()),
+            "delegations" => Ok(self.delegations()),
             _ => Ok(Vec::new()),
         });
         rows.map_err(|e| {
@@ -547,8 +557,6 @@ impl Environment<'_> {
         let now_ms = self.inner.clock.now_ms();
         let mut tickets = self.inner.published.load().access.tickets();
         tickets.retain(|t| t.expires_ms.is_none_or(|ms| now_ms <= ms));
-        let when =
-            |ms: u64| Value::Int(DateTime::from_unix_us(ms.saturating_mul(1_000) as i64).truncated(0).pack());
         let row = |t: &p2pdb_access::TicketView| {
             vec![
                 text(t.key),
@@ -560,5 +568,36 @@ impl Environment<'_> {
             ]
         };
         tickets.iter().map(row).collect()
+    }
+    fn account_keys(&self) -> Vec<Vec<Value>> {
+        let access = self.inner.published.load().access.clone();
+        let names = access.account_names();
+        let row = |k: p2pdb_access::KeyView| {
+            vec![
+                names.get(&k.account).map_or_else(|| text(k.account), text),
+                text(k.key.to_did()),
+                when(k.since.millis()),
+                text(if k.is_dropped { "dropped" } else { HOLDS }),
+            ]
+        };
+        access.account_keys().into_iter().map(row).collect()
+    }
+
+    fn delegations(&self) -> Vec<Vec<Value>> {
+        let access = self.inner.published.load().access.clone();
+        let names = access.account_names();
+        let row = |d: p2pdb_access::DelegationView| {
+            vec![
+                names.get(&d.account).map_or_else(|| text(d.account), text),
+                d.node.map_or(Value::Null, text),
+                d.ticket.map_or(Value::Null, text),
+                text(d.key.to_did()),
+                when(d.since.millis()),
+                d.until_ms.map_or(Value::Null, when),
+                d.ended.map_or_else(|| text(HOLDS), text),
+            ]
+        };
+        let now = Stamp::from_millis(self.inner.clock.now_ms());
+        access.delegations(now).into_iter().map(row).collect()
     }
 }

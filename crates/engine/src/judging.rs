@@ -66,6 +66,20 @@ impl Writer {
         })
     }
 
+    /// Members, accounts and what they may, as they would be if these changes, which count, were written now.
+    pub(crate) fn access_after(
+        &mut self,
+        account: AccountId,
+        changes: &[AccessChange],
+    ) -> Result<Access, EngineError> {
+        let site = Site::now(self.node(), self.tx_site()?.stamp);
+        let changes: Vec<Change> = changes.iter().cloned().map(Change::Access).collect();
+        let Writer { access, dag, db, .. } = self;
+        let mut after = Access::clone(access);
+        after.insert(site, 0, account, &changes, |cid| past_of(dag, db, cid))?;
+        Ok(after)
+    }
+
     /// Takes note of where schema objects are made, if these changes make any.
     pub(crate) fn note_objects(&mut self, site: &Site, n: u32, body: &Body) {
         let tx = &body.transactions()[n as usize];

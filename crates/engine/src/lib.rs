@@ -57,7 +57,7 @@ pub use arrive::{Announced, Arrived, Ingest};
 pub use check::{Finding, Progress as VerifyProgress, Report, verify_unopened};
 pub use engine::{CommitHook, Counters, Engine, Step};
 pub use error::EngineError;
-pub use members::{Admission, NODE_NAME_BYTES_MAX};
+pub use members::{ActsFor, Admission, Invitation, NODE_NAME_BYTES_MAX};
 pub use realm::{NewRealm, Start, create_joiner, create_realm};
 pub use session::{Progress, Session, TransactionNews};
 pub use source::LogView;

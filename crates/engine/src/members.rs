@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use p2pdb_access::{Access, AccountView, delegation};
-use p2pdb_block::RawBlock;
 use p2pdb_block::sign::public_key;
+use p2pdb_block::{RawBlock, SigningKey};
 use p2pdb_model::change::{AccessChange, Delegate, Role, SeenTip};
 use p2pdb_model::ids::PublicKey;
 use p2pdb_model::{AccountId, NodeId, Stamp};
@@ -63,28 +63,36 @@ impl Engine {
         self.inner.published.load().access.role(self.inner.node)
     }
 
-    /// Enrols a ticket. Whoever holds its private key may be admitted, or `node` alone if it names one, and may then act for
-    /// every account whose key this node holds.
+    /// The accounts that log in at this node, once a password is set here: those that it may act for.
+    pub fn served_accounts(&self) -> Vec<AccountView> {
+        let published = self.inner.published.load();
+        let accounts = published.access.accounts().into_iter();
+        accounts.filter(|a| !a.is_role && self.inner.may_act(&published, a.id)).collect()
+    }
+
+    /// The accounts whose keys this node was opened with, as long as these are theirs: for them [`ActsFor::Held`] delegates.
+    pub fn held_accounts(&self) -> Vec<AccountView> {
+        held(&self.inner.published.load().access, &self.inner.account_keys).map(|(a, _)| a).collect()
+    }
+
+    /// Enrols a ticket. Whoever holds its private key may be admitted, or the named node alone.
     ///
     /// # Errors
     /// When this node is not an owner.
-    pub fn invite(
-        &self,
-        ticket: PublicKey,
-        role: Role,
-        expires_ms: Option<u64>,
-        uses: u32,
-        node: Option<NodeId>,
-    ) -> Result<(), EngineError> {
-        let keys = self.inner.account_keys.clone();
+    pub fn invite(&self, invitation: Invitation) -> Result<(), EngineError> {
+        let inner = self.inner.clone();
         self.command(move |w, account| {
+            let Invitation { ticket, role, expires_ms, uses, node, acts_for } = invitation;
             let mut changes = vec![AccessChange::Ticket { key: ticket, role, expires_ms, uses, node }];
             if role.writes() {
-                for key in &keys {
-                    let public = public_key(key);
-                    if let Some(a) = w.access.accounts().into_iter().find(|a| a.key == Some(public)) {
-                        let realm = w.realm();
-                        changes.push(delegation(a.id, Delegate::Ticket(ticket), None, key, Some(&realm)));
+                let realm = w.realm();
+                let sign =
+                    |id, key: &SigningKey| delegation(id, Delegate::Ticket(ticket), None, key, Some(&realm));
+                match &acts_for {
+                    ActsFor::Nobody => {}
+                    ActsFor::Account(id, key) => changes.push(sign(*id, key)),
+                    ActsFor::Held => {
+                        changes.extend(held(&w.access, &inner.account_keys).map(|(a, key)| sign(a.id, key)));
                     }
                 }
             }
@@ -286,6 +294,51 @@ impl Engine {
             Err(_) => Err(EngineError::Stopping),
         }
     }
+}
+
+/// What a ticket gives.
+#[derive(Debug)]
+pub struct Invitation {
+    /// Its public key.
+    pub ticket: PublicKey,
+    /// What its bearer becomes.
+    pub role: Role,
+    /// Not after, milliseconds since the Unix epoch.
+    pub expires_ms: Option<u64>,
+    /// How many nodes it admits.
+    pub uses: u32,
+    /// The only node that it admits.
+    pub node: Option<NodeId>,
+    /// For whom a bearer that writes may write.
+    pub acts_for: ActsFor,
+}
+
+impl Invitation {
+    /// For one node, whichever, without an end.
+    pub fn of(ticket: PublicKey, role: Role) -> Self {
+        Invitation { ticket, role, expires_ms: None, uses: 1, node: None, acts_for: ActsFor::Held }
+    }
+}
+
+/// For which accounts the bearer of a ticket may write.
+#[derive(Debug)]
+pub enum ActsFor {
+    /// Those whose keys the inviting node was opened with.
+    Held,
+    /// This one, by a key of it.
+    Account(AccountId, Box<SigningKey>),
+    /// None, until an account's key delegates to it.
+    Nobody,
+}
+
+/// The accounts that one of these keys is a key of.
+fn held<'a>(access: &Access, keys: &'a [SigningKey]) -> impl Iterator<Item = (AccountView, &'a SigningKey)> {
+    let accounts = access.accounts();
+    keys.iter().filter_map(move |key| {
+        let public = public_key(key);
+        let of = |a: &&AccountView| a.key == Some(public) || a.further_keys.contains(&public);
+        accounts.iter().find(of).map(|a| (a.clone(), key))
+    })
 }
 
 /// What is here of a node's chains.

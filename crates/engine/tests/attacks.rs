@@ -9,6 +9,7 @@ mod support;
 use p2pdb_access::{admission_signature, delegation};
 use p2pdb_block::sign::{node_id, public_key};
 use p2pdb_block::{BodyBuilder, Draft, FullBlock, RawBlock, SigningKey, seal};
+use p2pdb_engine::Invitation;
 use p2pdb_model::change::{AccessChange, Delegate, Layout, Rights, Role, RowChange, SchemaChange};
 use p2pdb_model::ids::{ObjectKind, PublicKey};
 use p2pdb_model::{
@@ -98,7 +99,9 @@ impl World {
         a.engine.delegate(lab, m.engine.node(), None, signature).expect("delegated");
         let ticket = SigningKey::from_bytes(&[43; 32]);
         let awaited = Some(NodeId([7; 32]));
-        a.engine.invite(public_key(&ticket), Role::Writer, None, 1, awaited).expect("a ticket");
+        a.engine
+            .invite(Invitation { node: awaited, ..Invitation::of(public_key(&ticket), Role::Writer) })
+            .expect("a ticket");
         let at = a.engine.status();
         a.session().run("INSERT INTO clinic.result VALUES (2, 2, 80, 'A2', 0)");
         converge(&[&a, &b, &m]);

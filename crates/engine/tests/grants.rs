@@ -2,6 +2,9 @@
 
 mod support;
 
+use p2pdb_access::delegation;
+use p2pdb_block::sign::public_key;
+use p2pdb_model::change::{AccessChange, Delegate, Role};
 use support::*;
 
 /// Two members with a clinic; ann and bob can act on both.
@@ -628,4 +631,150 @@ fn tables_are_locked_by_who_may_lock_and_read_them() {
     root.run("GRANT LOCK TABLES ON shop.* TO 'eve'");
     eve.run("LOCK TABLES shop.patient READ; UNLOCK TABLES");
     assert_eq!(eve.error("LOCK TABLES shop.patient READ, shop.result WRITE"), 1142);
+}
+
+/// The keys that an account has now, as statements take them.
+fn keys(node: &Node, account: &str) -> Vec<String> {
+    let said = "SELECT did FROM p2pdb.account_keys WHERE state = 'holds' AND account";
+    node.session().rows(&format!("{said} = '{account}@%'"))
+}
+
+#[test]
+fn a_key_that_is_dropped_takes_along_what_it_alone_has_signed() {
+    let (a, b) = clinic();
+    a.session().run("GRANT ALL ON shop.* TO ann");
+    converge(&[&a, &b]);
+    // The first one is a's; the second was made on b, and has delegated to b alone.
+    let [of_a, of_b] = keys(&a, "ann").try_into().expect("two keys");
+    let delegations =
+        "SELECT account, node, did, state FROM p2pdb.delegations WHERE account = 'ann@%' ORDER BY since";
+    let (on_a, on_b) = (a.engine.node(), b.engine.node());
+    assert_eq!(
+        both(&a, &b, delegations),
+        [format!("ann@%|{on_a}|{of_a}|holds"), format!("ann@%|{on_b}|{of_b}|holds")]
+    );
+    as_(&b, "ann").run("INSERT INTO shop.patient VALUES (3, 'C', '33')");
+    converge(&[&a, &b]);
+    as_(&b, "ann").run("INSERT INTO shop.patient VALUES (4, 'D', '44')");
+    let drop = format!("ALTER USER ann DROP KEY '{of_b}'");
+    assert_eq!(as_(&a, "bob").error(&drop), 1227);
+    assert_eq!(a.session().error("ALTER USER ann DROP KEY 'b'"), 1105);
+    assert_eq!(a.session().error(&drop.replace("ann", "bob")), 1396, "none of his");
+    assert_eq!(a.session().error(&drop.replace("ann", "eve")), 1396);
+    assert_eq!(a.session().run(&drop.replace("ann", "IF EXISTS eve")).warnings, 1);
+    assert_eq!(as_(&a, "ann").run(&drop).warnings, 0);
+    assert_eq!(a.session().error(&drop), 1396, "it is none of hers any more");
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.patient ORDER BY id"), ["1", "2", "3"], "as was seen");
+    let out = |node: &Node| node.session_as("ann").map(|_| ()).expect_err("not served").code;
+    assert_eq!(out(&b), 1045);
+    let ended = "the account's delegation to the author had been taken back";
+    assert_eq!(
+        both(&a, &b, delegations),
+        [format!("ann@%|{on_a}|{of_a}|holds"), format!("ann@%|{on_b}|{of_b}|{ended}")]
+    );
+    let states = "SELECT did, state FROM p2pdb.account_keys WHERE account = 'ann@%'";
+    assert_eq!(both(&a, &b, states), [format!("{of_a}|holds"), format!("{of_b}|dropped")]);
+    // From the beginning, as a stolen one.
+    a.session().run(&format!("ALTER USER ann ADD KEY '{of_b}'"));
+    a.session().run(&format!("{drop} KEEP THROUGH ''"));
+    converge(&[&a, &b]);
+    assert_eq!(both(&a, &b, "SELECT id FROM shop.patient ORDER BY id"), ["1", "2"]);
+    // Nobody locks oneself out; others may, and give a new one.
+    assert_eq!(as_(&a, "ann").error(&format!("ALTER USER USER() DROP KEY '{of_a}'")), 1396);
+    assert_eq!(
+        a.session().run(&format!("ALTER USER ann DROP KEY '{of_a}'")).warnings,
+        1,
+        "a acts for her no more"
+    );
+    assert_eq!(out(&a), 1045);
+    assert_eq!(keys(&a, "ann"), [""; 0]);
+    a.session().run("ALTER USER ann IDENTIFIED BY 'new'");
+    as_(&a, "ann").run("INSERT INTO shop.patient VALUES (5, 'E', '55')");
+    assert_eq!(keys(&a, "ann").len(), 1);
+    converge(&[&a, &b]);
+    verified(&[&a, &b]);
+}
+
+#[test]
+fn delegations_say_whom_a_ticket_reaches() {
+    let (a, b) = clinic();
+    let tickets =
+        "SELECT node, ticket IS NULL, state FROM p2pdb.delegations WHERE account = 'root@%' ORDER BY since";
+    let rows = [format!("{}|1|holds", a.engine.node()), format!("{}|0|holds", b.engine.node())];
+    assert_eq!(both(&a, &b, tickets), rows);
+    a.session().run(&format!("ALTER USER root WITHDRAW NODE '{}'", b.engine.node()));
+    converge(&[&a, &b]);
+    let rows = [
+        rows[0].clone(),
+        format!("{}|0|the account's delegation to the author had been taken back", b.engine.node()),
+    ];
+    assert_eq!(a.session().rows(tickets), rows);
+    // A ticket that nobody has used reaches nobody.
+    let ticket = public_key(&p2pdb_block::SigningKey::from_bytes(&[7; 32]));
+    let invitation = p2pdb_engine::Invitation::of(ticket, Role::Writer);
+    a.engine.invite(invitation).expect("a ticket");
+    assert_eq!(a.session().rows(tickets).last().expect("a row"), "NULL|0|holds");
+    a.engine.remove_member(b.engine.node()).expect("removed");
+    assert_eq!(a.session().rows(tickets)[1], rows[1]);
+    let of_bob = "SELECT state FROM p2pdb.delegations WHERE account = 'bob@%' ORDER BY since";
+    assert_eq!(a.session().rows(of_bob), ["holds", "the author had been removed"]);
+    // Nor does it once its key is dropped.
+    let [first] = keys(&a, "root").try_into().expect("one key");
+    a.session().run(&format!("ALTER USER root IDENTIFIED BY 'x'; ALTER USER root DROP KEY '{first}'"));
+    let of_tickets = "SELECT DISTINCT state FROM p2pdb.delegations WHERE ticket IS NOT NULL";
+    assert_eq!(a.session().rows(of_tickets), ["the account's delegation to the author had been taken back"]);
+}
+
+/// With KEEP THROUGH falls what came later, such as another key of one's own.
+#[test]
+fn nobody_locks_oneself_out() {
+    let (a, b) = clinic();
+    let mut root = a.session();
+    let before = root.rows("SELECT @@gtid_executed").remove(0);
+    let [first] = keys(&a, "root").try_into().expect("one key");
+    // The same key twice is one.
+    root.run(&format!("ALTER USER root ADD KEY '{first}'"));
+    assert_eq!(keys(&a, "root"), std::slice::from_ref(&first));
+    assert_eq!(root.error(&format!("ALTER USER root DROP KEY '{first}'")), 1396);
+    // One by which no node acts is no help.
+    let other = public_key(&p2pdb_block::SigningKey::from_bytes(&[9; 32])).to_did();
+    root.run(&format!("ALTER USER root ADD KEY '{other}'"));
+    assert_eq!(root.error(&format!("ALTER USER root DROP KEY '{first}'")), 1396);
+    root.run("ALTER USER root IDENTIFIED BY 'new'");
+    assert_eq!(root.error(&format!("ALTER USER root DROP KEY '{first}' KEEP THROUGH '{before}'")), 1396);
+    assert_eq!(root.error(&format!("ALTER USER root DROP KEY '{first}' KEEP THROUGH ''")), 1396);
+    root.run(&format!("ALTER USER root DROP KEY '{first}'; CREATE DATABASE still"));
+    assert_eq!(root.error(&format!("ALTER USER root WITHDRAW NODE '{}'", a.engine.node())), 1396);
+    converge(&[&a, &b]);
+    // b was let act for root by a ticket that the first key had signed.
+    assert_eq!(b.session_as("root").map(|_| ()).expect_err("not served").code, 1045);
+    // Where only a reader, or only a writer, would be left, the realm would have no owner.
+    let withdraw = format!("ALTER USER root WITHDRAW NODE '{}'", a.engine.node());
+    let reader = a.join_as(9, Role::Reader);
+    let to = Delegate::Node(reader.engine.node());
+    let key = p2pdb_block::SigningKey::from_bytes(&[9; 32]);
+    let root_id = a.engine.account("root", "%").expect("there").id;
+    let delegate = |to: Delegate| {
+        let AccessChange::Delegate { account, until_ms, signature, .. } =
+            delegation(root_id, to, None, &key, Some(&a.engine.realm()))
+        else {
+            panic!("a delegation")
+        };
+        let Delegate::Node(node) = to else { panic!("a node") };
+        a.engine.delegate(account, node, until_ms, signature).expect("delegated");
+    };
+    delegate(to);
+    assert_eq!(root.error(&withdraw), 1396);
+    delegate(Delegate::Node(b.engine.node()));
+    assert_eq!(root.error(&withdraw), 1396, "b only writes");
+    // On b it may be said, since a may have been stolen.
+    b.fetch(&a);
+    b.session().run(&withdraw);
+    converge(&[&a, &b]);
+    assert_eq!(a.session_as("root").map(|_| ()).expect_err("not served").code, 1045);
+    root = b.session();
+    let unknown = "12345678-1234-1234-1234-123456789abc:1-5";
+    assert_eq!(root.error(&format!("REVOKE ALL ON shop.* FROM ann KEEP THROUGH '{unknown}'")), 1772);
+    verified(&[&a, &b]);
 }

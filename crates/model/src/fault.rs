@@ -54,6 +54,7 @@ faults! {
     FlipForgotten, "flip-forgotten", "a grant or delegation whose verdict turns keeps the old one";
     HoldersForgotten, "holders-forgotten", "what is taken from a role, or given back, is looked back at for the role itself only";
     VoidForEver, "void-for-ever", "what a transaction wrote stays away when it is void no more";
+    DroppedKeyKept, "dropped-key-kept", "what a dropped key has signed holds on";
     TakenForgotten, "taken-forgotten", "an element that is taken out of a set stays where it is merged";
     IdsDrawnOn, "ids-drawn-on", "a restored node draws AUTO_INCREMENT values that it may have drawn before";
     ReadersKept, "readers-kept", "values are sealed on with a key that somebody has who may read no more";

@@ -160,6 +160,9 @@ pub fn plan(seed: u64, size: &Size) -> Plan {
     if plan.accounts && !plan.sealed {
         access::add_patched(&mut plan);
     }
+    if plan.accounts && Random::named(seed, "some keys are lost").percent(40) {
+        access::add_lost_keys(&mut plan);
+    }
     plan
 }
 

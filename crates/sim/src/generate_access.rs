@@ -4,7 +4,7 @@
 //! Worlds that have them have the accounts `u1` and `u2`, which clients work as, `boss`, which may do everything and is not
 //! the realm's first account, and the role `crew`. What they were given in the beginning is in [`setup`]; afterwards root and boss
 //! give and take, here and there, and a node's delegation is withdrawn now and then. Everything in it an oracle judges by a code of
-//! its own (`oracle::verdicts`), so that what is not known there is not written here: boss and root alone give and take, nobody
+//! its own (`oracle::verdicts`), so that what is not known there is not written here: boss and root alone give and take (but for keys of one's own), nobody
 //! takes anything from root, and from boss root alone.
 
 use crate::generate::FIRST_MS;
@@ -127,6 +127,39 @@ pub fn add(plan: &mut Plan) {
     }
     plan.steps.append(&mut steps);
     plan.steps.append(&mut withdrawn);
+    plan.steps.sort_by_key(|t| t.at_ms);
+}
+
+/// Keys of accounts are dropped, here and there; mostly the account is given another one.
+pub fn add_lost_keys(plan: &mut Plan) {
+    let mut r = Random::named(plan.seed, "lost keys");
+    let end_ms = plan.steps.last().map_or(FIRST_MS, |t| t.at_ms) + 1;
+    let nodes = plan.nodes.len() as u64;
+    for _ in 0..r.between(1, 4) {
+        let at_ms = r.between(FIRST_MS, end_ms);
+        let account = (*r.pick(&["u1", "u2", "u1", "u2", "boss"])).to_owned();
+        let acting = match r.below(10) {
+            0..=3 if account != "boss" => Some("boss".to_owned()),
+            4..=6 => Some(account.clone()),
+            _ => None,
+        };
+        let (by, nth, from_the_beginning) = (r.below(nodes) as usize, r.below(4) as usize, r.percent(30));
+        let again = format!("ALTER USER {account} IDENTIFIED BY 'again'");
+        let step = Step::DropKey { by, acting, account, nth, from_the_beginning };
+        plan.steps.push(Timed { at_ms, step });
+        if r.percent(70) {
+            let transaction = Transaction { id: 0, statements: vec![again], rollback: false, account: None };
+            let step = Step::Work { node: r.below(nodes) as usize, client: 0, transaction };
+            plan.steps.push(Timed { at_ms: at_ms + r.between(0, 6_000), step });
+        }
+    }
+    if let Some(by) = plan.patched {
+        let account = (*r.pick(&["u1", "u2", "boss"])).to_owned();
+        let (acting, nth, from_the_beginning) =
+            (Some(MALLORY.to_owned()), r.below(4) as usize, r.percent(50));
+        let step = Step::DropKey { by, acting, account, nth, from_the_beginning };
+        plan.steps.push(Timed { at_ms: r.between(FIRST_MS, end_ms), step });
+    }
     plan.steps.sort_by_key(|t| t.at_ms);
 }
 

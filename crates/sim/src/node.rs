@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use p2pdb_block::{FullBlock, SigningKey, sign};
 use p2pdb_engine::{
-    Admission, Arrived, Engine, EngineConfig, EngineError, Ingest, LogView, Logins, NewRealm, SessionOptions,
-    Start, Step, create_joiner, create_realm, realm,
+    Admission, Arrived, Engine, EngineConfig, EngineError, Ingest, Invitation, LogView, Logins, NewRealm,
+    SessionOptions, Start, Step, create_joiner, create_realm, realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::fault;
@@ -803,7 +803,7 @@ impl Up {
 /// # Errors
 /// When the founder cannot write.
 pub fn invite(founder: &Engine, ticket: PublicKey, owner: bool) -> Result<(), EngineError> {
-    founder.invite(ticket, if owner { Role::Owner } else { Role::Writer }, None, 1, None)
+    founder.invite(Invitation::of(ticket, if owner { Role::Owner } else { Role::Writer }))
 }
 
 /// Keeps no passwords and no keys: sessions here ask for none.

@@ -212,6 +212,20 @@ pub enum Step {
         /// The node that may not act for it any more.
         node: usize,
     },
+    /// A key of an account is dropped.
+    DropKey {
+        /// Where.
+        by: usize,
+        /// By whom; none: root.
+        #[serde(default)]
+        acting: Option<String>,
+        /// Whose.
+        account: String,
+        /// Which of those that it has there.
+        nth: usize,
+        /// KEEP THROUGH '': what it has signed never held.
+        from_the_beginning: bool,
+    },
     /// The founder switches the newer rules on.
     Rules,
     /// The node is stopped, and started again with a program that knows the newer rules.
@@ -245,6 +259,7 @@ impl Step {
             | Step::Disk { node, .. }
             | Step::Slow { node, .. }
             | Step::Upgrade { node }
+            | Step::DropKey { by: node, .. }
             | Step::Observe { node } => vec![*node],
         }
     }

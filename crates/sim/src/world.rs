@@ -21,7 +21,7 @@ use crate::node::{self, Begin, DATABASE, Node, Out};
 use crate::oracle::{
     Failure, Judged, Log, Oracle, Picture, Removed, Sealed, drawn_once, files, loads, lost_values,
 };
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, Transaction};
 use crate::random::Random;
 use crate::time::TrueTime;
 use crate::trace::Trace;
@@ -613,6 +613,16 @@ impl World {
                 let Some(gone) = self.nodes.get(&node).map(|n| n.id) else { return Ok(()) };
                 let account = AccountName { user: account, host: "%".to_owned() };
                 self.owner(by, |e| e.withdraw_delegation(&account, gone))?;
+            }
+            Step::DropKey { by, acting, account, nth, from_the_beginning } => {
+                let keys = self.engine(by).and_then(|e| e.account(&account, "%"));
+                let keys: Vec<_> = keys.iter().flat_map(|a| a.key.iter().chain(&a.further_keys)).collect();
+                if let Some(key) = nth.checked_rem(keys.len()).map(|nth| keys[nth].to_did()) {
+                    let keep = if from_the_beginning { " KEEP THROUGH ''" } else { "" };
+                    let statements = vec![format!("ALTER USER {account} DROP KEY '{key}'{keep}")];
+                    let transaction = Transaction { id: 0, statements, rollback: false, account: acting };
+                    return self.step(Step::Work { node: by, client: 0, transaction });
+                }
             }
             Step::Rules => self.owner(0, |e| e.switch_rules(RULES + 1))?,
             Step::Upgrade { node } => self.upgrade(node)?,

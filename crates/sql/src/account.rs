@@ -54,7 +54,7 @@ pub enum Identified {
         /// REPLACE: the present one.
         replace: Option<String>,
     },
-    /// `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`: by a key that lives elsewhere.
+    /// `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`, `ADD KEY 'did:key:…'`: by a key that lives elsewhere.
     Key(PublicKey),
 }
 
@@ -126,10 +126,23 @@ pub enum AccountStatement {
     },
     /// ALTER USER … WITHDRAW NODE: the node acts for the account no more.
     Withdraw {
+        /// IF EXISTS.
+        quiet: bool,
         /// Whose delegation.
         user: Who,
         /// The node, as `p2pdb.members` shows it.
         node: NodeId,
+        /// KEEP THROUGH.
+        keep: Option<String>,
+    },
+    /// ALTER USER … DROP KEY: the key is the account's no more, and what it alone has signed ends.
+    DropKey {
+        /// IF EXISTS.
+        quiet: bool,
+        /// Whose.
+        user: Who,
+        /// Which.
+        key: PublicKey,
         /// KEEP THROUGH.
         keep: Option<String>,
     },

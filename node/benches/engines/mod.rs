@@ -9,8 +9,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use p2pdb_block::{SigningKey, node_id};
 use p2pdb_engine::{
-    Admission, Clock, Engine, EngineConfig, Entropy, NewRealm, Progress, Session, SessionOptions, Sink,
-    create_realm,
+    Admission, Clock, Engine, EngineConfig, Entropy, Invitation, NewRealm, Progress, Session, SessionOptions,
+    Sink, create_realm,
 };
 use p2pdb_model::ValueRef;
 use p2pdb_model::change::Role;
@@ -129,7 +129,8 @@ pub fn session(engine: &Engine) -> Result<Session> {
 
 /// Lets somebody in by a ticket.
 pub fn invite(a: &Local, ticket: &SigningKey, role: Role, uses: u32) -> Result<()> {
-    Ok(a.engine.invite(PublicKey(ticket.verifying_key().to_bytes()), role, None, uses, None)?)
+    let ticket = PublicKey(ticket.verifying_key().to_bytes());
+    Ok(a.engine.invite(Invitation { uses, ..Invitation::of(ticket, role) })?)
 }
 
 /// A node comes with a ticket.

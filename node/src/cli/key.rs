@@ -17,7 +17,7 @@ use super::values::{self, Lasting};
 use super::{Context_, password, print_out};
 use crate::admin::{AccountReport, AccountRequest, DelegateRequest, KeyRequest};
 use crate::clock::SystemClock;
-use crate::door::Logins;
+use crate::door::{Logins, login_named};
 use crate::keystore::Keystore;
 use crate::network_key;
 use crate::ops;
@@ -102,12 +102,8 @@ pub(super) fn key(c: &Context_, args: &Key) -> anyhow::Result<()> {
         KeyVerb::Delegate(args) => delegate(c, args),
         KeyVerb::Export { user, file } => {
             c.dir.must_be_initialised()?;
-            let Some(key) =
-                Keystore::at(&c.dir).open(user.strip_suffix("@%").unwrap_or(user), &password::read()?)?
-            else {
-                bail!(
-                    "there is no key of '{user}' in this node's keystore, or the password is another one\n  hint: it is on the node where the account was made; that of root is in accounts.json"
-                );
+            let Some(key) = Keystore::at(&c.dir).open(&login_named(user), &password::read()?)? else {
+                bail!("{}", ops::no_key(user));
             };
             let key = SigningKey::from_bytes(&key);
             write(file, &key)?;

@@ -7,8 +7,8 @@ use p2pdb_model::change::Role;
 
 use super::access::Access;
 use super::values::{self, Lasting};
-use super::{Context_, print_json, print_out};
-use crate::admin::{InviteReport, InviteRequest, MemberReport, NodesRequest};
+use super::{Context_, password, print_json, print_out};
+use crate::admin::{InviteFor, InviteReport, InviteRequest, MemberReport, NodesRequest};
 use crate::node::ROOT;
 use crate::ops;
 use crate::table::Table;
@@ -17,10 +17,17 @@ use crate::units::{counted, show_utc};
 /// `invite`.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// What the joining node becomes: owner, writer, reader or relay. Owners and writers are invited on a node that holds
-    /// an account's key, such as the one that made the realm
+    /// What the joining node becomes: owner, writer, reader or relay
     #[arg(long, default_value = "writer", value_parser = values::role)]
     role: Role,
+    /// The account that the joining node may write for, NAME or NAME@HOST; its key is in this node's keystore, and its password is
+    /// read from the first line of standard input. Without it: every account whose key this node holds in clear, which is root on
+    /// the node that made the realm. Who runs the joining node can do whatever that account may
+    #[arg(long = "as", value_name = "ACCOUNT")]
+    account: Option<String>,
+    /// Let the joining node write for nobody, until an account's key delegates to it (`p2pdb-node key delegate --to`)
+    #[arg(long, conflicts_with = "account")]
+    no_account: bool,
     /// How many nodes the ticket admits
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
@@ -58,11 +65,16 @@ enum MembersVerb {
 }
 
 pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
+    let acts_for = match &args.account {
+        Some(user) => Some(InviteFor::Account { user: user.clone(), password: password::read()? }),
+        None => args.no_account.then_some(InviteFor::Nobody),
+    };
     let request = InviteRequest {
         role: args.role.name().to_owned(),
         expires_s: args.expires.0.map(|time| time.as_secs()),
         uses: args.uses,
         node: args.node.map(|node| node.to_hex()),
+        acts_for,
         addresses: args.address.iter().map(ToString::to_string).collect(),
     };
     let report: InviteReport = match Access::open(&c.dir, &c.config)? {
@@ -91,6 +103,13 @@ pub(super) fn invite(c: &Context_, args: &Invite) -> anyhow::Result<()> {
         None => counted(u64::from(report.uses), "node"),
     };
     eprintln!("  role     {}\n  admits   {admits}\n  expires  {until}", report.role);
+    if args.role.writes() {
+        let accounts = match report.acts_for.as_slice() {
+            [] => "nobody, until an account's key delegates to it".to_owned(),
+            names => format!("{}; who runs the node can do whatever that account may", names.join(", ")),
+        };
+        eprintln!("  for      {accounts}");
+    }
     if report.addresses.is_empty() {
         eprintln!(
             "  WARNING  no address is in it: start the node before you invite, or add --address, or `join … --peer` there"
@@ -127,7 +146,7 @@ pub(super) fn members(c: &Context_, args: &Members) -> anyhow::Result<()> {
         && c.dir.read_account_key(ROOT).is_ok_and(|key| key.is_none())
     {
         eprintln!(
-            "  WARNING  this node holds no key of {ROOT}: unless another owner's does, keep accounts.json of {member}, or nobody can invite writers any more"
+            "  WARNING  this node holds no key of {ROOT}: unless another owner's does, keep accounts.json of {member}, or no further node can be invited to write for {ROOT}"
         );
     }
     if args.json {

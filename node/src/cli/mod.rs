@@ -21,6 +21,8 @@ use crate::config::{CONFIG_VARIABLE, Config, ConfigError, KEYS, Source, Sources,
 use crate::datadir::DataDir;
 use crate::logging;
 
+/// Exit status of a program that SIGINT has ended, as shells give it.
+const EXIT_INTERRUPTED: i32 = 130;
 const CONFIG_FILE: &str = "p2pdb.toml";
 
 /// A database server for any MySQL client, with no central server behind it.

@@ -1,11 +1,12 @@
 //! `password`.
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
-use super::{Context_, print_out};
+use super::{Context_, EXIT_INTERRUPTED, print_out};
 use crate::admin::{PasswordRequest, Secret};
 use crate::admin_client::AdminClient;
 use crate::datadir::DataDirError;
@@ -57,10 +58,46 @@ pub(super) fn password(c: &Context_, args: &Password) -> anyhow::Result<()> {
 /// The first line of standard input.
 pub(super) fn read() -> anyhow::Result<String> {
     let mut line = String::new();
+    let unseen = Unseen::begin();
     let n = std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
+    drop(unseen);
     if n == 0 {
         bail!("there is no password on standard input");
     }
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+/// On a terminal: what is typed is asked for, and not shown, as long as this lives.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> Option<Self> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        eprint!("password: ");
+        let before = termios::tcgetattr(&stdin).ok()?;
+        let shown = before.clone();
+        // Ctrl-C ends the program, and leaves a terminal that shows again what is typed.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if runtime.is_ok_and(|r| r.block_on(tokio::signal::ctrl_c()).is_ok()) {
+                drop(Unseen(shown));
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+        });
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&stdin, OptionalActions::Flush, &silent).ok()?;
+        Some(Unseen(before))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+        eprintln!();
+    }
 }

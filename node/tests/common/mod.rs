@@ -226,6 +226,7 @@ impl Node {
             expires_s: Some(600),
             uses,
             node: None,
+            acts_for: None,
             addresses: Vec::new(),
         };
         let report: InviteReport = self.admin().post("invite", &request).expect("a ticket");
@@ -235,7 +236,8 @@ impl Node {
     /// A ticket with this address in it, `/ip4/…/tcp/…`, in place of where the node listens.
     pub fn ticket_by(&self, role: &str, address: String) -> String {
         let (role, addresses) = (role.into(), vec![address]);
-        let request = InviteRequest { role, expires_s: Some(600), uses: 1, node: None, addresses };
+        let request =
+            InviteRequest { role, expires_s: Some(600), uses: 1, node: None, acts_for: None, addresses };
         let report: InviteReport = self.admin().post("invite", &request).expect("a ticket");
         report.ticket
     }

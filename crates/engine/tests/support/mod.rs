@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 
 use p2pdb_block::SigningKey;
 use p2pdb_engine::{
-    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, Logins, NewRealm, Outcome, Progress, ResultEnd,
-    Session, SessionOptions, Sink, TransactionNews, create_joiner, create_realm,
+    Admission, Arrived, Clock, Engine, EngineConfig, Entropy, Invitation, Logins, NewRealm, Outcome,
+    Progress, ResultEnd, Session, SessionOptions, Sink, Statement, TransactionNews, create_joiner,
+    create_realm,
 };
 use p2pdb_model::change::Role;
 use p2pdb_model::ids::PublicKey;
@@ -222,7 +223,7 @@ impl Node {
         let realm = self.engine.realm();
         create_joiner(&dir.0, realm).expect("an empty store");
         let ticket_public = PublicKey(ticket.verifying_key().to_bytes());
-        self.engine.invite(ticket_public, role, None, 1, None).expect("a ticket");
+        self.engine.invite(Invitation::of(ticket_public, role)).expect("a ticket");
         let node = p2pdb_block::sign::node_id(&node_key);
         let signature = p2pdb_access::admission_signature(&ticket, &realm, &node);
         let name = format!("node{seed}");
@@ -462,9 +463,14 @@ impl Sink for Rows {
 impl TestSession {
     /// Runs one statement to its end.
     pub fn try_run(&mut self, sql: &str) -> Result<(Outcome, Rows), SqlError> {
-        let mut rows = Rows::default();
         let statement = self.session.prepare(sql)?;
-        let mut progress = self.session.start(&statement, Vec::new(), &mut rows);
+        self.try_prepared(&statement)
+    }
+
+    /// The same, of one without parameters that is prepared already.
+    pub fn try_prepared(&mut self, statement: &Statement) -> Result<(Outcome, Rows), SqlError> {
+        let mut rows = Rows::default();
+        let mut progress = self.session.start(statement, Vec::new(), &mut rows);
         loop {
             match progress {
                 Progress::Done(result) => return result.map(|o| (o, rows)),

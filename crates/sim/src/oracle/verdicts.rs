@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use p2pdb_block::FullBlock;
 use p2pdb_model::change::{AccessChange, Delegate, RowChange, SchemaChange, SeenTip};
-use p2pdb_model::ids::{ColumnTag, NodeId, ObjectKind};
+use p2pdb_model::ids::{ColumnTag, NodeId, ObjectKind, PublicKey};
 use p2pdb_model::schema::Definition;
 use p2pdb_model::{AccountId, Change, Cid, ObjectId, Privileges};
 
@@ -25,6 +25,7 @@ enum What {
     Admission(NodeId),
     Account(AccountId),
     Delegation(AccountId, NodeId),
+    Key(AccountId, PublicKey),
     /// To whom, on what.
     Rights(AccountId, Option<ObjectId>),
     /// Which, to whom.
@@ -45,6 +46,16 @@ struct Item<'a> {
     until_ms: Option<u64>,
     /// What a taking lets stand; none: its causal past.
     keep: Option<&'a [SeenTip]>,
+    /// Of a delegation, the key that has signed it.
+    signer: Option<PublicKey>,
+}
+
+impl Item<'_> {
+    /// This takes what that gives, or the key that has signed it.
+    fn takes(&self, given: &Item<'_>) -> bool {
+        let signed = |key| matches!(given.what, What::Delegation(a, _) if self.what == What::Key(a, key));
+        self.what == given.what || given.signer.is_some_and(signed)
+    }
 }
 
 /// Rights on an object, and on columns of it.
@@ -128,9 +139,18 @@ impl<'a> Verdicts<'a> {
         };
         for (b, block) in blocks.iter().enumerate() {
             for (t, tx) in block.body().transactions().iter().enumerate() {
+                // In worlds a key signs where it begins, and nowhere else.
+                let mut keys = HashMap::new();
                 for change in tx.changes() {
                     match change {
-                        Change::Access(change) => all.note((b, t), block.author(), change),
+                        Change::Access(change) => {
+                            if let AccessChange::Account { id: account, key, .. }
+                            | AccessChange::AddKey { account, key } = change
+                            {
+                                keys.insert(*account, *key);
+                            }
+                            all.note((b, t), block.author(), change, &keys);
+                        }
                         Change::Schema(SchemaChange::Put { id, kind, parent, definition, .. }) => {
                             if *kind == ObjectKind::Table {
                                 all.homes.entry(*id).or_insert(*parent);
@@ -147,9 +167,16 @@ impl<'a> Verdicts<'a> {
         all
     }
 
-    fn note(&mut self, at: Place, author: NodeId, change: &'a AccessChange) {
+    fn note(
+        &mut self,
+        at: Place,
+        author: NodeId,
+        change: &'a AccessChange,
+        keys: &HashMap<AccountId, PublicKey>,
+    ) {
         let every = Privileges::EVERY;
-        let item = |what, bits| Item { at, what, bits, columns: &[], until_ms: None, keep: None };
+        let item =
+            |what, bits| Item { at, what, bits, columns: &[], until_ms: None, keep: None, signer: None };
         let mut gives = |what, bits| self.given.push(item(what, bits));
         let mut takes = |what, bits, keep| self.taken.push(Item { keep, ..item(what, bits) });
         let mut wants = |account: &AccountId| self.wants.entry(at).or_default().push(*account);
@@ -158,6 +185,7 @@ impl<'a> Verdicts<'a> {
             | AccessChange::Delegate { account, .. }
             | AccessChange::Undelegate { account, .. }
             | AccessChange::AddKey { account, .. }
+            | AccessChange::DropKey { account, .. }
             | AccessChange::Grant { to: account, .. } => wants(account),
             AccessChange::GrantRole { role, to, .. } => [role, to].into_iter().for_each(wants),
             _ => {}
@@ -181,7 +209,11 @@ impl<'a> Verdicts<'a> {
             }
             AccessChange::Delegate { account, to: Delegate::Node(node), until_ms, .. } => {
                 let what = What::Delegation(*account, *node);
-                self.given.push(Item { until_ms: *until_ms, ..item(what, every) });
+                let signer = keys.get(account).copied();
+                self.given.push(Item { until_ms: *until_ms, signer, ..item(what, every) });
+            }
+            AccessChange::DropKey { account, key, keep } => {
+                takes(What::Key(*account, *key), every, keep.as_deref());
             }
             AccessChange::Undelegate { account, from: Delegate::Node(node), seen } => {
                 takes(What::Delegation(*account, *node), every, Some(seen));
@@ -240,7 +272,7 @@ impl<'a> Verdicts<'a> {
         if over || !self.before(given.at, at) || !self.counts(given.at, limit) {
             return Rights::default();
         }
-        let takings = self.taken.iter().filter(|t| t.what == given.what && !self.before(t.at, given.at));
+        let takings = self.taken.iter().filter(|t| t.takes(given) && !self.before(t.at, given.at));
         let takings =
             takings.filter(|t| self.reaches(t, at, limit) && self.counts(t.at, Some(self.rank(t.at))));
         let mut left = Rights { whole: given.bits, columns: given.columns.iter().copied().collect() };
@@ -272,7 +304,11 @@ impl<'a> Verdicts<'a> {
         known.unwrap_or_else(|| {
             let actor = self.actor(at);
             let of_realm = || self.given.iter().filter(|g| g.what == What::Rights(actor, None));
+            let drops_own = |c: &Change| {
+                matches!(c, Change::Access(AccessChange::DropKey { account, .. }) if *account == actor)
+            };
             let may = Some(actor) == self.root
+                || self.blocks[at.0].body().transactions()[at.1].changes().iter().all(drops_own)
                 || (self.boss.contains(&actor) && of_realm().any(|g| !self.left(g, at, limit).is_empty()));
             // What it makes itself is there.
             let there = |account: &AccountId| {

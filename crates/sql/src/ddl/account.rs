@@ -1,7 +1,7 @@
 //! CREATE, ALTER, DROP and RENAME USER and ROLE, GRANT, REVOKE, SET PASSWORD and SET ROLE (MySQL 8.0 manual, section 15.7.1).
 //!
-//! Beyond MySQL: `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`, `GRANT … UNTIL 'time'`, `REVOKE … KEEP THROUGH 'gtid set'`, `ALTER USER … WITHDRAW
-//! NODE 'id'`, and the name `p2pdb_owner`. What MySQL has and this has not is refused by name (1235).
+//! Beyond MySQL: `IDENTIFIED WITH p2pdb_key AS 'did:key:…'`, `ALTER USER … ADD KEY 'did:key:…'`, `… DROP KEY 'did:key:…'`, `… WITHDRAW NODE 'id'`,
+//! `GRANT … UNTIL 'time'`, `REVOKE … KEEP THROUGH 'gtid set'`, and the name `p2pdb_owner`. What MySQL has and this has not is refused by name (1235).
 
 use p2pdb_model::Privileges;
 use p2pdb_model::ids::{NodeId, ObjectKind, PublicKey};
@@ -101,6 +101,15 @@ fn password(c: &mut Cursor<'_, '_>) -> Result<String, SqlError> {
     Ok(password)
 }
 
+/// `'did:key:…'`.
+fn key(c: &mut Cursor<'_, '_>) -> Result<PublicKey, SqlError> {
+    let text = c.string()?;
+    PublicKey::from_did(&text).ok_or_else(|| {
+        let message = format!("'{text}' is no did:key of an ed25519 key (did:key:z6Mk…)");
+        SqlError::new(1105, "HY000", message)
+    })
+}
+
 fn identified(c: &mut Cursor<'_, '_>) -> Result<Identified, SqlError> {
     if !c.eat("identified") {
         return Ok(Identified::Not);
@@ -109,12 +118,7 @@ fn identified(c: &mut Cursor<'_, '_>) -> Result<Identified, SqlError> {
         let plugin = c.word_or_string()?.to_lowercase();
         if plugin == "p2pdb_key" {
             c.expect("as")?;
-            let text = c.string()?;
-            let key = PublicKey::from_did(&text).ok_or_else(|| {
-                let message = format!("'{text}' is no did:key of an ed25519 key (did:key:z6Mk…)");
-                SqlError::new(1105, "HY000", message)
-            })?;
-            return Ok(Identified::Key(key));
+            return Ok(Identified::Key(key(c)?));
         }
         if !["caching_sha2_password", "mysql_native_password", "sha256_password"].contains(&plugin.as_str()) {
             return Err(SqlError::new(1524, "HY000", format!("Plugin '{plugin}' is not loaded")));
@@ -200,7 +204,15 @@ fn alter_users(c: &mut Cursor<'_, '_>) -> Result<AccountStatement, SqlError> {
             let message = format!("'{text}' is no node's id as p2pdb.members shows it");
             SqlError::new(1105, "HY000", message)
         })?;
-        return Ok(AccountStatement::Withdraw { user: first, node, keep: keep(c)? });
+        return Ok(AccountStatement::Withdraw { quiet, user: first, node, keep: keep(c)? });
+    }
+    if c.eat("drop key") {
+        let key = key(c)?;
+        return Ok(AccountStatement::DropKey { quiet, user: first, key, keep: keep(c)? });
+    }
+    if c.eat("add key") {
+        let users = vec![(first, Identified::Key(key(c)?))];
+        return Ok(AccountStatement::AlterUsers { quiet, users });
     }
     c.back(mark);
     let users = c.list(|c| {

@@ -78,10 +78,25 @@ const TICKETS: &[Col] = &[
     ("node", Text(64), false),
 ];
 
+const ACCOUNT_KEYS: &[Col] =
+    &[("account", Long, true), ("did", Text(64), true), ("since", Stamp, true), ("state", Text(16), true)];
+
+const DELEGATIONS: &[Col] = &[
+    ("account", Long, true),
+    ("node", Text(64), false),
+    ("ticket", Text(64), false),
+    ("did", Text(64), true),
+    ("since", Stamp, true),
+    ("expires", Stamp, false),
+    ("state", Text(128), true),
+];
+
 /// The tables.
 pub(super) const TABLES: &[Def] = &[
+    table!("account_keys", ACCOUNT_KEYS),
     table!("blocks", BLOCKS),
     table!("conflicts", CONFLICTS),
+    table!("delegations", DELEGATIONS),
     table!("forks", FORKS),
     table!("frontier", FRONTIER),
     table!("members", MEMBERS),

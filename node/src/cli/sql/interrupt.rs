@@ -8,11 +8,9 @@ use parking_lot::Mutex;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
+use crate::cli::EXIT_INTERRUPTED;
 use crate::client_file::ClientFile;
 use crate::mysql_client::{MysqlClient, Tls};
-
-/// Exit status of a program that SIGINT has ended, as shells give it.
-const EXIT_INTERRUPTED: i32 = 130;
 
 enum Statement {
     None,
