@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use p2pdb_model::{AccountId, ObjectId, Privileges, Stamp, Value};
 use p2pdb_sql::error::SqlError;
+use p2pdb_sql::field::FieldType;
 use p2pdb_sql::needs::Need;
 use p2pdb_sql::plan::Touches;
 use p2pdb_sql::session::SessionState;
 use p2pdb_store::InterruptHandle;
 use parking_lot::Mutex;
 
-use crate::powers::Powers;
+use crate::powers::{Powers, lacking};
 use crate::program::Budget;
 use crate::read_set::{Blind, Reads};
 use crate::tally::Counted;
@@ -64,6 +65,29 @@ impl Core {
     /// The account has this privilege on everything.
     pub(crate) fn holds(&self, privilege: Privileges) -> bool {
         self.inner.holds(self.account, &self.state, privilege)
+    }
+
+    /// SET of a system variable; DEFAULT without a value. Others' sessions begin with a global one (MySQL 8.4 manual, section 7.1.9.1).
+    pub(crate) fn set_variable(
+        &mut self,
+        global: bool,
+        name: &str,
+        value: Option<&(Value, FieldType)>,
+    ) -> Result<(), SqlError> {
+        self.may_set(global, name)?;
+        for note in self.state.set_variable(global, name, value.map(|(v, ty)| (v, &ty.kind)))? {
+            self.state.warn(note);
+        }
+        Ok(())
+    }
+
+    /// 1227 for a global variable without the privilege for it, if there is one of that name.
+    pub(crate) fn may_set(&self, global: bool, name: &str) -> Result<(), SqlError> {
+        if global && !self.holds(Privileges::SUPER) {
+            self.state.is_settable(global, name)?;
+            return Err(lacking("SUPER or SYSTEM_VARIABLES_ADMIN"));
+        }
+        Ok(())
     }
 
     /// What stands for a core as long as it is lent.

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use p2pdb_model::{Catalog, GtidSet, ObjectId, Value};
-use p2pdb_sql::command::{Command, commits_first};
+use p2pdb_sql::command::Command;
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::{Field, FieldType};
 use p2pdb_sql::front::{Literal, Scope};
 use p2pdb_sql::plan::{Call, CallFunction, Plan, PlanKind, SessionCommand, Touches};
 use p2pdb_sql::session::{Isolation, SessionState};
+use p2pdb_sql::virtuals::is_virtual_database;
 use p2pdb_store::{PooledReader, TxNo};
 
 use crate::api::{Outcome, SessionOptions, Sink};
@@ -31,10 +32,13 @@ use crate::words;
 use locked::Locked;
 use news::News;
 pub use news::TransactionNews;
+use preparing::SYNTAX_ERROR;
+pub(crate) use preparing::fails_committed;
 
 mod commands;
 mod locked;
 mod news;
+mod preparing;
 mod reading;
 mod temporary;
 mod writing;
@@ -172,6 +176,8 @@ pub struct Session {
     seen: Seen,
     waiting: Option<Waiting>,
     named: HashMap<String, Statement>,
+    /// The current databases of those who run a statement that was prepared in another one, and within how many programs.
+    away: Vec<(usize, Option<String>)>,
     /// LOCK TABLES is in force.
     locked: Locked,
     /// Per savepoint, how much was written to temporary tables before it.
@@ -201,6 +207,7 @@ impl Session {
             seen: Seen::default(),
             waiting: None,
             named: HashMap::new(),
+            away: Vec::new(),
             locked: Locked::default(),
             own_savepoints: Vec::new(),
             machines: Vec::new(),
@@ -236,6 +243,11 @@ impl Session {
             Transaction::Reading(s) => !s.read_lock && (s.explicit || s.used || s.own),
             Transaction::Writing(_) => true,
         }
+    }
+
+    /// FLUSH TABLES WITH READ LOCK is in force: what looks like a transaction is its snapshot.
+    fn has_read_lock(&self) -> bool {
+        matches!(&self.transaction, Transaction::Reading(s) if s.read_lock)
     }
 
     /// A transaction is open, also one in which nothing was done yet, of which the status flag says nothing.
@@ -309,49 +321,6 @@ impl Session {
         }
     }
 
-    /// Compiles one statement.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the text: syntax (also a second statement), names, types; 1235 for what is not supported. Where a
-    /// statement commits first, and there is something to commit, it fails when it runs.
-    pub fn prepare(&mut self, text: &str) -> Result<Statement, SqlError> {
-        let prepared = match self.compiled(text) {
-            Err(e) if (self.is_open() || self.news.holds_once()) && fails_committed(&e, text) => {
-                Ok(self.compiled("COMMIT")?.failing(e, text))
-            }
-            other => other,
-        };
-        self.note_prepared(&prepared);
-        prepared
-    }
-
-    /// As [`Self::prepare`], for a statement that is kept, and may be run later or never.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn prepare_to_keep(&mut self, text: &str) -> Result<Statement, SqlError> {
-        let prepared = self.compiled(text);
-        self.note_prepared(&prepared);
-        prepared
-    }
-
-    fn note_prepared(&mut self, prepared: &Result<Statement, SqlError>) {
-        if let Err(e) = prepared {
-            self.state().clear_warnings();
-            self.state().failed(e);
-        }
-    }
-
-    /// The same, for a statement that says itself what went wrong.
-    fn compiled(&self, text: &str) -> Result<Statement, SqlError> {
-        if let [_, second, ..] = self.split(text)[..] {
-            let at = second.as_ptr() as usize - text.as_ptr() as usize;
-            return Err(SqlError::syntax(second, 1 + text[..at].matches('\n').count() as u64));
-        }
-        let catalog = self.catalog();
-        self.inner.compile(text.into(), &self.core().state, &catalog, None)
-    }
-
     /// The default values of the columns of a table of the current database, as [`p2pdb_sql::ddl::defaults::of_fields`] has them.
     pub fn defaults(&self, table: &str, fields: &[Field]) -> Vec<Value> {
         p2pdb_sql::ddl::defaults::of_fields(&self.catalog(), self.sql_state(), table, fields)
@@ -379,14 +348,10 @@ impl Session {
             PlanKind::Ddl(d) => !d.then.is_empty() || !d.temporary.is_empty(),
             PlanKind::Session(commands) => {
                 let executed = |c: &SessionCommand| match c {
-                    SessionCommand::Execute { name, .. } => self.named.get(name).is_some_and(|s| {
-                        let plan = s.likely_plan();
-                        // EXECUTE is not executed by EXECUTE.
-                        match &plan.kind {
-                            PlanKind::Session(_) => looks_up(&plan),
-                            _ => self.is_long(s),
-                        }
-                    }),
+                    // Not EXECUTE again: that cannot be prepared.
+                    SessionCommand::Execute { name, .. } => {
+                        self.named.get(name).is_some_and(|s| self.is_long(s))
+                    }
                     _ => false,
                 };
                 looks_up(&plan) || commands.iter().any(executed)
@@ -463,15 +428,24 @@ impl Session {
         let statement = bound.statement.clone();
         self.handle.counted.command(statement.command());
         if let Some(e) = statement.fails() {
-            return self.commit(Then::Fail(e.clone()), sink);
+            self.state().clear_warnings();
+            return self.fail_committed(e.clone(), statement.command(), sink);
+        }
+        if let Some(home) = statement.home()
+            && *home != self.core().state.database
+        {
+            let away = std::mem::replace(&mut self.state().database, home.clone());
+            self.away.push((self.machines.len(), away));
         }
         // Compiled against another schema than this statement will see: once more.
         let catalog = self.catalog();
         match self.fitting(&bound, &catalog) {
             Ok(Some(fitting)) => bound.statement = fitting,
             Ok(None) => {}
-            Err(e) if fails_committed(&e, statement.text()) => return self.commit(Then::Fail(e), sink),
-            Err(e) => return self.finish(Err(e)),
+            Err(e) => {
+                self.state().clear_warnings();
+                return self.fail(e, &statement, sink);
+            }
         }
         let earlier = bound.statement.compiled().plan.earlier_warnings;
         self.state().begin_warnings(earlier);
@@ -563,7 +537,7 @@ impl Session {
         let statement = &bound.statement;
         let state = &self.core().state;
         if bound.params.is_empty() {
-            if statement.epoch() == catalog.epoch {
+            if bound.is_unsaid() || statement.epoch() == catalog.epoch {
                 return Ok(None);
             }
             return self.inner.compile(statement.text().clone(), state, catalog, None).map(Some);
@@ -582,7 +556,7 @@ impl Session {
         let statement = bound.statement.clone();
         let plan = &statement.compiled().plan;
         if let Err(e) = self.core_mut().may(&plan.needs).and_then(|()| self.locked.may_write(&plan.kind)) {
-            return self.finish(Err(e));
+            return self.fail(e, &statement, sink);
         }
         self.core_mut().touched |= plan.touches;
         let locking = plan.value_queries().into_iter().find(|q| self.must_lock(q)).and_then(|q| q.locking);
@@ -603,8 +577,11 @@ impl Session {
             }
             PlanKind::Insert(_) => self.write(bound),
             PlanKind::Modify(m) if !m.truncate => self.write(bound),
+            PlanKind::Modify(_) | PlanKind::Ddl(_) if self.has_read_lock() && !is_quiet(plan) => {
+                self.refuse_to_write()
+            }
             PlanKind::Modify(_) => self.commit(Then::Run(bound), sink),
-            PlanKind::Ddl(ddl) if ddl.quiet => self.defined_own(&bound),
+            PlanKind::Ddl(_) if is_quiet(plan) => self.defined_own(&bound),
             PlanKind::Ddl(_) => self.commit(Then::Run(bound), sink),
             PlanKind::Session(commands) => self.begin_commands(commands.clone().into(), bound, sink),
             PlanKind::Program(_) => self.call_program(bound),
@@ -680,15 +657,29 @@ impl Session {
         Flow::Waiting(wait)
     }
 
-    /// Without its current database after it was dropped here, as in MySQL; whether it was.
+    /// The statement is over: what was the current database before it was run in its own is that again.
+    pub(crate) fn come_back(&mut self) {
+        let programs = self.machines.len();
+        while let Some((_, away)) = self.away.pop_if(|(within, _)| *within >= programs) {
+            self.state().database = away;
+        }
+    }
+
+    /// Without its current database after it was dropped here, as in MySQL; whether that is the one that the client has.
     fn leave_dropped_database(&mut self) -> bool {
         let catalog = self.inner.published.load().catalog.clone();
-        let state = self.state();
-        let dropped = state.database.as_ref().is_some_and(|d| catalog.database(d).is_none());
-        if dropped {
-            state.database = None;
+        let core = self.core.as_mut().expect("invariant: the core is here once a statement is over");
+        let away = self.away.iter_mut().map(|(_, database)| database);
+        let mut is_clients = None;
+        for database in away.chain([&mut core.state.database]) {
+            let is_gone = |d: &String| catalog.database(d).is_none() && !is_virtual_database(d);
+            let dropped = database.as_ref().is_some_and(is_gone);
+            if dropped {
+                *database = None;
+            }
+            is_clients.get_or_insert(dropped);
         }
-        dropped
+        is_clients == Some(true)
     }
 
     /// Every statement ends here: bookkeeping of what the next one may ask.
@@ -731,6 +722,7 @@ impl Session {
         self.call_params = None;
         self.waiting = None;
         self.rollback();
+        self.come_back();
         self.forget_own();
         self.inner.calls.forget(self.handle.id);
         self.named.clear();
@@ -784,10 +776,7 @@ fn looks_up(plan: &Plan) -> bool {
     plan.functions || plan.scalars().iter().any(|s| s.query().is_some_and(|q| !q.short))
 }
 
-/// MySQL's number for a syntax error, which commits nothing.
-const SYNTAX_ERROR: u16 = 1064;
-
-/// The statement with this text, of which this is wrong, commits what is open all the same.
-pub(crate) fn fails_committed(error: &SqlError, text: &str) -> bool {
-    error.code != SYNTAX_ERROR && commits_first(text)
+/// A schema statement that commits nothing: one of temporary tables alone.
+fn is_quiet(plan: &Plan) -> bool {
+    matches!(&plan.kind, PlanKind::Ddl(ddl) if ddl.quiet)
 }

@@ -12,6 +12,9 @@ use p2pdb_sql::front::{Compiled, Literal, LiteralKind, Scope};
 use p2pdb_sql::plan::Plan;
 use parking_lot::Mutex;
 
+/// The epoch of no catalog.
+const NEVER: u64 = u64::MAX;
+
 /// A statement that a session has compiled; cheap to clone.
 #[derive(Clone)]
 pub struct Statement(Arc<Inner>);
@@ -24,6 +27,8 @@ struct Inner {
     epoch: u64,
     /// A schema statement that is wrong: it commits what is open, as MySQL's does, and then fails so.
     fails: Option<SqlError>,
+    /// The database that it was prepared in, to be run there; none: where it is run.
+    home: Option<Option<String>>,
     /// What it was typed for by its last execution with parameters.
     last: Mutex<Option<Typed>>,
 }
@@ -38,7 +43,22 @@ struct Typed {
 impl Statement {
     pub(crate) fn new(text: Arc<str>, compiled: Compiled, epoch: u64) -> Self {
         let command = Command::of(&text);
-        Statement(Arc::new(Inner { text, compiled, command, epoch, fails: None, last: Mutex::default() }))
+        Statement::of(text, compiled, command, epoch)
+    }
+
+    fn of(text: Arc<str>, compiled: Compiled, command: Option<Command>, epoch: u64) -> Self {
+        let (fails, home, last) = (None, None, Mutex::default());
+        Statement(Arc::new(Inner { text, compiled, command, epoch, fails, home, last }))
+    }
+
+    /// One that no client has said: it has no text, and counts as nothing.
+    pub(crate) fn unsaid(plan: Plan, epoch: u64) -> Self {
+        let compiled = Compiled { plan: Arc::new(plan), literals: Vec::new() };
+        Statement::of("".into(), compiled, None, epoch)
+    }
+
+    fn is_unsaid(&self) -> bool {
+        self.0.text.is_empty()
     }
 
     /// The same statement as it was last typed, if that was in this scope for parameters of these kinds.
@@ -60,16 +80,28 @@ impl Statement {
 
     /// This statement (a COMMIT), as what is left of another one that fails after it.
     pub(crate) fn failing(&self, fails: SqlError, failed: &str) -> Self {
+        self.with(Command::of(failed), Some(fails), None)
+    }
+
+    fn with(&self, command: Option<Command>, fails: Option<SqlError>, home: Option<Option<String>>) -> Self {
         let Inner { text, compiled, epoch, .. } = &*self.0;
-        let (text, compiled) = (text.clone(), compiled.clone());
-        Statement(Arc::new(Inner {
-            text,
-            compiled,
-            command: Command::of(failed),
-            epoch: *epoch,
-            fails: Some(fails),
-            last: Mutex::default(),
-        }))
+        let (text, compiled, epoch, last) = (text.clone(), compiled.clone(), *epoch, Mutex::default());
+        Statement(Arc::new(Inner { text, compiled, command, epoch, fails, home, last }))
+    }
+
+    /// This statement, which is to be run in this database.
+    pub(crate) fn at_home_in(&self, database: Option<String>) -> Self {
+        self.with(self.0.command, self.0.fails.clone(), Some(database))
+    }
+
+    /// The database that it is to be run in, if that is not the one where it is run.
+    pub(crate) fn home(&self) -> Option<&Option<String>> {
+        self.0.home.as_ref()
+    }
+
+    /// This statement (a COMMIT), as what stands for one that cannot be compiled now, until it is run.
+    pub(crate) fn put_off(&self, text: &str) -> Self {
+        Statement::new(text.into(), self.0.compiled.clone(), NEVER)
     }
 
     pub(crate) fn fails(&self) -> Option<&SqlError> {
@@ -122,15 +154,23 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Of a statement without literals and parameters.
+    /// Of this statement, without parameters.
+    pub(crate) fn of(statement: Statement) -> Self {
+        Bound { statement, params: Arc::default() }
+    }
+
+    /// Of a statement that does nothing.
     pub(crate) fn nothing() -> Self {
         static NOTHING: std::sync::OnceLock<Statement> = std::sync::OnceLock::new();
         let statement = NOTHING.get_or_init(|| {
-            let plan = Plan::new(p2pdb_sql::plan::PlanKind::Session(Vec::new()));
-            let compiled = Compiled { plan: Arc::new(plan), literals: Vec::new() };
-            Statement::new("".into(), compiled, 0)
+            Statement::unsaid(Plan::new(p2pdb_sql::plan::PlanKind::Session(Vec::new())), NEVER)
         });
         Bound { statement: statement.clone(), params: Arc::default() }
+    }
+
+    /// It is of a statement without text, which is never compiled.
+    pub(crate) fn is_unsaid(&self) -> bool {
+        self.statement.is_unsaid()
     }
 
     /// The kinds of its parameters; `None` when it has none.

@@ -726,6 +726,55 @@ fn delegations_say_whom_a_ticket_reaches() {
     assert_eq!(a.session().rows(of_tickets), ["the account's delegation to the author had been taken back"]);
 }
 
+/// MySQL 8.4 manual, section 7.1.9.1.
+#[test]
+fn a_global_variable_is_set_by_who_may() {
+    let (a, _) = clinic();
+    let mut ann = as_(&a, "ann");
+    for (said, code) in [
+        ("SET GLOBAL max_connections = 7", 1227),
+        ("SET GLOBAL sql_mode = ''", 1227),
+        ("SET @@global.lock_wait_timeout = DEFAULT", 1227),
+        ("SET @x = 1, GLOBAL wait_timeout = 5", 1227),
+        ("SET GLOBAL nope = 1", 1193),
+        ("SET GLOBAL version = 'x'", 1238),
+        ("SET GLOBAL timestamp = 1", 1228),
+    ] {
+        assert_eq!(ann.error(said), code, "{said}");
+    }
+    assert_eq!(ann.rows("SELECT @x"), ["NULL"], "nothing of a list is done");
+    ann.run("SET sql_mode = '', @@session.wait_timeout = 5");
+    a.session()
+        .run("CREATE PROCEDURE shop.sets() SET GLOBAL wait_timeout = 5; GRANT EXECUTE ON shop.* TO ann");
+    assert_eq!(ann.error("CALL shop.sets()"), 1227, "with the rights of whom it runs for");
+    a.session().run("SET GLOBAL wait_timeout = 77; GRANT SUPER ON *.* TO ann");
+    assert_eq!(ann.rows("SELECT @@global.wait_timeout"), ["77"]);
+    ann.run("SET GLOBAL wait_timeout = 78; CALL shop.sets()");
+}
+
+/// A CALL in a program is asked for what it needs like any other: EXECUTE, and what its arguments read.
+#[test]
+fn a_program_calls_what_its_caller_may_call() {
+    let (a, _) = clinic();
+    a.session().run(
+        "CREATE DATABASE sec; CREATE TABLE sec.s (v INT); INSERT INTO sec.s VALUES (42); CREATE DATABASE b",
+    );
+    a.session().run("CREATE PROCEDURE sec.secret() SELECT 1; CREATE PROCEDURE b.shows(n INT) SELECT n");
+    a.session().run("GRANT CREATE ROUTINE, EXECUTE ON b.* TO ann");
+    let mut ann = as_(&a, "ann");
+    ann.run("CREATE PROCEDURE b.mine() CALL b.shows((SELECT v FROM sec.s))");
+    ann.run("CREATE PROCEDURE b.locks() CALL b.shows((SELECT v FROM sec.s FOR UPDATE))");
+    ann.run("CREATE PROCEDURE b.theirs() CALL sec.secret()");
+    for begin in ["COMMIT", "BEGIN"] {
+        ann.run(begin);
+        for (call, code) in [("mine", 1142), ("locks", 1142), ("theirs", 1370)] {
+            assert_eq!(ann.error(&format!("CALL b.{call}()")), code, "{begin} {call}");
+        }
+    }
+    a.session().run("GRANT SELECT ON sec.s TO ann; GRANT EXECUTE ON sec.* TO ann");
+    ann.run("COMMIT; CALL b.mine(); CALL b.theirs()");
+}
+
 /// With KEEP THROUGH falls what came later, such as another key of one's own.
 #[test]
 fn nobody_locks_oneself_out() {

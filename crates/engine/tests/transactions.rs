@@ -576,7 +576,18 @@ fn flush_tables_with_read_lock_reads_one_snapshot_and_writes_nothing() {
     a.run("FLUSH TABLES WITH READ LOCK");
     b.run("INSERT INTO d.t VALUES (3, 30)");
     assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["2"]);
-    assert_eq!(a.error("INSERT INTO d.t VALUES (4, 40)"), 1792);
+    for writes in [
+        "INSERT INTO d.t VALUES (4, 40)",
+        "CREATE TABLE d.u (i INT)",
+        "TRUNCATE TABLE d.t",
+        "DROP TABLE d.nope",
+        "CREATE USER u",
+        "SELECT * FROM d.t FOR UPDATE",
+    ] {
+        assert_eq!(a.error(writes), 1223, "{writes}");
+    }
+    assert_eq!(a.error("LOCK TABLES d.nope READ"), 1146);
+    assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["2"], "it is in force still");
     a.run("UNLOCK TABLES");
     assert_eq!(a.rows("SELECT COUNT(*) FROM d.t"), ["3"]);
     a.run("INSERT INTO d.t VALUES (4, 40)");
@@ -737,11 +748,12 @@ fn a_locking_read_locks_wherever_its_value_goes() {
     let (mut s, mut other) = (node.session(), node.session());
     s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); INSERT INTO t VALUES (1)");
     s.run("CREATE PROCEDURE sets() BEGIN DECLARE n INT; SET n = (SELECT MAX(i) + 1 FROM t FOR UPDATE); INSERT INTO t VALUES (n); END");
-    s.run("CREATE PROCEDURE given(n INT) BEGIN INSERT INTO t VALUES (n); END");
+    s.run("CREATE PROCEDURE given(n INT) SET @given = n");
     s.run(
         "CREATE PROCEDURE asks() BEGIN IF (SELECT MAX(i) FROM t FOR UPDATE) > 0 THEN SET @x = 1; END IF; END",
     );
     s.run("CREATE PROCEDURE counts() BEGIN DECLARE n INT DEFAULT 0; WHILE n < (SELECT MIN(i) FROM t FOR SHARE SKIP LOCKED) DO SET n = n + 1; END WHILE; END");
+    s.run("CREATE PROCEDURE calls() CALL given((SELECT MAX(i) + 1 FROM t FOR UPDATE))");
     s.run("CREATE PROCEDURE cases() BEGIN CASE (SELECT MIN(i) FROM t FOR UPDATE) WHEN 1 THEN SET @x = 1; END CASE; END");
     other.run("USE d");
     for locks in [
@@ -750,6 +762,7 @@ fn a_locking_read_locks_wherever_its_value_goes() {
         "SET @n = (SELECT MAX(i) + 1 FROM t FOR UPDATE SKIP LOCKED), @m = 1",
         "CALL sets()",
         "CALL given((SELECT MAX(i) + 1 FROM t FOR UPDATE))",
+        "CALL calls()",
         "CALL asks()",
         "CALL counts()",
         "CALL cases()",
@@ -759,10 +772,8 @@ fn a_locking_read_locks_wherever_its_value_goes() {
         assert_eq!(other.error("SELECT * FROM t FOR UPDATE NOWAIT"), 3572, "{locks}");
         s.run("COMMIT");
     }
-    assert_eq!(s.rows("SELECT * FROM t"), ["1", "2", "3"]);
-    s.run("CREATE PROCEDURE calls() CALL given((SELECT MAX(i) FROM t FOR UPDATE)); BEGIN");
-    assert_eq!(s.error("CALL calls()"), 1235);
-    s.run("COMMIT; CREATE TEMPORARY TABLE own (i INT); BEGIN; SET @n = (SELECT MAX(i) FROM own FOR UPDATE)");
+    assert_eq!(s.rows("SELECT * FROM t"), ["1", "2"]);
+    s.run("CREATE TEMPORARY TABLE own (i INT); BEGIN; SET @n = (SELECT MAX(i) FROM own FOR UPDATE)");
     other.run("SELECT * FROM t FOR UPDATE NOWAIT");
     s.run("COMMIT");
     s.run("SET @n = (SELECT MAX(i) FROM t FOR UPDATE)");
@@ -771,6 +782,88 @@ fn a_locking_read_locks_wherever_its_value_goes() {
     assert_eq!(s.error("SET @n = (SELECT MAX(i) FROM t FOR UPDATE)"), 1792);
     s.run("SET @n = (SELECT MAX(i) FROM t FOR SHARE); COMMIT");
     assert_eq!(s.rows("SELECT @n"), ["9"]);
+}
+
+/// The lock is taken before, and the expression computed once.
+#[test]
+fn an_expression_that_locks_is_computed_once() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    s.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); INSERT INTO t VALUES (1), (2); CREATE TEMPORARY TABLE own (i INT)");
+    let tests = [
+        ("SET n = (SELECT MAX(i) FROM t FOR UPDATE) + (@c := @c + 1); SET @n = n", "1|3"),
+        ("IF (SELECT @c := @c + 1 FROM t LIMIT 1 FOR UPDATE) > 0 THEN SET @n = 1; END IF", "1|1"),
+        (
+            "INSERT INTO own VALUES (1), (2), (3); SET n = ROW_COUNT() + (SELECT MAX(i) FROM t FOR UPDATE); SET @n = n",
+            "0|5",
+        ),
+        (
+            "SELECT SQL_CALC_FOUND_ROWS i FROM t LIMIT 1; SET n = FOUND_ROWS() + (SELECT MAX(i) FROM t FOR UPDATE); SET @n = n",
+            "0|4",
+        ),
+    ];
+    for (body, expected) in tests {
+        s.run(&format!("DROP PROCEDURE IF EXISTS p; CREATE PROCEDURE p() BEGIN DECLARE n INT; {body}; END"));
+        for begin in ["COMMIT", "BEGIN"] {
+            s.run(&format!("SET @c = 0, @n = 0; {begin}"));
+            s.run("CALL p()");
+            s.run("COMMIT");
+            assert_eq!(s.rows("SELECT @c, @n"), [expected], "{begin}: {body}");
+        }
+    }
+    s.run("DROP PROCEDURE p; CREATE PROCEDURE p() IF (SELECT MAX(i) FROM t FOR UPDATE) > 0 THEN SET @n = 1; END IF");
+    let count =
+        |s: &mut TestSession| s.rows("SHOW STATUS WHERE Variable_name IN ('Com_do', 'Com_empty_query')");
+    s.run("BEGIN");
+    let before = count(&mut s);
+    s.run("CALL p()");
+    assert_eq!(count(&mut s), before, "nobody has said it");
+}
+
+/// MySQL 8.4 manual, section 15.3.3; errors of its parser commit nothing.
+#[test]
+fn what_fails_before_it_runs_commits_or_not_as_in_mysql() {
+    let node = Node::begin(1);
+    let mut root = node.session();
+    root.run("CREATE DATABASE d; USE d; CREATE TABLE t (i INT); CREATE TABLE u (i INT)");
+    root.run("CREATE USER ann IDENTIFIED BY 'x'; GRANT SELECT, INSERT, LOCK TABLES ON d.* TO ann");
+    let mut s = node.session_as("ann").expect("a session");
+    for (i, (said, code, commits)) in [
+        ("DROP TABLE nope", 1046, false),
+        ("LOCK TABLES t READ", 1046, false),
+        ("CREATE TABLE d.x (c CHAR(1) CHARACTER SET nope)", 1115, false),
+        ("CREATE TABLE d.`a ` (i INT)", 1103, false),
+        ("DROP TABLE", 1064, false),
+        ("LOCK TABLES d.t READ, d.t WRITE", 1066, false),
+        ("CREATE TABLE d.x (i INT(999))", 1439, false),
+        ("CREATE TABLE d.x (i INT, i INT)", 1060, true),
+        ("CREATE TABLE d.x (c VARCHAR(70000))", 1074, true),
+        ("/*!99999 DROP */ SELECT * FROM d.nope", 1146, false),
+        ("TRUNCATE TABLE d.t", 1142, true),
+        ("DROP TABLE d.t", 1142, true),
+        ("LOCK TABLES d.nope READ", 1146, true),
+        ("FLUSH TABLES", 1227, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        s.run(&format!("BEGIN; INSERT INTO d.t VALUES ({i})"));
+        assert_eq!(s.error(said), code, "{said}");
+        s.run("ROLLBACK");
+        let stays = s.rows(&format!("SELECT COUNT(*) FROM d.t WHERE i = {i}"));
+        assert_eq!(stays, [u8::from(commits).to_string()], "{said}");
+    }
+    // What was locked is let go first.
+    root.run("LOCK TABLES t READ");
+    assert_eq!(root.error("LOCK TABLES nope READ"), 1146);
+    root.run("INSERT INTO t VALUES (100); LOCK TABLES t READ");
+    assert_eq!(root.error("LOCK TABLES u READ, u WRITE"), 1066);
+    assert_eq!(root.error("INSERT INTO t VALUES (101)"), 1099, "what was locked stays so");
+    // Of what came before there is no word.
+    root.run("UNLOCK TABLES; SELECT CAST('x' AS SIGNED)");
+    assert_eq!(root.error("DROP TABLE nope"), 1051);
+    assert_eq!(root.rows("SHOW WARNINGS"), ["Error|1051|Unknown table 'd.nope'"]);
+    root.run("LOCK TABLES u READ, u AS v WRITE; UNLOCK TABLES");
 }
 
 #[test]
@@ -802,11 +895,28 @@ fn a_statement_that_fails_commits_where_it_runs_and_not_where_it_is_prepared() {
         s.run("ROLLBACK");
         assert_eq!(s.rows(&format!("SELECT COUNT(*) FROM t WHERE i = {}", 20 + i)), ["1"], "{fails}");
     }
-    s.run("BEGIN; INSERT INTO t VALUES (9)");
-    assert_eq!(s.error("PREPARE p FROM 'DROP TABLE nope'"), 1051);
-    assert_eq!(s.session.prepare_to_keep("DROP TABLE nope").map(|_| ()).expect_err("refused").code, 1051);
+    // Kept, it is looked at when it is run.
+    s.run("BEGIN; INSERT INTO t VALUES (9); PREPARE p FROM 'DROP TABLE nope'");
+    let kept = s.session.prepare_to_keep("DROP TABLE nope").expect("it may be there later");
     s.run("ROLLBACK");
     assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 9"), ["0"]);
+    s.run("BEGIN; INSERT INTO t VALUES (9)");
+    assert_eq!(s.error("EXECUTE p"), 1051);
+    s.run("ROLLBACK");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 9"), ["1"]);
+    s.run("CREATE TABLE nope (i INT); EXECUTE p");
+    assert_eq!(s.error("SELECT * FROM nope"), 1146);
+    s.run("BEGIN; INSERT INTO t VALUES (10)");
+    assert_eq!(s.try_prepared(&kept).map(|_| ()).expect_err("gone again").code, 1051);
+    s.run("ROLLBACK");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 10"), ["1"]);
+    s.run("CREATE PROCEDURE dynamic() BEGIN SET @s = 'DROP TABLE nope'; PREPARE q FROM @s; EXECUTE q; END");
+    s.run("BEGIN; INSERT INTO t VALUES (11)");
+    assert_eq!(s.error("CALL dynamic()"), 1051);
+    s.run("ROLLBACK");
+    assert_eq!(s.rows("SELECT COUNT(*) FROM t WHERE i = 11"), ["1"]);
+    // What is not there yet will not be there then, either.
+    assert_eq!(s.error("PREPARE p FROM 'CREATE TABLE z (i INT) PARTITION BY HASH (i)'"), 1235);
 }
 
 #[test]
@@ -832,7 +942,9 @@ fn the_snapshot_is_of_the_first_read_of_a_table() {
     }
     s.run("FLUSH TABLES WITH READ LOCK");
     assert!(!s.session.in_transaction());
-    s.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; UNLOCK TABLES");
+    s.run("SET TRANSACTION READ ONLY; UNLOCK TABLES");
+    assert_eq!(s.error("INSERT INTO t VALUES (4)"), 1792, "for the next transaction, which that was none");
+    s.run("COMMIT; INSERT INTO t VALUES (4)");
 }
 
 #[test]
@@ -847,4 +959,57 @@ fn autocommit_stays_off_where_the_commit_fails() {
     assert_eq!(s.error("SET autocommit = 1"), 1213);
     s.run("INSERT INTO t VALUES (3); ROLLBACK");
     assert_eq!(s.rows("SELECT * FROM t"), ["2"]);
+}
+
+/// As in MySQL (`Prepared_statement::execute`): not in the database that is the current one then.
+#[test]
+fn a_prepared_statement_runs_in_the_database_that_it_was_prepared_in() {
+    let node = Node::begin(1);
+    let mut s = node.session();
+    for db in ["a", "b"] {
+        s.run(&format!(
+            "CREATE DATABASE {db}; USE {db}; CREATE TABLE t (i INT); INSERT INTO t VALUES (1), (2)"
+        ));
+    }
+    s.run("CREATE TABLE nope (i INT); CREATE PROCEDURE inside() BEGIN EXECUTE d USING @x; SELECT DATABASE() INTO @inside; END");
+    s.run("CREATE PROCEDURE prepares() PREPARE q FROM 'DELETE FROM t'");
+    s.run("USE a; PREPARE d FROM 'DELETE FROM t WHERE i = ?'; PREPARE n FROM 'SELECT COUNT(*), DATABASE() FROM t'");
+    s.run("PREPARE gone FROM 'DROP TABLE nope'; PREPARE c FROM 'CALL b.inside()'");
+    let kept = s.session.prepare_to_keep("INSERT INTO t VALUES (7)").expect("a statement");
+    s.run("USE b; SET @x = 1; EXECUTE d USING @x");
+    assert_eq!(
+        s.rows("SELECT (SELECT COUNT(*) FROM a.t), (SELECT COUNT(*) FROM b.t), DATABASE()"),
+        ["1|2|b"]
+    );
+    assert_eq!(s.error("EXECUTE gone"), 1051);
+    assert_eq!(s.rows("SELECT COUNT(*), DATABASE() FROM nope"), ["0|b"]);
+    s.run("CREATE TABLE other (i INT)");
+    assert_eq!(s.rows("EXECUTE n"), ["1|a"]);
+    s.try_prepared(&kept).expect("inserted");
+    s.run("BEGIN");
+    s.try_prepared(&kept).expect("inserted");
+    s.run("ROLLBACK; SET @x = 2; EXECUTE c");
+    assert_eq!(s.rows("SELECT @inside, DATABASE()"), ["b|b"]);
+    assert_eq!(s.rows("SELECT * FROM a.t"), ["7"]);
+    // What a procedure prepares is at home in the procedure's.
+    s.run("USE a; CALL b.prepares(); EXECUTE q");
+    assert_eq!(
+        s.rows("SELECT (SELECT COUNT(*) FROM a.t), (SELECT COUNT(*) FROM b.t), DATABASE()"),
+        ["1|0|a"]
+    );
+    s.session.reset();
+    assert_eq!(s.rows("SELECT DATABASE()"), ["a"]);
+    // Of those that are dropped none is anybody's current one.
+    s.run("CREATE DATABASE x; PREPARE d FROM 'DROP DATABASE x'; USE x");
+    assert_eq!(s.run("EXECUTE d").schema_changed.as_deref(), Some(""));
+    assert_eq!(s.rows("SELECT DATABASE()"), ["NULL"]);
+    s.run("CREATE DATABASE x; USE x; PREPARE d FROM 'DROP DATABASE x'; USE b");
+    assert_eq!(s.run("EXECUTE d").schema_changed, None);
+    assert_eq!(s.rows("SELECT DATABASE()"), ["b"]);
+    s.run("CREATE DATABASE x; USE x; PREPARE d FROM 'DROP DATABASE x'; USE information_schema");
+    assert_eq!(s.run("EXECUTE d").schema_changed, None);
+    assert_eq!(s.rows("SELECT DATABASE()"), ["information_schema"]);
+    for cannot in ["USE b", "PREPARE e FROM ''SELECT 1''", "EXECUTE d", "DEALLOCATE PREPARE d"] {
+        assert_eq!(s.error(&format!("PREPARE p FROM '{cannot}'")), 1295, "{cannot}");
+    }
 }

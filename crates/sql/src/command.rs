@@ -1,6 +1,8 @@
 //! Which of MySQL's statement counters (`Com_…` of SHOW STATUS) a statement belongs to, told by its words alone: also a
 //! statement that cannot be compiled is counted, as long as its syntax is right (that is for the caller to know).
 
+use crate::front::lexer::VERSION_NUMBER;
+
 /// The counters' names behind `Com_`, in order.
 #[rustfmt::skip]
 const NAMES: [&str; COMMANDS] = [
@@ -104,6 +106,8 @@ impl Command {
 
     /// DROP DATABASE.
     pub const DROP_DB: Command = Command::named("drop_db");
+    /// LOCK TABLES.
+    pub const LOCK_TABLES: Command = Command::named("lock_tables");
 
     const fn named(name: &str) -> Command {
         let mut at = 0;
@@ -134,15 +138,21 @@ impl Command {
 }
 
 /// The text begins as a statement that commits what is open before it looks for what it names, and so also where that is not
-/// there (MySQL 8.4 manual, section 15.3.3): those of the schema, but for temporary tables, and LOCK TABLES.
+/// there (MySQL 8.4 manual, section 15.3.3): those of the schema, but for temporary tables, and of accounts, and LOCK TABLES.
 pub fn commits_first(text: &str) -> bool {
     let mut words = Tokens(text).words().map(str::to_ascii_lowercase);
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match first.as_str() {
         "create" | "alter" | "drop" | "rename" | "truncate" => second != "temporary",
+        "grant" | "revoke" => true,
         "lock" => matches!(second.as_str(), "table" | "tables"),
         _ => false,
     }
+}
+
+/// The text asks for the values of parameters.
+pub fn has_parameters(text: &str) -> bool {
+    Tokens(text).any(|t| t == Token::Mark('?'))
 }
 
 const fn same(a: &[u8], b: &[u8]) -> bool {
@@ -314,7 +324,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a text, without comments; what stands in `/*! … */` counts.
+/// The tokens of a text, without comments; what stands in `/*! … */` counts, as the lexer of statements has it.
 #[derive(Clone)]
 struct Tokens<'t>(&'t str);
 
@@ -328,6 +338,13 @@ impl<'t> Tokens<'t> {
     }
 }
 
+/// What stands behind `/*!` and its version, unless that is above ours: then it is a comment.
+fn of_our_version(text: &str) -> Option<&str> {
+    let digits = text.bytes().take(6).take_while(u8::is_ascii_digit).count();
+    let (version, inner) = text.split_at(if digits >= 5 { digits } else { 0 });
+    (version.parse().unwrap_or(0) <= VERSION_NUMBER).then_some(inner)
+}
+
 impl<'t> Iterator for Tokens<'t> {
     type Item = Token<'t>;
 
@@ -337,8 +354,8 @@ impl<'t> Iterator for Tokens<'t> {
             let text = self.0;
             let first = text.chars().next()?;
             let line_end = || text.find('\n').unwrap_or(text.len());
-            if let Some(inner) = text.strip_prefix("/*!") {
-                self.0 = inner.trim_start_matches(|c: char| c.is_ascii_digit());
+            if let Some(inner) = text.strip_prefix("/*!").and_then(of_our_version) {
+                self.0 = inner;
             } else if let Some(comment) = text.strip_prefix("/*") {
                 self.0 = comment.split_once("*/").map_or("", |(_, rest)| rest);
             } else if text.starts_with("*/") {

@@ -685,6 +685,8 @@ pub enum SessionCommand {
         /// Those READ under their own names.
         read: Vec<(ObjectId, String)>,
     },
+    /// Takes the lock that a locking read wants which stands in an expression of a stored procedure.
+    Lock(Locking),
     /// FLUSH TABLES WITH READ LOCK: one snapshot to read from until UNLOCK TABLES.
     ReadLock,
     /// UNLOCK TABLES.

@@ -498,6 +498,15 @@ impl SessionState {
         variables::write(self, global, name, value)
     }
 
+    /// There is such a variable, and it may be set there.
+    ///
+    /// # Errors
+    /// 1193, 1228, 1229, 1238, 1621.
+    pub fn is_settable(&self, global: bool, name: &str) -> Result<(), SqlError> {
+        let found = variables::find(name).ok_or_else(|| SqlError::unknown_variable(name))?;
+        variables::writable(found, global)
+    }
+
     /// Whether [`Self::set_variable`] takes the value, asked of all assignments of a statement before the first is made.
     ///
     /// # Errors

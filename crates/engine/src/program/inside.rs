@@ -185,10 +185,7 @@ impl Inside<'_, '_> {
                     Some(v) => Some(self.scalar(v)?),
                     None => None,
                 };
-                let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
-                for note in self.core.state.set_variable(*global, name, value)? {
-                    self.core.state.warn(note);
-                }
+                self.core.set_variable(*global, name, value.as_ref())?;
             }
             SessionCommand::SetNames(charset, collation) => {
                 self.core.state.set_names(charset, collation.as_deref())?;

@@ -9,7 +9,7 @@ use p2pdb_model::{Catalog, ObjectId, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::field::FieldType;
 use p2pdb_sql::front::{Scope, variables_key};
-use p2pdb_sql::plan::ColumnTarget;
+use p2pdb_sql::plan::{ColumnTarget, Locking};
 use p2pdb_sql::routine::{self, Expression, Program};
 use p2pdb_sql::session::SqlMode;
 use parking_lot::Mutex;
@@ -189,20 +189,17 @@ impl Loaded {
         }
     }
 
-    /// For an expression with a locking read for which the session has to wait: a statement that does, and gives nothing.
-    pub(super) fn lock(&self, host: &mut dyn Host, piece: usize) -> Result<Option<Statement>> {
+    /// How an expression locks what it reads, where the session has to wait for that first.
+    pub(super) fn locks(&self, host: &mut dyn Host, piece: usize) -> Result<Option<Locking>> {
         if !self.says_lock[piece] {
             return Ok(None);
         }
         // What is wrong with it is said where it is computed.
         let Ok(Compiled::Scalar(s)) = self.compiled(host, piece, true) else { return Ok(None) };
-        if !s.scalar.query().is_some_and(|q| host.must_lock(q)) {
-            return Ok(None);
+        match s.scalar.query().filter(|q| host.must_lock(q)) {
+            Some(q) => host.core().may(&s.needs).map(|()| q.locking),
+            None => Ok(None),
         }
-        let catalog = host.catalog();
-        let text: Arc<str> = format!("DO ({})", self.program.pieces[piece].text).into();
-        let compiled = routine::compile_statement(&text, &host.core().state, &catalog)?;
-        Ok(Some(Statement::new(text, compiled, catalog.epoch)))
     }
 
     /// The value of an expression.

@@ -12,7 +12,9 @@ use p2pdb_model::{Catalog, Value};
 use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute::coerce;
 use p2pdb_sql::field::FieldType;
-use p2pdb_sql::plan::{Note, NoteLevel, OutTarget, PlanKind, ProgramCall, Query, Scalar};
+use p2pdb_sql::plan::{
+    Locking, Note, NoteLevel, OutTarget, Plan, PlanKind, ProgramCall, Query, Scalar, SessionCommand,
+};
 use p2pdb_sql::routine::{self, Condition, Locals, Op, Variable};
 use p2pdb_sql::session::SqlMode;
 
@@ -20,7 +22,7 @@ use crate::api::Outcome;
 use crate::core::Core;
 use crate::engine::{Inner, interrupted};
 use crate::run;
-use crate::statement::Bound;
+use crate::statement::{Bound, Statement};
 use rows::Cursor;
 
 mod diagnostics;
@@ -123,7 +125,7 @@ pub(crate) struct Machine {
     last: Outcome,
     /// What a client that tracks its session is told at the end.
     tracked: Outcome,
-    /// ROW_COUNT() before the cursor is opened, which leaves it as it is.
+    /// ROW_COUNT() before what leaves it as it is: opening a cursor, and taking a lock.
     row_count: i64,
     /// The statement that was handed out takes the lock for the expression that comes.
     locks: bool,
@@ -196,11 +198,6 @@ impl Machine {
                 loaded.name
             );
             return Err(SqlError::new(1456, "HY000", message));
-        }
-        if args.iter().filter_map(Scalar::query).any(|q| host.must_lock(q)) {
-            return Err(SqlError::unsupported(
-                "a locking read as an argument of CALL in a stored procedure that holds no lock yet",
-            ));
         }
         let args = args.iter().map(|a| host.scalar(a)).collect::<Result<Vec<_>>>()?;
         let outs = targets.iter().enumerate().filter_map(|(i, t)| Some((i, t.clone()?))).collect();
@@ -357,6 +354,7 @@ impl Machine {
         let locks = std::mem::take(&mut self.locks);
         let mut outcome = event?;
         if locks {
+            host.core().state.row_count = self.row_count;
             self.has_locked = true;
             return Ok(());
         }
@@ -434,6 +432,14 @@ impl Machine {
         }
     }
 
+    /// What waits for the lock that the operation at hand needs first; it leaves ROW_COUNT() as it is.
+    fn lock(&mut self, host: &mut dyn Host, how: Locking) -> Bound {
+        self.locks = true;
+        self.row_count = host.core().state.row_count;
+        let plan = Plan::new(PlanKind::Session(vec![SessionCommand::Lock(how)]));
+        Bound::of(Statement::unsaid(plan, host.catalog().epoch))
+    }
+
     /// Does the next operation; gives the statement that is to be run.
     fn operation(&mut self, host: &mut dyn Host) -> Result<Option<Bound>> {
         let frame = self.frames.last_mut().ok_or_else(lost)?;
@@ -455,28 +461,35 @@ impl Machine {
         }
         let expression = match op {
             Op::Set { value, .. } => *value,
-            Op::JumpUnless { condition: piece, .. } | Op::Return(piece) => Some(*piece),
+            // RETURN stands in functions, where nobody can wait.
+            Op::JumpUnless { condition: piece, .. } => Some(*piece),
             _ => None,
         };
-        // Once: the statement behind it has the lock, or needs none.
+        // Once: after that the session has the lock, or needs none.
+        let has_locked = std::mem::take(&mut self.has_locked);
         if let Some(piece) = expression
-            && !std::mem::take(&mut self.has_locked)
-            && let Some(statement) = loaded.lock(host, piece)?
+            && !has_locked
+            && let Some(how) = loaded.locks(host, piece)?
         {
-            self.locks = true;
-            return Ok(Some(Bound { statement, params: Arc::default() }));
+            return Ok(Some(self.lock(host, how)));
         }
         match op {
             Op::Statement(piece) => {
                 let statement = loaded.statement(host, *piece)?;
-                if let PlanKind::Program(call @ ProgramCall::Procedure { .. }) =
-                    &statement.compiled().plan.kind
-                {
+                let plan = &statement.compiled().plan;
+                if let PlanKind::Program(call @ ProgramCall::Procedure { args, .. }) = &plan.kind {
                     host.core().state.clear_warnings();
+                    host.core().may(&plan.needs)?;
+                    let locking = args.iter().filter_map(Scalar::query).find(|q| host.must_lock(q));
+                    if let Some(how) = locking.and_then(|q| q.locking)
+                        && !has_locked
+                    {
+                        return Ok(Some(self.lock(host, how)));
+                    }
                     self.push_call(host, call)?;
                     return Ok(None);
                 }
-                return Ok(Some(Bound { statement, params: Arc::default() }));
+                return Ok(Some(Bound::of(statement)));
             }
             Op::Set { variable, value, cont } => {
                 let to = loaded.program.variables.get(*variable).ok_or_else(lost)?;
@@ -486,7 +499,7 @@ impl Machine {
                         // A function that writes: as a statement of its own.
                         Err(e) if routine::is_writes_here(&e) && !to.hidden => {
                             let statement = loaded.assignment(host, *piece, *variable)?;
-                            return Ok(Some(Bound { statement, params: Arc::default() }));
+                            return Ok(Some(Bound::of(statement)));
                         }
                         value => value?,
                     },
@@ -530,7 +543,7 @@ impl Machine {
                 }
                 self.row_count = host.core().state.row_count;
                 let statement = loaded.statement(host, declared.query)?;
-                return Ok(Some(Bound { statement, params: Arc::default() }));
+                return Ok(Some(Bound::of(statement)));
             }
             Op::Close(cursor) => {
                 let at = frame.cursors.iter().position(|c| c.number == *cursor).ok_or_else(rows::not_open)?;

@@ -93,6 +93,7 @@ impl Session {
                         true => result,
                         false => result.and_then(|outcome| self.give(outcome, sink)),
                     };
+                    self.come_back();
                     if self.machines.is_empty() {
                         return Progress::Done(result);
                     }

@@ -8,7 +8,7 @@ use p2pdb_sql::error::SqlError;
 use p2pdb_sql::execute;
 use p2pdb_sql::field::{FieldKind, FieldType};
 use p2pdb_sql::front::{Literal, LiteralKind};
-use p2pdb_sql::plan::{Note, NoteLevel, PlanKind, Scalar, SessionCommand};
+use p2pdb_sql::plan::{Note, NoteLevel, Scalar, SessionCommand};
 use p2pdb_sql::session::{Isolation, UserVariable};
 
 use super::{Flow, NAMED_STATEMENTS_MAX, Rest, Session, Then, Transaction};
@@ -53,6 +53,16 @@ impl Session {
                 }
                 // UNLOCK TABLES commits only what LOCK TABLES has locked: dumps send it inside their snapshot.
                 SessionCommand::UnlockTables if !self.locked.in_force() => {}
+                SessionCommand::UnlockTables if self.has_read_lock() => {
+                    self.end_snapshot();
+                    self.end_own(true);
+                    self.transaction = Transaction::None;
+                    // It was no transaction, so that what is set for the next one is still to come.
+                    self.over(true);
+                    self.locked.unlock();
+                }
+                SessionCommand::Lock(_) if self.is_read_only() => return self.refuse_to_write(),
+                SessionCommand::Lock(how) => return self.lock(how, false, Bound::nothing(), sink),
                 // What commits what is open before it does anything.
                 SessionCommand::Begin { .. }
                 | SessionCommand::ReadLock
@@ -128,9 +138,7 @@ impl Session {
 
     /// The transaction that begins next is like the open one, if one is.
     fn chain(&mut self) {
-        // That of FLUSH TABLES WITH READ LOCK is none of the client's.
-        let is_own = matches!(&self.transaction, Transaction::Reading(s) if s.read_lock);
-        if self.is_open() && !is_own {
+        if self.is_open() && !self.has_read_lock() {
             self.chained = Some((self.isolation, self.is_read_only()));
         }
     }
@@ -149,7 +157,7 @@ impl Session {
 
     /// What holds for the next transaction holds for one that is open, but has not begun: with savepoints alone.
     fn renew_unbegun(&mut self) {
-        if self.in_transaction() || !matches!(&self.transaction, Transaction::Reading(s) if !s.read_lock) {
+        if self.in_transaction() || self.has_read_lock() || !self.is_open() {
             return;
         }
         let next = self.fresh_snapshot(false);
@@ -165,15 +173,6 @@ impl Session {
         };
         let state = &self.core().state;
         let params: Vec<Literal> = using.iter().map(|v| literal(state.user_variables.get(v))).collect();
-        if let PlanKind::Session(commands) = &statement.compiled().plan.kind
-            && commands.iter().any(|c| matches!(c, SessionCommand::Execute { .. }))
-        {
-            return self.finish(Err(SqlError::new(
-                1295,
-                "HY000",
-                "This command is not supported in the prepared statement protocol yet",
-            )));
-        }
         if params.len() != statement.params() {
             return self.finish(Err(SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE")));
         }
@@ -206,6 +205,7 @@ impl Session {
             SessionCommand::SetVariable { global, name, value } => {
                 let value = value.as_ref().map(|v| self.scalar_of(v, bound)).transpose()?;
                 let asked = value.as_ref().map(|(v, ty)| (v, &ty.kind));
+                self.core().may_set(*global, name)?;
                 self.core().state.may_set(*global, name, asked)?;
                 Ok(value)
             }
@@ -256,11 +256,7 @@ impl Session {
                     (None, Some(scalar)) => Some(self.scalar_of(&scalar, bound)?),
                     (known, _) => known,
                 };
-                let value = value.as_ref().map(|(v, ty)| (v, &ty.kind));
-                let notes = self.state().set_variable(global, &name, value)?;
-                for note in notes {
-                    self.state().warn(note);
-                }
+                self.core_mut().set_variable(global, &name, value.as_ref())?;
                 if !global {
                     self.note_variable(name, outcome);
                 }
@@ -339,7 +335,7 @@ impl Session {
                     locals.hidden = true;
                 }
                 self.core().handle.counted.command(Some(Command::STMT_PREPARE));
-                let statement = self.compiled(&text)?;
+                let statement = self.kept(&text)?;
                 self.named.insert(name, statement);
                 outcome.info = "Statement prepared".to_owned();
             }
@@ -374,6 +370,7 @@ impl Session {
             | SessionCommand::Commit { .. }
             | SessionCommand::Rollback { .. }
             | SessionCommand::ReadLock
+            | SessionCommand::Lock(_)
             | SessionCommand::Execute { .. } => {}
         }
         Ok(())

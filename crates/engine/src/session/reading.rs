@@ -201,10 +201,15 @@ impl Session {
         read_only
     }
 
-    /// 1792, of a statement that so has done nothing.
+    /// 1792, or 1223 under a read lock, of a statement that so has done nothing.
     pub(super) fn refuse_to_write(&mut self) -> Flow {
         self.core_mut().touched = Touches::default();
-        self.finish(Err(super::temporary::read_only()))
+        let read_lock = || {
+            let message = "Can't execute the query because you have a conflicting read lock";
+            SqlError::new(1223, "HY000", message)
+        };
+        let error = if self.has_read_lock() { read_lock() } else { super::temporary::read_only() };
+        self.finish(Err(error))
     }
 
     pub(super) fn fresh_snapshot(&mut self, explicit: bool) -> Snapshot {

@@ -87,8 +87,8 @@ impl Session {
     }
 
     /// A locking read in a transaction: takes the writer first. Where another transaction has it, NOWAIT gives up, and SKIP
-    /// LOCKED finds nothing, as if that one had locked every row; but what gives no rows waits. `single`: it is a transaction
-    /// by itself.
+    /// LOCKED finds nothing, as if that one had locked every row; but what takes a value of it waits. `single`: it is a
+    /// transaction by itself.
     pub(super) fn lock(&mut self, how: Locking, single: bool, bound: Bound, sink: &mut dyn Sink) -> Flow {
         let shows = match &bound.statement.compiled().plan.kind {
             PlanKind::Query(q) => !q.into.is_empty() || !bound.statement.fields().is_empty(),
@@ -171,6 +171,9 @@ impl Session {
             if let Err(e) = self.at_writer(lease, |_, w| w.set_savepoint(&name)) {
                 return self.abandon(e);
             }
+        }
+        if bound.is_unsaid() {
+            return self.finish(Ok(Outcome::default()));
         }
         // The newest schema counts from here on.
         let catalog = self.catalog();
@@ -369,8 +372,9 @@ impl Session {
 
     fn drops_current_database(&self, ddl: &Ddl) -> bool {
         let catalog = self.catalog();
-        let current = self.core().state.database.as_ref().and_then(|d| catalog.database(d));
-        current.is_some_and(|database| {
+        let current = self.away.iter().map(|(_, database)| database).chain([&self.core().state.database]);
+        let mut current = current.flatten().filter_map(|d| catalog.database(d));
+        current.any(|database| {
             ddl.changes.iter().any(|change| matches!(change, SchemaChange::Drop { id } if *id == database.id))
         })
     }

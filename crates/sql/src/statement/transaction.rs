@@ -131,7 +131,7 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
     if !c.eat("tables") {
         c.expect("table")?;
     }
-    let (mut reads, mut writes, mut read) = (false, false, Vec::new());
+    let (mut reads, mut writes, mut read, mut names) = (false, false, Vec::new(), Vec::new());
     c.list(|c| {
         let (db, name) = c.table_name()?;
         let db = cx.database(db)?;
@@ -151,9 +151,11 @@ fn lock(c: &mut Cursor<'_, '_>, cx: &Context<'_>) -> Result<SessionCommand, SqlE
         }
         let read_or_write = |c: &Cursor<'_, '_>| c.is("read") || c.is("write") || c.is("low_priority");
         let aliased = c.eat("as") || !read_or_write(c);
-        if aliased {
-            c.name()?;
+        let called = (db, if aliased { c.name()? } else { name.clone() });
+        if names.contains(&called) {
+            return Err(SqlError::new(1066, "42000", format!("Not unique table/alias: '{}'", called.1)));
         }
+        names.push(called);
         if c.eat("read") {
             c.eat("local");
             reads = true;
@@ -194,7 +196,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
                 c.table_name()?;
             }
         }
-        return Ok(vec![RELOAD, commit_first()]);
+        return Ok(vec![commit_first(), RELOAD]);
     }
     const WORDS: [&str; 12] = [
         "privileges",
@@ -210,7 +212,7 @@ fn flush(c: &mut Cursor<'_, '_>) -> Result<Vec<SessionCommand>, SqlError> {
         "user_resources",
         "optimizer_costs",
     ];
-    let mut all = vec![RELOAD, commit_first()];
+    let mut all = vec![commit_first(), RELOAD];
     c.list(|c| {
         let word = c.eat_one(&WORDS).ok_or_else(|| c.error())?;
         if word == "status" {
